@@ -1,0 +1,27 @@
+# Everything here runs on a machine with CPython 3.11 or newer, git and make; the first call makes .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo lint test clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: install           ## make moving-shape videos, train on them, evaluate, write runs/demo/report.html
+	$(BIN)/side4video demo
+
+lint: install           ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint              ## the whole test suite
+	$(BIN)/python -m pytest -n 2
+
+clean:
+	rm -rf .venv runs dist build .pytest_cache .mypy_cache .ruff_cache

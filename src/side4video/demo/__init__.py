@@ -1,0 +1,1 @@
+"""An offline demonstration on moving shapes that the package makes itself."""

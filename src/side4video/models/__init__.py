@@ -1,0 +1,1 @@
+"""From a batch of clips to logits: frozen backbone, side network, head."""
