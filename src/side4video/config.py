@@ -1,0 +1,293 @@
+"""Every setting of a run, checked when it is read. Nothing heavy is imported here, so that help and errors come at once.
+
+A recipe is a YAML file with these fields; flags override it: `--train.lr 5e-4`, `--data.num-frames 16`.
+"""
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+
+class ConfigError(ValueError):
+    """A recipe or config that cannot be used; the message lists every problem."""
+
+
+class Settings(BaseModel):
+    """A group of settings: unknown names are refused, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class BackboneConfig(Settings):
+    """The frozen image model."""
+
+    name: str = "vit_base_patch16_clip_quickgelu_224.openai"
+    """timm name of a VisionTransformer or Eva model; `side4video backbones` lists tested ones."""
+    weights: str = "hub"
+    """"hub", "random", or a local .safetensors or .pt file."""
+    image_size: PositiveInt | None = None
+    """Side of the square frames in pixels; by default the model's own."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number type of the frozen part; auto: bfloat16 on a GPU, float32 on a CPU."""
+    model_args: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    """Further arguments of timm's model class, such as depth or embed_dim."""
+
+
+class SideConfig(Settings):
+    """The side network."""
+
+    variant: Literal["pre-norm", "post-norm"] = "pre-norm"
+    """pre-norm: the paper's CLIP models; post-norm: its ViT-E/14."""
+    width: PositiveInt = 320
+    """Channels; even and divisible by the heads."""
+    taps: Literal["all", "every-second"] | tuple[int, ...] = "all"
+    """Backbone blocks it reads: all, every-second, or 0-based numbers (negative ones count from the end)."""
+    num_heads: PositiveInt | None = None
+    """Attention heads; by default one per 64 channels."""
+
+
+class HeadConfig(Settings):
+    """The classifier."""
+
+    fused: bool = False
+    """Add a linear probe on the frozen model's own summary token, fitted first; good for few clips."""
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Probability of dropping a pooled feature in training."""
+
+
+class DataConfig(Settings):
+    """Which videos, and which of their frames."""
+
+    train: Path | None = None
+    """Training set: a folder with one sub-folder per class, or a list or annotation file."""
+    test: Path | None = None
+    """Evaluation set, in any of the same forms."""
+    root: Path | None = None
+    """Folder the paths of the lists start from; by default the list's own folder."""
+    test_root: Path | None = None
+    """The same for the evaluation set where it differs."""
+    format: str = "auto"
+    """Form of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51."""
+    class_names: Path | None = None
+    """File with one class name per line, or `id,name` rows, where the lists hold numbers."""
+    delimiter: str | None = None
+    """What separates path and label in list files; by default found out."""
+    split: PositiveInt = 1
+    """Which split of UCF101 or HMDB51."""
+    frame_template: str = "img_{:05d}.jpg"
+    """File names in frame folders."""
+    allow_missing: bool = False
+    """Go on without the listed videos that are not there (their number is reported)."""
+    num_frames: PositiveInt = 8
+    """Frames per clip."""
+    sampling: Literal["segments", "dense"] = "segments"
+    """segments: one frame from each equal part of the video; dense: neighbouring frames `stride` apart."""
+    flavour: Literal["something_something", "kinetics"] = "something_something"
+    """Rounding of the paper's two data sets."""
+    stride: PositiveInt | None = None
+    """Distance of dense frames; by default 64 frames are spanned, as in the paper."""
+    arrow_of_time: bool = False
+    """Replace the classes by two: every clip forward, and the same clip reversed."""
+    repeats: PositiveInt = 1
+    """Differently augmented copies of each decoded clip in a training batch."""
+    workers: int | None = Field(default=None, ge=0)
+    """Loader processes; by default one per core but one, at most 8. 0: decode in the main process."""
+    on_error: Literal["skip", "stop"] = "skip"
+    """A training video that cannot be read is skipped, counted and named, or stops the run."""
+
+
+class AugmentConfig(Settings):
+    """Random changes to training clips; one draw for all frames of a clip."""
+
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """Before cropping: short side, or height and width, in pixels; by default 256/224 of the image size."""
+    crop_scale: tuple[float, float] = (0.08, 1.0)
+    """Smallest and largest share of the picture a random crop covers."""
+    flip: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Probability of a mirrored clip; classes whose names differ in left and right are swapped."""
+    rand_augment: str | None = None
+    """RandAugment in timm's notation, such as rand-m7-n4-mstd0.5-inc1."""
+    colour_jitter: float = Field(default=0.0, ge=0.0)
+    """Strength of random brightness, contrast and saturation."""
+    grey: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability of a clip without colours."""
+    erasing: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability of a randomly erased rectangle."""
+    mixup: float = Field(default=0.0, ge=0.0)
+    """Alpha of mixup between clips; 0: off."""
+    cutmix: float = Field(default=0.0, ge=0.0)
+    """Alpha of cutmix between clips; 0: off."""
+
+
+class TrainConfig(Settings):
+    """Optimisation."""
+
+    epochs: PositiveInt = 30
+    """Passes over the training set."""
+    batch: PositiveInt = 32
+    """Clips per optimizer step, before repeats, over all processes."""
+    micro_batch: PositiveInt | None = None
+    """Clips per forward pass; smaller ones save memory and are accumulated. By default the whole batch."""
+    lr: float = Field(default=1e-3, gt=0.0)
+    """Highest learning rate."""
+    weight_decay: float = Field(default=0.15, ge=0.0)
+    """AdamW's, on every trained parameter."""
+    warmup_epochs: float = Field(default=4.0, ge=0.0)
+    """Epochs of linear warm-up; then a cosine to zero."""
+    label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Share of the target spread over all classes."""
+    clip_grad_norm: float | None = Field(default=None, gt=0.0)
+    """Largest norm of the whole gradient; by default unlimited."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the trained part; auto: bf16 autocast on a GPU, fp32 on a CPU."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    log_every: PositiveInt = 10
+    """Steps between lines in log.jsonl."""
+    checkpoint_every: PositiveInt | None = None
+    """Steps between checkpoints; by default one per epoch."""
+    patience: PositiveInt | None = None
+    """Stop after this many evaluations without a better top-1."""
+    tensorboard: bool = False
+    """Also write TensorBoard event files (needs the extra `tensorboard`)."""
+
+
+class EvalConfig(Settings):
+    """Evaluation."""
+
+    every: PositiveInt = 1
+    """Epochs between evaluations during training; the last epoch is always evaluated."""
+    clips: PositiveInt = 1
+    """Clips per video; the softmax is averaged over all views = clips x crops."""
+    crops: Literal[1, 3, 5, 10] = 1
+    """Crops per clip: centre; three along the long side; centre and corners; these and their mirror images."""
+    batch: PositiveInt = 8
+    """Videos per forward pass."""
+    resize: PositiveInt | None = None
+    """Short side before cropping, in pixels; by default 256/224 of the image size."""
+    probe: bool = False
+    """Also fit and report a linear probe on the frozen features of the same clips."""
+
+
+class RunConfig(Settings):
+    """All settings of a run."""
+
+    about: str = ""
+    """What the recipe is for."""
+    backbone: BackboneConfig = BackboneConfig()
+    side: SideConfig = SideConfig()
+    head: HeadConfig = HeadConfig()
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    seed: int = Field(default=1024, ge=0)
+    """Seed of everything random."""
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> Self:
+        if (self.augment.mixup or self.augment.cutmix) and (self.train.micro_batch or self.train.batch) < 2:
+            raise ValueError("augment.mixup and cutmix mix the clips of a forward pass: train.micro_batch must be 2 or more.")
+        return self
+
+
+CLIP_B16 = BackboneConfig(name="vit_base_patch16_clip_quickgelu_224.openai")
+CLIP_L14 = BackboneConfig(name="vit_large_patch14_clip_quickgelu_224.openai")
+
+MODEL_PRESETS: dict[str, tuple[BackboneConfig, SideConfig]] = {
+    "b32": (BackboneConfig(name="vit_base_patch32_clip_quickgelu_224.openai"), SideConfig(width=320)),
+    "b16": (CLIP_B16, SideConfig(width=320)),
+    "b16-light": (CLIP_B16, SideConfig(width=192, taps="every-second")),
+    "l14": (CLIP_L14, SideConfig(width=512)),
+    "l14-light": (CLIP_L14, SideConfig(width=320, taps="every-second")),
+    "e14": (
+        BackboneConfig(name="eva02_enormous_patch14_clip_224.laion2b"),
+        SideConfig(variant="post-norm", width=576, taps="every-second"),
+    ),
+}
+"""The paper's models (arXiv 2311.15769, tables 1 to 3): backbone and side network by short name."""
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _recipe_folder().iterdir() if entry.name.endswith(".yaml"))
+
+
+def recipe_text(name: str) -> str:
+    """The YAML text of a recipe of the package.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in recipe_names():
+        close = difflib.get_close_matches(name, recipe_names(), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"There is no recipe {name!r} and no such file.{hint} Recipes: {', '.join(recipe_names())}.")
+    return (_recipe_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_config(recipe: str | Path) -> RunConfig:
+    """Read a recipe of the package by name, or a YAML file by path.
+
+    A top-level `preset: b16` stands for that preset's backbone and side network; fields beside it override it.
+
+    Raises:
+        ConfigError: no such recipe, not YAML, or settings that are unknown or out of range (all are listed).
+    """
+    path = Path(recipe)
+    named = path.suffix not in {".yaml", ".yml"}
+    if not named and not path.is_file():
+        raise ConfigError(f"{path} does not exist. Give a YAML file or a recipe's name: {', '.join(recipe_names())}.")
+    text = recipe_text(str(recipe)) if named else path.read_text(encoding="utf-8")
+    try:
+        content = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{recipe} is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{recipe} must hold settings by name, not {type(content).__name__}.")
+    return parse_config(content, source=str(recipe))
+
+
+def parse_config(content: dict[str, Any], *, source: str) -> RunConfig:
+    """Check settings given as nested dictionaries; `source` is named in errors.
+
+    Raises:
+        ConfigError: settings that are unknown or out of range; all are listed, with close matches.
+    """
+    content = dict(content)
+    preset = content.pop("preset", None)
+    if preset is not None:
+        if preset not in MODEL_PRESETS:
+            raise ConfigError(f"{source}: {preset = } is not known. Presets: {', '.join(MODEL_PRESETS)}.")
+        for part, settings in zip(("backbone", "side"), MODEL_PRESETS[preset], strict=True):
+            content[part] = settings.model_dump(exclude_defaults=True) | (content.get(part) or {})
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
+        raise ConfigError(f"{source} has {error.error_count()} unusable settings:\n{problems}") from None
+
+
+def dump_config(config: RunConfig) -> str:
+    """The resolved config as YAML that `load_config` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _recipe_folder() -> Any:
+    return resources.files("side4video") / "recipes"
+
+
+def _explain(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{place} = {problem['input']!r}: {problem['msg']}"
+    group: Any = RunConfig
+    for part in problem["loc"][:-1]:
+        group = group.model_fields[str(part)].annotation
+    close = difflib.get_close_matches(str(problem["loc"][-1]), group.model_fields, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(group.model_fields)}"
+    return f"{place}: no such setting; {hint}"

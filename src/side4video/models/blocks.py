@@ -1,0 +1,181 @@
+"""The side block: tap, fuse, convolution over time, attention inside each frame, channel MLP (arXiv 2311.15769, section 3).
+
+Tokens stay channels-last, (B, T, N, d), all the way: a 1x1x1 convolution is then a linear layer, BatchNorm3d a
+BatchNorm over rows, and nothing is ever permuted.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Variant = Literal["pre-norm", "post-norm"]
+"""`pre-norm` is the side network of the paper's CLIP models, `post-norm` that of ViT-E/14."""
+
+SIDE_LAYER_NORM_EPS = 1e-5
+
+
+class TokenBatchNorm(nn.BatchNorm1d):
+    """BatchNorm3d for channels-last tokens: statistics per channel over all clips, frames and patches."""
+
+    def forward(self, input: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
+        """Normalise (..., d) over every axis but the last."""
+        return super().forward(input.flatten(0, -2)).view_as(input)
+
+
+class PreNormTap(nn.Module):
+    """Linear(LayerNorm(z)) on frozen tokens.
+
+    The tokens need no gradient, so the LayerNorm's affine part is folded into the linear layer and one normalised
+    copy of the tokens is all that the backward pass keeps.
+    """
+
+    def __init__(self, backbone_width: int, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(backbone_width, eps=SIDE_LAYER_NORM_EPS)
+        self.linear = nn.Linear(backbone_width, width)
+
+    def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
+        """Map frozen tokens (..., D) to side tokens (..., d)."""
+        with torch.no_grad():
+            normalised = F.layer_norm(tokens.to(self.linear.weight.dtype), self.norm.normalized_shape, eps=self.norm.eps)
+        weight = self.linear.weight * self.norm.weight  # W diag(gamma)
+        bias = self.linear.bias + self.linear.weight @ self.norm.bias
+        return F.linear(normalised, weight, bias)
+
+
+class PostNormTap(nn.Module):
+    """LayerNorm(Linear(z)) on frozen tokens."""
+
+    def __init__(self, backbone_width: int, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(backbone_width, width)
+        self.norm = nn.LayerNorm(width, eps=SIDE_LAYER_NORM_EPS)
+
+    def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
+        """Map frozen tokens (..., D) to side tokens (..., d)."""
+        return self.norm(self.linear(tokens.to(self.linear.weight.dtype)))
+
+
+class TemporalConvolution(nn.Module):
+    """Pointwise, depth-wise over three frames, pointwise; no activation between."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(width, width)
+        self.depthwise = nn.Conv1d(width, width, kernel_size=3, padding=1, groups=width)
+        self.project = nn.Linear(width, width)
+
+    def forward(self, x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B T N d"]:
+        """Mix each token with the same place in the frames before and after."""
+        return self.project(self._mix_frames(self.expand(x)))
+
+    def _mix_frames(self, x: Tensor) -> Tensor:
+        # Three shifted products: on channels-last tokens this needs no copy into (B N, d, T) and back.
+        before, here, after = self.depthwise.weight.to(x.dtype).squeeze(1).unbind(-1)  # (d,) each
+        mixed = torch.addcmul(self.depthwise.bias.to(x.dtype), x, here)  # type: ignore[union-attr]
+        if x.shape[1] == 1:
+            return mixed
+        mixed = mixed + F.pad(x[:, :-1] * before, (0, 0, 0, 0, 1, 0))
+        return mixed + F.pad(x[:, 1:] * after, (0, 0, 0, 0, 0, 1))
+
+
+class FrameAttention(nn.Module):
+    """Multi-head attention inside each frame: patches ask, patches and the summary token answer."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.project = nn.Linear(width, width)
+
+    def forward(self, y: Float[Tensor, "B T M d"]) -> Float[Tensor, "B T N d"]:
+        """Attend with the last N = M - 1 tokens of each frame as queries; token 0 is the summary token."""
+        query = self._split_heads(self.query(y[:, :, 1:]))
+        key, value = (self._split_heads(part) for part in self.key_value(y).chunk(2, dim=-1))
+        mixed = F.scaled_dot_product_attention(query, key, value)  # (B T, heads, N, d / heads)
+        return self.project(mixed.transpose(1, 2).reshape(*y.shape[:2], -1, y.shape[-1]))
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        return x.flatten(0, 1).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+class ChannelMLP(nn.Sequential):
+    """Linear d -> 4d, exact GELU, linear 4d -> d."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(width, 4 * width)
+        self.activation = nn.GELU()
+        self.project = nn.Linear(4 * width, width)
+
+
+def shift_summary(c: Float[Tensor, "B T 1 d"]) -> Float[Tensor, "B T 1 d"]:
+    """Give each frame half a summary token of the next frame and half a one of the frame before, zeros at the ends.
+
+    >>> shift_summary(torch.arange(1.0, 7.0).reshape(1, 3, 1, 2)).flatten().tolist()
+    [3.0, 0.0, 5.0, 2.0, 0.0, 4.0]
+    """
+    from_next, from_last = c.chunk(2, dim=-1)
+    from_next = F.pad(from_next[:, 1:], (0, 0, 0, 0, 0, 1))
+    from_last = F.pad(from_last[:, :-1], (0, 0, 0, 0, 1, 0))
+    return torch.cat([from_next, from_last], dim=-1)
+
+
+class SideBlock(nn.Module):
+    """One block of the side network, behind one tapped block of the frozen backbone.
+
+    Args:
+        backbone_width: D, channels of the frozen tokens.
+        width: d, channels of the side network; even.
+        num_heads: attention heads; divides d.
+        variant: where the norms stand, see `Variant`.
+    """
+
+    def __init__(self, *, backbone_width: int, width: int, num_heads: int, variant: Variant) -> None:
+        super().__init__()
+        self.pre_norm = variant == "pre-norm"
+        self.tap = (PreNormTap if self.pre_norm else PostNormTap)(backbone_width, width)
+        self.temporal_norm = TokenBatchNorm(width)
+        self.temporal = TemporalConvolution(width)
+        self.attention_norm = nn.LayerNorm(width, eps=SIDE_LAYER_NORM_EPS)
+        self.attention = FrameAttention(width, num_heads)
+        self.mlp_norm = TokenBatchNorm(width)
+        self.mlp = ChannelMLP(width)
+        self._initialise(width)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T N d"],
+        patches: Float[Tensor, "B T N D"],
+        summary: Float[Tensor, "B T 1 D"],
+        positions: Float[Tensor, "N d"],
+    ) -> Float[Tensor, "B T N d"]:
+        """Fuse the frozen tokens into the side tokens `x` and run the block; `positions` are added for attention only."""
+        x = 0.5 * x + 0.5 * self.tap(patches)
+        neighbours = shift_summary(self.tap(summary))
+        if self.pre_norm:
+            x = x + self.temporal(self.temporal_norm(x))
+            x = x + self.attention(self.attention_norm(_with_summary(x, neighbours, positions)))
+            return x + self.mlp(self.mlp_norm(x))
+        x = x + self.temporal_norm(self.temporal(x))
+        x = x + self.attention_norm(self.attention(_with_summary(x, neighbours, positions)))
+        return x + self.mlp_norm(self.mlp(x))
+
+    @torch.no_grad()
+    def _initialise(self, width: int) -> None:
+        for layer in (self.attention.query, self.attention.key_value):
+            nn.init.normal_(layer.weight, std=width**-0.5)
+        for layer in (self.attention.project, self.mlp.project):
+            nn.init.normal_(layer.weight, std=width**-0.5 * 24**-0.5)
+        for layer in (self.mlp.expand, self.tap.linear):
+            nn.init.normal_(layer.weight, std=(2 * width) ** -0.5)
+        for layer in (self.attention.query, self.attention.key_value, self.attention.project):
+            nn.init.zeros_(layer.bias)
+
+
+def _with_summary(x: Tensor, summary: Tensor, positions: Tensor) -> Tensor:
+    return torch.cat([summary, x + positions.to(x.dtype)], dim=2)  # (B, T, 1 + N, d)

@@ -1,0 +1,61 @@
+"""Heads that turn side tokens into logits."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from side4video.models.blocks import TokenBatchNorm, Variant
+
+
+class ClassificationHead(nn.Module):
+    """BatchNorm (pre-norm variant only), mean over frames and patches, linear.
+
+    Fused (beyond the paper): a linear probe on the frozen model's own summary token is added to the logits and the
+    side part starts at zero, so that training starts as a pure probe of the frozen model.
+
+    Args:
+        width: d, channels of the side tokens.
+        num_classes: C.
+        variant: the side network's.
+        dropout: probability, 0..1, on the pooled features.
+        probe_width: D, channels of the frozen summary token the fused head reads; None: not fused.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        num_classes: int,
+        variant: Variant = "pre-norm",
+        dropout: float = 0.0,
+        probe_width: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.norm = TokenBatchNorm(width) if variant == "pre-norm" else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(width, num_classes)
+        self.probe = nn.Linear(probe_width, num_classes) if probe_width else None
+        if self.probe is not None:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+
+    def features(self, x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B d"]:
+        """One feature vector per clip."""
+        return self.norm(x).mean(dim=(1, 2))
+
+    def forward(self, x: Float[Tensor, "B T N d"], pooled: Float[Tensor, "B T D"] | None = None) -> Float[Tensor, "B C"]:
+        """Logits from the side tokens and, for a fused head, the frozen summary features of each frame."""
+        logits = self.linear(self.dropout(self.features(x)))
+        if self.probe is None:
+            return logits
+        if pooled is None:
+            raise ValueError("A fused head needs the frozen model's pooled features: pooled=backbone.pool(tokens).")
+        return logits + self.probe(self.dropout(pooled.mean(dim=1).to(self.probe.weight.dtype)))
+
+    @torch.no_grad()
+    def load_probe(self, weight: Float[Tensor, "C D"], bias: Float[Tensor, " C"]) -> None:
+        """Start the fused head from a fitted linear probe."""
+        if self.probe is None:
+            raise ValueError("This head has no probe. Build it with probe_width, the backbone's width.")
+        self.probe.weight.copy_(weight)
+        self.probe.bias.copy_(bias)
