@@ -1,0 +1,83 @@
+"""Eight motions that only the order of the frames tells apart.
+
+A shape hops round a ring of eight stops and visits each stop exactly once. The motions differ in the order of the
+visits and in nothing else: the same scene shot with another motion gives the same eight frames, shuffled. So the set
+of frames, and with it every average over frames, is the same for all eight motions; and because the ring is turned by
+a random angle, a single frame at a known time says nothing either.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from side4video.demo.still_shapes import Shape, draw_background, draw_shape, random_shape
+
+NUM_STOPS = 8
+"""Stops on the ring, numbered clockwise from 0."""
+
+MOTIONS: dict[str, tuple[int, ...]] = {
+    "clockwise": (0, 1, 2, 3, 4, 5, 6, 7),
+    "anticlockwise": (0, 7, 6, 5, 4, 3, 2, 1),
+    "clockwise_and_back": (0, 2, 4, 6, 7, 5, 3, 1),
+    "anticlockwise_and_back": (0, 6, 4, 2, 1, 3, 5, 7),
+    "star_clockwise": (0, 3, 6, 1, 4, 7, 2, 5),
+    "star_anticlockwise": (0, 5, 2, 7, 4, 1, 6, 3),
+    "swing_growing": (0, 1, 7, 2, 6, 3, 5, 4),
+    "swing_fading": (4, 5, 3, 6, 2, 7, 1, 0),
+}
+"""Name of each motion -> the stops in the order in which the shape visits them."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A background, a shape and the ring of stops, in fractions of the picture's side.
+
+    Attributes:
+        background: uint8 (H, W, 3).
+        shape: the shape at the ring's centre.
+        ring_radius: distance of the stops from the centre.
+        ring_angle: where stop 0 lies, in radians clockwise from the right.
+    """
+
+    background: NDArray[np.uint8]
+    shape: Shape
+    ring_radius: float
+    ring_angle: float
+
+    @classmethod
+    def random(cls, generator: np.random.Generator, *, size: int = 64) -> Self:
+        """Return a random scene of size x size pixels whose stops lie wholly inside the picture."""
+        x, y = generator.uniform(0.46, 0.54, size=2)
+        return cls(
+            background=draw_background(generator, size=size),
+            shape=replace(random_shape(generator), x=float(x), y=float(y)),
+            ring_radius=float(generator.uniform(0.25, 0.32)),
+            ring_angle=float(generator.uniform(0, 2 * math.pi)),
+        )
+
+    def draw_stop(self, stop: int) -> NDArray[np.uint8]:
+        """Return the frame, uint8 (H, W, 3), with the shape at `stop`, which counts clockwise and modulo 8."""
+        angle = self.ring_angle + 2 * math.pi * stop / NUM_STOPS
+        x = self.shape.x + self.ring_radius * math.cos(angle)
+        y = self.shape.y + self.ring_radius * math.sin(angle)  # y points down, so growing angles turn clockwise
+        return draw_shape(self.background, replace(self.shape, x=x, y=y))
+
+
+def draw_clip(scene: Scene, motion: str, *, frames_per_stop: int = 2) -> NDArray[np.uint8]:
+    """Draw the frames of one motion: uint8 (8 * frames_per_stop, H, W, 3).
+
+    The shape rests `frames_per_stop` frames at each stop, so that sampling one frame from each of eight equal segments
+    shows every stop once, wherever in its segment the frame is taken.
+
+    Raises:
+        ValueError: for an unknown motion or fewer than one frame per stop.
+    """
+    if motion not in MOTIONS:
+        raise ValueError(f"{motion = } is not a known motion. Use one of {', '.join(MOTIONS)}.")
+    if frames_per_stop < 1:
+        raise ValueError(f"{frames_per_stop = } shows no frame. Use 1 or more.")
+    frames = np.stack([scene.draw_stop(stop) for stop in MOTIONS[motion]])
+    return frames.repeat(frames_per_stop, axis=0)

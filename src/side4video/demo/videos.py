@@ -1,0 +1,123 @@
+"""Writes the demonstration's videos: a folder per class with short real mp4 files of moving shapes."""
+
+import json
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from side4video.demo.moving_shapes import MOTIONS, Scene, draw_clip
+
+FRAMES_PER_SECOND = 8
+"""Speed at which the demonstration's videos play; 16 frames make 2 seconds."""
+
+# Every frame is coded alone and at a fixed quality, so that equal pictures give equal pixels whatever comes before or
+# after them: otherwise the traces that a video coder leaves of the previous frame would tell how the shape moves.
+_CODECS = {
+    "libx264": {"qp": "18", "preset": "veryfast", "x264-params": "keyint=1:scenecut=0:aq-mode=0"},
+    "mpeg4": {"qmin": "3", "qmax": "3"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionVideos:
+    """Which videos a folder holds, written beside them as `motion_videos.json`.
+
+    Attributes:
+        train_clips_per_class: clips of each of the eight motions below `train`.
+        test_clips_per_class: the same below `test`.
+        size: width and height in pixels, even.
+        seed: decides every picture.
+    """
+
+    train_clips_per_class: int = 40
+    test_clips_per_class: int = 20
+    size: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("train_clips_per_class", "test_clips_per_class"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)} leaves a class without clips. Use 1 or more.")
+
+
+def make_motion_videos(folder: Path, videos: MotionVideos | None = None) -> int:
+    """Write `train/<motion>/0001.mp4` ... and `test/<motion>/0001.mp4` ... below `folder`.
+
+    A clip depends on nothing but the seed, its split, motion and number. Files that are there already are left alone,
+    so that a run that was cut short goes on where it stopped.
+
+    Args:
+        folder: made when absent.
+        videos: how many clips of which size; by default 8 x 40 for training and 8 x 20 for testing, 64 x 64 pixels.
+
+    Returns:
+        Number of files written now.
+
+    Raises:
+        ValueError: when the folder holds videos made with other settings.
+    """
+    videos = videos or MotionVideos()
+    _claim(folder, videos)
+    wanted = {path: key for path, key in _clip_keys(videos) if not (folder / path).exists()}
+    for path, key in tqdm(wanted.items(), desc="drawing videos", unit="clip", disable=not wanted):
+        scene = Scene.random(np.random.default_rng(key), size=videos.size)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        write_video(folder / path, draw_clip(scene, path.parent.name), frames_per_second=FRAMES_PER_SECOND)
+    return len(wanted)
+
+
+def _clip_keys(videos: MotionVideos) -> list[tuple[Path, tuple[int, ...]]]:
+    """Each clip's path below the folder and the seed of its generator."""
+    splits = {"train": videos.train_clips_per_class, "test": videos.test_clips_per_class}
+    return [
+        (Path(split, motion, f"{clip:04d}.mp4"), (videos.seed, split_index, motion_index, clip))
+        for split_index, (split, num_clips) in enumerate(splits.items())
+        for motion_index, motion in enumerate(MOTIONS)
+        for clip in range(1, num_clips + 1)
+    ]
+
+
+def _claim(folder: Path, videos: MotionVideos) -> None:
+    """Note in the folder what it holds, or check the note that is there."""
+    note = folder / "motion_videos.json"
+    wanted = asdict(videos)
+    if note.exists() and (found := json.loads(note.read_text())) != wanted:
+        raise ValueError(
+            f"{folder} holds videos made with {found}, not {wanted}. Use another folder or remove this one."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(wanted, indent=2) + "\n")
+
+
+def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int) -> None:
+    """Write frames, uint8 (T, H, W, 3) in RGB with even H and W, as an mp4 file of single-coded pictures.
+
+    H.264 where PyAV was built with it, else MPEG-4 part 2. The file appears under its name only when it is whole.
+
+    Raises:
+        ValueError: for frames of another type or shape.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
+        raise ValueError(f"frames are {frames.dtype} {frames.shape}. Give uint8 (T, H, W, 3).")
+    height, width = frames.shape[1:3]
+    if height % 2 or width % 2:
+        raise ValueError(f"{height = } and {width = } must be even to be coded. Cut or pad the frames.")
+    unfinished = path.with_suffix(".part")
+    codec = next(name for name in _CODECS if name in av.codecs_available)
+    with av.open(unfinished, "w", format="mp4") as container:
+        stream = cast(
+            VideoStream, container.add_stream(codec, rate=Fraction(frames_per_second), options=_CODECS[codec])
+        )
+        stream.height, stream.width, stream.pix_fmt, stream.gop_size = height, width, "yuv420p", 1
+        stream.thread_count = 1  # the same bytes on every machine with the same PyAV
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    unfinished.replace(path)
