@@ -1,0 +1,146 @@
+"""Pictures for the HTML report as `data:` addresses: curves and confusion matrices as SVG, film strips as PNG.
+
+Backgrounds are transparent and lines mid-grey, so that the same picture is readable on a light and on a dark page.
+"""
+
+import base64
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+STRIP_FRAMES = 8
+"""Most frames shown of one clip."""
+
+STRIP_HEIGHT = 112
+"""Largest height of a film strip's frames in pixels."""
+
+_GREY = "#7a7a7a"
+_LINES = ("#2f7ed8", "#e0752d", "#3a9d5d", "#b25bd0")
+_BLUES = LinearSegmentedColormap.from_list("blues", [(0.18, 0.49, 0.85, 0.0), (0.18, 0.49, 0.85, 1.0)])
+_LONGEST_NAME = 28  # characters of a class name beside the confusion matrix
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # the browser writes the text: small files, and every alphabet it has a font for
+    "svg.hashsalt": "side4video",  # the same picture gives the same bytes
+    "text.parse_math": False,  # a dollar sign in a class name is a dollar sign
+    "text.color": _GREY,
+    "axes.edgecolor": _GREY,
+    "axes.labelcolor": _GREY,
+    "xtick.color": _GREY,
+    "ytick.color": _GREY,
+    "legend.frameon": False,
+    "font.size": 9,
+}
+
+
+def draw_curves(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x_label: str, y_label: str, log_scale: bool = False
+) -> str:
+    """Draw lines over one x axis.
+
+    Args:
+        lines: name of each line -> its x and its y values, of equal length.
+        x_label: what x counts, for instance "step".
+        y_label: what y measures.
+        log_scale: divide the y axis logarithmically.
+
+    Returns:
+        SVG as a `data:` address.
+
+    Raises:
+        ValueError: when a line's x and y differ in length.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(4.6, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        for index, (name, (x, y)) in enumerate(lines.items()):
+            if len(x) != len(y):
+                raise ValueError(f"Line {name!r} has {len(x)} x and {len(y)} y values. Give as many of both.")
+            marker = "o" if len(x) <= 40 else ""  # a single evaluation would be invisible as a line
+            axes.plot(x, y, label=name, color=_LINES[index % len(_LINES)], linewidth=1.5, marker=marker, markersize=3)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.set_yscale("log" if log_scale else "linear")
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(lines) > 1:
+            axes.legend()
+        return _svg(figure)
+
+
+def draw_confusion(confusion: NDArray[np.integer], class_names: Sequence[str]) -> str:
+    """Draw a confusion matrix, coloured by the share of each true class.
+
+    Args:
+        confusion: (C, C) counts; row: true class, column: predicted class.
+        class_names: C names.
+
+    Returns:
+        SVG as a `data:` address. Cells up to 20 classes carry their counts.
+    """
+    num_classes = len(class_names)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    names = [name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…" for name in class_names]
+    side = 2.0 + max(0.42 if num_classes <= 20 else 0.17, 1.2 / num_classes) * num_classes
+    font_size = 9 if num_classes <= 20 else 7
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(side, side), layout="constrained")
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1)
+        axes.set_xticks(range(num_classes), names, rotation=90, fontsize=font_size)
+        axes.set_yticks(range(num_classes), names, fontsize=font_size)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        if num_classes <= 20:
+            for row, column in np.argwhere(confusion > 0):
+                color = "white" if shares[row, column] > 0.5 else _GREY
+                axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=color)
+        return _svg(figure)
+
+
+def draw_film_strip(frames: NDArray[np.uint8]) -> str:
+    """Put a clip's frames side by side.
+
+    Args:
+        frames: uint8 (T, H, W, 3), RGB; eight of them, evenly spaced, are shown when there are more.
+
+    Returns:
+        PNG as a `data:` address, its frames at most 112 pixels high.
+
+    Raises:
+        ValueError: for frames of another type or shape.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
+        raise ValueError(f"frames are {frames.dtype} {frames.shape}. Give uint8 (T, H, W, 3).")
+    num_frames, height, width = frames.shape[:3]
+    shown = frames
+    if num_frames > STRIP_FRAMES:  # the middle frame of each of eight segments: of 16 frames 1, 3, ..., 15
+        shown = frames[[(2 * i + 1) * num_frames // (2 * STRIP_FRAMES) for i in range(STRIP_FRAMES)]]
+    scale = min(1.0, STRIP_HEIGHT / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    gap = 2
+    strip = Image.new("RGBA", (len(shown) * (size[0] + gap) - gap, size[1]))
+    for index, frame in enumerate(shown):
+        strip.paste(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS), (index * (size[0] + gap), 0))
+    buffer = io.BytesIO()
+    strip.save(buffer, format="png", optimize=True)
+    return _data_address(buffer.getvalue(), "image/png")
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser's fonts will have it
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return _data_address(buffer.getvalue(), "image/svg+xml")
+
+
+def _data_address(content: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
