@@ -25,8 +25,8 @@ MOTIONS: dict[str, tuple[int, ...]] = {
     "anticlockwise_and_back": (0, 6, 4, 2, 1, 3, 5, 7),
     "star_clockwise": (0, 3, 6, 1, 4, 7, 2, 5),
     "star_anticlockwise": (0, 5, 2, 7, 4, 1, 6, 3),
-    "swing_growing": (0, 1, 7, 2, 6, 3, 5, 4),
-    "swing_fading": (4, 5, 3, 6, 2, 7, 1, 0),
+    "crossing_clockwise": (0, 4, 1, 5, 2, 6, 3, 7),
+    "crossing_anticlockwise": (0, 4, 7, 3, 6, 2, 5, 1),
 }
 """Name of each motion -> the stops in the order in which the shape visits them."""
 

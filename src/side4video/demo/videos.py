@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from side4video.demo.moving_shapes import MOTIONS, Scene, draw_clip
+from side4video.files import write_json
 
 FRAMES_PER_SECOND = 8
 """Speed at which the demonstration's videos play; 16 frames make 2 seconds."""
@@ -92,17 +93,20 @@ def _claim(folder: Path, videos: MotionVideos) -> None:
         raise ValueError(
             f"{folder} holds videos made with {found}, not {wanted}. Use another folder or remove this one."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(wanted, indent=2) + "\n")
+    write_json(note, wanted)
 
 
-def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int) -> None:
-    """Write frames, uint8 (T, H, W, 3) in RGB with even H and W, as an mp4 file of single-coded pictures.
+def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int, codec: str | None = None) -> None:
+    """Write an mp4 file whose frames are coded one by one; it appears under its name only when it is whole.
 
-    H.264 where PyAV was built with it, else MPEG-4 part 2. The file appears under its name only when it is whole.
+    Args:
+        path: the file; its folder exists.
+        frames: uint8 (T, H, W, 3), RGB, H and W even.
+        frames_per_second: the speed at which it plays.
+        codec: "libx264" (H.264) or "mpeg4" (MPEG-4 part 2); by default the first that PyAV was built with.
 
     Raises:
-        ValueError: for frames of another type or shape.
+        ValueError: for frames of another type or shape, or another codec.
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ValueError(f"frames are {frames.dtype} {frames.shape}. Give uint8 (T, H, W, 3).")
@@ -110,7 +114,9 @@ def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int
     if height % 2 or width % 2:
         raise ValueError(f"{height = } and {width = } must be even to be coded. Cut or pad the frames.")
     unfinished = path.with_suffix(".part")
-    codec = next(name for name in _CODECS if name in av.codecs_available)
+    codec = codec or next(name for name in _CODECS if name in av.codecs_available)
+    if codec not in _CODECS:
+        raise ValueError(f"{codec = } is not known here. Use one of {', '.join(_CODECS)}.")
     with av.open(unfinished, "w", format="mp4") as container:
         stream = cast(
             VideoStream, container.add_stream(codec, rate=Fraction(frames_per_second), options=_CODECS[codec])
