@@ -76,8 +76,10 @@ class DataConfig(Settings):
     """File with one class name per line, or `id,name` rows, where the lists hold numbers."""
     delimiter: str | None = None
     """What separates path and label in list files; by default found out."""
-    split: PositiveInt = 1
-    """Which split of UCF101 or HMDB51."""
+    fold: Literal[1, 2, 3] = 1
+    """Which of the three official splits of UCF101 and HMDB51."""
+    first_label: Literal[0, 1] = 0
+    """Number of the first class where the lists hold numbers."""
     frame_template: str = "img_{:05d}.jpg"
     """File names in frame folders."""
     allow_missing: bool = False
@@ -148,8 +150,8 @@ class TrainConfig(Settings):
     """auto, cpu, cuda, cuda:1, mps."""
     log_every: PositiveInt = 10
     """Steps between lines in log.jsonl."""
-    checkpoint_every: PositiveInt | None = None
-    """Steps between checkpoints; by default one per epoch."""
+    checkpoint_minutes: float = Field(default=10.0, ge=0.0)
+    """Minutes between checkpoints within an epoch; each epoch ends with one. 0: after every step."""
     patience: PositiveInt | None = None
     """Stop after this many evaluations without a better top-1."""
     tensorboard: bool = False

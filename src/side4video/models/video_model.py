@@ -2,12 +2,14 @@
 
 from typing import Self
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from side4video.models.backbones import FrozenBackbone
+from side4video.config import RunConfig
+from side4video.models.backbones import FrozenBackbone, load_backbone
 from side4video.models.heads import ClassificationHead
-from side4video.models.side_network import SideNetwork
+from side4video.models.side_network import SideNetwork, resolve_taps
 
 
 class VideoModel(nn.Module):
@@ -56,3 +58,59 @@ class VideoModel(nn.Module):
             raise ValueError(f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Is it this model's?")
         self.load_state_dict(state, strict=False)
         return self
+
+
+def build_video_model(config: RunConfig, *, num_classes: int, device: torch.device) -> VideoModel:
+    """Load the backbone and put a fresh side network and head on it, seeded by `config.seed`, on `device`.
+
+    Raises:
+        ValueError: taps, width or weights do not suit the backbone.
+    """
+    side = config.side
+    backbone = load_backbone(
+        config.backbone.name,
+        weights=config.backbone.weights,
+        image_size=config.backbone.image_size,
+        dtype=backbone_dtype(config.backbone.dtype, device),
+        model_args=dict(config.backbone.model_args),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = SideNetwork(
+            backbone_width=backbone.width,
+            num_patches=backbone.num_patches,
+            patch_size=backbone.patch_size,
+            taps=resolve_taps(side.taps, backbone.num_blocks),
+            width=side.width,
+            num_heads=side.num_heads,
+            variant=side.variant,
+        )
+        head = ClassificationHead(
+            width=side.width,
+            num_classes=num_classes,
+            variant=side.variant,
+            dropout=config.head.dropout,
+            probe_width=backbone.width if config.head.fused else None,
+        )
+    return VideoModel(backbone=backbone, side=network, head=head).to(device)
+
+
+def backbone_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Number type of the frozen part; "auto": bfloat16 on a GPU, float32 elsewhere (16 bits are slower on CPUs)."""
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return getattr(torch, name)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto": a CUDA GPU where there is one, else the CPU.
+
+    Raises:
+        ValueError: the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device = {name!r}: this machine has {torch.cuda.device_count()} CUDA devices. Use cpu or auto.")
+    return device

@@ -1,0 +1,134 @@
+"""Adapter folders: the trained tensors of a run and everything that inference needs to know, and nothing else.
+
+    model.safetensors   trained tensors only (a few MB; the frozen backbone is named, not stored)
+    config.json         backbone and its fingerprint, side network, frames, preprocessing, class names, settings, scores
+"""
+
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from side4video.config import RunConfig, parse_config
+from side4video.files import write_json, write_tensors
+from side4video.models.video_model import VideoModel, build_video_model
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter folder says about itself."""
+
+    config: RunConfig
+    """Settings of the run that made it."""
+    class_names: tuple[str, ...]
+    fingerprint: str
+    """Of the backbone it was trained on."""
+    scores: dict[str, Any] = field(default_factory=dict)
+    """The evaluation it was chosen by."""
+
+
+def save_adapter(folder: Path, model: VideoModel, adapter: Adapter) -> None:
+    """Write an adapter folder; an older one in its place is replaced file by file, the weights first."""
+    backbone = model.backbone
+    write_tensors(folder / WEIGHTS, model.trained_state(), {"format": "pt"})
+    content = {
+        "format_version": FORMAT_VERSION,
+        "side4video": version("side4video"),
+        "task": "recognition",
+        "backbone": {"name": backbone.name, "fingerprint": adapter.fingerprint},
+        "preprocessing": {
+            "image_size": backbone.image_size,
+            "mean": list(backbone.mean),
+            "std": list(backbone.std),
+            "interpolation": backbone.interpolation,
+        },
+        "class_names": list(adapter.class_names),
+        "scores": adapter.scores,
+        "settings": adapter.config.model_dump(mode="json"),
+    }
+    write_json(folder / CONFIG, content)
+
+
+def find_adapter(folder: Path) -> Path:
+    """The adapter folder meant by `folder`: itself, or the best adapter of a run folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    for candidate in (folder, folder / "best", folder / "last"):
+        if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
+            return candidate
+    raise FileNotFoundError(
+        f"{folder} is no adapter: expected {WEIGHTS} and {CONFIG} in it, or a run folder with an adapter in best/."
+    )
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """What an adapter says about itself, without its weights.
+
+    Raises:
+        FileNotFoundError: there is no adapter.
+        ValueError: its config cannot be used.
+    """
+    path = find_adapter(folder) / CONFIG
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format_version"] > FORMAT_VERSION:
+            newer = f"{path} has format version {content['format_version']}, this package reads up to {FORMAT_VERSION}."
+            raise ValueError(f"{newer} Update side4video.")
+        return Adapter(
+            config=parse_config(content["settings"], source=str(path)),
+            class_names=tuple(content["class_names"]),
+            fingerprint=content["backbone"]["fingerprint"],
+            scores=content["scores"],
+        )
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not the config of an adapter: {error!r}.") from error
+
+
+def load_adapter(folder: Path, *, device: torch.device, backbone_weights: str | None = None) -> tuple[VideoModel, Adapter]:
+    """Build the model of an adapter folder, in eval mode.
+
+    Args:
+        folder: an adapter folder, or a run folder (its best adapter is taken).
+        device: where the model goes.
+        backbone_weights: local weights file of the backbone; by default what the run used.
+
+    Raises:
+        FileNotFoundError: no adapter there.
+        ValueError: the adapter is damaged, or the backbone's weights are not those it was trained on.
+    """
+    adapter = read_adapter(folder)
+    config = adapter.config
+    if backbone_weights is not None:
+        config = config.model_copy(update={"backbone": config.backbone.model_copy(update={"weights": backbone_weights})})
+    model = build_video_model(config, num_classes=len(adapter.class_names), device=device)
+    if model.backbone.fingerprint != adapter.fingerprint:
+        raise ValueError(
+            f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, but {config.backbone.name} with "
+            f"weights {config.backbone.weights!r} has {model.backbone.fingerprint}. Give the weights it was trained on."
+        )
+    model.load_trained_state(read_weights(folder))
+    return model.eval(), adapter
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The trained tensors of an adapter folder.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = find_adapter(folder) / WEIGHTS
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}. Copy the adapter folder again.") from error

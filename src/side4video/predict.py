@@ -1,0 +1,117 @@
+"""Classes of videos from a trained adapter, in three lines of Python.
+
+    predictor = Predictor("runs/mine")
+    for prediction in predictor.predict("clip.mp4"):
+        print(prediction.name, prediction.score)
+"""
+
+import glob
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from side4video.adapter import load_adapter
+from side4video.models.video_model import choose_device
+from side4video.tasks.recognition import score_views, test_clips
+from side4video.video.annotations import LabelledVideo
+from side4video.video.datasets import Failure
+from side4video.video.decoding import VideoError, find_videos
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """A class and its softmax score, 0..1."""
+
+    name: str
+    score: float
+
+
+@dataclass(frozen=True)
+class VideoPrediction:
+    """The best classes of one video."""
+
+    path: Path
+    classes: tuple[ClassScore, ...]
+    """Best first."""
+    seconds: float
+    """Decoding and inference."""
+
+
+class Predictor:
+    """A trained model that names what happens in a video.
+
+    Args:
+        folder: an adapter folder or a run folder.
+        backbone_weights: local weights of the backbone; by default what training used.
+        device: "auto", "cpu", "cuda", ...
+        num_clips: clips per video whose scores are averaged.
+        num_crops: crops per clip: 1, 3, 5 or 10.
+
+    Raises:
+        FileNotFoundError: no adapter there.
+        ValueError: damaged adapter, or other backbone weights than it was trained on.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        backbone_weights: str | None = None,
+        device: str = "auto",
+        num_clips: int = 1,
+        num_crops: int = 1,
+    ) -> None:
+        self.device = choose_device(device)
+        self.model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
+        self._views = {"num_clips": num_clips, "num_crops": num_crops}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """All classes, in the order of the model's outputs."""
+        return self.adapter.class_names
+
+    def predict(self, path: str | Path, *, top_k: int = 5) -> list[ClassScore]:
+        """The `top_k` best classes of a video file or frame folder, best first.
+
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        return list(self.predict_video(path, top_k=top_k).classes)
+
+    def predict_video(self, path: str | Path, *, top_k: int = 5) -> VideoPrediction:
+        """As `predict`, with the path and the seconds taken."""
+        started = time.perf_counter()
+        video = LabelledVideo(path=Path(path), label=0, name=str(path))
+        dataset = test_clips([video], config=self.adapter.config, backbone=self.model.backbone, **self._views)
+        clip = dataset[0]
+        if isinstance(clip, Failure):
+            raise VideoError(path, clip.reason)
+        scores = score_views(self.model, clip.frames, device=self.device, chunk=self.adapter.config.eval.batch)
+        scores = scores.mean(dim=0).cpu().numpy()
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        classes = tuple(ClassScore(self.class_names[index], float(scores[index])) for index in best)
+        return VideoPrediction(path=Path(path), classes=classes, seconds=time.perf_counter() - started)
+
+
+def expand_inputs(inputs: Iterable[str]) -> Iterator[Path]:
+    """Video files meant by files, folders (searched below) and glob patterns, each once, in order.
+
+    Raises:
+        FileNotFoundError: an input stands for no video.
+    """
+    seen: set[Path] = set()
+    for given in inputs:
+        path = Path(given)
+        if path.is_dir():
+            found = find_videos(path)
+        elif path.exists():
+            found = [path]
+        else:
+            found = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute patterns)
+        if not found:
+            raise FileNotFoundError(f"{given!r} is no video file, no folder with videos and matches no file.")
+        yield from (path for path in found if not (path in seen or seen.add(path)))  # type: ignore[func-returns-value]

@@ -1,0 +1,227 @@
+"""Action recognition: data, model, loss and evaluation put together."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from side4video.config import DataConfig, RunConfig
+from side4video.models.backbones import FrozenBackbone
+from side4video.models.video_model import VideoModel
+from side4video.tasks.evaluation import Evaluation, UnreadVideo, evaluation_from_scores
+from side4video.video.annotations import LabelledVideo, VideoList, arrow_of_time, check_video_list, read_video_list
+from side4video.video.datasets import TestClips, TrainClips
+from side4video.video.loading import Batch
+from side4video.video.sampling import FrameSampling
+from side4video.video.transforms import EvalTransform, TrainTransform, flip_label_pairs, mix_clips
+
+
+@dataclass(frozen=True)
+class RecognitionData:
+    """The videos of a run, checked."""
+
+    train: VideoList | None
+    test: VideoList | None
+    class_names: tuple[str, ...]
+    """Of the model's outputs; with arrow_of_time these are "forward" and "reversed"."""
+    warnings: tuple[str, ...]
+    """What is odd about the lists, in sentences."""
+
+
+def read_data(config: DataConfig, *, class_names: Sequence[str] | None = None) -> RecognitionData:
+    """Read and check the lists named in `config`.
+
+    Args:
+        config: which sets there are. Classes are in the order of `config.class_names`, else of the training list.
+        class_names: the model's classes, where it is trained already: labels are matched with them by name.
+
+    Raises:
+        DataError: anything that would fail later; all problems of a list at once.
+        ValueError: no set is named.
+    """
+    names: Sequence[str] | Path | None = class_names
+    if names is None or config.arrow_of_time:
+        names = config.class_names
+    warnings: list[str] = []
+    train = _read_list(config, config.train, config.root, names, "train", warnings)
+    if train is not None and not config.arrow_of_time:
+        names = train.class_names
+    test = _read_list(config, config.test, config.test_root or config.root, names, "test", warnings)
+    known = train or test
+    if known is None:
+        raise ValueError("No videos: give --data.train and --data.test, a folder with one sub-folder per class or a list.")
+    return RecognitionData(train, test, known.class_names, tuple(warnings))
+
+
+def _read_list(
+    config: DataConfig,
+    source: Path | None,
+    root: Path | None,
+    names: Sequence[str] | Path | None,
+    split: str,
+    warnings: list[str],
+) -> VideoList | None:
+    if source is None:
+        return None
+    has_parts = config.format in {"ucf101", "hmdb51"}
+    listed = read_video_list(
+        source,
+        root=root,
+        format=config.format,
+        class_names=names,
+        delimiter=config.delimiter,
+        split=split if has_parts else None,
+        fold=config.fold,
+        first_label=config.first_label,
+    )
+    checked = check_video_list(listed, allow_missing=config.allow_missing)
+    warnings += [f"{source}: {warning}" for warning in checked.warnings]
+    return arrow_of_time(checked.videos) if config.arrow_of_time else checked.videos
+
+
+def sampling_from(config: DataConfig) -> FrameSampling:
+    """Which frames of a video the settings choose."""
+    return FrameSampling(
+        num_frames=config.num_frames, kind=config.sampling, flavour=config.flavour, stride=config.stride
+    )
+
+
+def train_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone) -> TrainClips:
+    """The randomly augmented training set."""
+    if data.train is None:
+        raise ValueError("No training set: give --data.train.")
+    augment = config.augment
+    transform = TrainTransform(
+        image_size=backbone.image_size,
+        mean=backbone.mean,
+        std=backbone.std,
+        interpolation=backbone.interpolation,
+        resize=augment.resize,
+        crop_scale=augment.crop_scale,
+        flip=augment.flip,
+        flip_labels=None if config.data.arrow_of_time else flip_label_pairs(data.class_names),
+        rand_augment=augment.rand_augment,
+        colour_jitter=augment.colour_jitter,
+        grey=augment.grey,
+        erasing=augment.erasing,
+    )
+    return TrainClips(
+        data.train.videos,
+        sampling=sampling_from(config.data),
+        transform=transform,
+        seed=config.seed,
+        repeats=config.data.repeats,
+        frame_template=config.data.frame_template,
+    )
+
+
+def test_clips(
+    videos: Sequence[LabelledVideo],
+    *,
+    config: RunConfig,
+    backbone: FrozenBackbone,
+    num_clips: int | None = None,
+    num_crops: int | None = None,
+) -> TestClips:
+    """An evaluation set without randomness; views as in the settings unless given."""
+    transform = EvalTransform(
+        image_size=backbone.image_size,
+        mean=backbone.mean,
+        std=backbone.std,
+        interpolation=backbone.interpolation,
+        resize=config.eval.resize,
+        num_crops=num_crops or config.eval.crops,
+    )
+    return TestClips(
+        videos,
+        sampling=sampling_from(config.data),
+        transform=transform,
+        num_clips=num_clips or config.eval.clips,
+        frame_template=config.data.frame_template,
+    )
+
+
+class RecognitionLoss:
+    """Cross-entropy with label smoothing, mixup and cutmix, as the training settings say.
+
+    Args:
+        config: settings of the run.
+        num_classes: C.
+    """
+
+    def __init__(self, config: RunConfig, *, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.label_smoothing = config.train.label_smoothing
+        self.mixup, self.cutmix = config.augment.mixup, config.augment.cutmix
+
+    def __call__(self, model: VideoModel, clips: Float[Tensor, "B T 3 H W"], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of the losses over the clips, and the number of clips whose label has the best logit."""
+        targets = labels
+        if (self.mixup or self.cutmix) and len(clips) > 1:
+            clips, targets = mix_clips(
+                clips, labels, num_classes=self.num_classes, mixup_alpha=self.mixup, cutmix_alpha=self.cutmix
+            )
+        logits = model(clips).float()
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing, reduction="sum")
+        return loss, (logits.detach().argmax(dim=1) == labels).sum()
+
+
+@torch.no_grad()
+def score_views(
+    model: VideoModel, clips: Float[Tensor, "V T 3 H W"], *, device: torch.device, chunk: int
+) -> Float[Tensor, "V C"]:
+    """Softmax scores of clips, `chunk` at a time; puts the model in eval mode."""
+    model.eval()
+    with autocast(device, "auto" if device.type == "cuda" else "fp32"):
+        return torch.cat([model(part.to(device)).float().softmax(dim=1) for part in clips.split(chunk)])
+
+
+def evaluate(
+    model: VideoModel, batches: Iterable[Batch], *, class_names: tuple[str, ...], device: torch.device, chunk: int
+) -> Evaluation:
+    """Score every video once; the softmax is averaged over a video's views. Unreadable videos are reported.
+
+    Args:
+        model: put in eval mode and left there.
+        batches: from a test loader.
+        class_names: of the model's outputs.
+        device: where the model is.
+        chunk: views per forward pass.
+    """
+    scores: list[Tensor] = []
+    labels: list[int] = []
+    names: list[str] = []
+    unread: list[UnreadVideo] = []
+    views = 1
+    for batch in tqdm(batches, desc="evaluate", unit="batch", dynamic_ncols=True, leave=False):
+        unread += [UnreadVideo(failure.name, failure.reason) for failure in batch.failures]
+        if not batch.views:
+            continue
+        views = batch.views[0]
+        by_view = score_views(model, batch.clips, device=device, chunk=chunk)
+        scores += [part.mean(dim=0) for part in by_view.split(batch.views)]
+        labels += [int(part[0]) for part in batch.labels.split(batch.views)]
+        names += batch.names
+    stacked = torch.stack(scores) if scores else torch.zeros(0, len(class_names))
+    return evaluation_from_scores(
+        stacked.cpu().numpy(),
+        torch.tensor(labels, dtype=torch.long).numpy(),
+        names=names,
+        class_names=class_names,
+        views=views,
+        unread=tuple(unread),
+    )
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """Mixed precision for the trained part: "fp32", "bf16", "fp16", or "auto" (bf16 on a GPU, fp32 on a CPU)."""
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" else "fp32"
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")

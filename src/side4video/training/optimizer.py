@@ -1,0 +1,29 @@
+"""The optimizer and the learning rate of each step."""
+
+import math
+
+import torch
+from torch import nn
+
+from side4video.config import TrainConfig
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW (betas 0.9 and 0.999, eps 1e-8) on every trained parameter, all with weight decay, as in the paper."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def learning_rate(step: int, *, steps_per_epoch: int, config: TrainConfig) -> float:
+    """Linear warm-up, then a cosine to zero, as a function of the fractional epoch at which a step starts.
+
+    A warm-up longer than half of the training is cut to half of it, so that short runs reach the full rate.
+
+    >>> [round(learning_rate(s, steps_per_epoch=1, config=TrainConfig(epochs=4, warmup_epochs=2, lr=1)), 3) for s in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    epoch = step / steps_per_epoch
+    warmup = min(config.warmup_epochs, config.epochs / 2)
+    if epoch < warmup:
+        return config.lr * (step + 1) / max(1, math.ceil(warmup * steps_per_epoch))
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (config.epochs - warmup)))

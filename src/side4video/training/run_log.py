@@ -1,0 +1,106 @@
+"""What a run says about itself: a progress bar, one JSON line per logging step, a CSV of evaluations, TensorBoard."""
+
+import csv
+import io
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from side4video.files import write_text
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory so far in MiB: allocated on the GPU, or the resident size of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+class RunLog:
+    """Writes `log.jsonl` (training steps and events) and `metrics.csv` (one row per evaluation) in the run folder.
+
+    Args:
+        folder: the run folder.
+        total_steps: optimizer steps of the whole run.
+        start_step: step a resumed run starts at; later lines of an interrupted run are dropped.
+        tensorboard: also write event files to `folder/tensorboard`.
+
+    Raises:
+        ModuleNotFoundError: TensorBoard is wanted and not installed.
+    """
+
+    def __init__(self, folder: Path, *, total_steps: int, start_step: int = 0, tensorboard: bool = False) -> None:
+        self.folder = folder
+        self.entries = [entry for entry in read_log(folder) if entry["step"] <= start_step] if start_step else []
+        write_text(folder / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in self.entries))
+        self._file = (folder / "log.jsonl").open("a", encoding="utf-8")
+        self._bar = tqdm(total=total_steps, initial=start_step, unit="step", desc="train", dynamic_ncols=True)
+        self._events = _open_tensorboard(folder / "tensorboard", start_step) if tensorboard else None
+
+    def advance(self, **shown: Any) -> None:
+        """One optimizer step is done; `shown` appears beside the progress bar."""
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update()
+
+    def write(self, kind: str, step: int, **values: Any) -> None:
+        """Append one line: `kind` is "train", "evaluation", "failure" or "note"."""
+        entry = {"kind": kind, "step": step, **values}
+        self.entries.append(entry)
+        self._file.write(json.dumps(entry, allow_nan=False) + "\n")
+        self._file.flush()
+        if self._events is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self._events.add_scalar(f"{kind}/{name}", value, step)
+        if kind == "evaluation":
+            self._write_metrics()
+
+    def say(self, text: str) -> None:
+        """Print a line without breaking the progress bar."""
+        self._bar.write(text, file=sys.stdout)
+
+    def close(self) -> None:
+        """Close the files and the bar."""
+        self._bar.close()
+        self._file.close()
+        if self._events is not None:
+            self._events.close()
+
+    def _write_metrics(self) -> None:
+        rows = [
+            {name: value for name, value in entry.items() if name != "kind"}
+            for entry in self.entries
+            if entry["kind"] == "evaluation"
+        ]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.folder / "metrics.csv", text.getvalue())
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The entries of a run's `log.jsonl`; a last line cut short by a kill is left out."""
+    path = folder / "log.jsonl"
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return entries
+
+
+def _open_tensorboard(folder: Path, start_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        remedy = "train.tensorboard needs TensorBoard: pip install 'side4video[tensorboard]'."
+        raise ModuleNotFoundError(remedy) from error
+    return SummaryWriter(str(folder), purge_step=start_step)
