@@ -168,7 +168,7 @@ class EvalConfig(Settings):
     crops: Literal[1, 3, 5, 10] = 1
     """Crops per clip: centre; three along the long side; centre and corners; these and their mirror images."""
     batch: PositiveInt = 8
-    """Videos per forward pass."""
+    """Clips (views) per forward pass."""
     resize: PositiveInt | None = None
     """Short side before cropping, in pixels; by default 256/224 of the image size."""
     probe: bool = False

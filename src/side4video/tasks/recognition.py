@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,13 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from side4video.config import DataConfig, RunConfig
+from side4video.adapter import load_adapter, read_adapter
+from side4video.config import DataConfig, EvalConfig, RunConfig
 from side4video.models.backbones import FrozenBackbone
-from side4video.models.video_model import VideoModel
+from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.evaluation import Evaluation, UnreadVideo, evaluation_from_scores
-from side4video.video.annotations import LabelledVideo, VideoList, arrow_of_time, check_video_list, read_video_list
-from side4video.video.datasets import TestClips, TrainClips
-from side4video.video.loading import Batch
+from side4video.video.annotations import LabelledVideo, VideoList, check_video_list, read_video_list
+from side4video.video.datasets import ARROW_OF_TIME, TestClips, TrainClips, both_ways
+from side4video.video.loading import Batch, choose_workers, test_loader
 from side4video.video.sampling import FrameSampling
 from side4video.video.transforms import EvalTransform, TrainTransform, flip_label_pairs, mix_clips
 
@@ -82,7 +83,9 @@ def _read_list(
     )
     checked = check_video_list(listed, allow_missing=config.allow_missing)
     warnings += [f"{source}: {warning}" for warning in checked.warnings]
-    return arrow_of_time(checked.videos) if config.arrow_of_time else checked.videos
+    if not config.arrow_of_time:
+        return checked.videos
+    return replace(checked.videos, videos=tuple(both_ways(checked.videos.videos)), class_names=ARROW_OF_TIME)
 
 
 def sampling_from(config: DataConfig) -> FrameSampling:
@@ -217,6 +220,35 @@ def evaluate(
         views=views,
         unread=tuple(unread),
     )
+
+
+def evaluate_adapter(
+    folder: Path, *, data: DataConfig, settings: EvalConfig, device: str = "auto", backbone_weights: str | None = None
+) -> Evaluation:
+    """Load an adapter and score it on `data.test`; labels are matched with its classes by name.
+
+    Raises:
+        DataError: the set cannot be used, or has classes that the adapter does not know.
+        ValueError, FileNotFoundError: the adapter cannot be used.
+    """
+    videos = read_data(data.model_copy(update={"train": None}), class_names=read_adapter(folder).class_names)
+    for warning in videos.warnings:
+        print(f"warning: {warning}")
+    if videos.test is None:
+        raise ValueError("No evaluation set: give --data.test.")
+    place = choose_device(device)
+    model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+    config = adapter.config.model_copy(update={"data": data, "eval": settings})
+    clips = test_clips(videos.test.videos, config=config, backbone=model.backbone)
+    loader = test_loader(
+        clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers)
+    )
+    return evaluate(model, loader, class_names=adapter.class_names, device=place, chunk=settings.batch)
+
+
+def videos_per_batch(settings: EvalConfig) -> int:
+    """Videos whose views fill a forward pass."""
+    return max(1, settings.batch // (settings.clips * settings.crops))
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:

@@ -24,6 +24,7 @@ from side4video.tasks.recognition import (
     read_data,
     test_clips,
     train_clips,
+    videos_per_batch,
 )
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer, learning_rate
@@ -202,9 +203,11 @@ class _Run:
 
     def _evaluate(self) -> Evaluation:
         assert self.test_set is not None
-        batch = self.config.eval.batch
-        loader = test_loader(self.test_set, batch_clips=max(1, batch // self.test_set.num_views), workers=self.workers)
-        return evaluate(self.model, loader, class_names=self.data.class_names, device=self.device, chunk=batch)
+        settings = self.config.eval
+        loader = test_loader(self.test_set, batch_clips=videos_per_batch(settings), workers=self.workers)
+        return evaluate(
+            self.model, loader, class_names=self.data.class_names, device=self.device, chunk=settings.batch
+        )
 
     def _save_adapter(self, name: str, evaluation: Evaluation | None) -> None:
         adapter = Adapter(

@@ -1,0 +1,226 @@
+"""The command line: `side4video COMMAND ...`. Commands import what they need when they run, so that help comes at once."""
+
+import difflib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from side4video.config import DataConfig, EvalConfig, RunConfig, load_config, recipe_names, recipe_text
+
+USER_ERRORS = (ValueError, FileNotFoundError, ModuleNotFoundError, RuntimeError, OSError, FloatingPointError)
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train a side network and leave adapters, logs, scores and a report in a run folder."""
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="")]
+    out: Path
+    """Run folder: best/ and last/ adapters, log.jsonl, metrics.csv, evaluation.json, report.html."""
+    resume: bool = False
+    """Continue the run in the run folder where it was cut off."""
+    init_from: Path | None = None
+    """Adapter to start from; a classifier for other classes is dropped and reported."""
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """Score an adapter on labelled videos."""
+
+    data: DataConfig
+    eval: EvalConfig
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what training used."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    json: Path | None = None
+    """Where the scores, every prediction and every unreadable file go; by default evaluation.json in the adapter."""
+
+
+@dataclass(frozen=True)
+class PredictArguments:
+    """Name what happens in videos."""
+
+    adapter: tyro.conf.Positional[Path]
+    """Adapter folder, or run folder (its best adapter is taken)."""
+    videos: tyro.conf.Positional[tuple[str, ...]]
+    """Video files, folders and glob patterns."""
+    top_k: int = 5
+    """Classes to name."""
+    clips: int = 1
+    """Clips per video whose scores are averaged."""
+    crops: int = 1
+    """Crops per clip: 1, 3, 5 or 10."""
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what training used."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    json: Path | None = None
+    """Also write the predictions to this file."""
+
+
+def train(arguments: list[str]) -> int:
+    """Train on a folder of own clips or a data set: train RECIPE [--data.train ...] [--out ...]."""
+    recipe, rest = _take_positional(arguments, "train", f"RECIPE: a YAML file or one of {', '.join(recipe_names())}")
+    default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
+    given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
+
+    from side4video.run_report import write_run_report
+    from side4video.training.loop import train as run
+
+    result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
+    if result.evaluation is not None:
+        Console().print(result.evaluation.table(per_class=len(result.evaluation.class_names) <= 50))
+        if result.probe_top1 is not None:
+            print(f"linear probe on the frozen features: top-1 {result.probe_top1:.1%}")
+            print(f"with the side network:               top-1 {result.evaluation.top1:.1%}")
+        print(f"report: {write_run_report(given.out)}")
+    print(f"adapter: {given.out / ('last' if result.evaluation is None else 'best')}")
+    return 0
+
+
+def evaluate(arguments: list[str]) -> int:
+    """Score an adapter on labelled videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3 --eval.clips 2]."""
+    folder, rest = _take_positional(arguments, "evaluate", "ADAPTER: an adapter folder or a run folder")
+    from side4video.adapter import find_adapter, read_adapter
+
+    settings = read_adapter(Path(folder)).config
+    default = EvaluateArguments(data=settings.data, eval=settings.eval)
+    given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
+
+    from side4video.files import write_json
+    from side4video.tasks.recognition import evaluate_adapter
+
+    evaluation = evaluate_adapter(
+        Path(folder),
+        data=given.data,
+        settings=given.eval,
+        device=given.device,
+        backbone_weights=given.backbone_weights,
+    )
+    Console().print(evaluation.table())
+    for video in evaluation.unread:
+        print(f"not read: {video.name}: {video.reason}")
+    path = given.json or find_adapter(Path(folder)) / "evaluation.json"
+    write_json(path, evaluation.to_json())
+    print(f"written to {path}")
+    return 1 if evaluation.unread else 0
+
+
+def predict(arguments: list[str]) -> int:
+    """Name what happens in videos: predict ADAPTER VIDEOS... [--top-k 5] [--json FILE]."""
+    given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
+
+    from side4video.files import write_json
+    from side4video.predict import Predictor, expand_inputs
+    from side4video.video.decoding import VideoError
+
+    paths = list(expand_inputs(given.videos))
+    predictor = Predictor(
+        given.adapter,
+        backbone_weights=given.backbone_weights,
+        device=given.device,
+        num_clips=given.clips,
+        num_crops=given.crops,
+    )
+    predictions, failures = [], []
+    for path in paths:
+        try:
+            found = predictor.predict_video(path, top_k=given.top_k)
+        except VideoError as error:
+            failures.append({"path": str(path), "reason": error.reason})
+            print(f"{path}: {error.reason}", file=sys.stderr)
+            continue
+        named = ", ".join(f"{best.name} {best.score:.1%}" for best in found.classes)
+        print(f"{path}: {named} ({found.seconds:.2f} s)")
+        classes = [{"name": best.name, "score": best.score} for best in found.classes]
+        predictions.append({"path": str(path), "classes": classes, "seconds": found.seconds})
+    if given.json is not None:
+        write_json(given.json, {"predictions": predictions, "unread": failures})
+    return 1 if failures else 0
+
+
+def recipes(arguments: list[str]) -> int:
+    """List the recipes of the package, or print one to copy: recipes [show NAME]."""
+    if len(arguments) == 2 and arguments[0] == "show":
+        print(recipe_text(arguments[1]), end="")
+        return 0
+    if arguments:
+        raise ValueError(f"recipes {' '.join(arguments)}: expected nothing, or show NAME.")
+    table = Table("recipe", "backbone", "side network", "about")
+    for name in recipe_names():
+        config = load_config(name)
+        side = f"{config.side.width} wide, taps {config.side.taps}"
+        table.add_row(name, config.backbone.name, side, config.about)
+    Console().print(table)
+    return 0
+
+
+def backbones(arguments: list[str]) -> int:
+    """List the image models that can be used: backbones [PART OF A NAME]."""
+    from side4video.models.backbones import list_backbones
+
+    wanted = arguments[0] if arguments else ""
+    names = [name for name in list_backbones() if wanted in name]
+    if not names:
+        raise ValueError(f"No backbone has {wanted!r} in its name.")
+    print("\n".join(names))
+    return 0
+
+
+def demo(arguments: list[str]) -> int:
+    """Make moving-shape videos, train on them, evaluate, and write a report: demo [--out runs/demo]."""
+    from side4video.demo.run import DemoArguments, run_demo
+
+    return run_demo(tyro.cli(DemoArguments, prog="side4video demo", args=arguments))
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "recipes": recipes,
+    "backbones": backbones,
+    "demo": demo,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 some videos could not be read, 2 wrong input."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        _print_help()
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        print(f"There is no command {name!r}.{hint} Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[name](rest)
+    except USER_ERRORS as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+
+
+def _print_help() -> None:
+    print("usage: side4video COMMAND ...   (side4video COMMAND --help shows its settings)\n")
+    for name, command in COMMANDS.items():
+        print(f"  {name:10} {command.__doc__}")
+
+
+def _take_positional(arguments: list[str], command: str, what: str) -> tuple[str, list[str]]:
+    """The first argument and the rest; `command --help` shows the settings of the default recipe."""
+    if not arguments or arguments[0].startswith("-"):
+        if arguments and arguments[0] in {"-h", "--help"} and command == "train":
+            return "own-clips", arguments
+        raise ValueError(f"usage: side4video {command} {what}, then flags; see side4video {command} --help.")
+    return arguments[0], arguments[1:]
+

@@ -1,0 +1,91 @@
+"""Settings: recipes, files, errors that name every problem."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from side4video.config import (
+    MODEL_PRESETS,
+    ConfigError,
+    RunConfig,
+    dump_config,
+    load_config,
+    parse_config,
+    recipe_names,
+    recipe_text,
+)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_loads_and_survives_a_round_trip(name, tmp_path):
+    config = load_config(name)
+    path = tmp_path / "resolved.yaml"
+    path.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(path) == config
+    assert config.about
+    assert f"side4video train {name}" in recipe_text(name)
+
+
+def test_recipes_with_a_preset_have_its_sizes():
+    config = load_config("ssv2-b16-light")
+    assert (config.backbone, config.side) == MODEL_PRESETS["b16-light"]
+
+
+def test_fields_beside_a_preset_override_it():
+    config = parse_config({"preset": "b16", "side": {"width": 128}}, source="test")
+    assert config.side.width == 128
+    assert config.backbone == MODEL_PRESETS["b16"][0]
+
+
+def test_all_problems_are_listed_with_close_matches():
+    settings = {"train": {"epoch": 3, "lr": -1}, "sidd": {}, "data": {"num_frames": 0}}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(settings, source="mine.yaml")
+    message = str(caught.value)
+    assert "mine.yaml has 4 unusable settings" in message
+    assert "train.epoch: no such setting; did you mean 'epochs'?" in message
+    assert "train.lr = -1" in message
+    assert "sidd: no such setting; did you mean 'side'?" in message
+    assert "data.num_frames = 0" in message
+
+
+def test_unknown_recipes_presets_and_files_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="Did you mean 'ssv2-b16'"):
+        load_config("ssv2-b17")
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_config(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="preset = 'b17' is not known"):
+        parse_config({"preset": "b17"}, source="test")
+    path = tmp_path / "list.yaml"
+    path.write_text("- 1\n- 2\n")
+    with pytest.raises(ConfigError, match="must hold settings by name, not list"):
+        load_config(path)
+    path.write_text("a: [1\n")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_config(path)
+
+
+def test_yaml_cannot_run_code(tmp_path):
+    path = tmp_path / "evil.yaml"
+    path.write_text(yaml.dump({"about": "x"}) + f"seed: !!python/object/apply:os.mkdir ['{tmp_path / 'made'}']\n")
+    with pytest.raises(ConfigError):
+        load_config(path)
+    assert not (tmp_path / "made").exists()
+
+
+def test_mixing_needs_two_clips_in_a_forward_pass():
+    with pytest.raises(ConfigError, match="micro_batch must be 2 or more"):
+        parse_config({"augment": {"mixup": 0.2}, "train": {"micro_batch": 1}}, source="test")
+    assert parse_config({"augment": {"mixup": 0.2}, "train": {"micro_batch": 2}}, source="test").augment.mixup == 0.2
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        RunConfig().train.lr = 1.0
+
+
+def test_reading_settings_imports_nothing_heavy():
+    code = "import sys, side4video.cli; assert not {'torch', 'timm', 'av', 'sklearn'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)
