@@ -33,9 +33,9 @@ def read_weights(path: Path) -> dict[str, Any]:
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).partition(". ")[0]  # torch goes on to advise against weights_only
         raise ValueError(
-            f"{path} cannot be read as weights: {reason or type(error).__name__}. It must be a .safetensors file, or one of "
-            "torch.save with tensors and plain containers, not a TorchScript archive such as OpenAI's own CLIP files. "
-            "Save model.state_dict() and nothing else."
+            f"{path} cannot be read as weights: {reason or type(error).__name__}. It must be a .safetensors file, or "
+            "one of torch.save with tensors and plain containers, not a TorchScript archive such as OpenAI's own CLIP "
+            "files. Save model.state_dict() and nothing else."
         ) from error
     while wrapper := next(
         (key for key in _WRAPPERS if isinstance(state, dict) and isinstance(state.get(key), dict)), None
