@@ -473,11 +473,6 @@ class TestReading:
         with pytest.raises(DataError, match="'vhs' is not known"):
             read_video_list(write(tmp_path / "l.txt", "a.mp4 0"), format="vhs")
 
-    def test_option_of_another_format(self, tmp_path):
-        touch(tmp_path, "walk/a.mp4")
-        with pytest.raises(DataError, match="first_label=1 means nothing in format 'folder', only in list, csv"):
-            read_video_list(tmp_path, first_label=1)
-
     def test_suffix_is_found_and_the_written_name_comes_first(self, tmp_path):
         touch(tmp_path, "a.webm", "a.mp4", "b.MKV", "c.d.avi", "e/img_00001.jpg", "e.mp4")
         found = read_video_list(write(tmp_path / "l.txt", "a 0\nb 0\nc.d 0\ne 0\nf 0\n"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from side4video.video.list_detection import OPTIONS, READERS, detect_format
+from side4video.video.list_detection import READERS, detect_format
 from side4video.video.list_files import ClassIndex, DataError, check_class_names, first_few, read_class_names
 from side4video.video.list_formats import ReadOptions, Table
 from side4video.video.video_finder import VideoFinder, scan_folder
@@ -84,8 +84,9 @@ def read_video_list(
         delimiter: of a `list`; found out if None. A blank stands for any run of blanks and tabs.
         split: `train` or `test`: which part of a source that holds several (an official set of split files, a CSV
             whose column `split` has several values, a folder with a sub-folder per split). Without effect otherwise.
-        fold: which of the official splits 1, 2, 3 (ucf101, hmdb51).
-        first_label: the number of the first class where labels are numbers (list, csv).
+        fold: which of the official splits 1, 2, 3, for `ucf101` and `hmdb51`. Without effect otherwise.
+        first_label: the number of the first class where labels in a `list` or `csv` are numbers. Without effect
+            otherwise.
 
     Numbers as labels are indices into `class_names`, unless all of these are numbers themselves: then they are names.
     A path without suffix is matched with a video of that name or a folder of frames. Missing files and labels out of
@@ -99,7 +100,8 @@ def read_video_list(
     given = _given_names(class_names)
     options = ReadOptions(class_names=given, delimiter=delimiter, split=split, fold=fold, first_label=first_label)
     format = detect_format(source) if format == "auto" else format
-    _check_options(format, options)
+    if format not in READERS:
+        raise DataError(f"{format = } is not known. Use auto, {', '.join(READERS)}.")
     table = READERS[format](source, options)
     if not table.rows:
         raise DataError(f"{source}, read as format {format!r}, lists no videos.")
@@ -120,16 +122,6 @@ def _given_names(class_names: Sequence[str] | Path | None) -> tuple[str, ...] | 
         return read_class_names(Path(class_names))
     check_class_names(class_names, source="class_names")
     return tuple(class_names)
-
-
-def _check_options(format: str, options: ReadOptions) -> None:
-    if format not in READERS:
-        raise DataError(f"{format = } is not known. Use auto, {', '.join(READERS)}.")
-    for name in ("delimiter", "fold", "first_label"):
-        value = getattr(options, name)
-        if value != getattr(ReadOptions(), name) and name not in OPTIONS.get(format, ()):
-            users = ", ".join(format for format, names in OPTIONS.items() if name in names)
-            raise DataError(f"{name}={value!r} means nothing in format {format!r}, only in {users}. Leave it out.")
 
 
 def _index_labels(

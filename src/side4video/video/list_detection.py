@@ -35,12 +35,6 @@ READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     "ucf101": read_ucf101,
     "hmdb51": read_hmdb51,
 }
-OPTIONS: dict[str, tuple[str, ...]] = {  # which options mean something in a format
-    "list": ("delimiter", "first_label"),
-    "csv": ("first_label",),
-    "ucf101": ("fold",),
-    "hmdb51": ("fold",),
-}
 
 
 def detect_format(source: Path) -> str:
