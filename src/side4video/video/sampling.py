@@ -1,0 +1,223 @@
+"""Which frames of a video make a clip: integer formulas, 0-based, checked against the paper's code to the last frame.
+
+n is the number of frames of the video, T the number of frames of a clip. The two *flavours* are the roundings of the
+paper's two data-set families. Everything random draws from a `torch.Generator` that the caller gives.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+
+WINDOW = 128
+"""Frames that a dense clip spans in the paper's code; frames are `WINDOW // T` apart."""
+
+
+def uniform_clips_something_something(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
+    """Clips of one frame per segment; segment i starts at round(i s), with s = (n - 1) / T and halves to even.
+
+    Clip c of k, from 0, takes the frame int(s (c + 1) / (k + 1)) behind each start; one clip thus takes the middle.
+
+    Example: n = 60, T = 8, s = 7.375. Starts are 0, 7, 15, 22, 30, 37, 44, 52. One clip adds int(3.6875) = 3 to
+    each: 3, 10, 18, 25, 33, 40, 47, 55. Two clips add int(2.46) = 2 and int(4.92) = 4.
+    """
+    segment = (num_video_frames - 1) / num_frames
+    starts = np.round(segment * np.arange(num_frames)).astype(int)
+    shifts = [int(segment / (num_clips + 1) * (clip + 1)) for clip in range(num_clips)]
+    return [(starts + shift).tolist() for shift in shifts]
+
+
+def uniform_clips_kinetics(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
+    """Clips of one frame per segment; segment i starts at i s, with s = n / T.
+
+    Clip c of k, from 0, takes the frames int(a + i s) modulo n with the shift a = floor(c (s - 1) / (k - 1)); one
+    clip thus takes the starts. Where s < 1 the shift is -1 (int cuts off towards zero).
+
+    Example: n = 60, T = 8, s = 7.5. One clip: 0, 7, 15, 22, 30, 37, 45, 52. Four clips are shifted by
+    floor(0, 2.17, 4.33, 6.5) = 0, 2, 4, 6.
+    """
+    segment = num_video_frames / num_frames
+    shifts = np.linspace(0, segment - 1, num_clips, dtype=int)  # to int by floor
+    starts = segment * np.arange(num_frames)
+    return [(np.trunc(shift + starts).astype(int) % num_video_frames).tolist() for shift in shifts]
+
+
+def dense_clips(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
+    """Clips that span `WINDOW` frames: frames a, a + d, a + 2 d, ... modulo n, with d = WINDOW // T.
+
+    Clip c of k starts at a = c floor((n - WINDOW) / (k - 1)), at 0 in a video shorter than the window; one clip alone
+    starts at half of n - WINDOW.
+
+    Example: n = 300, T = 8, d = 16. Four clips start at 0, 57, 114, 171; the second is 57, 73, 89, ..., 169.
+    """
+    spare = max(num_video_frames - WINDOW, 0)
+    starts = [spare // 2] if num_clips == 1 else [clip * (spare // (num_clips - 1)) for clip in range(num_clips)]
+    return [_wrap(start, _window_stride(num_frames), num_frames, num_video_frames) for start in starts]
+
+
+def stride_clips(
+    num_video_frames: int, num_frames: int, num_clips: int, *, stride: int, padding: Literal["repeat", "wrap"]
+) -> list[list[int]]:
+    """Clips of frames `stride` apart: a, a + stride, ..., spanning w = (T - 1) stride + 1 frames.
+
+    Clip c of k starts at a = floor(c (n - w) / (k - 1)), so that the first begins and the last ends with the video;
+    one clip alone is in the middle, a = floor((n - w) / 2). In a video shorter than w every clip starts at 0, and
+    numbers behind the last frame become the last frame ("repeat") or start again at 0 ("wrap").
+
+    Example: n = 20, T = 4, stride = 3, w = 10. Three clips start at 0, 5, 10: the last is 10, 13, 16, 19.
+    n = 8: "repeat" gives 0, 3, 6, 7 and "wrap" 0, 3, 6, 1.
+    """
+    spare = max(num_video_frames - (num_frames - 1) * stride - 1, 0)
+    starts = [spare // 2] if num_clips == 1 else [clip * spare // (num_clips - 1) for clip in range(num_clips)]
+    return [_pad(start, stride, num_frames, num_video_frames, padding) for start in starts]
+
+
+def random_segments_something_something(
+    num_video_frames: int, num_frames: int, generator: torch.Generator
+) -> list[int]:
+    """A random frame from each of T segments; segment i is the frames floor(i n / T) to floor((i + 1) n / T) - 1.
+
+    A video of at most T frames gives each frame once, and T - n of them, drawn at random, once more; in order.
+
+    Example: n = 20, T = 8: segments 0-1, 2-4, 5-6, 7-9, 10-11, 12-14, 15-16, 17-19.
+    """
+    if num_video_frames <= num_frames:
+        again = [_draw(num_video_frames, generator) for _ in range(num_frames - num_video_frames)]
+        return sorted([*range(num_video_frames), *again])
+    bounds = [i * num_video_frames // num_frames for i in range(num_frames + 1)]
+    return [low + _draw(high - low, generator) for low, high in pairwise(bounds)]
+
+
+def random_segments_kinetics(num_video_frames: int, num_frames: int, generator: torch.Generator) -> list[int]:
+    """A random frame from each of T segments; segment i is round(i s) to round((i + 1) s), both included.
+
+    s = (n - 1) / T, halves to even. Neighbouring segments share a frame, which therefore may come twice; a video
+    shorter than T needs no other rule.
+
+    Example: n = 20, T = 8, s = 2.375: segments 0-2, 2-5, 5-7, 7-10, 10-12, 12-14, 14-17, 17-19.
+    """
+    segment = (num_video_frames - 1) / num_frames
+    bounds = np.round(segment * np.arange(num_frames + 1)).astype(int).tolist()
+    return [low + _draw(high - low + 1, generator) for low, high in pairwise(bounds)]
+
+
+def random_dense(num_video_frames: int, num_frames: int, generator: torch.Generator) -> list[int]:
+    """A clip as in `dense_clips` that starts anywhere from 0 to max(n - WINDOW, 0), both included."""
+    start = _draw(max(num_video_frames - WINDOW, 0) + 1, generator)
+    return _wrap(start, _window_stride(num_frames), num_frames, num_video_frames)
+
+
+def random_stride(
+    num_video_frames: int,
+    num_frames: int,
+    generator: torch.Generator,
+    *,
+    stride: int,
+    padding: Literal["repeat", "wrap"],
+) -> list[int]:
+    """A clip as in `stride_clips` that starts anywhere it fits; at 0 in a shorter video."""
+    start = _draw(max(num_video_frames - (num_frames - 1) * stride, 1), generator)
+    return _pad(start, stride, num_frames, num_video_frames, padding)
+
+
+def _draw(limit: int, generator: torch.Generator) -> int:
+    return int(torch.randint(limit, (), generator=generator))
+
+
+def _window_stride(num_frames: int) -> int:
+    return max(WINDOW // num_frames, 1)
+
+
+def _wrap(start: int, stride: int, num_frames: int, num_video_frames: int) -> list[int]:
+    return [(start + i * stride) % num_video_frames for i in range(num_frames)]
+
+
+def _pad(
+    start: int, stride: int, num_frames: int, num_video_frames: int, padding: Literal["repeat", "wrap"]
+) -> list[int]:
+    if padding == "wrap":
+        return _wrap(start, stride, num_frames, num_video_frames)
+    return [min(start + i * stride, num_video_frames - 1) for i in range(num_frames)]
+
+
+_UNIFORM = {"something_something": uniform_clips_something_something, "kinetics": uniform_clips_kinetics}
+_RANDOM = {"something_something": random_segments_something_something, "kinetics": random_segments_kinetics}
+
+
+@dataclass(frozen=True)
+class FrameSampling:
+    """How frames are chosen from a video.
+
+    Attributes:
+        num_frames: T, frames per clip.
+        kind: "segments": one frame from each of T equal parts of the video; "dense": frames at a fixed distance.
+        flavour: Rounding of the segments: the paper's for Something-Something, or for Kinetics.
+        stride: Distance of dense frames; None: `WINDOW // num_frames`, and the window wraps around as in the paper.
+        padding: With `stride`, for videos shorter than a clip: "repeat" the last frame, or "wrap" around.
+
+    Raises:
+        ValueError: A value is out of its range, or `stride` is given for segments.
+    """
+
+    num_frames: int = 8
+    kind: Literal["segments", "dense"] = "segments"
+    flavour: Literal["something_something", "kinetics"] = "something_something"
+    stride: int | None = None
+    padding: Literal["repeat", "wrap"] = "repeat"
+
+    def __post_init__(self) -> None:
+        _check_one_of("kind", self.kind, ("segments", "dense"))
+        _check_one_of("flavour", self.flavour, tuple(_UNIFORM))
+        _check_one_of("padding", self.padding, ("repeat", "wrap"))
+        _check_positive("num_frames", self.num_frames)
+        if self.stride is not None:
+            _check_positive("stride", self.stride)
+            if self.kind == "segments":
+                raise ValueError(f"stride={self.stride} has no meaning for kind='segments'. Use kind='dense'.")
+
+    def train(self, video_length: int, generator: torch.Generator) -> list[int]:
+        """A random clip.
+
+        Args:
+            video_length: Frames of the video, at least 1.
+            generator: The only source of chance.
+
+        Returns:
+            `num_frames` frame numbers from 0 to `video_length - 1`.
+        """
+        _check_positive("video_length", video_length)
+        if self.kind == "segments":
+            return _RANDOM[self.flavour](video_length, self.num_frames, generator)
+        if self.stride is None:
+            return random_dense(video_length, self.num_frames, generator)
+        return random_stride(video_length, self.num_frames, generator, stride=self.stride, padding=self.padding)
+
+    def test(self, video_length: int, num_clips: int = 1) -> list[list[int]]:
+        """Clips without chance, spread over the video.
+
+        Args:
+            video_length: Frames of the video, at least 1.
+            num_clips: Clips to take, at least 1.
+
+        Returns:
+            `num_clips` lists of `num_frames` frame numbers from 0 to `video_length - 1`.
+        """
+        _check_positive("video_length", video_length)
+        _check_positive("num_clips", num_clips)
+        if self.kind == "segments":
+            return _UNIFORM[self.flavour](video_length, self.num_frames, num_clips)
+        if self.stride is None:
+            return dense_clips(video_length, self.num_frames, num_clips)
+        return stride_clips(video_length, self.num_frames, num_clips, stride=self.stride, padding=self.padding)
+
+
+def _check_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name}={value} must be 1 or more.")
+
+
+def _check_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(allowed)}.")
