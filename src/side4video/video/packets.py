@@ -1,0 +1,123 @@
+"""What the compressed packets of a video stream tell: which frames there are, and where decoding can start.
+
+Times here are display times in the stream's time base.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+_STORE_DISPLAY_TIMES = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_SEEK_KEY_FRAMES = (*_STORE_DISPLAY_TIMES, "avi")
+_NO_PICTURE_BYTES = 20  # an MPEG-4 packet below this repeats a picture; the decoder may give no frame for it
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What a compressed packet says before it is decoded.
+
+    Attributes:
+        time: When its frame is displayed; None: not said.
+        is_key: Decoding can start here.
+        is_shown: It gives a frame; not so before the start mark of an edited file, and for VP8's hidden pictures.
+        num_bytes: Its size.
+    """
+
+    time: int | None
+    is_key: bool
+    is_shown: bool
+    num_bytes: int
+
+
+def demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """The stream's packets in file order; a file that breaks off ends there."""
+    with suppress(av.FFmpegError):
+        for packet in container.demux(stream):
+            if packet.size:  # the decoder would take an empty packet for the end
+                yield packet
+
+
+def decode(packets: Iterable[av.Packet], stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """The frames of `packets` in display order; a packet that cannot be decoded gives none."""
+    for packet in packets:
+        frames: list[av.VideoFrame] = []
+        with suppress(av.FFmpegError):
+            frames = stream.codec_context.decode(packet)
+        yield from frames
+    with suppress(av.FFmpegError):
+        yield from stream.codec_context.decode(None)  # what the decoder still holds back
+
+
+def scan(container: InputContainer, stream: VideoStream) -> tuple[av.VideoFrame | None, list[Packet]]:
+    """The first frame that can be decoded, and a description of every packet; only few are decoded for it."""
+    described: list[Packet] = []
+
+    def describe_each() -> Iterator[av.Packet]:
+        for packet in demux(container, stream):
+            described.append(_describe(packet, stream.codec_context.name))
+            yield packet
+
+    packets = describe_each()
+    frame = next(decode(packets, stream), None)
+    for _ in packets:
+        pass
+    return frame, described
+
+
+def display_times(packets: Sequence[Packet], container: InputContainer, stream: VideoStream) -> list[int] | None:
+    """The time of each frame in display order; None where packets do not stand for frames.
+
+    They do not where times are missing or repeated; where the file starts inside a group of pictures; where MPEG-4
+    packets hold no picture; and where frames are reordered in a container without display times (as in UCF101's AVIs).
+    """
+    known = [packet.time for packet in packets if packet.time is not None]
+    if len(set(known)) < len(packets) or not packets[0].is_key or packets[0].time != min(known):
+        return None
+    if "mpeg4" in stream.codec_context.name and min(packet.num_bytes for packet in packets) < _NO_PICTURE_BYTES:
+        return None
+    if stream.codec_context.has_b_frames and container.format.name not in _STORE_DISPLAY_TIMES:
+        return None
+    return sorted(packet.time for packet in packets if packet.is_shown and packet.time is not None)
+
+
+def key_times(packets: Sequence[Packet], container: InputContainer) -> list[int]:
+    """Sorted times of the key frames; none where the container does not find them again."""
+    if container.format.name not in _SEEK_KEY_FRAMES:
+        return []
+    return sorted(packet.time for packet in packets if packet.is_key and packet.time is not None)
+
+
+def group_runs(times: Sequence[int], keys: Sequence[int]) -> list[tuple[int | None, set[int]]]:
+    """Sorted display times in runs that are decoded in one go, each with the key frame to start at.
+
+    A new run starts where at least one whole group of pictures between two wanted frames can be left out.
+    Example: times 0, 3, 25 and key frames at 0, 10, 20 give [(None, {0, 3}), (20, {25})]; None is the beginning.
+    """
+    runs: list[tuple[int | None, set[int]]] = []
+    last_group = 0
+    for time in times:
+        group = max(bisect_right(keys, time) - 1, 0)
+        if not runs or group > last_group + 1:
+            runs.append((keys[group] if group else None, set()))
+        runs[-1][1].add(time)
+        last_group = group
+    return runs
+
+
+def starting_at_key(packets: Iterator[av.Packet], key: int) -> Iterator[av.Packet]:
+    """`packets`, or none of them if they start behind the time `key` or not with a key frame."""
+    first = next(packets, None)
+    if first is not None and first.is_keyframe and first.pts is not None and first.pts <= key:
+        yield first
+        yield from packets
+
+
+def _describe(packet: av.Packet, codec: str) -> Packet:
+    # A VP8 packet may hold a picture that is only referred to: bit 4 of its first byte tells (RFC 6386, section 9.1).
+    is_hidden = packet.is_discard or (codec == "vp8" and not memoryview(packet)[0] & 0x10)
+    return Packet(packet.pts, packet.is_keyframe, not is_hidden, packet.size)

@@ -1,0 +1,218 @@
+"""A video file whose frames are read by number, through PyAV."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+import torch
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from side4video.video import packets
+from side4video.video.video_error import VideoError, check_indices
+
+_UNKNOWN_FPS = 25.0  # of a file that says neither times nor rate
+
+
+@dataclass(frozen=True)
+class _FrameTable:
+    """All frames of a file in display order, and how to find them again."""
+
+    seconds: list[float]  # since the first frame
+    end_seconds: float
+    times: list[int] | None  # in the stream's time base; None: frame n is the n-th decoded
+    keys: list[int]  # times at which decoding can start; empty: only at the beginning
+    height: int  # before rotation
+    width: int
+    quarter_turns: int  # counter-clockwise
+    num_listed: int  # what the file's header says; 0: nothing
+
+
+class VideoFile:
+    """A video file whose frames can be read by number, counted from 0 in display order.
+
+    Args:
+        path: Any file FFmpeg reads; its best video stream is used.
+        start_seconds: Only frames at or after this time, counted from the first frame, in seconds.
+        end_seconds: Only frames before this time.
+
+    Attributes:
+        num_frames: Frames that can be asked for, at least 1.
+        num_listed: Frames the file's header speaks of, 0 where it does not; more than `num_frames` in a file that was
+            cut off, and in one that is edited or restricted by time.
+        height: Of a frame as shown, in pixels: rotation is applied, the pixel aspect ratio is not.
+        width: The same.
+        average_fps: Frames per second over the whole file.
+        duration_seconds: From the first chosen frame to the end of the last.
+        frame_seconds: When each frame is shown, in seconds since the file's first frame.
+
+    Raises:
+        VideoError: The file is missing, is no video, gives no frame, or has none between the two times.
+    """
+
+    def __init__(
+        self, path: str | Path, *, start_seconds: float | None = None, end_seconds: float | None = None
+    ) -> None:
+        self.path = Path(path)
+        self._container: InputContainer | None = None
+        if not self.path.is_file():
+            raise VideoError(self.path, "there is no such file.")
+        try:
+            with _only_video_errors(self.path):
+                self._table = self._scan()
+            self._chosen = _choose_range(self._table, self.path, start_seconds, end_seconds)
+        except VideoError:
+            self.close()
+            raise
+        table = self._table
+        self.num_frames = len(self._chosen)
+        self.num_listed = table.num_listed
+        self.height, self.width = (
+            (table.width, table.height) if table.quarter_turns % 2 else (table.height, table.width)
+        )
+        self.average_fps = len(table.seconds) / table.end_seconds
+        self.frame_seconds = [table.seconds[index] for index in self._chosen]
+        end = [*table.seconds[1:], table.end_seconds][self._chosen[-1]]
+        self.duration_seconds = end - self.frame_seconds[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; a later `read` opens it again."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """The frames with these numbers, in this order.
+
+        Args:
+            indices: Numbers from 0 to `num_frames - 1`, in any order; repeated ones are decoded once.
+
+        Returns:
+            uint8 RGB, shape (len(indices), 3, height, width), 0 to 255, in channels-last memory format.
+
+        Raises:
+            VideoError: A number is out of range, a frame did not come out of the decoder, or all came out damaged.
+        """
+        check_indices(self.path, indices, num_frames=self.num_frames, num_listed=self.num_listed)
+        wanted = {self._chosen[index] for index in indices}
+        with _only_video_errors(self.path):
+            frames = self._decode_frames(wanted)
+            pictures = {index: self._picture(frame) for index, frame in frames.items()}
+        if missing := sorted(wanted - pictures.keys()):
+            came = f"only {len(pictures)} of {len(wanted)} asked frames came out, not {missing}"
+            raise VideoError(
+                self.path, f"{came}; its packets promise {len(self._table.seconds)} frames. It is damaged."
+            )
+        if all(frame.is_corrupt for frame in frames.values()):
+            raise VideoError(self.path, f"all {len(wanted)} asked frames are damaged. Perhaps it is encrypted.")
+        return torch.from_numpy(np.stack([pictures[self._chosen[index]] for index in indices])).permute(0, 3, 1, 2)
+
+    def _rewind(self) -> tuple[InputContainer, VideoStream]:
+        """The file opened afresh: seeking to its beginning is not exact in every container."""
+        self.close()
+        # Some files (of HMDB51, say) have metadata that is not UTF-8.
+        self._container = av.open(str(self.path), metadata_errors="ignore")
+        stream = self._container.streams.best("video")  # not the cover picture
+        if not isinstance(stream, VideoStream):
+            raise VideoError(self.path, "there is no video stream in it.")
+        if not stream.codec_context:
+            raise VideoError(self.path, "its video codec is not known to the installed PyAV.")
+        stream.codec_context.thread_type = "SLICE"  # frame threads can hang when decoding stops early
+        stream.codec_context.thread_count = 1  # loader processes share the cores already
+        return self._container, stream
+
+    def _scan(self) -> _FrameTable:
+        container, stream = self._rewind()
+        first, described = packets.scan(container, stream)
+        if first is None:
+            raise VideoError(self.path, f"no frame can be decoded ({len(described)} packets).")
+        fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
+        times = packets.display_times(described, container, stream)
+        if times is None:
+            num_frames = sum(1 for _ in self._decode_all())
+            seconds = [index / fps for index in range(num_frames)]
+        else:
+            seconds = [float((time - times[0]) * (stream.time_base or 1)) for time in times]
+            fps = (len(times) - 1) / seconds[-1] if len(times) > 1 else fps
+        return _FrameTable(
+            seconds=seconds,
+            end_seconds=seconds[-1] + 1 / fps,
+            times=times,
+            keys=packets.key_times(described, container),
+            height=first.height,
+            width=first.width,
+            quarter_turns=round(first.rotation / 90) % 4,
+            num_listed=stream.frames,
+        )
+
+    def _decode_all(self) -> Iterator[av.VideoFrame]:
+        container, stream = self._rewind()
+        return packets.decode(packets.demux(container, stream), stream)
+
+    def _decode_frames(self, wanted: set[int]) -> dict[int, av.VideoFrame]:
+        """Frames by number in the whole file; those that do not come out are left out."""
+        times = self._table.times
+        if times is None:
+            in_order = enumerate(islice(self._decode_all(), max(wanted) + 1))
+            return {index: frame for index, frame in in_order if index in wanted}
+        number = {times[index]: index for index in wanted}
+        frames = self._decode_times(packets.group_runs(sorted(number), self._table.keys))
+        if len(frames) < len(number):  # a key frame that is none, or a seek that went astray
+            frames = self._decode_times([(None, set(number))])
+        return {number[time]: frame for time, frame in frames.items()}
+
+    def _decode_times(self, runs: Sequence[tuple[int | None, set[int]]]) -> dict[int, av.VideoFrame]:
+        """Frames by display time, for `runs` as `packets.group_runs` makes them."""
+        container, stream = self._rewind()
+        found: dict[int, av.VideoFrame] = {}
+        for key, wanted in runs:
+            compressed = packets.demux(container, stream)
+            if key is not None:
+                container.seek(key, stream=stream)
+                compressed = packets.starting_at_key(compressed, key)
+            for frame in packets.decode(compressed, stream):
+                if frame.pts in wanted:
+                    found[frame.pts] = frame
+                if wanted <= found.keys():
+                    break
+        return found
+
+    def _picture(self, frame: av.VideoFrame) -> np.ndarray:
+        # A stream may change its frame size: every frame gets that of the first.
+        picture = frame.to_ndarray(format="rgb24", width=self._table.width, height=self._table.height)
+        return np.rot90(picture, self._table.quarter_turns)
+
+
+@contextmanager
+def _only_video_errors(path: Path) -> Iterator[None]:
+    """Turn what the decoder or the disk raises into a `VideoError`."""
+    try:
+        yield
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        raise VideoError(path, f"it cannot be decoded ({type(error).__name__}: {error}).") from error
+
+
+def _choose_range(table: _FrameTable, path: Path, start: float | None, end: float | None) -> range:
+    """Numbers of the frames with start <= time < end, in seconds."""
+    first = 0 if start is None else bisect_left(table.seconds, start)
+    stop = len(table.seconds) if end is None else bisect_left(table.seconds, end)
+    if stop <= first:
+        length = f"it is {table.end_seconds:.3f} seconds long"
+        raise VideoError(path, f"there is no frame from start_seconds={start} to end_seconds={end}; {length}.")
+    return range(first, stop)
