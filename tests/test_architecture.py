@@ -1,0 +1,72 @@
+"""Data flows one way: what each part of the package may import, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "side4video"
+
+FOUNDATION = {"shapes", "files", "config"}
+MAY_IMPORT = {
+    "shapes": set(),
+    "files": set(),
+    "config": set(),
+    "video": FOUNDATION,
+    "models": FOUNDATION,
+    "report_pictures": set(),
+    "report": {"files", "report_pictures"},
+    "adapter": FOUNDATION | {"models"},
+    "tasks": FOUNDATION | {"video", "models", "adapter"},
+    "training": FOUNDATION | {"video", "models", "adapter", "tasks"},
+}
+"""Parts that are missing here stand on top and may import everything."""
+
+ONLY_HERE = {
+    "timm": {"models/backbones.py", "video/transforms.py", "demo/pretrain.py"},
+    "av": {"video/video_file.py", "video/packets.py", "demo/videos.py"},
+    "tyro": {"cli.py", "demo/pretrain.py"},
+    "matplotlib": {"report_pictures.py"},
+    "sklearn": {"tasks/linear_probe.py"},
+}
+"""Libraries that one place alone knows."""
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+
+
+def part_of(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_imports_follow_the_flow(path):
+    part = part_of(path)
+    own = {module.split(".")[1] for module in imports(path) if module.startswith("side4video.")}
+    if part in MAY_IMPORT:
+        assert own - {part} <= MAY_IMPORT[part]
+    place = path.relative_to(SOURCE).as_posix()
+    libraries = {module.split(".")[0] for module in imports(path)}
+    for library in libraries & ONLY_HERE.keys():
+        assert place in ONLY_HERE[library], f"{library} is imported in {place}"
+
+
+def test_the_rules_name_parts_and_files_that_exist():
+    parts = {part_of(path) for path in FILES}
+    assert MAY_IMPORT.keys() <= parts
+    assert {place for places in ONLY_HERE.values() for place in places} <= {
+        path.relative_to(SOURCE).as_posix() for path in FILES
+    }
+
+
+def test_no_names_that_say_nothing():
+    empty = {"utils", "util", "common", "helpers", "misc", "base", "core", "manager"}
+    assert not [path for path in FILES if path.stem in empty]
