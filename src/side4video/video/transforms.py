@@ -1,0 +1,323 @@
+"""From decoded frames to what the model sees; every random change is drawn once for a whole clip.
+
+T is the number of frames, S the model's image size. Training draws from the global generators of `random`, numpy and
+torch: wrap each call in `seeded` to make it repeatable.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
+
+Interpolation = Literal["bilinear", "bicubic"]
+
+_RAND_AUGMENT = re.compile(r"rand(-(m\d+|n\d+|p[\d.]+|mstd[\d.]+|mmax\d+|inc[01]|t[a-z\d]+))*")
+_MIRROR_WORD = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
+
+
+@contextmanager
+def seeded(*numbers: int) -> Iterator[None]:
+    """Seed `random`, numpy's legacy generator and torch's CPU generator from `numbers`; restore all three afterwards.
+
+    Args:
+        numbers: Integers from 0, such as seed, epoch and index of a sample; together they make one seed, the same on
+            every machine.
+
+    Raises:
+        ValueError: There are no numbers, or a negative one.
+    """
+    if not numbers or min(numbers) < 0:
+        raise ValueError(f"{numbers = } make no seed. Give one or more integers from 0.")
+    python, legacy, cpu = np.random.SeedSequence(numbers).generate_state(3).tolist()
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        random.seed(python)
+        np.random.seed(legacy)
+        torch.default_generator.manual_seed(cpu)  # torch.manual_seed would change the GPUs' generators as well
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+
+
+class TrainTransform:
+    """Random augmentation of a training clip.
+
+    In this order, as in the paper: RandAugment, resize, random resized crop, flip, grey, colour jitter; then scaling
+    to mean 0 and deviation 1, and erasing. RandAugment is slow on large frames: those with a short side above 320/224
+    of `image_size` (the paper's are smaller) are shrunk to that first.
+
+    Args:
+        image_size: S, side of the square output in pixels.
+        mean: Of red, green and blue, for values from 0 to 1.
+        std: The same.
+        resize: Before cropping: the short side, or (height, width) whatever the aspect ratio, in pixels; None: the
+            short side becomes 256/224 of `image_size`.
+        crop_scale: Smallest and largest share of the picture's area that the crop covers.
+        crop_ratio: Smallest and largest width over height of the crop.
+        flip: Probability of a mirrored clip.
+        flip_labels: Labels that a mirrored clip gets instead of its own, see `flip_label_pairs`.
+        rand_augment: RandAugment (Cubuk et al., 2020) in timm's notation, such as the paper's
+            "rand-m7-n4-mstd0.5-inc1"; None: off.
+        grey: Probability of a clip without colours.
+        colour_jitter: Brightness, contrast and saturation are multiplied by 1 - this to 1 + this; 0: off.
+        erasing: Probability of a rectangle of noise, the same in all frames.
+        interpolation: Of resizing and cropping, with antialiasing.
+
+    Raises:
+        ValueError: `rand_augment` cannot be understood, a probability is not from 0 to 1, or `crop_scale` is no range.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int = 224,
+        mean: Sequence[float],
+        std: Sequence[float],
+        resize: int | tuple[int, int] | None = None,
+        crop_scale: tuple[float, float] = (0.08, 1.0),
+        crop_ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: float = 0.5,
+        flip_labels: dict[int, int] | None = None,
+        rand_augment: str | None = None,
+        grey: float = 0.0,
+        colour_jitter: float = 0.0,
+        erasing: float = 0.0,
+        interpolation: Interpolation = "bilinear",
+    ) -> None:
+        for name, probability in {"flip": flip, "grey": grey, "erasing": erasing}.items():
+            if not 0 <= probability <= 1:
+                raise ValueError(f"{name}={probability} is no probability. Use 0 to 1.")
+        if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
+            raise ValueError(f"{crop_scale = } is no range of areas. Use two rising numbers above 0, up to 1.")
+        mode = _mode(interpolation)
+        self.flip = flip
+        self.flip_labels = flip_labels or {}
+        self._rand_augment = None if rand_augment is None else _rand_augment(rand_augment)
+        self._largest_short_side = round(image_size * 320 / 224)
+        self._mode = mode
+        self._resize_and_crop = v2.Compose(
+            [
+                v2.Resize(_resize_to(resize, image_size), interpolation=mode, antialias=True),
+                v2.RandomResizedCrop(image_size, crop_scale, crop_ratio, interpolation=mode, antialias=True),
+            ]
+        )
+        self._change_colours = v2.Compose(
+            [
+                v2.RandomGrayscale(grey),
+                v2.ColorJitter(brightness=colour_jitter, contrast=colour_jitter, saturation=colour_jitter),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(list(mean), list(std)),
+                v2.RandomErasing(erasing, value="random"),
+            ]
+        )
+
+    def __call__(self, frames: Tensor, label: int | None) -> tuple[Tensor, int | None]:
+        """Augment a clip.
+
+        Args:
+            frames: uint8, shape (T, 3, H, W), 0 to 255.
+            label: Its class; None: unknown.
+
+        Returns:
+            The clip, float32, shape (T, 3, S, S), and its label, which a flip may have changed.
+        """
+        _check_frames(frames)
+        if self._rand_augment is not None:
+            frames = self._rand_augment(self._shrink(frames))
+        frames = self._resize_and_crop(frames)
+        if torch.rand(()) < self.flip:
+            frames = functional.horizontal_flip(frames)
+            label = None if label is None else self.flip_labels.get(label, label)
+        return self._change_colours(frames).contiguous(), label
+
+    def _shrink(self, frames: Tensor) -> Tensor:
+        if min(frames.shape[-2:]) <= self._largest_short_side:
+            return frames
+        return functional.resize(frames, [self._largest_short_side], interpolation=self._mode, antialias=True)
+
+
+class EvalTransform:
+    """Crops of a clip for evaluation, without chance.
+
+    Args:
+        image_size: S, side of the square crops in pixels.
+        mean: Of red, green and blue, for values from 0 to 1.
+        std: The same.
+        resize: Before cropping: the short side, or (height, width) whatever the aspect ratio, in pixels; None: the
+            short side becomes 256/224 of `image_size`.
+        num_crops: 1: the centre. 3: both ends and the middle of the long side. 5: the centre and the corners.
+            10: these five, and their mirror images.
+        interpolation: Of resizing, with antialiasing.
+
+    Raises:
+        ValueError: Another number of crops, or a crop would be larger than the resized frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int = 224,
+        mean: Sequence[float],
+        std: Sequence[float],
+        resize: int | tuple[int, int] | None = None,
+        num_crops: int = 1,
+        interpolation: Interpolation = "bilinear",
+    ) -> None:
+        if num_crops not in (1, 3, 5, 10):
+            raise ValueError(f"{num_crops = } is not offered. Use 1, 3, 5 or 10.")
+        size = _resize_to(resize, image_size)
+        if min(size) < image_size:
+            raise ValueError(f"{resize = } leaves frames smaller than {image_size = }. Use at least that.")
+        self.image_size = image_size
+        self.num_crops = num_crops
+        self._resize = v2.Resize(size, interpolation=_mode(interpolation), antialias=True)
+        self._normalise = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))])
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Crop a clip.
+
+        Args:
+            frames: uint8, shape (T, 3, H, W), 0 to 255.
+
+        Returns:
+            float32, shape (num_crops, T, 3, S, S).
+        """
+        _check_frames(frames)
+        frames = self._resize(frames)
+        size = self.image_size
+        corners = crop_corners(frames.shape[-2], frames.shape[-1], size=size, num_crops=min(self.num_crops, 5))
+        crops = torch.stack([frames[..., top : top + size, left : left + size] for top, left in corners])
+        if self.num_crops == 10:
+            crops = torch.cat([crops, functional.horizontal_flip(crops)])
+        return self._normalise(crops)
+
+
+def crop_corners(height: int, width: int, *, size: int, num_crops: int) -> list[tuple[int, int]]:
+    """Top and left of square crops of side `size`, in pixels; halves are rounded down.
+
+    Args:
+        height: Of the frame, at least `size`.
+        width: The same.
+        size: Of the crops.
+        num_crops: 1: the centre. 3: along the long side, from its beginning. 5: centre, then top left, top right,
+            bottom left, bottom right.
+    """
+    bottom, right = height - size, width - size
+    centre = (bottom // 2, right // 2)
+    if num_crops == 1:
+        return [centre]
+    if num_crops == 5:
+        return [centre, (0, 0), (0, right), (bottom, 0), (bottom, right)]
+    if height > width:
+        return [(0, centre[1]), centre, (bottom, centre[1])]
+    return [(centre[0], 0), centre, (centre[0], right)]
+
+
+def flip_label_pairs(class_names: Sequence[str]) -> dict[int, int]:
+    """Which classes a mirrored clip belongs to instead: those that differ in the words left and right only.
+
+    Names are compared by their letters and digits, in any case. A class without such a partner keeps its label.
+
+    Example: ["Turn left", "turn right", "Stand upright", "Look left"] gives {0: 1, 1: 0}.
+    """
+    label_of = {_letters(name): label for label, name in enumerate(class_names)}
+    mirrored = [label_of.get(_letters(_MIRROR_WORD.sub(_other_side, name))) for name in class_names]
+    return {
+        label: other
+        for label, other in enumerate(mirrored)
+        if other is not None and other != label and mirrored[other] == label
+    }
+
+
+def mix_clips(
+    clips: Tensor, labels: Tensor, *, num_classes: int, mixup_alpha: float = 0.0, cutmix_alpha: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Mix each clip of a batch with its neighbour: mixup (Zhang et al., 2018) or cutmix (Yun et al., 2019).
+
+    One draw from torch's global CPU generator serves the whole batch; where both are on, each has half the chance.
+
+    Args:
+        clips: Float, shape (B, T, 3, H, W).
+        labels: Integer, shape (B,), 0 to C - 1.
+        num_classes: C.
+        mixup_alpha: Both parameters of mixup's Beta distribution; 0: off.
+        cutmix_alpha: The same of cutmix; its rectangle is the same in all frames of a clip.
+
+    Returns:
+        The mixed clips, shape (B, T, 3, H, W), and their labels as probabilities, float, shape (B, C).
+
+    Raises:
+        ValueError: An alpha is negative.
+    """
+    if min(mixup_alpha, cutmix_alpha) < 0:
+        raise ValueError(f"{mixup_alpha = } and {cutmix_alpha = } must not be negative. Use 0 for none.")
+    use_mixup = mixup_alpha > 0 and (cutmix_alpha == 0 or bool(torch.rand(()) < 0.5))
+    if not use_mixup and cutmix_alpha == 0:
+        return clips, torch.nn.functional.one_hot(labels, num_classes).to(clips.dtype)
+    mix = v2.MixUp(alpha=mixup_alpha, num_classes=num_classes) if use_mixup else None
+    mix = mix or v2.CutMix(alpha=cutmix_alpha, num_classes=num_classes)
+    mixed, probabilities = mix(tv_tensors.Video(clips), labels)  # as a Video it may have five dimensions
+    return mixed.as_subclass(Tensor), probabilities
+
+
+def _rand_augment(policy: str) -> Callable[[Tensor], Tensor]:
+    if not _RAND_AUGMENT.fullmatch(policy):
+        raise ValueError(f"rand_augment={policy!r} is not timm's notation. Use one like 'rand-m7-n4-mstd0.5-inc1'.")
+    from timm.data.auto_augment import rand_augment_transform  # slow to import, and not always wanted
+
+    settings = {"interpolation": Image.Resampling.BICUBIC, "translate_const": 115}  # the paper's: 0.45 of 256 pixels
+    return _SameForAllFrames(rand_augment_transform(policy, settings))
+
+
+class _SameForAllFrames:
+    """A random change of one PIL image, made with the same draws to all frames of a clip."""
+
+    def __init__(self, change: Callable[[Image.Image], Image.Image]) -> None:
+        self._change = change
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        states = random.getstate(), np.random.get_state()
+        changed = []
+        for picture in frames.permute(0, 2, 3, 1).numpy():  # (H, W, 3)
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            changed.append(np.asarray(self._change(Image.fromarray(picture))))
+        return torch.from_numpy(np.stack(changed)).permute(0, 3, 1, 2)
+
+
+def _mode(interpolation: Interpolation) -> v2.InterpolationMode:
+    modes = {"bilinear": v2.InterpolationMode.BILINEAR, "bicubic": v2.InterpolationMode.BICUBIC}
+    if interpolation not in modes:
+        raise ValueError(f"{interpolation = } is not offered. Use 'bilinear' or 'bicubic'.")
+    return modes[interpolation]
+
+
+def _resize_to(resize: int | tuple[int, int] | None, image_size: int) -> list[int]:
+    """What torchvision takes: one number for the short side, or height and width."""
+    if resize is None:
+        return [round(image_size * 256 / 224)]
+    return [resize] if isinstance(resize, int) else list(resize)
+
+
+def _check_frames(frames: Tensor) -> None:
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape:
+        raise ValueError(f"frames are {frames.dtype} {tuple(frames.shape)}. Give uint8 (T, 3, H, W).")
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+def _other_side(word: re.Match[str]) -> str:
+    return "right" if word[0].lower() == "left" else "left"

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from side4video.video.decoding import FrameFolder, VideoError
+
+PNG = "img_{:05d}.png"  # keeps pixel values exactly
+
+
+def write_frames(folder, template, numbers, *, size=(12, 16)):
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        picture = np.zeros((*size, 3), np.uint8)
+        picture[..., 0], picture[0, :, 1] = number, 255
+        Image.fromarray(picture).save(folder / template.format(number))
+    return folder
+
+
+@pytest.mark.parametrize("template", ["img_{:05d}.png", "{:05d}.png", "{:06d}.png", "frame{}.png", "a.b+{:d}_c.png"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_frames_are_counted_from_the_first_that_is_there(tmp_path, template, first):
+    folder = write_frames(tmp_path / "clip", template, range(first, first + 12))
+    (folder / "n_frames.txt").write_text("99")
+    with FrameFolder(folder, template=template) as video:
+        assert (video.num_frames, video.height, video.width) == (12, 12, 16)
+        read = video.read([11, 0, 0, 5])
+    assert read.shape == (4, 3, 12, 16)
+    assert read.dtype == torch.uint8
+    assert (read[:, 0] == torch.tensor([11, 0, 0, 5]).view(4, 1, 1) + first).all()
+    assert (read[:, 1, 0] == 255).all()
+    assert (read[:, 1, 1:] == 0).all()
+
+
+def test_grey_and_palette_images_become_rgb(tmp_path):
+    Image.new("L", (4, 4), 7).save(tmp_path / "0.png")
+    Image.new("P", (4, 4), 0).save(tmp_path / "1.png")
+    assert FrameFolder(tmp_path, template="{}.png").read([0, 1]).shape == (2, 3, 4, 4)
+
+
+def test_gap_is_refused_with_the_first_missing_file(tmp_path):
+    folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [1, 2, 4, 6])
+    with pytest.raises(VideoError, match=r"img_00003\.jpg is missing, but img_00006\.jpg is there"):
+        FrameFolder(folder)
+
+
+def test_numbers_that_start_late_are_a_gap(tmp_path):
+    folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [5, 6])
+    with pytest.raises(VideoError, match=r"img_00001\.jpg is missing"):
+        FrameFolder(folder)
+
+
+def test_other_template_is_refused_with_an_example(tmp_path):
+    folder = write_frames(tmp_path / "clip", "{:06d}.jpg", [1, 2])
+    with pytest.raises(VideoError, match=r"no file is named like img_00001\.jpg; it holds 000001\.jpg"):
+        FrameFolder(folder)
+    with pytest.raises(VideoError, match=r"no file is named like 00001\.jpg"):
+        FrameFolder(folder, template="{:05d}.jpg")
+
+
+@pytest.mark.parametrize("template", ["img.jpg", "{:05d}_{:05d}.jpg"])
+def test_template_without_one_place_for_the_number_is_refused(tmp_path, template):
+    with pytest.raises(ValueError, match="no single place for the frame's number"):
+        FrameFolder(tmp_path, template=template)
+
+
+def test_missing_and_empty_folders_are_refused(tmp_path):
+    with pytest.raises(VideoError, match="cannot be listed"):
+        FrameFolder(tmp_path / "gone")
+    with pytest.raises(VideoError, match="it holds nothing"):
+        FrameFolder(tmp_path)
+
+
+def test_broken_image_is_named(tmp_path):
+    folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [1, 2])
+    (folder / "img_00002.jpg").write_bytes(b"no image")
+    video = FrameFolder(folder)
+    assert video.read([0]).shape == (1, 3, 12, 16)
+    with pytest.raises(VideoError, match=r"img_00002\.jpg is no image"):
+        video.read([0, 1])
+
+
+def test_truncated_image_is_named(tmp_path):
+    folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [1], size=(200, 200))
+    path = folder / "img_00001.jpg"
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(VideoError, match=r"img_00001\.jpg is no image"):
+        FrameFolder(folder)
+
+
+def test_frame_of_another_size_is_named(tmp_path):
+    folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [1])
+    write_frames(folder, "img_{:05d}.jpg", [2], size=(10, 16))
+    with pytest.raises(VideoError, match=r"img_00002\.jpg has 16 x 10 pixels, not 16 x 12"):
+        FrameFolder(folder).read([0, 1])
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_frame_outside_is_refused(tmp_path, index):
+    folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [1, 2])
+    with pytest.raises(VideoError, match="only 0 to 1"):
+        FrameFolder(folder).read([index])
+
+
+def test_times_need_the_frame_rate(tmp_path):
+    folder = write_frames(tmp_path / "clip", PNG, range(1, 13))
+    assert FrameFolder(folder, template=PNG).duration_seconds is None
+    with pytest.raises(VideoError, match="no times"):
+        FrameFolder(folder, template=PNG, start_seconds=1)
+    video = FrameFolder(folder, template=PNG, fps=4, start_seconds=0.6, end_seconds=2)
+    assert (video.num_frames, video.duration_seconds, video.average_fps) == (5, 1.25, 4)
+    assert video.frame_seconds == [0.75, 1.0, 1.25, 1.5, 1.75]
+    assert video.read([0, 4])[:, 0, 0, 0].tolist() == [4, 8]
+
+
+def test_empty_interval_is_refused(tmp_path):
+    folder = write_frames(tmp_path / "clip", PNG, range(1, 13))
+    with pytest.raises(VideoError, match=r"no frame from start_seconds=3 to end_seconds=None; it is 3.000 seconds"):
+        FrameFolder(folder, template=PNG, fps=4, start_seconds=3)

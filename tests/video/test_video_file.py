@@ -1,0 +1,314 @@
+import itertools
+import json
+import random
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from side4video.video.decoding import VideoError, VideoFile
+
+DATA = Path(__file__).parents[2] / "../shared/data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data with real videos is not there")
+ODD = json.loads((DATA / "odd/manifest.json").read_text()) if DATA.is_dir() else []
+UCF = sorted((DATA / "ucf3/videos").rglob("*.avi"))
+ENCRYPTED = {"media__sample_fragmented_variable_length_sgpd.mp4", "mp4ff__prog_8s_enc_dashinit.mp4"}
+SHIFTED_STREAM = {"libavif__colors-animated-8bpc.avif": 5}  # the manifest counts its still picture, not its video
+SIZE = (48, 64)  # height, width
+
+
+def picture(number: int) -> np.ndarray:
+    """Frame `number` of the videos made here: a bright square that moves, on a ramp."""
+    frame = np.zeros((*SIZE, 3), np.uint8)
+    frame[..., 0] = np.arange(SIZE[1])
+    frame[:, :, 2] = number * 3
+    frame[10:20, number % 50 : number % 50 + 12] = 250
+    return frame
+
+
+def write_video(path: Path, *, num_frames: int = 60, codec: str = "libx264", fps: int = 10, **options: str) -> Path:
+    container_options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=container_options) as container:
+        stream = container.add_stream(codec, rate=fps, options=options)
+        stream.height, stream.width = SIZE
+        stream.pix_fmt = "yuv420p"
+        for number in range(num_frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def decode_plainly(path: Path, wanted: set[int] | None = None) -> list[np.ndarray | None]:
+    """All frames from the first to the last, without any seeking, as PyAV's own loop gives them."""
+    with av.open(str(path), metadata_errors="ignore") as container:
+        stream = container.streams.best("video")
+        frames = []
+        for number, frame in enumerate(container.decode(stream)):
+            is_wanted = wanted is None or number in wanted
+            frames.append(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90) if is_wanted else None)
+    return frames
+
+
+def assert_same_frames(read: torch.Tensor, indices: list[int], expected: list[np.ndarray | None]) -> None:
+    assert read.dtype == torch.uint8
+    for index, frame in zip(indices, read, strict=True):
+        assert np.array_equal(frame.permute(1, 2, 0).numpy(), expected[index]), f"frame {index} differs"
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """60 frames at 10 per second, six groups of pictures, frames reordered."""
+    return write_video(tmp_path / "clip.mp4", g="10", bf="2")
+
+
+def test_describes_itself(clip):
+    with VideoFile(clip) as video:
+        assert (video.num_frames, video.num_listed) == (60, 60)
+        assert (video.height, video.width) == SIZE
+        assert video.average_fps == pytest.approx(10)
+        assert video.duration_seconds == pytest.approx(6)
+        assert video.frame_seconds == pytest.approx([number / 10 for number in range(60)])
+
+
+def test_pictures_are_the_ones_written(clip):
+    read = VideoFile(clip).read([0, 31, 59])
+    assert read.shape == (3, 3, *SIZE)
+    written = torch.from_numpy(np.stack([picture(number) for number in (0, 31, 59)])).permute(0, 3, 1, 2)
+    assert (read.float() - written.float()).abs().mean() < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("groups.mp4", "libx264", {"g": "10", "bf": "3"}),
+        ("open-groups.mp4", "libx264", {"g": "10", "bf": "3", "flags": "-cgop", "x264-params": "open-gop=1"}),
+        ("one-group.mp4", "libx264", {"g": "1000", "bf": "2"}),
+        ("key-frames.mp4", "libx264", {"g": "1"}),
+        ("open-groups-h265.mp4", "libx265", {"x265-params": "keyint=10:min-keyint=10:open-gop=1:log-level=none"}),
+        ("av1.mp4", "libsvtav1", {"g": "10", "svtav1-params": "lp=1"}),
+        ("vp9.webm", "libvpx-vp9", {"g": "10", "auto-alt-ref": "1", "lag-in-frames": "8", "cpu-used": "8"}),
+        ("vp8.webm", "libvpx", {"g": "10"}),
+        ("groups.mkv", "libx264", {"g": "10", "bf": "2"}),
+        ("groups.mov", "mpeg4", {"g": "10", "bf": "2"}),
+        ("plain.avi", "mpeg4", {"g": "10"}),
+        ("reordered.avi", "mpeg4", {"g": "10", "bf": "2"}),
+        ("stream.ts", "libx264", {"g": "10", "bf": "2"}),
+        ("program.mpg", "mpeg2video", {"g": "10", "bf": "2"}),
+    ],
+)
+def test_any_choice_of_frames_equals_a_plain_decode(tmp_path, name, codec, options):
+    path = write_video(tmp_path / name, codec=codec, fps=25, **options)
+    expected = decode_plainly(path)
+    chance = random.Random(name)
+    choices = [[0], [len(expected) - 1], [19, 20], [5, 45], list(range(len(expected)))]
+    choices += [[chance.randrange(len(expected)) for _ in range(size)] for size in (1, 2, 3, 4, 8)]
+    with VideoFile(path) as video:
+        assert video.num_frames == len(expected)
+        for indices in choices:
+            assert_same_frames(video.read(indices), indices, expected)
+
+
+def test_hidden_pictures_of_vp8_are_not_counted(tmp_path):
+    source = write_video(tmp_path / "shown.webm", codec="libvpx", g="20")
+    path = tmp_path / "hidden.webm"
+    with av.open(str(source)) as reading, av.open(str(path), "w") as writing:
+        stream = writing.add_stream_from_template(reading.streams.video[0])
+        for number, packet in enumerate(packet for packet in reading.demux(video=0) if packet.size):
+            content = bytearray(bytes(packet))
+            if number in (10, 33):
+                content[0] &= 0b11101111  # the bit that says "show"
+            copy = av.Packet(bytes(content))
+            copy.pts, copy.dts, copy.time_base, copy.stream = packet.pts, packet.dts, packet.time_base, stream
+            copy.is_keyframe = packet.is_keyframe
+            writing.mux(copy)
+    expected = decode_plainly(path)
+    video = VideoFile(path)
+    assert video.num_frames == len(expected) == 58
+    assert_same_frames(video.read([9, 10, 34, 57]), [9, 10, 34, 57], expected)
+
+
+def test_frames_may_repeat_and_come_in_any_order(clip):
+    indices = [50, 3, 3, 59, 0, 50]
+    assert_same_frames(VideoFile(clip).read(indices), indices, decode_plainly(clip))
+
+
+def test_read_works_again_and_after_closing(clip):
+    expected = decode_plainly(clip)
+    with VideoFile(clip) as video:
+        assert_same_frames(video.read([55]), [55], expected)
+        assert_same_frames(video.read([2]), [2], expected)
+    assert_same_frames(video.read([30]), [30], expected)
+
+
+@pytest.mark.parametrize("index", [-1, 60])
+def test_frame_outside_is_refused(clip, index):
+    with pytest.raises(VideoError, match=rf"frames \[{index}\] were asked for, but there are only 0 to 59"):
+        VideoFile(clip).read([0, index])
+
+
+def test_no_frames_asked_is_refused(clip):
+    with pytest.raises(ValueError, match="Ask for one frame"):
+        VideoFile(clip).read([])
+
+
+def test_start_and_end_choose_a_half_open_interval(clip):
+    video = VideoFile(clip, start_seconds=1.95, end_seconds=3.0)
+    assert video.num_frames == 10  # 2.0 to 2.9 seconds
+    assert video.duration_seconds == pytest.approx(1)
+    assert video.frame_seconds[0] == pytest.approx(2)
+    assert_same_frames(video.read([0, 9]), [20, 29], decode_plainly(clip))
+    with pytest.raises(VideoError, match="only 0 to 9"):
+        video.read([10])
+
+
+@pytest.mark.parametrize(("start", "end", "num_frames"), [(None, 0.05, 1), (5.9, None, 1), (0, 99, 60), (-5, 0.25, 3)])
+def test_open_and_generous_intervals(clip, start, end, num_frames):
+    assert VideoFile(clip, start_seconds=start, end_seconds=end).num_frames == num_frames
+
+
+@pytest.mark.parametrize(("start", "end"), [(6.0, None), (3, 3), (4, 2), (None, 0), (2.01, 2.09)])
+def test_empty_interval_is_refused(clip, start, end):
+    with pytest.raises(VideoError, match=r"no frame from start_seconds=.*6.000 seconds long"):
+        VideoFile(clip, start_seconds=start, end_seconds=end)
+
+
+def test_interval_in_a_file_without_display_times(tmp_path):
+    path = write_video(tmp_path / "reordered.avi", codec="mpeg4", bf="2")
+    video = VideoFile(path, start_seconds=1, end_seconds=1.2)
+    assert_same_frames(video.read([0, 1]), [10, 11], decode_plainly(path))
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(VideoError, match=r"gone\.mp4: there is no such file"):
+        VideoFile(tmp_path / "gone.mp4")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video", b"\x00" * 5000], ids=["empty", "text", "zeros"])
+def test_file_that_is_no_video_is_refused(tmp_path, content):
+    (tmp_path / "broken.mp4").write_bytes(content)
+    with pytest.raises(VideoError, match=r"broken\.mp4: it cannot be decoded"):
+        VideoFile(tmp_path / "broken.mp4")
+
+
+def test_sound_without_pictures_is_refused(tmp_path):
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(VideoError, match="no video stream"):
+        VideoFile(tmp_path / "sound.mp4")
+
+
+def test_truncated_file_gives_what_is_there_and_says_how_much_was_listed(clip):
+    expected = decode_plainly(clip)
+    content = clip.read_bytes()
+    clip.write_bytes(content[: len(content) * 2 // 3])
+    with VideoFile(clip) as video:
+        assert 0 < video.num_frames < video.num_listed == 60
+        whole = list(range(video.num_frames - 5))
+        assert_same_frames(video.read(whole), whole, expected)
+        with pytest.raises(VideoError, match=rf"frames \[59\] .*\({video.num_frames} of 60 listed\)"):
+            video.read([59])
+
+
+def test_wiped_frames_are_missed_and_the_others_are_read(clip):
+    expected = decode_plainly(clip)
+    with av.open(str(clip)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    content = bytearray(clip.read_bytes())
+    for packet in packets[20:40]:
+        content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    clip.write_bytes(content)
+    with VideoFile(clip) as video:
+        assert_same_frames(video.read([3, 55]), [3, 55], expected)
+        with pytest.raises(VideoError, match=r"only 2 of 3 asked frames came out, not \[25\]"):
+            video.read([3, 25, 55])
+
+
+def test_broken_files_raise_nothing_but_video_errors(clip):
+    content = clip.read_bytes()
+    chance = random.Random(0)
+    outcomes = set()
+    for _ in range(60):
+        broken = bytearray(content[: chance.choice([len(content), chance.randrange(len(content))])])
+        for _ in range(chance.choice([0, 3, 30])):
+            broken[chance.randrange(len(broken))] = chance.randrange(256)
+        clip.write_bytes(broken)
+        try:
+            with VideoFile(clip) as video:
+                outcomes.add(video.read([0, video.num_frames - 1]).ndim)
+        except VideoError:
+            outcomes.add("refused")
+    assert outcomes == {4, "refused"}
+
+
+@needs_data
+@pytest.mark.parametrize("entry", ODD, ids=lambda entry: entry["name"])
+def test_odd_file_gives_the_asked_frames_or_a_video_error(entry):
+    path = DATA / "odd" / entry["name"]
+    num_frames = SHIFTED_STREAM.get(entry["name"], entry["decoded"])
+    if not num_frames:
+        with pytest.raises(VideoError):
+            VideoFile(path)
+        return
+    with VideoFile(path) as video:
+        assert video.num_frames == num_frames
+        indices = [video.num_frames * third // 3 for third in (2, 0, 1)]
+        if entry["name"] in ENCRYPTED:
+            with pytest.raises(VideoError, match="all 3 asked frames are damaged"):
+                video.read(indices)
+            return
+        read = video.read(indices)
+        assert read.shape == (3, 3, video.height, video.width)
+        assert_same_frames(read, indices, decode_plainly(path, set(indices)))
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "quarter_turns", "size"),
+    [
+        ("decord__video_270.mov", 1, (568, 320)),
+        ("media__h265_with_metadata_track.mp4", 3, (1920, 1080)),
+        ("mp4parse-rust__video_rotation_90.mp4", 3, (100, 60)),
+    ],
+)
+def test_phone_video_is_turned_upright(name, quarter_turns, size):
+    path = DATA / "odd" / name
+    with av.open(str(path)) as container:
+        lying = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    video = VideoFile(path)
+    assert (video.height, video.width) == size
+    assert_same_frames(video.read([0]), [0], [np.rot90(lying, quarter_turns)])
+
+
+@needs_data
+def test_header_that_promises_too_much(tmp_path):
+    video = VideoFile(DATA / "odd/vision__hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi")
+    assert (video.num_frames, video.num_listed) == (83, 84)
+    with pytest.raises(VideoError, match="83 of 84 listed"):
+        video.read([83])
+
+
+@needs_data
+@pytest.mark.parametrize("path", UCF[::14], ids=lambda path: path.stem)
+def test_real_clips_with_irregular_times(path):
+    expected = decode_plainly(path)
+    indices = [*range(0, len(expected), 7), len(expected) - 1, 1]
+    with VideoFile(path) as video:
+        assert video.num_frames == len(expected)
+        assert video.average_fps == pytest.approx(25, rel=0.01)
+        assert_same_frames(video.read(indices), indices, expected)
+
+
+@needs_data
+def test_the_real_clips_are_of_both_kinds():
+    def is_irregular(path: Path) -> bool:
+        with av.open(str(path)) as container:
+            times = [frame.pts for frame in container.decode(video=0)]
+        return any(later <= earlier for earlier, later in itertools.pairwise(times))
+
+    assert {is_irregular(path) for path in UCF[::14]} == {True, False}
