@@ -180,6 +180,13 @@ def test_interval_in_a_file_without_display_times(tmp_path):
     assert_same_frames(video.read([0, 1]), [10, 11], decode_plainly(path))
 
 
+def test_what_is_known_of_a_counted_file_does_not_change(tmp_path):
+    path = write_video(tmp_path / "reordered.avi", codec="mpeg4", bf="2")
+    for _ in range(50):  # once it was read from a container that was closed already
+        video = VideoFile(path)
+        assert (video.num_frames, video.num_listed, video.average_fps) == (60, 60, pytest.approx(10))
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(VideoError, match=r"gone\.mp4: there is no such file"):
         VideoFile(tmp_path / "gone.mp4")
@@ -286,7 +293,7 @@ def test_phone_video_is_turned_upright(name, quarter_turns, size):
 
 
 @needs_data
-def test_header_that_promises_too_much(tmp_path):
+def test_header_that_promises_too_much():
     video = VideoFile(DATA / "odd/vision__hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi")
     assert (video.num_frames, video.num_listed) == (83, 84)
     with pytest.raises(VideoError, match="83 of 84 listed"):

@@ -143,22 +143,27 @@ class VideoFile:
         if first is None:
             raise VideoError(self.path, f"no frame can be decoded ({len(described)} packets).")
         fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
+        num_listed, time_base = stream.frames, stream.time_base or 1
+        keys = packets.key_times(described, container)
         times = packets.display_times(described, container, stream)
-        if times is None:
-            num_frames = sum(1 for _ in self._decode_all())
+        if not times:
+            times = None
+            num_frames = sum(1 for _ in self._decode_all())  # closes `container`: it and `stream` are gone now
+            if num_frames == 0:
+                raise VideoError(self.path, "one frame could be decoded, but not a second time. It is damaged.")
             seconds = [index / fps for index in range(num_frames)]
         else:
-            seconds = [float((time - times[0]) * (stream.time_base or 1)) for time in times]
+            seconds = [float((time - times[0]) * time_base) for time in times]
             fps = (len(times) - 1) / seconds[-1] if len(times) > 1 else fps
         return _FrameTable(
             seconds=seconds,
             end_seconds=seconds[-1] + 1 / fps,
             times=times,
-            keys=packets.key_times(described, container),
+            keys=keys,
             height=first.height,
             width=first.width,
             quarter_turns=round(first.rotation / 90) % 4,
-            num_listed=stream.frames,
+            num_listed=num_listed,
         )
 
     def _decode_all(self) -> Iterator[av.VideoFrame]:
