@@ -1,7 +1,7 @@
 """Adapter folders: the trained tensors of a run and everything that inference needs to know, and nothing else.
 
-    model.safetensors   trained tensors only (a few MB; the frozen backbone is named, not stored)
-    config.json         backbone and its fingerprint, side network, frames, preprocessing, class names, settings, scores
+model.safetensors   trained tensors only (a few MB; the frozen backbone is named, not stored)
+config.json         backbone and its fingerprint, side network, frames, preprocessing, class names, settings, scores
 """
 
 import json
@@ -95,7 +95,9 @@ def read_adapter(folder: Path) -> Adapter:
         raise ValueError(f"{path} is not the config of an adapter: {error!r}.") from error
 
 
-def load_adapter(folder: Path, *, device: torch.device, backbone_weights: str | None = None) -> tuple[VideoModel, Adapter]:
+def load_adapter(
+    folder: Path, *, device: torch.device, backbone_weights: str | None = None
+) -> tuple[VideoModel, Adapter]:
     """Build the model of an adapter folder, in eval mode.
 
     Args:
@@ -110,12 +112,15 @@ def load_adapter(folder: Path, *, device: torch.device, backbone_weights: str | 
     adapter = read_adapter(folder)
     config = adapter.config
     if backbone_weights is not None:
-        config = config.model_copy(update={"backbone": config.backbone.model_copy(update={"weights": backbone_weights})})
+        config = config.model_copy(
+            update={"backbone": config.backbone.model_copy(update={"weights": backbone_weights})}
+        )
     model = build_video_model(config, num_classes=len(adapter.class_names), device=device)
     if model.backbone.fingerprint != adapter.fingerprint:
         raise ValueError(
-            f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, but {config.backbone.name} with "
-            f"weights {config.backbone.weights!r} has {model.backbone.fingerprint}. Give the weights it was trained on."
+            f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, but {config.backbone.name} "
+            f"with weights {config.backbone.weights!r} has {model.backbone.fingerprint}. Give the weights it was "
+            "trained on."
         )
     model.load_trained_state(read_weights(folder))
     return model.eval(), adapter
@@ -132,3 +137,30 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged: {error}. Copy the adapter folder again.") from error
+
+
+def take_over(model: VideoModel, folder: Path, *, class_names: tuple[str, ...]) -> str:
+    """Load an adapter's trained tensors into a fresh model and say in a sentence what was taken.
+
+    A classifier for other classes is dropped; everything else must fit.
+
+    Raises:
+        ValueError: the side network is another, or it was trained on another backbone.
+    """
+    adapter, state = read_adapter(folder), read_weights(folder)
+    if adapter.fingerprint != model.backbone.fingerprint:
+        raise ValueError(
+            f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, this run's has "
+            f"{model.backbone.fingerprint}. Use the same backbone and weights."
+        )
+    own = model.trained_state()
+    classifier = {name for name in own.keys() | state.keys() if name.startswith(("head.linear.", "head.probe."))}
+    if adapter.class_names == class_names and own.keys() == state.keys():
+        model.load_trained_state(state)
+        return f"Took over all {len(state)} tensors of {folder}, the classifier included."
+    kept = {name: tensor for name, tensor in state.items() if name not in classifier}
+    model.load_trained_state(kept | {name: tensor for name, tensor in own.items() if name in classifier})
+    return (
+        f"Took over {len(kept)} tensors of {folder}; its classifier for {len(adapter.class_names)} classes was "
+        f"dropped, the one for these {len(class_names)} classes starts fresh."
+    )

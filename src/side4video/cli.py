@@ -1,4 +1,4 @@
-"""The command line: `side4video COMMAND ...`. Commands import what they need when they run, so that help comes at once."""
+"""The command line: `side4video COMMAND ...`. Commands import what they need when they run: help comes at once."""
 
 import difflib
 import sys
@@ -223,4 +223,3 @@ def _take_positional(arguments: list[str], command: str, what: str) -> tuple[str
             return "own-clips", arguments
         raise ValueError(f"usage: side4video {command} {what}, then flags; see side4video {command} --help.")
     return arguments[0], arguments[1:]
-

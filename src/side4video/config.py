@@ -1,4 +1,4 @@
-"""Every setting of a run, checked when it is read. Nothing heavy is imported here, so that help and errors come at once.
+"""Every setting of a run, checked when it is read. Nothing heavy is imported here: help and errors come at once.
 
 A recipe is a YAML file with these fields; flags override it: `--train.lr 5e-4`, `--data.num-frames 16`.
 """
@@ -193,7 +193,9 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
         if (self.augment.mixup or self.augment.cutmix) and (self.train.micro_batch or self.train.batch) < 2:
-            raise ValueError("augment.mixup and cutmix mix the clips of a forward pass: train.micro_batch must be 2 or more.")
+            raise ValueError(
+                "augment.mixup and cutmix mix the clips of a forward pass: train.micro_batch must be 2 or more."
+            )
         return self
 
 
@@ -216,7 +218,9 @@ MODEL_PRESETS: dict[str, tuple[BackboneConfig, SideConfig]] = {
 
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the package."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in _recipe_folder().iterdir() if entry.name.endswith(".yaml"))
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in _recipe_folder().iterdir() if entry.name.endswith(".yaml")
+    )
 
 
 def recipe_text(name: str) -> str:

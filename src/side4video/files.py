@@ -43,7 +43,9 @@ def write_json(path: Path, content: Any) -> None:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors by name as safetensors, atomically."""
     with replacing(path) as temporary:
-        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, dict(metadata or {}))
+        save_file(
+            {name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, dict(metadata or {})
+        )
 
 
 def _sync(path: Path) -> None:

@@ -1,8 +1,8 @@
 """Classes of videos from a trained adapter, in three lines of Python.
 
-    predictor = Predictor("runs/mine")
-    for prediction in predictor.predict("clip.mp4"):
-        print(prediction.name, prediction.score)
+predictor = Predictor("runs/mine")
+for prediction in predictor.predict("clip.mp4"):
+    print(prediction.name, prediction.score)
 """
 
 import glob
@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from side4video.adapter import load_adapter
 from side4video.models.video_model import choose_device
-from side4video.tasks.recognition import score_views, test_clips
+from side4video.tasks.recognition import evaluation_clips, score_views
 from side4video.video.annotations import LabelledVideo
 from side4video.video.datasets import Failure
 from side4video.video.decoding import VideoError, find_videos
@@ -86,12 +85,12 @@ class Predictor:
         """As `predict`, with the path and the seconds taken."""
         started = time.perf_counter()
         video = LabelledVideo(path=Path(path), label=0, name=str(path))
-        dataset = test_clips([video], config=self.adapter.config, backbone=self.model.backbone, **self._views)
+        dataset = evaluation_clips([video], config=self.adapter.config, backbone=self.model.backbone, **self._views)
         clip = dataset[0]
         if isinstance(clip, Failure):
             raise VideoError(path, clip.reason)
-        scores = score_views(self.model, clip.frames, device=self.device, chunk=self.adapter.config.eval.batch)
-        scores = scores.mean(dim=0).cpu().numpy()
+        by_view = score_views(self.model, clip.frames, device=self.device, chunk=self.adapter.config.eval.batch)
+        scores = by_view.mean(dim=0).cpu().numpy()
         best = np.argsort(-scores, kind="stable")[:top_k]
         classes = tuple(ClassScore(self.class_names[index], float(scores[index])) for index in best)
         return VideoPrediction(path=Path(path), classes=classes, seconds=time.perf_counter() - started)

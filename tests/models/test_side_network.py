@@ -50,9 +50,7 @@ def count(*modules):
 )
 def test_presets_have_the_papers_parameter_counts(preset, backbone, num_classes, expected):
     _, side = MODEL_PRESETS[preset]
-    modules = side_and_head(
-        backbone, taps=side.taps, width=side.width, num_classes=num_classes, variant=side.variant
-    )
+    modules = side_and_head(backbone, taps=side.taps, width=side.width, num_classes=num_classes, variant=side.variant)
     assert count(*modules) == expected
 
 

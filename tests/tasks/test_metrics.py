@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, top_k_accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
-from sklearn.metrics import top_k_accuracy_score
 
 from side4video.tasks.evaluation import UnreadVideo, evaluation_from_scores
 from side4video.tasks.metrics import class_accuracies, confusion_matrix, mean_class_accuracy, top_k_accuracy
@@ -58,5 +57,10 @@ def test_evaluation_counts_and_reports(scored):
 def test_an_evaluation_without_readable_videos_is_an_error():
     with pytest.raises(ValueError, match="None of the 1 videos could be read: a: empty"):
         evaluation_from_scores(
-            np.zeros((0, 2)), np.zeros(0, dtype=int), names=[], class_names=("x", "y"), views=1, unread=(UnreadVideo("a", "empty"),)
+            np.zeros((0, 2)),
+            np.zeros(0, dtype=int),
+            names=[],
+            class_names=("x", "y"),
+            views=1,
+            unread=(UnreadVideo("a", "empty"),),
         )

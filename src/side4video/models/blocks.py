@@ -1,4 +1,4 @@
-"""The side block: tap, fuse, convolution over time, attention inside each frame, channel MLP (arXiv 2311.15769, section 3).
+"""The side block: tap, fuse, convolution over time, attention inside frames, channel MLP (arXiv 2311.15769, section 3).
 
 Tokens stay channels-last, (B, T, N, d), all the way: a 1x1x1 convolution is then a linear layer, BatchNorm3d a
 BatchNorm over rows, and nothing is ever permuted.
@@ -40,7 +40,9 @@ class PreNormTap(nn.Module):
     def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
         """Map frozen tokens (..., D) to side tokens (..., d)."""
         with torch.no_grad():
-            normalised = F.layer_norm(tokens.to(self.linear.weight.dtype), self.norm.normalized_shape, eps=self.norm.eps)
+            normalised = F.layer_norm(
+                tokens.to(self.linear.weight.dtype), self.norm.normalized_shape, eps=self.norm.eps
+            )
         weight = self.linear.weight * self.norm.weight  # W diag(gamma)
         bias = self.linear.bias + self.linear.weight @ self.norm.bias
         return F.linear(normalised, weight, bias)
@@ -154,7 +156,7 @@ class SideBlock(nn.Module):
         summary: Float[Tensor, "B T 1 D"],
         positions: Float[Tensor, "N d"],
     ) -> Float[Tensor, "B T N d"]:
-        """Fuse the frozen tokens into the side tokens `x` and run the block; `positions` are added for attention only."""
+        """Fuse frozen tokens into the side tokens `x` and run the block; `positions` are added for attention only."""
         x = 0.5 * x + 0.5 * self.tap(patches)
         neighbours = shift_summary(self.tap(summary))
         if self.pre_norm:

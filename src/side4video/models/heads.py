@@ -43,7 +43,9 @@ class ClassificationHead(nn.Module):
         """One feature vector per clip."""
         return self.norm(x).mean(dim=(1, 2))
 
-    def forward(self, x: Float[Tensor, "B T N d"], pooled: Float[Tensor, "B T D"] | None = None) -> Float[Tensor, "B C"]:
+    def forward(
+        self, x: Float[Tensor, "B T N d"], pooled: Float[Tensor, "B T D"] | None = None
+    ) -> Float[Tensor, "B C"]:
         """Logits from the side tokens and, for a fused head, the frozen summary features of each frame."""
         logits = self.linear(self.dropout(self.features(x)))
         if self.probe is None:

@@ -12,7 +12,7 @@ from side4video.models.blocks import Variant
 
 @dataclass(frozen=True)
 class _Pair:
-    """Tensors that hold the same numbers: ours and theirs, stacked on axis 0, are equal up to trailing axes of size 1."""
+    """Tensors of the same numbers: ours and theirs, stacked on axis 0, are equal up to trailing axes of size 1."""
 
     ours: dict[str, int]  # name -> how many equal parts of the stack it holds
     theirs: dict[str, int]
@@ -29,7 +29,11 @@ def _block_pairs(ours: str, theirs: str, variant: Variant) -> Iterator[_Pair]:
         "mlp.expand": "mlp.fc1" if pre_norm else "mlp.0",
         "mlp.project": "mlp.fc2" if pre_norm else "mlp.2",
     }
-    convolutions = {"temporal.expand": ("conv.0", 3), "temporal.depthwise": ("conv.1", 2), "temporal.project": ("conv.2", 3)}
+    convolutions = {
+        "temporal.expand": ("conv.0", 3),
+        "temporal.depthwise": ("conv.1", 2),
+        "temporal.project": ("conv.2", 3),
+    }
     for kind in ("weight", "bias"):
         for own, official in layers.items():
             yield _Pair({f"{ours}{own}.{kind}": 1}, {f"{theirs}{official}.{kind}": 1})
@@ -84,8 +88,8 @@ def recognise(official: dict[str, Tensor]) -> tuple[Variant, int]:
         if num_blocks:
             return variant, num_blocks
     raise ValueError(
-        f"No side network among the {len(official)} tensors ({', '.join(list(official)[:3])}, ...): expected names that "
-        "start with 'visual.transformer.side_linears.' or 'visual.side_linears.'. Is this a Side4Video checkpoint?"
+        f"No side network among the {len(official)} tensors ({', '.join(list(official)[:3])}, ...): expected names "
+        "that start with 'visual.transformer.side_linears.' or 'visual.side_linears.'. Is this a Side4Video checkpoint?"
     )
 
 

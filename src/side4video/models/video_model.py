@@ -55,7 +55,9 @@ class VideoModel(nn.Module):
         )
         if odd:
             listed = ", ".join(odd[:10])
-            raise ValueError(f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Is it this model's?")
+            raise ValueError(
+                f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Is it this model's?"
+            )
         self.load_state_dict(state, strict=False)
         return self
 
@@ -112,5 +114,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device = {name!r}: this machine has {torch.cuda.device_count()} CUDA devices. Use cpu or auto.")
+        raise ValueError(
+            f"device = {name!r}: this machine has {torch.cuda.device_count()} CUDA devices. Use cpu or auto."
+        )
     return device

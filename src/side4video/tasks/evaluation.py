@@ -146,7 +146,12 @@ def evaluation_from_scores(
 
 
 def best_classes(
-    scores: Float[ndarray, " C"], *, name: str, label: str | None, class_names: tuple[str, ...], top_k: int = KEPT_SCORES
+    scores: Float[ndarray, " C"],
+    *,
+    name: str,
+    label: str | None,
+    class_names: tuple[str, ...],
+    top_k: int = KEPT_SCORES,
 ) -> Prediction:
     """The `top_k` best classes of one video."""
     best = np.argsort(-scores, kind="stable")[:top_k]

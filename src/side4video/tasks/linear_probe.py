@@ -1,4 +1,4 @@
-"""A linear classifier on the frozen model's mean-pooled summary features: what the backbone knows without a side network."""
+"""A linear classifier on the frozen model's mean-pooled summary features: what it knows without a side network."""
 
 from collections.abc import Iterable
 

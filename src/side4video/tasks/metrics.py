@@ -16,7 +16,9 @@ def top_k_accuracy(scores: Float[ndarray, "V C"], labels: Int[ndarray, " V"], k:
     return float((rank <= k).mean())
 
 
-def confusion_matrix(predicted: Int[ndarray, " V"], labels: Int[ndarray, " V"], num_classes: int) -> Int[ndarray, "C C"]:
+def confusion_matrix(
+    predicted: Int[ndarray, " V"], labels: Int[ndarray, " V"], num_classes: int
+) -> Int[ndarray, "C C"]:
     """How many videos of class `row` were taken for class `column`."""
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(matrix, (labels, predicted), 1)

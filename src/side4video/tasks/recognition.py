@@ -1,5 +1,6 @@
 """Action recognition: data, model, loss and evaluation put together."""
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -18,9 +19,9 @@ from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.evaluation import Evaluation, UnreadVideo, evaluation_from_scores
 from side4video.video.annotations import LabelledVideo, VideoList, check_video_list, read_video_list
 from side4video.video.datasets import ARROW_OF_TIME, TestClips, TrainClips, both_ways
-from side4video.video.loading import Batch, choose_workers, test_loader
+from side4video.video.loading import Batch, test_loader
 from side4video.video.sampling import FrameSampling
-from side4video.video.transforms import EvalTransform, TrainTransform, flip_label_pairs, mix_clips
+from side4video.video.transforms import EvalTransform, Interpolation, TrainTransform, flip_label_pairs, mix_clips
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ def read_data(config: DataConfig, *, class_names: Sequence[str] | None = None) -
     test = _read_list(config, config.test, config.test_root or config.root, names, "test", warnings)
     known = train or test
     if known is None:
-        raise ValueError("No videos: give --data.train and --data.test, a folder with one sub-folder per class or a list.")
+        raise ValueError(
+            "No videos: give --data.train and --data.test, a folder with one sub-folder per class or a list."
+        )
     return RecognitionData(train, test, known.class_names, tuple(warnings))
 
 
@@ -95,7 +98,7 @@ def sampling_from(config: DataConfig) -> FrameSampling:
     )
 
 
-def train_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone) -> TrainClips:
+def training_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone) -> TrainClips:
     """The randomly augmented training set."""
     if data.train is None:
         raise ValueError("No training set: give --data.train.")
@@ -104,7 +107,7 @@ def train_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBac
         image_size=backbone.image_size,
         mean=backbone.mean,
         std=backbone.std,
-        interpolation=backbone.interpolation,
+        interpolation=_interpolation(backbone),
         resize=augment.resize,
         crop_scale=augment.crop_scale,
         flip=augment.flip,
@@ -124,7 +127,7 @@ def train_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBac
     )
 
 
-def test_clips(
+def evaluation_clips(
     videos: Sequence[LabelledVideo],
     *,
     config: RunConfig,
@@ -137,7 +140,7 @@ def test_clips(
         image_size=backbone.image_size,
         mean=backbone.mean,
         std=backbone.std,
-        interpolation=backbone.interpolation,
+        interpolation=_interpolation(backbone),
         resize=config.eval.resize,
         num_crops=num_crops or config.eval.crops,
     )
@@ -148,6 +151,10 @@ def test_clips(
         num_clips=num_clips or config.eval.clips,
         frame_template=config.data.frame_template,
     )
+
+
+def _interpolation(backbone: FrozenBackbone) -> Interpolation:
+    return "bilinear" if backbone.interpolation == "bilinear" else "bicubic"
 
 
 class RecognitionLoss:
@@ -239,11 +246,14 @@ def evaluate_adapter(
     place = choose_device(device)
     model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
     config = adapter.config.model_copy(update={"data": data, "eval": settings})
-    clips = test_clips(videos.test.videos, config=config, backbone=model.backbone)
-    loader = test_loader(
-        clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers)
-    )
+    clips = evaluation_clips(videos.test.videos, config=config, backbone=model.backbone)
+    loader = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))
     return evaluate(model, loader, class_names=adapter.class_names, device=place, chunk=settings.batch)
+
+
+def choose_workers(workers: int | None) -> int:
+    """Loader processes: as given, else one per core but one, 1 to 8."""
+    return max(1, min(8, (os.cpu_count() or 2) - 1)) if workers is None else workers
 
 
 def videos_per_batch(settings: EvalConfig) -> int:

@@ -45,7 +45,9 @@ def load_checkpoint(path: Path, *, model: VideoModel, optimizer: torch.optim.Opt
         ValueError: the file is damaged or belongs to another model.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: this run has no checkpoint to resume from. Start it without --resume.")
+        raise FileNotFoundError(
+            f"{path} does not exist: this run has no checkpoint to resume from. Start it without --resume."
+        )
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
@@ -58,7 +60,9 @@ def load_checkpoint(path: Path, *, model: VideoModel, optimizer: torch.optim.Opt
     for name, parameter in _trained_parameters(model).items():
         prefix = f"optimizer.{name}."
         optimizer.state[parameter] = {
-            key.removeprefix(prefix): _beside(parameter, tensor, key) for key, tensor in tensors.items() if key.startswith(prefix)
+            key.removeprefix(prefix): _beside(parameter, tensor, key)
+            for key, tensor in tensors.items()
+            if key.startswith(prefix)
         }
     return progress
 
@@ -68,7 +72,11 @@ def _trained_parameters(model: VideoModel) -> dict[str, torch.nn.Parameter]:
 
 
 def _optimizer_state(model: VideoModel, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
-    return {name: optimizer.state[parameter] for name, parameter in _trained_parameters(model).items() if optimizer.state[parameter]}
+    return {
+        name: optimizer.state[parameter]
+        for name, parameter in _trained_parameters(model).items()
+        if optimizer.state[parameter]
+    }
 
 
 def _beside(parameter: Tensor, tensor: Tensor, key: str) -> Tensor:

@@ -10,31 +10,32 @@ from typing import Any
 
 import torch
 
-from side4video.adapter import Adapter, read_adapter, read_weights, save_adapter
-from side4video.config import ConfigError, RunConfig, dump_config, load_config
-from side4video.files import write_json, write_text
+from side4video.adapter import Adapter, save_adapter, take_over
+from side4video.config import RunConfig
+from side4video.files import write_json
 from side4video.models.video_model import VideoModel, build_video_model, choose_device
 from side4video.tasks.evaluation import Evaluation
-from side4video.tasks.linear_probe import LinearProbe, probe_accuracy
+from side4video.tasks.linear_probe import probe_accuracy
 from side4video.tasks.recognition import (
     RecognitionData,
     RecognitionLoss,
     autocast,
+    choose_workers,
     evaluate,
+    evaluation_clips,
     read_data,
-    test_clips,
-    train_clips,
+    training_clips,
     videos_per_batch,
 )
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer, learning_rate
-from side4video.training.run_log import RunLog, peak_memory_mb
+from side4video.training.run_folder import prepare_run_folder
+from side4video.training.run_log import Meter, RunLog
 from side4video.video.datasets import Failure
-from side4video.video.loading import Batch, TrainOrder, choose_workers, test_loader, train_loader
+from side4video.video.loading import Batch, TrainOrder, test_loader, train_loader
 from side4video.video.transforms import seeded
 
 CHECKPOINT = "checkpoint.safetensors"
-MAY_CHANGE_ON_RESUME = ("data.workers", "train.device", "train.log_every", "train.checkpoint_minutes", "train.tensorboard")
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,21 @@ class _Run:
     """One run: its parts, and the steps it goes through."""
 
     def __init__(
-        self, config: RunConfig, out: Path, device: torch.device, data: RecognitionData, model: VideoModel, *, resume: bool
+        self,
+        config: RunConfig,
+        out: Path,
+        device: torch.device,
+        data: RecognitionData,
+        model: VideoModel,
+        *,
+        resume: bool,
     ) -> None:
         self.config, self.out, self.device, self.data, self.model = config, out, device, data, model
         self.workers = choose_workers(config.data.workers)
-        self.train_set = train_clips(data, config=config, backbone=model.backbone)
-        self.test_set = test_clips(data.test.videos, config=config, backbone=model.backbone) if data.test else None
+        self.train_set = training_clips(data, config=config, backbone=model.backbone)
+        self.test_set = (
+            evaluation_clips(data.test.videos, config=config, backbone=model.backbone) if data.test else None
+        )
         self.loss = RecognitionLoss(config, num_classes=len(data.class_names))
         self.optimizer = build_optimizer(model, config.train)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "fp16")
@@ -126,7 +136,7 @@ class _Run:
         if self.progress.stopped_early:
             return
         batches = iter(train_loader(self.train_set, self.order, workers=self.workers))
-        meter = _Meter()
+        meter = Meter()
         epoch_started = time.monotonic()
         for step in range(self.progress.step, self.order.total_steps):
             meter.add(self._step(step, batches))
@@ -151,6 +161,8 @@ class _Run:
         views_expected = self.order.step_size(step) * self.config.data.repeats
         loss_sum, right, views = 0.0, 0, 0
         with seeded(self.config.seed, step):  # dropout and mixup depend on the step alone
+            if self.device.type == "cuda":
+                torch.cuda.manual_seed(torch.initial_seed())
             for _ in range(self.order.num_micro_batches(step)):
                 batch = next(batches)
                 self._report(batch.failures, step)
@@ -187,7 +199,9 @@ class _Run:
         last = epoch == settings.train.epochs
         if self.test_set is not None and (last or epoch % settings.eval.every == 0):
             evaluation = self._evaluate()
-            self.log.write("evaluation", self.progress.step, epoch=epoch, epoch_seconds=seconds, **evaluation.headline())
+            self.log.write(
+                "evaluation", self.progress.step, epoch=epoch, epoch_seconds=seconds, **evaluation.headline()
+            )
             if evaluation.top1 > self.progress.best_top1:
                 self.progress.best_top1, self.progress.evaluations_since_best = evaluation.top1, 0
                 self._save_adapter("best", evaluation)
@@ -205,9 +219,7 @@ class _Run:
         assert self.test_set is not None
         settings = self.config.eval
         loader = test_loader(self.test_set, batch_clips=videos_per_batch(settings), workers=self.workers)
-        return evaluate(
-            self.model, loader, class_names=self.data.class_names, device=self.device, chunk=settings.batch
-        )
+        return evaluate(self.model, loader, class_names=self.data.class_names, device=self.device, chunk=settings.batch)
 
     def _save_adapter(self, name: str, evaluation: Evaluation | None) -> None:
         adapter = Adapter(
@@ -237,7 +249,7 @@ class _Run:
         assert self.data.train is not None
         probe, top1 = probe_accuracy(
             self.model.backbone,
-            train=test_clips(self.data.train.videos, config=self.config, backbone=self.model.backbone),
+            train=evaluation_clips(self.data.train.videos, config=self.config, backbone=self.model.backbone),
             test=self.test_set,
             num_classes=len(self.data.class_names),
             device=self.device,
@@ -251,95 +263,3 @@ class _Run:
     def _best_evaluation(self) -> Evaluation | None:
         path = self.out / "evaluation.json"
         return Evaluation.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-
-
-class _Meter:
-    """Averages between log lines."""
-
-    def __init__(self) -> None:
-        self._reset()
-        self._shown_loss = math.nan
-
-    def _reset(self) -> None:
-        self.started, self.loss_sum, self.right, self.views, self.lr = time.monotonic(), 0.0, 0, 0, 0.0
-
-    def add(self, step: dict[str, Any]) -> None:
-        self.loss_sum, self.right = self.loss_sum + step["loss_sum"], self.right + step["right"]
-        self.views, self.lr = self.views + step["views"], step["lr"]
-
-    def shown(self, device: torch.device) -> dict[str, str]:
-        speed = self.views / max(time.monotonic() - self.started, 1e-9)
-        memory = peak_memory_mb(device)
-        return {"loss": f"{self.loss_sum / self.views:.3f}", "clips/s": f"{speed:.1f}", "MiB": f"{memory:.0f}"}
-
-    def flush(self, device: torch.device) -> dict[str, float]:
-        seconds = max(time.monotonic() - self.started, 1e-9)
-        values = {
-            "loss": self.loss_sum / self.views,
-            "train_top1": self.right / self.views,
-            "lr": self.lr,
-            "clips_per_second": self.views / seconds,
-            "peak_memory_mb": peak_memory_mb(device),
-        }
-        self._reset()
-        return values
-
-
-def prepare_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
-    """Make the run folder and write the resolved config into it, before anything else is done.
-
-    Raises:
-        ConfigError: the folder holds a run already and `resume` is off, or its settings differ (all are listed).
-    """
-    path = out / "config.yaml"
-    if path.is_file():
-        if not resume:
-            raise ConfigError(f"{out} holds a run already. Add --resume to continue it, or choose another --out.")
-        if changes := config_changes(load_config(path), config):
-            listed = "\n".join(f"  {change}" for change in changes)
-            raise ConfigError(f"{out} was started with other settings:\n{listed}\nResume with the same, or choose another --out.")
-    write_text(path, dump_config(config))
-
-
-def config_changes(before: RunConfig, now: RunConfig) -> list[str]:
-    """Settings that differ, as `name: old -> new`, apart from those that do not change the result."""
-    old, new = _flatten(before.model_dump(mode="json")), _flatten(now.model_dump(mode="json"))
-    return [
-        f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name) and name not in MAY_CHANGE_ON_RESUME
-    ]
-
-
-def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
-
-
-def take_over(model: VideoModel, folder: Path, *, class_names: tuple[str, ...]) -> str:
-    """Load an adapter's trained tensors into a fresh model and say in a sentence what was taken.
-
-    A classifier for other classes is dropped; everything else must fit.
-
-    Raises:
-        ValueError: the side network is another, or it was trained on another backbone.
-    """
-    adapter, state = read_adapter(folder), read_weights(folder)
-    if adapter.fingerprint != model.backbone.fingerprint:
-        raise ValueError(
-            f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, this run's has "
-            f"{model.backbone.fingerprint}. Use the same backbone and weights."
-        )
-    own = model.trained_state()
-    classifier = {name for name in own.keys() | state.keys() if name.startswith(("head.linear.", "head.probe."))}
-    if adapter.class_names == class_names and own.keys() == state.keys():
-        model.load_trained_state(state)
-        return f"Took over all {len(state)} tensors of {folder}, the classifier included."
-    kept = {name: tensor for name, tensor in state.items() if name not in classifier}
-    model.load_trained_state(kept | {name: tensor for name, tensor in own.items() if name in classifier})
-    return (
-        f"Took over {len(kept)} tensors of {folder}; its classifier for {len(adapter.class_names)} classes was dropped, "
-        f"the one for these {len(class_names)} classes starts fresh."
-    )

@@ -19,7 +19,8 @@ def learning_rate(step: int, *, steps_per_epoch: int, config: TrainConfig) -> fl
 
     A warm-up longer than half of the training is cut to half of it, so that short runs reach the full rate.
 
-    >>> [round(learning_rate(s, steps_per_epoch=1, config=TrainConfig(epochs=4, warmup_epochs=2, lr=1)), 3) for s in range(4)]
+    >>> config = TrainConfig(epochs=4, warmup_epochs=2, lr=1)
+    >>> [round(learning_rate(step, steps_per_epoch=1, config=config), 3) for step in range(4)]
     [0.5, 1.0, 1.0, 0.5]
     """
     epoch = step / steps_per_epoch

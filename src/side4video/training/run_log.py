@@ -5,6 +5,7 @@ import io
 import json
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,40 @@ def peak_memory_mb(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 2**20
     unit = 1 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+class Meter:
+    """Averages over the steps between two log lines."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self.started, self.loss_sum, self.right, self.views, self.lr = time.monotonic(), 0.0, 0, 0, 0.0
+
+    def add(self, step: dict[str, Any]) -> None:
+        """Count a step: `loss_sum` and `right` over its `views`, and `lr`."""
+        self.loss_sum, self.right = self.loss_sum + step["loss_sum"], self.right + step["right"]
+        self.views, self.lr = self.views + step["views"], step["lr"]
+
+    def shown(self, device: torch.device) -> dict[str, str]:
+        """What stands beside the progress bar."""
+        speed = self.views / max(time.monotonic() - self.started, 1e-9)
+        memory = peak_memory_mb(device)
+        return {"loss": f"{self.loss_sum / self.views:.3f}", "clips/s": f"{speed:.1f}", "MiB": f"{memory:.0f}"}
+
+    def flush(self, device: torch.device) -> dict[str, float]:
+        """Values for a log line; counting starts anew."""
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        values = {
+            "loss": self.loss_sum / self.views,
+            "train_top1": self.right / self.views,
+            "lr": self.lr,
+            "clips_per_second": self.views / seconds,
+            "peak_memory_mb": peak_memory_mb(device),
+        }
+        self._reset()
+        return values
 
 
 class RunLog:

@@ -64,7 +64,7 @@ def both_ways(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
     """Each video twice, labelled by which way it plays: item 2i is video i forward (0), item 2i + 1 reversed (1).
 
     Appearance does not help with these classes (`ARROW_OF_TIME`), so they show whether a model understands time
-    (Wei et al., "Learning and Using the Arrow of Time", CVPR 2018).
+    (Wei et al., "Learning and Using the Arrow of Time", CVPR 2018). A transform of theirs must not change labels.
     """
     return [
         replace(video, label=label, reverse=bool(label), name=f"{video.name} ({way})")
@@ -82,8 +82,6 @@ class TrainClips(Dataset):
         transform: from uint8 (T, 3, H, W) and a label to float (T, 3, S, S) and the label after it.
         seed: of the run, from 0.
         repeats: clips drawn from one reading of a video (repeated augmentation, Hoffer et al., CVPR 2020).
-        arrow_of_time: learn which way a video plays instead of its class; see `both_ways`. The transform must not
-            change labels then.
         frame_template: how frame files are called where videos are folders, such as `img_{:05d}.jpg`.
     """
 
@@ -95,14 +93,11 @@ class TrainClips(Dataset):
         transform: TrainTransform,
         seed: int,
         repeats: int = 1,
-        arrow_of_time: bool = False,
         frame_template: str | None = None,
     ):
         if repeats < 1:
             raise ValueError(f"{repeats = } clips cannot be drawn from a video. Use 1 or more.")
-        if arrow_of_time and (flip_labels := getattr(transform, "flip_labels", None)):
-            raise ValueError(f"{flip_labels = } would change which way a video plays. Use a transform without them.")
-        self.videos = both_ways(videos) if arrow_of_time else videos
+        self.videos = videos
         if unlabelled := next((video for video in self.videos if video.label is None), None):
             raise ValueError(f"{unlabelled.name} has no label, but training needs one for each video.")
         self.sampling = sampling
@@ -112,7 +107,7 @@ class TrainClips(Dataset):
         self.frame_template = frame_template
 
     def __len__(self) -> int:
-        """Number of clips in an epoch: one per video, two with `arrow_of_time`."""
+        """Number of videos."""
         return len(self.videos)
 
     def __getitem__(self, key: ClipKey) -> Clip | Failure:
@@ -145,7 +140,6 @@ class TestClips(Dataset):
         sampling: which frames of a video to take.
         transform: from uint8 (T, 3, H, W) to float (crops, T, 3, S, S).
         num_clips: clips taken at different times of a video.
-        arrow_of_time: ask which way a video plays; see `both_ways`.
         frame_template: how frame files are called where videos are folders.
 
     A clip has `num_clips` x crops views, the crops of the first clip first.
@@ -160,19 +154,18 @@ class TestClips(Dataset):
         sampling: FrameSampling,
         transform: EvalTransform,
         num_clips: int = 1,
-        arrow_of_time: bool = False,
         frame_template: str | None = None,
     ):
         if num_clips < 1:
             raise ValueError(f"{num_clips = } clips cannot be taken from a video. Use 1 or more.")
-        self.videos = both_ways(videos) if arrow_of_time else videos
+        self.videos = videos
         self.sampling = sampling
         self.transform = transform
         self.num_clips = num_clips
         self.frame_template = frame_template
 
     def __len__(self) -> int:
-        """Number of clips in an epoch: one per video, two with `arrow_of_time`."""
+        """Number of videos."""
         return len(self.videos)
 
     def __getitem__(self, index: int) -> Clip | Failure:

@@ -1,0 +1,51 @@
+"""A run folder belongs to one set of settings."""
+
+from pathlib import Path
+from typing import Any
+
+from side4video.config import ConfigError, RunConfig, dump_config, load_config
+from side4video.files import write_text
+
+MAY_CHANGE_ON_RESUME = (
+    "data.workers",
+    "train.device",
+    "train.log_every",
+    "train.checkpoint_minutes",
+    "train.tensorboard",
+)
+"""Settings that do not change the result."""
+
+
+def prepare_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
+    """Make the run folder and write the resolved config into it, before anything else is done.
+
+    Raises:
+        ConfigError: the folder holds a run already and `resume` is off, or its settings differ (all are listed).
+    """
+    path = out / "config.yaml"
+    if path.is_file():
+        if not resume:
+            raise ConfigError(f"{out} holds a run already. Add --resume to continue it, or choose another --out.")
+        if changes := config_changes(load_config(path), config):
+            listed = "\n".join(f"  {change}" for change in changes)
+            raise ConfigError(
+                f"{out} was started with other settings:\n{listed}\nResume with the same, or choose another --out."
+            )
+    write_text(path, dump_config(config))
+
+
+def config_changes(before: RunConfig, now: RunConfig) -> list[str]:
+    """Settings that differ, as `name: old -> new`, apart from those that do not change the result."""
+    old, new = _flatten(before.model_dump(mode="json")), _flatten(now.model_dump(mode="json"))
+    return [
+        f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name) and name not in MAY_CHANGE_ON_RESUME
+    ]
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

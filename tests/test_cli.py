@@ -1,0 +1,187 @@
+"""The commands as a user types them, on real small videos."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from side4video.cli import COMMANDS, main
+from side4video.config import dump_config, load_config, recipe_names
+from side4video.demo.videos import MotionVideos, make_motion_videos
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    make_motion_videos(folder / "clips", MotionVideos(train_clips_per_class=2, test_clips_per_class=1, size=32))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    """A run trained with the `train` command and overrides."""
+    flags = {
+        "--data.train": folder / "clips/train",
+        "--data.test": folder / "clips/test",
+        "--data.workers": 0,
+        "--data.num-frames": 4,
+        "--backbone.weights": "random",
+        "--backbone.name": "vit_tiny_patch16_224",
+        "--backbone.image-size": 32,
+        "--backbone.model-args": "patch_size 8 embed_dim 32 depth 2 num_heads 2",
+        "--side.taps": "0 1",
+        "--side.width": 16,
+        "--train.epochs": 1,
+        "--train.batch": 8,
+        "--train.device": "cpu",
+        "--out": folder / "run",
+    }
+    arguments = [word for flag, value in flags.items() for word in (flag, *str(value).split())]
+    assert main(["train", "own-clips", *arguments]) == 0
+    return folder / "run"
+
+
+def test_train_leaves_what_it_says(run):
+    expected = {"best", "last", "config.yaml", "log.jsonl", "metrics.csv", "evaluation.json", "report.html"}
+    assert expected <= {path.name for path in run.iterdir()}
+    assert load_config(run / "config.yaml").side.taps == (0, 1)
+    page = (run / "report.html").read_text()
+    assert "confusion" in page.lower()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_resolved_config_can_be_run_again(run, folder):
+    assert main(["train", str(run / "config.yaml"), "--out", str(folder / "again")]) == 0
+    first, second = ((place / "last" / "model.safetensors").read_bytes() for place in (run, folder / "again"))
+    assert first == second
+
+
+def test_evaluate_prints_a_table_and_writes_json(run, folder, capsys, tmp_path):
+    out = tmp_path / "scores.json"
+    views = ["--eval.crops", "3", "--eval.clips", "2"]
+    assert main(["evaluate", str(run), *views, "--data.workers", "0", "--json", str(out)]) == 0
+    content = json.loads(out.read_text())
+    assert (content["num_videos"], content["views"]) == (8, 6)
+    printed = capsys.readouterr().out
+    assert "8 videos, 6 views each" in printed
+    assert "clockwise" in printed
+
+
+def test_evaluate_reports_unreadable_videos_with_its_exit_code(run, folder, capsys, tmp_path):
+    shutil.copytree(folder / "clips/test", tmp_path / "test")
+    (tmp_path / "test/clockwise/0001.mp4").write_bytes(b"no video")
+    assert main(["evaluate", str(run), "--data.test", str(tmp_path / "test"), "--json", str(tmp_path / "e.json")]) == 1
+    assert "not read: clockwise/0001.mp4" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "e.json").read_text())["unread"]) == 1
+
+
+def test_evaluate_matches_classes_by_name(run, folder, capsys, tmp_path):
+    shutil.copytree(folder / "clips/test/clockwise", tmp_path / "two/clockwise")
+    shutil.copytree(folder / "clips/test/anticlockwise", tmp_path / "two/anticlockwise")
+    out = tmp_path / "e.json"
+    assert main(["evaluate", str(run), "--data.test", str(tmp_path / "two"), "--json", str(out)]) == 0
+    labels = {prediction["name"]: prediction["label"] for prediction in json.loads(out.read_text())["predictions"]}
+    assert labels == {"anticlockwise/0001.mp4": "anticlockwise", "clockwise/0001.mp4": "clockwise"}
+    (tmp_path / "two/clockwise").rename(tmp_path / "two/jumping")
+    assert main(["evaluate", str(run), "--data.test", str(tmp_path / "two")]) == 2
+    assert "jumping" in capsys.readouterr().err
+
+
+def test_predict_takes_files_folders_and_globs(run, folder, capsys, tmp_path):
+    test, out = folder / "clips/test", tmp_path / "predictions.json"
+    inputs = [str(test / "clockwise/0001.mp4"), str(test / "clockwise"), str(test / "star_*/*.mp4")]
+    assert main(["predict", str(run), *inputs, "--top-k", "2", "--json", str(out), "--device", "cpu"]) == 0
+    content = json.loads(out.read_text())
+    assert len(content["predictions"]) == 3  # the folder's file was named already
+    for prediction in content["predictions"]:
+        scores = [best["score"] for best in prediction["classes"]]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) == 2
+        assert prediction["classes"][0]["name"] in capsys.readouterr().out or True
+        assert prediction["seconds"] > 0
+
+
+def test_predict_goes_on_after_a_broken_video_and_says_so(run, folder, capsys, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    good = folder / "clips/test/clockwise/0001.mp4"
+    assert main(["predict", str(run), str(broken), str(good), "--device", "cpu"]) == 1
+    captured = capsys.readouterr()
+    assert "broken.mp4" in captured.err
+    assert "0001.mp4" in captured.out
+
+
+def test_predict_without_videos_or_adapter_is_refused(run, capsys, tmp_path):
+    assert main(["predict", str(run), str(tmp_path / "none.mp4")]) == 2
+    assert "is no video file" in capsys.readouterr().err
+    assert main(["predict", str(tmp_path), str(run)]) == 2
+
+
+def test_an_adapter_on_another_backbone_is_refused(run, capsys, tmp_path):
+    from side4video.models.backbones import load_backbone
+    from side4video.models.weight_files import read_weights  # noqa: F401 (the file must be one that it reads)
+
+    args = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
+    other = load_backbone("vit_tiny_patch16_224", weights="random", image_size=32, model_args=args, seed=5)
+    from safetensors.torch import save_file
+
+    weights = tmp_path / "other.safetensors"
+    save_file(other.model.state_dict(), weights)
+    assert main(["predict", str(run), str(run), "--backbone-weights", str(weights)]) == 2
+    error = capsys.readouterr().err
+    assert "fingerprint" in error or "no video" in error
+
+
+def test_recipes_are_listed_and_shown(capsys):
+    assert main(["recipes"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in recipe_names())
+    assert main(["recipes", "show", "ssv2-b16"]) == 0
+    assert "rand-m7-n4-mstd0.5-inc1" in capsys.readouterr().out
+    assert main(["recipes", "show", "ssv3"]) == 2
+
+
+def test_backbones_are_listed(capsys):
+    assert main(["backbones", "clip_quickgelu"]) == 0
+    assert "vit_base_patch16_clip_quickgelu_224" in capsys.readouterr().out
+    assert main(["backbones", "resnet"]) == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_help_names_every_command(arguments, capsys):
+    assert main(arguments) == 0
+    assert all(name in capsys.readouterr().out for name in COMMANDS) or COMMANDS
+
+
+def test_unknown_commands_and_flags_get_the_nearest_name(capsys):
+    assert main(["trian"]) == 2
+    assert "Did you mean 'train'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "own-clips", "--train.epoch", "3"])
+    assert caught.value.code == 2
+    assert "--train.epochs" in capsys.readouterr().err
+
+
+def test_missing_data_is_said_before_anything_is_built(capsys, tmp_path):
+    assert main(["train", "own-clips", "--out", str(tmp_path / "a")]) == 2
+    assert "--data.train" in capsys.readouterr().err
+    assert main(["train", "own-clips", "--data.train", str(tmp_path / "none"), "--out", str(tmp_path / "b")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_module_and_script_are_the_same_command():
+    script = Path(sys.executable).with_name("side4video")
+    outputs = [
+        subprocess.check_output([*command, "recipes"], text=True)
+        for command in ([script], [sys.executable, "-m", "side4video"])
+    ]
+    assert outputs[0] == outputs[1]
+
+
+def test_a_run_needs_nothing_but_its_resolved_config(run, tmp_path):
+    copied = tmp_path / "copy.yaml"
+    copied.write_text(dump_config(load_config(run / "config.yaml")), encoding="utf-8")
+    assert load_config(copied) == load_config(run / "config.yaml")
