@@ -1,9 +1,10 @@
 import random
 from itertools import pairwise
 
+import av
 import pytest
 
-from side4video.video.packets import group_runs
+from side4video.video.packets import group_runs, starting_at_key
 
 
 def test_worked_example():
@@ -37,3 +38,25 @@ def test_every_time_is_behind_its_key_frame_and_none_is_lost():
             start = 0 if key is None else key
             groups = [sum(k <= time for k in keys) for time in sorted({start, *wanted})]
             assert key is None or max((b - a for a, b in pairwise(groups)), default=0) <= 1
+
+
+def packets(*descriptions):
+    for time, is_key in descriptions:
+        packet = av.Packet(b"content")
+        packet.pts, packet.is_keyframe = time, is_key
+        yield packet
+
+
+@pytest.mark.parametrize("first", [10, 7])
+def test_packets_that_start_at_a_key_frame_are_passed_on(first):
+    passed = starting_at_key(packets((first, True), (9, False), (12, False)), 10)
+    assert [packet.pts for packet in passed] == [first, 9, 12]
+
+
+@pytest.mark.parametrize("first", [(10, False), (11, True), (None, True)])
+def test_packets_that_start_elsewhere_are_not(first):
+    assert list(starting_at_key(packets(first, (12, True)), 10)) == []
+
+
+def test_no_packets_at_all_are_no_error():
+    assert list(starting_at_key(packets(), 10)) == []
