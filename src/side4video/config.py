@@ -91,7 +91,7 @@ class DataConfig(Settings):
     flavour: Literal["something_something", "kinetics"] = "something_something"
     """Rounding of the paper's two data sets."""
     stride: PositiveInt | None = None
-    """Distance of dense frames; by default 64 frames are spanned, as in the paper."""
+    """Distance of dense frames; by default 128 frames are spanned, as in the paper."""
     arrow_of_time: bool = False
     """Replace the classes by two: every clip forward, and the same clip reversed."""
     repeats: PositiveInt = 1

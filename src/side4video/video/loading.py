@@ -3,11 +3,14 @@
 The order follows from the seed and the step alone, so a run resumes at any step without having saved a thing.
 """
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from typing import Any
 
@@ -205,7 +208,7 @@ def _options(workers: int) -> dict[str, Any]:
     if workers:
         options |= {
             "multiprocessing_context": _worker_context(),
-            "worker_init_fn": _ignore_interrupt,
+            "worker_init_fn": _start_worker,
             "prefetch_factor": PREFETCHED_BATCHES,
         }
     return options
@@ -220,6 +223,18 @@ def _worker_context() -> BaseContext:
     return context
 
 
-def _ignore_interrupt(_worker: int) -> None:
-    """Leave ^C to the main process, which stops the workers."""
+def _start_worker(_worker: int) -> None:
+    """Leave ^C to the main process, which stops the workers, and end when the main process is gone, even by SIGKILL.
+
+    PyTorch's own watch over the main process looks at the process that forked the worker, here the fork server, which
+    in turn lives as long as its workers.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_main_process, daemon=True).start()
+
+
+def _end_with_main_process() -> None:
+    parent = parent_process()
+    assert parent is not None, "runs in a worker"
+    wait([parent.sentinel])
+    os._exit(1)
