@@ -1,1 +1,40 @@
-"""Side4Video: a frozen image model learns video through a light spatial-temporal side network."""
+"""Side4Video: a frozen image model learns video through a light spatial-temporal side network (arXiv 2311.15769)."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from side4video.adapter import load_adapter as load_adapter
+    from side4video.config import MODEL_PRESETS as MODEL_PRESETS
+    from side4video.config import RunConfig as RunConfig
+    from side4video.config import load_config as load_config
+    from side4video.models.backbones import FrozenBackbone as FrozenBackbone
+    from side4video.models.backbones import load_backbone as load_backbone
+    from side4video.models.heads import ClassificationHead as ClassificationHead
+    from side4video.models.side_network import SideNetwork as SideNetwork
+    from side4video.models.video_model import VideoModel as VideoModel
+    from side4video.predict import Predictor as Predictor
+    from side4video.training.loop import train as train
+
+_HOMES = {
+    "ClassificationHead": "models.heads",
+    "FrozenBackbone": "models.backbones",
+    "MODEL_PRESETS": "config",
+    "Predictor": "predict",
+    "RunConfig": "config",
+    "SideNetwork": "models.side_network",
+    "VideoModel": "models.video_model",
+    "load_adapter": "adapter",
+    "load_backbone": "models.backbones",
+    "load_config": "config",
+    "train": "training.loop",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that the command line starts without torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'side4video' has no attribute {name!r}")
+    return getattr(import_module(f"side4video.{_HOMES[name]}"), name)
