@@ -26,7 +26,7 @@ COLOURS = {
 FORMS = ("disc", "ring", "triangle", "square", "star", "cross")
 """The forms a shape can have."""
 
-MIN_RADIUS, MAX_RADIUS = 0.08, 0.125
+MIN_RADIUS, MAX_RADIUS = 0.1, 0.16
 """A shape's smallest and largest radius."""
 
 _BLOTCHES = 4  # background blotches along one side
