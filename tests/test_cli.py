@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from safetensors.torch import save_file
 
 from side4video.cli import COMMANDS, main
 from side4video.config import load_config, recipe_names
 from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.models.backbones import load_backbone
+from side4video.video.decoding import open_video
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,16 @@ def test_predict_takes_files_folders_and_globs(run, folder, capsys, tmp_path):
         assert prediction["seconds"] > 0
 
 
+def test_predict_takes_a_folder_of_frames(run, folder, capsys, tmp_path):
+    with open_video(folder / "clips/test/clockwise/0001.mp4") as video:
+        frames = video.read(range(video.num_frames))
+    for number, frame in enumerate(frames, start=1):
+        Image.fromarray(frame.permute(1, 2, 0).numpy()).save(tmp_path / f"img_{number:05d}.jpg")
+    assert main(["predict", str(run), str(tmp_path), "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.count("%") == 5
+    assert main(["predict", str(run), str(tmp_path / "empty"), "--device", "cpu"]) == 2
+
+
 def test_predict_goes_on_after_a_broken_video_and_says_so(run, folder, capsys, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
@@ -168,6 +180,7 @@ def test_missing_data_is_said_before_anything_is_built(capsys, tmp_path):
     assert "--data.train" in capsys.readouterr().err
     assert main(["train", "own-clips", "--data.train", str(tmp_path / "none"), "--out", str(tmp_path / "b")]) == 2
     assert "does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists(), "the same command must work once the mistake is mended"
 
 
 def test_module_and_script_are_the_same_command():

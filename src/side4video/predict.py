@@ -106,7 +106,7 @@ def expand_inputs(inputs: Iterable[str]) -> Iterator[Path]:
     for given in inputs:
         path = Path(given)
         if path.is_dir():
-            found = find_videos(path)
+            found = find_videos(path) or [path] * any(path.glob("*.[jp][pn]g"))  # else a folder of frames
         elif path.exists():
             found = [path]
         else:

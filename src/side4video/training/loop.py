@@ -29,7 +29,7 @@ from side4video.tasks.recognition import (
 )
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer, learning_rate
-from side4video.training.run_folder import prepare_run_folder
+from side4video.training.run_folder import check_run_folder, claim_run_folder
 from side4video.training.run_log import Meter, RunLog
 from side4video.video.datasets import Failure
 from side4video.video.loading import Batch, TrainOrder, test_loader, train_loader
@@ -64,7 +64,7 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
         ConfigError: `out` holds another run, or the settings differ from those it was started with.
         DataError, ValueError: the data or the model cannot be used.
     """
-    prepare_run_folder(out, config, resume=resume)
+    check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
     data = read_data(config.data)
     for warning in data.warnings:
@@ -72,6 +72,7 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
     model = build_video_model(config, num_classes=len(data.class_names), device=device)
     if init_from is not None:
         print(take_over(model, init_from, class_names=data.class_names))
+    claim_run_folder(out, config)
     return _Run(config, out, device, data, model, resume=resume).go()
 
 

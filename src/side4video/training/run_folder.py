@@ -1,10 +1,12 @@
-"""A run folder belongs to one set of settings."""
+"""A run folder belongs to one set of settings, which lies in it as config.yaml."""
 
 from pathlib import Path
 from typing import Any
 
 from side4video.config import ConfigError, RunConfig, dump_config, load_config
 from side4video.files import write_text
+
+CONFIG = "config.yaml"
 
 MAY_CHANGE_ON_RESUME = (
     "data.workers",
@@ -16,13 +18,13 @@ MAY_CHANGE_ON_RESUME = (
 """Settings that do not change the result."""
 
 
-def prepare_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
-    """Make the run folder and write the resolved config into it, before anything else is done.
+def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
+    """Make sure that a run with these settings may write into `out`; nothing is written yet.
 
     Raises:
         ConfigError: the folder holds a run already and `resume` is off, or its settings differ (all are listed).
     """
-    path = out / "config.yaml"
+    path = out / CONFIG
     if path.is_file():
         if not resume:
             raise ConfigError(f"{out} holds a run already. Add --resume to continue it, or choose another --out.")
@@ -31,7 +33,11 @@ def prepare_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
             raise ConfigError(
                 f"{out} was started with other settings:\n{listed}\nResume with the same, or choose another --out."
             )
-    write_text(path, dump_config(config))
+
+
+def claim_run_folder(out: Path, config: RunConfig) -> None:
+    """Make the run folder and write the resolved config into it."""
+    write_text(out / CONFIG, dump_config(config))
 
 
 def config_changes(before: RunConfig, now: RunConfig) -> list[str]:
