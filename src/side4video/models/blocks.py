@@ -127,6 +127,15 @@ def shift_summary(c: Float[Tensor, "B T 1 d"]) -> Float[Tensor, "B T 1 d"]:
     return torch.cat([from_next, from_last], dim=-1)
 
 
+def centre_in_time(x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B T N d"]:
+    """Subtract each token's mean over the frames of its clip: what stays is how it changes.
+
+    >>> centre_in_time(torch.tensor([1.0, 2.0, 6.0]).reshape(1, 3, 1, 1)).flatten().tolist()
+    [-2.0, -1.0, 3.0]
+    """
+    return x - x.mean(dim=1, keepdim=True)
+
+
 class SideBlock(nn.Module):
     """One block of the side network, behind one tapped block of the frozen backbone.
 
@@ -135,16 +144,28 @@ class SideBlock(nn.Module):
         width: d, channels of the side network; even.
         num_heads: attention heads; divides d.
         variant: where the norms stand, see `Variant`.
+        attention: False leaves out the attention, and with it the summary token (beyond the paper).
+        centred: read how the frozen tokens change, not what they are; see `centre_in_time` (beyond the paper).
     """
 
-    def __init__(self, *, backbone_width: int, width: int, num_heads: int, variant: Variant) -> None:
+    def __init__(
+        self,
+        *,
+        backbone_width: int,
+        width: int,
+        num_heads: int,
+        variant: Variant,
+        attention: bool = True,
+        centred: bool = False,
+    ) -> None:
         super().__init__()
         self.pre_norm = variant == "pre-norm"
+        self.centred = centred
         self.tap = (PreNormTap if self.pre_norm else PostNormTap)(backbone_width, width)
         self.temporal_norm = TokenBatchNorm(width)
         self.temporal = TemporalConvolution(width)
-        self.attention_norm = nn.LayerNorm(width, eps=SIDE_LAYER_NORM_EPS)
-        self.attention = FrameAttention(width, num_heads)
+        self.attention_norm = nn.LayerNorm(width, eps=SIDE_LAYER_NORM_EPS) if attention else None
+        self.attention = FrameAttention(width, num_heads) if attention else None
         self.mlp_norm = TokenBatchNorm(width)
         self.mlp = ChannelMLP(width)
         self._initialise(width)
@@ -154,29 +175,35 @@ class SideBlock(nn.Module):
         x: Float[Tensor, "B T N d"],
         patches: Float[Tensor, "B T N D"],
         summary: Float[Tensor, "B T 1 D"],
-        positions: Float[Tensor, "N d"],
+        positions: Float[Tensor, "N d"] | None,
     ) -> Float[Tensor, "B T N d"]:
-        """Fuse frozen tokens into the side tokens `x` and run the block; `positions` are added for attention only."""
-        x = 0.5 * x + 0.5 * self.tap(patches)
-        neighbours = shift_summary(self.tap(summary))
-        if self.pre_norm:
-            x = x + self.temporal(self.temporal_norm(x))
-            x = x + self.attention(self.attention_norm(_with_summary(x, neighbours, positions)))
-            return x + self.mlp(self.mlp_norm(x))
-        x = x + self.temporal_norm(self.temporal(x))
-        x = x + self.attention_norm(self.attention(_with_summary(x, neighbours, positions)))
-        return x + self.mlp_norm(self.mlp(x))
+        """Fuse frozen tokens into the side tokens `x` and run the block; `positions`: for attention, None without."""
+        x = 0.5 * x + 0.5 * self._read(patches)
+        x = x + (self.temporal(self.temporal_norm(x)) if self.pre_norm else self.temporal_norm(self.temporal(x)))
+        if positions is not None:
+            x = x + self._attend(_with_summary(x, shift_summary(self._read(summary)), positions))
+        return x + (self.mlp(self.mlp_norm(x)) if self.pre_norm else self.mlp_norm(self.mlp(x)))
+
+    def _read(self, tokens: Tensor) -> Tensor:
+        return centre_in_time(self.tap(tokens)) if self.centred else self.tap(tokens)
+
+    def _attend(self, y: Tensor) -> Tensor:
+        assert self.attention is not None
+        assert self.attention_norm is not None
+        return self.attention(self.attention_norm(y)) if self.pre_norm else self.attention_norm(self.attention(y))
 
     @torch.no_grad()
     def _initialise(self, width: int) -> None:
-        for layer in (self.attention.query, self.attention.key_value):
-            nn.init.normal_(layer.weight, std=width**-0.5)
-        for layer in (self.attention.project, self.mlp.project):
-            nn.init.normal_(layer.weight, std=width**-0.5 * 24**-0.5)
+        attention = self.attention
+        if attention is not None:
+            for layer in (attention.query, attention.key_value):
+                nn.init.normal_(layer.weight, std=width**-0.5)
+            nn.init.normal_(attention.project.weight, std=width**-0.5 * 24**-0.5)
+            for layer in (attention.query, attention.key_value, attention.project):
+                nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.mlp.project.weight, std=width**-0.5 * 24**-0.5)
         for layer in (self.mlp.expand, self.tap.linear):
             nn.init.normal_(layer.weight, std=(2 * width) ** -0.5)
-        for layer in (self.attention.query, self.attention.key_value, self.attention.project):
-            nn.init.zeros_(layer.bias)
 
 
 def _with_summary(x: Tensor, summary: Tensor, positions: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from side4video.models.blocks import SideBlock, TokenBatchNorm, Variant
+from side4video.models.blocks import SideBlock, TokenBatchNorm, Variant, centre_in_time
 
 HEAD_WIDTH = 64
 """Channels per attention head where the number of heads is not given."""
@@ -59,6 +59,12 @@ class SideNetwork(nn.Module):
         width: d, channels; even and divisible by the heads.
         num_heads: attention heads; None: one per 64 channels.
         variant: "pre-norm" (the paper's CLIP models) or "post-norm" (its ViT-E/14).
+        stem: False leaves out the stem: the side tokens start at zero and know the frozen tokens alone.
+        attention: False leaves out the attention of every block and the position table.
+        centred: subtract from what stem and taps give its mean over the clip's frames, so that the network sees how
+            things change and not what they are; the head should then be fused.
+
+    The last three go beyond the paper; docs/own-clips.md says when they help.
 
     Raises:
         ValueError: the width does not suit the heads.
@@ -74,24 +80,40 @@ class SideNetwork(nn.Module):
         width: int = 320,
         num_heads: int | None = None,
         variant: Variant = "pre-norm",
+        stem: bool = True,
+        attention: bool = True,
+        centred: bool = False,
     ) -> None:
         super().__init__()
         heads = resolve_num_heads(width, num_heads)
         self.width = width
         self.num_patches = num_patches
         self.taps = tuple(taps)
+        self.centred = centred
         kernel, stride = (3, patch_size, patch_size), (1, patch_size, patch_size)
-        self.stem = nn.Conv3d(3, width, kernel, stride, padding=(1, 0, 0))
-        self.stem_norm = TokenBatchNorm(width)
-        self.positions = nn.Parameter(torch.randn(num_patches, width) * (0.01 if variant == "pre-norm" else 0.02))
+        self.stem = nn.Conv3d(3, width, kernel, stride, padding=(1, 0, 0)) if stem else None
+        self.stem_norm = TokenBatchNorm(width) if stem else None
+        scale = 0.01 if variant == "pre-norm" else 0.02
+        self.positions = nn.Parameter(torch.randn(num_patches, width) * scale) if attention else None
         self.blocks = nn.ModuleList(
-            SideBlock(backbone_width=backbone_width, width=width, num_heads=heads, variant=variant) for _ in self.taps
+            SideBlock(
+                backbone_width=backbone_width,
+                width=width,
+                num_heads=heads,
+                variant=variant,
+                attention=attention,
+                centred=centred,
+            )
+            for _ in self.taps
         )
 
     def begin(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B T N d"]:
-        """The first side tokens, from the pixels alone."""
+        """The first side tokens, from the pixels alone; zeros without a stem."""
+        if self.stem is None or self.stem_norm is None:
+            return clips.new_zeros(*clips.shape[:2], self.num_patches, self.width)
         x = self.stem(clips.transpose(1, 2))  # (B, d, T, H / p, W / p)
-        return self.stem_norm(x.flatten(3).permute(0, 2, 3, 1))
+        x = self.stem_norm(x.flatten(3).permute(0, 2, 3, 1))
+        return centre_in_time(x) if self.centred else x
 
     def advance(
         self,
