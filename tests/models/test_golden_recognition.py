@@ -18,7 +18,9 @@ from side4video.models.side_network import SideNetwork
 from side4video.models.video_model import VideoModel
 
 GOLDEN = Path(os.environ.get("SIDE4VIDEO_GOLDEN", Path(__file__).parents[1] / "golden"))
-FILES = [path for path in sorted(GOLDEN.glob("*.json")) if "recognition" in path.name]
+FILES = [
+    path for path in sorted(GOLDEN.glob("*.json")) if "recognition" in json.loads(path.read_text()).get("kind", "")
+]
 RELATIVE = 1e-4
 ROUNDING = 1e-6  # a bias in front of a BatchNorm has no gradient but rounding
 
@@ -65,6 +67,7 @@ def build(golden, folder):
     if not clip:
         args["mlp_ratio"] = config["mlp_ratio"]
     name = "vit_base_patch16_clip_quickgelu_224" if clip else "eva02_enormous_patch14_clip_224"
+    assert config["activation"] == ("quick_gelu" if clip else "gelu")
     backbone = load_backbone(name, weights=weights, image_size=config["image_size"], model_args=args)
     assert backbone.num_blocks == config["layers"]
     side = SideNetwork(
