@@ -18,9 +18,8 @@ from side4video.models.side_network import SideNetwork
 from side4video.models.video_model import VideoModel
 
 GOLDEN = Path(os.environ.get("SIDE4VIDEO_GOLDEN", Path(__file__).parents[1] / "golden"))
-FILES = [
-    path for path in sorted(GOLDEN.glob("*.json")) if "recognition" in json.loads(path.read_text()).get("kind", "")
-]
+KINDS = {path: json.loads(path.read_text()).get("kind", "") for path in sorted(GOLDEN.glob("*.json"))}
+FILES = [path for path, kind in KINDS.items() if kind.startswith("recognition")]
 RELATIVE = 1e-4
 ROUNDING = 1e-6  # a bias in front of a BatchNorm has no gradient but rounding
 

@@ -10,10 +10,9 @@ import torch
 from side4video.video.sampling import FrameSampling
 
 GOLDEN = Path(os.environ.get("SIDE4VIDEO_GOLDEN", Path(__file__).parents[1] / "golden"))
-ROWS = [
-    (flavour, row) for flavour, rows in json.loads((GOLDEN / "frame_sampling.json").read_text()).items() for row in rows
-]
 FLAVOURS = ["something_something", "kinetics"]
+CONTENTS = [json.loads(path.read_text()) for path in sorted(GOLDEN.glob("*.json"))]
+ROWS = [(flavour, row) for content in CONTENTS for flavour in FLAVOURS for row in content.get(flavour, [])]
 
 
 def flat(clips: list[list[int]]) -> list[int]:
