@@ -48,6 +48,12 @@ class SideConfig(Settings):
     """Backbone blocks it reads: all, every-second, or 0-based numbers (negative ones count from the end)."""
     num_heads: PositiveInt | None = None
     """Attention heads; by default one per 64 channels."""
+    stem: bool = True
+    """Read the pixels themselves too, as in the paper."""
+    attention: bool = True
+    """Attention inside each frame, as in the paper; without it far fewer numbers are trained."""
+    centred: bool = False
+    """See how tokens change over the clip and not what they are; good for few clips, with head.fused."""
 
 
 class HeadConfig(Settings):
@@ -57,6 +63,8 @@ class HeadConfig(Settings):
     """Add a linear probe on the frozen model's own summary token, fitted first; good for few clips."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability of dropping a pooled feature in training."""
+    pooled_norm: bool = False
+    """BatchNorm over clips on the pooled side features; needs two clips or more per forward pass."""
 
 
 class DataConfig(Settings):
@@ -192,7 +200,12 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
-        if (self.augment.mixup or self.augment.cutmix) and (self.train.micro_batch or self.train.batch) < 2:
+        together = self.train.micro_batch or self.train.batch
+        if self.head.pooled_norm and together < 2:
+            raise ValueError(
+                "head.pooled_norm compares the clips of a forward pass: train.micro_batch must be 2 or more."
+            )
+        if (self.augment.mixup or self.augment.cutmix) and together < 2:
             raise ValueError(
                 "augment.mixup and cutmix mix the clips of a forward pass: train.micro_batch must be 2 or more."
             )

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from side4video.config import ConfigError, parse_config
 from side4video.models.blocks import centre_in_time
+from side4video.models.heads import ClassificationHead
 from side4video.models.side_network import SideNetwork
 
 FRAMES, PATCHES, BACKBONE_WIDTH = 4, 4, 12
@@ -89,3 +91,25 @@ def test_every_parameter_of_the_smallest_network_gets_a_gradient(variant):
     side = side_network(variant=variant, stem=False, attention=False, centred=True).train()
     side.advance(side.begin(clips()), **tokens()).pow(3).sum().backward()
     assert all(parameter.grad is not None for parameter in side.parameters())
+
+
+def test_pooled_norm_gives_every_pooled_feature_mean_zero_and_variance_one_over_the_clips():
+    torch.manual_seed(0)
+    head = ClassificationHead(width=6, num_classes=3, pooled_norm=True).train()
+    x = torch.randn(5, 2, 4, 6) * torch.tensor([1.0, 2.0, 5.0, 0.5, 1.0, 3.0]) + 7
+    features = head.features(x)
+    torch.testing.assert_close(features.mean(dim=0), torch.zeros(6), atol=1e-5, rtol=0)
+    torch.testing.assert_close(features.var(dim=0, correction=0), torch.ones(6), atol=1e-2, rtol=0)
+    plain = ClassificationHead(width=6, num_classes=3).train().features(x)
+    assert plain.var(dim=0, correction=0).max() < 0.5
+
+
+def test_a_plain_head_stores_no_pooled_norm():
+    assert not [name for name in ClassificationHead(width=6, num_classes=3).state_dict() if "pooled" in name]
+
+
+def test_pooled_norm_of_single_clips_is_refused():
+    config = {"head": {"pooled_norm": True}, "train": {"micro_batch": 1}}
+    with pytest.raises(ConfigError, match=r"pooled_norm.*micro_batch must be 2"):
+        parse_config(config, source="test")
+    assert parse_config({"head": {"pooled_norm": True}}, source="test").head.pooled_norm

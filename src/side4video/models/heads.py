@@ -19,6 +19,8 @@ class ClassificationHead(nn.Module):
         variant: the side network's.
         dropout: probability, 0..1, on the pooled features.
         probe_width: D, channels of the frozen summary token the fused head reads; None: not fused.
+        pooled_norm: a further BatchNorm, over clips, on the pooled side features: small but steady differences
+            between clips then count as much as large ones (beyond the paper).
     """
 
     def __init__(
@@ -29,9 +31,11 @@ class ClassificationHead(nn.Module):
         variant: Variant = "pre-norm",
         dropout: float = 0.0,
         probe_width: int | None = None,
+        pooled_norm: bool = False,
     ) -> None:
         super().__init__()
         self.norm = TokenBatchNorm(width) if variant == "pre-norm" else nn.Identity()
+        self.pooled_norm = nn.BatchNorm1d(width) if pooled_norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, num_classes)
         self.probe = nn.Linear(probe_width, num_classes) if probe_width else None
@@ -41,7 +45,7 @@ class ClassificationHead(nn.Module):
 
     def features(self, x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B d"]:
         """One feature vector per clip."""
-        return self.norm(x).mean(dim=(1, 2))
+        return self.pooled_norm(self.norm(x).mean(dim=(1, 2)))
 
     def forward(
         self, x: Float[Tensor, "B T N d"], pooled: Float[Tensor, "B T D"] | None = None
