@@ -37,7 +37,7 @@ class MotionVideos:
         seed: decides every picture.
     """
 
-    train_clips_per_class: int = 60
+    train_clips_per_class: int = 80
     test_clips_per_class: int = 20
     size: int = 64
     seed: int = 0
@@ -56,7 +56,7 @@ def make_motion_videos(folder: Path, videos: MotionVideos | None = None) -> int:
 
     Args:
         folder: made when absent.
-        videos: how many clips of which size; by default 8 x 60 for training and 8 x 20 for testing, 64 x 64 pixels.
+        videos: how many clips of which size; by default 8 x 80 for training and 8 x 20 for testing, 64 x 64 pixels.
 
     Returns:
         Number of files written now.
