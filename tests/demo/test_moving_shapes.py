@@ -3,9 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from side4video.demo.moving_shapes import MOTIONS, NUM_STOPS, Scene, draw_clip
+from side4video.video.sampling import FrameSampling
 
 
 @pytest.fixture
@@ -38,17 +40,30 @@ def test_another_scene_has_other_frames(scene):
     assert sorted_frames(draw_clip(scene, "clockwise")) != sorted_frames(draw_clip(other, "clockwise"))
 
 
-@pytest.mark.parametrize("motion", MOTIONS)
-def test_one_frame_from_each_eighth_shows_every_stop_once(scene, motion):
-    whole = sorted_frames(draw_clip(scene, motion, frames_per_stop=1))
-    generator = np.random.default_rng(0)
-    for _ in range(10):
-        chosen = 2 * np.arange(8) + generator.integers(0, 2, size=8)
-        assert sorted_frames(draw_clip(scene, motion)[chosen]) == whole
+def stops_seen(frame_numbers, *, frames_per_stop):
+    return [number // frames_per_stop for number in frame_numbers]
+
+
+@pytest.mark.parametrize("flavour", ["something_something", "kinetics"])
+def test_test_clips_of_eight_frames_show_every_stop_once(flavour):
+    (clip,) = FrameSampling(num_frames=8, flavour=flavour).test(24)
+    assert stops_seen(clip, frames_per_stop=3) == list(range(8))
+
+
+def test_training_clips_of_eight_frames_show_every_stop_once():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        clip = FrameSampling(num_frames=8).train(24, generator)
+        assert stops_seen(clip, frames_per_stop=3) == list(range(8))
+
+
+def test_two_frames_per_stop_would_not_do():
+    (clip,) = FrameSampling(num_frames=8).test(16)
+    assert stops_seen(clip, frames_per_stop=2) == [0, 1, 2, 3, 4, 4, 5, 6]
 
 
 def test_fewer_frames_than_stops_do_give_the_motion_away(scene):
-    every_other_stop = {tuple(sorted_frames(draw_clip(scene, motion)[::4])) for motion in MOTIONS}
+    every_other_stop = {tuple(sorted_frames(draw_clip(scene, motion)[::6])) for motion in MOTIONS}
     assert len(every_other_stop) > 1
 
 

@@ -68,11 +68,12 @@ class Scene:
         return draw_shape(self.background, replace(self.shape, x=x, y=y))
 
 
-def draw_clip(scene: Scene, motion: str, *, frames_per_stop: int = 2) -> NDArray[np.uint8]:
+def draw_clip(scene: Scene, motion: str, *, frames_per_stop: int = 3) -> NDArray[np.uint8]:
     """Draw the frames of one motion: uint8 (8 * frames_per_stop, H, W, 3).
 
-    The shape rests `frames_per_stop` frames at each stop, so that sampling one frame from each of eight equal segments
-    shows every stop once, wherever in its segment the frame is taken.
+    The shape rests at each stop, so that a clip of one frame from each of eight segments shows every stop once,
+    wherever in its segment the frame is taken. It takes three frames per stop: the paper's test clips, whose segments
+    are (n - 1) / 8 long, would miss the last of eight stops of two frames.
 
     Raises:
         ValueError: for an unknown motion or fewer than one frame per stop.

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from side4video.demo.moving_shapes import MOTIONS, Scene, draw_clip
 from side4video.files import write_json
 
-FRAMES_PER_SECOND = 8
-"""Speed at which the demonstration's videos play; 16 frames make 2 seconds."""
+FRAMES_PER_SECOND = 12
+"""Speed at which the demonstration's videos play; their 24 frames make 2 seconds."""
 
 # Every frame is coded alone and at a fixed quality, so that equal pictures give equal pixels whatever comes before or
 # after them: otherwise the traces that a video coder leaves of the previous frame would tell how the shape moves.
@@ -88,7 +88,7 @@ def _clip_keys(videos: MotionVideos) -> list[tuple[Path, tuple[int, ...]]]:
 def _claim(folder: Path, videos: MotionVideos) -> None:
     """Note in the folder what it holds, or check the note that is there."""
     note = folder / "motion_videos.json"
-    wanted = asdict(videos)
+    wanted = asdict(videos) | {"motions": list(MOTIONS), "frames_per_second": FRAMES_PER_SECOND}
     if note.exists() and (found := json.loads(note.read_text())) != wanted:
         raise ValueError(
             f"{folder} holds videos made with {found}, not {wanted}. Use another folder or remove this one."
