@@ -139,7 +139,7 @@ class TrainConfig(Settings):
     epochs: PositiveInt = 30
     """Passes over the training set."""
     batch: PositiveInt = 32
-    """Clips per optimizer step, before repeats, over all processes."""
+    """Videos per optimizer step, over all processes; repeats and arrow_of_time make several clips of each."""
     micro_batch: PositiveInt | None = None
     """Clips per forward pass; smaller ones save memory and are accumulated. By default the whole batch."""
     lr: float = Field(default=1e-3, gt=0.0)

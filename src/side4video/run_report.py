@@ -11,7 +11,7 @@ import numpy as np
 from side4video.config import RunConfig, load_config
 from side4video.report import Chart, ClipExample, write_report
 from side4video.tasks.evaluation import Evaluation, Prediction
-from side4video.tasks.recognition import read_data, sampling_from
+from side4video.tasks.recognition import as_evaluated, read_data, sampling_from
 from side4video.training.run_log import read_log
 from side4video.video.annotations import LabelledVideo
 from side4video.video.decoding import VideoError, open_video
@@ -85,7 +85,7 @@ def _charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
 
 def _examples(config: RunConfig, evaluation: Evaluation) -> list[ClipExample]:
     data = read_data(config.data)
-    videos = {video.name: video for video in data.test.videos} if data.test else {}
+    videos = {video.name: video for video in as_evaluated(data.test, config.data)} if data.test else {}
     sampling = sampling_from(config.data)
     wrong = [prediction for prediction in evaluation.predictions if not prediction.right]
     right = _spread(prediction for prediction in evaluation.predictions if prediction.right)

@@ -136,6 +136,17 @@ def _backbone():
     return {"name": name, "weights": "random", "image_size": 32, "model_args": args}
 
 
+def test_every_setting_of_side_network_and_head_reaches_the_model():
+    plain = build()
+    assert (plain.side.stem is None, plain.side.positions is None, plain.side.centred) == (False, False, False)
+    side = {"width": 16, "stem": False, "attention": False, "centred": True}
+    changed = build(side=side, head={"pooled_norm": True, "dropout": 0.3})
+    assert (changed.side.stem, changed.side.positions, changed.side.blocks[0].attention) == (None, None, None)
+    assert changed.side.centred
+    assert changed.head.dropout.p == 0.3
+    assert {"head.pooled_norm.weight"} <= changed.trained_state().keys()
+
+
 def test_fused_head_without_frozen_features_is_an_error():
     model = build(head={"fused": True})
     with pytest.raises(ValueError, match="pooled=backbone"):

@@ -109,6 +109,16 @@ class TestTraining:
         assert set(clip.labels) == {0, 2}
         assert set(train_clips(videos, transform=transform, repeats=16)[ClipKey(0, 1)].labels) == {1}
 
+    def test_arrow_of_time_gives_both_directions_of_the_same_frames_side_by_side(self, videos):
+        unlabelled = [LabelledVideo(path=video.path, label=None, name=video.name) for video in videos]
+        dataset = train_clips(unlabelled, arrow_of_time=True, repeats=2)
+        assert dataset.views == 4
+        clip = dataset[ClipKey(1, 0)]
+        assert clip.labels == [0, 1, 0, 1]
+        assert torch.equal(clip.frames[0].flip(0), clip.frames[1])
+        assert not torch.equal(clip.frames[0], clip.frames[2])
+        assert frame_numbers(clip.frames[0]) == sorted(frame_numbers(clip.frames[0]))
+
     def test_labels_are_required(self, videos):
         unlabelled = [videos[0], LabelledVideo(path=videos[1].path, label=None, name="b")]
         with pytest.raises(ValueError, match="b has no label"):

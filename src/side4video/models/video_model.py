@@ -86,6 +86,9 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
             width=side.width,
             num_heads=side.num_heads,
             variant=side.variant,
+            stem=side.stem,
+            attention=side.attention,
+            centred=side.centred,
         )
         head = ClassificationHead(
             width=side.width,
@@ -93,6 +96,7 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
             variant=side.variant,
             dropout=config.head.dropout,
             probe_width=backbone.width if config.head.fused else None,
+            pooled_norm=config.head.pooled_norm,
         )
     return VideoModel(backbone=backbone, side=network, head=head).to(device)
 

@@ -26,7 +26,7 @@ from side4video.video.transforms import EvalTransform, Interpolation, TrainTrans
 
 @dataclass(frozen=True)
 class RecognitionData:
-    """The videos of a run, checked."""
+    """The videos of a run, checked; each once, see `as_evaluated`."""
 
     train: VideoList | None
     test: VideoList | None
@@ -86,9 +86,12 @@ def _read_list(
     )
     checked = check_video_list(listed, allow_missing=config.allow_missing)
     warnings += [f"{source}: {warning}" for warning in checked.warnings]
-    if not config.arrow_of_time:
-        return checked.videos
-    return replace(checked.videos, videos=tuple(both_ways(checked.videos.videos)), class_names=ARROW_OF_TIME)
+    return replace(checked.videos, class_names=ARROW_OF_TIME) if config.arrow_of_time else checked.videos
+
+
+def as_evaluated(videos: VideoList, config: DataConfig) -> list[LabelledVideo]:
+    """The videos that are scored: each one, or with arrow_of_time each one forward and reversed."""
+    return both_ways(videos.videos) if config.arrow_of_time else list(videos.videos)
 
 
 def sampling_from(config: DataConfig) -> FrameSampling:
@@ -123,6 +126,7 @@ def training_clips(data: RecognitionData, *, config: RunConfig, backbone: Frozen
         transform=transform,
         seed=config.seed,
         repeats=config.data.repeats,
+        arrow_of_time=config.data.arrow_of_time,
         frame_template=config.data.frame_template,
     )
 
@@ -246,7 +250,7 @@ def evaluate_adapter(
     place = choose_device(device)
     model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
     config = adapter.config.model_copy(update={"data": data, "eval": settings})
-    clips = evaluation_clips(videos.test.videos, config=config, backbone=model.backbone)
+    clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
     loader = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))
     return evaluate(model, loader, class_names=adapter.class_names, device=place, chunk=settings.batch)
 

@@ -19,6 +19,7 @@ from side4video.tasks.linear_probe import probe_accuracy
 from side4video.tasks.recognition import (
     RecognitionData,
     RecognitionLoss,
+    as_evaluated,
     autocast,
     choose_workers,
     evaluate,
@@ -31,7 +32,8 @@ from side4video.training.checkpoint import Progress, load_checkpoint, save_check
 from side4video.training.optimizer import build_optimizer, learning_rate
 from side4video.training.run_folder import check_run_folder, claim_run_folder
 from side4video.training.run_log import Meter, RunLog
-from side4video.video.datasets import Failure
+from side4video.video.annotations import VideoList
+from side4video.video.datasets import Failure, TestClips
 from side4video.video.loading import Batch, TrainOrder, test_loader, train_loader
 from side4video.video.transforms import seeded
 
@@ -92,9 +94,7 @@ class _Run:
         self.config, self.out, self.device, self.data, self.model = config, out, device, data, model
         self.workers = choose_workers(config.data.workers)
         self.train_set = training_clips(data, config=config, backbone=model.backbone)
-        self.test_set = (
-            evaluation_clips(data.test.videos, config=config, backbone=model.backbone) if data.test else None
-        )
+        self.test_set = self._evaluation_clips(data.test) if data.test else None
         self.loss = RecognitionLoss(config, num_classes=len(data.class_names))
         self.optimizer = build_optimizer(model, config.train)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "fp16")
@@ -120,6 +120,10 @@ class _Run:
         finally:
             self.log.close()
         return TrainResult(self.out, self._best_evaluation(), probe_top1)
+
+    def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
+        config = self.config
+        return evaluation_clips(as_evaluated(videos, config.data), config=config, backbone=self.model.backbone, **views)
 
     def _order(self) -> TrainOrder:
         settings = self.config.train
@@ -159,7 +163,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        views_expected = self.order.step_size(step) * self.config.data.repeats
+        views_expected = self.order.step_size(step) * self.train_set.views
         loss_sum, right, views = 0.0, 0, 0
         with seeded(self.config.seed, step):  # dropout and mixup depend on the step alone
             if self.device.type == "cuda":
@@ -250,7 +254,7 @@ class _Run:
         assert self.data.train is not None
         probe, top1 = probe_accuracy(
             self.model.backbone,
-            train=evaluation_clips(self.data.train.videos, config=self.config, backbone=self.model.backbone),
+            train=self._evaluation_clips(self.data.train, num_clips=1, num_crops=1),
             test=self.test_set,
             num_classes=len(self.data.class_names),
             device=self.device,

@@ -82,6 +82,8 @@ class TrainClips(Dataset):
         transform: from uint8 (T, 3, H, W) and a label to float (T, 3, S, S) and the label after it.
         seed: of the run, from 0.
         repeats: clips drawn from one reading of a video (repeated augmentation, Hoffer et al., CVPR 2020).
+        arrow_of_time: each clip twice in a row, forward (label 0) and reversed (1), the same frames and the same crop:
+            what the two share then cancels in the gradient. Labels of the videos are not used.
         frame_template: how frame files are called where videos are folders, such as `img_{:05d}.jpg`.
     """
 
@@ -93,18 +95,25 @@ class TrainClips(Dataset):
         transform: TrainTransform,
         seed: int,
         repeats: int = 1,
+        arrow_of_time: bool = False,
         frame_template: str | None = None,
     ):
         if repeats < 1:
             raise ValueError(f"{repeats = } clips cannot be drawn from a video. Use 1 or more.")
         self.videos = videos
-        if unlabelled := next((video for video in self.videos if video.label is None), None):
+        self.arrow_of_time = arrow_of_time
+        if not arrow_of_time and (unlabelled := next((video for video in self.videos if video.label is None), None)):
             raise ValueError(f"{unlabelled.name} has no label, but training needs one for each video.")
         self.sampling = sampling
         self.transform = transform
         self.seed = seed
         self.repeats = repeats
         self.frame_template = frame_template
+
+    @property
+    def views(self) -> int:
+        """Views of each video in a batch."""
+        return self.repeats * (2 if self.arrow_of_time else 1)
 
     def __len__(self) -> int:
         """Number of videos."""
@@ -126,9 +135,9 @@ class TrainClips(Dataset):
         views, labels = [], []
         for numbers, frames in zip(seeds, clips, strict=True):
             with seeded(*numbers, TRANSFORM):
-                view, label = self.transform(frames, video.label)
-            views.append(view)
-            labels.append(NO_LABEL if label is None else label)
+                view, label = self.transform(frames, None if self.arrow_of_time else video.label)
+            views += [view, view.flip(0)] if self.arrow_of_time else [view]
+            labels += [0, 1] if self.arrow_of_time else [NO_LABEL if label is None else label]
         return Clip(torch.stack(views), labels, index, video.name)
 
 
