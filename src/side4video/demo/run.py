@@ -19,11 +19,11 @@ class DemoArguments:
 
     out: Path = Path("runs/demo")
     """Folder for the videos and the run. An earlier demonstration's run in it is replaced, its videos are kept."""
-    train_clips_per_class: int = 40
+    train_clips_per_class: int = 60
     """Training clips of each of the eight motions."""
     test_clips_per_class: int = 20
     """Held-out clips of each motion."""
-    epochs: int = 30
+    epochs: int = 10
     """Passes over the training clips."""
     seed: int = 0
     """Decides videos, first weights and order."""
@@ -55,7 +55,7 @@ def demo_config(videos: Path, *, epochs: int, seed: int = 0) -> RunConfig:
             "side": {"width": 64},
             "data": {"train": videos / "train", "test": videos / "test", "num_frames": 8},
             "augment": {"resize": 64, "crop_scale": (1.0, 1.0), "flip": 0.0},
-            "train": {"epochs": epochs, "batch": 16, "lr": 2e-3, "weight_decay": 0.05, "warmup_epochs": 2},
+            "train": {"epochs": epochs, "batch": 16, "warmup_epochs": 2},
             "eval": {"resize": 64, "batch": 32, "every": 5, "probe": True},
             "seed": seed,
         },

@@ -74,11 +74,12 @@ def probe_accuracy(
     num_classes: int,
     device: torch.device,
     workers: int,
+    batch_clips: int,
 ) -> tuple[LinearProbe, float | None]:
     """Fit a probe on one set, without augmentation, and measure its top-1 (0..1) on another where there is one."""
 
     def features(clips: TestClips, which: str) -> tuple[Float[ndarray, "V D"], Int[ndarray, " V"]]:
-        loader = test_loader(clips, batch_clips=1, workers=workers)
+        loader = test_loader(clips, batch_clips=batch_clips, workers=workers)
         return frozen_features(backbone, loader, device=device, description=f"probe features ({which})")
 
     probe = LinearProbe(*features(train, "train"), num_classes=num_classes)

@@ -259,6 +259,7 @@ class _Run:
             num_classes=len(self.data.class_names),
             device=self.device,
             workers=self.workers,
+            batch_clips=videos_per_batch(self.config.eval),
         )
         if self.config.head.fused:
             self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
