@@ -88,7 +88,8 @@ def _clip_keys(videos: MotionVideos) -> list[tuple[Path, tuple[int, ...]]]:
 def _claim(folder: Path, videos: MotionVideos) -> None:
     """Note in the folder what it holds, or check the note that is there."""
     note = folder / "motion_videos.json"
-    wanted = asdict(videos) | {"motions": {name: list(stops) for name, stops in MOTIONS.items()}, "frames_per_second": FRAMES_PER_SECOND}
+    motions = {motion: list(stops) for motion, stops in MOTIONS.items()}
+    wanted = asdict(videos) | {"motions": motions, "frames_per_second": FRAMES_PER_SECOND}
     if note.exists() and (found := json.loads(note.read_text())) != wanted:
         raise ValueError(
             f"{folder} holds videos made with {found}, not {wanted}. Use another folder or remove this one."
