@@ -19,11 +19,11 @@ class DemoArguments:
 
     out: Path = Path("runs/demo")
     """Folder for the videos and the run. An earlier demonstration's run in it is replaced, its videos are kept."""
-    train_clips_per_class: int = 60
+    train_clips_per_class: int = 80
     """Training clips of each of the eight motions."""
     test_clips_per_class: int = 20
     """Held-out clips of each motion."""
-    epochs: int = 10
+    epochs: int = 8
     """Passes over the training clips."""
     seed: int = 0
     """Decides videos, first weights and order."""
