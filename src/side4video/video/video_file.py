@@ -13,6 +13,7 @@ import av
 import numpy as np
 import torch
 from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from torch import Tensor
 
@@ -63,6 +64,7 @@ class VideoFile:
     ) -> None:
         self.path = Path(path)
         self._container: InputContainer | None = None
+        self._converter = VideoReformatter()
         if not self.path.is_file():
             raise VideoError(self.path, "there is no such file.")
         try:
@@ -200,7 +202,9 @@ class VideoFile:
 
     def _picture(self, frame: av.VideoFrame) -> np.ndarray:
         # A stream may change its frame size: every frame gets that of the first.
-        picture = frame.to_ndarray(format="rgb24", width=self._table.width, height=self._table.height)
+        # The converter is kept: making one for each frame took longer than decoding small ones.
+        size = {"width": self._table.width, "height": self._table.height}
+        picture = self._converter.reformat(frame, format="rgb24", threads=1, **size).to_ndarray()
         return np.rot90(picture, self._table.quarter_turns)
 
 
