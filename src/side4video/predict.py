@@ -1,8 +1,6 @@
-"""Classes of videos from a trained adapter, in three lines of Python.
+"""Classes of videos from a trained adapter.
 
-predictor = Predictor("runs/mine")
-for prediction in predictor.predict("clip.mp4"):
-    print(prediction.name, prediction.score)
+`Predictor("runs/mine").predict("clip.mp4")` gives the best classes with their scores.
 """
 
 import glob
