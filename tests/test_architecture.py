@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "config": set(),
     "video": FOUNDATION,
     "models": FOUNDATION,
+    "memory": FOUNDATION | {"models", "tasks", "training"},
     "report_pictures": set(),
     "report": {"files", "report_pictures"},
     "adapter": FOUNDATION | {"models"},

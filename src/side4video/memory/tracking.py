@@ -1,0 +1,129 @@
+"""Counts bytes as PyTorch allocates them: what a forward pass saves for the backward pass, and the peak of a step.
+
+Both count distinct storages, so views and tensors that are saved twice count once. They see real tensors and those of
+`FakeTensorMode`, which take no memory, alike; what a kernel needs inside itself they do not see.
+"""
+
+import weakref
+from collections.abc import Iterable
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+WORKSPACE = "workspace"
+"""Category of every storage that was given no other."""
+
+
+class SavedBytes:
+    """Bytes that autograd saves for the backward pass inside a `with` block; parameters are left out.
+
+    Args:
+        leave_out: tensors that are there anyway, such as the parameters of the model; their storages do not count.
+
+    Attributes:
+        total: bytes, over distinct storages that were saved so far.
+
+    >>> layer, x = nn.Linear(4, 2), torch.zeros(3, 4)
+    >>> with SavedBytes(layer.parameters()) as saved:
+    ...     y = layer(x)
+    >>> saved.total  # the input alone: 3 x 4 numbers of 4 bytes
+    48
+    """
+
+    def __init__(self, leave_out: Iterable[Tensor] = ()) -> None:
+        self._left_out = [tensor.untyped_storage() for tensor in leave_out]
+        self._known = {storage._cdata for storage in self._left_out}
+        self._kept: list[Any] = []  # alive, so that no address is used twice
+        self.total = 0
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
+
+    def _pack(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._known:
+            self._known.add(storage._cdata)
+            self._kept.append(storage)
+            self.total += storage.nbytes()
+        return tensor
+
+    def __enter__(self) -> Self:
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._hooks.__exit__(*error)
+
+
+class AllocationTracker(TorchDispatchMode):
+    """Follows the storages that operations allocate and free inside a `with` block.
+
+    Attributes:
+        current: bytes alive now, by category.
+        peak: bytes alive, by category, at the moment when their sum was largest.
+
+    >>> with AllocationTracker() as tracker:
+    ...     x = torch.zeros(256)  # 1024 bytes
+    ...     y = x + (x + 1)
+    ...     del x
+    >>> sum(tracker.peak.values()), sum(tracker.current.values())
+    (3072, 1024)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.current: dict[str, int] = {}
+        self.peak: dict[str, int] = {}
+        self._peak_total = 0
+        self._alive: dict[int, tuple[Any, str, int]] = {}  # by storage: weak reference, category, bytes
+
+    @property
+    def peak_bytes(self) -> int:
+        """Largest sum of bytes alive at one moment."""
+        return self._peak_total
+
+    def count(self, tensors: Iterable[Tensor], category: str) -> None:
+        """Put the storages of tensors into a category; those that are not known yet are counted from now on."""
+        for tensor in tensors:
+            self._add(tensor, category)
+        self._note_peak()
+
+    def count_module(self, module: nn.Module, category: str) -> None:
+        """Put parameters and buffers of a module into a category."""
+        self.count([*module.parameters(), *module.buffers()], category)
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), named: dict[str, Any] | None = None
+    ) -> Any:
+        """Run the operation and count what it returns. Called by PyTorch."""
+        result = function(*arguments, **(named or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._add(tensor, None)
+        self._note_peak()
+        return result
+
+    def _add(self, tensor: Tensor, category: str | None) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        known = self._alive.get(key)
+        if known is not None:
+            reference, before, size = known
+            if category is None or category == before:
+                return
+            self.current[before] -= size
+        else:
+            reference, size = weakref.ref(storage, lambda _, key=key: self._free(key)), storage.nbytes()
+        category = category or WORKSPACE
+        self._alive[key] = (reference, category, size)
+        self.current[category] = self.current.get(category, 0) + size
+
+    def _free(self, key: int) -> None:
+        _, category, size = self._alive.pop(key)
+        self.current[category] -= size
+
+    def _note_peak(self) -> None:
+        total = sum(self.current.values())
+        if total > self._peak_total:
+            self._peak_total, self.peak = total, dict(self.current)
