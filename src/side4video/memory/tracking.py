@@ -6,6 +6,7 @@ Both count distinct storages, so views and tensors that are saved twice count on
 
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -114,12 +115,12 @@ class AllocationTracker(TorchDispatchMode):
                 return
             self.current[before] -= size
         else:
-            reference, size = weakref.ref(storage, lambda _, key=key: self._free(key)), storage.nbytes()
+            reference, size = weakref.ref(storage, partial(self._free, key)), storage.nbytes()
         category = category or WORKSPACE
         self._alive[key] = (reference, category, size)
         self.current[category] = self.current.get(category, 0) + size
 
-    def _free(self, key: int) -> None:
+    def _free(self, key: int, _reference: Any) -> None:
         _, category, size = self._alive.pop(key)
         self.current[category] -= size
 
