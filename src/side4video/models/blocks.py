@@ -4,61 +4,23 @@ Tokens stay channels-last, (B, T, N, d), all the way: a 1x1x1 convolution is the
 BatchNorm over rows, and nothing is ever permuted.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from side4video.models.batch_norm import TokenBatchNorm
+from side4video.models.recompute import current_run, recompute
+from side4video.models.taps import SIDE_LAYER_NORM_EPS, PostNormTap, PreNormTap, layer_norm
 
 Variant = Literal["pre-norm", "post-norm"]
 """`pre-norm` is the side network of the paper's CLIP models, `post-norm` that of ViT-E/14."""
 
-SIDE_LAYER_NORM_EPS = 1e-5
-
-
-class TokenBatchNorm(nn.BatchNorm1d):
-    """BatchNorm3d for channels-last tokens: statistics per channel over all clips, frames and patches."""
-
-    def forward(self, input: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
-        """Normalise (..., d) over every axis but the last."""
-        return super().forward(input.flatten(0, -2)).view_as(input)
-
-
-class PreNormTap(nn.Module):
-    """Linear(LayerNorm(z)) on frozen tokens.
-
-    The tokens need no gradient, so the LayerNorm's affine part is folded into the linear layer and one normalised
-    copy of the tokens is all that the backward pass keeps.
-    """
-
-    def __init__(self, backbone_width: int, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(backbone_width, eps=SIDE_LAYER_NORM_EPS)
-        self.linear = nn.Linear(backbone_width, width)
-
-    def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
-        """Map frozen tokens (..., D) to side tokens (..., d)."""
-        with torch.no_grad():
-            normalised = F.layer_norm(
-                tokens.to(self.linear.weight.dtype), self.norm.normalized_shape, eps=self.norm.eps
-            )
-        weight = self.linear.weight * self.norm.weight  # W diag(gamma)
-        bias = self.linear.bias + self.linear.weight @ self.norm.bias
-        return F.linear(normalised, weight, bias)
-
-
-class PostNormTap(nn.Module):
-    """LayerNorm(Linear(z)) on frozen tokens."""
-
-    def __init__(self, backbone_width: int, width: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(backbone_width, width)
-        self.norm = nn.LayerNorm(width, eps=SIDE_LAYER_NORM_EPS)
-
-    def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
-        """Map frozen tokens (..., D) to side tokens (..., d)."""
-        return self.norm(self.linear(tokens.to(self.linear.weight.dtype)))
+Memory = Literal["plain", "exact", "tight"]
+"""What is kept for the backward pass, see `SideBlock`."""
 
 
 class TemporalConvolution(nn.Module):
@@ -96,7 +58,8 @@ class FrameAttention(nn.Module):
 
     def forward(self, y: Float[Tensor, "B T M d"]) -> Float[Tensor, "B T N d"]:
         """Attend with the last N = M - 1 tokens of each frame as queries; token 0 is the summary token."""
-        query = self._split_heads(self.query(y[:, :, 1:]))
+        # The summary token is made a query and dropped: cutting it off before would copy all the others once more.
+        query = self._split_heads(self.query(y))[:, :, 1:]
         key, value = (self._split_heads(part) for part in self.key_value(y).chunk(2, dim=-1))
         mixed = F.scaled_dot_product_attention(query, key, value)  # (B T, heads, N, d / heads)
         return self.project(mixed.transpose(1, 2).reshape(*y.shape[:2], -1, y.shape[-1]))
@@ -105,14 +68,39 @@ class FrameAttention(nn.Module):
         return x.flatten(0, 1).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
-class ChannelMLP(nn.Sequential):
+class ChannelMLP(nn.Module):
     """Linear d -> 4d, exact GELU, linear 4d -> d."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.expand = nn.Linear(width, 4 * width)
-        self.activation = nn.GELU()
         self.project = nn.Linear(4 * width, width)
+
+    def forward(self, x: Float[Tensor, "B T N d"], *, read: bool = True) -> Float[Tensor, "B T N d"]:
+        """Mix the channels of each token; `read=False`: nobody reads the result, only the gradient is wanted."""
+        hidden = self.expand(x)
+        weight, bias = self.project.weight.to(hidden.dtype), self.project.bias.to(hidden.dtype)
+        return _GeluLinear.apply(hidden, weight, bias, read)
+
+
+class _GeluLinear(torch.autograd.Function):
+    """Linear(GELU(h)) that keeps h alone: GELU(h), as large as h, is computed again for the weight's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, read: bool) -> Tensor:
+        ctx.save_for_backward(hidden, weight)
+        if not read:
+            return hidden.new_zeros(1).expand(*hidden.shape[:-1], len(bias))  # takes no memory and no time
+        return F.linear(F.gelu(hidden), weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        hidden, weight = ctx.saved_tensors
+        rows = grad.flatten(0, -2)
+        grad_weight = rows.T @ F.gelu(hidden).flatten(0, -2)
+        grad_hidden = torch.ops.aten.gelu_backward(grad @ weight, hidden)
+        return grad_hidden, grad_weight, rows.sum(0), None
 
 
 def shift_summary(c: Float[Tensor, "B T 1 d"]) -> Float[Tensor, "B T 1 d"]:
@@ -146,6 +134,9 @@ class SideBlock(nn.Module):
         variant: where the norms stand, see `Variant`.
         attention: False leaves out the attention, and with it the summary token (beyond the paper).
         centred: read how the frozen tokens change, not what they are; see `centre_in_time` (beyond the paper).
+        memory: what training keeps for the backward pass. "plain": what autograd needs. "exact": the fused tokens
+            and the tap's input; the rest is computed again, with the same gradients. "tight": as exact, the tap's
+            input in 8 bits, which rounds the gradient of the tap's weight and no other.
     """
 
     def __init__(
@@ -157,11 +148,13 @@ class SideBlock(nn.Module):
         variant: Variant,
         attention: bool = True,
         centred: bool = False,
+        memory: Memory = "plain",
     ) -> None:
         super().__init__()
         self.pre_norm = variant == "pre-norm"
         self.centred = centred
-        self.tap = (PreNormTap if self.pre_norm else PostNormTap)(backbone_width, width)
+        self.memory = memory
+        self.tap = (PreNormTap if self.pre_norm else PostNormTap)(backbone_width, width, eight_bit=memory == "tight")
         self.temporal_norm = TokenBatchNorm(width)
         self.temporal = TemporalConvolution(width)
         self.attention_norm = nn.LayerNorm(width, eps=SIDE_LAYER_NORM_EPS) if attention else None
@@ -179,10 +172,20 @@ class SideBlock(nn.Module):
     ) -> Float[Tensor, "B T N d"]:
         """Fuse frozen tokens into the side tokens `x` and run the block; `positions`: for attention, None without."""
         x = 0.5 * x + 0.5 * self._read(patches)
+        shifted = None if positions is None else shift_summary(self._read(summary))
+        if self.memory == "plain":
+            return self._mix(x, shifted, positions)
+        return recompute(self._mix, x, shifted, positions)
+
+    def _mix(self, x: Tensor, summary: Tensor | None, positions: Tensor | None) -> Tensor:
+        """The block behind the tap, from the fused tokens on."""
         x = x + (self.temporal(self.temporal_norm(x)) if self.pre_norm else self.temporal_norm(self.temporal(x)))
-        if positions is not None:
-            x = x + self._attend(_with_summary(x, shift_summary(self._read(summary)), positions))
-        return x + (self.mlp(self.mlp_norm(x)) if self.pre_norm else self.mlp_norm(self.mlp(x)))
+        if summary is not None and positions is not None:
+            x = x + self._attend(_with_summary(x, summary, positions))
+        if not self.pre_norm:
+            return x + self.mlp_norm(self.mlp(x))
+        run = current_run()
+        return x + self.mlp(self.mlp_norm(x), read=run is None or not run.again)
 
     def _read(self, tokens: Tensor) -> Tensor:
         return centre_in_time(self.tap(tokens)) if self.centred else self.tap(tokens)
@@ -190,7 +193,9 @@ class SideBlock(nn.Module):
     def _attend(self, y: Tensor) -> Tensor:
         assert self.attention is not None
         assert self.attention_norm is not None
-        return self.attention(self.attention_norm(y)) if self.pre_norm else self.attention_norm(self.attention(y))
+        if self.pre_norm:
+            return self.attention(layer_norm(y, self.attention_norm))
+        return layer_norm(self.attention(y), self.attention_norm)
 
     @torch.no_grad()
     def _initialise(self, width: int) -> None:

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from side4video.models.blocks import TokenBatchNorm, Variant
+from side4video.models.batch_norm import TokenBatchNorm
+from side4video.models.blocks import Variant
 
 
 class ClassificationHead(nn.Module):

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from side4video.models.blocks import SideBlock, TokenBatchNorm, Variant, centre_in_time
+from side4video.models.batch_norm import TokenBatchNorm
+from side4video.models.blocks import Memory, SideBlock, Variant, centre_in_time
 
 HEAD_WIDTH = 64
 """Channels per attention head where the number of heads is not given."""
@@ -63,8 +64,10 @@ class SideNetwork(nn.Module):
         attention: False leaves out the attention of every block and the position table.
         centred: subtract from what stem and taps give its mean over the clip's frames, so that the network sees how
             things change and not what they are; the head should then be fused.
+        memory: "plain", "exact" or "tight": what training keeps for the backward pass, see `SideBlock`. Weights and
+            outputs are the same.
 
-    The last three go beyond the paper; docs/own-clips.md says when they help.
+    The last four go beyond the paper; docs/own-clips.md and docs/memory.md say when they help.
 
     Raises:
         ValueError: the width does not suit the heads.
@@ -83,6 +86,7 @@ class SideNetwork(nn.Module):
         stem: bool = True,
         attention: bool = True,
         centred: bool = False,
+        memory: Memory = "plain",
     ) -> None:
         super().__init__()
         heads = resolve_num_heads(width, num_heads)
@@ -103,6 +107,7 @@ class SideNetwork(nn.Module):
                 variant=variant,
                 attention=attention,
                 centred=centred,
+                memory=memory,
             )
             for _ in self.taps
         )

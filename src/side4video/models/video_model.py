@@ -89,6 +89,7 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
             stem=side.stem,
             attention=side.attention,
             centred=side.centred,
+            memory=config.train.memory,
         )
         head = ClassificationHead(
             width=side.width,
