@@ -152,9 +152,9 @@ class TrainConfig(Settings):
     """Share of the target spread over all classes."""
     clip_grad_norm: float | None = Field(default=None, gt=0.0)
     """Largest norm of the whole gradient; by default unlimited."""
-    memory: Literal["plain", "exact", "tight"] = "plain"
-    """What is kept for the backward pass. plain: what autograd needs; exact: a fifth of it, same gradients, blocks are
-    computed twice; tight: an eighth, what the taps read in 8 bits. docs/memory.md has the figures."""
+    memory: Literal["plain", "exact", "tight"] = "exact"
+    """What is kept for the backward pass. plain: what autograd needs; exact: a fifth of it, side blocks are computed
+    again, same gradients; tight: a seventh, as exact with what the taps read in 8 bits."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the trained part; auto: bf16 autocast on a GPU, fp32 on a CPU."""
     device: str = "auto"
