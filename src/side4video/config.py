@@ -106,6 +106,11 @@ class DataConfig(Settings):
     """Differently augmented copies of each decoded clip in a training batch."""
     workers: int | None = Field(default=None, ge=0)
     """Loader processes; by default one per core but one, at most 8. 0: decode in the main process."""
+    cache: Path | None = None
+    """Folder for the frozen model's tokens: later epochs, and runs with other seeds, skip videos and backbone. Good for
+    few clips on slow machines. Random augmentation is then limited to `cache_copies` versions of each clip."""
+    cache_copies: PositiveInt = 8
+    """Differently augmented versions of each training clip in the cache; epochs take them in turn."""
     on_error: Literal["skip", "stop"] = "skip"
     """A training video that cannot be read is skipped, counted and named, or stops the run."""
 
@@ -207,6 +212,11 @@ class RunConfig(Settings):
         if self.head.pooled_norm and together < 2:
             raise ValueError(
                 "head.pooled_norm compares the clips of a forward pass: train.micro_batch must be 2 or more."
+            )
+        if (self.augment.mixup or self.augment.cutmix) and self.data.cache is not None:
+            raise ValueError(
+                "augment.mixup and cutmix mix pixels, which the frozen model's cached tokens have left behind: leave "
+                "out data.cache, or them."
             )
         if (self.augment.mixup or self.augment.cutmix) and together < 2:
             raise ValueError(

@@ -30,6 +30,12 @@ class EightBitTokens:
     values: Int8[Tensor, "*rows D"]
     scales: Float[Tensor, "*rows groups"]
 
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> "EightBitTokens":
+        """The same on another device."""
+        return EightBitTokens(
+            self.values.to(device, non_blocking=non_blocking), self.scales.to(device, non_blocking=non_blocking)
+        )
+
     def restore(self, dtype: torch.dtype) -> Float[Tensor, "*rows D"]:
         """The tokens again: each value within half its group's scale of what it was, that is 1/254 of the largest."""
         groups = self.values.to(dtype).unflatten(-1, (self.scales.shape[-1], -1))

@@ -10,6 +10,7 @@ from side4video.config import RunConfig
 from side4video.models.backbones import FrozenBackbone, load_backbone
 from side4video.models.heads import ClassificationHead
 from side4video.models.side_network import SideNetwork, resolve_taps
+from side4video.models.stored_clips import StoredClips
 
 
 class VideoModel(nn.Module):
@@ -29,13 +30,15 @@ class VideoModel(nn.Module):
         last = (backbone.num_blocks - 1,) if head.probe is not None else ()
         self.read_blocks = tuple(sorted({*side.taps, *last}))
 
-    def forward(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B C"]:
-        """Logits of normalised clips; frames of one clip are the time axis."""
-        x = self.side.begin(clips)
-        pooled = None
-        for tokens in self.backbone.iterate(clips, self.read_blocks):
+    def forward(self, clips: Float[Tensor, "B T 3 H W"] | StoredClips) -> Float[Tensor, "B C"]:
+        """Logits of normalised clips; frames of one clip are the time axis. For stored clips no backbone runs."""
+        if isinstance(clips, StoredClips):
+            x, pooled, blocks = self.side.begin(clips.frames()), clips.pooled, clips.iterate(self.backbone.dtype)
+        else:
+            x, pooled, blocks = self.side.begin(clips), None, self.backbone.iterate(clips, self.read_blocks)
+        for tokens in blocks:
             x = self.side.advance(x, block=tokens.block, patches=tokens.patches, summary=tokens.summary)
-            if self.head.probe is not None and tokens.block == self.backbone.num_blocks - 1:
+            if self.head.probe is not None and pooled is None and tokens.block == self.backbone.num_blocks - 1:
                 pooled = self.backbone.pool(tokens)
         return self.head(x, pooled)
 

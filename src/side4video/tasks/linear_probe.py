@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 from side4video.models.backbones import FrozenBackbone
+from side4video.models.stored_clips import StoredClips
 from side4video.tasks.metrics import top_k_accuracy
-from side4video.video.datasets import TestClips
-from side4video.video.loading import Batch, test_loader
+from side4video.video.loading import Batch
 
 
 @torch.no_grad()
@@ -28,8 +28,12 @@ def frozen_features(
     for batch in tqdm(batches, desc=description, unit="batch", dynamic_ncols=True, leave=False):
         if not batch.views:
             continue
-        (tokens,) = backbone.iterate(batch.clips.to(device), [last])
-        pooled = backbone.pool(tokens).float().mean(dim=1).split(batch.views)  # (views, D) per video
+        stored = batch.clips.pooled if isinstance(batch.clips, StoredClips) else None
+        if stored is None:
+            (tokens,) = backbone.iterate(batch.clips.to(device), [last])
+        pooled = (
+            (backbone.pool(tokens) if stored is None else stored).float().mean(dim=1).split(batch.views)
+        )  # (views, D) per video
         features += [views.mean(dim=0).cpu().numpy() for views in pooled]
         labels += [int(views[0]) for views in batch.labels.split(batch.views)]
     if not features:
@@ -69,21 +73,16 @@ class LinearProbe:
 def probe_accuracy(
     backbone: FrozenBackbone,
     *,
-    train: TestClips,
-    test: TestClips | None,
+    train: Iterable[Batch],
+    test: Iterable[Batch] | None,
     num_classes: int,
     device: torch.device,
-    workers: int,
-    batch_clips: int,
 ) -> tuple[LinearProbe, float | None]:
     """Fit a probe on one set, without augmentation, and measure its top-1 (0..1) on another where there is one."""
-
-    def features(clips: TestClips, which: str) -> tuple[Float[ndarray, "V D"], Int[ndarray, " V"]]:
-        loader = test_loader(clips, batch_clips=batch_clips, workers=workers)
-        return frozen_features(backbone, loader, device=device, description=f"probe features ({which})")
-
-    probe = LinearProbe(*features(train, "train"), num_classes=num_classes)
+    probe = LinearProbe(
+        *frozen_features(backbone, train, device=device, description="probe features (train)"), num_classes=num_classes
+    )
     if test is None:
         return probe, None
-    test_features, labels = features(test, "test")
-    return probe, top_k_accuracy(probe.scores(test_features), labels, 1)
+    features, labels = frozen_features(backbone, test, device=device, description="probe features (test)")
+    return probe, top_k_accuracy(probe.scores(features), labels, 1)

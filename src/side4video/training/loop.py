@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,13 @@ from side4video.tasks.recognition import (
     training_clips,
     videos_per_batch,
 )
+from side4video.tasks.token_cache import CACHE_SEED, TokenCache
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer, learning_rate
 from side4video.training.run_folder import check_run_folder, claim_run_folder
 from side4video.training.run_log import Meter, RunLog
 from side4video.video.annotations import VideoList
-from side4video.video.datasets import Failure, TestClips
+from side4video.video.datasets import Failure, TestClips, TrainClips
 from side4video.video.loading import Batch, TrainOrder, test_loader, train_loader
 from side4video.video.transforms import seeded
 
@@ -93,7 +94,8 @@ class _Run:
     ) -> None:
         self.config, self.out, self.device, self.data, self.model = config, out, device, data, model
         self.workers = choose_workers(config.data.workers)
-        self.train_set = training_clips(data, config=config, backbone=model.backbone)
+        augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})
+        self.train_set = training_clips(data, config=augmented, backbone=model.backbone)
         self.test_set = self._evaluation_clips(data.test) if data.test else None
         self.loss = RecognitionLoss(config, num_classes=len(data.class_names))
         self.optimizer = build_optimizer(model, config.train)
@@ -109,6 +111,7 @@ class _Run:
 
     def go(self) -> TrainResult:
         probe_top1 = self._fit_probe()
+        cache = self._train_cache()
         self.log = RunLog(
             self.out,
             total_steps=self.order.total_steps,
@@ -116,7 +119,7 @@ class _Run:
             tensorboard=self.config.train.tensorboard,
         )
         try:
-            self._steps()
+            self._steps(cache)
         finally:
             self.log.close()
         return TrainResult(self.out, self._best_evaluation(), probe_top1)
@@ -124,6 +127,34 @@ class _Run:
     def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
         config = self.config
         return evaluation_clips(as_evaluated(videos, config.data), config=config, backbone=self.model.backbone, **views)
+
+    def _train_cache(self) -> TokenCache | None:
+        folder, copies = self.config.data.cache, self.config.data.cache_copies
+        if folder is None:
+            return None
+        print(f"Augmentation is limited to {copies} versions of each clip (data.cache_copies), kept in {folder}.")
+        return self._cache(folder, self.train_set, self.config.augment.model_dump(mode="json"), copies=copies)
+
+    def _test_batches(self, clips: TestClips) -> Iterable[Batch]:
+        settings, folder = self.config.eval, self.config.data.cache
+        if folder is None:
+            return test_loader(clips, batch_clips=videos_per_batch(settings), workers=self.workers)
+        transform = {"crops": clips.transform.num_crops, "resize": settings.resize}  # type: ignore[attr-defined]
+        return self._cache(folder, clips, transform).test_batches(videos_per_batch(settings))
+
+    def _cache(
+        self, folder: Path, clips: TrainClips | TestClips, transform: dict[str, Any], *, copies: int = 1
+    ) -> TokenCache:
+        return TokenCache(
+            folder,
+            clips,
+            self.model,
+            transform=transform,
+            pooled=self.config.head.fused or self.config.eval.probe,
+            copies=copies,
+            chunk=self.config.eval.batch,
+            workers=self.workers,
+        )
 
     def _order(self) -> TrainOrder:
         settings = self.config.train
@@ -137,10 +168,11 @@ class _Run:
         total_steps = settings.epochs * order.steps_per_epoch
         return replace(order, total_steps=total_steps, start_step=self.progress.step)
 
-    def _steps(self) -> None:
+    def _steps(self, cache: TokenCache | None) -> None:
         if self.progress.stopped_early:
             return
-        batches = iter(train_loader(self.train_set, self.order, workers=self.workers))
+        loader = train_loader(self.train_set, self.order, workers=self.workers)
+        batches = cache.train_batches(self.order) if cache else iter(loader)
         meter = Meter()
         epoch_started = time.monotonic()
         for step in range(self.progress.step, self.order.total_steps):
@@ -223,8 +255,10 @@ class _Run:
     def _evaluate(self) -> Evaluation:
         assert self.test_set is not None
         settings = self.config.eval
-        loader = test_loader(self.test_set, batch_clips=videos_per_batch(settings), workers=self.workers)
-        return evaluate(self.model, loader, class_names=self.data.class_names, device=self.device, chunk=settings.batch)
+        batches = self._test_batches(self.test_set)
+        return evaluate(
+            self.model, batches, class_names=self.data.class_names, device=self.device, chunk=settings.batch
+        )
 
     def _save_adapter(self, name: str, evaluation: Evaluation | None) -> None:
         adapter = Adapter(
@@ -254,12 +288,10 @@ class _Run:
         assert self.data.train is not None
         probe, top1 = probe_accuracy(
             self.model.backbone,
-            train=self._evaluation_clips(self.data.train, num_clips=1, num_crops=1),
-            test=self.test_set,
+            train=self._test_batches(self._evaluation_clips(self.data.train, num_clips=1, num_crops=1)),
+            test=None if self.test_set is None else self._test_batches(self.test_set),
             num_classes=len(self.data.class_names),
             device=self.device,
-            workers=self.workers,
-            batch_clips=videos_per_batch(self.config.eval),
         )
         if self.config.head.fused:
             self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))

@@ -120,10 +120,20 @@ class TrainClips(Dataset):
         return len(self.videos)
 
     def __getitem__(self, key: ClipKey) -> Clip | Failure:
-        """The clip of a key, with `repeats` views; a `Failure` where the video cannot be read."""
-        epoch, index = key
+        """The clip of a key, with `views` views; a `Failure` where the video cannot be read."""
+        clip = self.read(key.index, [key.epoch])
+        if isinstance(clip, Failure) or not self.arrow_of_time:
+            return clip
+        both = torch.stack([clip.frames, clip.frames.flip(1)], dim=1).flatten(0, 1)
+        return replace(clip, frames=both, labels=[0, 1] * self.repeats)
+
+    def read(self, index: int, epochs: Sequence[int]) -> Clip | Failure:
+        """What several epochs see of a video, from one reading: `repeats` views for each of them, all played forward.
+
+        A clip's randomness follows from the run's seed, the epoch and the index, whatever it is read together with.
+        """
         video = self.videos[index]
-        seeds = [(self.seed, epoch, index, repeat) for repeat in range(self.repeats)]
+        seeds = [(self.seed, epoch, index, repeat) for epoch in epochs for repeat in range(self.repeats)]
 
         def choose(num_frames: int) -> list[list[int]]:
             return [self.sampling.train(num_frames, _generator(*numbers, SAMPLING)) for numbers in seeds]
@@ -135,9 +145,9 @@ class TrainClips(Dataset):
         views, labels = [], []
         for numbers, frames in zip(seeds, clips, strict=True):
             with seeded(*numbers, TRANSFORM):
-                view, label = self.transform(frames, None if self.arrow_of_time else video.label)
-            views += [view, view.flip(0)] if self.arrow_of_time else [view]
-            labels += [0, 1] if self.arrow_of_time else [NO_LABEL if label is None else label]
+                view, label = self.transform(frames, video.label)
+            views.append(view)
+            labels.append(NO_LABEL if label is None else label)
         return Clip(torch.stack(views), labels, index, video.name)
 
 

@@ -28,12 +28,12 @@ PREFETCHED_BATCHES = 2  # per worker
 class Batch:
     """Clips side by side.
 
-    `clips` is float (views of all clips, T, 3, S, S) and `labels` long (views of all clips,), clip after clip;
-    `views`, `indices` and `names` have one entry per clip. `failures` are the videos that could not be read; where
-    nothing could, `clips` has the shape (0,) and `len(batch)` is 0.
+    `clips` is float (views of all clips, T, 3, S, S), or what a token cache has instead of them, and `labels` long
+    (views of all clips,), clip after clip; `views`, `indices` and `names` have one entry per clip. `failures` are the
+    videos that could not be read; where nothing could, `clips` has the shape (0,) and `len(batch)` is 0.
     """
 
-    clips: Tensor
+    clips: Any
     labels: Tensor
     views: list[int]
     indices: list[int]

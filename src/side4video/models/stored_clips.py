@@ -1,0 +1,105 @@
+"""Clips whose frozen tokens were computed before: a `VideoModel` takes them in place of pixels."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from side4video.models.backbones import BlockTokens
+from side4video.models.eight_bit import EightBitTokens
+from side4video.shapes import Clips, FrameEmbeddings
+
+
+@dataclass(frozen=True)
+class StoredClips:
+    """What a side network and its head read of B clips of T frames.
+
+    Attributes:
+        blocks: by number of a tapped backbone block its tokens (B, T, 1 + N, D), the summary token first.
+        pooled: (B, T, D), what `FrozenBackbone.pool` made of the last block, float32; None: not stored.
+        pixels: (B, T, 3, H, W), 0 to 255, for a side network with a stem; None: not stored.
+        mean, std: of each channel; what the pixels are normalised with.
+    """
+
+    blocks: Mapping[int, EightBitTokens]
+    pooled: FrameEmbeddings | None
+    pixels: UInt8[Tensor, "B T 3 H W"] | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self._tensors()[0])
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> "StoredClips":
+        """The same on another device; 8-bit numbers travel."""
+        return StoredClips(
+            {block: tokens.to(device, non_blocking=non_blocking) for block, tokens in self.blocks.items()},
+            None if self.pooled is None else self.pooled.to(device, non_blocking=non_blocking),
+            None if self.pixels is None else self.pixels.to(device, non_blocking=non_blocking),
+            self.mean,
+            self.std,
+        )
+
+    def split(self, size: int) -> Sequence["StoredClips"]:
+        """Parts of `size` clips, the last one smaller."""
+        return [self._part(slice(start, start + size)) for start in range(0, len(self), size)]
+
+    def _part(self, clips: slice) -> "StoredClips":
+        return StoredClips(
+            {
+                block: EightBitTokens(tokens.values[clips], tokens.scales[clips])
+                for block, tokens in self.blocks.items()
+            },
+            None if self.pooled is None else self.pooled[clips],
+            None if self.pixels is None else self.pixels[clips],
+            self.mean,
+            self.std,
+        )
+
+    def with_reversed(self) -> "StoredClips":
+        """Each clip followed by the same clip played backwards: the frozen model sees single frames, so tokens swap."""
+
+        def both(x: Tensor) -> Tensor:
+            return torch.stack([x, x.flip(1)], dim=1).flatten(0, 1)
+
+        return StoredClips(
+            {block: EightBitTokens(both(tokens.values), both(tokens.scales)) for block, tokens in self.blocks.items()},
+            None if self.pooled is None else both(self.pooled),
+            None if self.pixels is None else both(self.pixels),
+            self.mean,
+            self.std,
+        )
+
+    def _tensors(self) -> list[Tensor]:
+        others = [tensor for tensor in (self.pooled, self.pixels) if tensor is not None]
+        return [tokens.values for tokens in self.blocks.values()] + others
+
+    def frames(self) -> Clips:
+        """The pixels as the stem reads them, float32 (B, T, 3, H, W); of no height and width where none are stored."""
+        if self.pixels is None:
+            like = self._tensors()[0]
+            return torch.empty(*like.shape[:2], 3, 0, 0, device=like.device)
+        return normalise_pixels(self.pixels, self.mean, self.std)
+
+    def iterate(self, dtype: torch.dtype) -> Iterator[BlockTokens]:
+        """The stored blocks in ascending order, one at a time, restored to `dtype`."""
+        for block in sorted(self.blocks):
+            tokens = self.blocks[block].restore(dtype)
+            yield BlockTokens(block, tokens[:, :, 1:], tokens[:, :, :1])
+
+
+def normalise_pixels(pixels: UInt8[Tensor, "B T 3 H W"], mean: Sequence[float], std: Sequence[float]) -> Clips:
+    """0 to 255 to mean 0 and deviation 1, float32."""
+    return (pixels.float() / 255 - _channels(mean, pixels)) / _channels(std, pixels)
+
+
+def as_pixels(clips: Clips, mean: Sequence[float], std: Sequence[float]) -> UInt8[Tensor, "B T 3 H W"]:
+    """Normalised clips back to 0 to 255, exactly; what no pixel can show (noise of random erasing) is cut off."""
+    return ((clips.float() * _channels(std, clips) + _channels(mean, clips)) * 255).round().clamp(0, 255).byte()
+
+
+def _channels(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, device=like.device).reshape(3, 1, 1)

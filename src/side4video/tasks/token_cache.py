@@ -1,0 +1,220 @@
+"""The frozen model's tokens of a clip set, kept on disk in 8 bits: later epochs skip the videos and the backbone.
+
+One NumPy file for each clip set, read through a memory map; its name follows from all that its content depends on.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from side4video.files import replacing, write_json
+from side4video.models.eight_bit import EightBitTokens, to_eight_bit
+from side4video.models.stored_clips import StoredClips, as_pixels
+from side4video.models.video_model import VideoModel
+from side4video.video.annotations import LabelledVideo
+from side4video.video.datasets import Clip, Failure, TestClips, TrainClips
+from side4video.video.loading import Batch, TrainOrder, test_loader
+
+FORMAT_VERSION = 1
+CACHE_SEED = 0
+"""Of the augmentation of cached clips, whatever the seed of the run: runs with other seeds share a cache."""
+SPARE_DISK = 0.1
+"""Share of the free disk space that a cache must leave."""
+
+
+@dataclass(frozen=True)
+class _Views(Dataset):
+    """Every view of a video that a cache holds, by the video's index."""
+
+    clips: TrainClips | TestClips
+    copies: int
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Clip | Failure:
+        if isinstance(self.clips, TestClips):
+            return self.clips[index]
+        return self.clips.read(index, range(self.copies))
+
+
+class TokenCache:
+    """Tokens of all clips of a set; made where the folder does not hold them yet.
+
+    Args:
+        folder: where caches lie, one file for each clip set; made if need be.
+        clips: the set. Training clips are stored in `copies` augmented versions.
+        model: its backbone computes the tokens of the blocks that its side network taps.
+        transform: settings of the transform of `clips`, for the file's name.
+        pooled: also store the backbone's pooled summary of each frame, for a fused head or a linear probe.
+        copies: versions of each training clip; 1 for evaluation.
+        chunk: views per pass through the backbone.
+        workers: processes that read videos.
+
+    Raises:
+        OSError: not enough disk space, or the folder cannot be written.
+        ValueError: no video could be read, or the file is damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clips: TrainClips | TestClips,
+        model: VideoModel,
+        *,
+        transform: dict[str, Any],
+        pooled: bool,
+        copies: int = 1,
+        chunk: int = 8,
+        workers: int = 0,
+    ) -> None:
+        self._clips, self._model, self._pooled, self._copies = clips, model, pooled, copies
+        description = self._describe(transform)
+        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
+        self.path = folder / f"tokens-{digest}.npy"
+        about = self.path.with_suffix(".json")
+        if not (self.path.is_file() and about.is_file()):
+            self._build(about, description, chunk=chunk, workers=workers)
+        try:
+            self._records = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            failures = json.loads(about.read_text(encoding="utf-8"))["failures"]
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{self.path} is damaged: {error}. Remove it; it is made anew.") from error
+        self._failures = {
+            int(index): Failure(int(index), clips.videos[int(index)].name, clips.videos[int(index)].path, reason)
+            for index, reason in failures.items()
+        }
+
+    def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
+        """The batches of a training run from the order's first step on; epoch e takes version e mod `copies`."""
+        assert isinstance(self._clips, TrainClips)
+        repeats = self._clips.repeats
+        for keys in order:
+            first = [(key.index, key.epoch % self._copies * repeats) for key in keys]
+            chosen = [(index, view + repeat) for index, view in first for repeat in range(repeats)]
+            batch = self._batch([key.index for key in keys], chosen)
+            if self._clips.arrow_of_time and len(batch):
+                batch.clips = batch.clips.with_reversed()
+                batch.labels = torch.tensor([0, 1]).repeat(len(batch.labels))
+                batch.views = [2 * views for views in batch.views]
+            yield batch
+
+    def test_batches(self, videos_per_batch: int) -> Iterator[Batch]:
+        """All views of each video once, in the order of the list."""
+        views = self._records.shape[1]
+        for start in range(0, len(self._clips), videos_per_batch):
+            indices = range(start, min(start + videos_per_batch, len(self._clips)))
+            yield self._batch(indices, [(index, view) for index in indices for view in range(views)])
+
+    def _batch(self, indices: Sequence[int], chosen: Sequence[tuple[int, int]]) -> Batch:
+        there = [index for index in indices if index not in self._failures]
+        rows = [(index, view) for index, view in chosen if index not in self._failures]
+        records = np.stack([self._records[row] for row in rows]) if rows else self._records[:0, 0]
+        views = len(rows) // len(there) if there else 0
+        return Batch(
+            clips=self._stored(records) if rows else torch.empty(0),
+            labels=torch.from_numpy(records["label"].astype(np.int64)),
+            views=[views] * len(there),
+            indices=there,
+            names=[self._clips.videos[index].name for index in there],
+            failures=[self._failures[index] for index in indices if index in self._failures],
+        )
+
+    def _stored(self, records: np.ndarray) -> StoredClips:
+        def tensor(name: str) -> torch.Tensor | None:
+            return torch.from_numpy(np.ascontiguousarray(records[name])) if name in names else None
+
+        names = records.dtype.names or ()
+        blocks = {
+            int(name.removeprefix("values")): EightBitTokens(tensor(name), tensor(name.replace("values", "scales")))  # type: ignore[arg-type]
+            for name in names
+            if name.startswith("values")
+        }
+        backbone = self._model.backbone
+        return StoredClips(blocks, tensor("pooled"), tensor("pixels"), backbone.mean, backbone.std)
+
+    def _describe(self, transform: dict[str, Any]) -> dict[str, Any]:
+        """Everything that the tokens depend on."""
+        clips, backbone = self._clips, self._model.backbone
+        return {
+            "format": FORMAT_VERSION,
+            "backbone": [backbone.fingerprint, str(backbone.dtype), backbone.image_size],
+            "blocks": list(self._model.side.taps),
+            "stem": self._model.side.stem is not None,
+            "pooled": self._pooled,
+            "sampling": asdict(clips.sampling),
+            "transform": transform,
+            "frame_template": clips.frame_template,
+            "views": [self._copies, clips.repeats] if isinstance(clips, TrainClips) else [clips.num_clips],
+            "flip_labels": sorted(getattr(clips.transform, "flip_labels", {}).items()),
+            "videos": [_identity(video) for video in clips.videos],
+        }
+
+    def _build(self, about: Path, description: dict[str, Any], *, chunk: int, workers: int) -> None:
+        """Compute all tokens and write them; nothing that counts as a cache is left behind by a killed process."""
+        views: Any = _Views(self._clips, self._copies)
+        loader = test_loader(views, batch_clips=1, workers=workers)
+        failures: dict[int, str] = {}
+        records: np.ndarray | None = None
+        with replacing(self.path) as temporary:
+            for batch in tqdm(loader, desc="cache of tokens", unit="video", dynamic_ncols=True):
+                failures |= {failure.index: failure.reason for failure in batch.failures}
+                if not len(batch):
+                    continue
+                parts = [self._encode(part) for part in batch.clips.split(chunk)]
+                columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+                columns["label"] = batch.labels.numpy()
+                if records is None:
+                    records = self._reserve(temporary, columns)
+                for name, values in columns.items():
+                    records[name][batch.indices[0]] = values
+            if records is None:
+                listed = "; ".join(f"{self._clips.videos[index].name}: {reason}" for index, reason in failures.items())
+                raise ValueError(f"None of the {len(self._clips)} videos can be read: {listed[:2000]}")
+            records.flush()  # type: ignore[attr-defined]
+            write_json(about, {"failures": failures, "content": description})
+
+    def _reserve(self, path: Path, columns: dict[str, np.ndarray]) -> np.ndarray:
+        dtype = np.dtype([(name, values.dtype, values.shape[1:]) for name, values in columns.items()])
+        shape = (len(self._clips), len(columns["label"]))
+        size, free = dtype.itemsize * shape[0] * shape[1], shutil.disk_usage(path.parent).free
+        if size > free * (1 - SPARE_DISK):
+            raise OSError(
+                f"The cache of {shape[0]} x {shape[1]} clips takes {size / 1e6:,.0f} MB, {path.parent} has "
+                f"{free / 1e6:,.0f} MB. Use fewer --data.cache-copies, another --data.cache folder, or none."
+            )
+        tqdm.write(f"{shape[0]} videos x {shape[1]} views take {size / 1e6:,.0f} MB: {self.path}")
+        return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+
+    @torch.no_grad()
+    def _encode(self, views: torch.Tensor) -> dict[str, np.ndarray]:
+        model, columns = self._model, {}
+        backbone = model.backbone
+        if model.side.stem is not None:
+            columns["pixels"] = as_pixels(views, backbone.mean, backbone.std).numpy()
+        device = next(backbone.parameters()).device
+        last = backbone.num_blocks - 1
+        for tokens in backbone.iterate(views.to(device), {*model.side.taps, *([last] if self._pooled else [])}):
+            if tokens.block in model.side.taps:
+                kept = to_eight_bit(torch.cat([tokens.summary, tokens.patches], dim=2))
+                columns[f"values{tokens.block}"] = kept.values.cpu().numpy()
+                columns[f"scales{tokens.block}"] = kept.scales.cpu().numpy()
+            if self._pooled and tokens.block == last:
+                columns["pooled"] = backbone.pool(tokens).float().cpu().numpy()
+        return columns
+
+
+def _identity(video: LabelledVideo) -> list[Any]:
+    """What tells one video from another, its content included as far as size and time of change show it."""
+    status = video.path.stat() if video.path.exists() else None
+    file = None if status is None else [status.st_size, status.st_mtime_ns]
+    return [str(video.path.resolve()), file, video.label, video.reverse, video.start_seconds, video.end_seconds]

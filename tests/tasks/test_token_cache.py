@@ -1,0 +1,234 @@
+"""The cache of frozen tokens: what is stored, when it is made anew, and training from it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from side4video.config import ConfigError
+from side4video.models.backbones import FrozenBackbone
+from side4video.models.stored_clips import StoredClips
+from side4video.models.video_model import build_video_model
+from side4video.tasks.recognition import as_evaluated, evaluation_clips, read_data, training_clips
+from side4video.tasks.token_cache import TokenCache
+from side4video.training.loop import train
+from side4video.training.run_log import read_log
+from side4video.video.datasets import ClipKey
+from side4video.video.loading import TrainOrder
+
+COPIES = 3
+
+
+def parts(config):
+    data = read_data(config.data)
+    model = build_video_model(config, num_classes=len(data.class_names), device=torch.device("cpu"))
+    return data, model
+
+
+def train_cache(config, folder, *, copies=COPIES, **changes):
+    data, model = parts(config)
+    clips = training_clips(data, config=config, backbone=model.backbone)
+    settings = {"transform": config.augment.model_dump(mode="json"), "pooled": True, "copies": copies} | changes
+    return TokenCache(folder, clips, model, **settings), clips, model
+
+
+def order(clips, *, epochs=2):
+    order = TrainOrder(num_samples=len(clips), global_batch=5, micro_batch=5, seed=3, total_steps=0)
+    return TrainOrder(
+        num_samples=len(clips), global_batch=5, micro_batch=5, seed=3, total_steps=epochs * order.steps_per_epoch
+    )
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many clips went through a backbone."""
+    seen, original = [], FrozenBackbone.iterate
+
+    def iterate(self, frames, taps):
+        seen.append(len(frames))
+        return original(self, frames, taps)
+
+    monkeypatch.setattr(FrozenBackbone, "iterate", iterate)
+    return seen
+
+
+@pytest.mark.parametrize("arrow", [False, True])
+def test_batches_hold_the_tokens_and_labels_of_the_same_augmented_clips(arrow, small_run, tmp_path):
+    config = small_run(data={"arrow_of_time": arrow, "repeats": 2}, augment={"flip": 0.5, "erasing": 0.0})
+    cache, clips, model = train_cache(config, tmp_path)
+    for batch, keys in zip(cache.train_batches(order(clips, epochs=4)), order(clips, epochs=4), strict=True):
+        expected = [clips[ClipKey(key.epoch % COPIES, key.index)] for key in keys]
+        frames = torch.cat([clip.frames for clip in expected])
+        assert batch.labels.tolist() == [label for clip in expected for label in clip.labels]
+        assert batch.names == [clip.name for clip in expected]
+        assert batch.views == [len(clip.labels) for clip in expected]
+        assert isinstance(batch.clips, StoredClips)
+        torch.testing.assert_close(batch.clips.frames(), frames, atol=1e-5, rtol=0)
+        for stored, tokens in zip(
+            batch.clips.iterate(torch.float32), model.backbone.iterate(frames, model.side.taps), strict=True
+        ):
+            assert stored.block == tokens.block
+            for found, real in ((stored.patches, tokens.patches), (stored.summary, tokens.summary)):
+                assert (found - real).abs().max() <= real.abs().max() / 127
+        torch.testing.assert_close(batch.clips.pooled, model.backbone.pool(tokens), atol=1e-4, rtol=1e-4)
+
+
+def test_logits_from_the_cache_are_close_to_those_from_pixels(small_run, tmp_path):
+    cache, clips, model = train_cache(small_run(head={"fused": True}, augment={"erasing": 0.0}), tmp_path)
+    torch.nn.init.normal_(model.head.linear.weight)  # a fused head starts at zero
+    batch = next(cache.train_batches(order(clips)))
+    keys = next(iter(order(clips)))
+    model.eval()
+    with torch.no_grad():
+        expected = model(torch.cat([clips[key].frames for key in keys]))
+        found = model(batch.clips)
+    assert (found - expected).norm() / expected.norm() < 0.02
+
+
+def test_evaluation_views_come_in_the_order_of_the_list(small_run, tmp_path):
+    config = small_run(eval={"crops": 3, "clips": 2})
+    data, model = parts(config)
+    clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
+    cache = TokenCache(tmp_path, clips, model, transform={}, pooled=False)
+    batches = list(cache.test_batches(3))
+    assert [name for batch in batches for name in batch.names] == [video.name for video in data.test.videos]
+    assert [index for batch in batches for index in batch.indices] == list(range(8))
+    assert {views for batch in batches for views in batch.views} == {6}
+    expected = torch.cat([clips[index].frames for index in (3, 4, 5)])
+    torch.testing.assert_close(batches[1].clips.frames(), expected, atol=1e-5, rtol=0)
+    assert batches[1].clips.pooled is None
+
+
+def test_the_file_is_made_once_and_anew_when_anything_in_it_would_differ(small_run, motion_videos, tmp_path, counted):
+    folder = tmp_path / "cache"
+    train_cache(small_run(), folder)
+    assert sum(counted) == 24 * COPIES
+    (first,) = [name for name in files(folder) if name.endswith(".npy")]
+    train_cache(small_run(), folder)
+    assert sum(counted) == 24 * COPIES
+    others = [
+        small_run(augment={"flip": 0.3}),
+        small_run(data={"num_frames": 6}),
+        small_run(side={"taps": (1,)}),
+        small_run(side={"stem": False}),
+        small_run(backbone={"image_size": 16}, augment={"resize": 16}),
+    ]
+    for number, config in enumerate(others, start=2):
+        train_cache(config, folder)
+        assert len([name for name in files(folder) if name.endswith(".npy")]) == number
+    train_cache(small_run(), folder, copies=1)
+    assert len([name for name in files(folder) if name.endswith(".npy")]) == len(others) + 2
+    videos = tmp_path / "videos"
+    shutil.copytree(motion_videos / "train", videos)
+    config = small_run(data={"train": videos})
+    cache, *_ = train_cache(config, folder)
+    (videos / "clockwise" / "0001.mp4").write_bytes((videos / "anticlockwise" / "0001.mp4").read_bytes())
+    changed, *_ = train_cache(config, folder)
+    assert len({first, cache.path.name, changed.path.name}) == 3
+
+
+def test_the_arrow_of_time_shares_the_file_of_the_classes(small_run, tmp_path, counted):
+    """Made by either, its labels are right for both; labels that a flip changes make another file."""
+    train_cache(small_run(data={"arrow_of_time": True}), tmp_path)
+    used = sum(counted)
+    cache, clips, model = train_cache(small_run(), tmp_path)
+    assert sum(counted) == used
+    batch = next(cache.train_batches(order(clips)))
+    assert batch.labels.tolist() == [clips.videos[index].label for index in batch.indices]
+    settings = {"transform": small_run().augment.model_dump(mode="json"), "pooled": True, "copies": COPIES}
+    assert TokenCache(tmp_path, clips, model, **settings).path == cache.path
+    clips.transform.flip_labels = {0: 1, 1: 0}
+    assert TokenCache(tmp_path, clips, model, **settings).path != cache.path
+
+
+def test_a_build_that_was_cut_off_is_not_used(small_run, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenCache, "_encode", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_cache(small_run(), tmp_path)
+    assert files(tmp_path) == []
+    cache, *_ = train_cache(small_run(), tmp_path)
+    cache.path.with_suffix(".json").unlink()  # as if killed before the end
+    again, *_ = train_cache(small_run(), tmp_path)
+    assert again.path == cache.path
+    assert again.path.with_suffix(".json").is_file()
+
+
+@pytest.mark.parametrize("damage", ["short", "foreign"])
+def test_a_damaged_file_is_refused_with_the_remedy(damage, small_run, tmp_path):
+    cache, *_ = train_cache(small_run(), tmp_path)
+    content = cache.path.read_bytes()
+    cache.path.write_bytes(content[:-1000] if damage == "short" else b"something else")
+    with pytest.raises(ValueError, match="Remove it; it is made anew"):
+        train_cache(small_run(), tmp_path)
+
+
+def test_pickled_arrays_are_refused(small_run, tmp_path):
+    cache, *_ = train_cache(small_run(), tmp_path)
+    np.save(cache.path, np.array([{"an": "object"}]), allow_pickle=True)
+    with pytest.raises(ValueError, match="is damaged"):
+        train_cache(small_run(), tmp_path)
+
+
+def test_too_little_disk_space_is_said_before_anything_is_written(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
+    with pytest.raises(OSError, match=r"takes \d+ MB.* has 1 MB.*cache-copies"):
+        train_cache(small_run(), tmp_path)
+    assert files(tmp_path) == []
+
+
+def test_unreadable_videos_are_reported_each_time_and_never_replaced(small_run, motion_videos, tmp_path):
+    videos = tmp_path / "videos"
+    shutil.copytree(motion_videos / "train", videos)
+    broken = videos / "clockwise" / "0001.mp4"
+    broken.write_bytes(b"no video")
+    config = small_run(data={"train": videos, "test": None, "cache": tmp_path / "cache"})
+    train(config, out=tmp_path / "run")
+    failures = [entry for entry in read_log(tmp_path / "run") if entry["kind"] == "failure"]
+    assert [entry["path"] for entry in failures] == [str(broken)] * 2  # once per epoch
+    with pytest.raises(RuntimeError, match=r"0001\.mp4.*--data\.on-error skip"):
+        train(small_run(data=config.data.model_dump() | {"on_error": "stop"}), out=tmp_path / "stop")
+
+
+def test_if_no_video_can_be_read_nothing_is_kept(small_run, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        (tmp_path / "videos" / name / "1.mp4").write_bytes(b"no video")
+    config = small_run(data={"train": tmp_path / "videos", "test": None})
+    with pytest.raises(ValueError, match="None of the 2 videos can be read"):
+        train_cache(config, tmp_path / "cache")
+    assert files(tmp_path / "cache") == []
+
+
+def test_a_run_from_the_cache_goes_like_one_from_pixels_and_other_seeds_share_the_cache(small_run, tmp_path, counted):
+    settings = {"augment": {"erasing": 0.0}, "train": {"epochs": 1}, "seed": 0}  # the seed of cached augmentation
+    train(small_run(**settings), out=tmp_path / "pixels")
+    counted.clear()
+    cached = small_run(**settings, data={"cache": tmp_path / "cache", "cache_copies": 2}, eval={"probe": True})
+    result = train(cached, out=tmp_path / "cached")
+    used = sum(counted)
+    assert used == 2 * 24 + 24 + 8  # training clips, the probe's, the test's
+    losses = [
+        [entry["loss"] for entry in read_log(tmp_path / run) if entry["kind"] == "train"]
+        for run in ("pixels", "cached")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+    assert losses[1] != losses[0]
+    other = train(cached.model_copy(update={"seed": 5}), out=tmp_path / "other")
+    assert sum(counted) == used
+    assert other.probe_top1 == result.probe_top1
+    assert json.loads((tmp_path / "other" / "evaluation.json").read_text())["num_videos"] == 8
+
+
+def test_mixing_pixels_is_refused(small_run, tmp_path):
+    with pytest.raises(ConfigError, match=r"augment\.mixup and cutmix mix pixels"):
+        small_run(data={"cache": tmp_path}, augment={"mixup": 0.2})
