@@ -89,3 +89,8 @@ def test_settings_cannot_be_changed():
 def test_reading_settings_imports_nothing_heavy():
     code = "import sys, side4video.cli; assert not {'torch', 'timm', 'av', 'sklearn'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_probe_can_only_be_kept_where_there_is_one():
+    with pytest.raises(ConfigError, match=r"set head\.fused too"):
+        parse_config({"head": {"frozen_probe": True}}, source="test")

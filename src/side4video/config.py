@@ -61,6 +61,8 @@ class HeadConfig(Settings):
 
     fused: bool = False
     """Add a linear probe on the frozen model's own summary token, fitted first; good for few clips."""
+    frozen_probe: bool = False
+    """Keep the fitted probe of a fused head as it is: the side network adds to it and cannot spoil it."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability of dropping a pooled feature in training."""
     pooled_norm: bool = False
@@ -208,6 +210,8 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
+        if self.head.frozen_probe and not self.head.fused:
+            raise ValueError("head.frozen_probe keeps the probe of a fused head: set head.fused too, or leave it out.")
         together = self.train.micro_batch or self.train.batch
         if self.head.pooled_norm and together < 2:
             raise ValueError(

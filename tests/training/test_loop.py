@@ -239,6 +239,16 @@ def test_fused_head_starts_as_the_fitted_probe(small_run, tmp_path):
     assert result.probe_top1 == result.evaluation.top1
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_frozen_probe_stays_as_it_was_fitted(frozen, small_run, tmp_path):
+    probes = []
+    for epochs in (1, 2):
+        config = small_run(head={"fused": True, "frozen_probe": frozen}, train={"epochs": epochs})
+        train(config, out=tmp_path / str(epochs))
+        probes.append(weights(tmp_path / str(epochs) / "last")["head.probe.weight"])
+    assert torch.equal(*probes) == frozen
+
+
 def test_arrow_of_time_has_two_classes_and_twice_the_clips(small_run, tmp_path):
     result = train(small_run(data={"arrow_of_time": True}, train={"epochs": 1}), out=tmp_path / "run")
     assert result.evaluation.class_names == ("forward", "reversed")

@@ -14,13 +14,10 @@ from torch.autograd.function import once_differentiable
 
 from side4video.models.batch_norm import TokenBatchNorm
 from side4video.models.recompute import current_run, recompute
-from side4video.models.taps import SIDE_LAYER_NORM_EPS, PostNormTap, PreNormTap, layer_norm
+from side4video.models.taps import SIDE_LAYER_NORM_EPS, Memory, PostNormTap, PreNormTap, layer_norm
 
 Variant = Literal["pre-norm", "post-norm"]
 """`pre-norm` is the side network of the paper's CLIP models, `post-norm` that of ViT-E/14."""
-
-Memory = Literal["plain", "exact", "tight"]
-"""What is kept for the backward pass, see `SideBlock`."""
 
 
 class TemporalConvolution(nn.Module):
@@ -136,7 +133,7 @@ class SideBlock(nn.Module):
         centred: read how the frozen tokens change, not what they are; see `centre_in_time` (beyond the paper).
         memory: what training keeps for the backward pass. "plain": what autograd needs. "exact": the fused tokens
             and the tap's input; the rest is computed again, with the same gradients. "tight": as exact, the tap's
-            input in 8 bits, which rounds the gradient of the tap's weight and no other.
+            input in 8 bits, which rounds the gradients of the tap's own parameters and no others.
     """
 
     def __init__(
@@ -154,7 +151,7 @@ class SideBlock(nn.Module):
         self.pre_norm = variant == "pre-norm"
         self.centred = centred
         self.memory = memory
-        self.tap = (PreNormTap if self.pre_norm else PostNormTap)(backbone_width, width, eight_bit=memory == "tight")
+        self.tap = (PreNormTap if self.pre_norm else PostNormTap)(backbone_width, width, memory=memory)
         self.temporal_norm = TokenBatchNorm(width)
         self.temporal = TemporalConvolution(width)
         self.attention_norm = nn.LayerNorm(width, eps=SIDE_LAYER_NORM_EPS) if attention else None

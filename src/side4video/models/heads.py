@@ -20,6 +20,7 @@ class ClassificationHead(nn.Module):
         variant: the side network's.
         dropout: probability, 0..1, on the pooled features.
         probe_width: D, channels of the frozen summary token the fused head reads; None: not fused.
+        frozen_probe: keep the probe as it was loaded; the side part can add to it, not change it.
         pooled_norm: a further BatchNorm, over clips, on the pooled side features: small but steady differences
             between clips then count as much as large ones (beyond the paper).
     """
@@ -32,6 +33,7 @@ class ClassificationHead(nn.Module):
         variant: Variant = "pre-norm",
         dropout: float = 0.0,
         probe_width: int | None = None,
+        frozen_probe: bool = False,
         pooled_norm: bool = False,
     ) -> None:
         super().__init__()
@@ -41,6 +43,7 @@ class ClassificationHead(nn.Module):
         self.linear = nn.Linear(width, num_classes)
         self.probe = nn.Linear(probe_width, num_classes) if probe_width else None
         if self.probe is not None:
+            self.probe.requires_grad_(not frozen_probe)
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
 

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from side4video.models.batch_norm import TokenBatchNorm
-from side4video.models.blocks import Memory, SideBlock, Variant, centre_in_time
+from side4video.models.blocks import SideBlock, Variant, centre_in_time
+from side4video.models.taps import Memory
 
 HEAD_WIDTH = 64
 """Channels per attention head where the number of heads is not given."""

@@ -4,12 +4,18 @@ The tokens need no gradient. All that the backward pass keeps of them is one cop
 in the number type of the step, or in 8 bits.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from side4video.models.eight_bit import eight_bit_linear
+from side4video.models.eight_bit import EightBitTokens, eight_bit_linear, to_eight_bit
+from side4video.models.recompute import recompute
+
+Memory = Literal["plain", "exact", "tight"]
+"""What training keeps for the backward pass, see `SideBlock`."""
 
 SIDE_LAYER_NORM_EPS = 1e-5
 
@@ -20,14 +26,14 @@ class PreNormTap(nn.Module):
     Args:
         backbone_width: D, channels of the frozen tokens.
         width: d, channels of the side network.
-        eight_bit: keep the normalised tokens in 8 bits for the backward pass.
+        memory: with "tight" the normalised tokens are kept in 8 bits for the backward pass.
     """
 
-    def __init__(self, backbone_width: int, width: int, *, eight_bit: bool = False) -> None:
+    def __init__(self, backbone_width: int, width: int, *, memory: Memory = "plain") -> None:
         super().__init__()
         self.norm = nn.LayerNorm(backbone_width, eps=SIDE_LAYER_NORM_EPS)
         self.linear = nn.Linear(backbone_width, width)
-        self.eight_bit = eight_bit
+        self.memory = memory
 
     def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
         """Map frozen tokens (..., D) to side tokens (..., d)."""
@@ -36,22 +42,46 @@ class PreNormTap(nn.Module):
                 normalised = F.layer_norm(tokens, self.norm.normalized_shape, eps=self.norm.eps)
             weight = self.linear.weight * self.norm.weight  # W diag(gamma)
             bias = self.linear.bias + self.linear.weight @ self.norm.bias
-        return _linear(normalised, weight, bias, eight_bit=self.eight_bit)
+        linear = eight_bit_linear if self.memory == "tight" else F.linear
+        return linear(normalised.to(step_dtype(weight)), weight, bias)
 
 
 class PostNormTap(nn.Module):
-    """LayerNorm(Linear(z)); arguments as for `PreNormTap`."""
+    """LayerNorm(Linear(z)).
 
-    def __init__(self, backbone_width: int, width: int, *, eight_bit: bool = False) -> None:
+    Args:
+        backbone_width: D, channels of the frozen tokens.
+        width: d, channels of the side network.
+        memory: "plain" keeps the tokens and what the linear layer made of them; "exact" the tokens alone, as the
+            backbone handed them over, and "tight" in 8 bits: the linear layer runs again in the backward pass.
+    """
+
+    def __init__(self, backbone_width: int, width: int, *, memory: Memory = "plain") -> None:
         super().__init__()
         self.linear = nn.Linear(backbone_width, width)
         self.norm = nn.LayerNorm(width, eps=SIDE_LAYER_NORM_EPS)
-        self.eight_bit = eight_bit
+        self.memory = memory
 
     def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
         """Map frozen tokens (..., D) to side tokens (..., d)."""
-        x = _linear(tokens.detach(), self.linear.weight, self.linear.bias, eight_bit=self.eight_bit)
-        return layer_norm(x, self.norm)
+        tokens = tokens.detach().to(step_dtype(self.linear.weight))
+        if self.memory == "plain":
+            return self._map(
+                tokens.clone(memory_format=torch.contiguous_format)
+            )  # a view would keep its neighbours too
+        if self.memory == "exact" or not torch.is_grad_enabled():
+            return recompute(self._map, tokens)
+        kept, dtype = to_eight_bit(tokens), tokens.dtype
+        first = [tokens]
+        del tokens  # the first run reads it, the second what was kept
+
+        def part(values: Tensor, scales: Tensor) -> Tensor:
+            return self._map(first.pop() if first else EightBitTokens(values, scales).restore(dtype))
+
+        return recompute(part, kept.values, kept.scales)
+
+    def _map(self, tokens: Tensor) -> Tensor:
+        return layer_norm(self.linear(tokens), self.norm)
 
 
 def layer_norm(x: Float[Tensor, "*rows d"], norm: nn.LayerNorm) -> Float[Tensor, "*rows d"]:
@@ -65,8 +95,3 @@ def step_dtype(weight: Tensor) -> torch.dtype:
     """The number type in which linear layers compute here: autocast's where it is on, else that of the weight."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-
-
-def _linear(tokens: Tensor, weight: Tensor, bias: Tensor, *, eight_bit: bool) -> Tensor:
-    tokens = tokens.to(step_dtype(weight))
-    return (eight_bit_linear if eight_bit else F.linear)(tokens, weight, bias)

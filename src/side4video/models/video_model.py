@@ -100,6 +100,7 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
             variant=side.variant,
             dropout=config.head.dropout,
             probe_width=backbone.width if config.head.fused else None,
+            frozen_probe=config.head.frozen_probe,
             pooled_norm=config.head.pooled_norm,
         )
     return VideoModel(backbone=backbone, side=network, head=head).to(device)
