@@ -1,5 +1,4 @@
 import random
-from itertools import pairwise
 
 import av
 import pytest
@@ -8,21 +7,21 @@ from side4video.video.packets import group_runs, starting_at_key
 
 
 def test_worked_example():
-    assert group_runs([0, 3, 25], [0, 10, 20]) == [(None, {0, 3}), (20, {25})]
+    assert group_runs([0, 3, 12, 35], [0, 10, 20, 30]) == [(0, {0, 3}), (10, {12}), (30, {35})]
 
 
 @pytest.mark.parametrize(
     ("times", "keys", "runs"),
     [
         ([5], [], [(None, {5})]),
-        ([5, 500], [0], [(None, {5, 500})]),
-        ([5, 15, 25], [0, 10, 20], [(None, {5, 15, 25})]),  # neighbouring groups: no seek
+        ([5, 500], [0], [(0, {5, 500})]),
+        ([5, 15, 25], [0, 10, 20], [(0, {5}), (10, {15}), (20, {25})]),
         ([10], [0, 10, 20], [(10, {10})]),
-        ([9], [0, 10, 20], [(None, {9})]),
+        ([9], [0, 10, 20], [(0, {9})]),
         ([-3], [0, 10], [(None, {-3})]),
     ],
 )
-def test_a_seek_only_where_a_whole_group_is_left_out(times, keys, runs):
+def test_a_run_for_each_group_that_holds_wanted_frames(times, keys, runs):
     assert group_runs(times, keys) == runs
 
 
@@ -35,9 +34,7 @@ def test_every_time_is_behind_its_key_frame_and_none_is_lost():
         assert sorted(time for _, wanted in runs for time in wanted) == times
         for key, wanted in runs:
             assert key is None or (key in keys and key <= min(wanted))
-            start = 0 if key is None else key
-            groups = [sum(k <= time for k in keys) for time in sorted({start, *wanted})]
-            assert key is None or max((b - a for a, b in pairwise(groups)), default=0) <= 1
+            assert key is None or sum(k <= key for k in keys) == sum(k <= max(wanted) for k in keys)  # one group
 
 
 def packets(*descriptions):

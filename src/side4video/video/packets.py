@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 _STORE_DISPLAY_TIMES = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _SEEK_KEY_FRAMES = (*_STORE_DISPLAY_TIMES, "avi")
+_SKIPPING_DECODERS = ("h264", "hevc")
 _NO_PICTURE_BYTES = 20  # an MPEG-4 packet below this repeats a picture; the decoder may give no frame for it
 
 
@@ -95,18 +96,30 @@ def key_times(packets: Sequence[Packet], container: InputContainer) -> list[int]
 def group_runs(times: Sequence[int], keys: Sequence[int]) -> list[tuple[int | None, set[int]]]:
     """Sorted display times in runs that are decoded in one go, each with the key frame to start at.
 
-    A new run starts where at least one whole group of pictures between two wanted frames can be left out.
-    Example: times 0, 3, 25 and key frames at 0, 10, 20 give [(None, {0, 3}), (20, {25})]; None is the beginning.
+    A new run starts with each group of pictures that holds wanted frames: the rest of the group before it is left out.
+    Example: times 0, 3, 12, 35 and key frames at 0, 10, 20, 30 give [(0, {0, 3}), (10, {12}), (30, {35})]. None stands
+    for the beginning of the file where there is no key frame before a time.
     """
     runs: list[tuple[int | None, set[int]]] = []
-    last_group = 0
     for time in times:
-        group = max(bisect_right(keys, time) - 1, 0)
-        if not runs or group > last_group + 1:
-            runs.append((keys[group] if group else None, set()))
+        group = bisect_right(keys, time) - 1
+        key = keys[group] if group >= 0 else None
+        if not runs or key != runs[-1][0]:
+            runs.append((key, set()))
         runs[-1][1].add(time)
-        last_group = group
     return runs
+
+
+def skipping_unwanted(packets: Iterable[av.Packet], stream: VideoStream, wanted: set[int]) -> Iterator[av.Packet]:
+    """`packets`, with the decoder told to leave out pictures that are not wanted and that no other picture refers to.
+
+    That is about half of an H.264 file as encoders make them by default. The other pictures are the same to the bit.
+    """
+    decoder = stream.codec_context
+    for packet in packets:
+        if decoder.name in _SKIPPING_DECODERS:
+            decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+        yield packet
 
 
 def starting_at_key(packets: Iterator[av.Packet], key: int) -> Iterator[av.Packet]:

@@ -139,6 +139,14 @@ class VideoFile:
         stream.codec_context.thread_count = 1  # loader processes share the cores already
         return self._container, stream
 
+    def _opened(self) -> tuple[InputContainer, VideoStream]:
+        """The file wherever it stands, for a seek: opening it takes as long as decoding several frames."""
+        if self._container is None:
+            return self._rewind()
+        stream = self._container.streams.best("video")
+        assert isinstance(stream, VideoStream)
+        return self._container, stream
+
     def _scan(self) -> _FrameTable:
         container, stream = self._rewind()
         first, described = packets.scan(container, stream)
@@ -181,18 +189,22 @@ class VideoFile:
         number = {times[index]: index for index in wanted}
         frames = self._decode_times(packets.group_runs(sorted(number), self._table.keys))
         if len(frames) < len(number):  # a key frame that is none, or a seek that went astray
-            frames = self._decode_times([(None, set(number))])
+            frames = self._decode_times([(None, set(number))], every_picture=True)
         return {number[time]: frame for time, frame in frames.items()}
 
-    def _decode_times(self, runs: Sequence[tuple[int | None, set[int]]]) -> dict[int, av.VideoFrame]:
+    def _decode_times(
+        self, runs: Sequence[tuple[int | None, set[int]]], *, every_picture: bool = False
+    ) -> dict[int, av.VideoFrame]:
         """Frames by display time, for `runs` as `packets.group_runs` makes them."""
-        container, stream = self._rewind()
         found: dict[int, av.VideoFrame] = {}
         for key, wanted in runs:
+            container, stream = self._rewind() if key is None else self._opened()
             compressed = packets.demux(container, stream)
             if key is not None:
                 container.seek(key, stream=stream)
                 compressed = packets.starting_at_key(compressed, key)
+            if not every_picture:
+                compressed = packets.skipping_unwanted(compressed, stream, wanted)
             for frame in packets.decode(compressed, stream):
                 if frame.pts in wanted:
                     found[frame.pts] = frame
