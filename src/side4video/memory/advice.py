@@ -1,6 +1,7 @@
 """Whether a run fits a card, how large its batch may be there, and what to change where it does not fit."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -9,7 +10,7 @@ from rich.table import Table
 from side4video.config import RunConfig
 from side4video.memory.planning import StepMemory, StepPlanner
 from side4video.memory.training_step import BACKBONE_TRANSIENT, step_size, views_per_video
-from side4video.models.blocks import Memory
+from side4video.models.taps import Memory
 
 MODES: tuple[Memory, ...] = get_args(Memory)
 """From the fastest to the one that needs least."""
@@ -163,8 +164,29 @@ def _sentences(planner: StepPlanner, modes: list[ModeAdvice], card: int) -> list
 
 
 def _smaller_models(planner: StepPlanner, budget: int) -> list[str]:
-    """Changes to the model with which one video at a time would fit."""
-    return []
+    """Changes with which one video at a time would fit; each is tried."""
+    found = []
+    for flags, changed in _changes(planner.config):
+        smaller = StepPlanner(changed, num_classes=planner.num_classes, target=planner.target)
+        if videos := smaller.largest(budget, memory="tight", passes=2):
+            micro_batch = min(videos, planner.config.train.batch)
+            found.append(f"--train.memory tight {flags} --train.micro-batch {micro_batch}")
+    if found:
+        return [f"These do: {'; '.join(found)}."]
+    return ["Neither does any smaller form of it that was tried: choose a smaller backbone (side4video backbones)."]
+
+
+def _changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
+    """Flags that make a model need less, and the settings with them."""
+    if config.backbone.dtype == "float32":
+        backbone = config.backbone.model_copy(update={"dtype": "bfloat16"})
+        yield "--backbone.dtype bfloat16", config.model_copy(update={"backbone": backbone})
+    if config.side.taps == "all":
+        side = config.side.model_copy(update={"taps": "every-second"})
+        yield "--side.taps every-second", config.model_copy(update={"side": side})
+    if (frames := config.data.num_frames // 2) > 0:
+        data = config.data.model_copy(update={"num_frames": frames})
+        yield f"--data.num-frames {frames}", config.model_copy(update={"data": data})
 
 
 def _title(config: RunConfig) -> str:

@@ -24,7 +24,7 @@ from side4video.memory.training_step import (
     step_size,
     views_per_video,
 )
-from side4video.models.blocks import Memory
+from side4video.models.taps import Memory
 from side4video.models.video_model import backbone_dtype, build_video_model
 
 Target = Literal["gpu", "cpu"]
@@ -89,6 +89,8 @@ def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int =
         start: first n to try.
         fixed: bytes that are needed whatever n is, for a good second try.
     """
+    if fixed > budget:
+        return 0
     low, high = 0, BATCH_LIMIT + 1  # low fits, high does not
     tried: list[tuple[int, int]] = []
     n, expected = start, None
@@ -98,7 +100,8 @@ def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int =
         line = tried[-1] if tried else (0, fixed)
         tried.append((n, needed))
         slope = (needed - line[1]) / (n - line[0])
-        if expected is not None and low == n and abs(needed - expected) <= 1e-4 * needed and needed + slope > budget:
+        straight = expected is not None and abs(needed - expected) <= 0.01 * slope
+        if straight and low == n and needed + slope > budget:
             break
         if len(tried) < 8 and slope > 0:
             guess = int(n + (budget - needed) // slope)
@@ -119,7 +122,7 @@ class StepPlanner:
 
     Attributes:
         config: with the number types resolved.
-        target: as given.
+        target, num_classes: as given.
         num_backbone_parameters, num_trained_parameters: numbers in the frozen and in the trained part.
         num_side_blocks: tapped blocks.
 
@@ -129,7 +132,7 @@ class StepPlanner:
 
     def __init__(self, config: RunConfig, *, num_classes: int, target: Target | None = None) -> None:
         self.target: Target = target or target_of(config)
-        self.config = resolve_types(config, self.target)
+        self.config, self.num_classes = resolve_types(config, self.target), num_classes
         with torch.device("meta"):  # spares the random values
             model = build_video_model(self.config, num_classes=num_classes, device=torch.device("meta"))
         self.num_backbone_parameters = sum(parameter.numel() for parameter in model.backbone.parameters())

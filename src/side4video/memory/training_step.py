@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from side4video.config import RunConfig, TrainConfig
+from side4video.config import RunConfig
 from side4video.memory.tracking import WORKSPACE, AllocationTracker
 from side4video.models.backbones import BlockTokens
 from side4video.models.video_model import VideoModel
@@ -61,6 +61,7 @@ def views_per_video(config: RunConfig) -> int:
 def step_size(config: RunConfig) -> StepSize:
     """The step that the settings ask for, in one process; a batch is cut into micro-batches of nearly equal size.
 
+    >>> from side4video.config import TrainConfig
     >>> step_size(RunConfig(train=TrainConfig(batch=32, micro_batch=20)))
     StepSize(clips=16, passes=2)
     """

@@ -162,8 +162,7 @@ class SideBlock(nn.Module):
 
     def set_memory(self, memory: Memory) -> None:
         """Keep more or less for the backward pass from now on; the argument of the same name says what."""
-        self.memory = memory
-        self.tap.eight_bit = memory == "tight"
+        self.memory = self.tap.memory = memory
 
     def forward(
         self,

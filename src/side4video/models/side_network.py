@@ -116,6 +116,7 @@ class SideNetwork(nn.Module):
     def set_memory(self, memory: Memory) -> None:
         """Keep more or less for the backward pass from now on, see `SideBlock`."""
         for block in self.blocks:
+            assert isinstance(block, SideBlock)
             block.set_memory(memory)
 
     def begin(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B T N d"]:
