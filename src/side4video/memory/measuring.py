@@ -6,10 +6,12 @@ which the operating system measures and which knows nothing of tensors.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -65,7 +67,7 @@ def _measure(config: RunConfig, num_classes: int) -> Measurement:
     device = choose_device(config.train.device)
     config = resolve_types(config, "gpu" if device.type == "cuda" else "cpu")
     _load_libraries(config, device)
-    before = _resident_bytes()
+    before = _resident_bytes("VmRSS")
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -74,8 +76,8 @@ def _measure(config: RunConfig, num_classes: int) -> Measurement:
     size = step_size(config)
     for _ in range(STEPS):
         step.run(size)
-    peak = round(peak_memory_mb(device) * 2**20)
-    measured = peak if device.type == "cuda" else peak - before
+    on_gpu = device.type == "cuda"
+    measured = torch.cuda.max_memory_allocated(device) if on_gpu else _resident_bytes("VmHWM") - before
     return Measurement(device.type, measured, step.count(size).peak_bytes)
 
 
@@ -90,12 +92,14 @@ def _load_libraries(config: RunConfig, device: torch.device) -> None:
     TrainingStep(small, model, num_classes=2, device=device).run(step_size(small))
 
 
-def _resident_bytes() -> int:
-    """Size of this process in memory now; where the system does not say, its largest so far."""
-    status = Path("/proc/self/statm")
-    if status.is_file():
-        return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return round(peak_memory_mb(torch.device("cpu")) * 2**20)
+def _resident_bytes(which: Literal["VmRSS", "VmHWM"]) -> int:
+    """Size of this process in memory: now, or at its largest. Systems without Linux's status file say the latter.
+
+    `getrusage` would count the process that started this one, if that was larger.
+    """
+    status = Path("/proc/self/status")
+    found = re.search(rf"^{which}:\s*(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
+    return 1024 * int(found[1]) if found else round(peak_memory_mb(torch.device("cpu")) * 2**20)
 
 
 if __name__ == "__main__":
