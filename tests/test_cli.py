@@ -159,6 +159,46 @@ def test_backbones_are_listed(capsys):
     assert main(["backbones", "swin_tiny"]) == 2
 
 
+TINY = "--backbone.name vit_tiny_patch16_224 --backbone.image-size 32 --backbone.model-args patch_size 8 depth 2"
+
+
+def test_memory_is_planned_for_recipes_and_models(capsys, tmp_path):
+    out = tmp_path / "plan.json"
+    assert main(["memory", "ssv2-b16", *TINY.split(), "--card", "24GB", "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("backbone weights", "side activations", "fits 24 GB", "largest batch"))
+    content = json.loads(out.read_text())
+    assert content["usable_bytes"] == 22_680_000_000
+    assert content["precision"] == "bf16"
+    modes = content["modes"]
+    assert [*modes] == ["plain", "exact", "tight"]
+    assert all(sum(mode["peak_bytes_by_category"].values()) == mode["peak_bytes"] for mode in modes.values())
+    small = [*TINY.split(), "--side.width", "64", "--train.batch", "2", "--train.device", "cpu"]
+    assert main(["memory", "l14", *small, "--card", "620MB"]) == 1, "what does not fit has another exit code"
+    assert "left free" in " ".join(capsys.readouterr().out.split())
+
+
+def test_memory_is_measured_beside_the_estimate(capsys, tmp_path):
+    out = tmp_path / "plan.json"
+    small = [*TINY.split(), "--backbone.image-size", "64", "--side.width", "128", "--train.device", "cpu"]
+    assert main(["memory", "b16", *small, "--train.batch", "8", "--measure", "--json", str(out)]) == 0
+    measured = json.loads(out.read_text())["measured"]
+    assert measured["device"] == "cpu"
+    assert measured["measured_bytes"] > 10**7
+    assert measured["estimate_to_measured"] == pytest.approx(1, abs=0.15)
+    assert "3 real steps on cpu" in " ".join(capsys.readouterr().out.split())
+
+
+def test_wrong_input_to_memory_is_refused(capsys):
+    assert main(["memory", "ssv2-b16", *TINY.split(), "--card", "24 giga"]) == 2
+    assert "such as 24GB" in capsys.readouterr().err
+    assert main(["memory", "b17"]) == 2
+    assert "no recipe 'b17'" in capsys.readouterr().err
+    assert main(["memory", "b16", *TINY.split(), "--classes", "0"]) == 2
+    assert main(["memory"]) == 2
+    assert "b16-light" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
 def test_help_names_every_command(arguments, capsys):
     assert main(arguments) == 0

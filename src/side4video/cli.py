@@ -11,7 +11,16 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from side4video.config import DataConfig, EvalConfig, RunConfig, load_config, recipe_names, recipe_text
+from side4video.config import (
+    MODEL_PRESETS,
+    DataConfig,
+    EvalConfig,
+    RunConfig,
+    load_config,
+    parse_config,
+    recipe_names,
+    recipe_text,
+)
 
 USER_ERRORS = (ValueError, FileNotFoundError, ModuleNotFoundError, RuntimeError, OSError, FloatingPointError)
 
@@ -65,6 +74,24 @@ class PredictArguments:
     """Also write the predictions to this file."""
 
 
+@dataclass(frozen=True)
+class MemoryArguments:
+    """Say what memory a training step will need, without loading weights or using a GPU.
+
+    It is planned for a GPU unless --train.device is cpu.
+    """
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="")]
+    card: str | None = None
+    """Memory of the card: 24GB, 80GiB, 8000MB. By default that of the GPU here, else 24GB; for a CPU this machine's."""
+    classes: int = 174
+    """Classes of the classifier."""
+    measure: bool = False
+    """Also take three real steps, with random weights on random clips, on the GPU or else on the CPU."""
+    json: Path | None = None
+    """Also write everything to this file, in bytes."""
+
+
 def train(arguments: list[str]) -> int:
     """Train on a folder of own clips or a data set: train RECIPE [--data.train ...] [--out ...]."""
     recipe, rest = _take_positional(arguments, "train", f"RECIPE: a YAML file or one of {', '.join(recipe_names())}")
@@ -73,8 +100,18 @@ def train(arguments: list[str]) -> int:
 
     from side4video.run_report import write_run_report
     from side4video.training.loop import train as run
+    from side4video.training.out_of_memory import TrainingMemoryError
 
-    result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
+    failure = None
+    try:
+        result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
+    except TrainingMemoryError as error:
+        failure = TrainingMemoryError(error.reason, num_classes=error.num_classes)
+    if failure is not None:  # out of the handler, so that the tensors of the run are gone by now
+        from side4video.memory.command import advise_after_failure
+
+        print(advise_after_failure(given.config, failure, out=given.out), file=sys.stderr)
+        return 2
     if result.evaluation is not None:
         Console().print(result.evaluation.table(per_class=len(result.evaluation.class_names) <= 50))
         if result.probe_top1 is not None:
@@ -174,6 +211,23 @@ def backbones(arguments: list[str]) -> int:
     return 0
 
 
+def memory(arguments: list[str]) -> int:
+    """Say whether a run will fit a card, in seconds and without one: memory RECIPE [--card 24GB] [--measure]."""
+    presets = ", ".join(MODEL_PRESETS)
+    names = f"RECIPE: a YAML file, one of {', '.join(recipe_names())}, or a model of {presets}"
+    recipe, rest = _take_positional(arguments, "memory", names)
+    is_model = recipe in MODEL_PRESETS and recipe not in recipe_names()
+    config = parse_config({"preset": recipe}, source=recipe) if is_model else load_config(recipe)
+    default = MemoryArguments(config=config)
+    given = tyro.cli(MemoryArguments, prog=f"side4video memory {recipe}", args=rest, default=default)
+
+    from side4video.memory.command import plan_memory
+
+    return plan_memory(
+        given.config, card=given.card, num_classes=given.classes, measure=given.measure, json_path=given.json
+    )
+
+
 def demo(arguments: list[str]) -> int:
     """Make moving-shape videos, train on them, evaluate, and write a report: demo [--out runs/demo]."""
     from side4video.demo.run import DemoArguments, run_demo
@@ -187,6 +241,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "predict": predict,
     "recipes": recipes,
     "backbones": backbones,
+    "memory": memory,
     "demo": demo,
 }
 
@@ -219,7 +274,7 @@ def _print_help() -> None:
 def _take_positional(arguments: list[str], command: str, what: str) -> tuple[str, list[str]]:
     """The first argument and the rest; `command --help` shows the settings of the default recipe."""
     if not arguments or arguments[0].startswith("-"):
-        if arguments and arguments[0] in {"-h", "--help"} and command == "train":
+        if arguments and arguments[0] in {"-h", "--help"} and command in {"train", "memory"}:
             return "own-clips", arguments
         raise ValueError(f"usage: side4video {command} {what}, then flags; see side4video {command} --help.")
     return arguments[0], arguments[1:]

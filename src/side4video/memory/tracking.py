@@ -5,7 +5,8 @@ Both count distinct storages, so views and tensors that are saved twice count on
 """
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -63,6 +64,7 @@ class AllocationTracker(TorchDispatchMode):
     Attributes:
         current: bytes alive now, by category.
         peak: bytes alive, by category, at the moment when their sum was largest.
+        highest: bytes of each category when it alone was largest.
 
     >>> with AllocationTracker() as tracker:
     ...     x = torch.zeros(256)  # 1024 bytes
@@ -76,7 +78,9 @@ class AllocationTracker(TorchDispatchMode):
         super().__init__()
         self.current: dict[str, int] = {}
         self.peak: dict[str, int] = {}
+        self.highest: dict[str, int] = {}
         self._peak_total = 0
+        self._label = WORKSPACE
         self._alive: dict[int, tuple[Any, str, int]] = {}  # by storage: weak reference, category, bytes
 
     @property
@@ -84,39 +88,56 @@ class AllocationTracker(TorchDispatchMode):
         """Largest sum of bytes alive at one moment."""
         return self._peak_total
 
-    def count(self, tensors: Iterable[Tensor], category: str) -> None:
-        """Put the storages of tensors into a category; those that are not known yet are counted from now on."""
+    def count(self, tensors: Iterable[Tensor], category: str, *, out_of: Iterable[str] | None = None) -> None:
+        """Put the storages of tensors into a category; those that are not known yet are counted from now on.
+
+        Args:
+            tensors: the tensors.
+            category: where they go.
+            out_of: categories they may be taken out of; by default all.
+        """
         for tensor in tensors:
-            self._add(tensor, category)
+            self._add(tensor, category, out_of)
         self._note_peak()
 
     def count_module(self, module: nn.Module, category: str) -> None:
         """Put parameters and buffers of a module into a category."""
         self.count([*module.parameters(), *module.buffers()], category)
 
+    @contextmanager
+    def labelling(self, category: str) -> Iterator[None]:
+        """Put what is allocated inside the `with` block into a category."""
+        before, self._label = self._label, category
+        try:
+            yield
+        finally:
+            self._label = before
+
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: tuple[Any, ...] = (), named: dict[str, Any] | None = None
     ) -> Any:
         """Run the operation and count what it returns. Called by PyTorch."""
         result = function(*arguments, **(named or {}))
+        if function.namespace == "prim":  # asks for a device or a size, which fake tensors do very often
+            return result
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
                 self._add(tensor, None)
         self._note_peak()
         return result
 
-    def _add(self, tensor: Tensor, category: str | None) -> None:
+    def _add(self, tensor: Tensor, category: str | None, out_of: Iterable[str] | None = None) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata
         known = self._alive.get(key)
         if known is not None:
             reference, before, size = known
-            if category is None or category == before:
+            if category is None or category == before or (out_of is not None and before not in out_of):
                 return
             self.current[before] -= size
         else:
             reference, size = weakref.ref(storage, partial(self._free, key)), storage.nbytes()
-        category = category or WORKSPACE
+        category = category or self._label
         self._alive[key] = (reference, category, size)
         self.current[category] = self.current.get(category, 0) + size
 
@@ -125,6 +146,9 @@ class AllocationTracker(TorchDispatchMode):
         self.current[category] -= size
 
     def _note_peak(self) -> None:
+        for category, size in self.current.items():
+            if size > self.highest.get(category, 0):
+                self.highest[category] = size
         total = sum(self.current.values())
         if total > self._peak_total:
             self._peak_total, self.peak = total, dict(self.current)

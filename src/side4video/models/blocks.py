@@ -160,6 +160,10 @@ class SideBlock(nn.Module):
         self.mlp = ChannelMLP(width)
         self._initialise(width)
 
+    def set_memory(self, memory: Memory) -> None:
+        """Keep more or less for the backward pass from now on; the argument of the same name says what."""
+        self.memory = self.tap.memory = memory
+
     def forward(
         self,
         x: Float[Tensor, "B T N d"],

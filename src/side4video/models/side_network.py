@@ -113,6 +113,12 @@ class SideNetwork(nn.Module):
             for _ in self.taps
         )
 
+    def set_memory(self, memory: Memory) -> None:
+        """Keep more or less for the backward pass from now on, see `SideBlock`."""
+        for block in self.blocks:
+            assert isinstance(block, SideBlock)
+            block.set_memory(memory)
+
     def begin(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B T N d"]:
         """The first side tokens, from the pixels alone; zeros without a stem."""
         if self.stem is None or self.stem_norm is None:

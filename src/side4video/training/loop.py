@@ -31,14 +31,13 @@ from side4video.tasks.recognition import (
 from side4video.tasks.token_cache import CACHE_SEED, TokenCache
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer, learning_rate
-from side4video.training.run_folder import check_run_folder, claim_run_folder
+from side4video.training.out_of_memory import TrainingMemoryError, is_out_of_memory, what_was_said
+from side4video.training.run_folder import CHECKPOINT, check_run_folder, claim_run_folder
 from side4video.training.run_log import Meter, RunLog
 from side4video.video.annotations import VideoList
 from side4video.video.datasets import Failure, TestClips, TrainClips
 from side4video.video.loading import Batch, TrainOrder, test_loader, train_loader
 from side4video.video.transforms import seeded
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
     Raises:
         ConfigError: `out` holds another run, or the settings differ from those it was started with.
         DataError, ValueError: the data or the model cannot be used.
+        TrainingMemoryError: a step needs more memory than there is; what was trained before can be resumed.
     """
     check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
@@ -120,6 +120,10 @@ class _Run:
         )
         try:
             self._steps(cache)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingMemoryError(what_was_said(error), num_classes=len(self.data.class_names)) from None
         finally:
             self.log.close()
         return TrainResult(self.out, self._best_evaluation(), probe_top1)

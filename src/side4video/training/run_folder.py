@@ -7,6 +7,7 @@ from side4video.config import ConfigError, RunConfig, dump_config, load_config
 from side4video.files import write_text
 
 CONFIG = "config.yaml"
+CHECKPOINT = "checkpoint.safetensors"
 
 MAY_CHANGE_ON_RESUME = (
     "data.workers",
@@ -21,6 +22,9 @@ MAY_CHANGE_ON_RESUME = (
 def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
     """Make sure that a run with these settings may write into `out`; nothing is written yet.
 
+    A run that stopped before its first checkpoint, such as one that needed too much memory, may be begun anew with
+    other settings.
+
     Raises:
         ConfigError: the folder holds a run already and `resume` is off, or its settings differ (all are listed).
     """
@@ -28,7 +32,8 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
     if path.is_file():
         if not resume:
             raise ConfigError(f"{out} holds a run already. Add --resume to continue it, or choose another --out.")
-        if changes := config_changes(load_config(path), config):
+        has_begun = (out / CHECKPOINT).exists() or (out / "last").exists()
+        if has_begun and (changes := config_changes(load_config(path), config)):
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
                 f"{out} was started with other settings:\n{listed}\nResume with the same, or choose another --out."

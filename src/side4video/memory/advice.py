@@ -1,0 +1,202 @@
+"""Whether a run fits a card, how large its batch may be there, and what to change where it does not fit."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from rich.table import Table
+
+from side4video.config import RunConfig
+from side4video.memory.planning import StepMemory, StepPlanner
+from side4video.memory.training_step import BACKBONE_TRANSIENT, step_size, views_per_video
+from side4video.models.taps import Memory
+
+MODES: tuple[Memory, ...] = get_args(Memory)
+"""From the fastest to the one that needs least."""
+
+RESERVE_BYTES = 600 * 10**6
+RESERVE_SHARE = 0.03
+"""Left free on a card: the CUDA context with its kernels, some 500 MB that PyTorch does not count, and gaps between the
+blocks of its allocator."""
+
+_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as "24GB" (24 x 10^9), "24 GiB" (24 x 2^30) or "8000MB".
+
+    Cards have GiB where their makers write GB; taking the maker's word leaves 7 % more free than there must be.
+
+    Raises:
+        ValueError: it is no such size.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([MGT]i?B)\s*", text, re.IGNORECASE)
+    size = round(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    if size <= 0:
+        raise ValueError(f"{text!r} is no size of a memory: a positive number with MB, GB, MiB or GiB, such as 24GB.")
+    return size
+
+
+def usable(card: int) -> int:
+    """Bytes of a card that tensors may take."""
+    return max(0, int(card * (1 - RESERVE_SHARE)) - RESERVE_BYTES)
+
+
+@dataclass(frozen=True)
+class ModeAdvice:
+    """What one memory mode needs."""
+
+    memory: Memory
+    step: StepMemory
+    """Of the settings' own batch or micro-batch."""
+    fits: bool
+    largest_batch: int
+    """Most videos in one forward pass without accumulation; 0: not even one fits."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a run needs, and what to do about it."""
+
+    config: RunConfig
+    """With the number types resolved."""
+    card: int
+    """Bytes of the whole card."""
+    num_backbone_parameters: int
+    num_trained_parameters: int
+    num_side_blocks: int
+    modes: tuple[ModeAdvice, ...]
+    sentences: tuple[str, ...]
+    """What fits, or what would."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the settings fit as they are."""
+        return next(mode.fits for mode in self.modes if mode.memory == self.config.train.memory)
+
+    def table(self) -> Table:
+        """One column for each memory mode, in MB (10^6 bytes)."""
+        table = Table("at the peak of a step, MB", title=_title(self.config))
+        for mode in self.modes:
+            own = mode.memory == self.config.train.memory
+            table.add_column(mode.memory + (" (set)" if own else ""), justify="right")
+        for category in self.modes[0].step.peak:
+            table.add_row(category, *(_megabytes(mode.step.peak[category]) for mode in self.modes))
+        table.add_section()
+        table.add_row("total", *(_megabytes(mode.step.total) for mode in self.modes), style="bold")
+        transient = f"{BACKBONE_TRANSIENT} at its highest (not in the sum)"
+        table.add_row(transient, *(_megabytes(mode.step.backbone_transient) for mode in self.modes))
+        table.add_section()
+        table.add_row(f"fits {format_size(self.card)}", *("yes" if mode.fits else "no" for mode in self.modes))
+        table.add_row("largest batch, videos", *(str(mode.largest_batch) for mode in self.modes))
+        return table
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for machines, in bytes."""
+        return {
+            "backbone": self.config.backbone.name,
+            "backbone_dtype": self.config.backbone.dtype,
+            "precision": self.config.train.precision,
+            "backbone_parameters": self.num_backbone_parameters,
+            "trained_parameters": self.num_trained_parameters,
+            "side_blocks": self.num_side_blocks,
+            "clips_per_pass": self.modes[0].step.size.clips,
+            "passes": self.modes[0].step.size.passes,
+            "card_bytes": self.card,
+            "usable_bytes": usable(self.card),
+            "memory": self.config.train.memory,
+            "modes": {
+                mode.memory: {
+                    "peak_bytes": mode.step.total,
+                    "peak_bytes_by_category": mode.step.peak,
+                    "backbone_transient_bytes": mode.step.backbone_transient,
+                    "fits": mode.fits,
+                    "largest_batch": mode.largest_batch,
+                }
+                for mode in self.modes
+            },
+            "advice": list(self.sentences),
+        }
+
+
+def advise(planner: StepPlanner, card: int) -> Advice:
+    """Plan the settings in every memory mode for a card of `card` bytes."""
+    budget = usable(card)
+    modes = []
+    for memory in MODES:
+        step = planner.estimate(memory=memory)
+        modes.append(ModeAdvice(memory, step, step.total <= budget, planner.largest(budget, memory=memory)))
+    return Advice(
+        config=planner.config,
+        card=card,
+        num_backbone_parameters=planner.num_backbone_parameters,
+        num_trained_parameters=planner.num_trained_parameters,
+        num_side_blocks=planner.num_side_blocks,
+        modes=tuple(modes),
+        sentences=tuple(_sentences(planner, modes, card)),
+    )
+
+
+def format_size(size: int) -> str:
+    """Bytes as people write them: "24 GB", "850 MB"."""
+    return f"{size / 10**9:.3g} GB" if size >= 10**9 else f"{size / 10**6:.0f} MB"
+
+
+def _sentences(planner: StepPlanner, modes: list[ModeAdvice], card: int) -> list[str]:
+    fitting = [mode for mode in modes if mode.fits]
+    reserve = f"{format_size(card - usable(card))} of {format_size(card)} are left free for CUDA itself and for gaps."
+    if fitting:
+        best = fitting[0]
+        what = f"--train.memory {best.memory}: {format_size(best.step.total)}"
+        return [f"The fastest mode that fits is {what}. {reserve}"]
+    batch = planner.config.train.batch
+    budget = usable(card)
+    parts = {mode.memory: min(batch, planner.largest(budget, memory=mode.memory, passes=2)) for mode in modes}
+    ways = [f"--train.memory {memory} --train.micro-batch {videos}" for memory, videos in parts.items() if videos]
+    if ways:
+        return [
+            f"A forward pass of {step_size(planner.config).clips // views_per_video(planner.config)} videos fits in no "
+            f"mode. {reserve} These do: {'; '.join(ways)}.",
+            "Micro-batches are added up to the same batch; BatchNorm sees one of them at a time.",
+        ]
+    return [f"Not one video fits in any mode. {reserve}", *_smaller_models(planner, budget)]
+
+
+def _smaller_models(planner: StepPlanner, budget: int) -> list[str]:
+    """Changes with which one video at a time would fit; each is tried."""
+    found = []
+    for flags, changed in _changes(planner.config):
+        smaller = StepPlanner(changed, num_classes=planner.num_classes, target=planner.target)
+        if videos := smaller.largest(budget, memory="tight", passes=2):
+            micro_batch = min(videos, planner.config.train.batch)
+            found.append(f"--train.memory tight {flags} --train.micro-batch {micro_batch}")
+    if found:
+        return [f"These do: {'; '.join(found)}."]
+    return ["Neither does any smaller form of it that was tried: choose a smaller backbone (side4video backbones)."]
+
+
+def _changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
+    """Flags that make a model need less, and the settings with them."""
+    if config.backbone.dtype == "float32":
+        backbone = config.backbone.model_copy(update={"dtype": "bfloat16"})
+        yield "--backbone.dtype bfloat16", config.model_copy(update={"backbone": backbone})
+    if config.side.taps == "all":
+        side = config.side.model_copy(update={"taps": "every-second"})
+        yield "--side.taps every-second", config.model_copy(update={"side": side})
+    if (frames := config.data.num_frames // 2) > 0:
+        data = config.data.model_copy(update={"num_frames": frames})
+        yield f"--data.num-frames {frames}", config.model_copy(update={"data": data})
+
+
+def _title(config: RunConfig) -> str:
+    size = step_size(config)
+    return (
+        f"{config.backbone.name} in {config.backbone.dtype}, side network {config.side.width} wide in "
+        f"{config.train.precision}: {size.clips} clips of {config.data.num_frames} frames per pass, "
+        f"{size.passes} {'pass' if size.passes == 1 else 'passes'} per step"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 10**6:,.0f}"

@@ -1,0 +1,108 @@
+"""Real training steps in a process of their own, and what memory they took: the estimate's counterpart.
+
+On a GPU PyTorch's allocator says it. On a CPU it is said twice: by counting tensors, and by the growth of the process,
+which the operating system measures and which knows nothing of tensors.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from side4video.config import RunConfig, parse_config
+from side4video.memory.planning import resolve_types
+from side4video.memory.training_step import TrainingStep, step_size
+from side4video.models.video_model import build_video_model, choose_device
+from side4video.training.run_log import peak_memory_mb
+
+STEPS = 3
+# glibc hands freed memory back at once, so that the process is as large as what it uses.
+_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_ARENA_MAX": "2"}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What three real steps took.
+
+    Attributes:
+        device: "cpu", "cuda", ...
+        measured: bytes: on a GPU what PyTorch's allocator gave out at most, on a CPU how much larger the process became
+            than it was before the model was built.
+        counted: bytes of a further step's tensors at their peak, counted one by one.
+    """
+
+    device: str
+    measured: int
+    counted: int
+
+
+def measure_step(config: RunConfig, *, num_classes: int) -> Measurement:
+    """Build the model with random weights and take three real steps on random clips, in a new process.
+
+    Raises:
+        RuntimeError: the process failed; its last line says why, such as too little memory.
+    """
+    task = json.dumps({"config": config.model_dump(mode="json"), "num_classes": num_classes})
+    done = subprocess.run(
+        [sys.executable, "-m", "side4video.memory.measuring"],
+        input=task,
+        text=True,
+        capture_output=True,
+        env=os.environ | _ENVIRONMENT,
+        check=False,
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise RuntimeError(f"The steps could not be measured: {reason[0]}. Try a smaller --train.batch.")
+    return Measurement(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _measure(config: RunConfig, num_classes: int) -> Measurement:
+    device = choose_device(config.train.device)
+    config = resolve_types(config, "gpu" if device.type == "cuda" else "cpu")
+    _load_libraries(config, device)
+    before = _resident_bytes("VmRSS")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    model = build_video_model(config, num_classes=num_classes, device=device)
+    step = TrainingStep(config, model, num_classes=num_classes, device=device)
+    size = step_size(config)
+    for _ in range(STEPS):
+        step.run(size)
+    on_gpu = device.type == "cuda"
+    measured = torch.cuda.max_memory_allocated(device) if on_gpu else _resident_bytes("VmHWM") - before
+    return Measurement(device.type, measured, step.count(size).peak_bytes)
+
+
+def _load_libraries(config: RunConfig, device: torch.device) -> None:
+    """Take a step of a tiny model: the code of the libraries is then in memory and does not count as the run's."""
+    tiny = {"patch_size": 16, "embed_dim": 32, "depth": 1, "num_heads": 2}
+    backbone = config.backbone.model_copy(update={"name": "vit_tiny_patch16_224", "image_size": 32, "model_args": tiny})
+    side = config.side.model_copy(update={"width": 32, "taps": "all", "num_heads": 1})
+    train = config.train.model_copy(update={"batch": 2, "micro_batch": None})
+    small = config.model_copy(update={"backbone": backbone, "side": side, "train": train})
+    model = build_video_model(small, num_classes=2, device=device)
+    TrainingStep(small, model, num_classes=2, device=device).run(step_size(small))
+
+
+def _resident_bytes(which: Literal["VmRSS", "VmHWM"]) -> int:
+    """Size of this process in memory: now, or at its largest. Systems without Linux's status file say the latter.
+
+    `getrusage` would count the process that started this one, if that was larger.
+    """
+    status = Path("/proc/self/status")
+    found = re.search(rf"^{which}:\s*(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
+    return 1024 * int(found[1]) if found else round(peak_memory_mb(torch.device("cpu")) * 2**20)
+
+
+if __name__ == "__main__":
+    task = json.loads(sys.stdin.read())
+    settings = parse_config(task["config"], source="the settings to measure")
+    print(json.dumps(asdict(_measure(settings, task["num_classes"]))))

@@ -1,0 +1,189 @@
+"""What a training step will need, found out by taking it with tensors that have no memory (FakeTensorMode).
+
+Nothing is loaded or computed and no formula is involved: the model itself runs, every tensor has its shape and its
+number type, and the storages that are alive are counted. Takes seconds for any model, on any machine.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from side4video.config import RunConfig
+from side4video.memory.training_step import (
+    BACKBONE_TRANSIENT,
+    BACKBONE_WEIGHTS,
+    CATEGORIES,
+    CLIPS,
+    OPTIMIZER,
+    TRAINED_WEIGHTS,
+    StepSize,
+    TrainingStep,
+    step_size,
+    views_per_video,
+)
+from side4video.models.taps import Memory
+from side4video.models.video_model import backbone_dtype, build_video_model
+
+Target = Literal["gpu", "cpu"]
+"""The kind of device a run is planned for: it decides on number types."""
+
+GPU_LIBRARIES = "GPU libraries"
+GPU_LIBRARY_BYTES = 64 * 2**20
+"""What cuBLAS and cuBLASLt take from PyTorch for themselves, up to 32 MiB each (8 on cards before the H100). The CUDA
+context, some hundred MB that PyTorch does not see, is in the card's reserve instead."""
+
+BATCH_LIMIT = 65536
+"""No batch above this is tried."""
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """What a step needs.
+
+    Attributes:
+        size: the step.
+        peak: bytes by category at the moment when their sum is largest.
+        backbone_transient: most bytes that the frozen model needs for itself at any moment, bytes. At the peak, which
+            is mostly in the backward pass, they may be free again.
+    """
+
+    size: StepSize
+    peak: dict[str, int]
+    backbone_transient: int
+
+    @property
+    def total(self) -> int:
+        """Bytes at the peak."""
+        return sum(self.peak.values())
+
+
+def target_of(config: RunConfig) -> Target:
+    """Where the settings run: train.device, and a GPU where that is "auto"."""
+    return "gpu" if config.train.device.partition(":")[0] in {"auto", "cuda"} else "cpu"
+
+
+def resolve_types(config: RunConfig, target: Target) -> RunConfig:
+    """The settings with the number types that "auto" means on such a device, and random weights."""
+    device = torch.device("cuda" if target == "gpu" else "cpu")
+    dtype = str(backbone_dtype(config.backbone.dtype, device)).removeprefix("torch.")
+    precision = config.train.precision
+    if precision == "auto":
+        precision = "bf16" if target == "gpu" else "fp32"
+    backbone = config.backbone.model_copy(update={"dtype": dtype, "weights": "random"})
+    train = config.train.model_copy(update={"precision": precision})
+    return config.model_copy(update={"backbone": backbone, "train": train})
+
+
+def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int = 1, fixed: int = 0) -> int:
+    """The largest n from 1 with `bytes_for(n) <= budget`; 0 where there is none, at most `BATCH_LIMIT`.
+
+    Each value takes a second, and nearly all of them lie on a straight line: the next n is where the line through the
+    last two values meets the budget. Where a third value lies on it as well, its neighbour is not asked for.
+
+    Args:
+        bytes_for: bytes, not falling with n.
+        budget: bytes.
+        start: first n to try.
+        fixed: bytes that are needed whatever n is, for a good second try.
+    """
+    if fixed > budget:
+        return 0
+    low, high = 0, BATCH_LIMIT + 1  # low fits, high does not
+    tried: list[tuple[int, int]] = []
+    n, expected = start, None
+    while high - low > 1:
+        needed = bytes_for(n)
+        low, high = (n, high) if needed <= budget else (low, n)
+        line = tried[-1] if tried else (0, fixed)
+        tried.append((n, needed))
+        slope = (needed - line[1]) / (n - line[0])
+        straight = expected is not None and abs(needed - expected) <= 0.01 * slope
+        if straight and low == n and needed + slope > budget:
+            break
+        if len(tried) < 8 and slope > 0:
+            guess = int(n + (budget - needed) // slope)
+        else:  # no straight line: halve what is left
+            guess = 2 * low if high > BATCH_LIMIT else (low + high) // 2
+        n = min(max(guess, low + 1), high - 1)
+        expected = needed + slope * (n - tried[-1][0]) if len(tried) > 1 else None
+    return low
+
+
+class StepPlanner:
+    """Foretells the memory of training steps of any size with the same settings.
+
+    Args:
+        config: all settings; nothing is loaded or downloaded for them.
+        num_classes: C.
+        target: "gpu" or "cpu"; by default what `target_of` says.
+
+    Attributes:
+        config: with the number types resolved.
+        target, num_classes: as given.
+        num_backbone_parameters, num_trained_parameters: numbers in the frozen and in the trained part.
+        num_side_blocks: tapped blocks.
+
+    Raises:
+        ValueError: the settings do not make a model.
+    """
+
+    def __init__(self, config: RunConfig, *, num_classes: int, target: Target | None = None) -> None:
+        self.target: Target = target or target_of(config)
+        self.config, self.num_classes = resolve_types(config, self.target), num_classes
+        with torch.device("meta"):  # spares the random values
+            model = build_video_model(self.config, num_classes=num_classes, device=torch.device("meta"))
+        self.num_backbone_parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
+        self.num_trained_parameters = sum(
+            parameter.numel() for parameter in model.parameters() if parameter.requires_grad
+        )
+        self.num_side_blocks = len(model.side.blocks)
+        self._fake = FakeTensorMode(allow_non_fake_inputs=True)
+        self._known: dict[tuple[StepSize, Memory], StepMemory] = {}
+        with self._fake:
+            model.to_empty(device="cpu")  # on the "CPU" attention takes the kernel that keeps no N x N, as on a GPU
+            self._step = TrainingStep(
+                self.config,
+                model,
+                num_classes=num_classes,
+                device=torch.device("cpu"),
+                fake=True,
+                gpu=self.target == "gpu",
+            )
+            self._step.count_update()  # makes the optimizer's state
+            self._update = self._step.count_update().peak
+        self._fixed = sum(self._update.get(category, 0) for category in (BACKBONE_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER))
+
+    def estimate(self, size: StepSize | None = None, *, memory: Memory | None = None) -> StepMemory:
+        """What a step needs: by default of the settings' size, in their memory mode."""
+        key = size, memory = size or step_size(self.config), memory or self.config.train.memory
+        if key not in self._known:
+            self._step.model.side.set_memory(memory)
+            with self._fake:
+                passes = self._step.count_passes(size)
+            # The optimizer's part needs the same whatever the size, but for the clips, which the loop still holds.
+            update = self._update | {CLIPS: self._step.clip_bytes(size)}
+            highest = max(passes.peak, update, key=lambda peak: sum(peak.values()))
+            peak = {category: highest.get(category, 0) for category in CATEGORIES}
+            if self.target == "gpu":
+                peak[GPU_LIBRARIES] = GPU_LIBRARY_BYTES
+            self._known[key] = StepMemory(size, peak, passes.highest.get(BACKBONE_TRANSIENT, 0))
+        return self._known[key]
+
+    def largest(self, budget: int, *, memory: Memory | None = None, passes: int = 1) -> int:
+        """Most videos in a forward pass with which a step stays within a budget; 0: not even one.
+
+        Args:
+            budget: bytes.
+            memory: mode, by default the settings'.
+            passes: 1: the whole batch at once; 2: micro-batches, with the gradients of an earlier one in memory.
+        """
+        views = views_per_video(self.config)
+
+        def needed(videos: int) -> int:
+            return self.estimate(StepSize(videos * views, passes), memory=memory).total
+
+        start = max(1, step_size(self.config).clips // views)
+        return largest_within(needed, budget, start=start, fixed=self._fixed)

@@ -1,0 +1,204 @@
+"""One training step on made-up clips in which every byte is counted; with fake tensors it takes no memory.
+
+It does what a step of the training loop does with memory: the clips arrive, forward and backward pass of each
+micro-batch, the gradient is clipped, the optimizer steps.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from side4video.config import RunConfig
+from side4video.memory.tracking import WORKSPACE, AllocationTracker
+from side4video.models.backbones import BlockTokens
+from side4video.models.video_model import VideoModel
+from side4video.shapes import Clips
+from side4video.tasks.recognition import RecognitionLoss, autocast
+from side4video.training.optimizer import build_optimizer
+
+BACKBONE_WEIGHTS = "backbone weights"
+TRAINED_WEIGHTS = "trained weights"
+CLIPS = "input clips"
+BACKBONE_TRANSIENT = "backbone transient"
+"""What the frozen model computes and nothing keeps for the backward pass."""
+ACTIVATIONS = "side activations"
+"""What autograd keeps for the backward pass; with autocast also its 16-bit copies of the trained weights."""
+GRADIENTS = "gradients"
+OPTIMIZER = "optimizer"
+
+CATEGORIES = (
+    BACKBONE_WEIGHTS,
+    TRAINED_WEIGHTS,
+    OPTIMIZER,
+    GRADIENTS,
+    CLIPS,
+    BACKBONE_TRANSIENT,
+    ACTIVATIONS,
+    WORKSPACE,
+)
+"""Everything a step allocates; workspace is what lives for a moment, such as a block that is computed again."""
+
+
+@dataclass(frozen=True)
+class StepSize:
+    """How many clips go through the model at a time, and how often in a step."""
+
+    clips: int
+    """Clips of the largest forward pass; repeats and arrow_of_time make several of each video."""
+    passes: int = 1
+    """Forward and backward passes whose gradients are added up before the optimizer steps."""
+
+
+def views_per_video(config: RunConfig) -> int:
+    """Clips that a training batch holds of each video."""
+    return config.data.repeats * (2 if config.data.arrow_of_time else 1)
+
+
+def step_size(config: RunConfig) -> StepSize:
+    """The step that the settings ask for, in one process; a batch is cut into micro-batches of nearly equal size.
+
+    >>> from side4video.config import TrainConfig
+    >>> step_size(RunConfig(train=TrainConfig(batch=32, micro_batch=20)))
+    StepSize(clips=16, passes=2)
+    """
+    train = config.train
+    passes = -(-train.batch // (train.micro_batch or train.batch))
+    return StepSize(-(-train.batch // passes) * views_per_video(config), passes)
+
+
+class TrainingStep:
+    """A model with its loss and its optimizer, whose steps can be counted.
+
+    Args:
+        config: settings; `train.precision` and the dtypes must not be "auto".
+        model: the model, on `device`.
+        num_classes: C.
+        device: where clips are made; "cpu" for fake tensors.
+        fake: clips are fake tensors, which hold no numbers: mixup and cutmix are then replaced by a copy of the clips.
+        gpu: the optimizer goes through all tensors at once, as it does by default on a GPU.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        model: VideoModel,
+        *,
+        num_classes: int,
+        device: torch.device,
+        fake: bool = False,
+        gpu: bool = False,
+    ) -> None:
+        self.config, self.model, self.num_classes, self.device = config, model, num_classes, device
+        self.copy_clips = fake and bool(config.augment.mixup or config.augment.cutmix)
+        if self.copy_clips:
+            augment = config.augment.model_copy(update={"mixup": 0.0, "cutmix": 0.0})
+            config = config.model_copy(update={"augment": augment})
+        self.loss = RecognitionLoss(config, num_classes=num_classes)
+        self.optimizer = build_optimizer(model, config.train)
+        for group in self.optimizer.param_groups if gpu else ():
+            group["foreach"] = True
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def clip_bytes(self, size: StepSize) -> int:
+        """Bytes of the clips of a forward pass, 32-bit numbers."""
+        side, copies = self.model.backbone.image_size, 2 if self.copy_clips else 1
+        return 4 * copies * size.clips * self.config.data.num_frames * 3 * side**2
+
+    def run(self, size: StepSize) -> None:
+        """Take a step."""
+        self._passes(size)
+        self._update()
+
+    def count(self, size: StepSize) -> AllocationTracker:
+        """Take a step and count it; what is there before is counted as well."""
+        with AllocationTracker() as tracker, self._labelled(tracker):
+            self._passes(size, tracker)
+            self._update()
+        return tracker
+
+    def count_passes(self, size: StepSize) -> AllocationTracker:
+        """Take a step but for the optimizer, and count it."""
+        with AllocationTracker() as tracker, self._labelled(tracker):
+            self._passes(size, tracker)
+            self.optimizer.zero_grad(set_to_none=True)
+        return tracker
+
+    def count_update(self) -> AllocationTracker:
+        """Clip a zero gradient and let the optimizer step, and count it."""
+        with AllocationTracker() as tracker, self._labelled(tracker):
+            for parameter in self.trained:
+                parameter.grad = torch.zeros_like(parameter)
+                tracker.count([parameter.grad], GRADIENTS)
+            self._update()
+        return tracker
+
+    def _passes(self, size: StepSize, tracker: AllocationTracker | None = None) -> None:
+        """Forward and backward passes; more than two need as much memory as two."""
+        self.model.train()
+        side = self.model.backbone.image_size
+        for _ in range(min(size.passes, 2)):
+            clips = torch.randn(size.clips, self.config.data.num_frames, 3, side, side, device=self.device)
+            labels = torch.randint(self.num_classes, (size.clips,), device=self.device)
+            seen = clips.clone() if self.copy_clips else clips
+            if tracker is not None:
+                tracker.count([clips, labels, seen], CLIPS)
+            keeping = nullcontext() if tracker is None else _keeping(tracker)
+            with keeping, autocast(self.device, self.config.train.precision):
+                loss, _ = self.loss(self.model, seen, labels)
+            (loss / size.clips).backward()
+
+    def _update(self) -> None:
+        if self.config.train.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.trained, self.config.train.clip_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    @contextmanager
+    def _labelled(self, tracker: AllocationTracker) -> Iterator[None]:
+        """Tell the tracker what is what, now and whenever it appears."""
+        model = self.model
+        tracker.count_module(model.backbone, BACKBONE_WEIGHTS)
+        tracker.count_module(model.side, TRAINED_WEIGHTS)
+        tracker.count_module(model.head, TRAINED_WEIGHTS)
+        tracker.count(self._optimizer_tensors(), OPTIMIZER)
+
+        def count_gradient(parameter: Tensor) -> None:
+            assert parameter.grad is not None
+            tracker.count([parameter.grad], GRADIENTS)
+
+        iterate = model.backbone.iterate
+
+        def count_backbone(frames: Clips, taps: Iterable[int]) -> Iterator[BlockTokens]:
+            blocks = iterate(frames, taps)
+            while True:
+                with tracker.labelling(BACKBONE_TRANSIENT):
+                    tokens = next(blocks, None)
+                if tokens is None:
+                    return
+                yield tokens
+                del tokens  # the model has let go of it by now
+
+        with ExitStack() as stack:
+            for parameter in self.trained:
+                stack.callback(parameter.register_post_accumulate_grad_hook(count_gradient).remove)
+            vars(model.backbone)["iterate"] = count_backbone
+            stack.callback(vars(model.backbone).pop, "iterate")
+            yield
+
+    def _optimizer_tensors(self) -> list[Tensor]:
+        states: Any = self.optimizer.state.values()
+        return [value for state in states for value in state.values() if isinstance(value, Tensor)]
+
+
+def _keeping(tracker: AllocationTracker) -> torch.autograd.graph.saved_tensors_hooks:
+    """Count what autograd saves as activations; weights and clips that are saved stay what they are."""
+
+    def pack(tensor: Tensor) -> Tensor:
+        tracker.count([tensor], ACTIVATIONS, out_of=(WORKSPACE, BACKBONE_TRANSIENT))
+        return tensor
+
+    return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)

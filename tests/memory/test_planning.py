@@ -1,0 +1,245 @@
+"""Planning with fake tensors: against real steps whose tensors are counted, and against brute force."""
+
+import pytest
+import torch
+
+from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig, parse_config
+from side4video.memory.advice import advise, parse_size, usable
+from side4video.memory.planning import StepPlanner, largest_within, resolve_types, target_of
+from side4video.memory.training_step import (
+    ACTIVATIONS,
+    BACKBONE_WEIGHTS,
+    CATEGORIES,
+    CLIPS,
+    GRADIENTS,
+    OPTIMIZER,
+    TRAINED_WEIGHTS,
+    StepSize,
+    TrainingStep,
+    step_size,
+)
+from side4video.models.backbones import load_backbone
+from side4video.models.video_model import build_video_model
+
+CLASSES = 7
+
+
+def settings(**groups):
+    """A small model on the CPU whose activations are large beside its weights; keyword arguments change groups."""
+    content = {
+        "backbone": {
+            "name": "vit_tiny_patch16_224",
+            "weights": "random",
+            "image_size": 64,
+            "model_args": {"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2},
+        },
+        "side": {"width": 32},
+        "data": {"num_frames": 4},
+        "train": {"batch": 4, "device": "cpu"},
+    }
+    for name, changes in groups.items():
+        content[name] = {**content.get(name, {}), **changes}
+    return parse_config(content, source="a small model")
+
+
+def planner(config, target="cpu"):
+    return StepPlanner(config, num_classes=CLASSES, target=target)
+
+
+def real_step(config):
+    """A step with real tensors, after one that makes the optimizer's state."""
+    config, device = resolve_types(config, "cpu"), torch.device("cpu")
+    model = build_video_model(config, num_classes=CLASSES, device=device)
+    step = TrainingStep(config, model, num_classes=CLASSES, device=device)
+    step.run(step_size(config))
+    return step.count(step_size(config))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"train": {"batch": 9}},
+        {"train": {"batch": 9, "micro_batch": 4}},
+        {"train": {"memory": "plain"}},
+        {"train": {"memory": "tight"}},
+        {"train": {"precision": "bf16"}, "backbone": {"dtype": "bfloat16"}},
+        {"train": {"precision": "bf16", "memory": "tight"}},
+        {"train": {"memory": "plain", "precision": "bf16"}, "side": {"variant": "post-norm"}},
+        {"train": {"memory": "tight"}, "side": {"variant": "post-norm", "taps": "every-second"}},
+        {"head": {"fused": True, "pooled_norm": True, "dropout": 0.5}},
+        {"side": {"stem": False, "attention": False, "centred": True}},
+        {"train": {"clip_grad_norm": 1.0, "batch": 1}, "side": {"width": 256}},
+        {"augment": {"mixup": 0.5}},
+        {"data": {"repeats": 2, "num_frames": 8}},
+    ],
+    ids=str,
+)
+def test_the_estimate_is_what_a_real_step_allocates(changes):
+    changes = {name: dict(group) for name, group in changes.items()}
+    args = {"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2}
+    if "backbone" in changes:
+        changes["backbone"]["model_args"] = args
+    config = settings(**changes)
+    estimate = planner(config).estimate()
+    real = real_step(config)
+    assert estimate.total == pytest.approx(real.peak_bytes, rel=0.02)
+    assert sum(estimate.peak.values()) == estimate.total
+    assert estimate.backbone_transient == pytest.approx(real.highest["backbone transient"], rel=0.02)
+
+
+def test_categories_by_hand():
+    """The parts that can be counted without running anything."""
+    config = settings(train={"batch": 5})
+    step = planner(config).estimate()
+    model = build_video_model(config, num_classes=CLASSES, device=torch.device("cpu"))
+    frozen = sum(tensor.nbytes for tensor in [*model.backbone.parameters(), *model.backbone.buffers()])
+    trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
+    buffers = sum(buffer.nbytes for part in (model.side, model.head) for buffer in part.buffers())
+    tensors = sum(1 for parameter in model.parameters() if parameter.requires_grad)
+    assert step.peak[BACKBONE_WEIGHTS] == frozen
+    assert step.peak[TRAINED_WEIGHTS] == trained + buffers
+    assert step.peak[OPTIMIZER] == 2 * trained + 4 * tensors  # two moments, and a count of the steps
+    assert step.peak[CLIPS] == 5 * 4 * 3 * 64 * 64 * 4 + 5 * 8
+    assert set(step.peak) == set(CATEGORIES)
+
+
+def test_all_gradients_are_there_when_the_optimizer_steps():
+    """A wide side network on one small clip: weights outweigh activations and the peak is in the optimizer."""
+    config = settings(train={"batch": 1}, data={"num_frames": 1}, side={"width": 512})
+    step = planner(config, "gpu").estimate()
+    assert step.peak[GRADIENTS] == pytest.approx(step.peak[OPTIMIZER] / 2, rel=0.01)
+    assert step.peak[ACTIVATIONS] == 0
+
+
+def test_one_planner_gives_every_mode_what_its_own_planner_gives():
+    shared = planner(settings())
+    totals = []
+    for memory in ("tight", "plain", "exact"):
+        own = planner(settings(train={"memory": memory}))
+        assert shared.estimate(memory=memory) == own.estimate()
+        totals.append(own.estimate().total)
+    assert totals[0] < totals[2] < totals[1]
+
+
+def test_a_gpu_means_16_bits_and_a_cpu_32():
+    config = settings()
+    assert target_of(config) == "cpu"
+    assert target_of(RunConfig()) == target_of(RunConfig(train=TrainConfig(device="cuda:1"))) == "gpu"
+    on_gpu, on_cpu = planner(config, "gpu").estimate(), planner(config, "cpu").estimate()
+    assert on_gpu.peak[BACKBONE_WEIGHTS] * 2 == on_cpu.peak[BACKBONE_WEIGHTS]
+    assert on_gpu.peak[CLIPS] == on_cpu.peak[CLIPS]
+    assert resolve_types(RunConfig(), "gpu").train.precision == "bf16"
+    assert resolve_types(RunConfig(train=TrainConfig(precision="fp16")), "gpu").train.precision == "fp16"
+
+
+def test_accumulation_takes_the_largest_micro_batch_of_all_views():
+    assert step_size(settings(train={"batch": 10, "micro_batch": 4})) == StepSize(4, 3)
+    assert step_size(settings(train={"batch": 9, "micro_batch": 8})) == StepSize(5, 2)
+    assert step_size(settings(data={"repeats": 2, "arrow_of_time": True})) == StepSize(16, 1)
+
+
+@pytest.mark.parametrize("memory", ["plain", "exact"])
+def test_the_largest_batch_is_what_trying_every_batch_gives(memory):
+    """On a card that holds a few clips; brute force steps with real tensors."""
+    budget = 16 * 10**6
+    fitting = 0
+    for batch in range(1, 20):
+        if real_step(settings(train={"batch": batch, "memory": memory})).peak_bytes > budget:
+            break
+        fitting = batch
+    assert 2 < fitting < 19
+    assert planner(settings()).largest(budget, memory=memory) == fitting
+
+
+@pytest.mark.parametrize(
+    "needed",
+    [
+        lambda n: 50 + 10 * n,
+        lambda n: 90 + (n * n) // 3,
+        lambda n: max(100, 7 * n),
+        lambda n: 20 + 30 * min(n, 8) + 5 * n,
+        lambda n: 64 * -(-n // 8),
+        lambda n: 1000 * n**0.5,
+    ],
+)
+def test_largest_within_is_right_by_brute_force(needed):
+    for budget in (0, 5, 99, 100, 101, 1000, 4321, 10**5):
+        fitting = max((n for n in range(1, 65537) if needed(n) <= budget), default=0)
+        for start in (1, 7, 500):
+            assert largest_within(needed, budget, start=start) == fitting, (budget, start)
+
+
+def test_largest_within_asks_for_few_values():
+    asked = []
+    assert largest_within(lambda n: asked.append(n) or 1000 + 7 * n, 100_000, start=32, fixed=900) == 14142
+    assert len(asked) <= 3
+
+
+def test_vit_e_is_planned_without_its_weights():
+    backbone, side = MODEL_PRESETS["e14"]
+    config = RunConfig(backbone=backbone, side=side, train=TrainConfig(batch=1))
+    plan = StepPlanner(config, num_classes=174)
+    assert round(plan.num_backbone_parameters / 1e9, 3) == 4.349
+    assert plan.num_side_blocks == 32
+    step = plan.estimate()
+    assert step.peak[BACKBONE_WEIGHTS] == pytest.approx(2 * 4.349e9, rel=1e-3)
+    with torch.device("meta"):
+        whole = load_backbone(backbone.name, weights="random")
+    assert plan.num_backbone_parameters == sum(parameter.numel() for parameter in whole.parameters())
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("24GB", 24 * 10**9), ("24 GiB", 24 * 2**30), ("8000mb", 8 * 10**9), ("0.5GB", 5 * 10**8), ("512MiB", 2**29)],
+)
+def test_sizes_of_cards(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["24", "24G", "GB", "-1GB", "0GB", "24 giga", "24GB!", "1e3GB"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match=r"24GB"):
+        parse_size(text)
+
+
+def test_usable_memory_leaves_a_reserve():
+    assert usable(24 * 10**9) == 24 * 10**9 * 97 // 100 - 600 * 10**6
+    assert usable(10**8) == 0
+
+
+def card_with(budget):
+    """A card of which `budget` bytes may be used."""
+    return next(size for size in range(int((budget + 6e8) / 0.97), 10**12) if usable(size) >= budget)
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """Of a batch of 64 videos of two frames, for a very small model."""
+    args = {"patch_size": 16, "embed_dim": 64, "depth": 3, "num_heads": 2}
+    return planner(settings(backbone={"model_args": args}, data={"num_frames": 2}, train={"batch": 64}))
+
+
+def test_advice_names_the_fastest_mode_that_fits(plan):
+    needs = {memory: plan.estimate(memory=memory).total for memory in ("plain", "exact", "tight")}
+    for memory, budget in needs.items():
+        advice = advise(plan, card_with(budget))
+        assert f"--train.memory {memory}" in advice.sentences[0]
+        assert next(mode.memory for mode in advice.modes if mode.fits) == memory
+        assert advice.fits == (memory != "tight")
+    assert advice.to_json()["modes"]["plain"]["peak_bytes"] == needs["plain"]
+
+
+def test_advice_where_no_mode_fits_gives_a_micro_batch_that_does(plan):
+    budget = plan.estimate(StepSize(7, 2), memory="tight").total
+    advice = advise(plan, card_with(budget))
+    assert not advice.fits
+    assert "--train.memory tight --train.micro-batch 7" in " ".join(advice.sentences)
+    train = plan.config.train.model_copy(update={"memory": "tight", "micro_batch": 7})
+    assert real_step(plan.config.model_copy(update={"train": train})).peak_bytes <= budget
+
+
+def test_advice_where_not_one_video_fits_gives_a_smaller_model_or_says_so(plan):
+    one = plan.estimate(StepSize(1, 2), memory="tight").total
+    assert "--data.num-frames 1 --train.micro-batch" in " ".join(advise(plan, card_with(one - 1)).sentences)
+    assert "smaller backbone" in " ".join(advise(plan, card_with(10**5)).sentences)

@@ -1,0 +1,71 @@
+"""A run that needs more memory than it gets: the real allocator refuses it, in a process with a limit."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from side4video.config import dump_config
+from side4video.training.out_of_memory import is_out_of_memory, what_was_said
+
+LIMITED = """
+import resource, sys
+import torch
+from side4video.cli import main
+import side4video.memory.command, side4video.training.loop, side4video.run_report
+import torch._subclasses.fake_tensor, torch._dynamo
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def train_with(room, *arguments):
+    """`side4video train` in a process that gets `room` bytes more than it has after its imports."""
+    return subprocess.run(
+        [sys.executable, "-c", LIMITED, str(room), "train", *map(str, arguments)],
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
+def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run, tmp_path):
+    large = small_run(
+        backbone={"image_size": 160},
+        side={"width": 256},
+        augment={"resize": 160},
+        train={"batch": 24, "epochs": 1, "memory": "plain"},
+        eval={"resize": 160, "batch": 2},
+        seed=3,
+    )
+    recipe, out = tmp_path / "large.yaml", tmp_path / "run"
+    recipe.write_text(dump_config(large))
+    failed = train_with(700 * 2**20, recipe, "--out", out)
+    assert failed.returncode == 2, failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert "Memory ran out in a training step" in failed.stderr
+    assert "A forward pass of 24 clips" in failed.stderr
+    assert "exact" in failed.stderr
+    assert "--resume" in failed.stderr
+    smaller = ("--train.memory", "tight", "--train.micro-batch", "2", "--resume")
+    done = train_with(1400 * 2**20, recipe, "--out", out, *smaller)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "evaluation.json").read_text())["num_videos"] == 8
+
+
+def test_other_errors_are_not_taken_for_it():
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert is_out_of_memory(caught.value)
+    assert what_was_said(caught.value).startswith("DefaultCPUAllocator: can't allocate memory")
+    long = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79 GiB."
+    assert what_was_said(torch.OutOfMemoryError(long)) == "CUDA out of memory. Tried to allocate 2.00 GiB."
+    assert what_was_said(MemoryError()) == "MemoryError."
