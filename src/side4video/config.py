@@ -33,6 +33,10 @@ class BackboneConfig(Settings):
     """Side of the square frames in pixels; by default the model's own."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number type of the frozen part; auto: bfloat16 on a GPU, float32 on a CPU."""
+    quantise: Literal["none", "int8", "nf4"] = "none"
+    """Keep its weights in 8 or 4 bits; computation stays in dtype (needs the extra `quantised`)."""
+    chunk_frames: PositiveInt = 64
+    """Frames that go through a block of it at once; fewer need less memory beside the tokens themselves."""
     model_args: dict[str, int | float | bool | str] = Field(default_factory=dict)
     """Further arguments of timm's model class, such as depth or embed_dim."""
 
@@ -153,6 +157,8 @@ class TrainConfig(Settings):
     """Highest learning rate."""
     weight_decay: float = Field(default=0.15, ge=0.0)
     """AdamW's, on every trained parameter."""
+    optimizer: Literal["adamw", "adamw-8bit"] = "adamw"
+    """adamw-8bit: both moments in 8 bits, in 32 for tensors below 4096 numbers (needs the extra `quantised`)."""
     warmup_epochs: float = Field(default=4.0, ge=0.0)
     """Epochs of linear warm-up; then a cosine to zero."""
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)

@@ -5,14 +5,13 @@ SigLIP, DINOv2 and DINOv3, MAE, DeiT, Perception Encoder and others, see `list_b
 """
 
 import difflib
-import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import timm
 import torch
@@ -23,11 +22,12 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from side4video.models.fingerprint import Sample, fingerprint, sample_weights
+from side4video.models.quantisation import Precision, quantise_linear_layers
 from side4video.models.weight_files import check_fit, read_weights
 from side4video.shapes import Clips, FrameEmbeddings, SummaryTokens, Tokens
 
 _CLASSES = (VisionTransformer, VisionTransformerDistilled, Eva)
-_SAMPLES_PER_TENSOR = 256  # of the fingerprint
 # Tensors of a weight file that belong to a head or to a pre-training task, which no side network reads.
 _IGNORED = ("head", "fc.", "attn_pool.", "pre_logits.", "lm_head.", "decoder_", "mask_token")
 # What timm's own builders tell the converter of a weight file for some names; the first match counts.
@@ -65,9 +65,11 @@ class FrozenBackbone(nn.Module):
     Args:
         model: a timm `VisionTransformer`, `VisionTransformerDistilled` or `Eva` for square RGB images. It is changed.
         name: timm's name of it, with or without the tag of the weights.
+        chunk_frames: frames that go through a block at once. What a block needs while it computes, four times the
+            tokens and more inside its MLP, is bounded by these frames, however large the batch.
 
     Attributes:
-        name: as given.
+        name, chunk_frames: as given.
         width: D, channels of a token.
         num_blocks: L.
         image_size: height and width of a frame, pixels.
@@ -77,16 +79,19 @@ class FrozenBackbone(nn.Module):
         interpolation: "bicubic", "bilinear" ...: how images were resized when the model was trained.
 
     Raises:
-        ValueError: the model is of another class, or its images are not square.
+        ValueError: the model is of another class, its images are not square, or chunk_frames is no positive number.
     """
 
-    def __init__(self, model: Any, *, name: str) -> None:
+    def __init__(self, model: Any, *, name: str, chunk_frames: int = 64) -> None:
         super().__init__()
+        if chunk_frames < 1:
+            raise ValueError(f"{chunk_frames = }: at least one frame must go through a block at once. Use 1 or more.")
         if type(model) not in _CLASSES:
             raise ValueError(_refusal(name, type(model).__name__))
         model.reset_classifier(0, "")
         self.model: Any = model.requires_grad_(False)
         self.name = name
+        self.chunk_frames = chunk_frames
         self.width: int = model.embed_dim
         self.num_blocks = len(model.blocks)
         rows, columns = model.patch_embed.grid_size
@@ -103,28 +108,43 @@ class FrozenBackbone(nn.Module):
         self.mean: tuple[float, ...] = tuple(data["mean"])
         self.std: tuple[float, ...] = tuple(data["std"])
         self.interpolation: str = data["interpolation"]
+        self._samples: list[Sample] | None = None  # of the weights as they were before they were quantised
         self.train(False)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the weights, the computation and the tokens."""
-        return next(self.parameters()).dtype
+        """The dtype of the computation, the tokens and, but for quantised ones, the weights."""
+        return next(self.model.patch_embed.parameters()).dtype
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that tell one set of weights from another.
 
         The SHA-256 of the architecture's name and of each tensor's name, shape and about 256 of its values, rounded to
-        bfloat16: the same on any device, and in float32 and bfloat16. It tells models apart; it is no proof that every
-        value is intact. Computed at the first call, in much less than a second.
+        bfloat16: the same on any device, in float32 and bfloat16, and before and after `quantise`. It tells models
+        apart; it is no proof that every value is intact. Computed at the first call, in much less than a second.
         """
-        digest = hashlib.sha256(_architecture(self.name).encode())
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{name}{tuple(tensor.shape)}".encode())
-            stride = max(1, tensor.numel() // _SAMPLES_PER_TENSOR) | 1  # odd: not always the same column of a matrix
-            values = tensor.flatten()[::stride].cpu().to(torch.bfloat16)
-            digest.update(values.view(torch.int16).numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return fingerprint(_architecture(self.name), self._samples or sample_weights(self.model))
+
+    def quantise(self, precision: Precision) -> Self:
+        """Keep the weights of all linear layers inside the blocks in 8 or 4 bits; everything else stays in `dtype`.
+
+        Tokens and computation stay in `dtype`: a layer's weight is unpacked while the layer runs, on its device, and
+        freed. It cannot be undone.
+
+        Args:
+            precision: "int8" or "nf4", see `side4video.models.quantisation`.
+
+        Raises:
+            ValueError: there is no such precision, or the backbone is quantised already.
+            ModuleNotFoundError: bitsandbytes is not installed.
+        """
+        if self._samples is not None:
+            raise ValueError(f"{self.name} is quantised already. Load it again to quantise it in another way.")
+        samples = sample_weights(self.model)
+        quantise_linear_layers(self.model.blocks, precision)
+        self._samples = samples
+        return self
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
         """Stay in eval mode."""
@@ -137,7 +157,8 @@ class FrozenBackbone(nn.Module):
         the blocks behind the last tapped one are not computed.
 
         Args:
-            frames: (B, T, 3, H, W), normalised with `mean` and `std`, H = W = `image_size`; cast to `dtype`.
+            frames: (B, T, 3, H, W), normalised with `mean` and `std`, H = W = `image_size`; cast to `dtype`, one chunk
+                at a time.
             taps: numbers of the blocks, 0 to `num_blocks` - 1, in any order; repeated ones count once.
 
         Yields:
@@ -181,22 +202,45 @@ class FrozenBackbone(nn.Module):
             return
         # The context is entered anew for every block: one that spans a yield would leak to the caller.
         with _frozen(frames.device.type):
-            x, ropes = self._embed(frames.flatten(0, 1).to(self.dtype))  # (B*T, prefix + N, D)
+            x, ropes = self._embed(frames.flatten(0, 1))  # (B*T, prefix + N, D)
+        handed_over = False
         for block in range(blocks[-1] + 1):
             with _frozen(frames.device.type):
-                x = self._advance(x, block, ropes)
-            if block in blocks:
+                x = self._advance(x, block, ropes, in_place=not handed_over)
+            handed_over = block in blocks
+            if handed_over:
                 yield self._hand_over(x.unflatten(0, (B, T)), block)
 
     def _embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images (B*T, 3, H, W) to tokens (B*T, prefix + N, D) and rotary positions, if the model has any."""
-        model = self.model
+        if len(images) <= self.chunk_frames:
+            return self._embed_chunk(images)
+        x, ropes = None, None
+        for start in range(0, len(images), self.chunk_frames):
+            chunk, ropes = self._embed_chunk(images[start : start + self.chunk_frames])  # ropes: the same for all
+            if x is None:
+                x = chunk.new_empty(len(images), *chunk.shape[1:])
+            x[start : start + self.chunk_frames] = chunk
+        assert x is not None
+        return x, ropes
+
+    def _embed_chunk(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        model, images = self.model, images.to(self.dtype)
         if isinstance(model, Eva):
             x, ropes = model._pos_embed(model.patch_embed(images))
             return model.norm_pre(x), ropes
         return model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images)))), None
 
-    def _advance(self, x: Tensor, block: int, ropes: Tensor | None) -> Tensor:
+    def _advance(self, x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
+        """Tokens (B*T, prefix + N, D) behind a block; `in_place`: nobody else holds `x`, it may be written over."""
+        if len(x) <= self.chunk_frames:
+            return self._advance_chunk(x, block, ropes)
+        out = x if in_place else torch.empty_like(x)
+        for before, behind in zip(x.split(self.chunk_frames), out.split(self.chunk_frames), strict=True):
+            behind.copy_(self._advance_chunk(before, block, ropes))
+        return out
+
+    def _advance_chunk(self, x: Tensor, block: int, ropes: Tensor | None) -> Tensor:
         if not isinstance(self.model, Eva):
             return self.model.blocks[block](x)
         if ropes is not None and self.model.rope_mixed:
@@ -221,6 +265,8 @@ def load_backbone(
     weights: str | Path = "hub",
     image_size: int | None = None,
     dtype: torch.dtype = torch.float32,
+    quantise: Literal["none", "int8", "nf4"] = "none",
+    chunk_frames: int = 64,
     model_args: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> FrozenBackbone:
@@ -234,6 +280,8 @@ def load_backbone(
             the model's authors. Nothing in a file is executed. Heads in it are ignored.
         image_size: height and width of the frames, pixels; default: the model's own. Position tables are resampled.
         dtype: of weights and tokens.
+        quantise: keep the weights inside the blocks in 8 bits ("int8") or 4 ("nf4"), see `FrozenBackbone.quantise`.
+        chunk_frames: frames that go through a block at once, see `FrozenBackbone`.
         model_args: further arguments of timm's model, e.g. `{"depth": 4, "embed_dim": 128}`.
         seed: of random weights; the global random state is left as it was.
 
@@ -244,6 +292,7 @@ def load_backbone(
         ValueError: an unknown name or tag, a kind of model that cannot be used, a file that does not fit the model.
         FileNotFoundError: there is no such file.
         OSError: the hub's weights cannot be had.
+        ModuleNotFoundError: it is to be quantised and bitsandbytes is not installed.
     """
     _check_name(name)
     args = dict(model_args or {}) | ({} if image_size is None else {"img_size": image_size})
@@ -253,7 +302,8 @@ def load_backbone(
         model = _build_random(name, args, seed)
     else:
         model = _build_from_file(name, args, Path(weights))
-    return FrozenBackbone(model.to(dtype), name=name)
+    backbone = FrozenBackbone(model.to(dtype), name=name, chunk_frames=chunk_frames)
+    return backbone if quantise == "none" else backbone.quantise(quantise)
 
 
 def _architecture(name: str) -> str:

@@ -77,6 +77,8 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
         weights=config.backbone.weights,
         image_size=config.backbone.image_size,
         dtype=backbone_dtype(config.backbone.dtype, device),
+        quantise=config.backbone.quantise,
+        chunk_frames=config.backbone.chunk_frames,
         model_args=dict(config.backbone.model_args),
     )
     with torch.random.fork_rng(devices=[]):
