@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from side4video.config import TrainConfig
 from side4video.models.video_model import build_video_model
@@ -41,6 +42,23 @@ def test_eight_bits_train_nearly_as_32_do():
     torch.testing.assert_close(eight[1].state_dict(), exact[1].state_dict(), rtol=1e-4, atol=1e-5)
     moved = (exact[0].weight - start[0].weight).norm()
     assert 1e-5 < (eight[0].weight - exact[0].weight).norm() / moved < 0.1
+
+
+def test_fake_tensors_have_a_state_of_the_same_bytes():
+    """So that a plan counts it without memory."""
+
+    def state():
+        model = nn.Sequential(nn.Linear(128, 96), nn.LayerNorm(96))
+        optimizer = build_optimizer(model, config(EIGHT_BITS))
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        values = [value for parameter in model.parameters() for value in optimizer.state[parameter].items()]
+        return [(key, value.dtype, value.nbytes) if isinstance(value, torch.Tensor) else key for key, value in values]
+
+    real = state()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert state() == real
 
 
 def test_bytes_of_the_state():

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from side4video.config import TrainConfig
 from side4video.models.quantisation import import_bitsandbytes
@@ -21,7 +22,8 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if config.optimizer == "adamw-8bit":
         library = import_bitsandbytes("train.optimizer = 'adamw-8bit'")
-        return library.optim.AdamW8bit(trained, lr=config.lr, weight_decay=config.weight_decay)
+        with unset_fake_temporarily():  # it computes tables and reads them, which fake tensors do not allow
+            return library.optim.AdamW8bit(trained, lr=config.lr, weight_decay=config.weight_decay)
     return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
 
 
