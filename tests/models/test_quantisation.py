@@ -164,6 +164,7 @@ class TestBackbone:
     def test_dtype_and_fingerprint_stay(self, precision, dtype):
         plain, quantised = tiny(dtype=dtype), tiny(precision, dtype=dtype)
         assert quantised.dtype == last_tokens(quantised).dtype == dtype
+        assert (plain.quantised, quantised.quantised) == ("none", precision)
         assert quantised.fingerprint == plain.fingerprint
         assert quantised.fingerprint != tiny(precision, dtype=dtype, seed=1).fingerprint
         assert not torch.equal(last_tokens(quantised), last_tokens(plain))

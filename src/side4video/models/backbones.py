@@ -77,6 +77,7 @@ class FrozenBackbone(nn.Module):
         num_patches: N, tokens of a frame apart from the summary.
         mean, std: of each channel, red, green, blue, of frames between 0 and 1; what frames are normalised with.
         interpolation: "bicubic", "bilinear" ...: how images were resized when the model was trained.
+        quantised: "none", or the precision that `quantise` gave the weights inside the blocks.
 
     Raises:
         ValueError: the model is of another class, its images are not square, or chunk_frames is no positive number.
@@ -108,6 +109,7 @@ class FrozenBackbone(nn.Module):
         self.mean: tuple[float, ...] = tuple(data["mean"])
         self.std: tuple[float, ...] = tuple(data["std"])
         self.interpolation: str = data["interpolation"]
+        self.quantised: Literal["none", "int8", "nf4"] = "none"
         self._samples: list[Sample] | None = None  # of the weights as they were before they were quantised
         self.train(False)
 
@@ -139,11 +141,11 @@ class FrozenBackbone(nn.Module):
             ValueError: there is no such precision, or the backbone is quantised already.
             ModuleNotFoundError: bitsandbytes is not installed.
         """
-        if self._samples is not None:
+        if self.quantised != "none":
             raise ValueError(f"{self.name} is quantised already. Load it again to quantise it in another way.")
         samples = sample_weights(self.model)
         quantise_linear_layers(self.model.blocks, precision)
-        self._samples = samples
+        self._samples, self.quantised = samples, precision
         return self
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002

@@ -12,6 +12,8 @@ from torch import Tensor
 from side4video.files import write_tensors
 from side4video.models.video_model import VideoModel
 
+_SHARED = ("qmap1", "qmap2")
+
 
 @dataclass
 class Progress:
@@ -33,7 +35,7 @@ def save_checkpoint(path: Path, *, model: VideoModel, optimizer: torch.optim.Opt
     """Write trained tensors, optimizer state and progress to one file."""
     tensors = {f"model.{name}": tensor for name, tensor in model.trained_state().items()}
     for name, state in _optimizer_state(model, optimizer).items():
-        tensors |= {f"optimizer.{name}.{key}": value for key, value in state.items()}
+        tensors |= {f"optimizer.{name}.{key}": _as_tensor(value, key) for key, value in state.items()}
     write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
 
 
@@ -60,7 +62,7 @@ def load_checkpoint(path: Path, *, model: VideoModel, optimizer: torch.optim.Opt
     for name, parameter in _trained_parameters(model).items():
         prefix = f"optimizer.{name}."
         optimizer.state[parameter] = {
-            key.removeprefix(prefix): _beside(parameter, tensor, key)
+            key.removeprefix(prefix): _as_state(parameter, tensor, key.removeprefix(prefix))
             for key, tensor in tensors.items()
             if key.startswith(prefix)
         }
@@ -71,7 +73,7 @@ def _trained_parameters(model: VideoModel) -> dict[str, torch.nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def _optimizer_state(model: VideoModel, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+def _optimizer_state(model: VideoModel, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
     return {
         name: optimizer.state[parameter]
         for name, parameter in _trained_parameters(model).items()
@@ -79,5 +81,14 @@ def _optimizer_state(model: VideoModel, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
-def _beside(parameter: Tensor, tensor: Tensor, key: str) -> Tensor:
-    return tensor if key.endswith(".step") else tensor.to(parameter.device)  # AdamW keeps its step counts on the CPU
+def _as_tensor(value: Tensor | int, key: str) -> Tensor:
+    """A part of an optimizer's state for the file: 8-bit AdamW counts steps in an int and shares tables of levels."""
+    if not isinstance(value, Tensor):
+        return torch.tensor(value)
+    return value.clone() if key in _SHARED else value  # safetensors refuses the same memory under two names
+
+
+def _as_state(parameter: Tensor, tensor: Tensor, key: str) -> Tensor | int:
+    if key == "step":
+        return tensor if tensor.is_floating_point() else int(tensor)  # AdamW keeps its step counts on the CPU
+    return tensor.to(parameter.device)

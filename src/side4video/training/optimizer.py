@@ -4,13 +4,26 @@ import math
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from side4video.config import TrainConfig
+from side4video.models.quantisation import import_bitsandbytes
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW (betas 0.9 and 0.999, eps 1e-8) on every trained parameter, all with weight decay, as in the paper."""
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW (betas 0.9 and 0.999, eps 1e-8) on every trained parameter, all with weight decay, as in the paper.
+
+    With `config.optimizer` "adamw-8bit" it is bitsandbytes' (arXiv 2110.02861): both moments take a byte for each
+    number and a scale for each 256; tensors of fewer than 4096 numbers keep theirs in 32 bits.
+
+    Raises:
+        ModuleNotFoundError: 8 bits are wanted and bitsandbytes is not installed.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if config.optimizer == "adamw-8bit":
+        library = import_bitsandbytes("train.optimizer = 'adamw-8bit'")
+        with unset_fake_temporarily():  # it computes tables and reads them, which fake tensors do not allow
+            return library.optim.AdamW8bit(trained, lr=config.lr, weight_decay=config.weight_decay)
     return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
 
 

@@ -1,0 +1,136 @@
+"""AdamW in 32 and in 8 bits: what is trained, what the state takes, and that a checkpoint holds it exactly."""
+
+import copy
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from side4video.config import TrainConfig
+from side4video.models.video_model import build_video_model
+from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from side4video.training.optimizer import build_optimizer
+
+EIGHT_BITS = "adamw-8bit"
+
+
+def stepped(model: nn.Module, optimizer: torch.optim.Optimizer, *, steps: int, first: int = 0) -> nn.Module:
+    """Steps with gradients that the step alone decides."""
+    for step in range(first, first + steps):
+        generator = torch.Generator().manual_seed(step)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.randn(parameter.shape, generator=generator) + 0.5
+        optimizer.step()
+    return model
+
+
+def config(name: str, **settings) -> TrainConfig:
+    return TrainConfig(optimizer=name, **settings)
+
+
+def test_eight_bits_train_nearly_as_32_do():
+    start = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 63))  # 4096 and 4032 numbers: only the first is quantised
+    models = {}
+    for name in ("adamw", EIGHT_BITS):
+        model = copy.deepcopy(start)
+        models[name] = stepped(model, build_optimizer(model, config(name, weight_decay=0.15)), steps=20)
+    exact, eight = models["adamw"], models[EIGHT_BITS]
+    torch.testing.assert_close(eight[1].state_dict(), exact[1].state_dict(), rtol=1e-4, atol=1e-5)
+    moved = (exact[0].weight - start[0].weight).norm()
+    assert 1e-5 < (eight[0].weight - exact[0].weight).norm() / moved < 0.1
+
+
+def test_fake_tensors_have_a_state_of_the_same_bytes():
+    """So that a plan counts it without memory."""
+
+    def state():
+        model = nn.Sequential(nn.Linear(128, 96), nn.LayerNorm(96))
+        optimizer = build_optimizer(model, config(EIGHT_BITS))
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        values = [value for parameter in model.parameters() for value in optimizer.state[parameter].items()]
+        return [(key, value.dtype, value.nbytes) if isinstance(value, torch.Tensor) else key for key, value in values]
+
+    real = state()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert state() == real
+
+
+def test_bytes_of_the_state():
+    model = nn.Sequential(nn.Linear(128, 96, bias=False), nn.LayerNorm(96))
+    optimizer = build_optimizer(model, config(EIGHT_BITS))
+    stepped(model, optimizer, steps=1)
+    large, small = (optimizer.state[parameter] for parameter in (model[0].weight, model[1].weight))
+    tables = large["qmap1"].nbytes + large["qmap2"].nbytes
+    assert sum(v.nbytes for v in large.values() if isinstance(v, torch.Tensor)) - tables == 2 * (12288 + 48 * 4)
+    assert sum(v.nbytes for v in small.values() if isinstance(v, torch.Tensor)) == 2 * 96 * 4
+
+
+@pytest.mark.parametrize("name", ["adamw", EIGHT_BITS])
+def test_every_trained_parameter_decays_and_nothing_else(name, small_run):
+    """Without gradient there is decay alone: one step multiplies by 1 - lr x decay, up to rounding."""
+    model = build_video_model(small_run(), num_classes=8, device=torch.device("cpu"))
+    before = copy.deepcopy(model)
+    optimizer = build_optimizer(model, config(name, lr=0.5, weight_decay=0.2))
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for (label, now), old in zip(model.named_parameters(), before.parameters(), strict=True):
+        expected = old * 0.9 if old.requires_grad else old
+        torch.testing.assert_close(now, expected, rtol=1e-6, atol=1e-7, msg=label)
+
+
+def test_a_checkpoint_restores_the_state_bit_for_bit(small_run, tmp_path):
+    settings = small_run(train={"optimizer": EIGHT_BITS})
+    model, other = (build_video_model(settings, num_classes=8, device=torch.device("cpu")) for _ in range(2))
+    optimizer, restored = (build_optimizer(each, settings.train) for each in (model, other))
+    stepped(model, optimizer, steps=3)
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, model=model, optimizer=optimizer, progress=Progress(step=3))
+    assert load_checkpoint(path, model=other, optimizer=restored).step == 3
+    quantised = 0
+    for one, two in zip(model.parameters(), other.parameters(), strict=True):
+        state, again = optimizer.state.get(one, {}), restored.state.get(two, {})
+        assert {key: type(value) for key, value in state.items()} == {key: type(v) for key, v in again.items()}
+        for key, value in state.items():
+            same = torch.equal(value, again[key]) if isinstance(value, torch.Tensor) else value == again[key]
+            assert same, key
+            assert getattr(value, "dtype", None) == getattr(again[key], "dtype", None)
+        quantised += "qmap1" in state
+    assert quantised > 0
+    assert load_file(path)["optimizer.side.stem.weight.state1"].dtype == torch.uint8
+    stepped(model, optimizer, steps=2, first=3)
+    stepped(other, restored, steps=2, first=3)
+    for name, tensor in model.trained_state().items():
+        assert torch.equal(tensor, other.trained_state()[name]), name
+
+
+def test_a_step_count_that_is_lost_changes_the_weights(small_run, tmp_path):
+    """The twin of the test above: what it compares would notice."""
+    settings = small_run(train={"optimizer": EIGHT_BITS})
+    model = build_video_model(settings, num_classes=8, device=torch.device("cpu"))
+    optimizer = build_optimizer(model, settings.train)
+    stepped(model, optimizer, steps=3)
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, model=model, optimizer=optimizer, progress=Progress(step=3))
+    load_checkpoint(path, model=model, optimizer=optimizer)
+    for state in optimizer.state.values():
+        state.update({"step": 0} if state else {})
+    stepped(model, optimizer, steps=1, first=3)
+    wrong = {name: tensor.clone() for name, tensor in model.trained_state().items()}
+    load_checkpoint(path, model=model, optimizer=optimizer)
+    stepped(model, optimizer, steps=1, first=3)
+    assert not torch.equal(wrong["side.stem.weight"], model.trained_state()["side.stem.weight"])
+
+
+def test_without_bitsandbytes_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(ModuleNotFoundError, match=r"train\.optimizer = 'adamw-8bit' needs.*side4video\[quantised\]"):
+        build_optimizer(nn.Linear(2, 2), config(EIGHT_BITS))
+    build_optimizer(nn.Linear(2, 2), config("adamw"))
