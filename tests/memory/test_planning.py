@@ -72,6 +72,8 @@ def real_step(config):
         {"train": {"clip_grad_norm": 1.0, "batch": 1}, "side": {"width": 256}},
         {"augment": {"mixup": 0.5}},
         {"data": {"repeats": 2, "num_frames": 8}},
+        {"data": {"cache": "somewhere"}},
+        {"data": {"cache": "somewhere"}, "side": {"stem": False, "centred": True}, "head": {"fused": True}},
     ],
     ids=str,
 )
@@ -85,7 +87,9 @@ def test_the_estimate_is_what_a_real_step_allocates(changes):
     real = real_step(config)
     assert estimate.total == pytest.approx(real.peak_bytes, rel=0.02)
     assert sum(estimate.peak.values()) == estimate.total
-    assert estimate.backbone_transient == pytest.approx(real.highest["backbone transient"], rel=0.02)
+    transient = real.highest.get("backbone transient", 0)
+    assert estimate.backbone_transient == pytest.approx(transient, rel=0.02)
+    assert (transient == 0) == (config.data.cache is not None), "with stored tokens no backbone runs"
 
 
 def test_categories_by_hand():
@@ -228,6 +232,13 @@ def test_advice_names_the_fastest_mode_that_fits(plan):
         assert next(mode.memory for mode in advice.modes if mode.fits) == memory
         assert advice.fits == (memory != "tight")
     assert advice.to_json()["modes"]["plain"]["peak_bytes"] == needs["plain"]
+
+
+def test_what_failed_is_not_advised_again(plan):
+    train = plan.config.train.model_copy(update={"memory": "plain"})
+    failed = planner(plan.config.model_copy(update={"train": train}))
+    assert "--train.memory plain" in advise(failed, 10**12).sentences[0]
+    assert "--train.memory exact" in advise(failed, 10**12, failed=True).sentences[0]
 
 
 def test_advice_where_no_mode_fits_gives_a_micro_batch_that_does(plan):

@@ -50,7 +50,7 @@ def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run,
     assert "Traceback" not in failed.stderr
     assert "Memory ran out in a training step" in failed.stderr
     assert "A forward pass of 24 clips" in failed.stderr
-    assert "exact" in failed.stderr
+    assert "The fastest mode that fits is --train.memory exact" in failed.stderr, "not the mode that failed"
     assert "--resume" in failed.stderr
     smaller = ("--train.memory", "tight", "--train.micro-batch", "2", "--resume")
     done = train_with(1400 * 2**20, recipe, "--out", out, *smaller)

@@ -63,6 +63,8 @@ class Advice:
     """With the number types resolved."""
     card: int
     """Bytes of the whole card."""
+    budget: int
+    """Bytes of it that tensors may take."""
     num_backbone_parameters: int
     num_trained_parameters: int
     num_side_blocks: int
@@ -104,7 +106,7 @@ class Advice:
             "clips_per_pass": self.modes[0].step.size.clips,
             "passes": self.modes[0].step.size.passes,
             "card_bytes": self.card,
-            "usable_bytes": usable(self.card),
+            "usable_bytes": self.budget,
             "memory": self.config.train.memory,
             "modes": {
                 mode.memory: {
@@ -120,9 +122,19 @@ class Advice:
         }
 
 
-def advise(planner: StepPlanner, card: int) -> Advice:
-    """Plan the settings in every memory mode for a card of `card` bytes."""
+def advise(planner: StepPlanner, card: int, *, failed: bool = False) -> Advice:
+    """Plan the settings in every memory mode for a card of `card` bytes.
+
+    Args:
+        planner: of the settings.
+        card: bytes of the whole card.
+        failed: the settings were tried and ran out of memory: only what needs less than they do counts as fitting.
+    """
     budget = usable(card)
+    note = f"{format_size(card - budget)} of {format_size(card)} are left free for CUDA itself and for gaps."
+    if failed:
+        budget = min(budget, planner.estimate().total - 1)
+        note = "Only what needs less than this run did is looked at."
     modes = []
     for memory in MODES:
         step = planner.estimate(memory=memory)
@@ -130,11 +142,12 @@ def advise(planner: StepPlanner, card: int) -> Advice:
     return Advice(
         config=planner.config,
         card=card,
+        budget=budget,
         num_backbone_parameters=planner.num_backbone_parameters,
         num_trained_parameters=planner.num_trained_parameters,
         num_side_blocks=planner.num_side_blocks,
         modes=tuple(modes),
-        sentences=tuple(_sentences(planner, modes, card)),
+        sentences=tuple(_sentences(planner, modes, budget, note)),
     )
 
 
@@ -143,24 +156,22 @@ def format_size(size: int) -> str:
     return f"{size / 10**9:.3g} GB" if size >= 10**9 else f"{size / 10**6:.0f} MB"
 
 
-def _sentences(planner: StepPlanner, modes: list[ModeAdvice], card: int) -> list[str]:
+def _sentences(planner: StepPlanner, modes: list[ModeAdvice], budget: int, note: str) -> list[str]:
     fitting = [mode for mode in modes if mode.fits]
-    reserve = f"{format_size(card - usable(card))} of {format_size(card)} are left free for CUDA itself and for gaps."
     if fitting:
         best = fitting[0]
         what = f"--train.memory {best.memory}: {format_size(best.step.total)}"
-        return [f"The fastest mode that fits is {what}. {reserve}"]
+        return [f"The fastest mode that fits is {what}. {note}"]
     batch = planner.config.train.batch
-    budget = usable(card)
     parts = {mode.memory: min(batch, planner.largest(budget, memory=mode.memory, passes=2)) for mode in modes}
     ways = [f"--train.memory {memory} --train.micro-batch {videos}" for memory, videos in parts.items() if videos]
     if ways:
         return [
             f"A forward pass of {step_size(planner.config).clips // views_per_video(planner.config)} videos fits in no "
-            f"mode. {reserve} These do: {'; '.join(ways)}.",
+            f"mode. {note} These do: {'; '.join(ways)}.",
             "Micro-batches are added up to the same batch; BatchNorm sees one of them at a time.",
         ]
-    return [f"Not one video fits in any mode. {reserve}", *_smaller_models(planner, budget)]
+    return [f"Not one video fits in any mode. {note}", *_smaller_models(planner, budget)]
 
 
 def _smaller_models(planner: StepPlanner, budget: int) -> list[str]:

@@ -77,7 +77,8 @@ def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out
     lines = [f"Memory ran out in a training step: {failure.reason}"]
     target = target_of(config) if config.train.device != "auto" or torch.cuda.is_available() else "cpu"
     try:
-        advice = advise(StepPlanner(config, num_classes=failure.num_classes, target=target), _memory_here(target))
+        planner = StepPlanner(config, num_classes=failure.num_classes, target=target)
+        advice = advise(planner, _memory_here(target), failed=True)
     except (MemoryError, RuntimeError):  # the memory does not suffice for planning either
         lines.append("Smaller: --train.memory exact or tight, --train.micro-batch, --data.num-frames.")
     else:
@@ -99,7 +100,7 @@ def _needs(advice: Advice) -> list[str]:
     return [
         f"A forward pass of {size.clips} clips should take at its peak, by --train.memory: {needs}; this run was "
         f"{advice.config.train.memory}.",
-        f"Here are {format_size(advice.card)} in all.",
+        f"There are {format_size(advice.card)} here in all, of which others may have taken a part.",
         *advice.sentences,
     ]
 

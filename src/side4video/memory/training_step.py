@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from side4video.config import RunConfig
 from side4video.memory.tracking import WORKSPACE, AllocationTracker
 from side4video.models.backbones import BlockTokens
+from side4video.models.eight_bit import EightBitTokens, to_eight_bit
+from side4video.models.stored_clips import StoredClips
 from side4video.models.video_model import VideoModel
 from side4video.shapes import Clips
 from side4video.tasks.recognition import RecognitionLoss, autocast
@@ -104,9 +106,8 @@ class TrainingStep:
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def clip_bytes(self, size: StepSize) -> int:
-        """Bytes of the clips of a forward pass, 32-bit numbers."""
-        side, copies = self.model.backbone.image_size, 2 if self.copy_clips else 1
-        return 4 * copies * size.clips * self.config.data.num_frames * 3 * side**2
+        """Bytes of the clips of a forward pass as they lie on the device, labels included."""
+        return size.clips * sum(tensor.nbytes for tensor in _tensors(self._batch(1)))
 
     def run(self, size: StepSize) -> None:
         """Take a step."""
@@ -139,17 +140,44 @@ class TrainingStep:
     def _passes(self, size: StepSize, tracker: AllocationTracker | None = None) -> None:
         """Forward and backward passes; more than two need as much memory as two."""
         self.model.train()
-        side = self.model.backbone.image_size
         for _ in range(min(size.passes, 2)):
-            clips = torch.randn(size.clips, self.config.data.num_frames, 3, side, side, device=self.device)
-            labels = torch.randint(self.num_classes, (size.clips,), device=self.device)
-            seen = clips.clone() if self.copy_clips else clips
+            batch = self._batch(size.clips)
             if tracker is not None:
-                tracker.count([clips, labels, seen], CLIPS)
+                tracker.count(_tensors(batch), CLIPS)
             keeping = nullcontext() if tracker is None else _keeping(tracker)
             with keeping, autocast(self.device, self.config.train.precision):
-                loss, _ = self.loss(self.model, seen, labels)
+                loss, _ = self.loss(self.model, batch.seen, batch.labels)
             (loss / size.clips).backward()
+
+    def _batch(self, clips: int) -> "_Batch":
+        """Clips as they lie on the device: pixels, or with data.cache stored tokens."""
+        labels = torch.randint(self.num_classes, (clips,), device=self.device)
+        if self.config.data.cache is not None:
+            stored = self._stored(clips)
+            return _Batch(stored, stored, labels)
+        side = self.model.backbone.image_size
+        pixels = torch.randn(clips, self.config.data.num_frames, 3, side, side, device=self.device)
+        return _Batch(pixels, pixels.clone() if self.copy_clips else pixels, labels)
+
+    def _stored(self, clips: int) -> StoredClips:
+        model, frames = self.model, self.config.data.num_frames
+        backbone = model.backbone
+        shape = (clips, frames, 1 + backbone.num_patches, backbone.width)
+        groups = to_eight_bit(torch.zeros(1, backbone.width)).scales.shape[-1]
+
+        def tokens() -> EightBitTokens:
+            values = torch.randint(-127, 128, shape, dtype=torch.int8, device=self.device)
+            return EightBitTokens(values, torch.rand(*shape[:3], groups, device=self.device).half())
+
+        pooled = self.config.head.fused or self.config.eval.probe
+        pixels = (clips, frames, 3, backbone.image_size, backbone.image_size)
+        return StoredClips(
+            {block: tokens() for block in model.side.taps},
+            torch.randn(clips, frames, backbone.width, device=self.device) if pooled else None,
+            None if model.side.stem is None else torch.randint(256, pixels, dtype=torch.uint8, device=self.device),
+            backbone.mean,
+            backbone.std,
+        )
 
     def _update(self) -> None:
         if self.config.train.clip_grad_norm is not None:
@@ -192,6 +220,27 @@ class TrainingStep:
     def _optimizer_tensors(self) -> list[Tensor]:
         states: Any = self.optimizer.state.values()
         return [value for state in states for value in state.values() if isinstance(value, Tensor)]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The clips that the loop holds, those that the model sees (mixed ones are others), and the labels."""
+
+    clips: Tensor | StoredClips
+    seen: Any
+    labels: Tensor
+
+
+def _tensors(batch: _Batch) -> list[Tensor]:
+    """The batch's tensors, each once."""
+    found = [batch.labels]
+    for clips in (batch.clips,) if batch.clips is batch.seen else (batch.clips, batch.seen):
+        if isinstance(clips, Tensor):
+            found.append(clips)
+            continue
+        found += [part for tokens in clips.blocks.values() for part in (tokens.values, tokens.scales)]
+        found += [tensor for tensor in (clips.pooled, clips.pixels) if tensor is not None]
+    return found
 
 
 def _keeping(tracker: AllocationTracker) -> torch.autograd.graph.saved_tensors_hooks:

@@ -1,0 +1,36 @@
+"""The planner's estimate beside what real training steps take, as rows of the table in docs/memory.md.
+
+    python benchmarks/memory_estimate.py [ROW ...]      # a row is model:batch:mode, such as b16:8:exact
+
+On the CPU unless `--device cuda` is given. All rows take about 15 minutes on one free core.
+"""
+
+import argparse
+
+from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig
+from side4video.memory.measuring import measure_step
+from side4video.memory.planning import StepPlanner
+
+MODES = ("plain", "exact", "tight")
+ROWS = [f"b16:{batch}:{mode}" for batch in (4, 8) for mode in MODES] + [f"l14:2:{mode}" for mode in MODES]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", default=ROWS, metavar="model:batch:mode")
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    print("| model | batch | mode | estimate | tensors | measured | estimate / measured |\n" + "| --- " * 7 + "|")
+    for row in given.rows:
+        name, batch, mode = row.split(":")
+        backbone, side = MODEL_PRESETS[name]
+        train = TrainConfig(batch=int(batch), memory=mode, device=given.device)
+        config = RunConfig(backbone=backbone, side=side, train=train)
+        estimate = StepPlanner(config, num_classes=174).estimate().total
+        real = measure_step(config, num_classes=174)
+        cells = (f"{size / 10**6:,.0f}" for size in (estimate, real.counted, real.measured))
+        print(f"| {name} | {batch} | {mode} | {' | '.join(cells)} | {estimate / real.measured:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
