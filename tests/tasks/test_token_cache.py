@@ -118,6 +118,7 @@ def test_the_file_is_made_once_and_anew_when_anything_in_it_would_differ(small_r
         small_run(side={"taps": (1,)}),
         small_run(side={"stem": False}),
         small_run(backbone={"image_size": 16}, augment={"resize": 16}),
+        small_run(backbone={"quantise": "int8"}),
     ]
     for number, config in enumerate(others, start=2):
         train_cache(config, folder)

@@ -147,7 +147,8 @@ class TokenCache:
         clips, backbone = self._clips, self._model.backbone
         return {
             "format": FORMAT_VERSION,
-            "backbone": [backbone.fingerprint, str(backbone.dtype), backbone.image_size],
+            "backbone": [backbone.fingerprint, str(backbone.dtype), backbone.quantised, backbone.image_size],
+            "pixels": [list(backbone.mean), list(backbone.std), backbone.interpolation],
             "blocks": list(self._model.side.taps),
             "stem": self._model.side.stem is not None,
             "pooled": self._pooled,

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 _STORE_DISPLAY_TIMES = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _SEEK_KEY_FRAMES = (*_STORE_DISPLAY_TIMES, "avi")
-_SKIPPING_DECODERS = ("h264", "hevc")
+_SKIPPING_DECODERS = ("h264",)  # in HEVC such pictures may still be referred to from a higher temporal layer
 _NO_PICTURE_BYTES = 20  # an MPEG-4 packet below this repeats a picture; the decoder may give no frame for it
 
 
