@@ -178,7 +178,10 @@ def _smaller_models(planner: StepPlanner, budget: int) -> list[str]:
     """Changes with which one video at a time would fit; each is tried."""
     found = []
     for flags, changed in _changes(planner.config):
-        smaller = StepPlanner(changed, num_classes=planner.num_classes, target=planner.target)
+        try:
+            smaller = StepPlanner(changed, num_classes=planner.num_classes, target=planner.target)
+        except ModuleNotFoundError:  # of quantised weights, an extra
+            continue
         if videos := smaller.largest(budget, memory="tight", passes=2):
             micro_batch = min(videos, planner.config.train.batch)
             found.append(f"--train.memory tight {flags} --train.micro-batch {micro_batch}")
@@ -192,6 +195,9 @@ def _changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
     if config.backbone.dtype == "float32":
         backbone = config.backbone.model_copy(update={"dtype": "bfloat16"})
         yield "--backbone.dtype bfloat16", config.model_copy(update={"backbone": backbone})
+    if config.backbone.quantise == "none":
+        backbone = config.backbone.model_copy(update={"quantise": "int8"})
+        yield "--backbone.quantise int8", config.model_copy(update={"backbone": backbone})
     if config.side.taps == "all":
         side = config.side.model_copy(update={"taps": "every-second"})
         yield "--side.taps every-second", config.model_copy(update={"side": side})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from side4video.config import RunConfig
@@ -24,6 +25,7 @@ from side4video.memory.training_step import (
     step_size,
     views_per_video,
 )
+from side4video.models.backbones import FrozenBackbone
 from side4video.models.taps import Memory
 from side4video.models.video_model import backbone_dtype, build_video_model
 
@@ -112,6 +114,24 @@ def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int =
     return low
 
 
+def _skip_like_chunks(backbone: FrozenBackbone) -> None:
+    """Let only the first and the last chunk of frames go through a block of the backbone.
+
+    Those between need the same memory once more, one after the other, and there are hundreds of them in a large batch.
+    """
+    advance, limit = backbone._advance, backbone.chunk_frames
+
+    def advance_two(x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
+        if len(x) <= 2 * limit:
+            return advance(x, block, ropes, in_place=in_place)
+        out = x if in_place else torch.empty_like(x)
+        for chunk in (x[:limit], x[-(len(x) % limit or limit) :]):
+            backbone._advance_chunk(chunk, block, ropes)
+        return out
+
+    vars(backbone)["_advance"] = advance_two
+
+
 class StepPlanner:
     """Foretells the memory of training steps of any size with the same settings.
 
@@ -143,6 +163,7 @@ class StepPlanner:
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._known: dict[tuple[StepSize, Memory], StepMemory] = {}
         with self._fake:
+            _skip_like_chunks(model.backbone)
             model.to_empty(device="cpu")  # on the "CPU" attention takes the kernel that keeps no N x N, as on a GPU
             self._step = TrainingStep(
                 self.config,
