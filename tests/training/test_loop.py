@@ -102,11 +102,11 @@ def test_gradient_accumulation_gives_the_gradient_of_the_whole_batch(small_run, 
         torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize(("cached", "optimizer"), [(False, "adamw"), (True, "adamw"), (False, "adamw-8bit")])
-def test_resume_after_any_step_is_bit_identical(cached, optimizer, small_run, tmp_path):
+@pytest.mark.parametrize("cached", [False, True])
+def test_resume_after_any_step_is_bit_identical(cached, small_run, tmp_path):
     """The run is stopped by an exception after each step in turn; the checkpoint before it is resumed from."""
     config = small_run(
-        train={"checkpoint_minutes": 0, "optimizer": optimizer},
+        train={"checkpoint_minutes": 0},
         head={"dropout": 0.2},
         augment={"mixup": 0.0 if cached else 0.3},
         data={"cache": tmp_path / "cache" if cached else None},

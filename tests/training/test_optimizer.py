@@ -12,7 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from side4video.config import TrainConfig
 from side4video.models.video_model import build_video_model
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from side4video.training.loop import train
 from side4video.training.optimizer import build_optimizer
+from side4video.training.run_log import RunLog
 
 EIGHT_BITS = "adamw-8bit"
 
@@ -134,3 +136,26 @@ def test_without_bitsandbytes_the_error_says_what_to_install(monkeypatch):
     with pytest.raises(ModuleNotFoundError, match=r"train\.optimizer = 'adamw-8bit' needs.*side4video\[quantised\]"):
         build_optimizer(nn.Linear(2, 2), config(EIGHT_BITS))
     build_optimizer(nn.Linear(2, 2), config("adamw"))
+
+
+def test_a_run_that_is_cut_off_ends_with_the_same_weights(small_run, tmp_path, monkeypatch):
+    """The last checkpoint is a step behind the interruption, as after a kill."""
+    settings = small_run(train={"optimizer": EIGHT_BITS, "checkpoint_minutes": 0}, head={"dropout": 0.2})
+    train(settings, out=tmp_path / "whole")
+    advance, steps = RunLog.advance, []
+
+    def stop_at_step_4(log, **shown):
+        advance(log, **shown)
+        steps.append(1)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "advance", stop_at_step_4)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings, out=tmp_path / "cut")
+    train(settings, out=tmp_path / "cut", resume=True)
+    whole, cut = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("whole", "cut"))
+    assert whole.keys() == cut.keys()
+    for name in whole:
+        assert torch.equal(whole[name], cut[name]), name
