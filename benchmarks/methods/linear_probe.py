@@ -16,7 +16,8 @@ class LinearProbe(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (B, T, 3, H, W) to logits (B, C)."""
-        *_, x = frozen_blocks(self.backbone, clips)
+        for x in frozen_blocks(self.backbone, clips):  # noqa: B007 - the last one is read
+            pass
         return self.head(x, self.num_frames)
 
 
