@@ -115,7 +115,7 @@ class CountedMethod:
         return self._peaks[batch]
 
     def largest_batch(self, start: int) -> int:
-        """Most clips in a step on a card of 24 GB, of which some is left free; counted at that batch and not guessed."""
+        """Most clips in a step on a card of 24 GB, of which some is left free; counted at that batch, not guessed."""
         return largest_within(lambda batch: sum(self.peak(batch).values()), usable(CARD_BYTES), start=start)
 
     def _count_passes(self, batch: int) -> tuple[dict[str, int], int]:

@@ -11,7 +11,7 @@ from side4video.models.backbones import FrozenBackbone
 
 NUM_CLASSES = 174  # of Something-Something
 ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
-"""No kernel that stores N x N numbers. On a GPU the second one is for the mask of a text tower, which the first refuses."""
+"""No kernel that stores N x N numbers. On a GPU the second is for a text tower's mask, which the first refuses."""
 
 
 def build_model(method: Method, size: str, backbone: FrozenBackbone, *, num_frames: int) -> nn.Module:
@@ -28,8 +28,8 @@ class Step:
     Args:
         method: what `model` was built from.
         size: the image model and how many frames it sees.
-        model: on `device`.
-        device: of model and clips.
+        model: what takes the steps; `move` it to `device` before.
+        device: of clips.
         image_size: pixels.
         bf16: autocast around the forward pass.
         foreach: AdamW goes through all tensors at once, PyTorch's default on a GPU.
@@ -85,6 +85,14 @@ class Step:
         """The optimizer's part."""
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+    def move(self, device: torch.device) -> None:
+        """Take the model and the optimizer's state to a device, between turns with other models."""
+        self.model.to(device)
+        for state in self.optimizer.state.values():
+            for name, value in state.items():
+                if torch.is_tensor(value) and value.ndim:  # AdamW's step counter stays on the CPU
+                    state[name] = value.to(device)
 
     def optimizer_tensors(self) -> list[Tensor]:
         """What AdamW keeps between steps."""
