@@ -152,7 +152,7 @@ class TrainConfig(Settings):
     batch: PositiveInt = 32
     """Videos per optimizer step, over all processes; repeats and arrow_of_time make several clips of each."""
     micro_batch: PositiveInt | None = None
-    """Clips per forward pass; smaller ones save memory and are accumulated. By default the whole batch."""
+    """Videos per forward pass; smaller ones save memory and are accumulated. By default the whole batch."""
     lr: float = Field(default=1e-3, gt=0.0)
     """Highest learning rate."""
     weight_decay: float = Field(default=0.15, ge=0.0)

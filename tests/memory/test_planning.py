@@ -255,3 +255,11 @@ def test_advice_where_not_one_video_fits_gives_a_smaller_model_or_says_so(plan):
     one = plan.estimate(StepSize(1, 2), memory="tight").total
     assert "--data.num-frames 1 --train.micro-batch" in " ".join(advise(plan, card_with(one - 1)).sentences)
     assert "smaller backbone" in " ".join(advise(plan, card_with(10**5)).sentences)
+
+
+def test_packed_weights_are_counted_as_numbers():
+    numbers = [
+        StepPlanner(settings(backbone={"quantise": kind}), num_classes=5).num_backbone_parameters
+        for kind in ("none", "int8", "nf4")
+    ]
+    assert numbers[0] == numbers[1] == numbers[2]

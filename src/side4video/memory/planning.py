@@ -26,6 +26,7 @@ from side4video.memory.training_step import (
     views_per_video,
 )
 from side4video.models.backbones import FrozenBackbone
+from side4video.models.quantisation import QuantisedLinear
 from side4video.models.taps import Memory
 from side4video.models.video_model import backbone_dtype, build_video_model
 
@@ -155,7 +156,10 @@ class StepPlanner:
         self.config, self.num_classes = resolve_types(config, self.target), num_classes
         with torch.device("meta"):  # spares the random values
             model = build_video_model(self.config, num_classes=num_classes, device=torch.device("meta"))
-        self.num_backbone_parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
+        packed = [layer for layer in model.backbone.modules() if isinstance(layer, QuantisedLinear)]
+        self.num_backbone_parameters = sum(parameter.numel() for parameter in model.backbone.parameters()) + sum(
+            layer.in_features * layer.out_features for layer in packed
+        )
         self.num_trained_parameters = sum(
             parameter.numel() for parameter in model.parameters() if parameter.requires_grad
         )
