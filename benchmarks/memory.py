@@ -1,4 +1,4 @@
-"""Memory and speed of training, ours beside ST-Adapter, AIM, EVL, DiST, full fine-tuning, a linear probe, CLIP4Clip.
+"""Memory and speed of training: ours beside ST-Adapter, AIM, EVL, DiST, fine-tuning, a linear probe and CLIP4Clip.
 
 python benchmarks/memory.py                  # everything; on a CPU steps are timed on the first size alone
 python benchmarks/memory.py --counted-only   # memory alone
@@ -79,9 +79,10 @@ def count_rows(rows: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
 
 def measure_rows(rows: list[tuple[str, str]], device: torch.device) -> Iterator[dict[str, Any]]:
     """Measure all rows on a GPU, one after the other."""
-    for size, name in rows:
+    for size in dict.fromkeys(size for size, _ in rows):
         backbone = load_backbone(SIZES[size].backbone, weights="random", dtype=torch.bfloat16)
-        yield measure(METHODS[name], size, SIZES[size], backbone, device)
+        for name in (name for own, name in rows if own == size):
+            yield measure(METHODS[name], size, SIZES[size], backbone, device)
 
 
 def time_rows(rows: list[tuple[str, str]], device: torch.device, arguments: Arguments) -> dict[tuple[str, str], Any]:

@@ -115,8 +115,11 @@ class CountedMethod:
         return self._peaks[batch]
 
     def largest_batch(self, start: int) -> int:
-        """Most clips in a step on a card of 24 GB, of which some is left free; counted at that batch, not guessed."""
-        return largest_within(lambda batch: sum(self.peak(batch).values()), usable(CARD_BYTES), start=start)
+        """Most clips in a step on a card of 24 GB, of which some is left free; counted at that very batch."""
+        fixed = sum(self._update.get(part, 0) for part in (FROZEN_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER))
+        return largest_within(
+            lambda batch: sum(self.peak(batch).values()), usable(CARD_BYTES), start=start, fixed=fixed
+        )
 
     def _count_passes(self, batch: int) -> tuple[dict[str, int], int]:
         step = self._step

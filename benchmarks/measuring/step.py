@@ -11,7 +11,7 @@ from side4video.models.backbones import FrozenBackbone
 
 NUM_CLASSES = 174  # of Something-Something
 ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
-"""No kernel that stores N x N numbers. On a GPU the second is for a text tower's mask, which the first refuses."""
+"""No kernel that stores N x N numbers. On a GPU the second is for the mask of a text tower, which the first refuses."""
 
 
 def build_model(method: Method, size: str, backbone: FrozenBackbone, *, num_frames: int) -> nn.Module:
