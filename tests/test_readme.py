@@ -71,7 +71,9 @@ def test_the_file_tree_names_every_file_once():
     assert not missing, f"not in the README's file tree: {sorted(missing)}"
 
 
-@pytest.mark.parametrize("document", [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))])
+@pytest.mark.parametrize(
+    "document", [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
+)
 def test_links_to_files_lead_somewhere(document):
     path = ROOT / document
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):

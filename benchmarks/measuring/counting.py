@@ -15,7 +15,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from measuring.step import Step, build_model
 from methods import Method, Size
 from side4video.memory.advice import usable
-from side4video.memory.planning import largest_within
 from side4video.memory.tracking import AllocationTracker, SavedBytes
 from side4video.models.backbones import load_backbone
 
@@ -115,11 +114,21 @@ class CountedMethod:
         return self._peaks[batch]
 
     def largest_batch(self, start: int) -> int:
-        """Most clips in a step on a card of 24 GB, of which some is left free; counted at that very batch."""
+        """Most clips in a step on a card of 24 GB, of which some is left free.
+
+        Peaks lie on a straight line: it is drawn through those at `start` and near the result, and the result counted.
+        """
+        budget = usable(CARD_BYTES)
         fixed = sum(self._update.get(part, 0) for part in (FROZEN_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER))
-        return largest_within(
-            lambda batch: sum(self.peak(batch).values()), usable(CARD_BYTES), start=start, fixed=fixed
-        )
+        known = {0: fixed, start: sum(self.peak(start).values())}
+        first, second = 0, start
+        while True:
+            slope = (known[second] - known[first]) / (second - first)
+            batch = max(1, second + int((budget - known[second]) // slope))
+            if batch in known:
+                return max((batch for batch, peak in known.items() if peak <= budget), default=0)
+            known[batch] = sum(self.peak(batch).values())
+            first, second = start, batch
 
     def _count_passes(self, batch: int) -> tuple[dict[str, int], int]:
         step = self._step

@@ -5,12 +5,13 @@ time, positions in time and the attention between neighbouring frames added. Not
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
 
 from methods.layers import CrossAttention, quick_mlp
-from methods.trunk import embed
+from methods.trunk import frozen_blocks
 from side4video.models.backbones import FrozenBackbone
 
 DROPOUT = 0.5
@@ -120,22 +121,20 @@ class EVL(nn.Module):
 
     def _read(self, clips: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Of each block read: tokens (B, T, 1 + N, D), queries and keys of its patches (B, T, heads, N, D / heads)."""
-        shape, vit = clips.shape[:2], self.backbone.model
-        first = len(vit.blocks) - len(self.layers)
-        with torch.no_grad(), torch.autocast(clips.device.type, enabled=False):
-            x = embed(vit, clips.flatten(0, 1).to(self.backbone.dtype))
-        for number, block in enumerate(vit.blocks):
-            found: list[Tensor] = []
-            keep = block.attn.qkv.register_forward_hook(
-                lambda *called, found=found: found.append(called[2])  # its output
-            )
-            # Entered anew for every block: a context that spans a yield would leak to the caller.
-            with torch.no_grad(), torch.autocast(clips.device.type, enabled=False), keep:
-                x = block(x)
-            if number >= first:
-                qkv = found.pop()[:, 1:].unflatten(-1, (3, self.num_heads, -1))  # (B * T, N, 3, heads, D / heads)
-                query, key, _ = qkv.unflatten(0, shape).permute(3, 0, 1, 4, 2, 5)
-                yield x.unflatten(0, shape), query, key
+        first, found = self.backbone.num_blocks - len(self.layers), []
+        width = self.backbone.width
+
+        def keep(_module: nn.Module, _inputs: tuple[Tensor], output: Tensor) -> None:
+            found.append(output[:, 1:, : 2 * width])  # queries and keys of the patches of some frames
+
+        with ExitStack() as hooks:
+            for block in self.backbone.model.blocks[first:]:
+                hooks.enter_context(block.attn.qkv.register_forward_hook(keep))
+            for x in frozen_blocks(self.backbone, clips, range(first, self.backbone.num_blocks)):
+                parts = torch.cat(found).unflatten(-1, (2, self.num_heads, -1))  # (B * T, N, 2, heads, D / heads)
+                found.clear()
+                query, key = parts.unflatten(0, clips.shape[:2]).permute(3, 0, 1, 4, 2, 5)
+                yield x.unflatten(0, clips.shape[:2]), query, key
 
 
 build = EVL

@@ -16,8 +16,7 @@ class LinearProbe(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (B, T, 3, H, W) to logits (B, C)."""
-        for x in frozen_blocks(self.backbone, clips):  # noqa: B007 - the last one is read
-            pass
+        (x,) = frozen_blocks(self.backbone, clips, [self.backbone.num_blocks - 1])
         return self.head(x, self.num_frames)
 
 

@@ -87,10 +87,8 @@ class Side4VideoOfModules(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (B, T, 3, H, W) to logits (B, C)."""
         x = self.stem_norm(self.stem(clips.transpose(1, 2)))
-        for number, tokens in enumerate(frozen_blocks(self.backbone, clips)):
-            if number in self.taps:
-                block = self.blocks[self.taps.index(number)]
-                x = block(x, tokens.unflatten(0, clips.shape[:2]), self.positions)
+        for block, tokens in zip(self.blocks, frozen_blocks(self.backbone, clips, self.taps), strict=True):
+            x = block(x, tokens.unflatten(0, clips.shape[:2]), self.positions)
         return self.linear(self.norm(x).mean(dim=(2, 3, 4)))
 
 

@@ -1,6 +1,6 @@
 """The image model that every method shares: run with gradient through it, or frozen and read block by block."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,20 +14,23 @@ def embed(vit: nn.Module, images: Tensor) -> Tensor:
     return vit.norm_pre(vit._pos_embed(vit.patch_embed(images)))
 
 
-def frozen_blocks(backbone: FrozenBackbone, clips: Tensor) -> Iterator[Tensor]:
-    """Tokens behind each block, (B*T, 1 + N, D), computed one at a time in the backbone's own dtype; nothing is kept.
+def frozen_blocks(backbone: FrozenBackbone, clips: Tensor, blocks: Iterable[int] | None = None) -> Iterator[Tensor]:
+    """Tokens (B*T, 1 + N, D) behind some blocks, by default all, one after the other; nothing is kept.
 
-    Unlike `FrozenBackbone.iterate` it does not split off the class token: that would cost the methods which read all
-    tokens at once a copy.
+    This is `FrozenBackbone.iterate`, with its chunks of frames, but for the class token, which is not split off:
+    putting it back would cost the methods that read all tokens at once a copy.
     """
-    for block in (None, *backbone.model.blocks):
-        # Entered anew for every block: a context that spans a yield would leak to the caller.
+    wanted = set(range(backbone.num_blocks) if blocks is None else blocks)
+    # Entered anew for every block: a context that spans a yield would leak to the caller.
+    with torch.no_grad(), torch.autocast(clips.device.type, enabled=False):
+        x, ropes = backbone._embed(clips.flatten(0, 1))
+    handed_over = False
+    for number in range(max(wanted) + 1):
         with torch.no_grad(), torch.autocast(clips.device.type, enabled=False):
-            if block is None:
-                x = embed(backbone.model, clips.flatten(0, 1).to(backbone.dtype))
-                continue
-            x = block(x)
-        yield x
+            x = backbone._advance(x, number, ropes, in_place=not handed_over)
+        handed_over = number in wanted
+        if handed_over:
+            yield x
 
 
 def run_blocks(blocks: Sequence[Callable[[Tensor], Tensor]], x: Tensor, *, checkpointed: bool) -> Tensor:

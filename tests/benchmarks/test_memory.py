@@ -18,7 +18,7 @@ from side4video.models.backbones import load_backbone
 
 ROOT = Path(__file__).parents[2]
 RESULTS = sorted((ROOT / "benchmarks/results").glob("memory-*.json"))
-SMALL = {"patch_size": 16, "embed_dim": 64, "depth": 2, "num_heads": 2}
+SMALL = {"patch_size": 16, "embed_dim": 64, "depth": 4, "num_heads": 2}
 WIDTH, NUM_CLASSES, NUM_FRAMES = 64, 174, 4
 SIZE = Size("small", "vit_base_patch16_clip_quickgelu_224", batch=4, num_frames=NUM_FRAMES)
 RECOGNITION = [name for name, method in METHODS.items() if not method.retrieval]
