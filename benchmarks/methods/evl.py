@@ -102,13 +102,15 @@ class EVL(nn.Module):
         self, backbone: FrozenBackbone, *, num_classes: int, num_frames: int, num_layers: int | None = None
     ) -> None:
         super().__init__()
+        num_layers = num_layers or backbone.num_blocks
+        if num_layers > backbone.num_blocks:
+            raise ValueError(f"{num_layers = }: the image model has {backbone.num_blocks} blocks. Use at most as many.")
         self.backbone, width = backbone, backbone.width
         self.num_heads = backbone.model.blocks[0].attn.num_heads
         grid = backbone.model.patch_embed.grid_size
         self.query = nn.Parameter(torch.zeros(1, 1, width))
         self.layers = nn.ModuleList(
-            DecoderLayer(width, self.num_heads, grid=grid, num_frames=num_frames)
-            for _ in range(num_layers or backbone.num_blocks)
+            DecoderLayer(width, self.num_heads, grid=grid, num_frames=num_frames) for _ in range(num_layers)
         )
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Dropout(DROPOUT), nn.Linear(width, num_classes))
 

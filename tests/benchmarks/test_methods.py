@@ -254,7 +254,6 @@ def tensor_of_ours(state, key):
     return state[key.replace("attention.out_proj", "attention.project")]
 
 
-@pytest.mark.slow
 def test_clip4clip_starts_as_clips_own_similarity():
     import open_clip
 
