@@ -70,9 +70,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
     if not sizes:
         return
     with plt.rc_context({"svg.hashsalt": "memory", "svg.fonttype": "none", "font.size": 8}):
-        figure, panels = plt.subplots(1, len(sizes), figsize=(5 * len(sizes), 4), squeeze=False)
+        figure, panels = plt.subplots(1, len(sizes), figsize=(4.5 * len(sizes) + 2, 4), squeeze=False)
         for size, panel in zip(sizes, panels[0], strict=True):
             _panel(panel, [row for row in results["rows"] if row["size"] == size and _has_both(row)], size)
+        panels[0][-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
         figure.tight_layout()
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None})
@@ -84,27 +85,19 @@ def _has_both(row: dict[str, Any]) -> bool:
 
 
 def _panel(panel: Any, rows: list[dict[str, Any]], size: str) -> None:
-    for number, row in enumerate(rows):
+    for row in rows:
         method = METHODS[row["method"]]
         x, y = row["peak_bytes"] / 1e9, method.published[size].top1
         ours = row["method"].startswith("side4video") and row["method"] != "side4video-modules"
         panel.plot(x, y, "o", color=_OURS if ours else _OTHERS)
-        # neighbours of the same accuracy are told apart by the height of their names
-        above = number % 2 == 0
-        panel.annotate(
-            method.title.replace("Side4Video", "S4V"),
-            (x, y),
-            xytext=(0, 6 if above else -6),
-            textcoords="offset points",
-            rotation=35 if above else -35,
-            ha="left",
-            va="bottom" if above else "top",
-        )
+        number = list(METHODS).index(row["method"]) + 1  # the same in every panel
+        panel.plot(x, y, "o", color=_OURS if ours else _OTHERS, label=f"{number}  {method.title}")
+        panel.annotate(str(number), (x, y), xytext=(-3, 6), textcoords="offset points")
     panel.set_xscale("log")
     ticks = [2, 3, 5, 10, 20, 30, 50]
     panel.set_xticks(ticks, [str(tick) for tick in ticks])
     panel.minorticks_off()
-    panel.margins(x=0.3, y=0.3)
+    panel.margins(x=0.1, y=0.15)
     panel.set_title(f"{SIZES[size].title}, batch {SIZES[size].batch}, {SIZES[size].num_frames} frames")
     panel.set_xlabel("peak memory of a training step in this run, GB (log scale)")
     panel.set_ylabel("Something-Something V2 top-1, %, as the papers claim")
