@@ -73,6 +73,27 @@ class HeadConfig(Settings):
     """BatchNorm over clips on the pooled side features; needs two clips or more per forward pass."""
 
 
+class TextConfig(Settings):
+    """The text tower of retrieval, and how captions and videos are compared."""
+
+    name: str = "ViT-B-16-quickgelu"
+    """Name in open_clip of the CLIP model that the backbone is the image tower of."""
+    weights: str = "hub"
+    """"hub", "random", or a local .safetensors or .pt file with the whole CLIP model or its text tower."""
+    tag: str = "openai"
+    """open_clip's tag of the hub's weights."""
+    model_args: dict[str, int | float | bool] = Field(default_factory=dict)
+    """What differs from the named tower: width, heads, layers, context_length, vocab_size, embed_dim."""
+    max_words: PositiveInt = 32
+    """Words of a caption at most, start and end of the text included; longer ones are cut."""
+    similarity: Literal["wti", "mean-pool"] = "wti"
+    """wti: weighted token-wise interaction, as in the paper; mean-pool: cosine of sentence and mean frame."""
+    decorrelation: float = Field(default=0.0, ge=0.0)
+    """Weight of the channel decorrelation term; the paper's optional one is 0.001. Needs wti."""
+    captions_per_video: Literal["one", "all"] = "one"
+    """one: in each epoch a random caption of each video; all: each caption is a training sample of its own."""
+
+
 class DataConfig(Settings):
     """Which videos, and which of their frames."""
 
@@ -163,6 +184,14 @@ class TrainConfig(Settings):
     """Epochs of linear warm-up; then a cosine to zero."""
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of the target spread over all classes."""
+    finetuned_lr_scale: float = Field(default=1e-3, ge=0.0, le=1.0)
+    """Rate of what starts from CLIP's weights (text tower, last norm and projection), as a share of lr; retrieval."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates of the first and second moment."""
+    eps: float = Field(default=1e-8, gt=0.0)
+    """AdamW's constant beside the root of the second moment."""
+    decay_biases: bool = True
+    """Weight decay on biases and norms (everything with one dimension) too, as the paper does in recognition."""
     clip_grad_norm: float | None = Field(default=None, gt=0.0)
     """Largest norm of the whole gradient; by default unlimited."""
     memory: Literal["plain", "exact", "tight"] = "exact"
@@ -204,9 +233,12 @@ class RunConfig(Settings):
 
     about: str = ""
     """What the recipe is for."""
+    task: Literal["recognition", "retrieval"] = "recognition"
+    """recognition: name the class of a video; retrieval: find videos by captions and captions by videos."""
     backbone: BackboneConfig = BackboneConfig()
     side: SideConfig = SideConfig()
     head: HeadConfig = HeadConfig()
+    text: TextConfig = TextConfig()
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()

@@ -1,14 +1,11 @@
 """The recognition models against the numbers that the paper's official code printed; see golden/README.md."""
 
 import json
-import os
-import zlib
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from golden import GOLDEN, RELATIVE, ROUNDING, assert_equals, golden_files, make_clips, make_tensor
 from safetensors.torch import save_file
 
 from side4video.models.backbones import load_backbone
@@ -17,32 +14,7 @@ from side4video.models.official import from_official, read_official_checkpoint, 
 from side4video.models.side_network import SideNetwork
 from side4video.models.video_model import VideoModel
 
-GOLDEN = Path(os.environ.get("SIDE4VIDEO_GOLDEN", Path(__file__).parents[1] / "golden"))
-KINDS = {path: json.loads(path.read_text()).get("kind", "") for path in sorted(GOLDEN.glob("*.json"))}
-FILES = [path for path, kind in KINDS.items() if kind.startswith("recognition")]
-RELATIVE = 1e-4
-ROUNDING = 1e-6  # a bias in front of a BatchNorm has no gradient but rounding
-
-
-def make_tensor(name, shape):
-    """The value of an official tensor, as golden/README.md defines it."""
-    x = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape or (1,)).reshape(shape)
-    last = name.rsplit(".", 1)[-1]
-    if last == "running_var":
-        x = np.abs(x) * 0.1 + 1
-    elif last == "running_mean":
-        x = x * 0.1
-    elif last == "weight" and len(shape) == 1:
-        x = 1 + 0.1 * x
-    elif last == "bias":
-        x = 0.05 * x
-    elif "embedding" in name or last in {"cls_token", "pos_embed"}:
-        x = 0.2 * x
-    elif last in {"proj", "text_projection", "side_proj"}:
-        x = x / np.sqrt(shape[0])
-    elif len(shape) > 1:
-        x = x / np.sqrt(np.prod(shape[1:]))
-    return torch.tensor(x, dtype=torch.float32)
+FILES = golden_files("recognition")
 
 
 def build(golden, folder):
@@ -50,7 +22,9 @@ def build(golden, folder):
     config = golden["config"]
     official = {name: make_tensor(name, shape) for name, shape in golden["shapes"].items()}
     clip = "clip" in golden["kind"]
-    variant, num_blocks = recognise(official)
+    layout = recognise(official)
+    variant, num_blocks = layout.variant, layout.num_blocks
+    assert not layout.retrieval
     frozen = {name: tensor for name, tensor in official.items() if "side_" not in name and not name.startswith("fc.")}
     if clip:  # the official recognition model has no final norm, timm's has one; it is not used
         frozen |= {f"visual.ln_post.{kind}": torch.ones(config["width"]) for kind in ("weight", "bias")}
@@ -85,11 +59,7 @@ def build(golden, folder):
 @pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
 def case(request, tmp_path_factory):
     golden = json.loads(request.param.read_text())
-    config = golden["config"]
-    shape = (config["batch"] * config["num_frames"], 3, config["image_size"], config["image_size"])
-    images = np.random.RandomState(config["input_seed"]).standard_normal(shape)
-    clips = torch.tensor(images, dtype=torch.float32).unflatten(0, (config["batch"], config["num_frames"]))
-    return golden, clips, tmp_path_factory.mktemp("golden")
+    return golden, make_clips(golden["config"]), tmp_path_factory.mktemp("golden")
 
 
 def features_and_logits(model, clips):
@@ -98,12 +68,6 @@ def features_and_logits(model, clips):
     logits = model(clips)
     handle.remove()
     return found["features"], logits
-
-
-def assert_equals(actual, expected, what):
-    expected = torch.tensor(expected).reshape(actual.shape)
-    error = (actual - expected).abs().max() / expected.abs().max()
-    assert error < RELATIVE, f"{what}: relative error {error:.1e}"
 
 
 def test_golden_files_are_there():
@@ -130,13 +94,13 @@ def test_training_outputs_loss_and_every_gradient(case):
     assert_equals(features.detach(), expected["features"], "features")
     assert_equals(logits.detach(), expected["logits"], "logits")
     assert loss.item() == pytest.approx(expected["loss"], rel=RELATIVE)
-    variant, _ = recognise(official)
+    layout = recognise(official)
     ours = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
-    gradients = to_official(ours, variant)
+    gradients = to_official(ours, layout)
     assert gradients.keys() == expected["grad_l2"].keys()
     for name, norm in expected["grad_l2"].items():
         assert gradients[name].norm().item() == pytest.approx(norm, rel=RELATIVE, abs=ROUNDING), name
-    after = to_official(model.trained_state(), variant)
+    after = to_official(model.trained_state(), layout)
     for name, norm in expected.get("running_mean_l2", {}).items():
         assert after[name].norm().item() == pytest.approx(norm, rel=RELATIVE), name
 
@@ -144,7 +108,7 @@ def test_training_outputs_loss_and_every_gradient(case):
 def test_official_names_round_trip_bit_for_bit(case):
     golden, _, folder = case
     model, official = build(golden, folder)
-    back = to_official(model.trained_state(), recognise(official)[0])
+    back = to_official(model.trained_state(), recognise(official))
     trained = {name: tensor for name, tensor in official.items() if "side_" in name or name.startswith("fc.")}
     assert trained.keys() == {name for name in back if not name.endswith("num_batches_tracked")}
     for name, tensor in trained.items():

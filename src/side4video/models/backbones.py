@@ -67,9 +67,11 @@ class FrozenBackbone(nn.Module):
         name: timm's name of it, with or without the tag of the weights.
         chunk_frames: frames that go through a block at once. What a block needs while it computes, four times the
             tokens and more inside its MLP, is bounded by these frames, however large the batch.
+        keep_projection: keep the model's last linear layer, from its width to the space that it shares with texts.
 
     Attributes:
         name, chunk_frames: as given.
+        projection: the last linear layer, D -> E, that `keep_projection` kept, as it was loaded; else None.
         width: D, channels of a token.
         num_blocks: L.
         image_size: height and width of a frame, pixels.
@@ -83,12 +85,15 @@ class FrozenBackbone(nn.Module):
         ValueError: the model is of another class, its images are not square, or chunk_frames is no positive number.
     """
 
-    def __init__(self, model: Any, *, name: str, chunk_frames: int = 64) -> None:
+    def __init__(
+        self, model: Any, *, name: str, chunk_frames: int = 64, keep_projection: bool = False
+    ) -> None:
         super().__init__()
         if chunk_frames < 1:
             raise ValueError(f"{chunk_frames = }: at least one frame must go through a block at once. Use 1 or more.")
         if type(model) not in _CLASSES:
             raise ValueError(_refusal(name, type(model).__name__))
+        self.projection: nn.Linear | None = _projection(model) if keep_projection else None
         model.reset_classifier(0, "")
         self.model: Any = model.requires_grad_(False)
         self.name = name
@@ -127,6 +132,11 @@ class FrozenBackbone(nn.Module):
         apart; it is no proof that every value is intact. Computed at the first call, in much less than a second.
         """
         return fingerprint(_architecture(self.name), self._samples or sample_weights(self.model))
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The model's last norm, on D channels; models made for average pooling have it behind the pooling."""
+        return self.model.fc_norm if isinstance(self.model.norm, nn.Identity) else self.model.norm
 
     def quantise(self, precision: Precision) -> Self:
         """Keep the weights of all linear layers inside the blocks in 8 or 4 bits; everything else stays in `dtype`.
@@ -256,6 +266,14 @@ class FrozenBackbone(nn.Module):
         return BlockTokens(block, patches, x[:, :, :1] if has_class_token else patches.mean(2, keepdim=True))
 
 
+def _projection(model: Any) -> nn.Linear:
+    """timm's head as the projection of a CLIP model: only EVA's has a bias, for the others timm makes zeros up."""
+    head = model.head.requires_grad_(False)
+    if not isinstance(model, Eva):
+        head.bias = None
+    return head
+
+
 def list_backbones() -> list[str]:
     """Names of all models that `load_backbone` takes, sorted; timm's, without tags."""
     return [name for name in timm.list_models() if _class_name(name) in {known.__name__ for known in _CLASSES}]
@@ -270,6 +288,7 @@ def load_backbone(
     quantise: Literal["none", "int8", "nf4"] = "none",
     chunk_frames: int = 64,
     model_args: dict[str, Any] | None = None,
+    projection_width: int | None = None,
     seed: int = 0,
 ) -> FrozenBackbone:
     """Build a backbone by its name in timm and fill it.
@@ -285,6 +304,8 @@ def load_backbone(
         quantise: keep the weights inside the blocks in 8 bits ("int8") or 4 ("nf4"), see `FrozenBackbone.quantise`.
         chunk_frames: frames that go through a block at once, see `FrozenBackbone`.
         model_args: further arguments of timm's model, e.g. `{"depth": 4, "embed_dim": 128}`.
+        projection_width: E, keep the projection into the space of that width which a CLIP model shares with its texts;
+            default: leave it out.
         seed: of random weights; the global random state is left as it was.
 
     The model is built on the current default device: `with torch.device("cuda"):` spares a large one the way through
@@ -298,13 +319,16 @@ def load_backbone(
     """
     _check_name(name)
     args = dict(model_args or {}) | ({} if image_size is None else {"img_size": image_size})
+    if projection_width is not None:
+        args |= {"num_classes": projection_width, "global_pool": "token"}
     if weights == "hub":
         model = _build_from_hub(name, args)
     elif weights == "random":
         model = _build_random(name, args, seed)
     else:
         model = _build_from_file(name, args, Path(weights))
-    backbone = FrozenBackbone(model.to(dtype), name=name, chunk_frames=chunk_frames)
+    keep = projection_width is not None
+    backbone = FrozenBackbone(model.to(dtype), name=name, chunk_frames=chunk_frames, keep_projection=keep)
     return backbone if quantise == "none" else backbone.quantise(quantise)
 
 
@@ -357,7 +381,14 @@ def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
 
 
 def _build_from_hub(name: str, args: dict[str, Any]) -> Any:
-    # With its own head timm loads strictly; with num_classes=0 it would pass over missing tensors.
+    # With its own head timm loads strictly; with num_classes=0 it would pass over missing tensors, and with a number that
+    # is not the weights' own it would leave the head random.
+    own = timm.get_pretrained_cfg(name).num_classes
+    if args.get("num_classes", own) != own:
+        raise ValueError(
+            f"The weights of {name} project into {own} dimensions, not {args['num_classes']}. Use a text tower of the "
+            "same model."
+        )
     try:
         return timm.create_model(name, pretrained=True, **args)
     except (OSError, RuntimeError, ValueError) as error:
@@ -372,7 +403,8 @@ def _build_from_file(name: str, args: dict[str, Any], path: Path) -> Any:
     device = torch.get_default_device()
     with torch.device("meta"):  # no time spent on random values that the file replaces
         model: Any = timm.create_model(name, **args)
-        model.reset_classifier(0, "")
+        if "num_classes" not in args:
+            model.reset_classifier(0, "")
     model.to_empty(device=device)
     for module in model.modules():
         if restore := getattr(module, "init_non_persistent_buffers", None):  # rotary tables are in no file

@@ -169,9 +169,12 @@ class SideBlock(nn.Module):
         x: Float[Tensor, "B T N d"],
         patches: Float[Tensor, "B T N D"],
         summary: Float[Tensor, "B T 1 D"],
-        positions: Float[Tensor, "N d"] | None,
+        positions: Float[Tensor, "M d"] | None,
     ) -> Float[Tensor, "B T N d"]:
-        """Fuse frozen tokens into the side tokens `x` and run the block; `positions`: for attention, None without."""
+        """Fuse frozen tokens into the side tokens `x` and run the block.
+
+        `positions` are added for the attention, None without one: M = N rows, or one before them for the summary token.
+        """
         x = 0.5 * x + 0.5 * self._read(patches)
         shifted = None if positions is None else shift_summary(self._read(summary))
         if self.memory == "plain":
@@ -213,4 +216,5 @@ class SideBlock(nn.Module):
 
 
 def _with_summary(x: Tensor, summary: Tensor, positions: Tensor) -> Tensor:
-    return torch.cat([summary, x + positions.to(x.dtype)], dim=2)  # (B, T, 1 + N, d)
+    own, patches = positions.to(x.dtype).tensor_split([len(positions) - x.shape[2]])
+    return torch.cat([summary + own if len(own) else summary, x + patches], dim=2)  # (B, T, 1 + N, d)

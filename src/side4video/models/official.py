@@ -1,4 +1,4 @@
-"""State-dict names of the paper's released code, and how its tensors become ours (recognition models)."""
+"""State-dict names of the paper's released code, and how its tensors become ours."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from side4video.models.blocks import Variant
+from side4video.models.text_tower import text_part
 
 
 @dataclass(frozen=True)
@@ -17,27 +18,61 @@ class _Pair:
     ours: dict[str, int]  # name -> how many equal parts of the stack it holds
     theirs: dict[str, int]
     trailing_ones: int = 0  # axes that a 1x1x1 or (3, 1, 1) convolution has behind ours
+    transposed: bool = False
 
 
-def _block_pairs(ours: str, theirs: str, variant: Variant) -> Iterator[_Pair]:
-    pre_norm = variant == "pre-norm"
+@dataclass(frozen=True)
+class Layout:
+    """How an official model names its tensors.
+
+    Attributes:
+        variant: of its side network.
+        num_blocks: K, side blocks.
+        retrieval: whether it is a retrieval model.
+    """
+
+    variant: Variant
+    num_blocks: int
+    retrieval: bool = False
+
+    @property
+    def home(self) -> str:
+        """Where position table, taps and side blocks lie."""
+        return "visual.transformer." if self.variant == "pre-norm" else "visual."
+
+    @property
+    def blocks(self) -> str:
+        """Where the side blocks lie."""
+        return self.home + ("side_transformer" if self.variant == "pre-norm" else "side_blocks")
+
+    @property
+    def norms(self) -> tuple[str, str]:
+        """The two BatchNorms of a side block."""
+        return ("norm1", "norm2") if self.retrieval and self.variant == "pre-norm" else ("bn_1", "bn_2")
+
+    @property
+    def convolutions(self) -> tuple[str, str, str]:
+        """The three parts of its temporal convolution."""
+        if self.retrieval and self.variant == "pre-norm":
+            return "pw_conv1", "dw_conv1", "pw_conv2"
+        return "conv.0", "conv.1", "conv.2"
+
+
+def _block_pairs(ours: str, theirs: str, layout: Layout) -> Iterator[_Pair]:
+    pre_norm = layout.variant == "pre-norm"
     layers = {
-        "temporal_norm": "bn_1",
-        "mlp_norm": "bn_2",
+        "temporal_norm": layout.norms[0],
+        "mlp_norm": layout.norms[1],
         "attention_norm": "ln_1",
         "attention.project": "attn.out_proj" if pre_norm else "attn.proj",
         "mlp.expand": "mlp.fc1" if pre_norm else "mlp.0",
         "mlp.project": "mlp.fc2" if pre_norm else "mlp.2",
     }
-    convolutions = {
-        "temporal.expand": ("conv.0", 3),
-        "temporal.depthwise": ("conv.1", 2),
-        "temporal.project": ("conv.2", 3),
-    }
+    own_convolutions = {"temporal.expand": 3, "temporal.depthwise": 2, "temporal.project": 3}
     for kind in ("weight", "bias"):
         for own, official in layers.items():
             yield _Pair({f"{ours}{own}.{kind}": 1}, {f"{theirs}{official}.{kind}": 1})
-        for own, (official, ones) in convolutions.items():
+        for (own, ones), official in zip(own_convolutions.items(), layout.convolutions, strict=True):
             yield _Pair({f"{ours}{own}.{kind}": 1}, {f"{theirs}{official}.{kind}": 1}, ones if kind == "weight" else 0)
         stacked = {f"{ours}attention.query.{kind}": 1, f"{ours}attention.key_value.{kind}": 2}
         if pre_norm:
@@ -46,90 +81,124 @@ def _block_pairs(ours: str, theirs: str, variant: Variant) -> Iterator[_Pair]:
             yield _Pair(stacked, {f"{theirs}attn.{part}_proj.{kind}": 1 for part in "qkv"})
 
 
-def _pairs(variant: Variant, num_blocks: int) -> Iterator[_Pair]:
-    home = "visual.transformer." if variant == "pre-norm" else "visual."
-    blocks = "side_transformer" if variant == "pre-norm" else "side_blocks"
-    yield _Pair({"side.positions": 1}, {f"{home}side_spatial_position_embeddings": 1})
+def _pairs(layout: Layout) -> Iterator[_Pair]:
+    yield from _retrieval_head_pairs(layout) if layout.retrieval else _recognition_head_pairs(layout)
+    yield _Pair({"side.positions": 1}, {f"{layout.home}side_spatial_position_embeddings": 1})
     for kind in ("weight", "bias"):
         yield _Pair({f"side.stem.{kind}": 1}, {f"visual.side_conv1.{kind}": 1})
         yield _Pair({f"side.stem_norm.{kind}": 1}, {f"visual.side_pre_bn3d.{kind}": 1})
+        for k in range(layout.num_blocks):
+            yield _Pair({f"side.blocks.{k}.tap.norm.{kind}": 1}, {f"{layout.home}side_lns.{k}.{kind}": 1})
+            yield _Pair({f"side.blocks.{k}.tap.linear.{kind}": 1}, {f"{layout.home}side_linears.{k}.{kind}": 1})
+    for k in range(layout.num_blocks):
+        yield from _block_pairs(f"side.blocks.{k}.", f"{layout.blocks}.{k}.", layout)
+
+
+def _recognition_head_pairs(layout: Layout) -> Iterator[_Pair]:
+    for kind in ("weight", "bias"):
         yield _Pair({f"head.linear.{kind}": 1}, {f"fc.{kind}": 1})
-        if variant == "pre-norm":
+        if layout.variant == "pre-norm":
             yield _Pair({f"head.norm.{kind}": 1}, {f"visual.side_post_bn.{kind}": 1})
-        for k in range(num_blocks):
-            yield _Pair({f"side.blocks.{k}.tap.norm.{kind}": 1}, {f"{home}side_lns.{k}.{kind}": 1})
-            yield _Pair({f"side.blocks.{k}.tap.linear.{kind}": 1}, {f"{home}side_linears.{k}.{kind}": 1})
-    for k in range(num_blocks):
-        yield from _block_pairs(f"side.blocks.{k}.", f"{home}{blocks}.{k}.", variant)
 
 
-def _statistics(variant: Variant, num_blocks: int) -> dict[str, str]:
+def _retrieval_head_pairs(layout: Layout) -> Iterator[_Pair]:
+    pre_norm = layout.variant == "pre-norm"
+    yield _Pair({"head.side_projection.weight": 1}, {"visual.side_proj": 1}, transposed=True)
+    for kind in ("weight", "bias"):
+        yield _Pair({f"head.norm.{kind}": 1}, {f"visual.side_post_bn.{kind}": 1})
+        yield _Pair({f"head.final_norm.{kind}": 1}, {f"visual.{'ln_post' if pre_norm else 'norm'}.{kind}": 1})
+        for own, official in (("word_weights", "text_weight_fc"), ("frame_weights", "video_weight_fc")):
+            for layer in (0, 2):
+                yield _Pair({f"{own}.layers.{layer}.{kind}": 1}, {f"{official}.{layer}.{kind}": 1})
+    if pre_norm:
+        yield _Pair({"head.projection.weight": 1}, {"visual.proj": 1}, transposed=True)
+    else:
+        for kind in ("weight", "bias"):
+            yield _Pair({f"head.projection.{kind}": 1}, {f"visual.head.{kind}": 1})
+
+
+def _statistics(layout: Layout) -> dict[str, str]:
     """BatchNorm buffers, ours -> theirs."""
-    blocks = "visual.transformer.side_transformer" if variant == "pre-norm" else "visual.side_blocks"
     norms = {"side.stem_norm": "visual.side_pre_bn3d"}
-    if variant == "pre-norm":
+    if layout.retrieval or layout.variant == "pre-norm":
         norms["head.norm"] = "visual.side_post_bn"
-    for k in range(num_blocks):
-        norms[f"side.blocks.{k}.temporal_norm"] = f"{blocks}.{k}.bn_1"
-        norms[f"side.blocks.{k}.mlp_norm"] = f"{blocks}.{k}.bn_2"
+    for k in range(layout.num_blocks):
+        for own, official in zip(("temporal_norm", "mlp_norm"), layout.norms, strict=True):
+            norms[f"side.blocks.{k}.{own}"] = f"{layout.blocks}.{k}.{official}"
     kinds = ("running_mean", "running_var", "num_batches_tracked")
     return {f"{own}.{kind}": f"{official}.{kind}" for own, official in norms.items() for kind in kinds}
 
 
-def recognise(official: dict[str, Tensor]) -> tuple[Variant, int]:
-    """Variant and number of side blocks of an official recognition state dict.
+def recognise(official: dict[str, Tensor]) -> Layout:
+    """Which model an official state dict belongs to, from its names.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: it is not one of Side4Video's.
     """
+    names = [name.removeprefix("clip.") for name in official]
     variants: dict[Variant, str] = {"pre-norm": "visual.transformer.side_linears.", "post-norm": "visual.side_linears."}
     for variant, prefix in variants.items():
-        num_blocks = len({name.removeprefix(prefix).split(".")[0] for name in official if name.startswith(prefix)})
+        num_blocks = len({name.removeprefix(prefix).split(".")[0] for name in names if name.startswith(prefix)})
         if num_blocks:
-            return variant, num_blocks
+            return Layout(variant, num_blocks, retrieval="visual.side_proj" in names)
     raise ValueError(
         f"No side network among the {len(official)} tensors ({', '.join(list(official)[:3])}, ...): expected names "
-        "that start with 'visual.transformer.side_linears.' or 'visual.side_linears.'. Is this a Side4Video checkpoint?"
+        "that start with 'visual.transformer.side_linears.' or 'visual.side_linears.', for retrieval behind 'clip.'. "
+        "Is this a Side4Video checkpoint?"
     )
 
 
 def from_official(official: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The trained tensors of an official recognition state dict under our names; frozen ones are left out.
+    """The trained tensors of an official state dict under our names; frozen ones are left out.
 
     Raises:
         ValueError: not such a state dict, or tensors of the side network are missing.
     """
-    variant, num_blocks = recognise(official)
+    layout = recognise(official)
+    official = {name.removeprefix("clip."): tensor for name, tensor in official.items()}
     state: dict[str, Tensor] = {}
     missing: list[str] = []
-    for pair in _pairs(variant, num_blocks):
+    for pair in _pairs(layout):
         if absent := [name for name in pair.theirs if name not in official]:
             missing += absent
             continue
         stacked = torch.cat([official[name] for name in pair.theirs])
         stacked = stacked.reshape(stacked.shape[: stacked.ndim - pair.trailing_ones])
-        state |= _split(stacked, pair.ours)
-    for own, name in _statistics(variant, num_blocks).items():
+        state |= _split(stacked.T if pair.transposed else stacked, pair.ours)
+    for own, name in _statistics(layout).items():
         if name.endswith("num_batches_tracked"):
             state[own] = official.get(name, torch.tensor(0))
         elif name in official:
             state[own] = official[name]
         else:
             missing.append(name)
+    if layout.retrieval:
+        state |= _text_tower(official)
     if missing:
         raise ValueError(f"{len(missing)} tensors of the side network are missing: {', '.join(missing[:10])}.")
     return state
 
 
-def to_official(state: dict[str, Tensor], variant: Variant) -> dict[str, Tensor]:
-    """Our trained tensors (or their gradients, by the same names) under the official names."""
-    num_blocks = len({name.split(".")[2] for name in state if name.startswith("side.blocks.")})
+def _text_tower(official: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The text tower, which has open_clip's names there and here; EVA's lies behind `text.`."""
+    scale = {"text.logit_scale": official["logit_scale"]} if "logit_scale" in official else {}
+    return scale | {f"text.model.{name}": tensor for name, tensor in text_part(official).items()}
+
+
+def to_official(state: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Our trained tensors (or their gradients, by the same names) under the official names, `clip.` left out."""
     official: dict[str, Tensor] = {}
-    for pair in _pairs(variant, num_blocks):
+    for pair in _pairs(layout):
         stacked = torch.cat([state[name] for name in pair.ours])
+        stacked = stacked.T if pair.transposed else stacked
         official |= _split(stacked.reshape(*stacked.shape, *[1] * pair.trailing_ones), pair.theirs)
-    statistics = _statistics(variant, num_blocks)
-    return official | {name: state[own] for own, name in statistics.items() if own in state}
+    if layout.retrieval:
+        official |= {
+            name.removeprefix("text.").removeprefix("model."): tensor
+            for name, tensor in state.items()
+            if name.startswith("text.")
+        }
+    return official | {name: state[own] for own, name in _statistics(layout).items() if own in state}
 
 
 def _split(stacked: Tensor, names: dict[str, int]) -> dict[str, Tensor]:

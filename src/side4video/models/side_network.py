@@ -63,12 +63,14 @@ class SideNetwork(nn.Module):
         variant: "pre-norm" (the paper's CLIP models) or "post-norm" (its ViT-E/14).
         stem: False leaves out the stem: the side tokens start at zero and know the frozen tokens alone.
         attention: False leaves out the attention of every block and the position table.
+        summary_position: a row of the position table for the summary token too, as in the paper's retrieval models of
+            CLIP; it comes first.
         centred: subtract from what stem and taps give its mean over the clip's frames, so that the network sees how
             things change and not what they are; the head should then be fused.
         memory: "plain", "exact" or "tight": what training keeps for the backward pass, see `SideBlock`. Weights and
             outputs are the same.
 
-    The last four go beyond the paper; docs/own-clips.md and docs/memory.md say when they help.
+    Stem, attention, centred and memory go beyond the paper; docs/own-clips.md and docs/memory.md say when they help.
 
     Raises:
         ValueError: the width does not suit the heads.
@@ -86,6 +88,7 @@ class SideNetwork(nn.Module):
         variant: Variant = "pre-norm",
         stem: bool = True,
         attention: bool = True,
+        summary_position: bool = False,
         centred: bool = False,
         memory: Memory = "plain",
     ) -> None:
@@ -99,7 +102,8 @@ class SideNetwork(nn.Module):
         self.stem = nn.Conv3d(3, width, kernel, stride, padding=(1, 0, 0)) if stem else None
         self.stem_norm = TokenBatchNorm(width) if stem else None
         scale = 0.01 if variant == "pre-norm" else 0.02
-        self.positions = nn.Parameter(torch.randn(num_patches, width) * scale) if attention else None
+        rows = num_patches + summary_position
+        self.positions = nn.Parameter(torch.randn(rows, width) * scale) if attention else None
         self.blocks = nn.ModuleList(
             SideBlock(
                 backbone_width=backbone_width,

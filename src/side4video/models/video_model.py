@@ -1,19 +1,21 @@
 """A frozen backbone, a side network and a head put together."""
 
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from side4video.config import RunConfig
 from side4video.models.backbones import FrozenBackbone, load_backbone
 from side4video.models.heads import ClassificationHead
 from side4video.models.side_network import SideNetwork, resolve_taps
+from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips
 
 
-class VideoModel(nn.Module):
+class VideoModel(SideTrained):
     """Clips in, logits out. Only the side network and the head are trained.
 
     Args:
@@ -42,28 +44,6 @@ class VideoModel(nn.Module):
                 pooled = self.backbone.pool(tokens)
         return self.head(x, pooled)
 
-    def trained_state(self) -> dict[str, Tensor]:
-        """Every tensor that training changes, BatchNorm statistics included, by name; nothing of the backbone."""
-        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("backbone.")}
-
-    def load_trained_state(self, state: dict[str, Tensor]) -> Self:
-        """Load what `trained_state` gave; every name must be there and fit.
-
-        Raises:
-            ValueError: names are missing or unknown, or shapes differ.
-        """
-        own = self.trained_state()
-        odd = sorted(own.keys() ^ state.keys()) + sorted(
-            name for name in own.keys() & state.keys() if own[name].shape != state[name].shape
-        )
-        if odd:
-            listed = ", ".join(odd[:10])
-            raise ValueError(
-                f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Is it this model's?"
-            )
-        self.load_state_dict(state, strict=False)
-        return self
-
 
 def build_video_model(config: RunConfig, *, num_classes: int, device: torch.device) -> VideoModel:
     """Load the backbone and put a fresh side network and head on it, seeded by `config.seed`, on `device`.
@@ -72,30 +52,9 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
         ValueError: taps, width or weights do not suit the backbone.
     """
     side = config.side
-    backbone = load_backbone(
-        config.backbone.name,
-        weights=config.backbone.weights,
-        image_size=config.backbone.image_size,
-        dtype=backbone_dtype(config.backbone.dtype, device),
-        quantise=config.backbone.quantise,
-        chunk_frames=config.backbone.chunk_frames,
-        model_args=dict(config.backbone.model_args),
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = SideNetwork(
-            backbone_width=backbone.width,
-            num_patches=backbone.num_patches,
-            patch_size=backbone.patch_size,
-            taps=resolve_taps(side.taps, backbone.num_blocks),
-            width=side.width,
-            num_heads=side.num_heads,
-            variant=side.variant,
-            stem=side.stem,
-            attention=side.attention,
-            centred=side.centred,
-            memory=config.train.memory,
-        )
+    backbone = build_backbone(config, device=device)
+    with seeded_weights(config):
+        network = build_side_network(config, backbone)
         head = ClassificationHead(
             width=side.width,
             num_classes=num_classes,
@@ -106,6 +65,49 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
             pooled_norm=config.head.pooled_norm,
         )
     return VideoModel(backbone=backbone, side=network, head=head).to(device)
+
+
+def build_backbone(
+    config: RunConfig, *, device: torch.device, projection_width: int | None = None
+) -> FrozenBackbone:
+    """Load the frozen model that the settings name; see `load_backbone` for the projection."""
+    return load_backbone(
+        config.backbone.name,
+        weights=config.backbone.weights,
+        image_size=config.backbone.image_size,
+        dtype=backbone_dtype(config.backbone.dtype, device),
+        quantise=config.backbone.quantise,
+        chunk_frames=config.backbone.chunk_frames,
+        model_args=dict(config.backbone.model_args),
+        projection_width=projection_width,
+    )
+
+
+def build_side_network(config: RunConfig, backbone: FrozenBackbone, *, summary_position: bool = False) -> SideNetwork:
+    """A fresh side network for a backbone."""
+    side = config.side
+    return SideNetwork(
+        backbone_width=backbone.width,
+        num_patches=backbone.num_patches,
+        patch_size=backbone.patch_size,
+        taps=resolve_taps(side.taps, backbone.num_blocks),
+        width=side.width,
+        num_heads=side.num_heads,
+        variant=side.variant,
+        stem=side.stem,
+        attention=side.attention,
+        summary_position=summary_position,
+        centred=side.centred,
+        memory=config.train.memory,
+    )
+
+
+@contextmanager
+def seeded_weights(config: RunConfig) -> Iterator[None]:
+    """What is drawn inside follows from the run's seed alone; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        yield
 
 
 def backbone_dtype(name: str, device: torch.device) -> torch.dtype:

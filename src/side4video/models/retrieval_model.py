@@ -1,0 +1,136 @@
+"""A frozen backbone, a side network and a text tower put together: captions and videos in one space."""
+
+from copy import deepcopy
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from side4video.config import RunConfig
+from side4video.models.backbones import FrozenBackbone
+from side4video.models.batch_norm import TokenBatchNorm
+from side4video.models.side_network import SideNetwork
+from side4video.models.side_trained import SideTrained
+from side4video.models.similarity import TextFeatures, VideoFeatures
+from side4video.models.stored_clips import StoredClips
+from side4video.models.text_tower import TextTower, load_text_tower
+from side4video.models.video_model import build_backbone, build_side_network, seeded_weights
+
+
+class FrameHead(nn.Module):
+    """Frame embeddings: the frozen summary token, and what the side network adds to it, normed and projected.
+
+    What is added starts at zero, so that an untrained model gives the frozen model's own image embeddings.
+
+    Args:
+        width: d, channels of the side tokens.
+        final_norm: the frozen model's last norm, D channels; a copy of it is trained.
+        projection: the frozen model's last linear layer, D -> E; a copy of it is trained.
+    """
+
+    def __init__(self, *, width: int, final_norm: nn.Module, projection: nn.Linear) -> None:
+        super().__init__()
+        self.norm = TokenBatchNorm(width)
+        self.side_projection = nn.Linear(width, projection.in_features, bias=False)
+        nn.init.zeros_(self.side_projection.weight)
+        self.final_norm = deepcopy(final_norm).float().requires_grad_(True)
+        self.projection = deepcopy(projection).float().requires_grad_(True)
+
+    def forward(self, x: Float[Tensor, "B T N d"], summary: Float[Tensor, "B T 1 D"]) -> Float[Tensor, "B T E"]:
+        """One embedding for each frame, not normalised."""
+        change = self.side_projection(self.norm(x).mean(dim=2))
+        return self.projection(self.final_norm(summary.squeeze(2).to(self.projection.weight.dtype) + change))
+
+
+class TokenWeights(nn.Module):
+    """How much each word of a caption, or each frame of a video, counts (arXiv 2203.07111, equation 4)."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(embed_dim, embed_dim), nn.ReLU(), nn.Linear(embed_dim, 1))
+
+    def forward(
+        self, tokens: Float[Tensor, "B M E"], mask: Bool[Tensor, "B M"] | None = None
+    ) -> Float[Tensor, "B M"]:
+        """Weights that sum to 1 over the tokens; 0 where `mask` is False."""
+        scores = self.layers(tokens).squeeze(-1).float()
+        return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
+
+
+class RetrievalModel(SideTrained):
+    """Captions and videos in, features that can be compared out (arXiv 2311.15769, section 3.3).
+
+    Trained are the side network, the weights of words and frames, copies of the frozen model's last norm and
+    projection, and the text tower.
+
+    Args:
+        backbone: the frozen image model, loaded with its projection.
+        side: the side network.
+        text: the text tower of the same CLIP model.
+        max_words: W, words of a caption at most, start and end of the text included.
+
+    Raises:
+        ValueError: the backbone has no projection or no class token, or image and text embeddings differ in width.
+    """
+
+    def __init__(self, *, backbone: FrozenBackbone, side: SideNetwork, text: TextTower, max_words: int = 32) -> None:
+        super().__init__()
+        if backbone.projection is None or backbone.projection.out_features != text.embed_dim:
+            raise ValueError(
+                f"{backbone.name} must share a space of {text.embed_dim} dimensions with the text tower. Load it with "
+                f"projection_width={text.embed_dim}."
+            )
+        if not 3 <= max_words <= text.context_length:
+            raise ValueError(f"{max_words = } must lie in 3..{text.context_length}, what the text tower reads.")
+        self.backbone = backbone
+        self.side = side
+        self.text = text
+        self.max_words = max_words
+        self.head = FrameHead(width=side.width, final_norm=backbone.final_norm, projection=backbone.projection)
+        self.word_weights = TokenWeights(text.embed_dim)
+        self.frame_weights = TokenWeights(text.embed_dim)
+        self.read_blocks = tuple(sorted({*side.taps, backbone.num_blocks - 1}))
+
+    def embed_videos(self, clips: Float[Tensor, "B T 3 H W"] | StoredClips) -> VideoFeatures:
+        """Features of normalised clips; frames of one clip are the time axis. For stored clips no backbone runs."""
+        if isinstance(clips, StoredClips):
+            x, blocks = self.side.begin(clips.frames()), clips.iterate(self.backbone.dtype)
+        else:
+            x, blocks = self.side.begin(clips), self.backbone.iterate(clips, self.read_blocks)
+        for tokens in blocks:
+            x = self.side.advance(x, block=tokens.block, patches=tokens.patches, summary=tokens.summary)
+        frames = self.head(x, tokens.summary).float()
+        return VideoFeatures(frames=frames, weights=self.frame_weights(frames))
+
+    def embed_texts(self, ids: Int[Tensor, "C W"], mask: Bool[Tensor, "C W"]) -> TextFeatures:
+        """Features of captions as `tokenise` gives them; columns without a single word cost nothing."""
+        longest = int(mask.sum(dim=1).max()) if len(mask) else 0
+        words, sentence = self.text(ids[:, :longest])
+        words = nn.functional.pad(words.float(), (0, 0, 0, mask.shape[1] - longest))
+        return TextFeatures(
+            words=words, mask=mask, weights=self.word_weights(words, mask), sentence=sentence.float()
+        )
+
+    @property
+    def logit_scale(self) -> Float[Tensor, ""]:
+        """Natural logarithm of what similarities are multiplied with."""
+        return self.text.logit_scale
+
+
+def build_retrieval_model(config: RunConfig, *, device: torch.device) -> RetrievalModel:
+    """Load backbone and text tower and put a fresh side network between, seeded by `config.seed`, on `device`.
+
+    Raises:
+        ValueError: taps, width or weights do not suit the backbone, or the two towers do not fit each other.
+    """
+    settings = config.text
+    text = load_text_tower(
+        settings.name, weights=settings.weights, tag=settings.tag, model_args=dict(settings.model_args)
+    )
+    text.set_recompute(config.train.memory != "plain")
+    backbone = build_backbone(config, device=device, projection_width=text.embed_dim)
+    with seeded_weights(config):
+        pre_norm = config.side.variant == "pre-norm"
+        side = build_side_network(config, backbone, summary_position=pre_norm)
+        model = RetrievalModel(backbone=backbone, side=side, text=text, max_words=settings.max_words)
+    return model.to(device)

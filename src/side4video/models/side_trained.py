@@ -1,0 +1,37 @@
+"""What all trained models have in common: a frozen backbone beside everything else, which is trained and saved."""
+
+from typing import Self
+
+from torch import Tensor, nn
+
+from side4video.models.backbones import FrozenBackbone
+from side4video.models.side_network import SideNetwork
+
+
+class SideTrained(nn.Module):
+    """A model with a frozen `backbone` and a `side` network; all but the backbone is trained."""
+
+    backbone: FrozenBackbone
+    side: SideNetwork
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Every tensor that training changes, BatchNorm statistics included, by name; nothing of the backbone."""
+        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("backbone.")}
+
+    def load_trained_state(self, state: dict[str, Tensor]) -> Self:
+        """Load what `trained_state` gave; every name must be there and fit.
+
+        Raises:
+            ValueError: names are missing or unknown, or shapes differ.
+        """
+        own = self.trained_state()
+        odd = sorted(own.keys() ^ state.keys()) + sorted(
+            name for name in own.keys() & state.keys() if own[name].shape != state[name].shape
+        )
+        if odd:
+            listed = ", ".join(odd[:10])
+            raise ValueError(
+                f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Is it this model's?"
+            )
+        self.load_state_dict(state, strict=False)
+        return self

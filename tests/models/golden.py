@@ -1,0 +1,55 @@
+"""The numbers of the paper's official code, and the weights they belong to; see tests/golden/README.md."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+GOLDEN = Path(os.environ.get("SIDE4VIDEO_GOLDEN", Path(__file__).parents[1] / "golden"))
+RELATIVE = 1e-4
+ROUNDING = 1e-6  # a bias in front of a BatchNorm has no gradient but rounding
+
+
+def golden_files(kind):
+    """All files whose `kind` starts so."""
+    kinds = {path: json.loads(path.read_text()).get("kind", "") for path in sorted(GOLDEN.glob("*.json"))}
+    return [path for path, own in kinds.items() if own.startswith(kind)]
+
+
+def make_tensor(name, shape):
+    """The value of an official tensor, as golden/README.md defines it."""
+    x = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape or (1,)).reshape(shape)
+    last = name.rsplit(".", 1)[-1]
+    if last == "running_var":
+        x = np.abs(x) * 0.1 + 1
+    elif last == "running_mean":
+        x = x * 0.1
+    elif last == "logit_scale":
+        x = np.full(shape, np.log(1 / 0.07))
+    elif last == "weight" and len(shape) == 1:
+        x = 1 + 0.1 * x
+    elif last == "bias":
+        x = 0.05 * x
+    elif "embedding" in name or last in {"cls_token", "pos_embed"}:
+        x = 0.2 * x
+    elif last in {"proj", "text_projection", "side_proj"}:
+        x = x / np.sqrt(shape[0])
+    elif len(shape) > 1:
+        x = x / np.sqrt(np.prod(shape[1:]))
+    return torch.tensor(x, dtype=torch.float32)
+
+
+def make_clips(config):
+    """The clips (B, T, 3, S, S) that a golden model was run on."""
+    shape = (config["batch"] * config["num_frames"], 3, config["image_size"], config["image_size"])
+    images = np.random.RandomState(config["input_seed"]).standard_normal(shape)
+    return torch.tensor(images, dtype=torch.float32).unflatten(0, (config["batch"], config["num_frames"]))
+
+
+def assert_equals(actual, expected, what):
+    expected = torch.tensor(expected).reshape(actual.shape)
+    error = (actual - expected).abs().max() / expected.abs().max()
+    assert error < RELATIVE, f"{what}: relative error {error:.1e}"
