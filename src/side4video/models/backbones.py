@@ -85,9 +85,7 @@ class FrozenBackbone(nn.Module):
         ValueError: the model is of another class, its images are not square, or chunk_frames is no positive number.
     """
 
-    def __init__(
-        self, model: Any, *, name: str, chunk_frames: int = 64, keep_projection: bool = False
-    ) -> None:
+    def __init__(self, model: Any, *, name: str, chunk_frames: int = 64, keep_projection: bool = False) -> None:
         super().__init__()
         if chunk_frames < 1:
             raise ValueError(f"{chunk_frames = }: at least one frame must go through a block at once. Use 1 or more.")

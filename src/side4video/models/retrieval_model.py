@@ -49,9 +49,7 @@ class TokenWeights(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(embed_dim, embed_dim), nn.ReLU(), nn.Linear(embed_dim, 1))
 
-    def forward(
-        self, tokens: Float[Tensor, "B M E"], mask: Bool[Tensor, "B M"] | None = None
-    ) -> Float[Tensor, "B M"]:
+    def forward(self, tokens: Float[Tensor, "B M E"], mask: Bool[Tensor, "B M"] | None = None) -> Float[Tensor, "B M"]:
         """Weights that sum to 1 over the tokens; 0 where `mask` is False."""
         scores = self.layers(tokens).squeeze(-1).float()
         return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
@@ -102,14 +100,17 @@ class RetrievalModel(SideTrained):
         frames = self.head(x, tokens.summary).float()
         return VideoFeatures(frames=frames, weights=self.frame_weights(frames))
 
-    def embed_texts(self, ids: Int[Tensor, "C W"], mask: Bool[Tensor, "C W"]) -> TextFeatures:
-        """Features of captions as `tokenise` gives them; columns without a single word cost nothing."""
-        longest = int(mask.sum(dim=1).max()) if len(mask) else 0
+    def embed_texts(self, ids: Int[Tensor, "C W"], mask: Bool[Tensor, "C W"], *, padded: bool = False) -> TextFeatures:
+        """Features of captions as `tokenise` gives them.
+
+        Args:
+            ids, mask: captions.
+            padded: also compute what the tower says where there is no word; else it is 0 there and costs nothing.
+        """
+        longest = ids.shape[1] if padded or not len(ids) else int(mask.sum(dim=1).max())
         words, sentence = self.text(ids[:, :longest])
-        words = nn.functional.pad(words.float(), (0, 0, 0, mask.shape[1] - longest))
-        return TextFeatures(
-            words=words, mask=mask, weights=self.word_weights(words, mask), sentence=sentence.float()
-        )
+        words = nn.functional.pad(words.float(), (0, 0, 0, ids.shape[1] - longest))
+        return TextFeatures(words=words, mask=mask, weights=self.word_weights(words, mask), sentence=sentence.float())
 
     @property
     def logit_scale(self) -> Float[Tensor, ""]:

@@ -90,5 +90,33 @@ def similarity(texts: TextFeatures, videos: VideoFeatures, kind: Similarity) -> 
 def channel_decorrelation(
     texts: TextFeatures, videos: VideoFeatures, *, on_diagonal: float = 0.11, off_diagonal: float = 0.0
 ) -> Float[Tensor, ""]:
-    """x"""
-    return texts.words.sum()*0
+    """Pulls the correlation of each channel of matching words and frames to 1 (arXiv 2203.07111, section 3.4).
+
+    Caption i belongs to video i. Each word is paired with its best frame, each frame with its best word; channels are
+    standardised over all pairs, and pairs count as much as their word or frame does. As in the paper's code the best
+    word may be one that is not there, where all others are unlike the frame: texts must hold embeddings for these too.
+
+    Args:
+        texts, videos: B of each.
+        on_diagonal: weight of the squared distance of each channel's correlation from 1.
+        off_diagonal: weight of the squared correlations of different channels.
+    """
+    B, own = len(texts), torch.arange(len(texts), device=texts.words.device)  # noqa: N806
+    words, frames = F.normalize(texts.words, dim=-1), F.normalize(videos.frames, dim=-1)
+    similarities = torch.einsum("bwe,bte->bwt", words * texts.mask.unsqueeze(-1), frames)
+    best_frames = frames[own.unsqueeze(1), similarities.argmax(dim=2)]  # (B, W, E)
+    best_words = words[own.unsqueeze(1), similarities.argmax(dim=1)]  # (B, T, E)
+    of_words = _correlation(words[texts.mask], best_frames[texts.mask], texts.weights[texts.mask] / B)
+    of_frames = _correlation(frames.flatten(0, 1), best_words.flatten(0, 1), videos.weights.flatten() / B)
+    correlation = (of_words + of_frames) / 2
+    diagonal = correlation.diagonal()
+    others = correlation - diagonal.diag()
+    return on_diagonal * (diagonal - 1).pow(2).sum() + off_diagonal * others.pow(2).sum()
+
+
+def _correlation(
+    x: Float[Tensor, "M E"], y: Float[Tensor, "M E"], weights: Float[Tensor, " M"]
+) -> Float[Tensor, "E E"]:
+    """Weighted correlation of each channel of x with each of y over M pairs."""
+    x, y = ((z - z.mean(dim=0)) / z.std(dim=0) for z in (x, y))
+    return torch.einsum("mc,md,m->cd", x, y, weights)

@@ -67,9 +67,7 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
     return VideoModel(backbone=backbone, side=network, head=head).to(device)
 
 
-def build_backbone(
-    config: RunConfig, *, device: torch.device, projection_width: int | None = None
-) -> FrozenBackbone:
+def build_backbone(config: RunConfig, *, device: torch.device, projection_width: int | None = None) -> FrozenBackbone:
     """Load the frozen model that the settings name; see `load_backbone` for the projection."""
     return load_backbone(
         config.backbone.name,
