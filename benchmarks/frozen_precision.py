@@ -26,7 +26,8 @@ from side4video.files import write_json
 from side4video.models.backbones import FrozenBackbone, load_backbone
 from side4video.tasks.linear_probe import LinearProbe, frozen_features
 from side4video.tasks.metrics import top_k_accuracy
-from side4video.tasks.recognition import RecognitionData, as_evaluated, evaluation_clips, read_data
+from side4video.tasks.clips import evaluation_clips
+from side4video.tasks.recognition import RecognitionData, as_evaluated, read_data
 from side4video.training.loop import train
 from side4video.video.loading import Batch, test_loader
 

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from side4video.config import RunConfig, parse_config
 from side4video.files import write_json, write_tensors
-from side4video.models.video_model import VideoModel, build_video_model
+from side4video.models.side_trained import SideTrained
+from side4video.models.video_model import build_video_model
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -30,20 +31,21 @@ class Adapter:
     config: RunConfig
     """Settings of the run that made it."""
     class_names: tuple[str, ...]
+    """Empty for retrieval."""
     fingerprint: str
     """Of the backbone it was trained on."""
     scores: dict[str, Any] = field(default_factory=dict)
     """The evaluation it was chosen by."""
 
 
-def save_adapter(folder: Path, model: VideoModel, adapter: Adapter) -> None:
+def save_adapter(folder: Path, model: SideTrained, adapter: Adapter) -> None:
     """Write an adapter folder; an older one in its place is replaced file by file, the weights first."""
     backbone = model.backbone
     write_tensors(folder / WEIGHTS, model.trained_state(), {"format": "pt"})
     content = {
         "format_version": FORMAT_VERSION,
         "side4video": version("side4video"),
-        "task": "recognition",
+        "task": adapter.config.task,
         "backbone": {"name": backbone.name, "fingerprint": adapter.fingerprint},
         "preprocessing": {
             "image_size": backbone.image_size,
@@ -97,13 +99,16 @@ def read_adapter(folder: Path) -> Adapter:
 
 def load_adapter(
     folder: Path, *, device: torch.device, backbone_weights: str | None = None
-) -> tuple[VideoModel, Adapter]:
+) -> tuple[SideTrained, Adapter]:
     """Build the model of an adapter folder, in eval mode.
 
     Args:
         folder: an adapter folder, or a run folder (its best adapter is taken).
         device: where the model goes.
         backbone_weights: local weights file of the backbone; by default what the run used.
+
+    Returns:
+        The model, a `VideoModel` or `RetrievalModel` as the adapter's task says, and what the adapter says of itself.
 
     Raises:
         FileNotFoundError: no adapter there.
@@ -115,7 +120,7 @@ def load_adapter(
         config = config.model_copy(
             update={"backbone": config.backbone.model_copy(update={"weights": backbone_weights})}
         )
-    model = build_video_model(config, num_classes=len(adapter.class_names), device=device)
+    model = _build(config, num_classes=len(adapter.class_names), device=device)
     if model.backbone.fingerprint != adapter.fingerprint:
         raise ValueError(
             f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, but {config.backbone.name} "
@@ -124,6 +129,15 @@ def load_adapter(
         )
     model.load_trained_state(read_weights(folder))
     return model.eval(), adapter
+
+
+def _build(config: RunConfig, *, num_classes: int, device: torch.device) -> SideTrained:
+    if config.task == "recognition":
+        return build_video_model(config, num_classes=num_classes, device=device)
+    from side4video.models.retrieval_model import build_retrieval_model
+
+    text = config.text.model_copy(update={"weights": "random"})  # the adapter holds the trained text tower
+    return build_retrieval_model(config.model_copy(update={"text": text}), device=device)
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -139,7 +153,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} is damaged: {error}. Copy the adapter folder again.") from error
 
 
-def take_over(model: VideoModel, folder: Path, *, class_names: tuple[str, ...]) -> str:
+def take_over(model: SideTrained, folder: Path, *, class_names: tuple[str, ...]) -> str:
     """Load an adapter's trained tensors into a fresh model and say in a sentence what was taken.
 
     A classifier for other classes is dropped; everything else must fit.

@@ -101,12 +101,15 @@ class DataConfig(Settings):
     """Training set: a folder with one sub-folder per class, or a list or annotation file."""
     test: Path | None = None
     """Evaluation set, in any of the same forms."""
+    captions: Path | None = None
+    """Retrieval: the file of captions where train and test only list videos, as with MSR-VTT, MSVD and VATEX."""
     root: Path | None = None
     """Folder the paths of the lists start from; by default the list's own folder."""
     test_root: Path | None = None
     """The same for the evaluation set where it differs."""
     format: str = "auto"
-    """Form of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51."""
+    """Form of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
+    msvd, vatex, didemo, activitynet, lsmdc, csv or jsonl."""
     class_names: Path | None = None
     """File with one class name per line, or `id,name` rows, where the lists hold numbers."""
     delimiter: str | None = None
@@ -147,8 +150,8 @@ class AugmentConfig(Settings):
 
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     """Before cropping: short side, or height and width, in pixels; by default 256/224 of the image size."""
-    crop_scale: tuple[float, float] = (0.08, 1.0)
-    """Smallest and largest share of the picture a random crop covers."""
+    crop_scale: tuple[float, float] | None = (0.08, 1.0)
+    """Smallest and largest share of the picture a random crop covers; None: always the middle."""
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
     """Probability of a mirrored clip; classes whose names differ in left and right are swapped."""
     rand_augment: str | None = None
@@ -224,8 +227,12 @@ class EvalConfig(Settings):
     """Clips (views) per forward pass."""
     resize: PositiveInt | None = None
     """Short side before cropping, in pixels; by default 256/224 of the image size."""
+    ties: Literal["middle", "pessimistic"] = "middle"
+    """Retrieval: equally good candidates count half, or all, as better than the right one."""
+    dual_softmax: bool = False
+    """Retrieval: also report ranks after dual-softmax re-ranking, which needs all queries at once."""
     probe: bool = False
-    """Also fit and report a linear probe on the frozen features of the same clips."""
+    """Also report the frozen model by itself: a linear probe on its features, or its zero-shot retrieval."""
 
 
 class RunConfig(Settings):
@@ -248,6 +255,8 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
+        if self.task == "retrieval":
+            self._check_retrieval()
         if self.head.frozen_probe and not self.head.fused:
             raise ValueError("head.frozen_probe keeps the probe of a fused head: set head.fused too, or leave it out.")
         together = self.train.micro_batch or self.train.batch
@@ -265,6 +274,25 @@ class RunConfig(Settings):
                 "augment.mixup and cutmix mix the clips of a forward pass: train.micro_batch must be 2 or more."
             )
         return self
+
+    def _check_retrieval(self) -> None:
+        unsuited = {
+            "head": self.head != HeadConfig(),
+            "data.arrow_of_time": self.data.arrow_of_time,
+            "data.repeats": self.data.repeats > 1,
+            "augment.mixup": self.augment.mixup > 0,
+            "augment.cutmix": self.augment.cutmix > 0,
+            "eval.clips": self.eval.clips > 1,
+            "eval.crops": self.eval.crops > 1,
+        }
+        if given := [name for name, is_given in unsuited.items() if is_given]:
+            raise ValueError(
+                f"{', '.join(given)}: not for task retrieval, which embeds one view of each video. Leave out."
+            )
+        if self.text.decorrelation and self.text.similarity != "wti":
+            raise ValueError("text.decorrelation pairs single words and frames: it needs text.similarity wti.")
+        if self.train.batch < 2:
+            raise ValueError("train.batch = 1 leaves a contrastive loss nothing to compare with. Use 2 or more.")
 
 
 CLIP_B16 = BackboneConfig(name="vit_base_patch16_clip_quickgelu_224.openai")

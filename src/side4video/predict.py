@@ -13,7 +13,8 @@ import numpy as np
 
 from side4video.adapter import load_adapter
 from side4video.models.video_model import choose_device
-from side4video.tasks.recognition import evaluation_clips, score_views
+from side4video.tasks.clips import evaluation_clips
+from side4video.tasks.recognition import score_views
 from side4video.video.annotations import LabelledVideo
 from side4video.video.datasets import Failure
 from side4video.video.decoding import VideoError, find_videos

@@ -11,7 +11,8 @@ import numpy as np
 from side4video.config import RunConfig, load_config
 from side4video.report import Chart, ClipExample, write_report
 from side4video.tasks.evaluation import Evaluation, Prediction
-from side4video.tasks.recognition import as_evaluated, read_data, sampling_from
+from side4video.tasks.clips import sampling_from
+from side4video.tasks.recognition import as_evaluated, read_data
 from side4video.training.run_log import read_log
 from side4video.video.annotations import LabelledVideo
 from side4video.video.decoding import VideoError, open_video

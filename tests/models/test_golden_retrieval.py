@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from golden import GOLDEN, RELATIVE, ROUNDING, assert_equals, golden_files, make_clips, make_tensor
 from safetensors.torch import save_file
 
+from golden import GOLDEN, RELATIVE, ROUNDING, assert_equals, golden_files, make_clips, make_tensor
 from side4video.models.backbones import load_backbone
 from side4video.models.official import from_official, read_official_checkpoint, recognise, to_official
 from side4video.models.retrieval_model import RetrievalModel

@@ -19,7 +19,8 @@ from side4video.models.eight_bit import EightBitTokens, to_eight_bit
 from side4video.models.stored_clips import StoredClips
 from side4video.models.video_model import VideoModel
 from side4video.shapes import Clips
-from side4video.tasks.recognition import RecognitionLoss, autocast
+from side4video.tasks.clips import autocast
+from side4video.tasks.recognition import RecognitionLoss
 from side4video.training.optimizer import build_optimizer
 
 BACKBONE_WEIGHTS = "backbone weights"

@@ -1,5 +1,7 @@
 """BatchNorm3d for channels-last tokens, whose statistics can be remembered between two runs of the same batch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -38,6 +40,19 @@ class TokenBatchNorm(nn.BatchNorm1d):
             rows, None, None, self.running_mean, self.running_var, True, self.momentum or 0.0, self.eps
         )
         return mean, inverse_std.pow(-2) - self.eps, inverse_std
+
+
+@contextmanager
+def keep_running_statistics(model: nn.Module) -> Iterator[None]:
+    """Put the running statistics of all BatchNorm layers back when the block ends, as if it had not run."""
+    layers = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    buffers = [buffer for layer in layers for buffer in layer.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
 
 
 class _Normalise(torch.autograd.Function):

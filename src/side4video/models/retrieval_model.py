@@ -112,6 +112,14 @@ class RetrievalModel(SideTrained):
         words = nn.functional.pad(words.float(), (0, 0, 0, ids.shape[1] - longest))
         return TextFeatures(words=words, mask=mask, weights=self.word_weights(words, mask), sentence=sentence.float())
 
+    def finetuned_parameters(self) -> list[nn.Parameter]:
+        """The text tower, its logit scale, and the image tower's last norm and projection."""
+        return [
+            *self.text.parameters(),
+            *self.head.final_norm.parameters(),
+            *self.head.projection.parameters(),
+        ]
+
     @property
     def logit_scale(self) -> Float[Tensor, ""]:
         """Natural logarithm of what similarities are multiplied with."""

@@ -14,6 +14,10 @@ class SideTrained(nn.Module):
     backbone: FrozenBackbone
     side: SideNetwork
 
+    def finetuned_parameters(self) -> list[nn.Parameter]:
+        """Trained parameters that start from weights of their own, and so learn at a rate of their own; none here."""
+        return []
+
     def trained_state(self) -> dict[str, Tensor]:
         """Every tensor that training changes, BatchNorm statistics included, by name; nothing of the backbone."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("backbone.")}

@@ -1,5 +1,6 @@
 """How alike a caption and a video are: what is known of each, and the two similarities of the paper."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal, Self
 
@@ -16,11 +17,15 @@ class _Features:
     """Tensors whose first axis counts captions or videos."""
 
     def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
+        return len(next(iter(self.tensors().values())))
 
-    def map(self, change) -> Self:  # type: ignore[no-untyped-def]
-        """The same with `change` applied to each tensor, such as `lambda x: x.cpu()`."""
-        return type(self)(**{field.name: change(getattr(self, field.name)) for field in fields(self)})  # type: ignore[arg-type]
+    def tensors(self) -> dict[str, Tensor]:
+        """All of them by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same with `change` applied to each tensor, such as `Tensor.cpu`."""
+        return type(self)(**{name: change(tensor) for name, tensor in self.tensors().items()})
 
     @classmethod
     def concatenate(cls, parts: list[Self]) -> Self:

@@ -60,6 +60,11 @@ class Evaluation:
     unread: tuple[UnreadVideo, ...]
     """Videos that could not be read. They are not in the scores."""
 
+    @property
+    def score(self) -> float:
+        """Top-1, by which adapters are compared."""
+        return self.top1
+
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain lists and dictionaries."""
         return asdict(self)

@@ -1,8 +1,6 @@
 """Action recognition: data, model, loss and evaluation put together."""
 
-import os
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +14,12 @@ from side4video.adapter import load_adapter, read_adapter
 from side4video.config import DataConfig, EvalConfig, RunConfig
 from side4video.models.backbones import FrozenBackbone
 from side4video.models.video_model import VideoModel, choose_device
+from side4video.tasks.clips import autocast, choose_workers, evaluation_clips, train_clips, videos_per_batch
 from side4video.tasks.evaluation import Evaluation, UnreadVideo, evaluation_from_scores
 from side4video.video.annotations import LabelledVideo, VideoList, check_video_list, read_video_list
-from side4video.video.datasets import ARROW_OF_TIME, TestClips, TrainClips, both_ways
+from side4video.video.datasets import ARROW_OF_TIME, TrainClips, both_ways
 from side4video.video.loading import Batch, test_loader
-from side4video.video.sampling import FrameSampling
-from side4video.video.transforms import EvalTransform, Interpolation, TrainTransform, flip_label_pairs, mix_clips
+from side4video.video.transforms import flip_label_pairs, mix_clips
 
 
 @dataclass(frozen=True)
@@ -94,71 +92,12 @@ def as_evaluated(videos: VideoList, config: DataConfig) -> list[LabelledVideo]:
     return both_ways(videos.videos) if config.arrow_of_time else list(videos.videos)
 
 
-def sampling_from(config: DataConfig) -> FrameSampling:
-    """Which frames of a video the settings choose."""
-    return FrameSampling(
-        num_frames=config.num_frames, kind=config.sampling, flavour=config.flavour, stride=config.stride
-    )
-
-
 def training_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone) -> TrainClips:
     """The randomly augmented training set."""
     if data.train is None:
         raise ValueError("No training set: give --data.train.")
-    augment = config.augment
-    transform = TrainTransform(
-        image_size=backbone.image_size,
-        mean=backbone.mean,
-        std=backbone.std,
-        interpolation=_interpolation(backbone),
-        resize=augment.resize,
-        crop_scale=augment.crop_scale,
-        flip=augment.flip,
-        flip_labels=None if config.data.arrow_of_time else flip_label_pairs(data.class_names),
-        rand_augment=augment.rand_augment,
-        colour_jitter=augment.colour_jitter,
-        grey=augment.grey,
-        erasing=augment.erasing,
-    )
-    return TrainClips(
-        data.train.videos,
-        sampling=sampling_from(config.data),
-        transform=transform,
-        seed=config.seed,
-        repeats=config.data.repeats,
-        arrow_of_time=config.data.arrow_of_time,
-        frame_template=config.data.frame_template,
-    )
-
-
-def evaluation_clips(
-    videos: Sequence[LabelledVideo],
-    *,
-    config: RunConfig,
-    backbone: FrozenBackbone,
-    num_clips: int | None = None,
-    num_crops: int | None = None,
-) -> TestClips:
-    """An evaluation set without randomness; views as in the settings unless given."""
-    transform = EvalTransform(
-        image_size=backbone.image_size,
-        mean=backbone.mean,
-        std=backbone.std,
-        interpolation=_interpolation(backbone),
-        resize=config.eval.resize,
-        num_crops=num_crops or config.eval.crops,
-    )
-    return TestClips(
-        videos,
-        sampling=sampling_from(config.data),
-        transform=transform,
-        num_clips=num_clips or config.eval.clips,
-        frame_template=config.data.frame_template,
-    )
-
-
-def _interpolation(backbone: FrozenBackbone) -> Interpolation:
-    return "bilinear" if backbone.interpolation == "bilinear" else "bicubic"
+    flip_labels = None if config.data.arrow_of_time else flip_label_pairs(data.class_names)
+    return train_clips(data.train.videos, config=config, backbone=backbone, flip_labels=flip_labels)
 
 
 class RecognitionLoss:
@@ -253,21 +192,3 @@ def evaluate_adapter(
     clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
     loader = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))
     return evaluate(model, loader, class_names=adapter.class_names, device=place, chunk=settings.batch)
-
-
-def choose_workers(workers: int | None) -> int:
-    """Loader processes: as given, else one per core but one, 1 to 8."""
-    return max(1, min(8, (os.cpu_count() or 2) - 1)) if workers is None else workers
-
-
-def videos_per_batch(settings: EvalConfig) -> int:
-    """Videos whose views fill a forward pass."""
-    return max(1, settings.batch // (settings.clips * settings.crops))
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Mixed precision for the trained part: "fp32", "bf16", "fp16", or "auto" (bf16 on a GPU, fp32 on a CPU)."""
-    if precision == "auto":
-        precision = "bf16" if device.type == "cuda" else "fp32"
-    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from side4video.files import write_tensors
-from side4video.models.video_model import VideoModel
+from side4video.models.side_trained import SideTrained
 
 _SHARED = ("qmap1", "qmap2")
 
@@ -21,7 +21,7 @@ class Progress:
 
     step: int = 0
     """Optimizer steps done."""
-    best_top1: float = -1.0
+    best_score: float = -1.0
     """Best evaluation so far, 0..1; -1: none yet."""
     evaluations_since_best: int = 0
     skipped: int = 0
@@ -31,7 +31,7 @@ class Progress:
     """State of the fp16 gradient scaler."""
 
 
-def save_checkpoint(path: Path, *, model: VideoModel, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_checkpoint(path: Path, *, model: SideTrained, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write trained tensors, optimizer state and progress to one file."""
     tensors = {f"model.{name}": tensor for name, tensor in model.trained_state().items()}
     for name, state in _optimizer_state(model, optimizer).items():
@@ -39,7 +39,7 @@ def save_checkpoint(path: Path, *, model: VideoModel, optimizer: torch.optim.Opt
     write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
 
 
-def load_checkpoint(path: Path, *, model: VideoModel, optimizer: torch.optim.Optimizer) -> Progress:
+def load_checkpoint(path: Path, *, model: SideTrained, optimizer: torch.optim.Optimizer) -> Progress:
     """Restore what `save_checkpoint` wrote; returns the progress.
 
     Raises:
@@ -69,11 +69,11 @@ def load_checkpoint(path: Path, *, model: VideoModel, optimizer: torch.optim.Opt
     return progress
 
 
-def _trained_parameters(model: VideoModel) -> dict[str, torch.nn.Parameter]:
+def _trained_parameters(model: SideTrained) -> dict[str, torch.nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def _optimizer_state(model: VideoModel, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+def _optimizer_state(model: SideTrained, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
     return {
         name: optimizer.state[parameter]
         for name, parameter in _trained_parameters(model).items()

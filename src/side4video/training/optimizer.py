@@ -1,6 +1,8 @@
 """The optimizer and the learning rate of each step."""
 
 import math
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,8 +12,13 @@ from side4video.config import TrainConfig
 from side4video.models.quantisation import import_bitsandbytes
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW (betas 0.9 and 0.999, eps 1e-8) on every trained parameter, all with weight decay, as in the paper.
+def build_optimizer(
+    model: nn.Module, config: TrainConfig, *, finetuned: Collection[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """AdamW on every trained parameter, in groups by learning rate and weight decay.
+
+    Each group has an `lr_scale`, its rate as a share of the run's: `config.finetuned_lr_scale` for
+    `finetuned`, else 1. Without `config.decay_biases` what has one dimension has no weight decay.
 
     With `config.optimizer` "adamw-8bit" it is bitsandbytes' (arXiv 2110.02861): both moments take a byte for each
     number and a scale for each 256; tensors of fewer than 4096 numbers keep theirs in 32 bits.
@@ -19,12 +26,22 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     Raises:
         ModuleNotFoundError: 8 bits are wanted and bitsandbytes is not installed.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = list(_groups(model, config, set(finetuned)))
+    settings = {"lr": config.lr, "betas": config.betas, "eps": config.eps}
     if config.optimizer == "adamw-8bit":
         library = import_bitsandbytes("train.optimizer = 'adamw-8bit'")
         with unset_fake_temporarily():  # it computes tables and reads them, which fake tensors do not allow
-            return library.optim.AdamW8bit(trained, lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+            return library.optim.AdamW8bit(groups, **settings)
+    return torch.optim.AdamW(groups, **settings)
+
+
+def _groups(model: nn.Module, config: TrainConfig, finetuned: set[nn.Parameter]) -> Iterator[dict[str, Any]]:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for scale, chosen in ((1.0, set(trained) - finetuned), (config.finetuned_lr_scale, finetuned)):
+        for decay in (True, False):
+            members = [p for p in trained if p in chosen and (config.decay_biases or p.ndim > 1) == decay]
+            if members:
+                yield {"params": members, "lr_scale": scale, "weight_decay": config.weight_decay if decay else 0.0}
 
 
 def learning_rate(step: int, *, steps_per_epoch: int, config: TrainConfig) -> float:

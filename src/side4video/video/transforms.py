@@ -63,7 +63,7 @@ class TrainTransform:
         std: The same.
         resize: Before cropping: the short side, or (height, width) whatever the aspect ratio, in pixels; None: the
             short side becomes 256/224 of `image_size`.
-        crop_scale: Smallest and largest share of the picture's area that the crop covers.
+        crop_scale: Smallest and largest share of the picture's area that the crop covers; None: the middle is cut out.
         crop_ratio: Smallest and largest width over height of the crop.
         flip: Probability of a mirrored clip.
         flip_labels: Labels that a mirrored clip gets instead of its own, see `flip_label_pairs`.
@@ -85,7 +85,7 @@ class TrainTransform:
         mean: Sequence[float],
         std: Sequence[float],
         resize: int | tuple[int, int] | None = None,
-        crop_scale: tuple[float, float] = (0.08, 1.0),
+        crop_scale: tuple[float, float] | None = (0.08, 1.0),
         crop_ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip: float = 0.5,
         flip_labels: dict[int, int] | None = None,
@@ -98,7 +98,7 @@ class TrainTransform:
         for name, probability in {"flip": flip, "grey": grey, "erasing": erasing}.items():
             if not 0 <= probability <= 1:
                 raise ValueError(f"{name}={probability} is no probability. Use 0 to 1.")
-        if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
+        if crop_scale is not None and not 0 < crop_scale[0] <= crop_scale[1] <= 1:
             raise ValueError(f"{crop_scale = } is no range of areas. Use two rising numbers above 0, up to 1.")
         mode = _mode(interpolation)
         self.flip = flip
@@ -106,12 +106,16 @@ class TrainTransform:
         self._rand_augment = None if rand_augment is None else _rand_augment(rand_augment)
         self._largest_short_side = round(image_size * 320 / 224)
         self._mode = mode
-        self._resize_and_crop = v2.Compose(
-            [
-                v2.Resize(_resize_to(resize, image_size), interpolation=mode, antialias=True),
-                v2.RandomResizedCrop(image_size, crop_scale, crop_ratio, interpolation=mode, antialias=True),
-            ]
-        )
+        size = _resize_to(resize, image_size)
+        if crop_scale is not None:
+            crop: v2.Transform = v2.RandomResizedCrop(
+                image_size, crop_scale, crop_ratio, interpolation=mode, antialias=True
+            )
+        elif min(size) >= image_size:
+            crop = v2.CenterCrop(image_size)
+        else:
+            raise ValueError(f"{resize = } leaves frames smaller than {image_size = }. Use at least that.")
+        self._resize_and_crop = v2.Compose([v2.Resize(size, interpolation=mode, antialias=True), crop])
         self._change_colours = v2.Compose(
             [
                 v2.RandomGrayscale(grey),

@@ -1,0 +1,53 @@
+"""Batches of clips for training and evaluation: read from the videos, or from a cache of the frozen model's tokens."""
+
+from collections.abc import Iterable, Iterator
+
+from side4video.config import RunConfig
+from side4video.models.side_trained import SideTrained
+from side4video.tasks.clips import choose_workers
+from side4video.tasks.token_cache import TokenCache
+from side4video.video.datasets import TestClips, TrainClips
+from side4video.video.loading import Batch, TrainOrder, test_loader, train_loader
+
+
+class ClipBatches:
+    """Where a run's batches come from.
+
+    Args:
+        config: settings of the run; with `data.cache` videos and backbone are passed through once.
+        model: whose frozen part fills the cache.
+        pooled: also keep the frozen model's pooled summary of each frame there.
+    """
+
+    def __init__(self, config: RunConfig, model: SideTrained, *, pooled: bool) -> None:
+        self._config, self._model, self._pooled = config, model, pooled
+        self._workers = choose_workers(config.data.workers)
+
+    def train(self, clips: TrainClips, order: TrainOrder) -> Iterator[Batch]:
+        """The micro-batches of the rest of a run, in its order."""
+        folder, copies = self._config.data.cache, self._config.data.cache_copies
+        if folder is None:
+            return iter(train_loader(clips, order, workers=self._workers))
+        print(f"Augmentation is limited to {copies} versions of each clip (data.cache_copies), kept in {folder}.")
+        augment = self._config.augment.model_dump(mode="json")
+        return self._cache(clips, augment, copies=copies).train_batches(order)
+
+    def test(self, clips: TestClips, *, videos_per_batch: int) -> Iterable[Batch]:
+        """All videos once, in the order of their list."""
+        if self._config.data.cache is None:
+            return test_loader(clips, batch_clips=videos_per_batch, workers=self._workers)
+        transform = {"crops": clips.transform.num_crops, "resize": self._config.eval.resize}  # type: ignore[attr-defined]
+        return self._cache(clips, transform).test_batches(videos_per_batch)
+
+    def _cache(self, clips: TrainClips | TestClips, transform: dict, *, copies: int = 1) -> TokenCache:  # type: ignore[type-arg]
+        assert self._config.data.cache is not None
+        return TokenCache(
+            self._config.data.cache,
+            clips,
+            self._model,
+            transform=transform,
+            pooled=self._pooled,
+            copies=copies,
+            chunk=self._config.eval.batch,
+            workers=self._workers,
+        )

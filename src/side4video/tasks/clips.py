@@ -1,0 +1,103 @@
+"""Sets of clips, and how they go through a model, as the settings of a run say; alike for all tasks."""
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import torch
+
+from side4video.config import DataConfig, EvalConfig, RunConfig
+from side4video.models.backbones import FrozenBackbone
+from side4video.video.annotations import LabelledVideo
+from side4video.video.datasets import TestClips, TrainClips
+from side4video.video.sampling import FrameSampling
+from side4video.video.transforms import EvalTransform, Interpolation, TrainTransform
+
+
+def sampling_from(config: DataConfig) -> FrameSampling:
+    """Which frames of a video the settings choose."""
+    return FrameSampling(
+        num_frames=config.num_frames, kind=config.sampling, flavour=config.flavour, stride=config.stride
+    )
+
+
+def train_clips(
+    videos: Sequence[LabelledVideo],
+    *,
+    config: RunConfig,
+    backbone: FrozenBackbone,
+    flip_labels: dict[int, int] | None = None,
+) -> TrainClips:
+    """A randomly augmented training set; `flip_labels`: see `flip_label_pairs`."""
+    augment = config.augment
+    transform = TrainTransform(
+        image_size=backbone.image_size,
+        mean=backbone.mean,
+        std=backbone.std,
+        interpolation=_interpolation(backbone),
+        resize=augment.resize,
+        crop_scale=augment.crop_scale,
+        flip=augment.flip,
+        flip_labels=flip_labels,
+        rand_augment=augment.rand_augment,
+        colour_jitter=augment.colour_jitter,
+        grey=augment.grey,
+        erasing=augment.erasing,
+    )
+    return TrainClips(
+        videos,
+        sampling=sampling_from(config.data),
+        transform=transform,
+        seed=config.seed,
+        repeats=config.data.repeats,
+        arrow_of_time=config.data.arrow_of_time,
+        frame_template=config.data.frame_template,
+    )
+
+
+def evaluation_clips(
+    videos: Sequence[LabelledVideo],
+    *,
+    config: RunConfig,
+    backbone: FrozenBackbone,
+    num_clips: int | None = None,
+    num_crops: int | None = None,
+) -> TestClips:
+    """An evaluation set without randomness; views as in the settings unless given."""
+    transform = EvalTransform(
+        image_size=backbone.image_size,
+        mean=backbone.mean,
+        std=backbone.std,
+        interpolation=_interpolation(backbone),
+        resize=config.eval.resize,
+        num_crops=num_crops or config.eval.crops,
+    )
+    return TestClips(
+        videos,
+        sampling=sampling_from(config.data),
+        transform=transform,
+        num_clips=num_clips or config.eval.clips,
+        frame_template=config.data.frame_template,
+    )
+
+
+def _interpolation(backbone: FrozenBackbone) -> Interpolation:
+    return "bilinear" if backbone.interpolation == "bilinear" else "bicubic"
+
+
+def choose_workers(workers: int | None) -> int:
+    """Loader processes: as given, else one per core but one, 1 to 8."""
+    return max(1, min(8, (os.cpu_count() or 2) - 1)) if workers is None else workers
+
+
+def videos_per_batch(settings: EvalConfig) -> int:
+    """Videos whose views fill a forward pass."""
+    return max(1, settings.batch // (settings.clips * settings.crops))
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """Mixed precision for the trained part: "fp32", "bf16", "fp16", or "auto" (bf16 on a GPU, fp32 on a CPU)."""
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" else "fp32"
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")

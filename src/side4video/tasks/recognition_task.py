@@ -1,0 +1,107 @@
+"""Training of action recognition, as the training loop wants it."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from side4video.config import RunConfig
+from side4video.files import write_json
+from side4video.models.video_model import VideoModel, build_video_model
+from side4video.tasks.clip_batches import ClipBatches
+from side4video.tasks.clips import autocast, evaluation_clips, videos_per_batch
+from side4video.tasks.evaluation import Evaluation
+from side4video.tasks.linear_probe import probe_accuracy
+from side4video.tasks.recognition import RecognitionLoss, as_evaluated, evaluate, read_data, training_clips
+from side4video.tasks.task import Backward, StepResult
+from side4video.tasks.token_cache import CACHE_SEED
+from side4video.video.annotations import VideoList
+from side4video.video.datasets import TestClips
+from side4video.video.loading import Batch, TrainOrder
+
+PROBE = "probe.json"
+
+
+class RecognitionTask:
+    """Data, model, loss and evaluation of a recognition run; see `Task`.
+
+    Args:
+        config: all settings.
+        device: where the model goes.
+    """
+
+    def __init__(self, config: RunConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.data = read_data(config.data)
+        for warning in self.data.warnings:
+            print(f"warning: {warning}")
+        self.class_names = self.data.class_names
+        self.model: VideoModel = build_video_model(config, num_classes=len(self.class_names), device=device)
+        augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})
+        self.train_set = training_clips(self.data, config=augmented, backbone=self.model.backbone)
+        self.test_set = self._evaluation_clips(self.data.test) if self.data.test else None
+        self.has_test_set = self.test_set is not None
+        self.loss = RecognitionLoss(config, num_classes=len(self.class_names))
+        self.batches = ClipBatches(config, self.model, pooled=config.head.fused or config.eval.probe)
+
+    def prepare(self, out: Path, *, resumed: bool) -> None:
+        """Fit a linear probe where one is wanted: to start a fused head from, to report beside the result, or both."""
+        if not (self.config.eval.probe or self.config.head.fused) or (resumed and (out / PROBE).is_file()):
+            return
+        assert self.data.train is not None
+        train = self._evaluation_clips(self.data.train, num_clips=1, num_crops=1)
+        probe, top1 = probe_accuracy(
+            self.model.backbone,
+            train=self._test_batches(train),
+            test=None if self.test_set is None else self._test_batches(self.test_set),
+            num_classes=len(self.class_names),
+            device=self.device,
+        )
+        if self.config.head.fused:
+            self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
+        write_json(out / PROBE, {"top1": top1})
+
+    def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
+        """The micro-batches of the rest of a run."""
+        return self.batches.train(self.train_set, order)
+
+    def step(self, batches: Iterator[Batch], backward: Backward, *, views: int, epoch: int) -> StepResult:  # noqa: ARG002
+        """Forward and backward pass of each micro-batch in turn."""
+        loss_sum, right, seen = 0.0, 0, 0
+        for batch in batches:
+            with autocast(self.device, self.config.train.precision):
+                clips, labels = batch.clips.to(self.device, non_blocking=True), batch.labels.to(self.device)
+                loss, correct = self.loss(self.model, clips, labels)
+            backward(loss / views, batch.names)
+            loss_sum, right, seen = loss_sum + loss.item(), right + int(correct), seen + len(labels)
+        return StepResult(loss_sum, right, seen)
+
+    def evaluate(self) -> Evaluation:
+        """Score the test set."""
+        assert self.test_set is not None
+        return evaluate(
+            self.model,
+            self._test_batches(self.test_set),
+            class_names=self.class_names,
+            device=self.device,
+            chunk=self.config.eval.batch,
+        )
+
+    def read_scores(self, content: dict[str, Any]) -> Evaluation:
+        """What an evaluation wrote."""
+        return Evaluation.from_json(content)
+
+    def _test_batches(self, clips: TestClips) -> Iterable[Batch]:
+        return self.batches.test(clips, videos_per_batch=videos_per_batch(self.config.eval))
+
+    def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
+        evaluated = as_evaluated(videos, self.config.data)
+        return evaluation_clips(evaluated, config=self.config, backbone=self.model.backbone, **views)
+
+
+def read_probe(out: Path) -> float | None:
+    """Top-1, 0..1, of the linear probe of a run; None where none was fitted or there is no test set."""
+    path = out / PROBE
+    return json.loads(path.read_text(encoding="utf-8"))["top1"] if path.is_file() else None

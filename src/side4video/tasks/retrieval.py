@@ -1,0 +1,222 @@
+"""Text-video retrieval: captions and videos read, embedded and scored."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from side4video.adapter import load_adapter
+from side4video.config import DataConfig, EvalConfig, RunConfig
+from side4video.models.retrieval_model import RetrievalModel
+from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
+from side4video.models.text_tower import tokenise
+from side4video.models.video_model import choose_device
+from side4video.tasks.clips import autocast, choose_workers, evaluation_clips, videos_per_batch
+from side4video.tasks.dual_softmax import TEMPERATURE
+from side4video.tasks.evaluation import UnreadVideo
+from side4video.tasks.retrieval_evaluation import NUM_SHOWN, QueryResult, RetrievalEvaluation
+from side4video.tasks.retrieval_metrics import retrieval_scores, text_to_video_ranks
+from side4video.tasks.scoring import score_matrix
+from side4video.video.captions import CaptionList, check_caption_list, read_caption_list
+from side4video.video.loading import Batch, test_loader
+
+TEXTS_PER_PASS = 64
+
+
+@dataclass(frozen=True)
+class RetrievalData:
+    """The captioned videos of a run, checked."""
+
+    train: CaptionList | None
+    test: CaptionList | None
+    warnings: tuple[str, ...]
+    """What is odd about the files, in sentences."""
+
+
+def read_caption_data(config: DataConfig) -> RetrievalData:
+    """Read and check the captioned videos named in `config`.
+
+    Raises:
+        DataError: anything that would fail later; all problems of a file at once.
+        ValueError: no set is named.
+    """
+    warnings: list[str] = []
+
+    def read(source: Path | None, root: Path | None, split: str) -> CaptionList | None:
+        if source is None:
+            return None
+        listed = read_caption_list(
+            source, captions=config.captions, root=root, format=config.format, split=split
+        )
+        checked = check_caption_list(listed, allow_missing=config.allow_missing)
+        warnings.extend(f"{source}: {warning}" for warning in checked.warnings)
+        return checked.captions
+
+    train = read(config.train, config.root, "train")
+    test = read(config.test, config.test_root or config.root, "test")
+    if train is None and test is None:
+        raise ValueError("No videos: give --data.train and --data.test, files of videos and their captions.")
+    return RetrievalData(train, test, tuple(warnings))
+
+
+@torch.inference_mode()
+def embed_videos(
+    model: RetrievalModel,
+    batches: Iterable[Batch],
+    *,
+    device: torch.device,
+    chunk: int,
+    on_failure: Callable[[UnreadVideo], None],
+) -> Iterator[tuple[int, VideoFeatures]]:
+    """Place in the list and features, on the CPU, of each video that can be read; puts the model in eval mode.
+
+    Args:
+        model: where `device` says.
+        batches: one view of each video.
+        device: where the model is.
+        chunk: videos per forward pass.
+        on_failure: called with each video that cannot be read.
+    """
+    model.eval()
+    for batch in batches:
+        for failure in batch.failures:
+            on_failure(UnreadVideo(failure.name, failure.reason))
+        if not len(batch):
+            continue
+        with autocast(device, "auto" if device.type == "cuda" else "fp32"):
+            parts = [model.embed_videos(part.to(device)).map(torch.Tensor.cpu) for part in batch.clips.split(chunk)]
+        features = VideoFeatures.concatenate(parts)
+        for place, index in enumerate(batch.indices):
+            yield index, features.map(lambda tensor, place=place: tensor[place : place + 1])  # type: ignore[misc]
+
+
+@torch.inference_mode()
+def embed_texts(model: RetrievalModel, captions: Sequence[str], *, device: torch.device) -> TextFeatures:
+    """Features of captions, on the CPU; puts the model in eval mode."""
+    model.eval()
+    parts = []
+    starts = range(0, len(captions), TEXTS_PER_PASS)
+    for start in tqdm(starts, desc="captions", unit="batch", dynamic_ncols=True, leave=False, delay=2):
+        ids, mask = tokenise(captions[start : start + TEXTS_PER_PASS], max_words=model.max_words)
+        with autocast(device, "auto" if device.type == "cuda" else "fp32"):
+            parts.append(model.embed_texts(ids.to(device), mask.to(device)).map(torch.Tensor.cpu))
+    return TextFeatures.concatenate(parts)
+
+
+def evaluate_retrieval(
+    model: RetrievalModel,
+    captions: CaptionList,
+    batches: Iterable[Batch],
+    *,
+    similarity: Similarity,
+    settings: EvalConfig,
+    device: torch.device,
+) -> RetrievalEvaluation:
+    """Embed every video and every caption once, score all pairs and rank them, in both directions.
+
+    Videos that cannot be read are reported; they and their captions are not in the scores.
+
+    Args:
+        model: put in eval mode and left there.
+        captions: the set.
+        batches: one view of each of its videos, in their order.
+        similarity: how captions and videos are compared.
+        settings: ties, dual softmax, videos per forward pass.
+        device: where the model is.
+
+    Raises:
+        ValueError: none of the videos can be read.
+    """
+    unread: list[UnreadVideo] = []
+    found = dict(
+        tqdm(
+            embed_videos(model, batches, device=device, chunk=settings.batch, on_failure=unread.append),
+            desc="evaluate",
+            unit="video",
+            total=len(captions.videos),
+            dynamic_ncols=True,
+            leave=False,
+        )
+    )
+    if not found:
+        reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
+        raise ValueError(f"None of the {len(captions.videos)} videos of {captions.source} can be read: {reasons}")
+    read = sorted(found)
+    queries = [(caption, column) for column, index in enumerate(read) for caption in captions.captions[index]]
+    texts = embed_texts(model, [caption for caption, _ in queries], device=device)
+    videos = VideoFeatures.concatenate([found[index] for index in read])
+    columns = np.array([column for _, column in queries])
+    scores = score_matrix(texts, videos, similarity=similarity, device=device)
+    temperature = TEMPERATURE if settings.dual_softmax else None
+    names = [captions.videos[index].name for index in read]
+    return RetrievalEvaluation(
+        source=captions.source,
+        split=captions.split,
+        similarity=similarity,
+        num_videos=len(read),
+        num_captions=len(queries),
+        scores=retrieval_scores(scores, columns, ties=settings.ties),
+        dual_softmax=None
+        if temperature is None
+        else retrieval_scores(scores, columns, ties=settings.ties, dual_softmax_temperature=temperature),
+        queries=_query_results(queries, names, scores, text_to_video_ranks(scores, columns, ties=settings.ties)),
+        unread=tuple(unread),
+    )
+
+
+def _query_results(
+    queries: Sequence[tuple[str, int]], names: Sequence[str], scores: np.ndarray, ranks: np.ndarray
+) -> tuple[QueryResult, ...]:
+    results = []
+    for row, (caption, column) in enumerate(queries):
+        best = np.argsort(-scores[row], kind="stable")[:NUM_SHOWN]
+        results.append(
+            QueryResult(
+                caption=caption,
+                video=names[column],
+                rank=float(ranks[row]),
+                best=tuple(names[index] for index in best),
+                best_scores=tuple(float(scores[row, index]) for index in best),
+            )
+        )
+    return tuple(results)
+
+
+def evaluate_retrieval_adapter(
+    folder: Path,
+    *,
+    data: DataConfig,
+    settings: EvalConfig,
+    device: str = "auto",
+    backbone_weights: str | None = None,
+) -> RetrievalEvaluation:
+    """Load an adapter and score it on the captioned videos of `data.test`.
+
+    Raises:
+        DataError: the set cannot be used.
+        ValueError, FileNotFoundError: the adapter cannot be used.
+    """
+    captioned = read_caption_data(data.model_copy(update={"train": None}))
+    for warning in captioned.warnings:
+        print(f"warning: {warning}")
+    if captioned.test is None:
+        raise ValueError("No evaluation set: give --data.test.")
+    place = choose_device(device)
+    model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+    if not isinstance(model, RetrievalModel):
+        raise ValueError(f"{folder} is an adapter for recognition. Evaluate it on videos with classes.")
+    config = adapter.config.model_copy(update={"data": data, "eval": settings})
+    clips = caption_clips(captioned.test, config=config, model=model)
+    batches = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))
+    return evaluate_retrieval(
+        model, captioned.test, batches, similarity=config.text.similarity, settings=settings, device=place
+    )
+
+
+def caption_clips(captions: CaptionList, *, config: RunConfig, model: RetrievalModel):  # type: ignore[no-untyped-def]
+    """One view of each video, without randomness."""
+    videos = [replace(video, label=index) for index, video in enumerate(captions.videos)]
+    return evaluation_clips(videos, config=config, backbone=model.backbone, num_clips=1, num_crops=1)

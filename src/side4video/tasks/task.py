@@ -1,0 +1,89 @@
+"""What the training loop asks of a task: recognition or retrieval. It knows nothing else about either."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from side4video.config import RunConfig
+from side4video.models.side_trained import SideTrained
+from side4video.video.datasets import TrainClips
+from side4video.video.loading import Batch, TrainOrder
+
+Backward = Callable[[Tensor, Sequence[str]], None]
+"""Back-propagates a loss; the names of the videos it comes from are for the error if it is not finite."""
+
+
+class Scores(Protocol):
+    """What an evaluation found."""
+
+    @property
+    def score(self) -> float:
+        """The number by which adapters are compared, 0 to 1; higher is better."""
+
+    def headline(self) -> dict[str, float | int]:
+        """The few numbers that a log line needs."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain lists and dictionaries."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a training step found, before its update."""
+
+    loss_sum: float
+    """Sum of the losses over the views."""
+    right: int
+    """Views whose best answer is the true one."""
+    views: int
+
+
+class Task(Protocol):
+    """Model, data, loss and evaluation of a run."""
+
+    model: SideTrained
+    train_set: TrainClips
+    class_names: tuple[str, ...]
+    """Of the model's outputs; empty for retrieval."""
+    has_test_set: bool
+
+    def prepare(self, out: Path, *, resumed: bool) -> None:
+        """What has to be done before the first step, once for a run and its resumptions."""
+
+    def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
+        """The micro-batches of the rest of a run, in its order."""
+
+    def step(self, batches: Iterator[Batch], backward: Backward, *, views: int, epoch: int) -> StepResult:
+        """Forward and backward pass of one step.
+
+        Args:
+            batches: the micro-batches of the step, none of them empty.
+            backward: called with parts of the loss, whose sum is the loss of the step.
+            views: that the step would have if every video could be read.
+            epoch: from 0.
+        """
+
+    def evaluate(self) -> Scores:
+        """Score the test set; leaves the model in eval mode."""
+
+    def read_scores(self, content: dict[str, Any]) -> Scores:
+        """What `Scores.to_json` gave, after a round trip through JSON."""
+
+
+def build_task(config: RunConfig, device: torch.device) -> Task:
+    """Read and check the data, load the model.
+
+    Raises:
+        DataError, ValueError: the data or the model cannot be used.
+    """
+    if config.task == "retrieval":
+        from side4video.tasks.retrieval_task import RetrievalTask
+
+        return RetrievalTask(config, device)
+    from side4video.tasks.recognition_task import RecognitionTask
+
+    return RecognitionTask(config, device)
