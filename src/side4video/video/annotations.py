@@ -162,29 +162,36 @@ def check_video_list(video_list: VideoList, *, allow_missing: bool = False, requ
     Raises `DataError` with all problems at once. Files are looked for, not opened.
     """
     videos = video_list.videos
-    missing = _missing(videos)
-    problems = [*_label_problems(video_list, require_labels), *_conflicts(videos), *_bad_times(videos)]
-    lost = (
-        f"{len(missing)} of {len(videos)} videos are not there: {first_few(v.name for v in missing)}" if missing else ""
-    )
-    if missing and (not allow_missing or len(missing) == len(videos)):
-        folders = Counter(str(video.path.parent) for video in missing)
-        looked_in = first_few(folder for folder, _ in folders.most_common())
-        problems.append(f"{lost}. Looked in {looked_in}. Check root, or allow missing videos.")
+    gone, missing, warnings = find_missing(videos, allow_missing=allow_missing)
+    problems = [*_label_problems(video_list, require_labels), *_conflicts(videos), *find_bad_times(videos), *missing]
     if problems:
         raise DataError(*(f"{video_list.source}: {problem}" for problem in problems))
-    gone = set(map(id, missing))
-    kept = replace(video_list, videos=tuple(video for video in videos if id(video) not in gone))
-    warnings = ([f"{lost}; they are left out."] if lost else []) + _oddities(kept)
-    return CheckedList(kept, len(videos), len(kept.videos), tuple(warnings))
+    kept = replace(video_list, videos=tuple(video for index, video in enumerate(videos) if index not in gone))
+    return CheckedList(kept, len(videos), len(kept.videos), (*warnings, *_oddities(kept)))
 
 
-def _missing(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
+def find_missing(
+    videos: Sequence[LabelledVideo], *, allow_missing: bool
+) -> tuple[frozenset[int], list[str], list[str]]:
+    """Positions of the videos that are not there; why that is a problem; what to warn of where it is allowed.
+
+    That no video is there is a problem always.
+    """
     by_folder = defaultdict(list)
-    for video in videos:
-        by_folder[str(video.path.parent)].append(video)
-    names = {folder: scan_folder(Path(folder)) for folder in by_folder}
-    return [v for folder, inside in by_folder.items() for v in inside if v.path.name not in names[folder]]
+    for index, video in enumerate(videos):
+        by_folder[str(video.path.parent)].append(index)
+    gone = []
+    for folder, inside in by_folder.items():
+        names = scan_folder(Path(folder))
+        gone += [index for index in inside if videos[index].path.name not in names]
+    if not gone:
+        return frozenset(), [], []
+    lost = f"{len(gone)} of {len(videos)} videos are not there: {first_few(videos[index].name for index in gone)}"
+    if allow_missing and len(gone) < len(videos):
+        return frozenset(gone), [], [f"{lost}; they are left out."]
+    folders = Counter(str(videos[index].path.parent) for index in gone)
+    looked_in = first_few(folder for folder, _ in folders.most_common())
+    return frozenset(gone), [f"{lost}. Looked in {looked_in}. Check root, or allow missing videos."], []
 
 
 def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:
@@ -206,26 +213,28 @@ def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:
 def _conflicts(videos: Sequence[LabelledVideo]) -> list[str]:
     labels = defaultdict(set)
     for video in videos:
-        labels[_what_is_shown(video)].add(video.label)
+        labels[what_is_shown(video)].add(video.label)
     if both := [shown[0] for shown, found in labels.items() if len(found) > 1]:
         return [f"{len(both)} videos have two labels: {first_few(both)}. Keep one."]
     return []
 
 
-def _bad_times(videos: Sequence[LabelledVideo]) -> list[str]:
+def find_bad_times(videos: Sequence[LabelledVideo]) -> list[str]:
+    """One sentence on the videos that end before they start, if there are any."""
     inf = float("inf")
     bad = [v for v in videos if (v.start_seconds or 0) >= (inf if v.end_seconds is None else v.end_seconds)]
     examples = first_few(f"{video.name} from {video.start_seconds} to {video.end_seconds}" for video in bad)
     return [f"{len(bad)} videos end before they start: {examples}. Times are in seconds."] if bad else []
 
 
-def _what_is_shown(video: LabelledVideo) -> tuple[str, float | None, float | None, bool]:
+def what_is_shown(video: LabelledVideo) -> tuple[str, float | None, float | None, bool]:
+    """What tells apart two things to look at: file, part of it, direction."""
     return str(video.path), video.start_seconds, video.end_seconds, video.reverse
 
 
 def _oddities(video_list: VideoList) -> list[str]:
     warnings = []
-    shown = Counter(map(_what_is_shown, video_list.videos))
+    shown = Counter(map(what_is_shown, video_list.videos))
     if twice := [what[0] for what, count in shown.items() if count > 1]:
         warnings.append(f"{len(twice)} videos are listed more than once: {first_few(twice)}.")
     used = {video.label for video in video_list.videos}

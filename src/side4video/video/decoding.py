@@ -8,7 +8,10 @@ from side4video.video.video_file import VideoFile
 
 __all__ = ["VIDEO_SUFFIXES", "FrameFolder", "VideoError", "VideoFile", "find_videos", "open_video"]
 
-VIDEO_SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv"),
+    *(".flv", ".3gp", ".ogv", ".3g2", ".mts", ".m2ts"),
+)
 """File name endings, in lower case, of what is taken for a video; the most likely first."""
 
 

@@ -43,11 +43,28 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises `DataError` where it is not JSON."""
+    """The content of a JSON file. Raises `DataError` where it is not JSON, and where an object has a name twice."""
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, source: str) -> Any:
+    """The content of a JSON text; `source` is named in the `DataError` that is raised as by `read_json`."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):  # json would keep the last of them and say nothing
+            twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+            raise DataError(f"{source} has an entry twice in one object: {first_few(twice)}. Keep one.")
+        return content
+
     try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} is not JSON: {error}.") from None
+        return json.loads(text, object_pairs_hook=unique)
+    except DataError:
+        raise
+    except ValueError as error:  # JSONDecodeError, or a number of thousands of digits
+        raise DataError(f"{source} is not JSON: {error}.") from None
+    except RecursionError:
+        raise DataError(f"{source} is nested too deeply to be read.") from None
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

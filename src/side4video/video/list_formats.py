@@ -18,6 +18,7 @@ from side4video.video.list_files import DataError, first_few, read_lines
 DELIMITERS = ("::", "\t", ",", " ")
 PATH_COLUMNS = ("path", "video_path", "file_path", "filename", "file_name", "file", "video", "video_id", "clip", "id")
 LABEL_COLUMNS = ("class_name", "label_name", "class", "label", "labels", "category", "action")
+CAPTION_COLUMNS = ("caption", "captions", "sentence", "sentences", "text", "description", "query")
 START_COLUMNS = ("start_seconds", "start", "start_time", "time_start")
 END_COLUMNS = ("end_seconds", "end", "end_time", "time_end")
 
@@ -209,7 +210,12 @@ def header_delimiter(line: str) -> str:
 
 def header(line: str) -> list[str]:
     """The column names of a header in lower case, with `_` for blanks and hyphens."""
-    return [re.sub(r"[\s-]", "_", name.strip(' "').lower()) for name in line.split(header_delimiter(line))]
+    return [column_name(name) for name in line.split(header_delimiter(line))]
+
+
+def column_name(name: str) -> str:
+    """A column's name as it is looked for: lower case, with `_` for blanks and hyphens."""
+    return re.sub(r"[\s-]", "_", name.strip(' "').lower())
 
 
 def column(records: list[dict[str, str]], names: Sequence[str]) -> str | None:

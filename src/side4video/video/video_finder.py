@@ -1,6 +1,8 @@
 """Finds the videos that a list names, in data sets of some 240,000 files on slow disks."""
 
-from collections.abc import Sequence
+import os
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from side4video.video.decoding import VIDEO_SUFFIXES
@@ -12,6 +14,31 @@ def scan_folder(folder: Path) -> set[str]:
         return {entry.name for entry in folder.iterdir()}
     except OSError:
         return set()
+
+
+def strip_suffix(name: str) -> str:
+    """A name without the ending of a video file; other dots stay."""
+    suffix = next((suffix for suffix in VIDEO_SUFFIXES if name.lower().endswith(suffix)), "")
+    return name[: -len(suffix)] if suffix else name
+
+
+def find_below(root: Path, names: Collection[str]) -> dict[str, list[Path]]:
+    """The videos of these names, with or without suffix, in any folder below `root`, by name; sorted.
+
+    A folder of such a name counts, as frames, and nothing in it is looked at. Links to folders are followed once.
+    """
+    wanted, found, seen = set(names), defaultdict(list), set()
+    for parent, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        for entry in (*folders, *files):
+            for name in {entry, strip_suffix(entry)} & wanted:
+                found[name].append(Path(parent) / entry)
+        folders[:] = [folder for folder in folders if folder not in wanted]
+    return {name: sorted(paths) for name, paths in found.items()}
 
 
 class VideoFinder:
@@ -29,8 +56,12 @@ class VideoFinder:
 
     def find(self, candidates: Sequence[str]) -> Path:
         """The first candidate that is there; the first of all where none is."""
+        return self.look_for(candidates) or self._root / candidates[0]
+
+    def look_for(self, candidates: Sequence[str]) -> Path | None:
+        """The first candidate that is there, if one is."""
         found = (self._find(candidate) for candidate in candidates)
-        return next((path for path in found if path), self._root / candidates[0])
+        return next((path for path in found if path), None)
 
     def _find(self, name: str) -> Path | None:
         head, slash, base = name.rstrip("/").rpartition("/")
