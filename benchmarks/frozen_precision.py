@@ -24,9 +24,9 @@ from torch import Tensor
 from side4video.config import MODEL_PRESETS, RunConfig, load_config
 from side4video.files import write_json
 from side4video.models.backbones import FrozenBackbone, load_backbone
+from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.linear_probe import LinearProbe, frozen_features
 from side4video.tasks.metrics import top_k_accuracy
-from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition import RecognitionData, as_evaluated, read_data
 from side4video.training.loop import train
 from side4video.video.loading import Batch, test_loader

@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from side4video.config import MODEL_PRESETS as MODEL_PRESETS
     from side4video.config import RunConfig as RunConfig
     from side4video.config import load_config as load_config
+    from side4video.embed import Embedder as Embedder
     from side4video.models.backbones import FrozenBackbone as FrozenBackbone
     from side4video.models.backbones import load_backbone as load_backbone
     from side4video.models.heads import ClassificationHead as ClassificationHead
+    from side4video.models.retrieval_model import RetrievalModel as RetrievalModel
     from side4video.models.side_network import SideNetwork as SideNetwork
     from side4video.models.video_model import VideoModel as VideoModel
     from side4video.predict import Predictor as Predictor
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ClassificationHead": "models.heads",
+    "Embedder": "embed",
     "FrozenBackbone": "models.backbones",
     "MODEL_PRESETS": "config",
     "Predictor": "predict",
+    "RetrievalModel": "models.retrieval_model",
     "RunConfig": "config",
     "SideNetwork": "models.side_network",
     "VideoModel": "models.video_model",

@@ -40,7 +40,7 @@ class TrainArguments:
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Score an adapter on labelled videos."""
+    """Score an adapter on videos with classes or, for retrieval, with captions."""
 
     data: DataConfig
     eval: EvalConfig
@@ -54,14 +54,16 @@ class EvaluateArguments:
 
 @dataclass(frozen=True)
 class PredictArguments:
-    """Name what happens in videos."""
+    """Name what happens in videos, or with --text find those that a sentence describes."""
 
     adapter: tyro.conf.Positional[Path]
     """Adapter folder, or run folder (its best adapter is taken)."""
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders and glob patterns."""
+    text: tuple[str, ...] = ()
+    """Sentences to rank the videos by; needs an adapter trained for retrieval."""
     top_k: int = 5
-    """Classes to name."""
+    """Classes to name, or videos to show for a sentence."""
     clips: int = 1
     """Clips per video whose scores are averaged."""
     crops: int = 1
@@ -72,6 +74,24 @@ class PredictArguments:
     """auto, cpu, cuda, ..."""
     json: Path | None = None
     """Also write the predictions to this file."""
+
+
+@dataclass(frozen=True)
+class EmbedArguments:
+    """Write what a retrieval adapter knows of videos and sentences to a file."""
+
+    adapter: tyro.conf.Positional[Path]
+    """Adapter folder, or run folder (its best adapter is taken)."""
+    videos: tyro.conf.Positional[tuple[str, ...]]
+    """Video files, folders and glob patterns."""
+    out: Path
+    """A .npz or .safetensors file."""
+    text: tuple[str, ...] = ()
+    """Sentences."""
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what training used."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +118,7 @@ def train(arguments: list[str]) -> int:
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
     given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
 
-    from side4video.run_report import write_run_report
+    from side4video.run_report import frozen_beside_trained, write_run_report
     from side4video.training.loop import train as run
     from side4video.training.out_of_memory import TrainingMemoryError
 
@@ -113,26 +133,30 @@ def train(arguments: list[str]) -> int:
         print(advise_after_failure(given.config, failure, out=given.out), file=sys.stderr)
         return 2
     if result.evaluation is not None:
-        Console().print(result.evaluation.table(per_class=len(result.evaluation.class_names) <= 50))
-        if result.probe_top1 is not None:
-            print(f"linear probe on the frozen features: top-1 {result.probe_top1:.1%}")
-            print(f"with the side network:               top-1 {result.evaluation.top1:.1%}")
+        Console().print(result.evaluation.table(max_classes=50))
+        for name, score in frozen_beside_trained(given.out).items():
+            print(f"{name:45} {score:6.1%}")
         print(f"report: {write_run_report(given.out)}")
     print(f"adapter: {given.out / ('last' if result.evaluation is None else 'best')}")
     return 0
 
 
 def evaluate(arguments: list[str]) -> int:
-    """Score an adapter on labelled videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3 --eval.clips 2]."""
+    """Score an adapter on labelled or captioned videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3]."""
     folder, rest = _take_positional(arguments, "evaluate", "ADAPTER: an adapter folder or a run folder")
     from side4video.adapter import find_adapter, read_adapter
 
     settings = read_adapter(Path(folder)).config
+    retrieval = settings.task == "retrieval"
     default = EvaluateArguments(data=settings.data, eval=settings.eval)
     given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
 
     from side4video.files import write_json
-    from side4video.tasks.recognition import evaluate_adapter
+
+    if retrieval:
+        from side4video.tasks.retrieval import evaluate_retrieval_adapter as evaluate_adapter
+    else:
+        from side4video.tasks.recognition import evaluate_adapter  # type: ignore[assignment]
 
     evaluation = evaluate_adapter(
         Path(folder),
@@ -154,11 +178,20 @@ def predict(arguments: list[str]) -> int:
     """Name what happens in videos: predict ADAPTER VIDEOS... [--top-k 5] [--json FILE]."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
+    from side4video.adapter import read_adapter
     from side4video.files import write_json
     from side4video.predict import Predictor, expand_inputs
     from side4video.video.decoding import VideoError
 
+    task = read_adapter(given.adapter).config.task
+    if (task == "retrieval") != bool(given.text):
+        raise ValueError(
+            f"{given.adapter} was trained for {task}: "
+            + ("give --text, what to look for." if task == "retrieval" else "leave out --text, it names classes.")
+        )
     paths = list(expand_inputs(given.videos))
+    if given.text:
+        return _rank(given, paths)
     predictor = Predictor(
         given.adapter,
         backbone_weights=given.backbone_weights,
@@ -181,6 +214,51 @@ def predict(arguments: list[str]) -> int:
     if given.json is not None:
         write_json(given.json, {"predictions": predictions, "unread": failures})
     return 1 if failures else 0
+
+
+def _rank(given: PredictArguments, paths: list[Path]) -> int:
+    """Print the best videos for each sentence."""
+    from side4video.embed import Embedder
+    from side4video.files import write_json
+
+    embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
+    videos = embedder.embed_videos(paths)
+    found = embedder.rank(given.text, videos, top_k=given.top_k)
+    for text, best in zip(given.text, found, strict=True):
+        print(text)
+        for place, (path, score) in enumerate(best, start=1):
+            print(f"  {place}. {path} {score:.3f}")
+    for failure in videos.unread:
+        print(f"{failure.name}: {failure.reason}", file=sys.stderr)
+    if given.json is not None:
+        queries = [
+            {"text": text, "videos": [{"path": path, "score": score} for path, score in best]}
+            for text, best in zip(given.text, found, strict=True)
+        ]
+        unread = [{"path": failure.name, "reason": failure.reason} for failure in videos.unread]
+        write_json(given.json, {"queries": queries, "unread": unread})
+    return 1 if videos.unread else 0
+
+
+def embed(arguments: list[str]) -> int:
+    """Write embeddings of videos and sentences to a file: embed ADAPTER [VIDEOS...] [--text ...] --out FILE."""
+    given = tyro.cli(EmbedArguments, prog="side4video embed", args=arguments)
+
+    from side4video.embed import Embedder, check_embedding_file, write_embeddings
+    from side4video.predict import expand_inputs
+
+    check_embedding_file(given.out)
+    if not given.videos and not given.text:
+        raise ValueError("Nothing to embed: give videos, --text, or both.")
+    paths = list(expand_inputs(given.videos))
+    embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
+    videos = embedder.embed_videos(paths) if paths else None
+    write_embeddings(given.out, videos=videos, texts=embedder.embed_texts(given.text) if given.text else None)
+    unread = () if videos is None else videos.unread
+    for failure in unread:
+        print(f"{failure.name}: {failure.reason}", file=sys.stderr)
+    print(f"{len(paths) - len(unread)} videos and {len(given.text)} sentences: {given.out}")
+    return 1 if unread else 0
 
 
 def recipes(arguments: list[str]) -> int:
@@ -239,6 +317,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "embed": embed,
     "recipes": recipes,
     "backbones": backbones,
     "memory": memory,

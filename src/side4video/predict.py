@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from side4video.adapter import load_adapter
-from side4video.models.video_model import choose_device
+from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition import score_views
 from side4video.video.annotations import LabelledVideo
@@ -51,7 +51,7 @@ class Predictor:
 
     Raises:
         FileNotFoundError: no adapter there.
-        ValueError: damaged adapter, or other backbone weights than it was trained on.
+        ValueError: damaged adapter, one for retrieval, or other backbone weights than it was trained on.
     """
 
     def __init__(
@@ -64,7 +64,10 @@ class Predictor:
         num_crops: int = 1,
     ) -> None:
         self.device = choose_device(device)
-        self.model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
+        model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
+        if not isinstance(model, VideoModel):
+            raise ValueError(f"{folder} was trained for retrieval: it has no classes. Use Embedder.")
+        self.model = model
         self._views = {"num_clips": num_clips, "num_crops": num_crops}
 
     @property

@@ -10,9 +10,11 @@ import numpy as np
 
 from side4video.config import RunConfig, load_config
 from side4video.report import Chart, ClipExample, write_report
-from side4video.tasks.evaluation import Evaluation, Prediction
 from side4video.tasks.clips import sampling_from
+from side4video.tasks.evaluation import Evaluation, Prediction, UnreadVideo
 from side4video.tasks.recognition import as_evaluated, read_data
+from side4video.tasks.recognition_task import read_probe
+from side4video.tasks.task import ZERO_SHOT
 from side4video.training.run_log import read_log
 from side4video.video.annotations import LabelledVideo
 from side4video.video.decoding import VideoError, open_video
@@ -30,31 +32,87 @@ def write_run_report(folder: Path) -> Path:
     if not (folder / "evaluation.json").is_file():
         raise FileNotFoundError(f"{folder} holds no evaluation.json. Train with --data.test first.")
     config = load_config(folder / "config.yaml")
-    evaluation = Evaluation.from_json(json.loads((folder / "evaluation.json").read_text(encoding="utf-8")))
-    probe = folder / "probe.json"
-    scores = {"linear probe on the frozen features": json.loads(probe.read_text())["top1"]} if probe.is_file() else {}
+    content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    own = _retrieval_parts if config.task == "retrieval" else _recognition_parts
     path = folder / "report.html"
     write_report(
         path,
         title=f"Run {folder.name}",
-        summary=_summary(config, evaluation),
-        scores={name: score for name, score in scores.items() if score is not None}
-        | {"with the side network: top-1": evaluation.top1, "mean of classes": evaluation.mean_class_accuracy},
         settings=_settings(config),
         charts=_charts(read_log(folder)),
-        confusion=np.array(evaluation.confusion),
-        class_names=evaluation.class_names,
-        examples=_examples(config, evaluation),
+        **own(folder, config, content),
     )
     return path
 
 
-def _summary(config: RunConfig, evaluation: Evaluation) -> str:
-    unread = f" {len(evaluation.unread)} more could not be read." if evaluation.unread else ""
-    return (
-        f"{config.about} Evaluated on {evaluation.num_videos} videos of {config.data.test}, {evaluation.views} "
-        f"view{'s' if evaluation.views > 1 else ''} each.{unread}"
-    ).strip()
+def frozen_beside_trained(folder: Path) -> dict[str, float]:
+    """What the frozen model reached by itself, where that was asked for, and what it reached with the side network."""
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    if "top1" in evaluation:
+        frozen, trained = read_probe(folder), evaluation["top1"]
+        names = ("linear probe on the frozen features: top-1", "with the side network: top-1")
+    else:
+        path = folder / ZERO_SHOT
+        frozen = _recall_at_1(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        trained = _recall_at_1(evaluation)
+        names = ("zero-shot with the frozen model: R@1", "with the side network: R@1")
+    return ({} if frozen is None else {names[0]: frozen}) | {names[1]: trained}
+
+
+def _recall_at_1(evaluation: dict[str, Any]) -> float:
+    return evaluation["scores"]["text_to_video"]["recall_at_1"]
+
+
+def _recognition_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
+    evaluation = Evaluation.from_json(content)
+    return {
+        "summary": (
+            f"{config.about} Evaluated on {evaluation.num_videos} videos of {config.data.test}, {evaluation.views} "
+            f"view{'s' if evaluation.views > 1 else ''} each.{_unread(evaluation.unread)}"
+        ).strip(),
+        "scores": frozen_beside_trained(folder) | {"mean of classes": evaluation.mean_class_accuracy},
+        "confusion": np.array(evaluation.confusion),
+        "class_names": evaluation.class_names,
+        "examples": _examples(config, evaluation),
+    }
+
+
+def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
+    from side4video.tasks.retrieval import read_caption_data
+    from side4video.tasks.retrieval_evaluation import RetrievalEvaluation
+
+    evaluation = RetrievalEvaluation.from_json(content)
+    found = evaluation.scores
+    test = read_caption_data(config.data.model_copy(update={"train": None})).test
+    videos = {video.name: video for video in test.videos} if test else {}
+    sampling = sampling_from(config.data)
+    wrong = [query for query in evaluation.queries if query.best[0] != query.video][:SHOWN_WRONG]
+    right = [query for query in evaluation.queries if query.best[0] == query.video][:SHOWN_RIGHT]
+    examples = []
+    for query in (*wrong, *right):
+        best, score = query.best[0], query.best_scores[0]
+        examples.append(_example(query.caption, videos.get(best), best, score, query.video, sampling, config))
+    split = f" ({evaluation.split})" if evaluation.split else ""
+    return {
+        "summary": (
+            f"{config.about} Evaluated on {evaluation.num_videos} videos and {evaluation.num_captions} captions of "
+            f"{evaluation.source}{split}.{_unread(evaluation.unread)} {' '.join(evaluation.definitions())} The film "
+            "strips show the best video for a caption."
+        ).strip(),
+        "scores": frozen_beside_trained(folder)
+        | {
+            "text to video: R@5": found.text_to_video.recall_at_5,
+            "text to video: R@10": found.text_to_video.recall_at_10,
+            "video to text: R@1": found.video_to_text.recall_at_1,
+            "video to text: R@5": found.video_to_text.recall_at_5,
+            "video to text: R@10": found.video_to_text.recall_at_10,
+        },
+        "examples": [example for example in examples if example is not None],
+    }
+
+
+def _unread(videos: Sequence[UnreadVideo]) -> str:
+    return f" {len(videos)} more could not be read." if videos else ""
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:
@@ -69,6 +127,7 @@ def _settings(config: RunConfig) -> dict[str, Any]:
 def _charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
     def line(kind: str, name: str) -> tuple[list[float], list[float]]:
         entries = [entry for entry in log if entry["kind"] == kind]
+        entries = [entry for entry in entries if name in entry]
         return [entry["step"] for entry in entries], [entry[name] for entry in entries]
 
     charts = [
@@ -78,6 +137,15 @@ def _charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
             lines={"training": line("train", "train_top1"), "evaluation": line("evaluation", "top1")},
             x_label="step",
             y_label="share of clips",
+        ),
+        Chart(
+            title="Recall at 1",
+            lines={
+                name: line("evaluation", key)
+                for name, key in (("text to video", "t2v_r1"), ("video to text", "v2t_r1"))
+            },
+            x_label="step",
+            y_label="share of queries",
         ),
         Chart(title="Learning rate", lines={"rate": line("train", "lr")}, x_label="step", y_label="learning rate"),
     ]
@@ -91,7 +159,10 @@ def _examples(config: RunConfig, evaluation: Evaluation) -> list[ClipExample]:
     wrong = [prediction for prediction in evaluation.predictions if not prediction.right]
     right = _spread(prediction for prediction in evaluation.predictions if prediction.right)
     shown = [*wrong[:SHOWN_WRONG], *islice(right, SHOWN_RIGHT)]
-    examples = (_example(prediction, videos.get(prediction.name), sampling, config) for prediction in shown)
+    examples = (
+        _example(one.name, videos.get(one.name), one.classes[0], one.scores[0], one.label, sampling, config)
+        for one in shown
+    )
     return [example for example in examples if example is not None]
 
 
@@ -103,7 +174,13 @@ def _spread(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
 
 
 def _example(
-    prediction: Prediction, video: LabelledVideo | None, sampling: FrameSampling, config: RunConfig
+    name: str,
+    video: LabelledVideo | None,
+    answer: str,
+    score: float,
+    truth: str | None,
+    sampling: FrameSampling,
+    config: RunConfig,
 ) -> ClipExample | None:
     if video is None:
         return None
@@ -114,9 +191,9 @@ def _example(
     except VideoError:
         return None  # it was readable when it was scored; its file is gone since
     return ClipExample(
-        name=prediction.name,
+        name=name,
         frames=(frames.flip(0) if video.reverse else frames).permute(0, 2, 3, 1).numpy(),
-        predicted_class=prediction.classes[0],
-        score=prediction.scores[0],
-        true_class=prediction.label,
+        predicted_class=answer,
+        score=score,
+        true_class=truth,
     )

@@ -10,6 +10,8 @@ from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.files import write_json
 from side4video.predict import Predictor
 from side4video.run_report import write_run_report
+from side4video.tasks.evaluation import Evaluation
+from side4video.tasks.recognition_task import read_probe
 from side4video.training.loop import TrainResult, train
 
 
@@ -90,10 +92,9 @@ def _predict_some(run: Path, test: Path) -> None:
 
 
 def _print_summary(result: TrainResult, run: Path, report: Path) -> None:
-    assert result.evaluation is not None
-    assert result.probe_top1 is not None
-    chance = 1 / len(result.evaluation.class_names)
+    assert isinstance(result.evaluation, Evaluation)
+    chance, probe = 1 / len(result.evaluation.class_names), read_probe(run)
     print(f"\nheld-out clips, top-1 (chance {chance:.1%})")
-    print(f"  frozen image model, linear probe on mean-pooled frames   {result.probe_top1:6.1%}")
+    print(f"  frozen image model, linear probe on mean-pooled frames   {probe:6.1%}")
     print(f"  the same model with a trained side network               {result.evaluation.top1:6.1%}")
     print(f"adapter      {run / 'best'}\npredictions  {run / 'predictions.json'}\nreport       {report}")

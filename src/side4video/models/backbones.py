@@ -379,9 +379,10 @@ def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
 
 
 def _build_from_hub(name: str, args: dict[str, Any]) -> Any:
-    # With its own head timm loads strictly; with num_classes=0 it would pass over missing tensors, and with a number that
-    # is not the weights' own it would leave the head random.
-    own = timm.get_pretrained_cfg(name).num_classes
+    # With its own head timm loads strictly; with num_classes=0 it would pass over missing tensors, and with a number
+    # that is not the weights' own it would leave the head random.
+    settings = timm.get_pretrained_cfg(name)
+    own = settings.num_classes if settings else None
     if args.get("num_classes", own) != own:
         raise ValueError(
             f"The weights of {name} project into {own} dimensions, not {args['num_classes']}. Use a text tower of the "

@@ -1,6 +1,7 @@
 """Batches of clips for training and evaluation: read from the videos, or from a cache of the frozen model's tokens."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from side4video.config import RunConfig
 from side4video.models.side_trained import SideTrained
@@ -39,7 +40,7 @@ class ClipBatches:
         transform = {"crops": clips.transform.num_crops, "resize": self._config.eval.resize}  # type: ignore[attr-defined]
         return self._cache(clips, transform).test_batches(videos_per_batch)
 
-    def _cache(self, clips: TrainClips | TestClips, transform: dict, *, copies: int = 1) -> TokenCache:  # type: ignore[type-arg]
+    def _cache(self, clips: TrainClips | TestClips, transform: dict[str, Any], *, copies: int = 1) -> TokenCache:
         assert self._config.data.cache is not None
         return TokenCache(
             self._config.data.cache,

@@ -96,15 +96,15 @@ class Evaluation:
             "unread": len(self.unread),
         }
 
-    def table(self, *, per_class: bool = True) -> Table:
-        """A printable table: one row per class and the totals."""
+    def table(self, *, max_classes: int | None = None) -> Table:
+        """A printable table: the totals, and a row per class unless there are more than `max_classes`."""
         title = f"{self.num_videos} videos, {self.views} view{'s' if self.views > 1 else ''} each"
         if self.unread:
             title += f"; {len(self.unread)} could not be read and are not in the scores"
         table = Table("class", "videos", "accuracy", title=title)
         for column in table.columns[1:]:
             column.justify = "right"
-        if per_class:
+        if max_classes is None or len(self.class_names) <= max_classes:
             for name, accuracy, row in zip(self.class_names, self.class_accuracies, self.confusion, strict=True):
                 table.add_row(name, str(sum(row)), "-" if accuracy is None else f"{accuracy:.1%}")
             table.add_section()

@@ -188,6 +188,8 @@ def evaluate_adapter(
         raise ValueError("No evaluation set: give --data.test.")
     place = choose_device(device)
     model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+    if not isinstance(model, VideoModel):
+        raise ValueError(f"{folder} is an adapter for retrieval. Evaluate it on videos with captions.")
     config = adapter.config.model_copy(update={"data": data, "eval": settings})
     clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
     loader = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))

@@ -21,6 +21,7 @@ from side4video.tasks.retrieval_evaluation import NUM_SHOWN, QueryResult, Retrie
 from side4video.tasks.retrieval_metrics import retrieval_scores, text_to_video_ranks
 from side4video.tasks.scoring import score_matrix
 from side4video.video.captions import CaptionList, check_caption_list, read_caption_list
+from side4video.video.datasets import TestClips
 from side4video.video.loading import Batch, test_loader
 
 TEXTS_PER_PASS = 64
@@ -48,9 +49,7 @@ def read_caption_data(config: DataConfig) -> RetrievalData:
     def read(source: Path | None, root: Path | None, split: str) -> CaptionList | None:
         if source is None:
             return None
-        listed = read_caption_list(
-            source, captions=config.captions, root=root, format=config.format, split=split
-        )
+        listed = read_caption_list(source, captions=config.captions, root=root, format=config.format, split=split)
         checked = check_caption_list(listed, allow_missing=config.allow_missing)
         warnings.extend(f"{source}: {warning}" for warning in checked.warnings)
         return checked.captions
@@ -216,7 +215,7 @@ def evaluate_retrieval_adapter(
     )
 
 
-def caption_clips(captions: CaptionList, *, config: RunConfig, model: RetrievalModel):  # type: ignore[no-untyped-def]
+def caption_clips(captions: CaptionList, *, config: RunConfig, model: RetrievalModel) -> TestClips:
     """One view of each video, without randomness."""
     videos = [replace(video, label=index) for index, video in enumerate(captions.videos)]
     return evaluation_clips(videos, config=config, backbone=model.backbone, num_clips=1, num_crops=1)

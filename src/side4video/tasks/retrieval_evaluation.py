@@ -80,13 +80,17 @@ class RetrievalEvaluation:
             f"{name}_r{k}": getattr(scores, f"recall_at_{k}") for name, scores in directions.items() for k in (1, 5, 10)
         }
         ranks = {f"{name}_median_rank": scores.median_rank for name, scores in directions.items()}
-        return recalls | ranks | {
-            "videos": self.num_videos,
-            "captions": self.num_captions,
-            "unread": len(self.unread),
-        }
+        return (
+            recalls
+            | ranks
+            | {
+                "videos": self.num_videos,
+                "captions": self.num_captions,
+                "unread": len(self.unread),
+            }
+        )
 
-    def table(self, *, per_class: bool = True) -> Table:  # noqa: ARG002 - retrieval has no classes
+    def table(self, *, max_classes: int | None = None) -> Table:  # noqa: ARG002 - there are no classes
         """A printable table: one row per direction."""
         split = f", {self.split}" if self.split else ""
         title = f"{self.source}{split}: {self.num_videos} videos, {self.num_captions} captions, {self.similarity}"

@@ -20,11 +20,10 @@ from side4video.tasks.clips import autocast, train_clips, videos_per_batch
 from side4video.tasks.contrastive import MAX_LOGIT_SCALE, backward_in_parts, contrastive_loss, gather
 from side4video.tasks.retrieval import caption_clips, evaluate_retrieval, read_caption_data
 from side4video.tasks.retrieval_evaluation import RetrievalEvaluation
-from side4video.tasks.task import Backward, StepResult
+from side4video.tasks.task import ZERO_SHOT, Backward, StepResult
 from side4video.tasks.token_cache import CACHE_SEED
 from side4video.video.loading import Batch, TrainOrder
 
-ZERO_SHOT = "zero_shot.json"
 CAPTION = 2  # stream of random numbers beside those of sampling and augmentation
 
 

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from rich.table import Table
 from torch import Tensor
 
 from side4video.config import RunConfig
 from side4video.models.side_trained import SideTrained
 from side4video.video.datasets import TrainClips
 from side4video.video.loading import Batch, TrainOrder
+
+ZERO_SHOT = "zero_shot.json"
+"""File in the run folder: what the frozen model by itself reaches in retrieval."""
 
 Backward = Callable[[Tensor, Sequence[str]], None]
 """Back-propagates a loss; the names of the videos it comes from are for the error if it is not finite."""
@@ -30,6 +34,9 @@ class Scores(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain lists and dictionaries."""
 
+    def table(self, *, max_classes: int | None = None) -> Table:
+        """A printable table, without a row per class where there are more than `max_classes`."""
+
 
 @dataclass(frozen=True)
 class StepResult:
@@ -45,7 +52,10 @@ class StepResult:
 class Task(Protocol):
     """Model, data, loss and evaluation of a run."""
 
-    model: SideTrained
+    @property
+    def model(self) -> SideTrained:
+        """What is trained."""
+
     train_set: TrainClips
     class_names: tuple[str, ...]
     """Of the model's outputs; empty for retrieval."""

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from side4video.files import replacing, write_json
 from side4video.models.eight_bit import EightBitTokens, to_eight_bit
-from side4video.models.stored_clips import StoredClips, as_pixels
 from side4video.models.side_trained import SideTrained
+from side4video.models.stored_clips import StoredClips, as_pixels
 from side4video.video.annotations import LabelledVideo
 from side4video.video.datasets import Clip, Failure, TestClips, TrainClips
 from side4video.video.loading import Batch, TrainOrder, test_loader

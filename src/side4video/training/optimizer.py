@@ -27,7 +27,7 @@ def build_optimizer(
         ModuleNotFoundError: 8 bits are wanted and bitsandbytes is not installed.
     """
     groups = list(_groups(model, config, set(finetuned)))
-    settings = {"lr": config.lr, "betas": config.betas, "eps": config.eps}
+    settings: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "eps": config.eps}
     if config.optimizer == "adamw-8bit":
         library = import_bitsandbytes("train.optimizer = 'adamw-8bit'")
         with unset_fake_temporarily():  # it computes tables and reads them, which fake tensors do not allow
