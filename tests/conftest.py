@@ -67,3 +67,52 @@ def small_run(motion_videos):
         return parse_config(settings, source="the small run")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def captioned_videos(motion_videos):
+    """The same videos with captions: train.csv and test.csv, two captions for each training video."""
+    for split, endings in (("train", ("", " again")), ("test", ("",))):
+        lines = ["video,caption"]
+        for path in sorted((motion_videos / split).glob("*/*.mp4")):
+            name = path.relative_to(motion_videos)
+            lines += [f"{name},a shape moves {path.parent.name.replace('_', ' ')}{ending}" for ending in endings]
+        (motion_videos / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    return motion_videos
+
+
+@pytest.fixture
+def small_retrieval_run(captioned_videos):
+    """Settings of a small retrieval run on random weights; keyword arguments change groups of them."""
+
+    def make(**groups):
+        settings = {
+            "task": "retrieval",
+            "backbone": {
+                "name": "vit_base_patch16_clip_quickgelu_224",
+                "weights": "random",
+                "image_size": 32,
+                "model_args": {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2},
+            },
+            "text": {
+                "name": "ViT-B-16-quickgelu",
+                "weights": "random",
+                "max_words": 12,
+                "model_args": {"embed_dim": 16, "width": 32, "heads": 2, "layers": 2, "context_length": 16},
+            },
+            "side": {"width": 16},
+            "data": {
+                "train": captioned_videos / "train.csv",
+                "test": captioned_videos / "test.csv",
+                "num_frames": 4,
+                "workers": 0,
+            },
+            "augment": {"resize": 32, "crop_scale": None, "flip": 0.0},
+            "train": {"epochs": 2, "batch": 8, "log_every": 1, "device": "cpu", "lr": 1e-3},
+            "eval": {"resize": 32},
+        }
+        for name, changes in groups.items():
+            settings[name] = {**settings.get(name, {}), **changes} if isinstance(changes, dict) else changes
+        return parse_config(settings, source="the small retrieval run")
+
+    return make

@@ -29,6 +29,7 @@ ONLY_HERE = {
     "tyro": {"cli.py", "demo/pretrain.py"},
     "matplotlib": {"report_pictures.py"},
     "sklearn": {"tasks/linear_probe.py"},
+    "open_clip": {"models/text_tower.py"},
     "bitsandbytes": {"models/quantisation.py"},
 }
 """Libraries that one place alone knows."""

@@ -46,14 +46,14 @@ class ClipExample:
         name: how the reader finds the clip again, for instance its path in the data set.
         frames: uint8 (T, H, W, 3), RGB.
         predicted_class: name of the class with the highest score.
-        score: that class's score, 0 to 1.
+        score: that class's score, 0 to 1; None: not shown.
         true_class: name of the right class; None where it is not known.
     """
 
     name: str
     frames: NDArray[np.uint8]
     predicted_class: str
-    score: float
+    score: float | None
     true_class: str | None = None
 
     @property
@@ -184,7 +184,7 @@ def _check(
     class_names: Sequence[str],
 ) -> None:
     for name, score in [*scores.items(), *((example.name, example.score) for example in examples)]:
-        if not 0 <= score <= 1:
+        if score is not None and not 0 <= score <= 1:
             raise ValueError(f"The score of {name!r} is {score}, outside 0 to 1. Divide percentages by 100.")
     if confusion is not None and confusion.shape != (len(class_names), len(class_names)):
         raise ValueError(

@@ -90,8 +90,8 @@ def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -
     right = [query for query in evaluation.queries if query.best[0] == query.video][:SHOWN_RIGHT]
     examples = []
     for query in (*wrong, *right):
-        best, score = query.best[0], query.best_scores[0]
-        examples.append(_example(query.caption, videos.get(best), best, score, query.video, sampling, config))
+        best = query.best[0]
+        examples.append(_example(query.caption, videos.get(best), best, None, query.video, sampling, config))
     split = f" ({evaluation.split})" if evaluation.split else ""
     return {
         "summary": (
@@ -177,7 +177,7 @@ def _example(
     name: str,
     video: LabelledVideo | None,
     answer: str,
-    score: float,
+    score: float | None,
     truth: str | None,
     sampling: FrameSampling,
     config: RunConfig,
