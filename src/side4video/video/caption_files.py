@@ -5,6 +5,7 @@ import io
 import json
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -138,7 +139,8 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
     problems: list[str] = []
     if file.num_not_utf8:
         problems.append(f"{file.path} is not UTF-8 text in {file.num_not_utf8} lines. Save it as UTF-8.")
-    reader = csv.reader(io.StringIO(file.content, newline=""), delimiter=header_delimiter(file.lines()[0]), strict=True)
+    text = io.StringIO(file.content, newline="")
+    reader = csv.reader(text, delimiter=header_delimiter(file.lines()[0]), skipinitialspace=True, strict=True)
     records: list[Record] = []
     columns: list[str] = []
     too_long = []
@@ -150,7 +152,7 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
                 columns = [column_name(field) for field in fields]
                 continue
             too_long += [f"line {reader.line_num}"] if len(fields) > len(columns) else []
-            values = dict(zip(columns, (field.strip() for field in fields), strict=False))
+            values = dict(zip_longest(columns, (field.strip() for field in fields[: len(columns)]), fillvalue=""))
             records.append(Record(f"line {reader.line_num}", values))
     except csv.Error as error:
         problems.append(f"{file.path}, line {reader.line_num}: {error}. Close every quote, and double one in a text.")
