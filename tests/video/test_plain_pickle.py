@@ -15,7 +15,7 @@ from side4video.video.plain_pickle import PLAIN_OPCODES, is_pickle, load_plain_p
 CAPTIONS = {
     "-4wsuPCjDBc_5_15": [["a", "squirrel", "is", "eating"], ["café", "日本"]],
     "numbers": [0, -1, 300, 70_000, 2**40, -(10**30), 1.5, True, None],
-    "rest": ([], {}, (), ("a",), (1, 2), (1, 2, 3), (1, 2, 3, 4), {"x": {1: "y"}}, "x" * 300),
+    "rest": ([], {}, (), ("a",), (1, 2), (1, 2, 3), (1, 2, 3, 4), {"x": {"1": "y"}}, "x" * 300),
 }
 
 
@@ -164,7 +164,7 @@ class TestBroken:
 
     @pytest.mark.parametrize("put", [b"K\x01s", b"K\x01", b""], ids=["SETITEM", "SETITEMS", "DICT"])
     def test_keys_that_cannot_be_hashed_safely(self, put):
-        """A tuple in a tuple, three million times, as the key of a dictionary."""
-        key = b")" + b"\x85" * 3_000_000
+        """A tuple in a tuple and so on: three million of them end the process when they are hashed."""
+        key = b")" + b"\x85" * 1000
         data = {b"K\x01s": b"}" + key + b"K\x01s", b"K\x01": b"}(" + key + b"K\x01u", b"": b"(" + key + b"K\x01d"}[put]
-        assert "dictionary key that is neither text nor a number" in refused(b"\x80\x02" + data + b".")
+        assert "dictionary key that is not text" in refused(b"\x80\x02" + data + b".")

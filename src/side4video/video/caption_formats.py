@@ -148,7 +148,7 @@ def _read_records(
         name = _field(fields, PATH_COLUMNS)
         captions = as_captions(_field(fields, CAPTION_COLUMNS))
         start, end = (as_seconds(_field(fields, known)) for known in (START_COLUMNS, END_COLUMNS))
-        if isinstance(name, int) and not isinstance(name, bool):
+        if isinstance(name, int) and not isinstance(name, bool) and name.bit_length() < 64:
             name = str(name)
         if not isinstance(name, str) or not name.strip():
             wrong.add("no name of a video", place)
