@@ -122,6 +122,11 @@ class TestMsrvtt:
         assert files(found, tmp_path) == ["video0.mp4", "video1.webm"]
         assert as_dict(read_caption_list(tmp_path / name)) == as_dict(found)
 
+    def test_json_of_all_videos_is_no_split(self, tmp_path):
+        source = write(tmp_path / "captions.json", {f"video{n}": ["x"] for n in range(10_000)})
+        assert "does not say which videos are in 'test'" in problems(source, split="test")
+        assert len(read_caption_list(source).videos) == 10_000
+
     def test_all_problems_at_once(self, tmp_path):
         content = self.official()
         content["videos"].append({"video_id": 7})
@@ -212,7 +217,10 @@ class TestMsvd:
 
     def test_refused(self, tmp_path):
         captions = write(tmp_path / "raw-captions.pkl", pickle.dumps(MSVD_WORDS))
-        assert "does not say which videos are in 'train'" in problems(captions, split="train")
+        assert read_caption_list(captions, split="train").split == ""  # no more than one split can be
+        many = {f"abcdefghijk_{n}_{n + 9}": [["a"]] for n in range(1201)}
+        found = problems(write(tmp_path / "c.pkl", pickle.dumps(many)), split="train")
+        assert "does not say which videos are in 'train'. Give the list of the split (as train_list.txt)" in found
         source = write(tmp_path / "l.txt", "nobody_1_2\n")
         assert "1 of 1 videos of" in problems(source, captions=captions)
         broken = write(tmp_path / "c.pkl", pickle.dumps({**MSVD_WORDS, "x": [[1]], ("y",): [["a"]]}))

@@ -24,6 +24,7 @@ from side4video.video.video_finder import strip_suffix
 
 MSRVTT_1K_A = "test (1k-A; this field also validates on it: val == test)"
 MSRVTT_LISTS = {9000: "train (9k)", 7010: "train (7k: official train and validate)"}
+MSVD_TRAIN = 1200  # videos in the largest of its splits
 DIDEMO_END_SECONDS = 31.0  # the annotators saw 30 seconds; CLIP4Clip reads to second 31
 
 
@@ -46,7 +47,10 @@ def read_msrvtt(file: CaptionFile, split: str | None) -> CaptionTable:
         captions, problems = _entries(content["annotations"], ("image_id", "caption"), "annotations", file.path)
         rows = [CaptionRow(entry["image_id"], (entry["caption"],)) for entry in captions]
         return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
-    return read_json_captions(file, split)._replace(anywhere=True)
+    table = read_json_captions(file, split)._replace(anywhere=True)
+    if len({row.name for row in table.rows}) > max(MSRVTT_LISTS):
+        _refuse_split(split, file.path, "MSRVTT_train.9k.csv")
+    return table
 
 
 def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None) -> CaptionTable:
@@ -80,8 +84,8 @@ def _refuse_split(split: str | None, path: Path, example: str) -> None:
     """Raise where a split is wanted of a file that holds all of them and does not say which video is in which."""
     if split is not None and not split_in_name(path):
         raise DataError(
-            f"{path} does not say which videos are in {split!r}. Give the list of the split (as {example}) as the "
-            "source and this file as captions."
+            f"{path} holds all splits and does not say which videos are in {split!r}. Give the list of the split (as "
+            f"{example}) as the source and this file as captions."
         )
 
 
@@ -92,7 +96,8 @@ def read_msvd(file: CaptionFile, split: str | None) -> CaptionTable:
     """`{id: [captions]}` as JSON or as the old pickle, in which a caption is a list of words."""
     if not isinstance(file.content, dict):
         raise DataError(f"{file.path} holds no captions of MSVD. They are JSON or a pickle: {{id: [captions]}}.")
-    _refuse_split(split, file.path, "train_list.txt")
+    if len(file.content) > MSVD_TRAIN:
+        _refuse_split(split, file.path, "train_list.txt")
     return read_mapping(file.content, file.path, token_lists=True)._replace(anywhere=True)
 
 
