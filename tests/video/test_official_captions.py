@@ -98,12 +98,12 @@ class TestMsrvtt:
         assert "does not say which videos are in 'train'. Give the list of the split (as MSRVTT_train.9k.csv)" in found
 
     def test_1k_a(self, tmp_path):
-        rows = "".join(f"ret{n},msr{n},video{n},sentence {n}\n" for n in range(1000))
+        rows = "".join(f"ret{n},msr{n},video{n},sentence {n}\n" for n in range(7010, 8010))
         source = write(tmp_path / "test.csv", "key,vid_key,video_id,sentence\n" + rows)
         found = read_caption_list(source, captions=tmp_path / "not looked at.json")
         assert found.split == "test (1k-A; this field also validates on it: val == test)"
-        assert as_dict(found)["video77"] == ("sentence 77",)
-        source = write(tmp_path / "test.csv", "key,vid_key,video_id,sentence\n" + rows[: rows.index("ret999")])
+        assert as_dict(found)["video7077"] == ("sentence 7077",)
+        source = write(tmp_path / "test.csv", "key,vid_key,video_id,sentence\n" + rows[: rows.index("ret8009")])
         assert read_caption_list(source).split == "test"  # a part of it is another test
 
     @pytest.mark.parametrize("name", ["train_9k.json", "msrvtt_ret_train9k.json"])
@@ -138,7 +138,9 @@ class TestMsrvtt:
         assert "sentences are of 1 videos that `videos` lacks: 'video8'" in found
         assert "1 videos have no sentence: 'video9'" in found
         assert "no sentence" not in problems(tmp_path / "m.json", split="test")
-        assert "`videos` is no list" in problems(write(tmp_path / "m.json", {"videos": 3, "sentences": []}))
+        assert "the content of `videos` is no list" in problems(
+            write(tmp_path / "m.json", {"videos": 3, "sentences": []})
+        )
 
     @needs_annotations
     def test_the_real_1k_a(self):
@@ -293,7 +295,9 @@ class TestVatex:
         )
         found = problems(source)
         assert "enCap of 2 videos is no list of text: 'c', 'd'" in found
-        assert "videoID are not there as text in 'entry 5'" in found
+        assert "videoID are not there as text in 'entry 5'." in found
+        content = {"a": {"enCap": ["x"]}, "b": 3, "c": {"enCap": ["y"]}, "d": {}}
+        assert "enCap of 2 videos is no list of text: 'b', 'd'" in problems(write(tmp_path / "v.json", content))
 
 
 class TestDidemo:

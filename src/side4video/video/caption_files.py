@@ -13,9 +13,16 @@ from side4video.video.list_files import DataError, first_few, parse_json
 from side4video.video.list_formats import CAPTION_COLUMNS, PATH_COLUMNS, column_name, header, header_delimiter
 from side4video.video.plain_pickle import is_pickle, load_plain_pickle
 
-NOT_TEXT = {b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"Rar!": "a RAR archive"}
+WRONG_STARTS = {  # the first bytes of what people have instead of a file
+    b"PK\x03\x04": "is a ZIP archive. Unpack it and give the file that is in it.",
+    b"\x1f\x8b": "is a gzip archive. Unpack it and give the file that is in it.",
+    b"Rar!": "is a RAR archive. Unpack it and give the file that is in it.",
+    b"\xff\xfe": "is UTF-16. Save it as UTF-8.",
+    b"\xfe\xff": "is UTF-16. Save it as UTF-8.",
+    b"version https://git-lfs": "is a pointer of Git LFS and not the file itself. Run `git lfs pull` where it is from.",
+    b"<": "is a web page, as a server sends it in place of a file. Fetch the file again.",
+}
 LSMDC_LINE = re.compile(r"[^\t]+(\t[\d.:]+){4}(\t.*)?")
-NOT_UTF8 = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 class Record(NamedTuple):
@@ -71,10 +78,9 @@ def _read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
-    for start, what in (NOT_TEXT | NOT_UTF8).items():
-        if data.startswith(start):
-            remedy = "Save it as UTF-8." if start in NOT_UTF8 else "Unpack it and give the file that is in it."
-            raise DataError(f"{path} is {what}. {remedy}")
+    for start, what in WRONG_STARTS.items():
+        if data.lstrip().startswith(start):
+            raise DataError(f"{path} {what}")
     if b"\0" in data[:4096] and not is_pickle(data):
         raise DataError(f"{path} is no text. Give JSON, CSV, one name per line, or the pickle of MSVD.")
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
@@ -191,4 +197,6 @@ def read_names(file: CaptionFile) -> list[str] | None:
     records, problems = read_table(file)
     if problems:
         raise DataError(*problems)
-    return [record.fields[column] for record in records if record.fields.get(column)]
+    if nameless := [record.place for record in records if not record.fields[column]]:
+        raise DataError(f"{file.path} has no name of a video, in {first_few(nameless)}.")
+    return [record.fields[column] for record in records]

@@ -154,7 +154,7 @@ def _read_records(
             wrong.add("no name of a video", place)
         elif captions is None:
             wrong.add("captions that are no text, or none", place)
-        elif start is math.nan or end is math.nan:
+        elif any(time is not None and math.isnan(time) for time in (start, end)):
             wrong.add("times that are no seconds", place)
         else:
             rows.append(CaptionRow(name.strip(), captions, (), start, end))
