@@ -169,6 +169,7 @@ class TestRefused:
             '{"video": "f\\u0000", "caption": "x"}',
             '{"video": "g", "caption": "\\ud800"}',
             '{"video": "h"}',
+            "oops",
         ]
         found = problems(write(tmp_path / "d.jsonl", "\n".join(lines)))
         assert "has captions that are no text, or none, in 'line 2', 'line 5', 'line 10'" in found
@@ -176,7 +177,8 @@ class TestRefused:
         assert "has times that are no seconds, in 'line 6', 'line 7'" in found
         assert "names or captions of 2 videos hold characters that no text has" in found
         assert r"'f\x00', 'g'" in found
-        assert len(found.splitlines()) == 4
+        assert "d.jsonl, line 11, is not JSON" in found
+        assert len(found.splitlines()) == 5
 
     def test_broken_lines(self, tmp_path):
         good = '{"video": "a", "caption": "x"}\n'

@@ -88,7 +88,7 @@ def read_mapping(content: dict[str, Any], path: Path, *, token_lists: bool = Fal
     rows, wrong = [], []
     for name, value in content.items():
         captions = as_captions(value, token_lists=token_lists)
-        if captions is None or not isinstance(name, str):
+        if captions is None:
             wrong.append(name)
         else:
             rows.append(CaptionRow(name, captions))
@@ -140,8 +140,7 @@ def _read_records(
             problems.append(
                 f"{file.path} has no column of {called}s among {first_few(sorted(columns))}. Call it {called}."
             )
-    if problems:
-        raise DataError(*problems)
+            raise DataError(*problems)
     records, split = _select_split(records, wanted_split, file.path)
     rows, wrong = [], _Wrong()
     for place, fields in records:
@@ -158,7 +157,7 @@ def _read_records(
             wrong.add("times that are no seconds", place)
         else:
             rows.append(CaptionRow(name.strip(), captions, (), start, end))
-    return CaptionTable(rows, split, wrong.sentences(file.path))
+    return CaptionTable(rows, split, [*problems, *wrong.sentences(file.path)])
 
 
 def _field(fields: dict[str, Any], known: Sequence[str]) -> Any:
