@@ -435,6 +435,8 @@ class TestClassNames:
             ("n.txt", "a\nb\na\n", "names a class twice: 'a'"),
             ("n.txt", "\n", "holds no class names"),
             ("n.json", '{"a": 0, "b": 2}', "not from 0 to 1"),
+            ("n.json", '{"a": 0, "b": 1, "a": 2}', "an entry twice in one object: 'a'"),
+            ("n.json", "[" * 100_000, "nested too deeply"),
             ("n.json", "[1, 2]", "holds no class names"),
         ],
     )

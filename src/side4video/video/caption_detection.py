@@ -28,9 +28,11 @@ READERS: dict[str, Callable[[CaptionFile, str | None], CaptionTable]] = {
     "json": read_json_captions,
     "jsonl": read_json_captions,
 }
+FORMAT_BY_KEY = {"enCap": "vatex", "sentences": "activitynet"}  # of what a video's object holds
 MSRVTT_NAME = re.compile(r"video\d+(\.\w+)?")
 MSVD_NAME = re.compile(r"[\w-]{11}_\d+_\d+(\.\w+)?")
 RECOGNITION = "It belongs to action recognition: it has classes and no captions."
+CAPTIONS_OF_ACTIVITYNET = "Captions are in ActivityNet Captions: train.json, val_1.json, val_2.json."
 REMEDY = 'Write {"a.mp4": ["a caption", ...]}, or a CSV with the columns video,caption.'
 
 
@@ -73,20 +75,21 @@ def _detect_in_object(content: dict[Any, Any]) -> str | None:
     if is_record(content):
         return "jsonl"
     values = list(content.values())[:100]
-    if values and all(isinstance(value, dict) for value in values):
-        return next((name for key, name in KEYS.items() if any(key in value for value in values)), None)
-    if not values or any(isinstance(value, (dict, int, float)) for value in values):
-        return None
-    if all(isinstance(value, str) and value.isdigit() for value in values):
+    objects = [value for value in values if isinstance(value, dict)]
+    if 2 * len(objects) > len(values):
+        return next((name for key, name in FORMAT_BY_KEY.items() if any(key in value for value in objects)), None)
+    texts = [value for value in values if isinstance(value, (list, tuple, str)) and not _is_number(value)]
+    if 2 * len(texts) <= len(values):
         return None
     for name, pattern in (("msrvtt", MSRVTT_NAME), ("msvd", MSVD_NAME)):
         if all(pattern.fullmatch(str(key)) for key in content):
             return name
-    has_words = any(isinstance(item, (list, tuple)) for value in values if isinstance(value, list) for item in value)
+    has_words = any(isinstance(item, (list, tuple)) for value in texts if not isinstance(value, str) for item in value)
     return "msvd" if has_words else "json"
 
 
-KEYS = {"enCap": "vatex", "sentences": "activitynet"}
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) or (isinstance(value, str) and value.isdigit())
 
 
 def _detect_in_list(content: list[Any]) -> str | None:
@@ -109,14 +112,11 @@ def _what_it_is(content: Any) -> str:
         return "it is no object with anything in it."
     values = [value for value in content.values() if isinstance(value, dict)]
     if "database" in content:
-        return f"this is ActivityNet's file for detection (classes and times). {_CAPTIONS_OF_ACTIVITYNET}"
+        return f"this is ActivityNet's file for detection (classes and times). {CAPTIONS_OF_ACTIVITYNET}"
     if any("annotations" in value for value in values):
-        return f"this is ActivityNet's file for detection as mmaction2 writes it. {_CAPTIONS_OF_ACTIVITYNET}"
+        return f"this is ActivityNet's file for detection as mmaction2 writes it. {CAPTIONS_OF_ACTIVITYNET}"
     if "annotations" in content:
         return "this is built like COCO, but its annotations have no captions."
-    if all(isinstance(value, (int, str)) and str(value).isdigit() for value in content.values()):
+    if all(map(_is_number, content.values())):
         return f"this is a table of class numbers. {RECOGNITION}"
     return f"its keys are {first_few(list(content)[:3])} and so on."
-
-
-_CAPTIONS_OF_ACTIVITYNET = "Captions are in ActivityNet Captions: train.json, val_1.json, val_2.json."

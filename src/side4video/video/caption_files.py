@@ -5,6 +5,7 @@ import io
 import json
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,9 +13,16 @@ from side4video.video.list_files import DataError, first_few, parse_json
 from side4video.video.list_formats import CAPTION_COLUMNS, PATH_COLUMNS, column_name, header, header_delimiter
 from side4video.video.plain_pickle import is_pickle, load_plain_pickle
 
-NOT_TEXT = {b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"Rar!": "a RAR archive"}
+WRONG_STARTS = {  # the first bytes of what people have instead of a file
+    b"PK\x03\x04": "is a ZIP archive. Unpack it and give the file that is in it.",
+    b"\x1f\x8b": "is a gzip archive. Unpack it and give the file that is in it.",
+    b"Rar!": "is a RAR archive. Unpack it and give the file that is in it.",
+    b"\xff\xfe": "is UTF-16. Save it as UTF-8.",
+    b"\xfe\xff": "is UTF-16. Save it as UTF-8.",
+    b"version https://git-lfs": "is a pointer of Git LFS and not the file itself. Run `git lfs pull` where it is from.",
+    b"<": "is a web page, as a server sends it in place of a file. Fetch the file again.",
+}
 LSMDC_LINE = re.compile(r"[^\t]+(\t[\d.:]+){4}(\t.*)?")
-NOT_UTF8 = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 class Record(NamedTuple):
@@ -70,10 +78,9 @@ def _read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
-    for start, what in (NOT_TEXT | NOT_UTF8).items():
-        if data.startswith(start):
-            remedy = "Save it as UTF-8." if start in NOT_UTF8 else "Unpack it and give the file that is in it."
-            raise DataError(f"{path} is {what}. {remedy}")
+    for start, what in WRONG_STARTS.items():
+        if data.lstrip().startswith(start):
+            raise DataError(f"{path} {what}")
     if b"\0" in data[:4096] and not is_pickle(data):
         raise DataError(f"{path} is no text. Give JSON, CSV, one name per line, or the pickle of MSVD.")
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
@@ -138,7 +145,8 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
     problems: list[str] = []
     if file.num_not_utf8:
         problems.append(f"{file.path} is not UTF-8 text in {file.num_not_utf8} lines. Save it as UTF-8.")
-    reader = csv.reader(io.StringIO(file.content, newline=""), delimiter=header_delimiter(file.lines()[0]), strict=True)
+    text = io.StringIO(file.content, newline="")
+    reader = csv.reader(text, delimiter=header_delimiter(file.lines()[0]), skipinitialspace=True, strict=True)
     records: list[Record] = []
     columns: list[str] = []
     too_long = []
@@ -150,7 +158,7 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
                 columns = [column_name(field) for field in fields]
                 continue
             too_long += [f"line {reader.line_num}"] if len(fields) > len(columns) else []
-            values = dict(zip(columns, (field.strip() for field in fields), strict=False))
+            values = dict(zip_longest(columns, (field.strip() for field in fields[: len(columns)]), fillvalue=""))
             records.append(Record(f"line {reader.line_num}", values))
     except csv.Error as error:
         problems.append(f"{file.path}, line {reader.line_num}: {error}. Close every quote, and double one in a text.")
@@ -189,4 +197,6 @@ def read_names(file: CaptionFile) -> list[str] | None:
     records, problems = read_table(file)
     if problems:
         raise DataError(*problems)
-    return [record.fields[column] for record in records if record.fields.get(column)]
+    if nameless := [record.place for record in records if not record.fields[column]]:
+        raise DataError(f"{file.path} has no name of a video, in {first_few(nameless)}.")
+    return [record.fields[column] for record in records]

@@ -88,7 +88,7 @@ def read_mapping(content: dict[str, Any], path: Path, *, token_lists: bool = Fal
     rows, wrong = [], []
     for name, value in content.items():
         captions = as_captions(value, token_lists=token_lists)
-        if captions is None or not isinstance(name, str):
+        if captions is None:
             wrong.append(name)
         else:
             rows.append(CaptionRow(name, captions))
@@ -134,31 +134,35 @@ def split_in_name(path: Path) -> str:
 def _read_records(
     records: list[Record], problems: list[str], file: CaptionFile, wanted_split: str | None
 ) -> CaptionTable:
-    names = {name for record in records for name in record.fields}
-    columns = [next((name for name in known if name in names), "") for known in (PATH_COLUMNS, CAPTION_COLUMNS)]
-    for column, what, called in zip(columns, ("videos", "captions"), ("video", "caption"), strict=True):
-        if records and not column:
-            problems.append(f"{file.path} has no column of {what} among {first_few(sorted(names))}. Call it {called}.")
-    if problems:
-        raise DataError(*problems)
+    columns = {name for record in records for name in record.fields}
+    for known, called in ((PATH_COLUMNS, "video"), (CAPTION_COLUMNS, "caption")):
+        if records and not columns & set(known):
+            problems.append(
+                f"{file.path} has no column of {called}s among {first_few(sorted(columns))}. Call it {called}."
+            )
+            raise DataError(*problems)
     records, split = _select_split(records, wanted_split, file.path)
-    times = [next((name for name in known if name in names), "") for known in (START_COLUMNS, END_COLUMNS)]
     rows, wrong = [], _Wrong()
     for place, fields in records:
-        name = fields.get(columns[0])
-        captions = as_captions(fields.get(columns[1], ""))
-        start, end = (as_seconds(fields.get(column)) for column in times)
-        if isinstance(name, int) and not isinstance(name, bool):
+        name = _field(fields, PATH_COLUMNS)
+        captions = as_captions(_field(fields, CAPTION_COLUMNS))
+        start, end = (as_seconds(_field(fields, known)) for known in (START_COLUMNS, END_COLUMNS))
+        if isinstance(name, int) and not isinstance(name, bool) and name.bit_length() < 64:
             name = str(name)
         if not isinstance(name, str) or not name.strip():
             wrong.add("no name of a video", place)
         elif captions is None:
-            wrong.add("captions that are no text", place)
-        elif start is math.nan or end is math.nan:
+            wrong.add("captions that are no text, or none", place)
+        elif any(time is not None and math.isnan(time) for time in (start, end)):
             wrong.add("times that are no seconds", place)
         else:
             rows.append(CaptionRow(name.strip(), captions, (), start, end))
-    return CaptionTable(rows, split, wrong.sentences(file.path))
+    return CaptionTable(rows, split, [*problems, *wrong.sentences(file.path)])
+
+
+def _field(fields: dict[str, Any], known: Sequence[str]) -> Any:
+    """The field of the first of the known columns that a record has; objects of one file may differ in that."""
+    return next((fields[name] for name in known if name in fields), None)
 
 
 class _Wrong:
@@ -171,7 +175,7 @@ class _Wrong:
         self._places.setdefault(what, []).append(place)
 
     def sentences(self, path: Path) -> list[str]:
-        return [f"{path} has {what} in {first_few(places)}." for what, places in self._places.items()]
+        return [f"{path} has {what}, in {first_few(places)}." for what, places in self._places.items()]
 
 
 def _select_split(records: list[Record], wanted: str | None, path: Path) -> tuple[list[Record], str]:

@@ -168,7 +168,7 @@ def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[
     if unusable := [row.name for row in rows if not all(map(_is_usable, (row.name, *row.candidates, *row.captions)))]:
         problems.append(
             f"{path}: names or captions of {len(unusable)} videos hold characters that no text has (NUL, half of a "
-            f"surrogate pair): {first_few(map(ascii, unusable))}. Correct them."
+            f"surrogate pair): {first_few(unusable)}. Correct them."
         )
     for row in rows:
         captions = tuple(filter(None, map(str.strip, row.captions)))

@@ -24,6 +24,7 @@ from side4video.video.video_finder import strip_suffix
 
 MSRVTT_1K_A = "test (1k-A; this field also validates on it: val == test)"
 MSRVTT_LISTS = {9000: "train (9k)", 7010: "train (7k: official train and validate)"}
+MSVD_TRAIN = 1200  # videos in the largest of its splits
 DIDEMO_END_SECONDS = 31.0  # the annotators saw 30 seconds; CLIP4Clip reads to second 31
 
 
@@ -36,22 +37,24 @@ def read_msrvtt(file: CaptionFile, split: str | None) -> CaptionTable:
     content = file.content
     if file.kind == "text":
         table = read_csv_captions(file, split)
-        names = {row.name for row in table.rows}
-        is_1k_a = len(names) == 1000 and all(re.fullmatch(r"video\d+", name) for name in names)
+        is_1k_a = "vid_key" in file.columns() and len({row.name for row in table.rows}) == 1000
         return table._replace(split=MSRVTT_1K_A if is_1k_a else table.split, anywhere=True)
     if isinstance(content, dict) and {"videos", "sentences"} <= content.keys():
         return _read_official_msrvtt(content, file.path, split)
     if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
         _refuse_split(split, file.path, "MSRVTT_train.9k.csv")
-        captions, problems = _entries(content["annotations"], ("image_id", "caption"), "annotations", file.path)
+        captions, problems = _entries(content["annotations"], ("image_id", "caption"), " of `annotations`", file.path)
         rows = [CaptionRow(entry["image_id"], (entry["caption"],)) for entry in captions]
         return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
-    return read_json_captions(file, split)._replace(anywhere=True)
+    table = read_json_captions(file, split)._replace(anywhere=True)
+    if len({row.name for row in table.rows}) > max(MSRVTT_LISTS):
+        _refuse_split(split, file.path, "MSRVTT_train.9k.csv")
+    return table
 
 
 def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None) -> CaptionTable:
-    videos, problems = _entries(content["videos"], ("video_id",), "videos", path)
-    sentences, more = _entries(content["sentences"], ("video_id", "caption"), "sentences", path)
+    videos, problems = _entries(content["videos"], ("video_id",), " of `videos`", path)
+    sentences, more = _entries(content["sentences"], ("video_id", "caption"), " of `sentences`", path)
     problems += more
     split_of = {video["video_id"]: str(video.get("split") or "") for video in videos}
     if strange := [name for name in dict.fromkeys(s["video_id"] for s in sentences) if name not in split_of]:
@@ -66,13 +69,13 @@ def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None
     return CaptionTable(rows, f"{label} (official split)" if label else "", problems, anywhere=True)
 
 
-def _entries(entries: Any, texts: Sequence[str], what: str, path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def _entries(entries: Any, texts: Sequence[str], where: str, path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """The objects of a list in which all `texts` are strings, and what is wrong with the others."""
     if not isinstance(entries, list):
-        raise DataError(f"{path}: `{what}` is no list.")
+        raise DataError(f"{path}: the content{where} is no list.")
     good = [isinstance(e, dict) and all(isinstance(e.get(name), str) for name in texts) for e in entries]
     bad = [f"entry {number}" for number, is_good in enumerate(good, start=1) if not is_good]
-    problem = f"{path}: {' and '.join(texts)} are not there as text in {first_few(bad)} of `{what}`."
+    problem = f"{path}: {' and '.join(texts)} are not there as text in {first_few(bad)}{where}."
     return [entry for entry, is_good in zip(entries, good, strict=True) if is_good], [problem] if bad else []
 
 
@@ -80,8 +83,8 @@ def _refuse_split(split: str | None, path: Path, example: str) -> None:
     """Raise where a split is wanted of a file that holds all of them and does not say which video is in which."""
     if split is not None and not split_in_name(path):
         raise DataError(
-            f"{path} does not say which videos are in {split!r}. Give the list of the split (as {example}) as the "
-            "source and this file as captions."
+            f"{path} holds all splits and does not say which videos are in {split!r}. Give the list of the split (as "
+            f"{example}) as the source and this file as captions."
         )
 
 
@@ -92,7 +95,8 @@ def read_msvd(file: CaptionFile, split: str | None) -> CaptionTable:
     """`{id: [captions]}` as JSON or as the old pickle, in which a caption is a list of words."""
     if not isinstance(file.content, dict):
         raise DataError(f"{file.path} holds no captions of MSVD. They are JSON or a pickle: {{id: [captions]}}.")
-    _refuse_split(split, file.path, "train_list.txt")
+    if len(file.content) > MSVD_TRAIN:
+        _refuse_split(split, file.path, "train_list.txt")
     return read_mapping(file.content, file.path, token_lists=True)._replace(anywhere=True)
 
 
@@ -101,8 +105,8 @@ def read_vatex(file: CaptionFile, split: str | None) -> CaptionTable:
     content = file.content
     if isinstance(content, dict):
         _refuse_split(split, file.path, "train_list.txt")
-        content = [{"videoID": name, **entry} for name, entry in content.items() if isinstance(entry, dict)]
-    entries, problems = _entries(content, ("videoID",), "its list", file.path)
+        content = [{**(entry if isinstance(entry, dict) else {}), "videoID": name} for name, entry in content.items()]
+    entries, problems = _entries(content, ("videoID",), "", file.path)
     if entries and not any("enCap" in entry for entry in entries):
         raise DataError(
             f"{file.path} has no captions (enCap): it is VATEX's private test list. Its captions were never "
@@ -129,7 +133,7 @@ def read_didemo(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: 
 
     A video is known by its name without ending: the files name some videos with two (`.mov` and `.mp4`) or with none.
     """
-    entries, problems = _entries(file.content, ("video", "description"), "its list", file.path)
+    entries, problems = _entries(file.content, ("video", "description"), "", file.path)
     texts: dict[str, list[str]] = {}
     names: dict[str, dict[str, None]] = {}
     for entry in entries:

@@ -41,12 +41,12 @@ class _PlainInstructions(dict):
 
 
 def _with_plain_keys(load: Any, first: int) -> Any:
-    """The instruction `load`, which puts keys and values from the stack into a dictionary, for plain keys only."""
+    """The instruction `load`, which puts keys and values from the stack into a dictionary, if all keys are text."""
 
     def load_with_plain_keys(unpickler: Any) -> None:
         # Hashing a tuple in a tuple a million times over would end the process.
-        if not all(isinstance(key, (str, int, float, type(None))) for key in unpickler.stack[first::2]):
-            raise _RefusedError("a dictionary key that is neither text nor a number")
+        if not all(isinstance(key, str) for key in unpickler.stack[first::2]):
+            raise _RefusedError("a dictionary key that is not text")
         load(unpickler)
 
     return load_with_plain_keys
