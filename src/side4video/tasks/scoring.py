@@ -24,9 +24,11 @@ from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
 from side4video.tasks.score_storage import IN_MEMORY_BYTES, empty_scores
 from side4video.tasks.word_tree import WordTree, word_trees
 
-CPU_WORKING_BYTES = 16 * 2**20
-"""About what the caches of two cores hold."""
+CPU_WORKING_BYTES = 32 * 2**20
+"""Small enough for a block to stay in a processor's caches, large enough for a good matrix product."""
 GPU_WORKING_BYTES = 2**30
+VIDEOS_SIDE_BY_SIDE = 32
+"""Blocks have a multiple of it, if they can: what one loop of PyTorch's vectorised kernels takes."""
 SECONDS_BEFORE_PROGRESS = 2.0
 
 BlockScores = Callable[[slice], Float[Tensor, "c v"]]
@@ -53,7 +55,7 @@ def score_matrix(
         videos: features of V videos, anywhere.
         similarity: `wti` or `mean-pool`.
         device: where to compute; by default where the words are.
-        working_bytes: memory for computing, besides features and result; by default 16 MiB on a CPU, so that a block
+        working_bytes: memory for computing, besides features and result; by default 32 MiB on a CPU, so that a block
             stays in its caches, and 1 GiB elsewhere. For `wti` up to 100 bytes for each place of the mask come on top.
         in_memory_bytes: a larger result lies in a temporary file, which vanishes with the array.
         folder: where such a file lies; by default the system's folder for temporary files.
@@ -101,6 +103,8 @@ def _block_shape(texts: TextFeatures, videos: VideoFeatures, working_bytes: int)
     linear = 11 * width + 160  # 12 k^2 + (11 E + 160) k = numbers, where n = 4 k
     frames = (np.sqrt(linear**2 + 48 * numbers) - linear) / 24
     num_videos = int(max(1, min(frames // num_frames, len(videos))))
+    if num_videos > VIDEOS_SIDE_BY_SIDE:
+        num_videos -= num_videos % VIDEOS_SIDE_BY_SIDE
     frames = num_videos * num_frames
     num_words = int((numbers - 3 * frames * width) // (2 * width + 3 * frames + 40))
     if num_words < texts.words.shape[1]:
@@ -141,9 +145,9 @@ class _TreeScores:
         if self._tree.padded:
             similarities.clamp_(min=0)
         for level in self._tree.levels[1:]:  # now the best word so far
-            own, before = similarities[level], similarities[self._parents[level]]
+            own, before = similarities[level], similarities.index_select(0, self._parents[level])
             torch.maximum(own, before, out=own)
-        of_frames = similarities[self._leaves].mul_(frame_weights).sum(dim=1)
+        of_frames = similarities.index_select(0, self._leaves).mul_(frame_weights).sum(dim=1)
         return of_words.add_(of_frames).div_(2)
 
 
