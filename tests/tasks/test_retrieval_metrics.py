@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 from statistics import mean, median
 
@@ -10,7 +11,7 @@ import pytest
 from scipy.stats import rankdata
 from sklearn.metrics import coverage_error, top_k_accuracy_score
 
-from side4video.tasks import retrieval_metrics, score_storage
+from side4video.tasks import dual_softmax, retrieval_metrics, score_storage
 from side4video.tasks.retrieval_metrics import (
     RetrievalScores,
     retrieval_scores,
@@ -142,6 +143,21 @@ def test_scores_may_lie_in_a_file(tmp_path):
     assert retrieval_scores(mapped, columns) == retrieval_scores(scores, columns)
 
 
+def test_a_few_rows_are_in_memory_at_a_time(monkeypatch):
+    scores, columns = np.random.default_rng(0).random((3000, 500), dtype=np.float32), np.arange(3000) % 500
+    for module in (retrieval_metrics, dual_softmax):
+        monkeypatch.setattr(module, "row_chunks", lambda *shape: score_storage.row_chunks(*shape, chunk_bytes=100_000))
+    for temperature, chunks in ((None, 3), (100.0, 5)):
+        tracemalloc.start()
+        try:
+            retrieval_scores(scores, columns, dual_softmax_temperature=temperature)
+            assert (
+                100_000 < tracemalloc.get_traced_memory()[1] < chunks * 100_000 + 40 * len(scores) < scores.nbytes / 8
+            )
+        finally:
+            tracemalloc.stop()
+
+
 def test_results_survive_json():
     found = retrieval_scores(*random_case(4))
     assert RetrievalScores.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
@@ -151,14 +167,14 @@ def test_the_definition_says_what_was_ranked():
     scores, columns = np.eye(3)[[0, 0, 1, 2]], np.array([0, 0, 1, 2])
     found = retrieval_scores(scores, columns)
     assert found.text_to_video.definition == (
-        "Each of 4 captions ranks 3 videos; its rank is 1 plus those that score better than its own plus half of those "
-        "that score the same."
+        "Each of 4 captions ranks 3 videos: rank 1 + those that score better than its own + half of those that score "
+        "the same."
     )
-    assert "Each of 3 videos ranks 3 sets of captions, each by its best of 4;" in found.video_to_text.definition
-    assert "Each of 3 videos ranks 3 captions;" in retrieval_scores(np.eye(3), np.arange(3)).video_to_text.definition
+    assert "Each of 3 videos ranks 3 sets of captions, each by its best of 4:" in found.video_to_text.definition
+    assert "Each of 3 videos ranks 3 captions:" in retrieval_scores(np.eye(3), np.arange(3)).video_to_text.definition
     pessimistic = retrieval_scores(scores, columns, ties="pessimistic", dual_softmax_temperature=100)
     assert pessimistic.video_to_text.definition.endswith(
-        "than its own plus those that score the same, after dual softmax at temperature 100, which assumes that all "
+        "than its own + those that score the same, after dual softmax at temperature 100, which assumes that all "
         "queries are known at once and spread evenly over the candidates."
     )
 

@@ -40,6 +40,10 @@ def random_videos(count, *, width=WIDTH, frames=FRAMES, seed=1):
     return VideoFeatures(torch.randn(count, frames, width, generator=generator), weights)
 
 
+def in_type(features, dtype):
+    return features.map(lambda x: x if x.dtype == torch.bool else x.to(dtype))
+
+
 SENTENCES = (
     "a",
     "a man",
@@ -123,15 +127,22 @@ def test_permuted_input_gives_permuted_scores():
 def test_portions_do_not_change_scores(kind):
     texts, videos = captions_of(SENTENCES), random_videos(7)
     expected, least = similarity(texts, videos, kind), smallest_working_bytes(texts, videos)
-    for working_bytes in (least, 2 * least, 5 * least, 100 * least):
+    for working_bytes in (least, least + 100, 2 * least, 5 * least, 100 * least):
         scores = score_matrix(texts, videos, similarity=kind, working_bytes=working_bytes)
         np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
 def test_sixteen_bit_features_are_computed_in_32_bits():
     texts, videos = captions_of(SENTENCES), random_videos(7)
-    texts, videos = texts.map(lambda x: x if x.dtype == torch.bool else x.bfloat16()), videos.map(torch.Tensor.bfloat16)
+    texts, videos = in_type(texts, torch.bfloat16), in_type(videos, torch.bfloat16)
     np.testing.assert_allclose(score_matrix(texts, videos), looped(texts, videos), atol=1e-6)
+
+
+def test_automatic_precision_does_not_reach_scores():
+    texts, videos = captions_of(SENTENCES), random_videos(7)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = score_matrix(texts, videos)
+    np.testing.assert_allclose(scores, looped(texts, videos), atol=1e-6)
 
 
 def test_one_caption_and_one_video():
@@ -139,12 +150,14 @@ def test_one_caption_and_one_video():
     np.testing.assert_allclose(score_matrix(texts, videos), looped(texts, videos), atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["wti", "mean-pool"])
-def test_working_memory_stays_below_the_setting(kind):
+def test_working_memory_stays_below_the_setting(kind, dtype):
     """Counted twice: what PyTorch allocates, and what Python does, NumPy included."""
     generator = np.random.default_rng(0)
     sentences = [" ".join(generator.choice(list("abcdefgh"), generator.integers(2, 12))) for _ in range(300)]
     texts, videos = captions_of(sentences, width=64, places=12), random_videos(200, width=64)
+    texts, videos = in_type(texts, dtype), in_type(videos, dtype)
     for working_bytes in (50_000, 200_000, 1_000_000):
         with AllocationTracker() as tracker:
             tracker.count([*vars(texts).values(), *vars(videos).values()], "features")
@@ -171,6 +184,17 @@ def test_a_large_result_lies_in_a_file_that_vanishes(tmp_path):
 def test_embeddings_of_different_models_are_refused():
     with pytest.raises(ValueError, match="Words have 16 channels and frames 8"):
         score_matrix(captions_of(SENTENCES), random_videos(2, width=8))
+
+
+@pytest.mark.parametrize(("captions", "videos"), [(0, 2), (2, 0)])
+def test_nothing_to_score_is_an_error(captions, videos):
+    with pytest.raises(ValueError, match=f"There are {captions} captions and {videos} videos"):
+        score_matrix(captions_of(["a", "b"][:captions]), random_videos(videos))
+
+
+def test_unknown_similarities_are_refused():
+    with pytest.raises(ValueError, match="similarity = 'cosine' is not known"):
+        score_matrix(captions_of(["a"]), random_videos(1), similarity="cosine")
 
 
 def test_captions_without_a_word_are_refused():

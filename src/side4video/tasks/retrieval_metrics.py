@@ -18,8 +18,8 @@ Ties = Literal["middle", "pessimistic"]
 """How candidates count that score the same as the right one: half of them as better, or all."""
 
 _TIE_WORDS: dict[Ties, str] = {
-    "middle": "plus half of those that score the same",
-    "pessimistic": "plus those that score the same",
+    "middle": "+ half of those that score the same",
+    "pessimistic": "+ those that score the same",
 }
 
 
@@ -108,18 +108,18 @@ def retrieval_scores(
         text_to_video = dual_softmax_rows(scores, "text-to-video", temperature=dual_softmax_temperature)
         video_to_text = dual_softmax_rows(scores, "video-to-text", temperature=dual_softmax_temperature)
         ending = f", after dual softmax at temperature {dual_softmax_temperature:g}, which {ASSUMPTION}."
-    plus = f"its rank is 1 plus those that score better than its own {_TIE_WORDS[ties]}{ending}"
+    rank = f"rank 1 + those that score better than its own {_TIE_WORDS[ties]}{ending}"
     sets = "captions" if num_captions == num_videos else f"sets of captions, each by its best of {num_captions}"
     return RetrievalScores(
         text_to_video=_summary(
             _text_to_video_ranks(text_to_video, columns, num_videos, ties),
             num_candidates=num_videos,
-            definition=f"Each of {num_captions} captions ranks {num_videos} videos; {plus}",
+            definition=f"Each of {num_captions} captions ranks {num_videos} videos: {rank}",
         ),
         video_to_text=_summary(
             _video_to_text_ranks(video_to_text, columns, num_videos, ties),
             num_candidates=num_videos,
-            definition=f"Each of {num_videos} videos ranks {num_videos} {sets}; {plus}",
+            definition=f"Each of {num_videos} videos ranks {num_videos} {sets}: {rank}",
         ),
     )
 
