@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -95,6 +95,20 @@ def read_adapter(folder: Path) -> Adapter:
         )
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not the config of an adapter: {error!r}.") from error
+
+
+def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) -> Adapter:
+    """As `read_adapter`; refuses one that was trained for another task.
+
+    Raises:
+        FileNotFoundError: there is no adapter.
+        ValueError: its config cannot be used, or the task is another.
+    """
+    adapter = read_adapter(folder)
+    if adapter.config.task != task:
+        hint = "it finds videos by sentences" if task == "recognition" else "it names classes"
+        raise ValueError(f"{folder} was trained for {adapter.config.task}: {hint}. Give an adapter for {task}.")
+    return adapter
 
 
 def load_adapter(

@@ -185,10 +185,8 @@ def predict(arguments: list[str]) -> int:
 
     task = read_adapter(given.adapter).config.task
     if (task == "retrieval") != bool(given.text):
-        raise ValueError(
-            f"{given.adapter} was trained for {task}: "
-            + ("give --text, what to look for." if task == "retrieval" else "leave out --text, it names classes.")
-        )
+        remedy = "give --text, what to look for" if task == "retrieval" else "leave out --text, it names classes"
+        raise ValueError(f"{given.adapter} was trained for {task}: {remedy}.")
     paths = list(expand_inputs(given.videos))
     if given.text:
         return _rank(given, paths)

@@ -109,7 +109,7 @@ class DataConfig(Settings):
     """The same for the evaluation set where it differs."""
     format: str = "auto"
     """Form of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
-    msvd, vatex, didemo, activitynet, lsmdc, csv or jsonl."""
+    msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
     class_names: Path | None = None
     """File with one class name per line, or `id,name` rows, where the lists hold numbers."""
     delimiter: str | None = None

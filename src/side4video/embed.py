@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from side4video.adapter import load_adapter
+from side4video.adapter import load_adapter, read_adapter_for
 from side4video.files import replacing, write_tensors
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
@@ -65,9 +65,9 @@ class Embedder:
 
     def __init__(self, folder: str | Path, *, backbone_weights: str | None = None, device: str = "auto") -> None:
         self.device = choose_device(device)
+        read_adapter_for("retrieval", Path(folder))
         model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
-        if not isinstance(model, RetrievalModel):
-            raise ValueError(f"{folder} was trained for recognition. Embeddings need an adapter trained for retrieval.")
+        assert isinstance(model, RetrievalModel)
         self.model = model
 
     def embed_videos(self, paths: Sequence[str | Path], *, workers: int | None = None) -> EmbeddedVideos:

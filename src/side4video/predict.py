@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from side4video.adapter import load_adapter
+from side4video.adapter import load_adapter, read_adapter_for
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition import score_views
@@ -64,9 +64,9 @@ class Predictor:
         num_crops: int = 1,
     ) -> None:
         self.device = choose_device(device)
+        read_adapter_for("recognition", Path(folder))
         model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
-        if not isinstance(model, VideoModel):
-            raise ValueError(f"{folder} was trained for retrieval: it has no classes. Use Embedder.")
+        assert isinstance(model, VideoModel)
         self.model = model
         self._views = {"num_clips": num_clips, "num_crops": num_crops}
 

@@ -25,9 +25,7 @@ def small_clip(kind):
         vision = CLIPVisionCfg(layers=3, width=64, patch_size=16, image_size=32)
         model = CLIP(embed_dim=16, vision_cfg=vision, text_cfg=text, quick_gelu=True)
     else:
-        vision = CLIPVisionCfg(
-            timm_model_name="eva02_base_patch16_clip_224", timm_pool="token", timm_proj=None
-        )
+        vision = CLIPVisionCfg(timm_model_name="eva02_base_patch16_clip_224", timm_pool="token", timm_proj=None)
         model = CustomTextCLIP(embed_dim=16, vision_cfg=vision, text_cfg=text)
         model.visual.trunk.set_input_size((32, 32))
     with torch.no_grad():

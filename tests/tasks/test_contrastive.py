@@ -62,9 +62,7 @@ def test_the_loss_is_the_mean_of_both_cross_entropies():
     similarity, scale = torch.randn(4, 4, dtype=torch.float64), torch.tensor(1.5, dtype=torch.float64)
     rows = [[math.exp(math.exp(1.5) * x) for x in row] for row in similarity.tolist()]
     columns = list(zip(*rows, strict=True))
-    expected = -sum(
-        math.log(rows[i][i] / sum(rows[i])) + math.log(columns[i][i] / sum(columns[i])) for i in range(4)
-    )
+    expected = -sum(math.log(rows[i][i] / sum(rows[i])) + math.log(columns[i][i] / sum(columns[i])) for i in range(4))
     assert contrastive_loss(similarity, scale).item() == pytest.approx(expected / 8)
 
 

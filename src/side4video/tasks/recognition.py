@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from side4video.adapter import load_adapter, read_adapter
+from side4video.adapter import load_adapter, read_adapter_for
 from side4video.config import DataConfig, EvalConfig, RunConfig
 from side4video.models.backbones import FrozenBackbone
 from side4video.models.video_model import VideoModel, choose_device
@@ -181,15 +181,16 @@ def evaluate_adapter(
         DataError: the set cannot be used, or has classes that the adapter does not know.
         ValueError, FileNotFoundError: the adapter cannot be used.
     """
-    videos = read_data(data.model_copy(update={"train": None}), class_names=read_adapter(folder).class_names)
+    videos = read_data(
+        data.model_copy(update={"train": None}), class_names=read_adapter_for("recognition", folder).class_names
+    )
     for warning in videos.warnings:
         print(f"warning: {warning}")
     if videos.test is None:
         raise ValueError("No evaluation set: give --data.test.")
     place = choose_device(device)
     model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
-    if not isinstance(model, VideoModel):
-        raise ValueError(f"{folder} is an adapter for retrieval. Evaluate it on videos with captions.")
+    assert isinstance(model, VideoModel)
     config = adapter.config.model_copy(update={"data": data, "eval": settings})
     clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
     loader = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))

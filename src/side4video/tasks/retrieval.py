@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from side4video.adapter import load_adapter
+from side4video.adapter import load_adapter, read_adapter_for
 from side4video.config import DataConfig, EvalConfig, RunConfig
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
@@ -198,6 +198,7 @@ def evaluate_retrieval_adapter(
         DataError: the set cannot be used.
         ValueError, FileNotFoundError: the adapter cannot be used.
     """
+    read_adapter_for("retrieval", folder)
     captioned = read_caption_data(data.model_copy(update={"train": None}))
     for warning in captioned.warnings:
         print(f"warning: {warning}")
@@ -205,8 +206,7 @@ def evaluate_retrieval_adapter(
         raise ValueError("No evaluation set: give --data.test.")
     place = choose_device(device)
     model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
-    if not isinstance(model, RetrievalModel):
-        raise ValueError(f"{folder} is an adapter for recognition. Evaluate it on videos with classes.")
+    assert isinstance(model, RetrievalModel)
     config = adapter.config.model_copy(update={"data": data, "eval": settings})
     clips = caption_clips(captioned.test, config=config, model=model)
     batches = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))
