@@ -21,6 +21,14 @@ SMALL = shlex.split(
 )
 
 
+SMALL_CAPTIONS = shlex.split(
+    "--backbone.name vit_base_patch16_clip_quickgelu_224 --backbone.weights random --backbone.image-size 32 "
+    "--backbone.model-args patch_size 8 embed_dim 32 depth 2 num_heads 2 --side.width 16 --text.weights random "
+    "--text.model-args embed_dim 16 width 32 heads 2 layers 1 --augment.resize 32 --eval.resize 32 "
+    "--train.epochs 1 --train.batch 8 --data.workers 0"
+)
+
+
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
@@ -35,6 +43,12 @@ def folder(tmp_path_factory):
     """A user's folder: clips/train, clips/test and a new clip."""
     folder = tmp_path_factory.mktemp("user")
     make_motion_videos(folder / "clips", MotionVideos(train_clips_per_class=2, test_clips_per_class=1, size=32))
+    (folder / "captions").mkdir()
+    shutil.copytree(folder / "clips/test", folder / "captions/videos")
+    for split in ("train", "test"):
+        clips = sorted((folder / "clips" / split).glob("*/*.mp4"))
+        rows = [f"../{clip.relative_to(folder)},a shape moves {clip.parent.name}" for clip in clips]
+        (folder / f"captions/{split}.csv").write_text("\n".join(["video,caption", *rows]))
     shutil.copy(folder / "clips/test/clockwise/0001.mp4", folder / "new_clip.mp4")
     return folder
 
@@ -44,15 +58,16 @@ def test_commands_and_python_run_as_written(folder, monkeypatch):
     for command in commands():
         program, *arguments = shlex.split(command)
         assert program == "side4video"
-        small = SMALL if arguments[:2] == ["train", "own-clips"] else []
+        recipe = arguments[1] if arguments[0] == "train" else None
+        small = {"own-clips": SMALL, "own-captions": SMALL_CAPTIONS}.get(recipe, [])
         assert main([*arguments, *small]) == 0, command
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})
 
 
 def test_the_readme_has_commands_and_python():
-    assert len(commands()) >= 7
-    assert len(blocks("python")) == 2
+    assert len(commands()) >= 11
+    assert len(blocks("python")) == 3
 
 
 def test_make_targets_exist():
