@@ -1,7 +1,8 @@
 """What a training step will need, found out by taking it with tensors that have no memory (FakeTensorMode).
 
 Nothing is loaded or computed and no formula is involved: the model itself runs, every tensor has its shape and its
-number type, and the storages that are alive are counted. Takes seconds for any model, on any machine.
+number type, and the storages that are alive are counted. Takes seconds for any model, on any machine: blocks that are
+alike are run once, and one step tells those of every batch.
 """
 
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from side4video.config import RunConfig
+from side4video.memory.like_parts import find_like_blocks, run_like_parts_once
+from side4video.memory.step_history import StepHistory
 from side4video.memory.training_step import (
     BACKBONE_TRANSIENT,
     BACKBONE_WEIGHTS,
@@ -25,7 +27,6 @@ from side4video.memory.training_step import (
     step_size,
     views_per_video,
 )
-from side4video.models.backbones import FrozenBackbone
 from side4video.models.quantisation import QuantisedLinear
 from side4video.models.taps import Memory
 from side4video.models.video_model import backbone_dtype, build_video_model
@@ -37,6 +38,9 @@ GPU_LIBRARIES = "GPU libraries"
 GPU_LIBRARY_BYTES = 64 * 2**20
 """What cuBLAS and cuBLASLt take from PyTorch for themselves, up to 32 MiB each (8 on cards before the H100). The CUDA
 context, some hundred MB that PyTorch does not see, is in the card's reserve instead."""
+
+PRIMES = (1_000_003, 1_000_033, 1_000_037)
+"""Numbers of clips, one of which is run for all others; none of the other sizes of a model is a multiple of it."""
 
 BATCH_LIMIT = 65536
 """No batch above this is tried."""
@@ -115,24 +119,6 @@ def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int =
     return low
 
 
-def _skip_like_chunks(backbone: FrozenBackbone) -> None:
-    """Let only the first and the last chunk of frames go through a block of the backbone.
-
-    Those between need the same memory once more, one after the other, and there are hundreds of them in a large batch.
-    """
-    advance, limit = backbone._advance, backbone.chunk_frames
-
-    def advance_two(x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
-        if len(x) <= 2 * limit:
-            return advance(x, block, ropes, in_place=in_place)
-        out = x if in_place else torch.empty_like(x)
-        for chunk in (x[:limit], x[-(len(x) % limit or limit) :]):
-            backbone._advance_chunk(chunk, block, ropes)
-        return out
-
-    vars(backbone)["_advance"] = advance_two
-
-
 class StepPlanner:
     """Foretells the memory of training steps of any size with the same settings.
 
@@ -146,6 +132,7 @@ class StepPlanner:
         target, num_classes: as given.
         num_backbone_parameters, num_trained_parameters: numbers in the frozen and in the trained part.
         num_side_blocks: tapped blocks.
+        weight_bytes: of all weights and of the optimizer's state: what no batch and no memory mode changes.
 
     Raises:
         ValueError: the settings do not make a model.
@@ -165,9 +152,12 @@ class StepPlanner:
         )
         self.num_side_blocks = len(model.side.blocks)
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
-        self._known: dict[tuple[StepSize, Memory], StepMemory] = {}
+        self._histories: dict[tuple[Memory, int, bool, bool], StepHistory] = {}
+        self._like = like = find_like_blocks(model)
+        sizes = [tensor.nbytes for tensor in (*model.parameters(), *model.buffers()) if tensor.nbytes]
+        self._prime = next(prime for prime in PRIMES if all(size % prime for size in sizes))
         with self._fake:
-            _skip_like_chunks(model.backbone)
+            run_like_parts_once(model, like)
             model.to_empty(device="cpu")  # on the "CPU" attention takes the kernel that keeps no N x N, as on a GPU
             self._step = TrainingStep(
                 self.config,
@@ -177,25 +167,40 @@ class StepPlanner:
                 fake=True,
                 gpu=self.target == "gpu",
             )
-            self._step.count_update()  # makes the optimizer's state
+            self._step.update()  # makes the optimizer's state
             self._update = self._step.count_update().peak
-        self._fixed = sum(self._update.get(category, 0) for category in (BACKBONE_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER))
+            self._clip_bytes = self._step.clip_bytes(StepSize(1))
+        fixed = (BACKBONE_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER)
+        self.weight_bytes = sum(self._update.get(category, 0) for category in fixed)
 
     def estimate(self, size: StepSize | None = None, *, memory: Memory | None = None) -> StepMemory:
         """What a step needs: by default of the settings' size, in their memory mode."""
-        key = size, memory = size or step_size(self.config), memory or self.config.train.memory
-        if key not in self._known:
+        size, memory = size or step_size(self.config), memory or self.config.train.memory
+        history = self.history(size, memory=memory)
+        # The optimizer's part needs the same whatever the size, but for the clips, which the loop still holds.
+        update = self._update | {CLIPS: size.clips * self._clip_bytes}
+        highest = max(history.peak_of(size.clips), update, key=lambda peak: sum(peak.values()))
+        peak = {category: highest.get(category, 0) for category in CATEGORIES}
+        if self.target == "gpu":
+            peak[GPU_LIBRARIES] = GPU_LIBRARY_BYTES
+        return StepMemory(size, peak, history.highest_of(size.clips).get(BACKBONE_TRANSIENT, 0))
+
+    def history(self, size: StepSize, *, memory: Memory | None = None) -> StepHistory:
+        """The bytes at every moment of such a step, the optimizer's part left out.
+
+        One history is for steps of one clip, one for those of more whose frames are a single chunk, one for all others.
+        """
+        memory = memory or self.config.train.memory
+        backbone, limit = self._step.model.backbone, self.config.backbone.chunk_frames
+        one, fits = size.clips == 1, size.clips * self.config.data.num_frames <= limit
+        key = memory, min(size.passes, 2), one, fits
+        if key not in self._histories:
             self._step.model.side.set_memory(memory)
+            clips = 1 if one else self._prime
+            backbone.chunk_frames = clips * self.config.data.num_frames if fits else limit
             with self._fake:
-                passes = self._step.count_passes(size)
-            # The optimizer's part needs the same whatever the size, but for the clips, which the loop still holds.
-            update = self._update | {CLIPS: self._step.clip_bytes(size)}
-            highest = max(passes.peak, update, key=lambda peak: sum(peak.values()))
-            peak = {category: highest.get(category, 0) for category in CATEGORIES}
-            if self.target == "gpu":
-                peak[GPU_LIBRARIES] = GPU_LIBRARY_BYTES
-            self._known[key] = StepMemory(size, peak, passes.highest.get(BACKBONE_TRANSIENT, 0))
-        return self._known[key]
+                self._histories[key] = self._step.follow_passes(StepSize(clips, key[1]), self._like)
+        return self._histories[key]
 
     def largest(self, budget: int, *, memory: Memory | None = None, passes: int = 1) -> int:
         """Most videos in a forward pass with which a step stays within a budget; 0: not even one.
@@ -211,4 +216,4 @@ class StepPlanner:
             return self.estimate(StepSize(videos * views, passes), memory=memory).total
 
         start = max(1, step_size(self.config).clips // views)
-        return largest_within(needed, budget, start=start, fixed=self._fixed)
+        return largest_within(needed, budget, start=start, fixed=self.weight_bytes)

@@ -19,6 +19,10 @@ WORKSPACE = "workspace"
 """Category of every storage that was given no other."""
 
 
+_ASK_DEVICE = torch.ops.prim.device.default
+"""What fake tensors do more often than everything else; it allocates nothing."""
+
+
 class SavedBytes:
     """Bytes that autograd saves for the backward pass inside a `with` block; parameters are left out.
 
@@ -118,7 +122,7 @@ class AllocationTracker(TorchDispatchMode):
     ) -> Any:
         """Run the operation and count what it returns. Called by PyTorch."""
         result = function(*arguments, **(named or {}))
-        if function.namespace == "prim":  # asks for a device or a size, which fake tensors do very often
+        if function is _ASK_DEVICE:
             return result
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
@@ -136,7 +140,7 @@ class AllocationTracker(TorchDispatchMode):
                 return
             self.current[before] -= size
         else:
-            reference, size = weakref.ref(storage, partial(self._free, key)), storage.nbytes()
+            reference, size = weakref.ref(storage, partial(self._free, key)), self._size(storage)
         category = category or self._label
         self._alive[key] = (reference, category, size)
         self.current[category] = self.current.get(category, 0) + size
@@ -144,6 +148,9 @@ class AllocationTracker(TorchDispatchMode):
     def _free(self, key: int, _reference: Any) -> None:
         _, category, size = self._alive.pop(key)
         self.current[category] -= size
+
+    def _size(self, storage: torch.UntypedStorage) -> int:
+        return storage.nbytes()
 
     def _note_peak(self) -> None:
         for category, size in self.current.items():

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from side4video.config import RunConfig
+from side4video.memory.like_parts import LikeBlocks, counting_for_all
+from side4video.memory.step_history import StepHistory
 from side4video.memory.tracking import WORKSPACE, AllocationTracker
 from side4video.models.backbones import BlockTokens
 from side4video.models.eight_bit import EightBitTokens, to_eight_bit
@@ -129,13 +131,29 @@ class TrainingStep:
             self.optimizer.zero_grad(set_to_none=True)
         return tracker
 
+    def follow_passes(self, size: StepSize, like: LikeBlocks) -> StepHistory:
+        """Take a step but for the optimizer, and follow it; blocks that are alike are run once and counted for all.
+
+        The history holds for any number of clips if `size.clips` is a large prime number, see `StepHistory`.
+        """
+        history = StepHistory(size.clips)
+        with history, self._labelled(history), counting_for_all(self.model, like, history):
+            self._passes(size, history)
+            self.optimizer.zero_grad(set_to_none=True)
+        return history
+
+    def update(self, tracker: AllocationTracker | None = None) -> None:
+        """Clip a zero gradient and let the optimizer step."""
+        for parameter in self.trained:
+            parameter.grad = torch.zeros_like(parameter)
+            if tracker is not None:
+                tracker.count([parameter.grad], GRADIENTS)
+        self._update()
+
     def count_update(self) -> AllocationTracker:
         """Clip a zero gradient and let the optimizer step, and count it."""
         with AllocationTracker() as tracker, self._labelled(tracker):
-            for parameter in self.trained:
-                parameter.grad = torch.zeros_like(parameter)
-                tracker.count([parameter.grad], GRADIENTS)
-            self._update()
+            self.update(tracker)
         return tracker
 
     def _passes(self, size: StepSize, tracker: AllocationTracker | None = None) -> None:
@@ -146,9 +164,19 @@ class TrainingStep:
             if tracker is not None:
                 tracker.count(_tensors(batch), CLIPS)
             keeping = nullcontext() if tracker is None else _keeping(tracker)
-            with keeping, autocast(self.device, self.config.train.precision):
+            with keeping, self._autocast(tracker):
                 loss, _ = self.loss(self.model, batch.seen, batch.labels)
             (loss / size.clips).backward()
+
+    @contextmanager
+    def _autocast(self, tracker: AllocationTracker | None) -> Iterator[None]:
+        """The step's number types; at the end the 16-bit copies of the weights of all blocks are freed at once."""
+        with ExitStack() as leaving:
+            leaving.enter_context(autocast(self.device, self.config.train.precision))
+            yield
+            freeing = tracker.freeing_for_all() if isinstance(tracker, StepHistory) else nullcontext()
+            with freeing:
+                leaving.close()
 
     def _batch(self, clips: int) -> "_Batch":
         """Clips as they lie on the device: pixels, or with data.cache stored tokens."""
