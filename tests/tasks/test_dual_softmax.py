@@ -87,6 +87,11 @@ def test_temperatures_are_above_zero(temperature):
         dual_softmax(cosines(), "text-to-video", temperature=temperature)
 
 
+def test_unknown_directions_are_refused():
+    with pytest.raises(ValueError, match=r"direction = 't2v' is not known. Use text-to-video or video-to-text"):
+        dual_softmax(cosines(), "t2v")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_scores_must_be_finite(value):
     scores = cosines()

@@ -202,6 +202,12 @@ def test_what_cannot_be_ranked_is_an_error(scores, columns, message):
             function(scores, np.asarray(columns))
 
 
+def test_unknown_rules_for_ties_are_refused():
+    for function in (text_to_video_ranks, video_to_text_ranks, retrieval_scores):
+        with pytest.raises(ValueError, match=r"ties = 'optimistic' is not known. Use middle or pessimistic"):
+            function(np.eye(2), np.arange(2), ties="optimistic")
+
+
 def test_infinite_scores_can_be_ranked():
     scores = np.array([[np.inf, 0.0], [-np.inf, -np.inf]])
     assert text_to_video_ranks(scores, np.arange(2)).tolist() == [1.0, 1.5]

@@ -123,6 +123,16 @@ def test_permuted_input_gives_permuted_scores():
     np.testing.assert_allclose(permuted, score_matrix(texts, videos)[captions][:, columns], atol=1e-6)
 
 
+def test_equal_captions_get_the_same_bits():
+    """Or rounding would rank them. Captions 1 and 9 are equal, and 5 and 7."""
+    texts, videos = captions_of(SENTENCES, width=64), random_videos(70, width=64)
+    texts.weights[[9, 7]] = texts.weights[[1, 5]]
+    least = smallest_working_bytes(texts, videos)
+    for working_bytes in (least, 2 * least, 100 * least):
+        scores = score_matrix(texts, videos, working_bytes=working_bytes)
+        np.testing.assert_array_equal(scores[[1, 5]], scores[[9, 7]])
+
+
 @pytest.mark.parametrize("kind", ["wti", "mean-pool"])
 def test_portions_do_not_change_scores(kind):
     texts, videos = captions_of(SENTENCES), random_videos(7)

@@ -56,6 +56,12 @@ def test_equal_captions_do_not_make_a_tree_without_end():
     assert [len(tree.captions) for tree in word_trees(words, mask, max_nodes=4)] == [8] * 6 + [2]
 
 
+def test_a_tree_does_not_end_between_equal_captions():
+    words, mask, _ = embedded(["a b", "a c", *["a d"] * 5, "a e"], places=3)
+    trees = [tree.captions.tolist() for tree in word_trees(words, mask, max_nodes=3)]
+    assert trees == [[0, 1], [2, 3, 4, 5, 6], [7]]
+
+
 def test_one_bit_is_a_difference():
     words = torch.zeros(3, 1, 4)
     words[1, 0, 2] = 1e-45

@@ -12,7 +12,7 @@ one gains.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,6 +32,8 @@ RowReader = Callable[[Int[ndarray, " n"]], Float[ndarray, "n V"]]
 
 def dual_softmax_rows(scores: Float[ndarray, "C V"], direction: Direction, *, temperature: float) -> RowReader:
     """Re-ranked rows (float64) on demand, so that no second matrix is needed. See `dual_softmax`."""
+    if direction not in get_args(Direction):
+        raise ValueError(f"{direction = } is not known. Use {' or '.join(get_args(Direction))}.")
     if not temperature > 0:
         raise ValueError(f"{temperature = } must be above 0; published results use {TEMPERATURE:g} on cosines.")
     _check_finite(scores)

@@ -62,7 +62,7 @@ def text_to_video_ranks(
     scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"], *, ties: Ties = "middle"
 ) -> Float[ndarray, " C"]:
     """Rank, 1 to V, of each caption's video among all videos. Arguments and errors as in `retrieval_scores`."""
-    columns = _checked(scores, video_of_caption)
+    columns = _checked(scores, video_of_caption, ties)
     return _text_to_video_ranks(scores.__getitem__, columns, scores.shape[1], ties)
 
 
@@ -73,7 +73,7 @@ def video_to_text_ranks(
 
     Arguments and errors as in `retrieval_scores`.
     """
-    columns = _checked(scores, video_of_caption)
+    columns = _checked(scores, video_of_caption, ties)
     return _video_to_text_ranks(scores.__getitem__, columns, scores.shape[1], ties)
 
 
@@ -99,7 +99,7 @@ def retrieval_scores(
     Raises:
         ValueError: scores that are NaN, captions of no video, or videos without a caption.
     """
-    columns = _checked(scores, video_of_caption)
+    columns = _checked(scores, video_of_caption, ties)
     num_captions, num_videos = scores.shape
     text_to_video: RowReader = scores.__getitem__
     video_to_text: RowReader = scores.__getitem__
@@ -176,7 +176,9 @@ def _summary(ranks: Float[ndarray, " n"], *, num_candidates: int, definition: st
     )
 
 
-def _checked(scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"]) -> Int[ndarray, " C"]:
+def _checked(scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"], ties: Ties) -> Int[ndarray, " C"]:
+    if ties not in _TIE_WORDS:
+        raise ValueError(f"{ties = } is not known. Use {' or '.join(_TIE_WORDS)}.")
     num_captions, num_videos = scores.shape
     if video_of_caption.shape != (num_captions,) or not np.issubdtype(video_of_caption.dtype, np.integer):
         raise ValueError(

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from side4video.tasks.score_storage import row_chunks
 
-_WORDS_PER_NODE = 4
-"""At most. Captions that are all alike would otherwise make a small tree with any number of paths."""
+_WORDS_PER_NODE, _MOST_WORDS_PER_NODE = 3, 4
+"""Where a tree ends, or captions that are all alike would make a small tree with any number of paths. The second is for
+equal captions: in one tree they get bit for bit the same scores, so that they tie when they are ranked."""
 _COMPARED_BYTES = 20
 """For each channel of a word: as it comes, in 32 bits, twice of that or in 64 bits, and whether it differs."""
 
@@ -119,7 +120,8 @@ def _new_words(rows: Int[ndarray, "c W"]) -> Bool[ndarray, "c W"]:
 def _chunks(new: Int[ndarray, " c"], lengths: Int[ndarray, " c"], max_nodes: int) -> Iterator[slice]:
     start, nodes, words = 0, 0, 0
     for index, (more, length) in enumerate(zip(new.tolist(), lengths.tolist(), strict=True)):
-        if index > start and (nodes + more > max_nodes or words + length > _WORDS_PER_NODE * max_nodes):
+        most_words = max_nodes * (_WORDS_PER_NODE if more else _MOST_WORDS_PER_NODE)
+        if index > start and (nodes + more > max_nodes or words + length > most_words):
             yield slice(start, index)
             start, nodes, words = index, 0, 0
         nodes += more if index > start else length  # the first caption of a tree shares nothing
