@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from side4video.config import RunConfig, parse_config
 from side4video.files import write_json, write_tensors
+from side4video.models.build import build_model
 from side4video.models.side_trained import SideTrained
-from side4video.models.video_model import build_video_model
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -134,7 +134,9 @@ def load_adapter(
         config = config.model_copy(
             update={"backbone": config.backbone.model_copy(update={"weights": backbone_weights})}
         )
-    model = _build(config, num_classes=len(adapter.class_names), device=device)
+    text = config.text.model_copy(update={"weights": "random"})  # the adapter holds the trained text tower
+    config = config.model_copy(update={"text": text})
+    model = build_model(config, num_classes=len(adapter.class_names), device=device)
     if model.backbone.fingerprint != adapter.fingerprint:
         raise ValueError(
             f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, but {config.backbone.name} "
@@ -143,15 +145,6 @@ def load_adapter(
         )
     model.load_trained_state(read_weights(folder))
     return model.eval(), adapter
-
-
-def _build(config: RunConfig, *, num_classes: int, device: torch.device) -> SideTrained:
-    if config.task == "recognition":
-        return build_video_model(config, num_classes=num_classes, device=device)
-    from side4video.models.retrieval_model import build_retrieval_model
-
-    text = config.text.model_copy(update={"weights": "random"})  # the adapter holds the trained text tower
-    return build_retrieval_model(config.model_copy(update={"text": text}), device=device)
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:

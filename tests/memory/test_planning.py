@@ -5,6 +5,7 @@ import torch
 
 from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig, parse_config
 from side4video.memory.advice import advise, parse_size, usable
+from side4video.memory.measuring import measure_step
 from side4video.memory.planning import StepPlanner, largest_within, resolve_types, target_of
 from side4video.memory.training_step import (
     ACTIVATIONS,
@@ -19,6 +20,7 @@ from side4video.memory.training_step import (
     step_size,
 )
 from side4video.models.backbones import load_backbone
+from side4video.models.retrieval_model import build_retrieval_model
 from side4video.models.video_model import build_video_model
 
 CLASSES = 7
@@ -263,3 +265,18 @@ def test_packed_weights_are_counted_as_numbers():
         for kind in ("none", "int8", "nf4")
     ]
     assert numbers[0] == numbers[1] == numbers[2]
+
+
+def test_a_retrieval_step_is_planned_to_the_byte(small_retrieval_run):
+    """Against the tensors of a real step of the same model, and the growth of its process, on the CPU."""
+    config = small_retrieval_run(backbone={"chunk_frames": 8}, train={"batch": 6})
+    planner = StepPlanner(config, num_classes=1, target="cpu")
+    for memory in ("plain", "exact", "tight"):
+        mode = config.model_copy(update={"train": config.train.model_copy(update={"memory": memory})})
+        real = measure_step(mode, num_classes=1)
+        assert planner.estimate(memory=memory).total == pytest.approx(real.counted, rel=0.02)
+    assert planner.num_trained_parameters == sum(
+        parameter.numel()
+        for parameter in build_retrieval_model(config, device=torch.device("cpu")).parameters()
+        if parameter.requires_grad
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from side4video.memory.step_history import StepHistory
-from side4video.models.video_model import VideoModel
+from side4video.models.side_trained import SideTrained
 
 BORDER_BEFORE, BORDER_BEHIND = 1, 1
 """Taps that are always run: the first has the stem before it, the last the head behind it, and the gradient that blocks
@@ -50,7 +50,7 @@ def _kind(block: nn.Module) -> list[Any]:
     ]
 
 
-def find_like_blocks(model: VideoModel) -> LikeBlocks:
+def find_like_blocks(model: SideTrained) -> LikeBlocks:
     """The blocks of a model that differ from their neighbours in the values of their weights alone."""
     taps, blocks = model.side.taps, model.backbone.model.blocks
     reads = [range(before + 1, tap + 1) for before, tap in pairwise((-1, *taps))]
@@ -67,7 +67,7 @@ def find_like_blocks(model: VideoModel) -> LikeBlocks:
     return LikeBlocks(times, frozenset(left_out))
 
 
-def run_like_parts_once(model: VideoModel, like: LikeBlocks) -> None:
+def run_like_parts_once(model: SideTrained, like: LikeBlocks) -> None:
     """Leave out blocks, and let only the first chunk of frames, which is the largest, go through those of the backbone.
 
     Chunks need their memory one after the other, and there are hundreds of them in a large batch.
@@ -96,7 +96,7 @@ def run_like_parts_once(model: VideoModel, like: LikeBlocks) -> None:
 
 
 @contextmanager
-def counting_for_all(model: VideoModel, like: LikeBlocks, history: StepHistory) -> Iterator[None]:
+def counting_for_all(model: SideTrained, like: LikeBlocks, history: StepHistory) -> Iterator[None]:
     """Inside the `with` block forward and backward passes of the model run without the blocks that are left out.
 
     What happens between the outputs of two side blocks, or between the gradients of two outputs, is a part that the

@@ -18,7 +18,8 @@ import torch
 from side4video.config import RunConfig, parse_config
 from side4video.memory.planning import resolve_types
 from side4video.memory.training_step import TrainingStep, step_size
-from side4video.models.video_model import build_video_model, choose_device
+from side4video.models.build import build_model
+from side4video.models.video_model import choose_device
 from side4video.training.run_log import peak_memory_mb
 
 STEPS = 3
@@ -71,7 +72,7 @@ def _measure(config: RunConfig, num_classes: int) -> Measurement:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-    model = build_video_model(config, num_classes=num_classes, device=device)
+    model = build_model(config, num_classes=num_classes, device=device)
     step = TrainingStep(config, model, num_classes=num_classes, device=device)
     size = step_size(config)
     for _ in range(STEPS):
@@ -87,8 +88,9 @@ def _load_libraries(config: RunConfig, device: torch.device) -> None:
     backbone = config.backbone.model_copy(update={"name": "vit_tiny_patch16_224", "image_size": 32, "model_args": tiny})
     side = config.side.model_copy(update={"width": 32, "taps": "all", "num_heads": 1})
     train = config.train.model_copy(update={"batch": 2, "micro_batch": None})
-    small = config.model_copy(update={"backbone": backbone, "side": side, "train": train})
-    model = build_video_model(small, num_classes=2, device=device)
+    text = config.text.model_copy(update={"model_args": {"width": 32, "heads": 1, "layers": 1}})
+    small = config.model_copy(update={"backbone": backbone, "side": side, "train": train, "text": text})
+    model = build_model(small, num_classes=2, device=device)
     TrainingStep(small, model, num_classes=2, device=device).run(step_size(small))
 
 

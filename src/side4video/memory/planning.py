@@ -27,9 +27,10 @@ from side4video.memory.training_step import (
     step_size,
     views_per_video,
 )
+from side4video.models.build import build_model
 from side4video.models.quantisation import QuantisedLinear
 from side4video.models.taps import Memory
-from side4video.models.video_model import backbone_dtype, build_video_model
+from side4video.models.video_model import backbone_dtype
 
 Target = Literal["gpu", "cpu"]
 """The kind of device a run is planned for: it decides on number types."""
@@ -80,8 +81,9 @@ def resolve_types(config: RunConfig, target: Target) -> RunConfig:
     if precision == "auto":
         precision = "bf16" if target == "gpu" else "fp32"
     backbone = config.backbone.model_copy(update={"dtype": dtype, "weights": "random"})
+    text = config.text.model_copy(update={"weights": "random"})
     train = config.train.model_copy(update={"precision": precision})
-    return config.model_copy(update={"backbone": backbone, "train": train})
+    return config.model_copy(update={"backbone": backbone, "train": train, "text": text})
 
 
 def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int = 1, fixed: int = 0) -> int:
@@ -142,7 +144,7 @@ class StepPlanner:
         self.target: Target = target or target_of(config)
         self.config, self.num_classes = resolve_types(config, self.target), num_classes
         with torch.device("meta"):  # spares the random values
-            model = build_video_model(self.config, num_classes=num_classes, device=torch.device("meta"))
+            model = build_model(self.config, num_classes=num_classes, device=torch.device("meta"))
         packed = [layer for layer in model.backbone.modules() if isinstance(layer, QuantisedLinear)]
         self.num_backbone_parameters = sum(parameter.numel() for parameter in model.backbone.parameters()) + sum(
             layer.in_features * layer.out_features for layer in packed

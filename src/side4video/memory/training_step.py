@@ -18,8 +18,8 @@ from side4video.memory.step_history import StepHistory
 from side4video.memory.tracking import WORKSPACE, AllocationTracker
 from side4video.models.backbones import BlockTokens
 from side4video.models.eight_bit import EightBitTokens, to_eight_bit
+from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips
-from side4video.models.video_model import VideoModel
 from side4video.shapes import Clips
 from side4video.tasks.clips import autocast
 from side4video.tasks.recognition import RecognitionLoss
@@ -75,6 +75,24 @@ def step_size(config: RunConfig) -> StepSize:
     return StepSize(-(-train.batch // passes) * views_per_video(config), passes)
 
 
+class StandInForContrast:
+    """Reads all features of a retrieval model as the contrastive loss does, but for the table of their similarities.
+
+    That one grows with the square of the batch: for 128 captions and videos it takes some 0.1 GB. Captions are as long
+    as they may be.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.max_words = config.text.max_words
+
+    def __call__(self, model: Any, clips: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """A loss, and nothing that is right."""
+        ids = labels.new_zeros(len(labels), self.max_words)
+        texts, videos = model.embed_texts(ids, ids == 0, padded=True), model.embed_videos(clips)
+        features = (texts.words, texts.weights, texts.sentence, videos.frames, videos.weights)
+        return torch.stack([tensor.mean() for tensor in features]).sum() * model.logit_scale.exp(), labels.sum()
+
+
 class TrainingStep:
     """A model with its loss and its optimizer, whose steps can be counted.
 
@@ -90,7 +108,7 @@ class TrainingStep:
     def __init__(
         self,
         config: RunConfig,
-        model: VideoModel,
+        model: SideTrained,
         *,
         num_classes: int,
         device: torch.device,
@@ -102,8 +120,9 @@ class TrainingStep:
         if self.copy_clips:
             augment = config.augment.model_copy(update={"mixup": 0.0, "cutmix": 0.0})
             config = config.model_copy(update={"augment": augment})
-        self.loss = RecognitionLoss(config, num_classes=num_classes)
-        self.optimizer = build_optimizer(model, config.train)
+        retrieval = config.task == "retrieval"
+        self.loss: Any = StandInForContrast(config) if retrieval else RecognitionLoss(config, num_classes=num_classes)
+        self.optimizer = build_optimizer(model, config.train, finetuned=model.finetuned_parameters())
         for group in self.optimizer.param_groups if gpu else ():
             group["foreach"] = True
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -219,8 +238,9 @@ class TrainingStep:
         """Tell the tracker what is what, now and whenever it appears."""
         model = self.model
         tracker.count_module(model.backbone, BACKBONE_WEIGHTS)
-        tracker.count_module(model.side, TRAINED_WEIGHTS)
-        tracker.count_module(model.head, TRAINED_WEIGHTS)
+        for name, part in model.named_children():
+            if name != "backbone":
+                tracker.count_module(part, TRAINED_WEIGHTS)
         tracker.count(self._optimizer_tensors(), OPTIMIZER)
 
         def count_gradient(parameter: Tensor) -> None:
