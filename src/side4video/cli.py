@@ -95,6 +95,23 @@ class EmbedArguments:
 
 
 @dataclass(frozen=True)
+class ConvertArguments:
+    """Make an adapter of an official checkpoint, with the settings that it was trained with."""
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="")]
+    out: Path
+    """Adapter folder."""
+
+
+@dataclass(frozen=True)
+class ConvertBackArguments:
+    """Write an adapter's tensors under the official names."""
+
+    out: Path
+    """A .pt file."""
+
+
+@dataclass(frozen=True)
 class MemoryArguments:
     """Say what memory a training step will need, without loading weights or using a GPU.
 
@@ -259,6 +276,29 @@ def embed(arguments: list[str]) -> int:
     return 1 if unread else 0
 
 
+def convert(arguments: list[str]) -> int:
+    """Make an adapter of an official checkpoint, or the reverse: convert FILE RECIPE --out FOLDER."""
+    source, rest = _take_positional(arguments, "convert", "FILE RECIPE --out ADAPTER, or ADAPTER --out FILE")
+    if Path(source).is_dir():
+        back = tyro.cli(ConvertBackArguments, prog=f"side4video convert {source}", args=rest)
+        from side4video.convert import official_from_adapter
+
+        print(f"{official_from_adapter(Path(source), out=back.out)} tensors under their official names: {back.out}")
+        return 0
+    recipe, rest = _take_positional(
+        rest, f"convert {source}", f"RECIPE: a YAML file or one of {', '.join(recipe_names())}"
+    )
+    prog = f"side4video convert {source} {recipe}"
+    given = tyro.cli(
+        ConvertArguments, prog=prog, args=rest, default=ConvertArguments(load_config(recipe), Path("adapter"))
+    )
+    from side4video.convert import adapter_from_official
+
+    adapter = adapter_from_official(Path(source), given.config, out=given.out)
+    print(f"{adapter.config.task}, {len(adapter.class_names)} classes, on {adapter.config.backbone.name}: {given.out}")
+    return 0
+
+
 def recipes(arguments: list[str]) -> int:
     """List the recipes of the package, or print one to copy: recipes [show NAME]."""
     if len(arguments) == 2 and arguments[0] == "show":
@@ -316,6 +356,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate,
     "predict": predict,
     "embed": embed,
+    "convert": convert,
     "recipes": recipes,
     "backbones": backbones,
     "memory": memory,

@@ -330,6 +330,20 @@ def load_backbone(
     return backbone if quantise == "none" else backbone.quantise(quantise)
 
 
+def unlike_weights(backbone: FrozenBackbone, state: dict[str, Any]) -> list[str]:
+    """Which tensors of an image model, under its authors' names, are not the backbone's, to the rounding of 16 bits.
+
+    Tensors that the backbone has no place for, and those that `state` does not hold, are passed over.
+    """
+    own = backbone.model.state_dict()
+    given = _convert(backbone.name, state, backbone.model)
+    return sorted(
+        name
+        for name, tensor in given.items()
+        if name in own and not torch.allclose(tensor.float(), own[name].float(), rtol=0.01, atol=1e-4)
+    )
+
+
 def _architecture(name: str) -> str:
     return name.partition(".")[0]
 
@@ -408,10 +422,14 @@ def _build_from_file(name: str, args: dict[str, Any], path: Path) -> Any:
     for module in model.modules():
         if restore := getattr(module, "init_non_persistent_buffers", None):  # rotary tables are in no file
             restore()
-    # The converter of the builder's own module knows the names that the model's authors used.
-    convert = sys.modules[model_entrypoint(name).__module__].checkpoint_filter_fn
-    options = next((options for part, options in _CONVERTER_OPTIONS.items() if part in name), {})
-    state = convert(state, model, **options)
+    state = _convert(name, state, model)
     check_fit(state, model.state_dict(), ignored=_IGNORED, what=f"{path} as weights of {name}")
     model.load_state_dict(state, strict=False)
     return model
+
+
+def _convert(name: str, state: dict[str, Any], model: Any) -> dict[str, Any]:
+    """Tensors under the names of the model's authors, or timm's, under timm's."""
+    convert = sys.modules[model_entrypoint(name).__module__].checkpoint_filter_fn  # of the builder's own module
+    options = next((options for part, options in _CONVERTER_OPTIONS.items() if part in name), {})
+    return convert(state, model, **options)

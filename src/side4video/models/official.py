@@ -186,19 +186,33 @@ def _text_tower(official: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_official(state: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
-    """Our trained tensors (or their gradients, by the same names) under the official names, `clip.` left out."""
+    """Our trained tensors (or their gradients, by the same names) under the official names."""
     official: dict[str, Tensor] = {}
     for pair in _pairs(layout):
         stacked = torch.cat([state[name] for name in pair.ours])
         stacked = stacked.T if pair.transposed else stacked
         official |= _split(stacked.reshape(*stacked.shape, *[1] * pair.trailing_ones), pair.theirs)
-    if layout.retrieval:
-        official |= {
-            name.removeprefix("text.").removeprefix("model."): tensor
-            for name, tensor in state.items()
-            if name.startswith("text.")
-        }
-    return official | {name: state[own] for own, name in _statistics(layout).items() if own in state}
+    official |= {name: state[own] for own, name in _statistics(layout).items() if own in state}
+    if not layout.retrieval:
+        return official
+    text = "" if layout.variant == "pre-norm" else "text."
+    official |= {
+        text + name.removeprefix("text.model."): tensor
+        for name, tensor in state.items()
+        if name.startswith("text.model.")
+    }
+    if "text.logit_scale" in state:
+        official["logit_scale"] = state["text.logit_scale"]
+    outside = ("text_weight_fc.", "video_weight_fc.")
+    return {name if name.startswith(outside) else f"clip.{name}": tensor for name, tensor in official.items()}
+
+
+def frozen_part(official: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The image tower of an official state dict under CLIP's or EVA's own names, without what is trained beside it."""
+    layout = recognise(official)
+    trained = {name.removeprefix("clip.") for name in to_official(from_official(official), layout)}
+    tower = {name.removeprefix("clip."): tensor for name, tensor in official.items()}
+    return {name: tensor for name, tensor in tower.items() if name.startswith("visual.") and name not in trained}
 
 
 def _split(stacked: Tensor, names: dict[str, int]) -> dict[str, Tensor]:
