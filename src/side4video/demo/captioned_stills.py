@@ -73,9 +73,7 @@ def random_captioned_shape(generator: np.random.Generator, *, form: str, colour:
     )
 
 
-def draw_captioned_still(
-    generator: np.random.Generator, caption: StillCaption, *, size: int = 64
-) -> NDArray[np.uint8]:
+def draw_captioned_still(generator: np.random.Generator, caption: StillCaption, *, size: int = 64) -> NDArray[np.uint8]:
     """Draw a random picture, uint8 (size, size, 3), that the caption is true of.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from side4video.demo.captioned_stills import ASIDE, FAR, name_shape, random_captioned_shape
+from side4video.demo.captioned_stills import FAR, name_shape, random_captioned_shape
 from side4video.demo.still_shapes import COLOURS, FORMS, Shape, draw_background, draw_shape
 
 NUM_STOPS = 8
@@ -19,6 +19,9 @@ NUM_STOPS = 8
 
 MOTIONS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 """Word for each motion -> its direction; x to the right, y down."""
+
+LANES = 0.2
+"""How far beside the centre a shape may cross: what moves left may do so high up, so places tell no motion either."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class CrossingScene:
         background = draw_background(generator, size=size)
         shape = random_captioned_shape(generator, form=form, colour=colour)
         reach = float(generator.uniform(FAR - 0.06, FAR))
-        x, y = (float(place) for place in generator.uniform(0.5 - ASIDE, 0.5 + ASIDE, size=2))
+        x, y = (float(place) for place in generator.uniform(0.5 - LANES, 0.5 + LANES, size=2))
         return cls(background=background, shape=shape.moved_to(x, y), reach=reach)
 
 

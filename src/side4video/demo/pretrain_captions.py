@@ -6,6 +6,7 @@ orange star high up". The model sees single pictures and no motion, and no capti
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -74,17 +75,24 @@ def measure(clip: CLIP, words: WordList, *, seed: int) -> dict[str, float]:
     return {name: round(sum(hits) / len(hits), 4) for name, hits in right.items()}
 
 
-def pretrain(
-    words: WordList, *, steps: int, batch_size: int = 96, learning_rate: float = 1e-3, seed: int = 0
-) -> CLIP:
-    """Train on `steps` batches of fresh pictures; AdamW, one-cycle learning rate. The same seed gives the same model."""
+def _groups(clip: CLIP) -> list[dict[str, Any]]:
+    """All weights; linear layers alone decay, so that words that are never read keep their embeddings."""
+    decays = {
+        name: weight.ndim > 1 and name.endswith("weight") and not name.startswith("token_embedding")
+        for name, weight in clip.named_parameters()
+    }
+    return [
+        {"params": [weight for name, weight in clip.named_parameters() if decays[name]], "weight_decay": 0.05},
+        {"params": [weight for name, weight in clip.named_parameters() if not decays[name]], "weight_decay": 0.0},
+    ]
+
+
+def pretrain(words: WordList, *, steps: int, batch_size: int = 96, learning_rate: float = 1e-3, seed: int = 0) -> CLIP:
+    """Train on `steps` batches of fresh pictures with AdamW and a one-cycle rate; a seed always gives the same model."""
     torch.manual_seed(seed)
     generator = np.random.default_rng([seed, 0])
     clip = create_clip(vocab_size=len(words)).train()
-    decayed = [weight for name, weight in clip.named_parameters() if name.endswith("weight") and weight.ndim > 1]
-    others = [weight for name, weight in clip.named_parameters() if not (name.endswith("weight") and weight.ndim > 1)]
-    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=learning_rate)
+    optimizer = torch.optim.AdamW(_groups(clip), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
     progress = tqdm(range(steps), desc="pre-training on captioned stills", unit="step")
     for _ in progress:

@@ -51,9 +51,7 @@ def create_clip(*, vocab_size: int) -> CLIP:
         patch_size=image["patch_size"],
         image_size=image["img_size"],
     )
-    return CLIP(
-        embed_dim=text.pop("embed_dim"), vision_cfg=vision, text_cfg=CLIPTextCfg(**text), quick_gelu=True
-    )
+    return CLIP(embed_dim=text.pop("embed_dim"), vision_cfg=vision, text_cfg=CLIPTextCfg(**text), quick_gelu=True)
 
 
 class WordList:
