@@ -17,8 +17,8 @@ def centre_of(picture, threshold=230):
     [
         ("on the left", lambda x, y: x < 0.38 and 0.37 < y < 0.63),
         ("on the right", lambda x, y: x > 0.62 and 0.37 < y < 0.63),
-        ("high up", lambda x, y: y < 0.38 and 0.37 < x < 0.63),
-        ("low down", lambda x, y: y > 0.62 and 0.37 < x < 0.63),
+        ("up there", lambda x, y: y < 0.38 and 0.37 < x < 0.63),
+        ("down there", lambda x, y: y > 0.62 and 0.37 < x < 0.63),
         ("in the middle", lambda x, y: 0.37 < x < 0.63 and 0.37 < y < 0.63),
     ],
 )

@@ -19,7 +19,7 @@ from side4video.demo.still_clip import (
 from side4video.models.backbones import load_backbone
 from side4video.models.text_tower import load_text_tower, tokenise
 
-CAPTIONS = ["a red square", "an orange disc high up"]
+CAPTIONS = ["a red square", "an orange disc up there"]
 
 
 @pytest.fixture(scope="module")

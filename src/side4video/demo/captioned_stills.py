@@ -12,8 +12,8 @@ from side4video.demo.still_shapes import COLOURS, FORMS, Shape, draw_background,
 PLACES: dict[str, tuple[int, int]] = {
     "on the left": (-1, 0),
     "on the right": (1, 0),
-    "high up": (0, -1),
-    "low down": (0, 1),
+    "up there": (0, -1),
+    "down there": (0, 1),
     "in the middle": (0, 0),
 }
 """Words for where a shape lies -> the direction from the picture's centre; x to the right, y down."""
@@ -35,8 +35,8 @@ MAX_TILT = 0.2
 class StillCaption:
     """What a caption says of a picture; `str()` is the caption.
 
-    >>> str(StillCaption(form="star", colour="orange", place="high up"))
-    'an orange star high up'
+    >>> str(StillCaption(form="star", colour="orange", place="up there"))
+    'an orange star up there'
     """
 
     form: str

@@ -19,8 +19,8 @@ from side4video.files import write_tensors
 BACKBONE_NAME = "vit_base_patch16_clip_quickgelu_224"
 """The timm model whose class and preprocessing the image tower uses."""
 
-BACKBONE_ARGS: dict[str, Any] = {"img_size": 64, "patch_size": 16, "embed_dim": 96, "depth": 4, "num_heads": 3}
-"""What differs from it: 64 x 64 pictures, 4 x 4 patches, four blocks of width 96."""
+BACKBONE_ARGS: dict[str, Any] = {"img_size": 64, "patch_size": 16, "embed_dim": 96, "depth": 3, "num_heads": 3}
+"""What differs from it: 64 x 64 pictures, 4 x 4 patches, three blocks of width 96."""
 
 TEXT_NAME = "ViT-B-16-quickgelu"
 """open_clip's name of the model whose text tower is used."""
@@ -31,7 +31,7 @@ TEXT_ARGS: dict[str, Any] = {
     "vocab_size": 49408,
     "width": 64,
     "heads": 2,
-    "layers": 2,
+    "layers": 1,
 }
 """What differs from it; `embed_dim` is E, the width of the space that both towers lead to."""
 
