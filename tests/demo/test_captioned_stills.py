@@ -55,5 +55,5 @@ def test_articles(colour, words):
 
 
 def test_unknown_places_are_refused():
-    with pytest.raises(ValueError, match="is not a known place. Use one of on the left"):
+    with pytest.raises(ValueError, match="is not a known place"):
         draw_captioned_still(np.random.default_rng(0), StillCaption("disc", "red", "behind"))

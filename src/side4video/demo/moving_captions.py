@@ -21,7 +21,7 @@ MOTIONS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (
 """Word for each motion -> its direction; x to the right, y down."""
 
 LANES = 0.2
-"""How far beside the centre a shape may cross: what moves left may do so high up, so places tell no motion either."""
+"""How far beside the centre a shape may cross: what moves left may do so near the top, so places tell no motion."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _groups(clip: CLIP) -> list[dict[str, Any]]:
 
 
 def pretrain(words: WordList, *, steps: int, batch_size: int = 96, learning_rate: float = 1e-3, seed: int = 0) -> CLIP:
-    """Train on `steps` batches of fresh pictures with AdamW and a one-cycle rate; a seed always gives the same model."""
+    """Train on `steps` batches of fresh pictures; AdamW, one-cycle rate. The same seed gives the same model."""
     torch.manual_seed(seed)
     generator = np.random.default_rng([seed, 0])
     clip = create_clip(vocab_size=len(words)).train()
