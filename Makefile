@@ -12,8 +12,9 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: install           ## make moving-shape videos, train on them, evaluate, write runs/demo/report.html
+demo: install           ## make videos of moving shapes, learn to name and to find them, write runs/demo*/run/*.html
 	$(BIN)/side4video demo
+	$(BIN)/side4video demo retrieval
 
 lint: install           ## format, lint and types
 	$(BIN)/ruff format --check .

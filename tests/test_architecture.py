@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "memory": FOUNDATION | {"models", "tasks", "training"},
     "report_pictures": set(),
     "report": {"files", "report_pictures"},
+    "retrieval_report": {"files", "report_pictures"},
     "adapter": FOUNDATION | {"models"},
     "tasks": FOUNDATION | {"video", "models", "adapter"},
     "training": FOUNDATION | {"video", "models", "adapter", "tasks"},
@@ -26,10 +27,10 @@ MAY_IMPORT = {
 ONLY_HERE = {
     "timm": {"models/backbones.py", "video/transforms.py", "demo/pretrain.py"},
     "av": {"video/video_file.py", "video/packets.py", "demo/videos.py"},
-    "tyro": {"cli.py", "demo/pretrain.py"},
+    "tyro": {"cli.py", "demo/pretrain.py", "demo/pretrain_captions.py"},
     "matplotlib": {"report_pictures.py"},
     "sklearn": {"tasks/linear_probe.py"},
-    "open_clip": {"models/text_tower.py"},
+    "open_clip": {"models/text_tower.py", "demo/still_clip.py", "demo/pretrain_captions.py"},
     "bitsandbytes": {"models/quantisation.py"},
 }
 """Libraries that one place alone knows."""

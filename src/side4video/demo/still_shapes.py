@@ -5,7 +5,8 @@ the same at every resolution.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,10 @@ class Shape:
             raise ValueError(f"{self.form = } is not a known form. Use one of {', '.join(FORMS)}.")
         if self.colour not in COLOURS:
             raise ValueError(f"{self.colour = } is not a known colour. Use one of {', '.join(COLOURS)}.")
+
+    def moved_to(self, x: float, y: float) -> Self:
+        """Return the same shape elsewhere."""
+        return replace(self, x=x, y=y)
 
 
 def signed_distance(form: str, u: NDArray[np.floating], v: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -65,7 +65,9 @@ def make_motion_videos(folder: Path, videos: MotionVideos | None = None) -> int:
         ValueError: when the folder holds videos made with other settings.
     """
     videos = videos or MotionVideos()
-    _claim(folder, videos)
+    motions = {motion: list(stops) for motion, stops in MOTIONS.items()}
+    settings = asdict(videos) | {"motions": motions, "frames_per_second": FRAMES_PER_SECOND}
+    claim_folder(folder / "motion_videos.json", settings)
     wanted = {path: key for path, key in _clip_keys(videos) if not (folder / path).exists()}
     for path, key in tqdm(wanted.items(), desc="drawing videos", unit="clip", disable=not wanted):
         scene = Scene.random(np.random.default_rng(key), size=videos.size)
@@ -85,16 +87,21 @@ def _clip_keys(videos: MotionVideos) -> list[tuple[Path, tuple[int, ...]]]:
     ]
 
 
-def _claim(folder: Path, videos: MotionVideos) -> None:
-    """Note in the folder what it holds, or check the note that is there."""
-    note = folder / "motion_videos.json"
-    motions = {motion: list(stops) for motion, stops in MOTIONS.items()}
-    wanted = asdict(videos) | {"motions": motions, "frames_per_second": FRAMES_PER_SECOND}
-    if note.exists() and (found := json.loads(note.read_text())) != wanted:
+def claim_folder(note: Path, settings: dict[str, Any]) -> None:
+    """Note in a folder how its videos are made, or check the note that is there.
+
+    Args:
+        note: a JSON file in the folder of the videos.
+        settings: everything that decides the videos, as JSON reads it back.
+
+    Raises:
+        ValueError: the note says that they were made in another way.
+    """
+    if note.exists() and (found := json.loads(note.read_text(encoding="utf-8"))) != settings:
         raise ValueError(
-            f"{folder} holds videos made with {found}, not {wanted}. Use another folder or remove this one."
+            f"{note.parent} holds videos made with {found}, not {settings}. Use another folder or remove this one."
         )
-    write_json(note, wanted)
+    write_json(note, settings)
 
 
 def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int, codec: str | None = None) -> None:

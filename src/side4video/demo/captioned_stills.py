@@ -1,0 +1,90 @@
+"""Still pictures with captions such as "a red square on the left": what the small image-text model learns from."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from side4video.demo.still_shapes import COLOURS, FORMS, Shape, draw_background, draw_shape
+
+PLACES: dict[str, tuple[int, int]] = {
+    "on the left": (-1, 0),
+    "on the right": (1, 0),
+    "up there": (0, -1),
+    "down there": (0, 1),
+    "in the middle": (0, 0),
+}
+"""Words for where a shape lies -> the direction from the picture's centre; x to the right, y down."""
+
+NEAR, FAR = 0.14, 0.3
+"""A shape "on the left" lies this far to the left of the centre, at least and at most, as a fraction of the side."""
+
+ASIDE = 0.1
+"""Largest distance from the centre line across that direction, and of a shape "in the middle" from the centre."""
+
+MIN_CAPTIONED_RADIUS, MAX_CAPTIONED_RADIUS = 0.14, 0.2
+"""A captioned shape's smallest and largest radius: large enough for its form to be seen in 64 x 64 pixels."""
+
+MAX_TILT = 0.2
+"""Largest angle by which a captioned shape is turned to either side, radians."""
+
+
+@dataclass(frozen=True)
+class StillCaption:
+    """What a caption says of a picture; `str()` is the caption.
+
+    >>> str(StillCaption(form="star", colour="orange", place="up there"))
+    'an orange star up there'
+    """
+
+    form: str
+    colour: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{name_shape(self.form, self.colour)} {self.place}"
+
+    @classmethod
+    def every(cls) -> list[Self]:
+        """Every caption there is: form x colour x place."""
+        return [cls(form, colour, place) for form in FORMS for colour in COLOURS for place in PLACES]
+
+
+def name_shape(form: str, colour: str) -> str:
+    """Return the words for a shape, with their article.
+
+    >>> name_shape("square", "red"), name_shape("disc", "orange")
+    ('a red square', 'an orange disc')
+    """
+    return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {form}"
+
+
+def random_captioned_shape(generator: np.random.Generator, *, form: str, colour: str) -> Shape:
+    """Return a shape of random size and tilt at the picture's centre."""
+    return Shape(
+        form=form,
+        colour=colour,
+        x=0.5,
+        y=0.5,
+        radius=float(generator.uniform(MIN_CAPTIONED_RADIUS, MAX_CAPTIONED_RADIUS)),
+        angle=float(generator.uniform(-MAX_TILT, MAX_TILT) - math.pi / 2),
+    )
+
+
+def draw_captioned_still(generator: np.random.Generator, caption: StillCaption, *, size: int = 64) -> NDArray[np.uint8]:
+    """Draw a random picture, uint8 (size, size, 3), that the caption is true of.
+
+    Raises:
+        ValueError: for a form, colour or place that is not known.
+    """
+    if caption.place not in PLACES:
+        raise ValueError(f"{caption.place = } is not a known place. Use one of {', '.join(PLACES)}.")
+    shape = random_captioned_shape(generator, form=caption.form, colour=caption.colour)
+    right, down = PLACES[caption.place]
+    distance = float(generator.uniform(NEAR, FAR))
+    aside_x, aside_y = (float(offset) for offset in generator.uniform(-ASIDE, ASIDE, size=2))
+    x = 0.5 + (right * distance if right else aside_x)
+    y = 0.5 + (down * distance if down else aside_y)
+    return draw_shape(draw_background(generator, size=size), shape.moved_to(x, y))

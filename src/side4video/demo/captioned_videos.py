@@ -1,0 +1,101 @@
+"""Writes the retrieval demonstration's videos: short real mp4 files and two CSV files with their captions."""
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from side4video.demo.moving_captions import MOTIONS, CrossingScene, MotionCaption, draw_crossing
+from side4video.demo.still_shapes import COLOURS, FORMS
+from side4video.demo.videos import FRAMES_PER_SECOND, claim_folder, write_video
+from side4video.files import write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionedVideos:
+    """Which videos a folder holds, written beside them as `captioned_videos.json`.
+
+    Attributes:
+        train_clips_per_caption: training clips of each caption that is not held out.
+        forms, colours: of the shapes; each is combined with each and with all four motions.
+        size: width and height in pixels, even.
+        seed: decides every picture.
+
+    Raises:
+        ValueError: for no clips, or unknown forms and colours.
+    """
+
+    train_clips_per_caption: int = 3
+    forms: tuple[str, ...] = FORMS
+    colours: tuple[str, ...] = tuple(COLOURS)
+    size: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.train_clips_per_caption < 1:
+            raise ValueError(f"{self.train_clips_per_caption = } leaves nothing to learn from. Use 1 or more.")
+        for name, given, known in (("forms", self.forms, FORMS), ("colours", self.colours, tuple(COLOURS))):
+            if not given or not set(given) <= set(known) or len(set(given)) < len(given):
+                raise ValueError(f"{name} = {given} must be one or more different ones of {', '.join(known)}.")
+
+    @property
+    def captions(self) -> list[MotionCaption]:
+        """All captions, form by form; each has one test video."""
+        return [
+            caption
+            for caption in MotionCaption.every()
+            if caption.form in self.forms and caption.colour in self.colours
+        ]
+
+    @property
+    def splits(self) -> dict[str, list[MotionCaption]]:
+        """The captions of the videos "train" and "test", one by one."""
+        seen = [caption for caption in self.captions if not caption.held_out]
+        return {"train": seen * self.train_clips_per_caption, "test": self.captions}
+
+
+def make_captioned_videos(folder: Path, videos: CaptionedVideos | None = None) -> int:
+    """Write `train/0001.mp4` ..., `test/0001.mp4` ..., `train.csv` and `test.csv` below `folder`.
+
+    Every clip has a scene of its own. In the test set no two captions are equal, so that each has one right video; a
+    quarter of them is of no training video, though their forms, colours and motions are. Files that are there already
+    are left alone, so that a run that was cut short goes on where it stopped.
+
+    Args:
+        folder: made when absent.
+        videos: by default 432 for training and 192 for testing, 64 x 64 pixels.
+
+    Returns:
+        Number of videos written now.
+
+    Raises:
+        ValueError: when the folder holds videos made with other settings.
+    """
+    videos = videos or CaptionedVideos()
+    settings = asdict(videos) | {"forms": [*videos.forms], "colours": [*videos.colours], "motions": [*MOTIONS]}
+    claim_folder(folder / "captioned_videos.json", settings | {"frames_per_second": FRAMES_PER_SECOND})
+    wanted = {
+        folder / split / f"{number:04d}.mp4": (caption, (videos.seed, split_index, number))
+        for split_index, (split, captions) in enumerate(videos.splits.items())
+        for number, caption in enumerate(captions, start=1)
+    }
+    missing = {path: clip for path, clip in wanted.items() if not path.exists()}
+    for path, (caption, key) in tqdm(missing.items(), desc="drawing videos", unit="clip", disable=not missing):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        generator = np.random.default_rng(key)
+        scene = CrossingScene.random(generator, form=caption.form, colour=caption.colour, size=videos.size)
+        write_video(path, draw_crossing(scene, caption.motion), frames_per_second=FRAMES_PER_SECOND)
+    for split in videos.splits:
+        rows = [(path.relative_to(folder).as_posix(), str(clip[0])) for path, clip in wanted.items()]
+        own = [row for row in rows if row[0].startswith(f"{split}/")]
+        write_text(folder / f"{split}.csv", _as_csv([("video", "caption"), *own]))
+    return len(missing)
+
+
+def _as_csv(rows: list[tuple[str, str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

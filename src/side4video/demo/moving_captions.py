@@ -1,0 +1,98 @@
+"""Videos with captions such as "a red square moves up", whose motion only the order of the frames tells.
+
+A shape crosses the picture in eight stops. The same scene that is shot moving down gives the same eight frames in the
+opposite order, and so for left and right: whatever looks at frames one by one, and averages or compares what it finds,
+scores both captions alike.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from side4video.demo.captioned_stills import FAR, name_shape, random_captioned_shape
+from side4video.demo.still_shapes import COLOURS, FORMS, Shape, draw_background, draw_shape
+
+NUM_STOPS = 8
+"""Places at which a moving shape is seen, evenly spaced."""
+
+MOTIONS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+"""Word for each motion -> its direction; x to the right, y down."""
+
+LANES = 0.2
+"""How far beside the centre a shape may cross: what moves left may do so near the top, so places tell no motion."""
+
+
+@dataclass(frozen=True)
+class MotionCaption:
+    """What a caption says of a video; `str()` is the caption.
+
+    >>> str(MotionCaption(form="square", colour="red", motion="up"))
+    'a red square moves up'
+    """
+
+    form: str
+    colour: str
+    motion: str
+
+    def __str__(self) -> str:
+        return f"{name_shape(self.form, self.colour)} moves {self.motion}"
+
+    @classmethod
+    def every(cls) -> list[Self]:
+        """Every caption there is: form x colour x motion."""
+        return [cls(form, colour, motion) for form in FORMS for colour in COLOURS for motion in MOTIONS]
+
+    @property
+    def held_out(self) -> bool:
+        """Whether no training video has this caption: one motion of each form and colour, another one for the next."""
+        place = FORMS.index(self.form) + tuple(COLOURS).index(self.colour)
+        return tuple(MOTIONS).index(self.motion) == place % len(MOTIONS)
+
+
+@dataclass(frozen=True)
+class CrossingScene:
+    """A background and a shape that crosses it, in fractions of the picture's side.
+
+    Attributes:
+        background: uint8 (H, W, 3).
+        shape: the shape half-way, near the picture's centre.
+        reach: how far it goes from there to either side.
+    """
+
+    background: NDArray[np.uint8]
+    shape: Shape
+    reach: float
+
+    @classmethod
+    def random(cls, generator: np.random.Generator, *, form: str, colour: str, size: int = 64) -> Self:
+        """Return a random scene of size x size pixels; the shape stays wholly inside the picture."""
+        background = draw_background(generator, size=size)
+        shape = random_captioned_shape(generator, form=form, colour=colour)
+        reach = float(generator.uniform(FAR - 0.06, FAR))
+        x, y = (float(place) for place in generator.uniform(0.5 - LANES, 0.5 + LANES, size=2))
+        return cls(background=background, shape=shape.moved_to(x, y), reach=reach)
+
+
+def draw_crossing(scene: CrossingScene, motion: str, *, frames_per_stop: int = 3) -> NDArray[np.uint8]:
+    """Draw the frames of a motion: uint8 (8 * frames_per_stop, H, W, 3).
+
+    The shape rests at each stop, so that a clip of one frame from each of eight segments shows every stop once.
+
+    Raises:
+        ValueError: for an unknown motion or fewer than one frame per stop.
+    """
+    if motion not in MOTIONS:
+        raise ValueError(f"{motion = } is not a known motion. Use one of {', '.join(MOTIONS)}.")
+    if frames_per_stop < 1:
+        raise ValueError(f"{frames_per_stop = } shows no frame. Use 1 or more.")
+    right, down = MOTIONS[motion]
+    centre_x = 0.5 if right else scene.shape.x
+    centre_y = 0.5 if down else scene.shape.y
+    way = [scene.reach * (2 * stop + 1 - NUM_STOPS) / (NUM_STOPS - 1) for stop in range(NUM_STOPS)]  # -reach to reach
+    stops = [
+        draw_shape(scene.background, scene.shape.moved_to(centre_x + right * step, centre_y + down * step))
+        for step in way
+    ]
+    return np.stack(stops).repeat(frames_per_stop, axis=0)

@@ -1,0 +1,112 @@
+"""The demonstration's small image-text model: its shape, and its weights as a full CLIP file.
+
+It is a CLIP in open_clip's arrangement with OpenAI's names. The package holds its weights with the embeddings of the
+words it has met alone: a table of all 49,408 would be ten times as large as the rest.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from open_clip import SimpleTokenizer
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from safetensors.torch import load_file
+from torch import Tensor
+
+from side4video.files import write_tensors
+
+BACKBONE_NAME = "vit_base_patch16_clip_quickgelu_224"
+"""The timm model whose class and preprocessing the image tower uses."""
+
+BACKBONE_ARGS: dict[str, Any] = {"img_size": 64, "patch_size": 16, "embed_dim": 96, "depth": 3, "num_heads": 3}
+"""What differs from it: 64 x 64 pictures, 4 x 4 patches, three blocks of width 96."""
+
+TEXT_NAME = "ViT-B-16-quickgelu"
+"""open_clip's name of the model whose text tower is used."""
+
+TEXT_ARGS: dict[str, Any] = {
+    "embed_dim": 64,
+    "context_length": 16,
+    "vocab_size": 49408,
+    "width": 64,
+    "heads": 2,
+    "layers": 1,
+}
+"""What differs from it; `embed_dim` is E, the width of the space that both towers lead to."""
+
+WEIGHTS_PATH = Path(__file__).with_name("still_clip.safetensors")
+"""The weights that belong to the package, float16."""
+
+_TABLE, _IDS = "token_embedding.weight", "token_embedding.ids"
+
+
+def create_clip(*, vocab_size: int) -> CLIP:
+    """Return the small CLIP for a vocabulary of that size, with random weights from torch's global generator."""
+    image, text = BACKBONE_ARGS, TEXT_ARGS | {"vocab_size": vocab_size}
+    vision = CLIPVisionCfg(
+        layers=image["depth"],
+        width=image["embed_dim"],
+        head_width=image["embed_dim"] // image["num_heads"],
+        patch_size=image["patch_size"],
+        image_size=image["img_size"],
+    )
+    return CLIP(embed_dim=text.pop("embed_dim"), vision_cfg=vision, text_cfg=CLIPTextCfg(**text), quick_gelu=True)
+
+
+class WordList:
+    """The tokens of some captions, numbered anew from 0 in the order of their numbers in CLIP's vocabulary.
+
+    The end-of-text token has the highest number of all, before and after, as CLIP's text tower wants it.
+
+    Args:
+        captions: every text that will be encoded.
+
+    Attributes:
+        ids: (words,) int64, ascending, the tokens' numbers in CLIP's vocabulary; number 0 pads.
+    """
+
+    def __init__(self, captions: Iterable[str]) -> None:
+        self._tokenizer = SimpleTokenizer(context_length=TEXT_ARGS["context_length"])
+        self.ids = torch.cat([self._tokenizer(caption).unique() for caption in captions]).unique()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def encode(self, captions: list[str]) -> Tensor:
+        """Tokens of captions, (B, context length) int64, by their new numbers.
+
+        Raises:
+            ValueError: a caption has a word that is not in the list.
+        """
+        tokens = self._tokenizer(captions)
+        unknown = ~torch.isin(tokens, self.ids)
+        if unknown.any():
+            words = sorted({self._tokenizer.decode([token]).strip() for token in tokens[unknown].tolist()})
+            raise ValueError(f"{', '.join(words)}: not in the list of words. Name the captions when it is made.")
+        return torch.searchsorted(self.ids, tokens)
+
+
+def pack_weights(clip: CLIP, words: WordList) -> dict[str, Tensor]:
+    """Return the weights of a CLIP whose vocabulary is `words`, float16, with the words' numbers beside them."""
+    weights = {name: tensor.detach().half().contiguous() for name, tensor in clip.state_dict().items()}
+    return weights | {_IDS: words.ids.to(torch.int32)}
+
+
+def unpack_weights(packed: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights as a CLIP of 49,408 tokens has them, float32; tokens it has never met are zero."""
+    weights = {name: tensor.float() for name, tensor in packed.items() if name != _IDS}
+    rows = weights[_TABLE]
+    weights[_TABLE] = rows.new_zeros(TEXT_ARGS["vocab_size"], rows.shape[1])
+    weights[_TABLE][packed[_IDS].long()] = rows
+    return weights
+
+
+def write_clip_file(path: Path, packed: Path = WEIGHTS_PATH) -> None:
+    """Write the small CLIP as an ordinary weight file with both towers, 13 MB, atomically.
+
+    Args:
+        path: a `.safetensors` file; its folder is made.
+        packed: what `pretrain_captions` wrote.
+    """
+    write_tensors(path, unpack_weights(load_file(packed)))

@@ -1,0 +1,86 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from side4video.demo.captioned_stills import StillCaption
+from side4video.demo.moving_captions import MotionCaption
+from side4video.demo.pretrain_captions import contrastive_loss, draw_batch, known_words, main, measure, pretrain
+from side4video.demo.still_clip import WEIGHTS_PATH, create_clip
+
+
+def test_weights_say_how_they_were_made_and_what_they_know():
+    with safe_open(WEIGHTS_PATH, framework="pt") as weights:
+        metadata = weights.metadata()
+    assert json.loads(metadata["made"])["seed"] == 0
+    accuracy = json.loads(metadata["held_out_accuracy"])
+    assert set(accuracy) == {"caption", "form", "colour", "place"}
+    assert min(accuracy.values()) > 0.9
+
+
+def test_pretrained_model_reads_pictures_and_a_random_one_does_not():
+    words = known_words()
+    torch.manual_seed(0)
+    clip = create_clip(vocab_size=len(words))
+    assert measure(clip, words, seed=12345)["caption"] < 0.05
+    with safe_open(WEIGHTS_PATH, framework="pt") as weights:
+        clip.load_state_dict({name: weights.get_tensor(name).float() for name in clip.state_dict()})
+    known = measure(clip, words, seed=12345)  # other pictures than those of training and of the metadata
+    assert min(known.values()) > 0.9
+
+
+def test_batch_has_normalised_pictures_and_different_captions():
+    pictures, captions = draw_batch(np.random.default_rng(0), batch_size=50)
+    assert pictures.shape == (50, 3, 64, 64)
+    assert pictures.dtype == torch.float32
+    assert -1.9 < pictures.min() < -0.5 < 0.5 < pictures.max() < 2.2
+    assert len(set(captions)) == 50
+
+
+@pytest.mark.parametrize("batch_size", [0, 241])
+def test_batches_that_need_a_caption_twice_are_refused(batch_size):
+    assert len(StillCaption.every()) == 240
+    with pytest.raises(ValueError, match=r"must lie in 1\.\.240"):
+        draw_batch(np.random.default_rng(0), batch_size=batch_size)
+
+
+def test_loss_of_logits_at_hand():
+    # Rows: log(1 + e^-2) and log(1 + e^-2); columns the same.
+    logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+    assert contrastive_loss(logits).item() == pytest.approx(np.log1p(np.exp(-2)))
+    lopsided = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    rows = (np.log(2) + np.log(1 + np.e)) / 2
+    columns = (np.log(1 + np.e) + np.log(2)) / 2
+    assert contrastive_loss(lopsided).item() == pytest.approx((rows + columns) / 2)
+
+
+def test_words_of_motion_are_known_and_their_embeddings_are_never_trained():
+    words = known_words()
+    torch.manual_seed(3)
+    first = create_clip(vocab_size=len(words)).token_embedding.weight.detach()
+    trained = pretrain(words, steps=3, batch_size=8, seed=3).token_embedding.weight.detach()
+    in_stills = set(words.encode([str(caption) for caption in StillCaption.every()]).unique().tolist())
+    in_videos = set(words.encode([str(caption) for caption in MotionCaption.every()]).unique().tolist())
+    of_motion = sorted(in_videos - in_stills)
+    assert len(of_motion) == 1  # "moves"; left, right, up and down are words of places too
+    torch.testing.assert_close(trained[of_motion], first[of_motion], rtol=0, atol=0)
+    assert not torch.equal(trained[sorted(in_stills)], first[sorted(in_stills)])
+
+
+def test_seed_alone_decides_the_model():
+    words = known_words()
+    first, again, other = (pretrain(words, steps=2, batch_size=4, seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["visual.conv1.weight"], other["visual.conv1.weight"])
+
+
+def test_command_writes_weights_that_fit_the_model(tmp_path, capsys):
+    main(out=tmp_path / "weights.safetensors", steps=2, batch_size=4)
+    assert "right answers on held-out stills" in capsys.readouterr().out
+    with safe_open(tmp_path / "weights.safetensors", framework="pt") as weights:
+        names = set(weights.keys())
+        made = json.loads(weights.metadata()["made"])
+    assert names == {*create_clip(vocab_size=len(known_words())).state_dict(), "token_embedding.ids"}
+    assert (made["steps"], made["batch_size"]) == (2, 4)
