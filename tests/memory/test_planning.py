@@ -261,7 +261,14 @@ def test_what_failed_is_not_advised_again(plan):
     train = plan.config.train.model_copy(update={"memory": "plain"})
     failed = planner(plan.config.model_copy(update={"train": train}))
     assert "--train.memory plain" in advise(failed, 10**12).sentences[0]
-    assert "--train.memory exact" in advise(failed, 10**12, failed=True).sentences[0]
+    tried = failed.estimate().total
+    assert "--train.memory exact" in advise(failed, 10**12, too_little=tried).sentences[0]
+
+
+def test_where_the_weights_alone_did_not_fit_no_mode_is_advised(plan):
+    sentences = " ".join(advise(plan, 10**12, too_little=plan.weight_bytes).sentences)
+    assert "Not one video fits in any mode. Only what needs less than this run did is looked at." in sentences
+    assert "smaller" in sentences
 
 
 def test_advice_where_no_mode_fits_gives_a_micro_batch_that_does(plan):
