@@ -1,10 +1,11 @@
-"""CPU time to read 8 frames out of a 10 s clip, beside other decoders.
+"""Time to read 8 frames out of a 10 s clip, and to make of them what a model sees, beside other decoders.
 
 python benchmarks/decoding.py --out benchmarks/results/decoding.json
 
 Makes H.264 clips of moving detail (320x240 and 1280x720, key frames every 12 and every 250 frames), reads the same
-random frames with every decoder that is installed, one thread each, in turn, and compares the pictures with a plain
-sequential decode. torchcodec, decord and opencv-python-headless are optional: `pip install` what you want to see.
+frames with every decoder that is installed, one thread each, in turn, and compares the pictures with a plain sequential
+decode. Behind every decoder come the same transforms, this package's, which are torchvision's. torchcodec, decord and
+opencv-python-headless are optional: `pip install` what you want to see.
 """
 
 import datetime
@@ -13,10 +14,11 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import av
 import numpy as np
@@ -26,8 +28,10 @@ import tyro
 from side4video.files import write_json
 from side4video.video.decoding import open_video
 from side4video.video.sampling import FrameSampling
+from side4video.video.transforms import EvalTransform, TrainTransform, seeded
 
 FRAMES_PER_SECOND, SECONDS, NUM_FRAMES = 25, 10, 8
+IMAGE_SIZE, MEAN, STD = 224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
 SIZES = ((320, 240), (1280, 720))
 KEY_FRAME_DISTANCES = (12, 250)
 LARGEST_DIFFERENCE = 4.0
@@ -43,7 +47,9 @@ class Arguments:
 
     out: Path = Path("benchmarks/results/decoding.json")
     rounds: int = 9
-    """Times each reader reads each clip, other frames every time."""
+    """Times each reader reads each clip; other random frames every time."""
+    sizes: tuple[tuple[int, int], ...] = SIZES
+    """Widths and heights of the clips, in pixels."""
 
 
 def make_clip(path: Path, *, width: int, height: int, key_frames: int) -> None:
@@ -147,23 +153,92 @@ def installed(package: str) -> str | None:
         return None
 
 
-def measure(path: Path, readers: dict[str, Reader], *, rounds: int) -> dict[str, dict[str, float | int]]:
-    """CPU milliseconds of each reader (median over rounds), and how many of its pictures show another frame."""
-    sampling = FrameSampling(num_frames=NUM_FRAMES)
-    milliseconds: dict[str, list[float]] = {name: [] for name in readers}
+def random_frames(number: int) -> list[int]:
+    """Of a training clip: one out of each of eight segments, others in every round."""
+    return SAMPLING.train(FRAMES_PER_SECOND * SECONDS, torch.Generator().manual_seed(number))
+
+
+def middle_frames(number: int) -> list[int]:  # noqa: ARG001 - the same in every round
+    """Of an evaluation clip: the middle of each of eight segments."""
+    return SAMPLING.test(FRAMES_PER_SECOND * SECONDS)[0]
+
+
+def leave(pictures: np.ndarray, number: int) -> None:
+    """Nothing comes behind reading."""
+
+
+def augment(pictures: np.ndarray, number: int) -> torch.Tensor:
+    """Resize, random crop, flip, normalise: (T, 3, 224, 224); the same draws for every reader of a round."""
+    with seeded(number):
+        return TRAIN(torch.from_numpy(pictures).permute(0, 3, 1, 2), None)[0]
+
+
+def crop(pictures: np.ndarray, number: int) -> torch.Tensor:  # noqa: ARG001 - without chance
+    """Resize, crop the centre, normalise: (1, T, 3, 224, 224)."""
+    return EVALUATION(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+
+
+SAMPLING = FrameSampling(num_frames=NUM_FRAMES)
+TRAIN = TrainTransform(image_size=IMAGE_SIZE, mean=MEAN, std=STD, interpolation="bicubic")
+EVALUATION = EvalTransform(image_size=IMAGE_SIZE, mean=MEAN, std=STD, interpolation="bicubic")
+TASKS: dict[str, tuple[Callable[[int], list[int]], Callable[[np.ndarray, int], object]]] = {
+    "read": (random_frames, leave),
+    "training clip": (random_frames, augment),
+    "evaluation clip": (middle_frames, crop),
+}
+"""By name: the frames that are read in a round, and what is made of them."""
+
+
+@dataclass
+class Times:
+    """Milliseconds of one reader with one task, of each round."""
+
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+
+def measure(path: Path, readers: dict[str, Reader], *, rounds: int) -> dict[str, dict[str, Any]]:
+    """CPU and wall milliseconds of each reader and task (medians over rounds), and how many pictures are wrong ones."""
+    times = {name: {task: Times() for task in TASKS} for name in readers}
     wrong = dict.fromkeys(readers, 0)
     for number in range(rounds + 1):  # the first round warms up
-        indices = sampling.train(FRAMES_PER_SECOND * SECONDS, torch.Generator().manual_seed(number))
-        expected = read_sequentially(path, indices).astype(np.int16)
-        for name, read in readers.items():
-            started = time.process_time()
-            pictures = read(path, indices)
-            spent = 1000 * (time.process_time() - started)
-            if number:
-                milliseconds[name].append(spent)
-            differences = np.abs(pictures.astype(np.int16) - expected).mean(axis=(1, 2, 3))
-            wrong[name] += int((differences > LARGEST_DIFFERENCE).sum())
-    return {name: {"cpu_ms": median(times), "wrong_frames": wrong[name]} for name, times in milliseconds.items()}
+        for task, (choose, finish) in TASKS.items():
+            indices = choose(number)
+            expected = read_sequentially(path, indices).astype(np.int16)
+            for name, read in readers.items():
+                wall, cpu = time.perf_counter(), time.process_time()
+                pictures = read(path, indices)
+                finish(pictures, number)
+                cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+                if number:
+                    times[name][task].cpu.append(1000 * cpu)
+                    times[name][task].wall.append(1000 * wall)
+                differences = np.abs(pictures.astype(np.int16) - expected).mean(axis=(1, 2, 3))
+                wrong[name] += int((differences > LARGEST_DIFFERENCE).sum())
+    return {
+        name: {
+            "wrong_frames": wrong[name],
+            "tasks": {
+                task: {"cpu_ms": median(spent.cpu), "wall_ms": median(spent.wall)} for task, spent in by_task.items()
+            },
+        }
+        for name, by_task in times.items()
+    }
+
+
+def table(rows: list[dict[str, Any]], task: str, kind: str) -> str:
+    """One task's milliseconds as Markdown, and in brackets as a multiple of ours."""
+    titles = [f"{row['width']}x{row['height']}, group {row['key_frames']}" for row in rows]
+    lines = [f"| {task}, {kind} ms | {' | '.join(titles)} |", "|" + " --- |" * (1 + len(rows))]
+    for name in rows[0]["readers"]:
+        cells = []
+        for row in rows:
+            found = row["readers"][name]
+            spent, ours = (each["tasks"][task][f"{kind.lower()}_ms"] for each in (found, row["readers"]["side4video"]))
+            wrong = f", {found['wrong_frames']} wrong" if found["wrong_frames"] else ""
+            cells.append(f"{spent:.0f} ({spent / ours:.2f}){wrong}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -175,21 +250,15 @@ def main() -> None:
     print("not installed:", ", ".join(sorted({p for p, v in versions.items() if not v})) or "none", "\n")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for width, height in SIZES:
+        for width, height in arguments.sizes:
             for key_frames in KEY_FRAME_DISTANCES:
                 path = Path(folder) / f"{width}x{height}-{key_frames}.mp4"
                 make_clip(path, width=width, height=height, key_frames=key_frames)
                 found = measure(path, readers, rounds=arguments.rounds)
                 rows.append({"width": width, "height": height, "key_frames": key_frames, "readers": found})
-    titles = [f"{row['width']}x{row['height']}, group {row['key_frames']}" for row in rows]
-    print("| CPU ms per clip |", " | ".join(titles), "|\n|", "--- |" * (1 + len(rows)))
-    for name in readers:
-        cells = []
-        for row in rows:
-            cell, ours = row["readers"][name], row["readers"]["side4video"]["cpu_ms"]
-            text = f"{cell['cpu_ms']:.0f} ({cell['cpu_ms'] / ours:.2f})"
-            cells.append(text + (f", {cell['wrong_frames']} wrong" if cell["wrong_frames"] else ""))
-        print(f"| {name} |", " | ".join(cells), "|")
+    for task in TASKS:
+        for kind in ("CPU", "wall"):
+            print(table(rows, task, kind), "\n")
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     about = {"date": str(datetime.date.today()), "machine": machine, "versions": versions, "rounds": arguments.rounds}
     write_json(arguments.out, about | {"rows": rows})

@@ -111,6 +111,26 @@ def test_categories_by_hand():
     assert set(step.peak) == set(CATEGORIES)
 
 
+def test_8_bit_moments_are_counted_as_bitsandbytes_keeps_them():
+    pytest.importorskip("bitsandbytes")
+    config = settings(train={"optimizer": "adamw-8bit", "batch": 1}, side={"width": 128})
+    config, device = resolve_types(config, "cpu"), torch.device("cpu")
+    model = build_video_model(config, num_classes=CLASSES, device=device)
+    step = TrainingStep(config, model, num_classes=CLASSES, device=device)
+    step.run(StepSize(1))
+    states = [value for state in step.optimizer.state.values() for value in state.values()]
+    storages = {value.untyped_storage().data_ptr(): value for value in states if isinstance(value, torch.Tensor)}
+    real = sum(value.untyped_storage().nbytes() for value in storages.values())
+    trained = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
+    large, small = [n for n in trained if n >= 4096], [n for n in trained if n < 4096]
+    # Two moments: a byte for each number and a scale for each 256; and two tables of 256 numbers, which all share.
+    assert real == sum(2 * (n + 4 * -(-n // 256)) for n in large) + sum(2 * 4 * n for n in small) + 2 * 4 * 256
+    assert len(large) > 10
+    for target in ("cpu", "gpu"):
+        assert planner(config, target).estimate().peak[OPTIMIZER] == real
+    assert step.count(StepSize(1)).peak[OPTIMIZER] == real
+
+
 def test_all_gradients_are_there_when_the_optimizer_steps():
     """A wide side network on one small clip: weights outweigh activations and the peak is in the optimizer."""
     config = settings(train={"batch": 1}, data={"num_frames": 1}, side={"width": 512})
@@ -241,7 +261,14 @@ def test_what_failed_is_not_advised_again(plan):
     train = plan.config.train.model_copy(update={"memory": "plain"})
     failed = planner(plan.config.model_copy(update={"train": train}))
     assert "--train.memory plain" in advise(failed, 10**12).sentences[0]
-    assert "--train.memory exact" in advise(failed, 10**12, failed=True).sentences[0]
+    tried = failed.estimate().total
+    assert "--train.memory exact" in advise(failed, 10**12, too_little=tried).sentences[0]
+
+
+def test_where_the_weights_alone_did_not_fit_no_mode_is_advised(plan):
+    sentences = " ".join(advise(plan, 10**12, too_little=plan.weight_bytes).sentences)
+    assert "Not one video fits in any mode. Only what needs less than this run did is looked at." in sentences
+    assert "smaller" in sentences
 
 
 def test_advice_where_no_mode_fits_gives_a_micro_batch_that_does(plan):

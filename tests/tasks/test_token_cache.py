@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 import torch
 
-from side4video.config import ConfigError
+from side4video.config import ConfigError, dump_config, load_config
 from side4video.models.backbones import FrozenBackbone
 from side4video.models.stored_clips import StoredClips
 from side4video.models.video_model import build_video_model
@@ -15,7 +19,7 @@ from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition import as_evaluated, read_data, training_clips
 from side4video.tasks.token_cache import TokenCache
 from side4video.training.loop import train
-from side4video.training.run_log import read_log
+from side4video.training.run_log import RunLog, read_log
 from side4video.video.datasets import ClipKey
 from side4video.video.loading import TrainOrder
 
@@ -165,6 +169,47 @@ def test_a_build_that_was_cut_off_is_not_used(small_run, tmp_path, monkeypatch):
     assert again.path.with_suffix(".json").is_file()
 
 
+BUILD_SLOWLY = """
+import sys, time
+from pathlib import Path
+from side4video.config import load_config
+from side4video.tasks.token_cache import TokenCache
+from side4video.training.loop import train
+if __name__ == "__main__":
+    encode, seen = TokenCache._encode, []
+    def slow(self, views):
+        seen.append(views)
+        time.sleep(60 if len(seen) == 5 else 0)
+        return encode(self, views)
+    TokenCache._encode = slow
+    train(load_config(Path(sys.argv[1])), out=Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next_one(small_run, tmp_path):
+    """A real SIGKILL, with a worker process that reads videos."""
+    folder = tmp_path / "cache"
+    config = small_run(data={"cache": folder, "workers": 1})
+    (tmp_path / "script.py").write_text(BUILD_SLOWLY)
+    (tmp_path / "recipe.yaml").write_text(dump_config(config))
+    command = [sys.executable, tmp_path / "script.py", tmp_path / "recipe.yaml", tmp_path / "run"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 60
+    while not (folder.is_dir() and [path for path in folder.iterdir() if path.stat().st_size]):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "nothing was written"
+        time.sleep(0.01)
+    living, *_ = train_cache(config, folder)  # while that one builds
+    assert len(files(folder)) == 3
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (left_behind,) = set(files(folder)) - {living.path.name, living.path.with_suffix(".json").name}
+    assert left_behind.startswith(".tokens-")
+    train_cache(config, folder, copies=1)
+    assert left_behind not in files(folder)
+    assert len(files(folder)) == 4
+
+
 @pytest.mark.parametrize("damage", ["short", "foreign"])
 def test_a_damaged_file_is_refused_with_the_remedy(damage, small_run, tmp_path):
     cache, *_ = train_cache(small_run(), tmp_path)
@@ -234,3 +279,39 @@ def test_a_run_from_the_cache_goes_like_one_from_pixels_and_other_seeds_share_th
 def test_mixing_pixels_is_refused(small_run, tmp_path):
     with pytest.raises(ConfigError, match=r"augment\.mixup and cutmix mix pixels"):
         small_run(data={"cache": tmp_path}, augment={"mixup": 0.2})
+
+
+def test_a_run_goes_on_when_its_cache_has_moved_and_ends_with_the_same_weights(small_run, tmp_path, monkeypatch):
+    def run(cache, out, **flags):
+        return train(small_run(data={"cache": cache}, train={"checkpoint_minutes": 0}), out=tmp_path / out, **flags)
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    run(old, "whole")
+    advance, steps = RunLog.advance, []
+
+    def stop_at_step_4(log, **shown):
+        advance(log, **shown)
+        steps.append(1)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "advance", stop_at_step_4)
+        with pytest.raises(KeyboardInterrupt):
+            run(old, "cut")
+    with pytest.raises(ConfigError, match=r"data\.cache: .*old' -> None"):  # random augmentation would be another
+        run(None, "cut", resume=True)
+    old.rename(new)
+    before = files(new)
+    run(new, "cut", resume=True)
+    assert files(new) == before
+    assert not old.exists()
+    whole, cut = ((tmp_path / name / "last" / "model.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
+    assert load_config(tmp_path / "cut" / "config.yaml").data.cache == new
+
+
+def test_a_run_without_a_cache_does_not_go_on_with_one(small_run, tmp_path):
+    train(small_run(), out=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"data\.cache: None -> "):
+        train(small_run(data={"cache": tmp_path / "cache"}), out=tmp_path / "run", resume=True)

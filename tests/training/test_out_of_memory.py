@@ -1,5 +1,6 @@
 """A run that needs more memory than it gets: the real allocator refuses it, in a process with a limit."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from side4video.cli import main
 import side4video.memory.command, side4video.training.loop, side4video.run_report
 import torch._subclasses.fake_tensor, torch._dynamo
+torch.ones(1, requires_grad=True).sum().backward()  # starts autograd's threads, which reserve 600 MB of addresses
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -58,7 +60,42 @@ def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run,
     assert json.loads((out / "evaluation.json").read_text())["num_videos"] == 8
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
+@pytest.mark.parametrize("moment", ["model", "probe", "cache"])
+def test_out_of_memory_before_the_first_step_ends_with_advice(moment, small_run, tmp_path):
+    """A model of 400 MB in a process that gets 300, and a small one whose frozen tokens need more than that."""
+    large = {"embed_dim": 2048, "depth": 2, "num_heads": 16, "patch_size": 8}
+    small = {"embed_dim": 256, "depth": 2, "num_heads": 4, "patch_size": 4}
+    config = small_run(
+        backbone={"model_args": large} if moment == "model" else {"model_args": small, "image_size": 256},
+        side={"taps": (-1,), "attention": False},
+        data={"cache": tmp_path / "cache"} if moment == "cache" else {},
+        augment={"resize": 256} if moment != "model" else {},
+        train={"batch": 2, "epochs": 1, "memory": "plain"},
+        eval={"resize": 256, "batch": 8, "probe": moment == "probe"} if moment != "model" else {},
+    )
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "run"
+    recipe.write_text(dump_config(config))
+    failed = train_with(300 * 2**20, recipe, "--out", out)
+    assert failed.returncode == 2, failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert "can't allocate memory" in failed.stderr
+    assert "A forward pass of 2 clips should take at its peak, by --train.memory" in failed.stderr
+    assert (
+        f"Nothing was trained yet: the same command with the changed settings and --resume uses {out}" in failed.stderr
+    )
+    if moment == "model":
+        assert "Memory ran out while the model was built" in failed.stderr
+        assert "Not one video fits in any mode" in failed.stderr
+        assert "--backbone.dtype bfloat16" in failed.stderr
+    else:
+        assert "Memory ran out while frozen tokens were computed for the probe or the cache" in failed.stderr
+        assert "a smaller --eval.batch needs less" in failed.stderr
+
+
 def test_other_errors_are_not_taken_for_it():
+    assert not is_out_of_memory(OSError(errno.ENOSPC, "No space left on device"))
+    assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("out of memory"))
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))

@@ -122,18 +122,18 @@ class Advice:
         }
 
 
-def advise(planner: StepPlanner, card: int, *, failed: bool = False) -> Advice:
+def advise(planner: StepPlanner, card: int, *, too_little: int | None = None) -> Advice:
     """Plan the settings in every memory mode for a card of `card` bytes.
 
     Args:
         planner: of the settings.
         card: bytes of the whole card.
-        failed: the settings were tried and ran out of memory: only what needs less than they do counts as fitting.
+        too_little: bytes that were tried and did not suffice: only what needs less than they are counts as fitting.
     """
     budget = usable(card)
     note = f"{format_size(card - budget)} of {format_size(card)} are left free for CUDA itself and for gaps."
-    if failed:
-        budget = min(budget, planner.estimate().total - 1)
+    if too_little is not None:
+        budget = min(budget, too_little - 1)
         note = "Only what needs less than this run did is looked at."
     modes = []
     for memory in MODES:

@@ -13,7 +13,7 @@ from side4video.memory.advice import Advice, advise, format_size, parse_size
 from side4video.memory.measuring import STEPS, measure_step
 from side4video.memory.planning import StepPlanner, Target, target_of
 from side4video.models.video_model import choose_device
-from side4video.training.out_of_memory import TrainingMemoryError
+from side4video.training.out_of_memory import REMEDIES, TrainingMemoryError
 from side4video.training.run_folder import CHECKPOINT
 
 DEFAULT_CARD = "24GB"
@@ -74,15 +74,22 @@ def plan_memory(
 def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out: Path) -> str:
     """What to tell whoever started a run that ran out of memory."""
     gc.collect()  # the run's tensors, so that planning has room itself
-    lines = [f"Memory ran out in a training step: {failure.reason}"]
+    lines = [f"Memory ran out {failure.moment}: {failure.reason}"]
     target = target_of(config) if config.train.device != "auto" or torch.cuda.is_available() else "cpu"
     try:
         planner = StepPlanner(config, num_classes=failure.num_classes, target=target)
-        advice = advise(planner, _memory_here(target), failed=True)
+        built = failure.moment != "while the model was built"
+        tried = planner.estimate().total if built else planner.weight_bytes
+        advice = advise(planner, _memory_here(target), too_little=tried)
     except (MemoryError, RuntimeError):  # the memory does not suffice for planning either
-        lines.append("Smaller: --train.memory exact or tight, --train.micro-batch, --data.num-frames.")
+        lines.append(f"Smaller: {REMEDIES[failure.moment]}.")
     else:
         lines += _needs(advice)
+    if failure.moment == "while frozen tokens were computed for the probe or the cache":
+        lines.append(
+            f"Up to {config.eval.batch} clips went through the frozen model at a time: a smaller --eval.batch needs "
+            "less, and so does a smaller --backbone.chunk-frames."
+        )
     if (out / CHECKPOINT).is_file():
         lines.append(
             f"What was trained up to the last checkpoint is kept in {out}: --resume goes on with the same settings "

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from side4video.files import replacing, write_json
+from side4video.files import remove_abandoned, replacing, write_json
 from side4video.models.eight_bit import EightBitTokens, to_eight_bit
 from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips, as_pixels
@@ -162,6 +162,8 @@ class TokenCache:
 
     def _build(self, about: Path, description: dict[str, Any], *, chunk: int, workers: int) -> None:
         """Compute all tokens and write them; nothing that counts as a cache is left behind by a killed process."""
+        for path in remove_abandoned(self.path.parent, "tokens-*.npy"):
+            print(f"Removed {path}, which a killed process left behind.")
         views: Any = _Views(self._clips, self._copies)
         loader = test_loader(views, batch_clips=1, workers=workers)
         failures: dict[int, str] = {}

@@ -18,7 +18,7 @@ from side4video.models.video_model import choose_device
 from side4video.tasks.task import Scores, Task, build_task
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer, learning_rate
-from side4video.training.out_of_memory import TrainingMemoryError, is_out_of_memory, what_was_said
+from side4video.training.out_of_memory import noting_out_of_memory
 from side4video.training.run_folder import CHECKPOINT, check_run_folder, claim_run_folder
 from side4video.training.run_log import Meter, RunLog
 from side4video.video.datasets import Failure
@@ -49,15 +49,17 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
     Raises:
         ConfigError: `out` holds another run, or the settings differ from those it was started with.
         DataError, ValueError: the data or the model cannot be used.
-        TrainingMemoryError: a step needs more memory than there is; what was trained before can be resumed.
+        TrainingMemoryError: it needs more memory than there is; what was trained before can be resumed.
     """
     check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
-    task = build_task(config, device)
-    if init_from is not None:
-        print(take_over(task.model, init_from, class_names=task.class_names))
-    claim_run_folder(out, config)
-    return _Run(config, out, device, task, resume=resume).go()
+    with noting_out_of_memory("while the model was built", num_classes=1):  # how many is not known, nor matters there
+        task = build_task(config, device)
+        if init_from is not None:
+            print(take_over(task.model, init_from, class_names=task.class_names))
+        claim_run_folder(out, config)
+        run = _Run(config, out, device, task, resume=resume)
+    return run.go()
 
 
 class _Run:
@@ -77,8 +79,12 @@ class _Run:
         self.last_checkpoint = time.monotonic()
 
     def go(self) -> TrainResult:
-        self.task.prepare(self.out, resumed=self.resumed)
-        batches = iter(()) if self.progress.stopped_early else self.task.train_batches(self.order)
+        num_classes = len(self.task.class_names)
+        with noting_out_of_memory(
+            "while frozen tokens were computed for the probe or the cache", num_classes=num_classes
+        ):
+            self.task.prepare(self.out, resumed=self.resumed)
+            batches = iter(()) if self.progress.stopped_early else self.task.train_batches(self.order)
         self.log = RunLog(
             self.out,
             total_steps=self.order.total_steps,
@@ -86,11 +92,8 @@ class _Run:
             tensorboard=self.config.train.tensorboard,
         )
         try:
-            self._steps(batches)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise TrainingMemoryError(what_was_said(error), num_classes=len(self.task.class_names)) from None
+            with noting_out_of_memory("in a training step or an evaluation", num_classes=num_classes):
+                self._steps(batches)
         finally:
             self.log.close()
         return TrainResult(self.out, self._best_evaluation())

@@ -1,6 +1,10 @@
 """Telling that memory ran out from other errors: PyTorch says it in several ways."""
 
+import errno
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 import torch
 
@@ -14,26 +18,43 @@ _PHRASES = (
 )
 
 
+Moment = Literal[
+    "while the model was built",
+    "while frozen tokens were computed for the probe or the cache",
+    "in a training step or an evaluation",
+]
+"""When memory ran out."""
+
+REMEDIES: dict[Moment, str] = {
+    "while the model was built": "--backbone.dtype bfloat16, --backbone.quantise int8, or another backbone",
+    "while frozen tokens were computed for the probe or the cache": "--eval.batch, --backbone.chunk-frames",
+    "in a training step or an evaluation": "--train.memory exact or tight, --train.micro-batch, --data.num-frames",
+}
+"""What makes a run smaller there."""
+
+
 class TrainingMemoryError(RuntimeError):
-    """A training step for which the memory did not suffice.
+    """A run for which the memory did not suffice.
 
     Args:
         reason: what the allocator said.
+        moment: when it said so.
         num_classes: C, of the model.
     """
 
-    def __init__(self, reason: str, *, num_classes: int) -> None:
+    def __init__(self, reason: str, *, moment: Moment, num_classes: int) -> None:
         super().__init__(
-            f"Memory ran out in a training step: {reason} Smaller: --train.memory exact or tight, "
-            "--train.micro-batch; `side4video memory` says what fits."
+            f"Memory ran out {moment}: {reason} Smaller: {REMEDIES[moment]}; `side4video memory` says what fits."
         )
-        self.reason, self.num_classes = reason, num_classes
+        self.reason, self.moment, self.num_classes = reason, moment, num_classes
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on whatever device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
+    if isinstance(error, OSError):  # of a file that is mapped, or a process that is started
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _PHRASES)
 
 
@@ -42,3 +63,14 @@ def what_was_said(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     sentences = re.sub(r"^\[enforce fail.*?\] .*?\. ", "", lines[0]).rstrip(".").split(". ")
     return ". ".join(sentences[:2]) + "."
+
+
+@contextmanager
+def noting_out_of_memory(moment: Moment, *, num_classes: int) -> Iterator[None]:
+    """Turn errors that say that memory ran out in the `with` block into a `TrainingMemoryError`."""
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingMemoryError(what_was_said(error), moment=moment, num_classes=num_classes) from None

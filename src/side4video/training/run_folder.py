@@ -16,7 +16,7 @@ MAY_CHANGE_ON_RESUME = (
     "train.checkpoint_minutes",
     "train.tensorboard",
 )
-"""Settings that do not change the result."""
+"""Settings that do not change the result. Nor does it matter where a cache lies, but whether there is one does."""
 
 
 def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
@@ -51,7 +51,9 @@ def config_changes(before: RunConfig, now: RunConfig) -> list[str]:
     return [
         f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name) and name not in MAY_CHANGE_ON_RESUME
+        if old.get(name) != new.get(name)
+        and name not in MAY_CHANGE_ON_RESUME
+        and not (name == "data.cache" and old.get(name) and new.get(name))
     ]
 
 
