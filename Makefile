@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo lint test clean
+.PHONY: install demo docs lint test clean
 
 install: .venv/installed
 
@@ -15,6 +15,9 @@ install: .venv/installed
 demo: install           ## make videos of moving shapes, learn to name and to find them, write runs/demo*/run/*.html
 	$(BIN)/side4video demo
 	$(BIN)/side4video demo retrieval
+
+docs: install           ## the documentation as a site in build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
 
 lint: install           ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """Time to read 8 frames out of a 10 s clip, and to make of them what a model sees, beside other decoders.
 
-python benchmarks/decoding.py --out benchmarks/results/decoding.json
+python benchmarks/decoding.py --out docs/figures/decoding.json
 
 Makes H.264 clips of moving detail (320x240 and 1280x720, key frames every 12 and every 250 frames), reads the same
 frames with every decoder that is installed, one thread each, in turn, and compares the pictures with a plain sequential
@@ -45,7 +45,7 @@ Reader = Callable[[Path, Sequence[int]], np.ndarray]
 class Arguments:
     """What to measure."""
 
-    out: Path = Path("benchmarks/results/decoding.json")
+    out: Path = Path("docs/figures/decoding.json")
     rounds: int = 9
     """Times each reader reads each clip; other random frames every time."""
     sizes: tuple[tuple[int, int], ...] = SIZES

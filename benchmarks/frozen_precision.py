@@ -70,7 +70,7 @@ class Arguments:
     """File of the backbone's weights, or "random"."""
     backbone: str = "vit_tiny_patch16_224"
     image_size: int | None = None
-    out: Path = Path("benchmarks/results/frozen-precision.json")
+    out: Path = Path("docs/figures/frozen-precision.json")
     train: bool = False
     """Also train the side network of own-clips in every precision."""
     epochs: int = 10

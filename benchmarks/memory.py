@@ -6,7 +6,7 @@ python benchmarks/memory.py --counted-only   # memory alone
 All run on the same frozen image model (random weights), clips, loss and AdamW, with bfloat16 autocast. With a GPU
 memory is what PyTorch's allocator reports. Without one it is counted, with tensors that take no memory, and one
 step at a time is timed in float32, in turn with the other methods; keep the machine free for that. Writes
-benchmarks/results/memory-DEVICE.json and .svg, and prints the table.
+docs/figures/memory-DEVICE.json and .svg, and prints the table.
 """
 
 import datetime
@@ -49,7 +49,7 @@ class Arguments:
     """Turns of each method when steps are timed."""
     cpu_batch: int = 1
     """Clips in a timed step on a CPU."""
-    out: Path = Path("benchmarks/results")
+    out: Path = Path("docs/figures")
     """Folder of the results."""
 
     def __post_init__(self) -> None:

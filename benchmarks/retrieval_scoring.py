@@ -65,7 +65,7 @@ class Arguments:
     loop_batches: int = 2_000
     """Batches of the loop that are timed in each round; 0 for all."""
     device: str = "cpu"
-    out: Path = Path("benchmarks/results/retrieval-scoring.json")
+    out: Path = Path("docs/figures/retrieval-scoring.json")
 
 
 def draw_captions(arguments: Arguments) -> list[str]:

@@ -28,7 +28,7 @@ class Arguments:
 
     data: Path
     weights: Path
-    out: Path = Path("benchmarks/results/token-cache.json")
+    out: Path = Path("docs/figures/token-cache.json")
     epochs: int = 4
     """The first one is left out: loader processes start in it."""
     copies: int = 2

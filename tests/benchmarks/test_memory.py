@@ -17,7 +17,7 @@ from side4video.memory.tracking import AllocationTracker
 from side4video.models.backbones import load_backbone
 
 ROOT = Path(__file__).parents[2]
-RESULTS = sorted((ROOT / "benchmarks/results").glob("memory-*.json"))
+RESULTS = sorted((ROOT / "docs/figures").glob("memory-*.json"))
 SMALL = {"patch_size": 16, "embed_dim": 64, "depth": 4, "num_heads": 2}
 WIDTH, NUM_CLASSES, NUM_FRAMES = 64, 174, 4
 SIZE = Size("small", "vit_base_patch16_clip_quickgelu_224", batch=4, num_frames=NUM_FRAMES)
@@ -113,7 +113,7 @@ def test_committed_results_are_what_the_documentation_shows(tmp_path):
         results = json.loads(path.read_text())
         rows = {(row["size"], row["method"]) for row in results["rows"]}
         assert rows == {(size, name) for name, method in METHODS.items() for size in method.options}
-        for word in (results["date"], results["device"], results["command"], f"benchmarks/results/{path.stem}.svg"):
+        for word in (results["date"], results["device"], results["command"], f"figures/{path.stem}.svg"):
             assert word in documentation, word
         assert markdown(results) in documentation, f"{path.name} and docs/results.md differ"
         draw(results, tmp_path / "drawn.svg")

@@ -10,7 +10,7 @@ from retrieval_scoring import BatchLoop, main, make_texts, make_videos, number_b
 from side4video.models.similarity import similarity
 from side4video.models.text_tower import tokenise
 
-RESULTS = Path(__file__).parents[2] / "benchmarks/results/retrieval-scoring.json"
+RESULTS = Path(__file__).parents[2] / "docs/figures/retrieval-scoring.json"
 CAPTIONS = ("a man runs", "a man runs", "a man is cooking", "a dog runs", "the man runs")
 
 

@@ -104,7 +104,8 @@ class RetrievalModel(SideTrained):
         """Features of captions as `tokenise` gives them.
 
         Args:
-            ids, mask: captions.
+            ids: of the words.
+            mask: where there is a word.
             padded: also compute what the tower says where there is no word; else it is 0 there and costs nothing.
         """
         longest = ids.shape[1] if padded or not len(ids) else int(mask.sum(dim=1).max())
