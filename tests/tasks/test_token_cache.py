@@ -17,6 +17,7 @@ from side4video.models.stored_clips import StoredClips
 from side4video.models.video_model import build_video_model
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition import as_evaluated, read_data, training_clips
+from side4video.tasks.recognition_task import read_probe
 from side4video.tasks.token_cache import TokenCache
 from side4video.training.loop import train
 from side4video.training.run_log import RunLog, read_log
@@ -261,7 +262,7 @@ def test_a_run_from_the_cache_goes_like_one_from_pixels_and_other_seeds_share_th
     train(small_run(**settings), out=tmp_path / "pixels")
     counted.clear()
     cached = small_run(**settings, data={"cache": tmp_path / "cache", "cache_copies": 2}, eval={"probe": True})
-    result = train(cached, out=tmp_path / "cached")
+    train(cached, out=tmp_path / "cached")
     used = sum(counted)
     assert used == 2 * 24 + 24 + 8  # training clips, the probe's, the test's
     losses = [
@@ -270,9 +271,9 @@ def test_a_run_from_the_cache_goes_like_one_from_pixels_and_other_seeds_share_th
     ]
     assert losses[1] == pytest.approx(losses[0], rel=0.01)
     assert losses[1] != losses[0]
-    other = train(cached.model_copy(update={"seed": 5}), out=tmp_path / "other")
+    train(cached.model_copy(update={"seed": 5}), out=tmp_path / "other")
     assert sum(counted) == used
-    assert other.probe_top1 == result.probe_top1
+    assert read_probe(tmp_path / "other") == read_probe(tmp_path / "cached") is not None
     assert json.loads((tmp_path / "other" / "evaluation.json").read_text())["num_videos"] == 8
 
 
