@@ -9,10 +9,12 @@ import timm
 import torch
 from timm.models import model_entrypoint
 
+from side4video.models.backbone_names import NAMED_BACKBONES, full_name
 from side4video.models.frozen_backbone import MODEL_CLASSES, BlockTokens, FrozenBackbone, architecture_of, refusal
 from side4video.models.weight_files import check_fit, read_weights
+from side4video.models.weight_kinds import is_openai, kind_of
 
-__all__ = ["BlockTokens", "FrozenBackbone", "list_backbones", "load_backbone", "unlike_weights"]
+__all__ = ["NAMED_BACKBONES", "BlockTokens", "FrozenBackbone", "list_backbones", "load_backbone", "unlike_weights"]
 
 # Tensors of a weight file that belong to a head or to a pre-training task, which no side network reads.
 _IGNORED = ("head", "fc.", "attn_pool.", "pre_logits.", "lm_head.", "decoder_", "mask_token")
@@ -24,6 +26,9 @@ _CONVERTER_OPTIONS: dict[str, dict[str, Any]] = {
     "huge_patch16_radio_v3": {"interpolation": "bilinear", "antialias": False, "align_corners": True},
     "radio": {"interpolation": "bilinear", "antialias": False, "align_corners": False},
 }
+
+
+_QUICK_GELU_HINT = "With another activation it would work, and badly: use the name with _clip_quickgelu_."
 
 
 def _class_name(name: str) -> str:
@@ -45,6 +50,9 @@ def _check_name(name: str) -> None:
         raise ValueError(f"timm has no model {name!r}. {hint}")
     if _class_name(name) not in {known.__name__ for known in MODEL_CLASSES}:
         raise ValueError(refusal(name, _class_name(name)))
+    quick = name.replace("_clip_", "_clip_quickgelu_")
+    if "." in name and quick != name and timm.list_pretrained(quick):
+        raise ValueError(f"The weights of {name} belong to a network with QuickGELU. {_QUICK_GELU_HINT}")
     tags = timm.list_pretrained(f"{architecture_of(name)}.*")
     if "." in name and name not in tags:
         known = ", ".join(tags) or "no tags at all"
@@ -87,21 +95,38 @@ def _convert(name: str, state: dict[str, Any], model: Any) -> dict[str, Any]:
     return convert(state, model, **options)
 
 
-def _build_from_file(name: str, args: dict[str, Any], path: Path) -> Any:
+def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.dtype) -> Any:
+    """The model with the tensors of the file, which are taken over one by one: it never takes twice its memory."""
     state = read_weights(path)
+    kind = kind_of(state)
+    if is_openai(state) and "quickgelu" not in name:
+        raise ValueError(
+            f"{path} has OpenAI's own weights, whose network uses QuickGELU; {name} has not. {_QUICK_GELU_HINT}"
+        )
     device = torch.get_default_device()
     with torch.device("meta"):  # no time spent on random values that the file replaces
         model: Any = timm.create_model(name, **args)
         if "num_classes" not in args:
             model.reset_classifier(0, "")
-    model.to_empty(device=device)
-    for module in model.modules():
-        if restore := getattr(module, "init_non_persistent_buffers", None):  # rotary tables are in no file
-            restore()
     state = _convert(name, state, model)
-    check_fit(state, model.state_dict(), ignored=_IGNORED, what=f"{path} as weights of {name}")
-    model.load_state_dict(state, strict=False)
+    check_fit(state, model.state_dict(), ignored=_IGNORED, what=f"{path}, {kind}, as weights of {name}")
+    for key in list(state):
+        if state[key].is_floating_point():
+            state[key] = state[key].to(device=device, dtype=dtype, copy=True).contiguous()
+    model.load_state_dict(state, strict=False, assign=True)
+    _restore_buffers(model, device)
     return model
+
+
+def _restore_buffers(model: Any, device: torch.device) -> None:
+    """Compute what is in no file, such as rotary tables."""
+    for module in model.modules():
+        for key, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:
+                setattr(module, key, torch.empty_like(buffer, device=device))
+    for module in model.modules():
+        if restore := getattr(module, "init_non_persistent_buffers", None):
+            restore()
 
 
 def load_backbone(
@@ -119,11 +144,12 @@ def load_backbone(
     """Build a backbone by its name in timm and fill it.
 
     Args:
-        name: one of `list_backbones`, such as "vit_base_patch16_clip_quickgelu_224". A tag of weights may follow, such
-            as ".openai"; without one, timm's default weights and normalisation are meant.
+        name: a short name such as "clip-b16" (see `NAMED_BACKBONES`), or one of `list_backbones`, such as
+            "vit_base_patch16_clip_quickgelu_224". A tag of weights may follow, such as ".openai"; without one, timm's
+            default weights and normalisation are meant.
         weights: "hub" (downloaded from the Hugging Face hub once and kept there), "random", or the path of a file:
-            `.safetensors`, or one of `torch.save` with tensors only (`.pt`, `.pth`), with timm's names or those of
-            the model's authors. Nothing in a file is executed. Heads in it are ignored.
+            `.safetensors`, one of `torch.save` with tensors only (`.pt`, `.pth`), or OpenAI's TorchScript archive,
+            with timm's names or those of the model's authors. Nothing in a file is executed. Heads are ignored.
         image_size: height and width of the frames, pixels; default: the model's own. Position tables are resampled.
         dtype: of weights and tokens.
         quantise: keep the weights inside the blocks in 8 bits ("int8") or 4 ("nf4"), see `FrozenBackbone.quantise`.
@@ -142,6 +168,7 @@ def load_backbone(
         OSError: the hub's weights cannot be had.
         ModuleNotFoundError: it is to be quantised and bitsandbytes is not installed.
     """
+    name = full_name(name)
     _check_name(name)
     args = dict(model_args or {}) | ({} if image_size is None else {"img_size": image_size})
     if projection_width is not None:
@@ -151,7 +178,7 @@ def load_backbone(
     elif weights == "random":
         model = _build_random(name, args, seed)
     else:
-        model = _build_from_file(name, args, Path(weights))
+        model = _build_from_file(name, args, Path(weights), dtype)
     keep = projection_width is not None
     backbone = FrozenBackbone(model.to(dtype), name=name, chunk_frames=chunk_frames, keep_projection=keep)
     return backbone if quantise == "none" else backbone.quantise(quantise)

@@ -14,6 +14,7 @@ from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
 from torch import Tensor, nn
 
 from side4video.models.weight_files import check_fit, read_weights
+from side4video.models.weight_kinds import is_openai, kind_of
 
 INITIAL_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), where CLIP's own training starts (arXiv 2103.00020, section 2.5)
 _LAYER_SETTINGS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
@@ -116,8 +117,10 @@ def load_text_tower(
     if weights == "random":
         return TextTower(model)
     state = read_weights(Path(weights))
+    if is_openai(state) and not settings["quick_gelu"]:
+        raise ValueError(f"{weights} has OpenAI's own weights, which need the name with -quickgelu, not {name!r}.")
     text = text_part(state)
-    check_fit(text, model.state_dict(), ignored=(), what=f"{weights} as the text tower of {name}")
+    check_fit(text, model.state_dict(), ignored=(), what=f"{weights}, {kind_of(state)}, as the text tower of {name}")
     model.load_state_dict({key: value.float() for key, value in text.items()})
     scale = state.get("logit_scale")
     return TextTower(model, logit_scale=INITIAL_LOGIT_SCALE if scale is None else float(scale))
@@ -157,6 +160,8 @@ def _download(name: str, tag: str) -> str:
     tags = open_clip.list_pretrained_tags_by_model(name)
     if tag not in tags:
         raise ValueError(f"{tag = }: open_clip knows {', '.join(tags) or 'no weights'} for {name}. Use one of them.")
+    if open_clip.get_pretrained_cfg(name, tag).get("quick_gelu") and not name.endswith("-quickgelu"):
+        raise ValueError(f"The weights {tag!r} of {name} were trained with QuickGELU: use the name {name}-quickgelu.")
     try:
         return open_clip.download_pretrained(open_clip.get_pretrained_cfg(name, tag))
     except (OSError, RuntimeError, ValueError) as error:

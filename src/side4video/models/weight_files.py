@@ -1,6 +1,7 @@
 """Weights of image models in files that strangers made."""
 
 import pickle
+import zipfile
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from side4video.models.torchscript import is_torchscript, read_torchscript
+
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "module")  # keys under which training scripts put the weights
 _PREFIXES = ("module.", "_orig_mod.")  # of parallel and of compiled training
 
@@ -19,8 +22,8 @@ def read_weights(path: Path) -> dict[str, Any]:
     """Read tensors by name, freed of wrapping dictionaries and of the prefixes of parallel or compiled training.
 
     Args:
-        path: a `.safetensors` file, or one of `torch.save` that holds tensors and plain containers; nothing in it is
-            executed.
+        path: a `.safetensors` file, one of `torch.save` that holds tensors and plain containers, or a TorchScript
+            archive such as OpenAI's CLIP files; nothing in it is executed.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -33,9 +36,9 @@ def read_weights(path: Path) -> dict[str, Any]:
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).partition(". ")[0]  # torch goes on to advise against weights_only
         raise ValueError(
-            f"{path} cannot be read as weights: {reason or type(error).__name__}. It must be a .safetensors file, or "
-            "one of torch.save with tensors and plain containers, not a TorchScript archive such as OpenAI's own CLIP "
-            "files. Save model.state_dict() and nothing else."
+            f"{path} cannot be read as weights: {reason or type(error).__name__}. It must be a .safetensors file, "
+            "a TorchScript archive, or one of torch.save with tensors and plain containers. Save model.state_dict() "
+            "and nothing else."
         ) from error
     while wrapper := next(
         (key for key in _WRAPPERS if isinstance(state, dict) and isinstance(state.get(key), dict)), None
@@ -74,8 +77,10 @@ def check_fit(state: Mapping[str, Any], own: Mapping[str, Tensor], *, ignored: t
 def _load(path: Path) -> Any:
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path, device="cpu")
+    if is_torchscript(path):
+        return read_torchscript(path)
     with torch.serialization.safe_globals([Namespace]):  # training scripts put their arguments beside the weights
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def _strip(name: str) -> str:

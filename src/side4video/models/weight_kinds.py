@@ -1,0 +1,41 @@
+"""What kind of weights a file holds, told by the names of its tensors, for errors that help."""
+
+from collections.abc import Collection
+
+_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("an adapter of this package", ("side.blocks.0.", "head.")),
+    ("an official Side4Video checkpoint", ("side_linears.0.",)),
+    ("a CLIP model with a convolutional image tower", ("visual.layer1.0.", "token_embedding.")),
+    ("a CLIP model in OpenAI's layout", ("visual.transformer.resblocks.0.", "token_embedding.")),
+    ("an open_clip model with an image tower of timm", ("visual.trunk.blocks.0.",)),
+    ("an EVA-CLIP model", ("visual.blocks.0.",)),
+    ("a CLIP image tower in OpenAI's layout", ("transformer.resblocks.0.", "class_embedding")),
+    ("a CLIP text tower", ("transformer.resblocks.0.", "token_embedding.")),
+    ("a Hugging Face CLIP or SigLIP model", ("vision_model.encoder.layers.0.",)),
+    ("a Hugging Face ViT", ("encoder.layer.0.attention.",)),
+    ("a ViT of torchvision", ("encoder.layers.encoder_layer_0.",)),
+    ("a Swin Transformer", ("layers.0.blocks.0.",)),
+    ("a Vision Transformer under timm's names", ("patch_embed.proj.", "blocks.0.attn.")),
+    ("a ResNet", ("layer1.0.conv1.", "bn1.")),
+)
+"""A kind, and parts of names that its tensors have; the first kind of which all are there counts."""
+
+OPENAI_ONLY = {"input_resolution", "context_length", "vocab_size"}
+"""Names in OpenAI's own CLIP files, whose networks use QuickGELU throughout."""
+
+
+def kind_of(names: Collection[str]) -> str:
+    """What weights with these names are, as a noun.
+
+    >>> kind_of(["visual.trunk.blocks.0.norm1.weight", "text.token_embedding.weight"])
+    'an open_clip model with an image tower of timm'
+    """
+    for kind, parts in _KINDS:
+        if all(any(part in name for name in names) for part in parts):
+            return kind
+    return f"nothing known, with names such as {', '.join(sorted(names)[:3])}"
+
+
+def is_openai(names: Collection[str]) -> bool:
+    """Whether these are OpenAI's own weights, for networks with QuickGELU."""
+    return set(names) >= OPENAI_ONLY
