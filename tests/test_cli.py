@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from side4video.cli import COMMANDS, main
 from side4video.config import load_config, recipe_names
 from side4video.demo.videos import MotionVideos, make_motion_videos
-from side4video.models.backbones import load_backbone
+from side4video.models.backbones import NAMED_BACKBONES, load_backbone
 from side4video.video.decoding import open_video
 
 
@@ -154,6 +154,13 @@ def test_recipes_are_listed_and_shown(capsys):
 
 
 def test_backbones_are_listed(capsys):
+    assert main(["backbones"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in NAMED_BACKBONES)
+    assert "4,348.7" in printed
+    assert "dinov3-license" in printed
+    assert main(["backbones", "eva02-clip-e14"]) == 0
+    assert "timm: eva02_enormous_patch14_clip_224.laion2b\ntext tower, open_clip: EVA02-E-14" in capsys.readouterr().out
     assert main(["backbones", "clip_quickgelu"]) == 0
     assert "vit_base_patch16_clip_quickgelu_224" in capsys.readouterr().out
     assert main(["backbones", "swin_tiny"]) == 2

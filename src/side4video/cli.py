@@ -316,14 +316,33 @@ def recipes(arguments: list[str]) -> int:
 
 
 def backbones(arguments: list[str]) -> int:
-    """List the image models that can be used: backbones [PART OF A NAME]."""
-    from side4video.models.backbones import list_backbones
+    """List image models: those with short names, one of them, or all with a part in their name: backbones [PART]."""
+    from side4video.models.backbones import NAMED_BACKBONES, licence_of, list_backbones
 
     wanted = arguments[0] if arguments else ""
-    names = [name for name in list_backbones() if wanted in name]
-    if not names:
-        raise ValueError(f"No backbone has {wanted!r} in its name.")
-    print("\n".join(names))
+    if wanted and wanted not in NAMED_BACKBONES:
+        names = [name for name in list_backbones() if wanted in name]
+        if not names:
+            raise ValueError(f"No backbone has {wanted!r} in its name.")
+        print("\n".join(names))
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "M", "width", "blocks", "patch/pixels", "texts", "licence"):
+        table.add_column(column, no_wrap=True, justify="left" if column in {"name", "texts", "licence"} else "right")
+    for short in [wanted] if wanted else NAMED_BACKBONES:
+        named = NAMED_BACKBONES[short]
+        sizes = (f"{named.millions:,.1f}", str(named.width), str(named.num_blocks))
+        pixels, texts = f"{named.patch_size}/{named.image_size}", "yes" if named.text else "-"
+        table.add_row(short, *sizes, pixels, texts, licence_of(named.name) or "not stated")
+    Console().print(table)
+    if wanted:
+        named = NAMED_BACKBONES[wanted]
+        print(f"timm: {named.name}")
+        print(f"text tower, open_clip: {' '.join(named.text) if named.text else 'none'}")
+        return 0
+    print(
+        f"{len(list_backbones())} models in all by timm's names: side4video backbones clip, or another part of a name"
+    )
     return 0
 
 

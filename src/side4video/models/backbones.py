@@ -14,7 +14,15 @@ from side4video.models.frozen_backbone import MODEL_CLASSES, BlockTokens, Frozen
 from side4video.models.weight_files import check_fit, read_weights
 from side4video.models.weight_kinds import is_openai, kind_of
 
-__all__ = ["NAMED_BACKBONES", "BlockTokens", "FrozenBackbone", "list_backbones", "load_backbone", "unlike_weights"]
+__all__ = [
+    "NAMED_BACKBONES",
+    "BlockTokens",
+    "FrozenBackbone",
+    "licence_of",
+    "list_backbones",
+    "load_backbone",
+    "unlike_weights",
+]
 
 # Tensors of a weight file that belong to a head or to a pre-training task, which no side network reads.
 _IGNORED = ("head", "fc.", "attn_pool.", "pre_logits.", "lm_head.", "decoder_", "mask_token")
@@ -40,6 +48,12 @@ def _class_name(name: str) -> str:
 def list_backbones() -> list[str]:
     """Names of all models that `load_backbone` takes, sorted; timm's, without tags."""
     return [name for name in timm.list_models() if _class_name(name) in {known.__name__ for known in MODEL_CLASSES}]
+
+
+def licence_of(name: str) -> str | None:
+    """Licence of the weights as timm states it, by timm's name with a tag; None: not stated."""
+    settings = timm.get_pretrained_cfg(name)
+    return settings.license if settings else None
 
 
 def _check_name(name: str) -> None:
@@ -114,11 +128,11 @@ def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.d
         if state[key].is_floating_point():
             state[key] = state[key].to(device=device, dtype=dtype, copy=True).contiguous()
     model.load_state_dict(state, strict=False, assign=True)
-    _restore_buffers(model, device)
+    restore_buffers(model, device)
     return model
 
 
-def _restore_buffers(model: Any, device: torch.device) -> None:
+def restore_buffers(model: Any, device: torch.device) -> None:
     """Compute what is in no file, such as rotary tables."""
     for module in model.modules():
         for key, buffer in module.named_buffers(recurse=False):
