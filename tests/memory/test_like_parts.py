@@ -10,6 +10,7 @@ from side4video.memory.like_parts import LikeBlocks, find_like_blocks
 from side4video.memory.planning import StepPlanner, resolve_types
 from side4video.memory.step_history import StepHistory
 from side4video.memory.training_step import StepSize, TrainingStep
+from side4video.models.build import build_model
 from side4video.models.video_model import build_video_model
 
 CLASSES = 7
@@ -50,23 +51,37 @@ def sizes(by_category):
         {"train": {"memory": "tight"}, "side": {"variant": "post-norm", "taps": "every-second"}},
         {"side": {"taps": (0, 2, 3, 4, 5, 7), "centred": True}},
         {"side": {"taps": (0, 1, 2, 3, 4, 5), "attention": False}, "head": {"fused": True}},
-        {"backbone": {"chunk_frames": 3}, "train": {"memory": "tight"}},
+        {"backbone": {"chunk_frames": 30}, "train": {"memory": "tight"}},
         {"backbone": {"name": "eva02_tiny_patch14_224", "model_args": {"patch_size": 8, "depth": 8}}},
         {"data": {"cache": "somewhere"}, "train": {"memory": "plain"}},
     ],
     ids=str,
 )
 def test_like_parts_are_counted_as_if_each_were_run(changes):
-    config = resolve_types(settings(**changes), "cpu")
-    assert find_like_blocks(model_of(config)).left_out
+    check_against_running_everything(settings(**changes), [StepSize(2), StepSize(17)])  # 17 clips are two chunks
+
+
+def test_one_clip_alone_and_several_passes_are_counted_right():
+    check_against_running_everything(settings(), [StepSize(1), StepSize(17, 2)])
+
+
+def test_retrieval_is_counted_right(small_retrieval_run):
+    args = {"patch_size": 8, "embed_dim": 64, "depth": 6, "num_heads": 2}
+    config = small_retrieval_run(backbone={"model_args": args}, train={"precision": "bf16"})
+    check_against_running_everything(config, [StepSize(2), StepSize(17)])
+
+
+def check_against_running_everything(config, steps):
+    config = resolve_types(config, "cpu")
     planner = StepPlanner(config, num_classes=CLASSES, target="cpu")
     with torch.device("meta"):
-        model = build_video_model(config, num_classes=CLASSES, device=torch.device("meta"))
+        model = build_model(config, num_classes=CLASSES, device=torch.device("meta"))
+    assert find_like_blocks(model).left_out
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.to_empty(device="cpu")
         step = TrainingStep(config, model, num_classes=CLASSES, device=torch.device("cpu"), fake=True)
         step.update()  # makes the optimizer's state
-        for size in (StepSize(2), StepSize(17, 2), *([] if changes else [StepSize(1)])):  # 17 clips are two chunks
+        for size in steps:
             expected = step.count_passes(size)
             found = planner.history(size)
             assert sizes(found.peak_of(size.clips)) == sizes(expected.peak), size

@@ -13,8 +13,7 @@ from side4video.memory.step_history import StepHistory
 from side4video.models.side_trained import SideTrained
 
 BORDER_BEFORE, BORDER_BEHIND = 1, 1
-"""Taps that are always run: the first has the stem before it, the last the head behind it, and the gradient that blocks
-share, that of the positions, is new for the last and added to for the first time at the one before."""
+"""Taps that are always run by themselves: the first has the stem before it, the last the head behind it."""
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
