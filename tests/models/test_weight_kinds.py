@@ -1,5 +1,7 @@
 """Kinds of weight files: real models' names, and what the errors and refusals say."""
 
+from pathlib import Path
+
 import open_clip
 import pytest
 import timm
@@ -69,6 +71,13 @@ def test_quickgelu_is_never_lost(tmp_path):
         load_text_tower("ViT-B-16", weights=tmp_path / "openai.safetensors")
     with pytest.raises(ValueError, match="use the name ViT-B-16-quickgelu"):
         load_text_tower("ViT-B-16", tag="openai")
+
+
+def test_the_documentation_lists_them_all():
+    text = (Path(__file__).parents[2] / "docs/backbones.md").read_text(encoding="utf-8")
+    for short, named in NAMED_BACKBONES.items():
+        sizes = f"{named.width} | {named.num_blocks} | {named.patch_size} / {named.image_size}"
+        assert f"| `{short}` | {named.millions:,.1f} | {sizes} |" in text, short
 
 
 @pytest.mark.parametrize("short", NAMED_BACKBONES)
