@@ -25,6 +25,7 @@ SMALL = {
         "--text.model-args embed_dim 16 width 32 heads 2 layers 1 --augment.resize 32 --eval.resize 32 "
         "--train.epochs 1 --train.batch 8 --data.workers 0"
     ),
+    "retrieval": shlex.split("--train-clips-per-caption 1 --epochs 1 --forms square disc --colours red blue"),
 }
 NEEDS_PUBLIC_DATA = {"docs/text-video-data.md"}
 """Documents whose Python reads files that nobody may give away; tests/video reads like ones."""
@@ -68,8 +69,8 @@ def test_commands_and_python_run_as_written(document, user_folder, tmp_path, mon
     for command in commands(document):
         program, *arguments = shlex.split(command)
         assert program == "side4video"
-        recipe = arguments[1] if arguments[0] == "train" else None
-        assert main([*arguments, *SMALL.get(recipe, [])]) == 0, command
+        what = arguments[1] if arguments[0] in {"train", "demo"} else None
+        assert main([*arguments, *SMALL.get(what, [])]) == 0, command
     for block in blocks(document, "python"):
         exec(compile(block, document, "exec"), {})
 
