@@ -335,7 +335,8 @@ def recipe_text(name: str) -> str:
 def load_config(recipe: str | Path) -> RunConfig:
     """Read a recipe of the package by name, or a YAML file by path.
 
-    A top-level `preset: b16` stands for that preset's backbone and side network; fields beside it override it.
+    A top-level `preset: b16` stands for that preset's backbone and side network; fields beside it override it. A part
+    `figures` is what a recipe states about itself (`recipe_figures.py`); it sets nothing and is left out.
 
     Raises:
         ConfigError: no such recipe, not YAML, or settings that are unknown or out of range (all are listed).
@@ -361,6 +362,7 @@ def parse_config(content: dict[str, Any], *, source: str) -> RunConfig:
         ConfigError: settings that are unknown or out of range; all are listed, with close matches.
     """
     content = dict(content)
+    content.pop("figures", None)
     preset = content.pop("preset", None)
     if preset is not None:
         if preset not in MODEL_PRESETS:
