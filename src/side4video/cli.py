@@ -300,18 +300,18 @@ def convert(arguments: list[str]) -> int:
 
 
 def recipes(arguments: list[str]) -> int:
-    """List the recipes of the package, or print one to copy: recipes [show NAME]."""
+    """List the recipes with the paper's scores, parameters and memory, or print one: recipes [show NAME]."""
     if len(arguments) == 2 and arguments[0] == "show":
         print(recipe_text(arguments[1]), end="")
         return 0
     if arguments:
         raise ValueError(f"recipes {' '.join(arguments)}: expected nothing, or show NAME.")
-    table = Table("recipe", "backbone", "side network", "about")
-    for name in recipe_names():
-        config = load_config(name)
-        side = f"{config.side.width} wide, taps {config.side.taps}"
-        table.add_row(name, config.backbone.name, side, config.about)
-    Console().print(table)
+    from side4video.recipe_figures import TABLE_NOTES, recipe_table
+
+    console = Console()
+    console.print(recipe_table())
+    for note in TABLE_NOTES:
+        console.print(note)
     return 0
 
 

@@ -122,6 +122,10 @@ class DataConfig(Settings):
     """File names in frame folders."""
     allow_missing: bool = False
     """Go on without the listed videos that are not there (their number is reported)."""
+    shots: PositiveInt | None = None
+    """Train on so many videos of each class, chosen by the run's seed; fewer ones are among more."""
+    fraction: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Train on this share of each class's videos (retrieval: of all), at least one, chosen in the same way."""
     num_frames: PositiveInt = 8
     """Frames per clip."""
     sampling: Literal["segments", "dense"] = "segments"
@@ -143,6 +147,14 @@ class DataConfig(Settings):
     """Differently augmented versions of each training clip in the cache; epochs take them in turn."""
     on_error: Literal["skip", "stop"] = "skip"
     """A training video that cannot be read is skipped, counted and named, or stops the run."""
+
+    @model_validator(mode="after")
+    def _one_part_is_chosen(self) -> Self:
+        if self.shots is not None and self.fraction is not None:
+            raise ValueError(
+                f"data.shots = {self.shots} and data.fraction = {self.fraction} both choose training videos: give one."
+            )
+        return self
 
 
 class AugmentConfig(Settings):
@@ -280,6 +292,7 @@ class RunConfig(Settings):
             "head": self.head != HeadConfig(),
             "data.arrow_of_time": self.data.arrow_of_time,
             "data.repeats": self.data.repeats > 1,
+            "data.shots": self.data.shots is not None,
             "augment.mixup": self.augment.mixup > 0,
             "augment.cutmix": self.augment.cutmix > 0,
             "eval.clips": self.eval.clips > 1,
@@ -335,7 +348,8 @@ def recipe_text(name: str) -> str:
 def load_config(recipe: str | Path) -> RunConfig:
     """Read a recipe of the package by name, or a YAML file by path.
 
-    A top-level `preset: b16` stands for that preset's backbone and side network; fields beside it override it.
+    A top-level `preset: b16` stands for that preset's backbone and side network; fields beside it override it. A part
+    `figures` is what a recipe states about itself (`recipe_figures.py`); it sets nothing and is left out.
 
     Raises:
         ConfigError: no such recipe, not YAML, or settings that are unknown or out of range (all are listed).
@@ -361,6 +375,7 @@ def parse_config(content: dict[str, Any], *, source: str) -> RunConfig:
         ConfigError: settings that are unknown or out of range; all are listed, with close matches.
     """
     content = dict(content)
+    content.pop("figures", None)
     preset = content.pop("preset", None)
     if preset is not None:
         if preset not in MODEL_PRESETS:

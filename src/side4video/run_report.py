@@ -153,7 +153,7 @@ def _charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
 
 
 def _examples(config: RunConfig, evaluation: Evaluation) -> list[ClipExample]:
-    data = read_data(config.data)
+    data = read_data(config.data, seed=config.seed)
     videos = {video.name: video for video in as_evaluated(data.test, config.data)} if data.test else {}
     sampling = sampling_from(config.data)
     wrong = [prediction for prediction in evaluation.predictions if not prediction.right]

@@ -16,6 +16,7 @@ from side4video.models.backbones import FrozenBackbone
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clips import autocast, choose_workers, evaluation_clips, train_clips, videos_per_batch
 from side4video.tasks.evaluation import Evaluation, UnreadVideo, evaluation_from_scores
+from side4video.tasks.subset import choose_videos, describe_choice
 from side4video.video.annotations import LabelledVideo, VideoList, check_video_list, read_video_list
 from side4video.video.datasets import ARROW_OF_TIME, TrainClips, both_ways
 from side4video.video.loading import Batch, test_loader
@@ -32,33 +33,53 @@ class RecognitionData:
     """Of the model's outputs; with arrow_of_time these are "forward" and "reversed"."""
     warnings: tuple[str, ...]
     """What is odd about the lists, in sentences."""
+    choice: str | None = None
+    """Which part of the training videos was chosen, in a sentence."""
 
 
-def read_data(config: DataConfig, *, class_names: Sequence[str] | None = None) -> RecognitionData:
+def read_data(
+    config: DataConfig, *, class_names: Sequence[str] | None = None, seed: int | None = None
+) -> RecognitionData:
     """Read and check the lists named in `config`.
 
     Args:
         config: which sets there are. Classes are in the order of `config.class_names`, else of the training list.
         class_names: the model's classes, where it is trained already: labels are matched with them by name.
+        seed: of the run; `config.shots` and `config.fraction` choose training videos by it.
 
     Raises:
         DataError: anything that would fail later; all problems of a list at once.
-        ValueError: no set is named.
+        ValueError: no set is named, or a class has fewer training videos than `config.shots`.
     """
     names: Sequence[str] | Path | None = class_names
     if names is None or config.arrow_of_time:
         names = config.class_names
     warnings: list[str] = []
     train = _read_list(config, config.train, config.root, names, "train", warnings)
-    if train is not None and not config.arrow_of_time:
-        names = train.class_names
+    choice = None
+    if train is not None:
+        if not config.arrow_of_time:
+            names = train.class_names
+        train, choice = _choose(train, config, seed)
     test = _read_list(config, config.test, config.test_root or config.root, names, "test", warnings)
     known = train or test
     if known is None:
         raise ValueError(
             "No videos: give --data.train and --data.test, a folder with one sub-folder per class or a list."
         )
-    return RecognitionData(train, test, known.class_names, tuple(warnings))
+    if config.arrow_of_time:
+        train, test = (videos and replace(videos, class_names=ARROW_OF_TIME) for videos in (train, test))
+        known = replace(known, class_names=ARROW_OF_TIME)
+    return RecognitionData(train, test, known.class_names, tuple(warnings), choice)
+
+
+def _choose(train: VideoList, config: DataConfig, seed: int | None) -> tuple[VideoList, str | None]:
+    """The part of the training videos that the settings want, and a sentence about it."""
+    kept = choose_videos(
+        [video.label for video in train.videos], config=config, seed=seed, names=dict(enumerate(train.class_names))
+    )
+    chosen = replace(train, videos=tuple(train.videos[place] for place in kept))
+    return chosen, describe_choice(len(kept), len(train.videos), config)
 
 
 def _read_list(
@@ -84,7 +105,7 @@ def _read_list(
     )
     checked = check_video_list(listed, allow_missing=config.allow_missing)
     warnings += [f"{source}: {warning}" for warning in checked.warnings]
-    return replace(checked.videos, class_names=ARROW_OF_TIME) if config.arrow_of_time else checked.videos
+    return checked.videos
 
 
 def as_evaluated(videos: VideoList, config: DataConfig) -> list[LabelledVideo]:

@@ -34,9 +34,11 @@ class RecognitionTask:
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.config, self.device = config, device
-        self.data = read_data(config.data)
+        self.data = read_data(config.data, seed=config.seed)
         for warning in self.data.warnings:
             print(f"warning: {warning}")
+        if self.data.choice:
+            print(self.data.choice)
         self.class_names = self.data.class_names
         self.model: VideoModel = build_video_model(config, num_classes=len(self.class_names), device=device)
         augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})

@@ -20,6 +20,7 @@ from side4video.tasks.evaluation import UnreadVideo
 from side4video.tasks.retrieval_evaluation import NUM_SHOWN, QueryResult, RetrievalEvaluation
 from side4video.tasks.retrieval_metrics import retrieval_scores, text_to_video_ranks
 from side4video.tasks.scoring import score_matrix
+from side4video.tasks.subset import choose_videos, describe_choice
 from side4video.video.captions import CaptionList, check_caption_list, read_caption_list
 from side4video.video.datasets import TestClips
 from side4video.video.loading import Batch, test_loader
@@ -35,10 +36,16 @@ class RetrievalData:
     test: CaptionList | None
     warnings: tuple[str, ...]
     """What is odd about the files, in sentences."""
+    choice: str | None = None
+    """Which part of the training videos was chosen, in a sentence."""
 
 
-def read_caption_data(config: DataConfig) -> RetrievalData:
+def read_caption_data(config: DataConfig, *, seed: int | None = None) -> RetrievalData:
     """Read and check the captioned videos named in `config`.
+
+    Args:
+        config: which sets there are.
+        seed: of the run; `config.fraction` chooses training videos by it, which keep all their captions.
 
     Raises:
         DataError: anything that would fail later; all problems of a file at once.
@@ -58,7 +65,16 @@ def read_caption_data(config: DataConfig) -> RetrievalData:
     test = read(config.test, config.test_root or config.root, "test")
     if train is None and test is None:
         raise ValueError("No videos: give --data.train and --data.test, files of videos and their captions.")
-    return RetrievalData(train, test, tuple(warnings))
+    choice = None
+    if train is not None:
+        kept = choose_videos(["all"] * len(train.videos), config=config, seed=seed)
+        choice = describe_choice(len(kept), len(train.videos), config)
+        train = replace(
+            train,
+            videos=tuple(train.videos[place] for place in kept),
+            captions=tuple(train.captions[place] for place in kept),
+        )
+    return RetrievalData(train, test, tuple(warnings), choice)
 
 
 @torch.inference_mode()

@@ -39,9 +39,11 @@ class RetrievalTask:
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.config, self.device = config, device
-        self.data = read_caption_data(config.data)
+        self.data = read_caption_data(config.data, seed=config.seed)
         for warning in self.data.warnings:
             print(f"warning: {warning}")
+        if self.data.choice:
+            print(self.data.choice)
         if self.data.train is None:
             raise ValueError("No training set: give --data.train.")
         self.model: RetrievalModel = build_retrieval_model(config, device=device)
