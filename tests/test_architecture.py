@@ -7,11 +7,12 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "side4video"
 
-FOUNDATION = {"shapes", "files", "config"}
+FOUNDATION = {"shapes", "files", "config", "processes"}
 MAY_IMPORT = {
     "shapes": set(),
     "files": set(),
     "config": set(),
+    "processes": set(),
     "video": FOUNDATION,
     "models": FOUNDATION,
     "memory": FOUNDATION | {"models", "tasks", "training"},

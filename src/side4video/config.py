@@ -215,7 +215,13 @@ class TrainConfig(Settings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the trained part; auto: bf16 autocast on a GPU, fp32 on a CPU."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps; with several processes each takes its own GPU."""
+    sync_bn: bool = False
+    """Take BatchNorm's statistics over the clips of all processes; by default each has its own, as in the paper."""
+    shard_backbone: bool = False
+    """Spread the frozen weights over all processes, for models that do not fit one card."""
+    timeout_minutes: float = Field(default=10.0, gt=0.0)
+    """Minutes that a process waits for the others before it gives up."""
     log_every: PositiveInt = 10
     """Steps between lines in log.jsonl."""
     checkpoint_minutes: float = Field(default=10.0, ge=0.0)

@@ -38,7 +38,7 @@ class ClassificationHead(nn.Module):
     ) -> None:
         super().__init__()
         self.norm = TokenBatchNorm(width) if variant == "pre-norm" else nn.Identity()
-        self.pooled_norm = nn.BatchNorm1d(width) if pooled_norm else nn.Identity()
+        self.pooled_norm = TokenBatchNorm(width) if pooled_norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, num_classes)
         self.probe = nn.Linear(probe_width, num_classes) if probe_width else None

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-Statistics = tuple[Tensor, Tensor, Tensor]
-"""Mean, variance and inverse standard deviation of each channel."""
+Statistics = tuple[Tensor, Tensor, Tensor, int | None]
+"""Mean, variance and inverse standard deviation of each channel; rows of all processes where they are over these."""
 
 
 @dataclass

@@ -5,6 +5,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from side4video.models.backbones import FrozenBackbone
+from side4video.models.batch_norm import TokenBatchNorm
 from side4video.models.side_network import SideNetwork
 
 
@@ -13,6 +14,19 @@ class SideTrained(nn.Module):
 
     backbone: FrozenBackbone
     side: SideNetwork
+
+    def sync_batch_norm(self) -> None:
+        """Take BatchNorm's statistics over the clips of all processes from now on."""
+        for module in self.modules():
+            if isinstance(module, TokenBatchNorm):
+                module.synced = True
+
+    def shard_backbone(self) -> None:
+        """Spread the weights of the frozen blocks over all processes; each block is put together while it runs."""
+        from torch.distributed.fsdp import fully_shard
+
+        for block in self.backbone.model.blocks:
+            fully_shard(block)
 
     def finetuned_parameters(self) -> list[nn.Parameter]:
         """Trained parameters that start from weights of their own, and so learn at a rate of their own; none here."""

@@ -13,6 +13,7 @@ from side4video.models.heads import ClassificationHead
 from side4video.models.side_network import SideNetwork, resolve_taps
 from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips
+from side4video.processes import launched_processes, local_rank
 
 
 class VideoModel(SideTrained):
@@ -121,6 +122,8 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ValueError: the device is not there.
     """
+    if name in {"auto", "cuda"} and torch.cuda.is_available() and launched_processes() > 1:
+        name = f"cuda:{local_rank()}"
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)

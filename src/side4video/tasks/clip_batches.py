@@ -5,6 +5,7 @@ from typing import Any
 
 from side4video.config import RunConfig
 from side4video.models.side_trained import SideTrained
+from side4video.processes import main_process_first, num_processes, process_rank, say
 from side4video.tasks.clips import choose_workers
 from side4video.tasks.token_cache import TokenCache
 from side4video.video.datasets import TestClips, TrainClips
@@ -29,26 +30,28 @@ class ClipBatches:
         folder, copies = self._config.data.cache, self._config.data.cache_copies
         if folder is None:
             return iter(train_loader(clips, order, workers=self._workers))
-        print(f"Augmentation is limited to {copies} versions of each clip (data.cache_copies), kept in {folder}.")
+        say(f"Augmentation is limited to {copies} versions of each clip (data.cache_copies), kept in {folder}.")
         augment = self._config.augment.model_dump(mode="json")
         return self._cache(clips, augment, copies=copies).train_batches(order)
 
-    def test(self, clips: TestClips, *, videos_per_batch: int) -> Iterable[Batch]:
-        """All videos once, in the order of their list."""
+    def test(self, clips: TestClips, *, videos_per_batch: int, shared: bool = True) -> Iterable[Batch]:
+        """Videos in the order of their list: all of them, or those of this process where they are shared out."""
+        world, rank = (num_processes(), process_rank()) if shared else (1, 0)
         if self._config.data.cache is None:
-            return test_loader(clips, batch_clips=videos_per_batch, workers=self._workers)
+            return test_loader(clips, batch_clips=videos_per_batch, workers=self._workers, world=world, rank=rank)
         transform = {"crops": clips.transform.num_crops, "resize": self._config.eval.resize}  # type: ignore[attr-defined]
-        return self._cache(clips, transform).test_batches(videos_per_batch)
+        return self._cache(clips, transform).test_batches(videos_per_batch, world=world, rank=rank)
 
     def _cache(self, clips: TrainClips | TestClips, transform: dict[str, Any], *, copies: int = 1) -> TokenCache:
         assert self._config.data.cache is not None
-        return TokenCache(
-            self._config.data.cache,
-            clips,
-            self._model,
-            transform=transform,
-            pooled=self._pooled,
-            copies=copies,
-            chunk=self._config.eval.batch,
-            workers=self._workers,
-        )
+        with main_process_first():
+            return TokenCache(
+                self._config.data.cache,
+                clips,
+                self._model,
+                transform=transform,
+                pooled=self._pooled,
+                copies=copies,
+                chunk=self._config.eval.batch,
+                workers=self._workers,
+            )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from side4video.adapter import load_adapter, read_adapter_for
 from side4video.config import DataConfig, EvalConfig, RunConfig
 from side4video.models.backbones import FrozenBackbone
 from side4video.models.video_model import VideoModel, choose_device
+from side4video.processes import gather_objects
 from side4video.tasks.clips import autocast, choose_workers, evaluation_clips, train_clips, videos_per_batch
 from side4video.tasks.evaluation import Evaluation, UnreadVideo, evaluation_from_scores
 from side4video.tasks.subset import choose_videos, describe_choice
@@ -161,6 +163,8 @@ def evaluate(
 ) -> Evaluation:
     """Score every video once; the softmax is averaged over a video's views. Unreadable videos are reported.
 
+    With several processes each gives its own batches, and all get the same result.
+
     Args:
         model: put in eval mode and left there.
         batches: from a test loader.
@@ -168,28 +172,27 @@ def evaluate(
         device: where the model is.
         chunk: views per forward pass.
     """
-    scores: list[Tensor] = []
-    labels: list[int] = []
-    names: list[str] = []
-    unread: list[UnreadVideo] = []
+    found: list[tuple[int, Tensor, int, str]] = []  # place in the list, scores, label, name
+    unread: list[tuple[int, UnreadVideo]] = []
     views = 1
     for batch in tqdm(batches, desc="evaluate", unit="batch", dynamic_ncols=True, leave=False):
-        unread += [UnreadVideo(failure.name, failure.reason) for failure in batch.failures]
+        unread += [(failure.index, UnreadVideo(failure.name, failure.reason)) for failure in batch.failures]
         if not batch.views:
             continue
         views = batch.views[0]
-        by_view = score_views(model, batch.clips, device=device, chunk=chunk)
-        scores += [part.mean(dim=0) for part in by_view.split(batch.views)]
-        labels += [int(part[0]) for part in batch.labels.split(batch.views)]
-        names += batch.names
-    stacked = torch.stack(scores) if scores else torch.zeros(0, len(class_names))
+        by_view = score_views(model, batch.clips, device=device, chunk=chunk).cpu()
+        scores = [part.mean(dim=0) for part in by_view.split(batch.views)]
+        labels = [int(part[0]) for part in batch.labels.split(batch.views)]
+        found += zip(batch.indices, scores, labels, batch.names, strict=True)
+    found = sorted((row for part in gather_objects(found) for row in part), key=itemgetter(0))
+    unread = sorted((row for part in gather_objects(unread) for row in part), key=itemgetter(0))
     return evaluation_from_scores(
-        stacked.cpu().numpy(),
-        torch.tensor(labels, dtype=torch.long).numpy(),
-        names=names,
+        (torch.stack([row[1] for row in found]) if found else torch.zeros(0, len(class_names))).numpy(),
+        torch.tensor([row[2] for row in found], dtype=torch.long).numpy(),
+        names=[row[3] for row in found],
         class_names=class_names,
-        views=views,
-        unread=tuple(unread),
+        views=max(gather_objects(views)),
+        unread=tuple(video for _, video in unread),
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from side4video.config import RunConfig
 from side4video.files import write_json
 from side4video.models.video_model import VideoModel, build_video_model
+from side4video.processes import is_main_process, say
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, evaluation_clips, videos_per_batch
 from side4video.tasks.evaluation import Evaluation
@@ -36,9 +37,9 @@ class RecognitionTask:
         self.config, self.device = config, device
         self.data = read_data(config.data, seed=config.seed)
         for warning in self.data.warnings:
-            print(f"warning: {warning}")
+            say(f"warning: {warning}")
         if self.data.choice:
-            print(self.data.choice)
+            say(self.data.choice)
         self.class_names = self.data.class_names
         self.model: VideoModel = build_video_model(config, num_classes=len(self.class_names), device=device)
         augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})
@@ -56,14 +57,15 @@ class RecognitionTask:
         train = self._evaluation_clips(self.data.train, num_clips=1, num_crops=1)
         probe, top1 = probe_accuracy(
             self.model.backbone,
-            train=self._test_batches(train),
-            test=None if self.test_set is None else self._test_batches(self.test_set),
+            train=self._test_batches(train, shared=False),
+            test=None if self.test_set is None else self._test_batches(self.test_set, shared=False),
             num_classes=len(self.class_names),
             device=self.device,
         )
         if self.config.head.fused:
             self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
-        write_json(out / PROBE, {"top1": top1})
+        if is_main_process():
+            write_json(out / PROBE, {"top1": top1})
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
         """The micro-batches of the rest of a run."""
@@ -95,8 +97,8 @@ class RecognitionTask:
         """What an evaluation wrote."""
         return Evaluation.from_json(content)
 
-    def _test_batches(self, clips: TestClips) -> Iterable[Batch]:
-        return self.batches.test(clips, videos_per_batch=videos_per_batch(self.config.eval))
+    def _test_batches(self, clips: TestClips, *, shared: bool = True) -> Iterable[Batch]:
+        return self.batches.test(clips, videos_per_batch=videos_per_batch(self.config.eval), shared=shared)
 
     def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
         evaluated = as_evaluated(videos, self.config.data)

@@ -14,6 +14,7 @@ from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
 from side4video.models.text_tower import tokenise
 from side4video.models.video_model import choose_device
+from side4video.processes import gather_objects, interleave, num_processes, process_rank
 from side4video.tasks.clips import autocast, choose_workers, evaluation_clips, videos_per_batch
 from side4video.tasks.dual_softmax import TEMPERATURE
 from side4video.tasks.evaluation import UnreadVideo
@@ -121,6 +122,14 @@ def embed_texts(model: RetrievalModel, captions: Sequence[str], *, device: torch
     return TextFeatures.concatenate(parts)
 
 
+def _embed_texts_together(model: RetrievalModel, captions: Sequence[str], *, device: torch.device) -> TextFeatures:
+    """As `embed_texts`, in equal shares of all processes."""
+    size = -(-len(captions) // num_processes())
+    mine = captions[process_rank() * size : (process_rank() + 1) * size]
+    parts = gather_objects(embed_texts(model, mine, device=device) if mine else None)
+    return TextFeatures.concatenate([part for part in parts if part is not None])
+
+
 def evaluate_retrieval(
     model: RetrievalModel,
     captions: CaptionList,
@@ -132,7 +141,8 @@ def evaluate_retrieval(
 ) -> RetrievalEvaluation:
     """Embed every video and every caption once, score all pairs and rank them, in both directions.
 
-    Videos that cannot be read are reported; they and their captions are not in the scores.
+    Videos that cannot be read are reported; they and their captions are not in the scores. With several processes each
+    gives its own batches, and all get the same result.
 
     Args:
         model: put in eval mode and left there.
@@ -156,12 +166,14 @@ def evaluate_retrieval(
             leave=False,
         )
     )
+    found = {index: features for part in gather_objects(found) for index, features in part.items()}
+    unread = interleave(gather_objects(unread))
     if not found:
         reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
         raise ValueError(f"None of the {len(captions.videos)} videos of {captions.source} can be read: {reasons}")
     read = sorted(found)
     queries = [(caption, column) for column, index in enumerate(read) for caption in captions.captions[index]]
-    texts = embed_texts(model, [caption for caption, _ in queries], device=device)
+    texts = _embed_texts_together(model, [caption for caption, _ in queries], device=device)
     videos = VideoFeatures.concatenate([found[index] for index in read])
     columns = np.array([column for _, column in queries])
     scores = score_matrix(texts, videos, similarity=similarity, device=device)

@@ -15,6 +15,7 @@ from side4video.files import write_json
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures, channel_decorrelation, similarity
 from side4video.models.text_tower import tokenise
+from side4video.processes import is_main_process, num_processes, say
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, train_clips, videos_per_batch
 from side4video.tasks.contrastive import MAX_LOGIT_SCALE, backward_in_parts, contrastive_loss, gather
@@ -41,9 +42,9 @@ class RetrievalTask:
         self.config, self.device = config, device
         self.data = read_caption_data(config.data, seed=config.seed)
         for warning in self.data.warnings:
-            print(f"warning: {warning}")
+            say(f"warning: {warning}")
         if self.data.choice:
-            print(self.data.choice)
+            say(self.data.choice)
         if self.data.train is None:
             raise ValueError("No training set: give --data.train.")
         self.model: RetrievalModel = build_retrieval_model(config, device=device)
@@ -66,7 +67,9 @@ class RetrievalTask:
     def prepare(self, out: Path, *, resumed: bool) -> None:
         """Score the frozen model by itself, where that is asked for and there is a test set."""
         if self.config.eval.probe and self.has_test_set and not (resumed and (out / ZERO_SHOT).is_file()):
-            write_json(out / ZERO_SHOT, self._evaluate("mean-pool").to_json())
+            evaluation = self._evaluate("mean-pool")
+            if is_main_process():
+                write_json(out / ZERO_SHOT, evaluation.to_json())
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
         """The micro-batches of the rest of a run."""
@@ -75,18 +78,20 @@ class RetrievalTask:
     def step(self, batches: Iterator[Batch], backward: Backward, *, views: int, epoch: int) -> StepResult:  # noqa: ARG002
         """Forward and backward pass: every caption of the step is compared with every video, in whatever parts."""
         read = list(batches)
-        if not read:
-            return StepResult(0.0, 0, 0)
         names = [name for batch in read for name in batch.names]
+        if not read and num_processes() == 1:
+            return StepResult(0.0, 0, 0)
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         with autocast(self.device, self.config.train.precision):
             texts, videos, loss = backward_in_parts(
                 self.model,
-                [partial(self._embed, batch, epoch) for batch in read],
+                [partial(self._embed, batch, epoch) for batch in read] or [self._embed_nothing],
                 self._loss,
-                lambda loss: backward(loss, names),
+                lambda loss: backward(loss / num_processes(), names),  # gradients are summed over processes
             )
+        if not read:
+            return StepResult(0.0, 0, 0)
         with torch.no_grad():
             best = similarity(texts, videos, self.config.text.similarity).argmax(dim=1)
         right = int((best == torch.arange(len(best), device=best.device)).sum())
@@ -105,6 +110,16 @@ class RetrievalTask:
         ids, mask = (x.to(self.device) for x in tokenise(captions, max_words=self.model.max_words))
         texts = self.model.embed_texts(ids, mask, padded=self.config.text.decorrelation > 0)
         return texts, self.model.embed_videos(batch.clips.to(self.device, non_blocking=True))
+
+    def _embed_nothing(self) -> tuple[TextFeatures, VideoFeatures]:
+        """Features of no caption and no video, for a process that could read none while others could."""
+        embed_dim, words = self.model.text.embed_dim, self.model.max_words
+        empty = torch.zeros(0, words, device=self.device)
+        texts = TextFeatures(
+            empty.unsqueeze(-1).expand(0, words, embed_dim), empty.bool(), empty, empty[:, :1].expand(0, embed_dim)
+        )
+        frames = torch.zeros(0, self.config.data.num_frames, embed_dim, device=self.device)
+        return texts, VideoFeatures(frames, frames[..., 0])
 
     def _caption(self, index: int, epoch: int) -> str:
         """The caption of a training sample in an epoch; it follows from the run's seed, the epoch and the sample."""

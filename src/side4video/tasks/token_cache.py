@@ -108,11 +108,11 @@ class TokenCache:
                 batch.views = [2 * views for views in batch.views]
             yield batch
 
-    def test_batches(self, videos_per_batch: int) -> Iterator[Batch]:
-        """All views of each video once, in the order of the list."""
-        views = self._records.shape[1]
-        for start in range(0, len(self._clips), videos_per_batch):
-            indices = range(start, min(start + videos_per_batch, len(self._clips)))
+    def test_batches(self, videos_per_batch: int, *, world: int = 1, rank: int = 0) -> Iterator[Batch]:
+        """All views of each video once, in the order of the list; of every `world`-th video from `rank` on."""
+        views, mine = self._records.shape[1], range(rank, len(self._clips), world)
+        for start in range(0, len(mine), videos_per_batch):
+            indices = mine[start : start + videos_per_batch]
             yield self._batch(indices, [(index, view) for index in indices for view in range(views)])
 
     def _batch(self, indices: Sequence[int], chosen: Sequence[tuple[int, int]]) -> Batch:

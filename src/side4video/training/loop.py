@@ -15,6 +15,17 @@ from side4video.adapter import Adapter, save_adapter, take_over
 from side4video.config import RunConfig
 from side4video.files import write_json
 from side4video.models.video_model import choose_device
+from side4video.processes import (
+    broadcast_buffers,
+    gather_objects,
+    is_main_process,
+    joined_processes,
+    num_processes,
+    process_rank,
+    say,
+    sum_gradients,
+    sum_over_processes,
+)
 from side4video.tasks.task import Scores, Task, build_task
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer, learning_rate
@@ -53,11 +64,17 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
     """
     check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
+    with joined_processes(device, timeout_minutes=config.train.timeout_minutes):
+        return _train(config, out, device, resume=resume, init_from=init_from)
+
+
+def _train(config: RunConfig, out: Path, device: torch.device, *, resume: bool, init_from: Path | None) -> TrainResult:
     with noting_out_of_memory("while the model was built", num_classes=1):  # how many is not known, nor matters there
         task = build_task(config, device)
         if init_from is not None:
-            print(take_over(task.model, init_from, class_names=task.class_names))
-        claim_run_folder(out, config)
+            say(take_over(task.model, init_from, class_names=task.class_names))
+        if is_main_process():
+            claim_run_folder(out, config)
         run = _Run(config, out, device, task, resume=resume)
     return run.go()
 
@@ -75,7 +92,12 @@ class _Run:
             self.progress = load_checkpoint(out / CHECKPOINT, model=self.model, optimizer=self.optimizer)
             if self.progress.scaler:
                 self.scaler.load_state_dict(self.progress.scaler)
+        if config.train.sync_bn:
+            self.model.sync_batch_norm()
+        if config.train.shard_backbone and num_processes() > 1:
+            self.model.shard_backbone()
         self.order = self._order()
+        self.failures: list[Failure] = []
         self.last_checkpoint = time.monotonic()
 
     def go(self) -> TrainResult:
@@ -90,6 +112,7 @@ class _Run:
             total_steps=self.order.total_steps,
             start_step=self.progress.step,
             tensorboard=self.config.train.tensorboard,
+            silent=not is_main_process(),
         )
         try:
             with noting_out_of_memory("in a training step or an evaluation", num_classes=num_classes):
@@ -106,6 +129,8 @@ class _Run:
             micro_batch=settings.micro_batch or settings.batch,
             seed=self.config.seed,
             total_steps=0,
+            world=num_processes(),
+            rank=process_rank(),
         )
         total_steps = settings.epochs * order.steps_per_epoch
         return replace(order, total_steps=total_steps, start_step=self.progress.step)
@@ -135,7 +160,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
         self.model.train()
-        with seeded(self.config.seed, step):  # dropout and mixup depend on the step alone
+        with seeded(self.config.seed, step, process_rank()):  # dropout and mixup depend on nothing else
             if self.device.type == "cuda":
                 torch.cuda.manual_seed(torch.initial_seed())
             found = self.task.step(
@@ -144,41 +169,56 @@ class _Run:
                 views=self.order.step_size(step) * self.task.train_set.views,
                 epoch=self.order.epoch(step),
             )
-        if not found.views:
+        sums = torch.tensor([found.loss_sum, found.right, found.views, len(self.failures)], dtype=torch.float64)
+        loss_sum, right, seen, failed = sum_over_processes(sums.to(self.device)).tolist()
+        self._report(step, anywhere=failed > 0)
+        if not seen:
             raise RuntimeError(f"None of the clips of step {step} could be read; {self.out / 'log.jsonl'} names them.")
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        sum_gradients(trained)
         if settings.clip_grad_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
             torch.nn.utils.clip_grad_norm_(trained, settings.clip_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        return {"loss_sum": found.loss_sum, "right": found.right, "views": found.views, "lr": rate}
+        return {"loss_sum": loss_sum, "right": int(right), "views": int(seen), "lr": rate}
 
     def _readable(self, step: int, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The micro-batches of a step, but those of which nothing could be read."""
         for _ in range(self.order.num_micro_batches(step)):
             batch = next(batches)
-            self._report(batch.failures, step)
+            self.failures += batch.failures
+            if batch.failures and self.config.data.on_error == "stop":
+                first = batch.failures[0]
+                raise RuntimeError(f"{first.path}: {first.reason} (--data.on-error skip goes on without it)")
             if len(batch):
                 yield batch
+            elif self.config.train.sync_bn and num_processes() > 1:
+                raise RuntimeError(
+                    f"Process {process_rank()} could read none of its clips of step {step} ({self.failures[-1].path}): "
+                    "train.sync_bn needs one of each process. Remove what cannot be read, or leave it out."
+                )
 
     def _backward(self, loss: Tensor, names: Sequence[str]) -> None:
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"The loss is {loss.item()} at step {self.progress.step} on {', '.join(names)}.")
         self.scaler.scale(loss).backward()
 
-    def _report(self, failures: list[Failure], step: int) -> None:
-        for failure in failures:
-            if self.config.data.on_error == "stop":
-                raise RuntimeError(f"{failure.path}: {failure.reason} (--data.on-error skip goes on without it)")
+    def _report(self, step: int, *, anywhere: bool) -> None:
+        """Say what could not be read in a step, in whatever process."""
+        if not anywhere:
+            return
+        for failure in (failure for part in gather_objects(self.failures) for failure in part):
             self.progress.skipped += 1
             self.log.write("failure", step, name=failure.name, path=str(failure.path), reason=failure.reason)
             self.log.say(f"skipped {failure.path}: {failure.reason} ({self.progress.skipped} so far)")
+        self.failures = []
 
     def _end_epoch(self, epoch: int, seconds: float) -> None:
         settings = self.config
         last = epoch == settings.train.epochs
+        broadcast_buffers(self.model)  # BatchNorm's running statistics: those of the main process count
         if self.task.has_test_set and (last or epoch % settings.eval.every == 0):
             evaluation = self.task.evaluate()
             self.log.write(
@@ -187,7 +227,8 @@ class _Run:
             if evaluation.score > self.progress.best_score:
                 self.progress.best_score, self.progress.evaluations_since_best = evaluation.score, 0
                 self._save_adapter("best", evaluation)
-                write_json(self.out / "evaluation.json", evaluation.to_json())
+                if is_main_process():
+                    write_json(self.out / "evaluation.json", evaluation.to_json())
             else:
                 self.progress.evaluations_since_best += 1
                 patience = settings.train.patience
@@ -198,6 +239,8 @@ class _Run:
         self._checkpoint()
 
     def _save_adapter(self, name: str, evaluation: Scores | None) -> None:
+        if not is_main_process():
+            return
         adapter = Adapter(
             config=self.config,
             class_names=self.task.class_names,
@@ -211,6 +254,8 @@ class _Run:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
+        if not is_main_process():
+            return
         self.progress.scaler = self.scaler.state_dict()
         save_checkpoint(self.out / CHECKPOINT, model=self.model, optimizer=self.optimizer, progress=self.progress)
         self.last_checkpoint = time.monotonic()

@@ -65,17 +65,24 @@ class RunLog:
         total_steps: optimizer steps of the whole run.
         start_step: step a resumed run starts at; later lines of an interrupted run are dropped.
         tensorboard: also write event files to `folder/tensorboard`.
+        silent: write and print nothing, as in all processes but the main one.
 
     Raises:
         ModuleNotFoundError: TensorBoard is wanted and not installed.
     """
 
-    def __init__(self, folder: Path, *, total_steps: int, start_step: int = 0, tensorboard: bool = False) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, *, total_steps: int, start_step: int = 0, tensorboard: bool = False, silent: bool = False
+    ) -> None:
+        self.folder, self.silent = folder, silent
+        self._bar = tqdm(
+            total=total_steps, initial=start_step, unit="step", desc="train", dynamic_ncols=True, disable=silent
+        )
+        if silent:
+            return
         self.entries = [entry for entry in read_log(folder) if entry["step"] <= start_step] if start_step else []
         write_text(folder / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in self.entries))
         self._file = (folder / "log.jsonl").open("a", encoding="utf-8")
-        self._bar = tqdm(total=total_steps, initial=start_step, unit="step", desc="train", dynamic_ncols=True)
         self._events = _open_tensorboard(folder / "tensorboard", start_step) if tensorboard else None
 
     def advance(self, **shown: Any) -> None:
@@ -85,6 +92,8 @@ class RunLog:
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """Append one line: `kind` is "train", "evaluation", "failure" or "note"."""
+        if self.silent:
+            return
         entry = {"kind": kind, "step": step, **values}
         self.entries.append(entry)
         self._file.write(json.dumps(entry, allow_nan=False) + "\n")
@@ -98,11 +107,14 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """Print a line without breaking the progress bar."""
-        self._bar.write(text, file=sys.stdout)
+        if not self.silent:
+            self._bar.write(text, file=sys.stdout)
 
     def close(self) -> None:
         """Close the files and the bar."""
         self._bar.close()
+        if self.silent:
+            return
         self._file.close()
         if self._events is not None:
             self._events.close()

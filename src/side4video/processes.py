@@ -1,0 +1,166 @@
+"""The processes of a run: one, or several that torchrun or SLURM started, each with its share of every batch.
+
+Everything here does the right thing in a single process too, where it costs nothing.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+BUCKET_BYTES = 32 * 2**20
+"""Gradients are added up over processes in pieces of this size."""
+_SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
+
+Thing = TypeVar("Thing")
+
+
+def num_processes() -> int:
+    """Processes of this run."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def process_rank() -> int:
+    """Which of them this is, from 0."""
+    return dist.get_rank() if num_processes() > 1 else 0
+
+
+def is_main_process() -> bool:
+    """Whether this is the one that writes files and prints."""
+    return process_rank() == 0
+
+
+def launched_processes() -> int:
+    """Processes that were started together, as the environment says."""
+    return int(_environment("WORLD_SIZE") or 1)
+
+
+def local_rank() -> int:
+    """Which process of this machine this is, from 0."""
+    return int(_environment("LOCAL_RANK") or 0)
+
+
+@contextmanager
+def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterator[None]:
+    """Inside the `with` block processes that were started together know of each other.
+
+    Args:
+        device: of this process; decides between NCCL and gloo.
+        timeout_minutes: how long one waits for the others before it gives up.
+
+    Raises:
+        ValueError: the environment names several processes and not where they meet.
+        RuntimeError: the others did not come, or were lost; says which process this is.
+    """
+    world = launched_processes()
+    if world == 1 or (dist.is_available() and dist.is_initialized()):
+        yield
+        return
+    rank = int(_environment("RANK") or 0)
+    if "MASTER_ADDR" not in os.environ or "MASTER_PORT" not in os.environ:
+        raise ValueError(
+            f"{world} processes were started, but MASTER_ADDR and MASTER_PORT do not say where they meet. Start them "
+            "with torchrun, or export both: any machine's name and a free port."
+        )
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        rank=rank,
+        world_size=world,
+        timeout=timedelta(minutes=timeout_minutes),
+        device_id=device if device.type == "cuda" else None,
+    )
+    try:
+        yield
+        dist.barrier()
+    except dist.DistBackendError as error:
+        raise RuntimeError(f"Process {rank} of {world} lost another one: {error}") from error
+    finally:
+        dist.destroy_process_group()
+
+
+def gather_objects(thing: Thing) -> list[Thing]:
+    """What each process gave, in the order of their ranks; only plain data and tensors on the CPU."""
+    if num_processes() == 1:
+        return [thing]
+    found: list[Any] = [None] * num_processes()
+    dist.all_gather_object(found, thing)
+    return found
+
+
+def interleave(parts: Sequence[Sequence[Thing]]) -> list[Thing]:
+    """The list of which process r took every item from r on, put together again.
+
+    >>> interleave([["a", "c", "e"], ["b", "d"]])
+    ['a', 'b', 'c', 'd', 'e']
+    """
+    longest = max(map(len, parts))
+    return [part[place] for place in range(longest) for part in parts if place < len(part)]
+
+
+def sum_over_processes(numbers: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, in place."""
+    if num_processes() > 1:
+        dist.all_reduce(numbers)
+    return numbers
+
+
+def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Add up every parameter's gradient over all processes; where one has none it counts as zero."""
+    if num_processes() == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    for bucket in _buckets([parameter.grad for parameter in parameters if parameter.grad is not None]):
+        flat = torch.cat([gradient.flatten() for gradient in bucket])
+        dist.all_reduce(flat)
+        parts = flat.split([gradient.numel() for gradient in bucket])
+        for gradient, part in zip(bucket, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def broadcast_buffers(model: nn.Module) -> None:
+    """Give the main process's buffers of trained parts, such as BatchNorm's running statistics, to all."""
+    if num_processes() == 1:
+        return
+    for name, buffer in model.named_buffers():
+        if not name.startswith("backbone."):
+            dist.broadcast(buffer, src=0)
+
+
+def say(text: str) -> None:
+    """Print a line, once for all processes."""
+    if is_main_process():
+        print(text)
+
+
+@contextmanager
+def main_process_first() -> Iterator[None]:
+    """The block runs in the main process first, then in all others: what the first one wrote they find."""
+    if num_processes() > 1 and not is_main_process():
+        dist.barrier()
+    yield
+    if num_processes() > 1 and is_main_process():
+        dist.barrier()
+
+
+def _environment(name: str) -> str | None:
+    return os.environ.get(name) or os.environ.get(_SLURM.get(name, ""))
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        if bucket and (size + tensor.nbytes > BUCKET_BYTES or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.nbytes
+    if bucket:
+        yield bucket
