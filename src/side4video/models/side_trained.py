@@ -25,6 +25,7 @@ class SideTrained(nn.Module):
         """Spread the weights of the frozen blocks over all processes; each block is put together while it runs."""
         from torch.distributed.fsdp import fully_shard
 
+        assert self.backbone.fingerprint  # computed now, of whole weights: later one process alone will ask for it
         for block in self.backbone.model.blocks:
             fully_shard(block)
 

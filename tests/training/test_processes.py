@@ -1,0 +1,113 @@
+"""Runs of several processes, really started by torchrun: the same as one process, and what happens when one is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from side4video.config import dump_config
+from side4video.training.loop import train
+from side4video.training.run_log import read_log
+
+SYNCED = {"batch": 8, "sync_bn": True, "epochs": 2, "log_every": 1, "device": "cpu", "memory": "exact"}
+
+
+def torchrun(config, out, *, processes=2, extra=()):
+    path = out.with_suffix(".yaml")
+    path.write_text(dump_config(config))
+    command = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "side4video"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *command, "train", str(path), "--out", str(out), *extra],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
+
+
+def finish(process, *, seconds=300):
+    output, _ = process.communicate(timeout=seconds)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+def losses(out):
+    return [entry["loss"] for entry in read_log(out) if entry["kind"] == "train"]
+
+
+@pytest.mark.parametrize("task", ["recognition", "retrieval"])
+def test_two_processes_equal_one(task, small_run, small_retrieval_run, tmp_path):
+    if task == "recognition":
+        config = small_run(train=SYNCED, augment={"erasing": 0.0})
+    else:
+        config = small_retrieval_run(train=SYNCED | {"lr": 1e-4})
+    train(config, out=tmp_path / "one")
+    output = finish(torchrun(config, tmp_path / "two"))
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    one, two = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        if tensor.ndim > 1:  # the bias of keys has no gradient but rounding, which AdamW turns into whole steps
+            assert (two[name] - tensor).norm() < 0.02 * tensor.norm().clamp(min=0.1), name
+    first, second = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("one", "two"))
+    if task == "recognition":
+        names = [[row["name"] for row in content["predictions"]] for content in (first, second)]
+        assert names[0] == names[1], "each video once, in the order of the list"
+    else:
+        assert [query["caption"] for query in first["queries"]] == [query["caption"] for query in second["queries"]]
+    assert second["num_videos"] == 8
+    assert output.count("top-1") + output.count("text to video") >= 1
+
+
+def test_the_gradients_of_two_processes_are_those_of_one(small_run, tmp_path):
+    """One step, whose first moment is a tenth of the gradient."""
+    config = small_run(
+        train=SYNCED | {"epochs": 1, "batch": 24, "lr": 1e-9}, augment={"erasing": 0.0}, data={"test": None}
+    )
+    train(config, out=tmp_path / "one")
+    finish(torchrun(config, tmp_path / "two"))
+    one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("one", "two"))
+    moments = [name for name in one if name.endswith(".exp_avg")]
+    assert len(moments) > 20
+    for name in moments:
+        torch.testing.assert_close(two[name], one[name], rtol=2e-3, atol=1e-6, msg=name)
+
+
+def test_a_sharded_frozen_model_gives_the_same(small_run, tmp_path):
+    config = small_run(train=SYNCED | {"epochs": 1}, augment={"erasing": 0.0})
+    finish(torchrun(config, tmp_path / "whole"))
+    sharded = config.model_copy(update={"train": config.train.model_copy(update={"shard_backbone": True})})
+    finish(torchrun(sharded, tmp_path / "sharded"))
+    assert losses(tmp_path / "sharded") == pytest.approx(losses(tmp_path / "whole"), rel=1e-5)
+
+
+def test_a_lost_process_ends_the_others_and_the_run_goes_on(small_run, tmp_path):
+    config = small_run(train=SYNCED | {"epochs": 30, "checkpoint_minutes": 0})
+    out = tmp_path / "run"
+    process = torchrun(config, out)
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoint.safetensors").exists():
+        assert time.monotonic() < deadline, "no step was taken"
+        time.sleep(0.2)
+    workers = subprocess.run(
+        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "exitcode  : -9" in output
+    assert "rank      : 1" in output, output[-2000:]
+    done = len(losses(out))
+    short = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 30})})
+    # Goes on with another number of processes: one.
+    assert 0 < done < 90
+    result = train(short, out=out, resume=True)
+    assert result.evaluation is not None
+    assert len(losses(out)) == 90
