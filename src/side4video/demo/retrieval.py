@@ -64,8 +64,8 @@ def retrieval_demo_config(videos: Path, weights: Path, *, epochs: int, seed: int
     """The settings of the demonstration: a small CLIP pre-trained on stills, a side network 64 wide on each block.
 
     Large batches: most of a batch's captions differ in form and colour, which the frozen model tells apart by itself,
-    and only those that differ in motion alone teach anything. No stem: without it the
-    motion is learned in fewer steps, and each of them takes less time.
+    and only those that differ in motion alone teach anything. No stem: without it the motion is learned in fewer steps,
+    and each of them takes less time.
     """
     return parse_config(
         {
@@ -82,7 +82,7 @@ def retrieval_demo_config(videos: Path, weights: Path, *, epochs: int, seed: int
             },
             "data": {"train": videos / "train.csv", "test": videos / "test.csv", "num_frames": NUM_STOPS},
             "augment": {"resize": BACKBONE_ARGS["img_size"], "crop_scale": None, "flip": 0.0},
-            "train": {"epochs": epochs, "batch": 54, "lr": 3e-3, "warmup_epochs": 0.5},
+            "train": {"epochs": epochs, "batch": 54, "lr": 3e-3, "warmup_epochs": 0.5, "memory": "plain"},
             "eval": {"resize": BACKBONE_ARGS["img_size"], "batch": 36, "every": epochs, "probe": True},
             "seed": seed,
         },
