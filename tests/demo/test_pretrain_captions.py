@@ -7,7 +7,7 @@ from safetensors import safe_open
 
 from side4video.demo.captioned_stills import StillCaption
 from side4video.demo.moving_captions import MotionCaption
-from side4video.demo.pretrain_captions import contrastive_loss, draw_batch, known_words, main, measure, pretrain
+from side4video.demo.pretrain_captions import draw_batch, known_words, main, measure, pretrain
 from side4video.demo.still_clip import WEIGHTS_PATH, create_clip
 
 
@@ -44,16 +44,6 @@ def test_batches_that_need_a_caption_twice_are_refused(batch_size):
     assert len(StillCaption.every()) == 240
     with pytest.raises(ValueError, match=r"must lie in 1\.\.240"):
         draw_batch(np.random.default_rng(0), batch_size=batch_size)
-
-
-def test_loss_of_logits_at_hand():
-    # Rows: log(1 + e^-2) and log(1 + e^-2); columns the same.
-    logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
-    assert contrastive_loss(logits).item() == pytest.approx(np.log1p(np.exp(-2)))
-    lopsided = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
-    rows = (np.log(2) + np.log(1 + np.e)) / 2
-    columns = (np.log(1 + np.e) + np.log(2)) / 2
-    assert contrastive_loss(lopsided).item() == pytest.approx((rows + columns) / 2)
 
 
 def test_words_of_motion_are_known_and_their_embeddings_are_never_trained():

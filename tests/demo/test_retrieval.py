@@ -106,6 +106,13 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
     assert not (tmp_path / "videos").exists()
 
 
+def test_a_run_is_kept_when_the_videos_are_refused(out, capsys):
+    other = SMALL.replace("red blue", "red green")
+    assert main(["demo", "retrieval", "--out", str(out), *other.split()]) == 2
+    assert "Use another folder" in capsys.readouterr().err
+    assert (out / "run/retrieval.html").is_file()
+
+
 def test_unknown_demonstrations_and_forms_are_refused(tmp_path, capsys):
     assert main(["demo", "retreival"]) == 2
     assert "Use demo or demo retrieval" in capsys.readouterr().err

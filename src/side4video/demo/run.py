@@ -1,10 +1,10 @@
 """The demonstration from end to end: videos, training, evaluation beside a linear probe, predictions, report."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from side4video.config import ConfigError, RunConfig, parse_config
+from side4video.config import RunConfig, parse_config
+from side4video.demo.earlier_run import check_earlier_run, remove_earlier_run
 from side4video.demo.pretrain import BACKBONE_ARGS, BACKBONE_NAME, WEIGHTS_PATH
 from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.files import write_json
@@ -34,14 +34,16 @@ class DemoArguments:
 def run_demo(arguments: DemoArguments) -> int:
     """Run the demonstration and print where everything is; returns the exit code."""
     videos, run = arguments.out / "videos", arguments.out / "run"
-    _clear(run)
+    check_earlier_run(run)
     made = MotionVideos(
         train_clips_per_class=arguments.train_clips_per_class,
         test_clips_per_class=arguments.test_clips_per_class,
         seed=arguments.seed,
     )
+    config = demo_config(videos, epochs=arguments.epochs, seed=arguments.seed)
     make_motion_videos(videos, made)
-    result = train(demo_config(videos, epochs=arguments.epochs, seed=arguments.seed), out=run)
+    remove_earlier_run(run)
+    result = train(config, out=run)
     _predict_some(run, videos / "test")
     report = write_run_report(run)
     _print_summary(result, run, report)
@@ -63,14 +65,6 @@ def demo_config(videos: Path, *, epochs: int, seed: int = 0) -> RunConfig:
         },
         source="the demonstration",
     )
-
-
-def _clear(run: Path) -> None:
-    """Remove an earlier demonstration's run, and nothing else."""
-    if run.exists():
-        if not (run / "config.yaml").is_file():
-            raise ConfigError(f"{run} is there and is not the run of a demonstration. Choose another --out.")
-        shutil.rmtree(run)
 
 
 def _predict_some(run: Path, test: Path) -> None:

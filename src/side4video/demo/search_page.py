@@ -19,11 +19,11 @@ SHOWN_PER_MOTION, SHOWN_WRONG = 2, 2
 _APART = 5  # captions from one motion's first shown one to the next one's, so that forms and colours differ
 _SUMMARY = (
     "Each caption ranks {videos} videos that were not in the training set. The image-text model learned from single "
-    "pictures with captions such as “a red square on the left”: it knows form, colour and place. A shape that moves up "
-    "gives the same frames as one that moves down, in the opposite order, so that single frames leave the motion a "
-    "guess. The side network learned it from other videos; the image model stayed as it was. Shown are the three best "
-    "videos for some captions that the frozen model gets wrong, and last for those that the trained one gets wrong, if "
-    "there are any."
+    "pictures with captions such as “a red square on the left”: it knows form, colour and place. A shape that moves "
+    "up gives the same frames as one that moves down, in the opposite order, so that single frames leave the motion a "
+    "guess. The side network learned it from other videos; the image model stayed as it was, the text tower learned "
+    "at a thousandth of the rate. Shown are the three best videos for some captions that the frozen model gets wrong, "
+    "and last for those that the trained one gets wrong, if there are any."
 )
 
 
