@@ -13,6 +13,7 @@ from side4video.memory.planning import StepPlanner
 
 MODES = ("plain", "exact", "tight")
 ROWS = [f"b16:{batch}:{mode}" for batch in (4, 8) for mode in MODES] + [f"l14:2:{mode}" for mode in MODES]
+ROWS += ["b32:12:exact"]  # frames in two chunks
 
 
 def main():
