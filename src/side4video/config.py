@@ -410,8 +410,7 @@ def load_config(recipe: str | Path) -> RunConfig:
     """Read a recipe of the package by name, or a YAML file by path.
 
     A top-level `preset: b16` stands for that preset's backbone, side network and text tower; fields beside it override
-    it. A part
-    `figures` is what a recipe states about itself (`recipe_figures.py`); it sets nothing and is left out.
+    it. A part `figures` is what a recipe states about itself (`recipe_figures.py`); it sets nothing and is left out.
 
     Raises:
         ConfigError: no such recipe, not YAML, or settings that are unknown or out of range (all are listed).
