@@ -102,19 +102,19 @@ class RecognitionTask:
         """What an evaluation wrote."""
         return Evaluation.from_json(content)
 
-    def _start_from_class_names(self) -> None:
-        from side4video.models.class_names import embed_classes, load_named_tower  # others need no open_clip
-
-        text = load_named_tower(self.config.text).to(self.device)
-        classes = embed_classes(text, self.class_names, self.config.text.prompts)
-        self.model.head.load_classes(classes, text.logit_scale)
-
     def _test_batches(self, clips: TestClips) -> Iterable[Batch]:
         return self.batches.test(clips, videos_per_batch=videos_per_batch(self.config.eval))
 
     def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
         evaluated = as_evaluated(videos, self.config.data)
         return evaluation_clips(evaluated, config=self.config, backbone=self.model.backbone, **views)
+
+    def _start_from_class_names(self) -> None:
+        from side4video.models.class_names import embed_classes, load_named_tower  # others need no open_clip
+
+        text = load_named_tower(self.config.text).to(self.device)
+        classes = embed_classes(text, self.class_names, self.config.text.prompts)
+        self.model.head.load_classes(classes, text.logit_scale)
 
 
 def read_probe(out: Path) -> float | None:
