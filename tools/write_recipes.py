@@ -207,7 +207,7 @@ def known_figures(name: str) -> RecipeFigures | None:
 
 
 def write() -> None:
-    """Write the recipes and the document."""
+    """Write the recipes."""
     for name, text in recipes().items():
         (FOLDER / f"{name}.yaml").write_text(text, encoding="utf-8")
 

@@ -13,9 +13,11 @@ from rich.table import Table
 
 from side4video.config import (
     MODEL_PRESETS,
+    BackboneConfig,
     DataConfig,
     EvalConfig,
     RunConfig,
+    TextConfig,
     load_config,
     parse_config,
     recipe_names,
@@ -50,6 +52,20 @@ class EvaluateArguments:
     """auto, cpu, cuda, ..."""
     json: Path | None = None
     """Where the scores, every prediction and every unreadable file go; by default evaluation.json in the adapter."""
+
+
+@dataclass(frozen=True)
+class ZeroShotArguments:
+    """Score a CLIP model on videos with classes without training: class names are put into sentences."""
+
+    backbone: BackboneConfig
+    text: TextConfig
+    data: DataConfig
+    eval: EvalConfig
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    json: Path | None = None
+    """Where the scores, every prediction and every unreadable file go."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +204,27 @@ def evaluate(arguments: list[str]) -> int:
     path = given.json or find_adapter(Path(folder)) / "evaluation.json"
     write_json(path, evaluation.to_json())
     print(f"written to {path}")
+    return 1 if evaluation.unread else 0
+
+
+def zero_shot(arguments: list[str]) -> int:
+    """Score a CLIP model without training, by class names: zero-shot RECIPE [--data.test ...] [--text.prompts ...]."""
+    recipe, config, rest = _take_model(arguments, "zero-shot")
+    default = ZeroShotArguments(backbone=config.backbone, text=config.text, data=config.data, eval=config.eval)
+    given = tyro.cli(ZeroShotArguments, prog=f"side4video zero-shot {recipe}", args=rest, default=default)
+
+    from side4video.files import write_json
+    from side4video.tasks.zero_shot import evaluate_zero_shot
+
+    train = config.train.model_copy(update={"device": given.device})
+    parts = {"backbone": given.backbone, "text": given.text, "data": given.data, "eval": given.eval, "train": train}
+    evaluation = evaluate_zero_shot(config.model_copy(update=parts))
+    Console().print(evaluation.table())
+    for video in evaluation.unread:
+        print(f"not read: {video.name}: {video.reason}")
+    if given.json is not None:
+        write_json(given.json, evaluation.to_json())
+        print(f"written to {given.json}")
     return 1 if evaluation.unread else 0
 
 
@@ -348,11 +385,7 @@ def backbones(arguments: list[str]) -> int:
 
 def memory(arguments: list[str]) -> int:
     """Say whether a run will fit a card, in seconds and without one: memory RECIPE [--card 24GB] [--measure]."""
-    presets = ", ".join(MODEL_PRESETS)
-    names = f"RECIPE: a YAML file, one of {', '.join(recipe_names())}, or a model of {presets}"
-    recipe, rest = _take_positional(arguments, "memory", names)
-    is_model = recipe in MODEL_PRESETS and recipe not in recipe_names()
-    config = parse_config({"preset": recipe}, source=recipe) if is_model else load_config(recipe)
+    recipe, config, rest = _take_model(arguments, "memory")
     default = MemoryArguments(config=config)
     given = tyro.cli(MemoryArguments, prog=f"side4video memory {recipe}", args=rest, default=default)
 
@@ -381,6 +414,7 @@ def demo(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "evaluate": evaluate,
+    "zero-shot": zero_shot,
     "predict": predict,
     "embed": embed,
     "convert": convert,
@@ -416,10 +450,19 @@ def _print_help() -> None:
         print(f"  {name:10} {command.__doc__}")
 
 
+def _take_model(arguments: list[str], command: str) -> tuple[str, RunConfig, list[str]]:
+    """The recipe or model that the first argument names, its settings, and the other arguments."""
+    presets = ", ".join(MODEL_PRESETS)
+    names = f"RECIPE: a YAML file, one of {', '.join(recipe_names())}, or a model of {presets}"
+    recipe, rest = _take_positional(arguments, command, names)
+    is_model = recipe in MODEL_PRESETS and recipe not in recipe_names()
+    return recipe, parse_config({"preset": recipe}, source=recipe) if is_model else load_config(recipe), rest
+
+
 def _take_positional(arguments: list[str], command: str, what: str) -> tuple[str, list[str]]:
     """The first argument and the rest; `command --help` shows the settings of the default recipe."""
     if not arguments or arguments[0].startswith("-"):
-        if arguments and arguments[0] in {"-h", "--help"} and command in {"train", "memory"}:
+        if arguments and arguments[0] in {"-h", "--help"} and command in {"train", "memory", "zero-shot"}:
             return "own-clips", arguments
         raise ValueError(f"usage: side4video {command} {what}, then flags; see side4video {command} --help.")
     return arguments[0], arguments[1:]

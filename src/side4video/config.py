@@ -65,16 +65,39 @@ class HeadConfig(Settings):
 
     fused: bool = False
     """Add a linear probe on the frozen model's own summary token, fitted first; good for few clips."""
+    init: Literal["probe", "text"] = "probe"
+    """What a fused head starts from. probe: a linear probe fitted to the training set; text: sentences about the class
+    names, as CLIP classifies without training (CLIP backbones; `text` names the tower and the sentences)."""
     frozen_probe: bool = False
-    """Keep the fitted probe of a fused head as it is: the side network adds to it and cannot spoil it."""
+    """Keep what a fused head starts from as it is: the side network adds to it and cannot spoil it."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability of dropping a pooled feature in training."""
     pooled_norm: bool = False
     """BatchNorm over clips on the pooled side features; needs two clips or more per forward pass."""
 
 
+VIDEO_PROMPTS = (
+    "a video of {}.",
+    "a video of a person {}.",
+    "a video of a person using {}.",
+    "a video of a person doing {}.",
+    "a video of a person during {}.",
+    "a video of a person performing {}.",
+    "a video of a person practicing {}.",
+)
+"""The seven sentences of CLIP's authors for Kinetics that speak of videos (arXiv 2103.00020, its published prompts)."""
+
+CLIP_TOWERS = {
+    "vit_base_patch32_clip_quickgelu_224.openai": ("ViT-B-32-quickgelu", "openai"),
+    "vit_base_patch16_clip_quickgelu_224.openai": ("ViT-B-16-quickgelu", "openai"),
+    "vit_large_patch14_clip_quickgelu_224.openai": ("ViT-L-14-quickgelu", "openai"),
+    "eva02_enormous_patch14_clip_224.laion2b": ("EVA02-E-14", "laion2b_s4b_b115k"),
+}
+"""Image towers of the paper's models in timm, and name and tag in open_clip of the text tower of the same training."""
+
+
 class TextConfig(Settings):
-    """The text tower of retrieval, and how captions and videos are compared."""
+    """The text tower: of retrieval, with how captions and videos are compared, and of classes by their names."""
 
     name: str = "ViT-B-16-quickgelu"
     """Name in open_clip of the CLIP model that the backbone is the image tower of."""
@@ -90,8 +113,18 @@ class TextConfig(Settings):
     """wti: weighted token-wise interaction, as in the paper; mean-pool: cosine of sentence and mean frame."""
     decorrelation: float = Field(default=0.0, ge=0.0)
     """Weight of the channel decorrelation term; the paper's optional one is 0.001. Needs wti."""
+    prompts: tuple[str, ...] = VIDEO_PROMPTS
+    """Sentences about a class, for zero-shot and head.init text; {} is its name. Their embeddings are averaged."""
     captions_per_video: Literal["one", "all"] = "one"
     """one: in each epoch a random caption of each video; all: each caption is a training sample of its own."""
+
+    @model_validator(mode="after")
+    def _prompts_name_the_class(self) -> Self:
+        if not self.prompts or any("{}" not in prompt for prompt in self.prompts):
+            raise ValueError(
+                f"text.prompts = {list(self.prompts)}: give one sentence or more, with {{}} where the class name goes."
+            )
+        return self
 
 
 class DataConfig(Settings):
@@ -200,7 +233,8 @@ class TrainConfig(Settings):
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of the target spread over all classes."""
     finetuned_lr_scale: float = Field(default=1e-3, ge=0.0, le=1.0)
-    """Rate of what starts from CLIP's weights (text tower, last norm and projection), as a share of lr; retrieval."""
+    """Rate of what starts from CLIP's weights, as a share of lr: retrieval's text tower, last norm and projection; the
+    classes of head.init text."""
     betas: tuple[float, float] = (0.9, 0.999)
     """AdamW's decay rates of the first and second moment."""
     eps: float = Field(default=1e-8, gt=0.0)
@@ -275,6 +309,8 @@ class RunConfig(Settings):
     def _batches_fit(self) -> Self:
         if self.task == "retrieval":
             self._check_retrieval()
+        if self.head.init == "text":
+            self._check_text_head()
         if self.head.frozen_probe and not self.head.fused:
             raise ValueError("head.frozen_probe keeps the probe of a fused head: set head.fused too, or leave it out.")
         together = self.train.micro_batch or self.train.batch
@@ -293,7 +329,17 @@ class RunConfig(Settings):
             )
         return self
 
+    def _check_text_head(self) -> None:
+        if not self.head.fused:
+            raise ValueError(
+                "head.init = 'text' is what a fused head starts from: set head.fused too, or leave it out."
+            )
+        if self.data.arrow_of_time:
+            raise ValueError("head.init = 'text' needs classes whose names say what is seen: leave out arrow_of_time.")
+        check_towers(self.backbone, self.text)
+
     def _check_retrieval(self) -> None:
+        check_towers(self.backbone, self.text)
         unsuited = {
             "head": self.head != HeadConfig(),
             "data.arrow_of_time": self.data.arrow_of_time,
@@ -312,6 +358,21 @@ class RunConfig(Settings):
             raise ValueError("text.decorrelation pairs single words and frames: it needs text.similarity wti.")
         if self.train.batch < 2:
             raise ValueError("train.batch = 1 leaves a contrastive loss nothing to compare with. Use 2 or more.")
+
+
+def check_towers(backbone: BackboneConfig, text: TextConfig) -> None:
+    """Refuse a text tower of another CLIP model than the backbone, whose embeddings would mean nothing to it.
+
+    Raises:
+        ValueError: the hub's weights of the two belong to different models.
+    """
+    own = CLIP_TOWERS.get(backbone.name)
+    if own is None or backbone.weights != "hub" or text.weights != "hub" or own == (text.name, text.tag):
+        return
+    raise ValueError(
+        f"text.name = {text.name!r} with text.tag = {text.tag!r} was not trained with {backbone.name}. Use text.name "
+        f"{own[0]} and text.tag {own[1]}."
+    )
 
 
 CLIP_B16 = BackboneConfig(name="vit_base_patch16_clip_quickgelu_224.openai")
@@ -354,8 +415,8 @@ def recipe_text(name: str) -> str:
 def load_config(recipe: str | Path) -> RunConfig:
     """Read a recipe of the package by name, or a YAML file by path.
 
-    A top-level `preset: b16` stands for that preset's backbone and side network; fields beside it override it. A part
-    `figures` is what a recipe states about itself (`recipe_figures.py`); it sets nothing and is left out.
+    A top-level `preset: b16` stands for that preset's backbone, side network and text tower; fields beside it override
+    it. A part `figures` is what a recipe states about itself (`recipe_figures.py`); it sets nothing and is left out.
 
     Raises:
         ConfigError: no such recipe, not YAML, or settings that are unknown or out of range (all are listed).
@@ -388,6 +449,8 @@ def parse_config(content: dict[str, Any], *, source: str) -> RunConfig:
             raise ConfigError(f"{source}: {preset = } is not known. Presets: {', '.join(MODEL_PRESETS)}.")
         for part, settings in zip(("backbone", "side"), MODEL_PRESETS[preset], strict=True):
             content[part] = settings.model_dump(exclude_defaults=True) | (content.get(part) or {})
+        name, tag = CLIP_TOWERS[MODEL_PRESETS[preset][0].name]
+        content["text"] = {"name": name, "tag": tag} | (content.get("text") or {})
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from side4video.models.batch_norm import TokenBatchNorm
 from side4video.models.blocks import Variant
+from side4video.models.text_classifier import TextClassifier
 
 
 class ClassificationHead(nn.Module):
@@ -20,6 +21,8 @@ class ClassificationHead(nn.Module):
         variant: the side network's.
         dropout: probability, 0..1, on the pooled features.
         probe_width: D, channels of the frozen summary token the fused head reads; None: not fused.
+        text_width: E, in place of `probe_width`: the fused head compares image embeddings with those of the classes'
+            names.
         frozen_probe: keep the probe as it was loaded; the side part can add to it, not change it.
         pooled_norm: a further BatchNorm, over clips, on the pooled side features: small but steady differences
             between clips then count as much as large ones (beyond the paper).
@@ -33,6 +36,7 @@ class ClassificationHead(nn.Module):
         variant: Variant = "pre-norm",
         dropout: float = 0.0,
         probe_width: int | None = None,
+        text_width: int | None = None,
         frozen_probe: bool = False,
         pooled_norm: bool = False,
     ) -> None:
@@ -41,7 +45,11 @@ class ClassificationHead(nn.Module):
         self.pooled_norm = TokenBatchNorm(width) if pooled_norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, num_classes)
-        self.probe = nn.Linear(probe_width, num_classes) if probe_width else None
+        self.probe: nn.Linear | TextClassifier | None = None
+        if text_width:
+            self.probe = TextClassifier(num_classes=num_classes, embed_dim=text_width)
+        elif probe_width:
+            self.probe = nn.Linear(probe_width, num_classes)
         if self.probe is not None:
             self.probe.requires_grad_(not frozen_probe)
             nn.init.zeros_(self.linear.weight)
@@ -54,18 +62,26 @@ class ClassificationHead(nn.Module):
     def forward(
         self, x: Float[Tensor, "B T N d"], pooled: Float[Tensor, "B T D"] | None = None
     ) -> Float[Tensor, "B C"]:
-        """Logits from the side tokens and, for a fused head, the frozen summary features of each frame."""
+        """Logits from the side tokens and, for a fused head, each frame's frozen summary features or embedding."""
         logits = self.linear(self.dropout(self.features(x)))
         if self.probe is None:
             return logits
         if pooled is None:
             raise ValueError("A fused head needs the frozen model's pooled features: pooled=backbone.pool(tokens).")
+        if isinstance(self.probe, TextClassifier):
+            return logits + self.probe(pooled)
         return logits + self.probe(self.dropout(pooled.mean(dim=1).to(self.probe.weight.dtype)))
 
     @torch.no_grad()
     def load_probe(self, weight: Float[Tensor, "C D"], bias: Float[Tensor, " C"]) -> None:
         """Start the fused head from a fitted linear probe."""
-        if self.probe is None:
+        if not isinstance(self.probe, nn.Linear):
             raise ValueError("This head has no probe. Build it with probe_width, the backbone's width.")
         self.probe.weight.copy_(weight)
         self.probe.bias.copy_(bias)
+
+    def load_classes(self, classes: Float[Tensor, "C E"], logit_scale: Float[Tensor, ""]) -> None:
+        """Start the fused head from what a text tower says of the class names, and its logit scale."""
+        if not isinstance(self.probe, TextClassifier):
+            raise ValueError("This head does not know classes by their names. Build it with text_width.")
+        self.probe.start_from(classes, logit_scale)

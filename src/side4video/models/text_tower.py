@@ -126,6 +126,11 @@ def load_text_tower(
     return TextTower(model, logit_scale=INITIAL_LOGIT_SCALE if scale is None else float(scale))
 
 
+def text_embed_dim(name: str, model_args: dict[str, Any] | None = None) -> int:
+    """E, width of the embeddings of a text tower, without building it; see `load_text_tower`."""
+    return int(_settings(name, model_args or {})["embed_dim"])
+
+
 def _settings(name: str, model_args: dict[str, Any]) -> dict[str, Any]:
     """What the tower is built from, as open_clip's table of models and `model_args` say."""
     config = open_clip.get_model_config(name)

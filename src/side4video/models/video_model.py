@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from side4video.config import RunConfig
 from side4video.models.backbones import FrozenBackbone, load_backbone
@@ -13,6 +13,7 @@ from side4video.models.heads import ClassificationHead
 from side4video.models.side_network import SideNetwork, resolve_taps
 from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips
+from side4video.models.text_classifier import TextClassifier, embed_frames
 from side4video.processes import launched_processes, local_rank
 
 
@@ -43,7 +44,13 @@ class VideoModel(SideTrained):
             x = self.side.advance(x, block=tokens.block, patches=tokens.patches, summary=tokens.summary)
             if self.head.probe is not None and pooled is None and tokens.block == self.backbone.num_blocks - 1:
                 pooled = self.backbone.pool(tokens)
+        if pooled is not None and isinstance(self.head.probe, TextClassifier):
+            pooled = embed_frames(self.backbone, pooled)
         return self.head(x, pooled)
+
+    def finetuned_parameters(self) -> list[nn.Parameter]:
+        """The classes that a fused head takes from their names."""
+        return list(self.head.probe.parameters()) if isinstance(self.head.probe, TextClassifier) else []
 
 
 def build_video_model(config: RunConfig, *, num_classes: int, device: torch.device) -> VideoModel:
@@ -53,7 +60,12 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
         ValueError: taps, width or weights do not suit the backbone.
     """
     side = config.side
-    backbone = build_backbone(config, device=device)
+    text_width = None
+    if config.head.init == "text":
+        from side4video.models.text_tower import text_embed_dim  # others need no open_clip
+
+        text_width = text_embed_dim(config.text.name, dict(config.text.model_args))
+    backbone = build_backbone(config, device=device, projection_width=text_width)
     with seeded_weights(config):
         network = build_side_network(config, backbone)
         head = ClassificationHead(
@@ -62,6 +74,7 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
             variant=side.variant,
             dropout=config.head.dropout,
             probe_width=backbone.width if config.head.fused else None,
+            text_width=text_width,
             frozen_probe=config.head.frozen_probe,
             pooled_norm=config.head.pooled_norm,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from side4video.adapter import load_adapter, read_adapter_for
@@ -150,7 +150,7 @@ class RecognitionLoss:
 
 @torch.no_grad()
 def score_views(
-    model: VideoModel, clips: Float[Tensor, "V T 3 H W"], *, device: torch.device, chunk: int
+    model: nn.Module, clips: Float[Tensor, "V T 3 H W"], *, device: torch.device, chunk: int
 ) -> Float[Tensor, "V C"]:
     """Softmax scores of clips, `chunk` at a time; puts the model in eval mode."""
     model.eval()
@@ -159,14 +159,14 @@ def score_views(
 
 
 def evaluate(
-    model: VideoModel, batches: Iterable[Batch], *, class_names: tuple[str, ...], device: torch.device, chunk: int
+    model: nn.Module, batches: Iterable[Batch], *, class_names: tuple[str, ...], device: torch.device, chunk: int
 ) -> Evaluation:
     """Score every video once; the softmax is averaged over a video's views. Unreadable videos are reported.
 
     With several processes each gives its own batches, and all get the same result.
 
     Args:
-        model: put in eval mode and left there.
+        model: clips in, logits out; put in eval mode and left there.
         batches: from a test loader.
         class_names: of the model's outputs.
         device: where the model is.

@@ -50,8 +50,15 @@ class RecognitionTask:
         self.batches = ClipBatches(config, self.model, pooled=config.head.fused or config.eval.probe)
 
     def prepare(self, out: Path, *, resumed: bool) -> None:
-        """Fit a linear probe where one is wanted: to start a fused head from, to report beside the result, or both."""
-        if not (self.config.eval.probe or self.config.head.fused) or (resumed and (out / PROBE).is_file()):
+        """Fit a linear probe where one is wanted: to start a fused head from, to report beside the result, or both.
+
+        A fused head that starts from the class names gets their embeddings instead.
+        """
+        head = self.config.head
+        from_names = head.fused and head.init == "text"
+        if from_names and not resumed:
+            self._start_from_class_names()
+        if not (self.config.eval.probe or (head.fused and not from_names)) or (resumed and (out / PROBE).is_file()):
             return
         assert self.data.train is not None
         train = self._evaluation_clips(self.data.train, num_clips=1, num_crops=1)
@@ -62,7 +69,7 @@ class RecognitionTask:
             num_classes=len(self.class_names),
             device=self.device,
         )
-        if self.config.head.fused:
+        if head.fused and not from_names:
             self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
         if is_main_process():
             write_json(out / PROBE, {"top1": top1})
@@ -103,6 +110,13 @@ class RecognitionTask:
     def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
         evaluated = as_evaluated(videos, self.config.data)
         return evaluation_clips(evaluated, config=self.config, backbone=self.model.backbone, **views)
+
+    def _start_from_class_names(self) -> None:
+        from side4video.models.class_names import embed_classes, load_named_tower  # others need no open_clip
+
+        text = load_named_tower(self.config.text).to(self.device)
+        classes = embed_classes(text, self.class_names, self.config.text.prompts)
+        self.model.head.load_classes(classes, text.logit_scale)
 
 
 def read_probe(out: Path) -> float | None:
