@@ -30,6 +30,9 @@ ONLY_HERE = {
     "matplotlib": {"report_pictures.py"},
     "sklearn": {"tasks/linear_probe.py"},
     "open_clip": {"models/text_tower.py"},
+    "onnx": {"export.py"},
+    "onnxruntime": {"export.py"},
+    "onnxscript": {"export.py"},
     "bitsandbytes": {"models/quantisation.py"},
 }
 """Libraries that one place alone knows."""

@@ -112,7 +112,7 @@ def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) ->
 
 
 def load_adapter(
-    folder: Path, *, device: torch.device, backbone_weights: str | None = None
+    folder: Path, *, device: torch.device, backbone_weights: str | None = None, dtype: str | None = None
 ) -> tuple[SideTrained, Adapter]:
     """Build the model of an adapter folder, in eval mode.
 
@@ -120,6 +120,7 @@ def load_adapter(
         folder: an adapter folder, or a run folder (its best adapter is taken).
         device: where the model goes.
         backbone_weights: local weights file of the backbone; by default what the run used.
+        dtype: number type of the backbone, such as "float32"; by default what the run used.
 
     Returns:
         The model, a `VideoModel` or `RetrievalModel` as the adapter's task says, and what the adapter says of itself.
@@ -130,10 +131,9 @@ def load_adapter(
     """
     adapter = read_adapter(folder)
     config = adapter.config
-    if backbone_weights is not None:
-        config = config.model_copy(
-            update={"backbone": config.backbone.model_copy(update={"weights": backbone_weights})}
-        )
+    given = {"weights": backbone_weights, "dtype": dtype}
+    changes = {name: value for name, value in given.items() if value is not None}
+    config = config.model_copy(update={"backbone": config.backbone.model_copy(update=changes)})
     text = config.text.model_copy(update={"weights": "random"})  # the adapter holds the trained text tower
     config = config.model_copy(update={"text": text})
     model = build_model(config, num_classes=len(adapter.class_names), device=device)

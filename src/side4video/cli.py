@@ -95,6 +95,18 @@ class EmbedArguments:
 
 
 @dataclass(frozen=True)
+class ExportArguments:
+    """Write an adapter and its backbone as one model that runs without this package."""
+
+    adapter: tyro.conf.Positional[Path]
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub."""
+    out: tyro.conf.Positional[Path]
+    """A .onnx file (needs the extra `export`), or a .pt2 file of torch.export."""
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what training used."""
+
+
+@dataclass(frozen=True)
 class MemoryArguments:
     """Say what memory a training step will need, without loading weights or using a GPU.
 
@@ -259,6 +271,18 @@ def embed(arguments: list[str]) -> int:
     return 1 if unread else 0
 
 
+def export(arguments: list[str]) -> int:
+    """Write an adapter and its backbone as one model: export ADAPTER OUT.onnx|OUT.pt2."""
+    given = tyro.cli(ExportArguments, prog="side4video export", args=arguments)
+
+    from side4video.export import export_adapter
+
+    made = export_adapter(given.adapter, given.out, backbone_weights=given.backbone_weights)
+    print(f"{made.num_bytes / 1e6:.1f} MB, within {made.largest_difference:.1e} of PyTorch's outputs")
+    print(f"written to {', '.join(map(str, made.files))}")
+    return 0
+
+
 def recipes(arguments: list[str]) -> int:
     """List the recipes of the package, or print one to copy: recipes [show NAME]."""
     if len(arguments) == 2 and arguments[0] == "show":
@@ -316,6 +340,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate,
     "predict": predict,
     "embed": embed,
+    "export": export,
     "recipes": recipes,
     "backbones": backbones,
     "memory": memory,
