@@ -36,6 +36,8 @@ class TrainArguments:
     """Continue the run in the run folder where it was cut off."""
     init_from: Path | None = None
     """Adapter to start from; a classifier for other classes is dropped and reported."""
+    license: str | None = None
+    """Licence of the trained adapter, stated in its card: the hub's short name, such as mit. By default none."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class EvaluateArguments:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     json: Path | None = None
-    """Where the scores, every prediction and every unreadable file go; by default evaluation.json in the adapter."""
+    """Where the scores, every prediction and every unreadable file go; by default evaluation.json in the adapter, or
+    for one from the hub a file in the current folder."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class PredictArguments:
     """Name what happens in videos, or with --text find those that a sentence describes."""
 
     adapter: tyro.conf.Positional[Path]
-    """Adapter folder, or run folder (its best adapter is taken)."""
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders and glob patterns."""
     text: tuple[str, ...] = ()
@@ -81,7 +84,7 @@ class EmbedArguments:
     """Write what a retrieval adapter knows of videos and sentences to a file."""
 
     adapter: tyro.conf.Positional[Path]
-    """Adapter folder, or run folder (its best adapter is taken)."""
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders and glob patterns."""
     out: Path
@@ -95,11 +98,29 @@ class EmbedArguments:
 
 
 @dataclass(frozen=True)
+class ShareArguments:
+    """Put an adapter on the Hugging Face hub, or with --folder on this disk alone: only what others need of it."""
+
+    adapter: tyro.conf.Positional[Path]
+    """Adapter folder, or run folder (its best adapter is taken)."""
+    name: tyro.conf.Positional[str]
+    """user/name on the hub; made where it is not there."""
+    private: bool = False
+    """Only its owner can read a repository that is made now."""
+    license: str | None = None
+    """The hub's short name of a licence, such as mit; by default that of the card that is there, if any."""
+    dataset: str | None = None
+    """Name of the data set in the card; by default the official one's, or that of its file or folder."""
+    folder: Path | None = None
+    """Write what would be uploaded to this folder instead: no connection and no token."""
+
+
+@dataclass(frozen=True)
 class ExportArguments:
     """Write an adapter and its backbone as one model that runs without this package."""
 
     adapter: tyro.conf.Positional[Path]
-    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub."""
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
     out: tyro.conf.Positional[Path]
     """A .onnx file (needs the extra `export`), or a .pt2 file of torch.export."""
     backbone_weights: str | None = None
@@ -130,6 +151,7 @@ def train(arguments: list[str]) -> int:
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
     given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
 
+    from side4video.model_card import CardFacts, write_model_card
     from side4video.run_report import frozen_beside_trained, write_run_report
     from side4video.training.loop import train as run
     from side4video.training.out_of_memory import TrainingMemoryError
@@ -149,6 +171,7 @@ def train(arguments: list[str]) -> int:
         for name, score in frozen_beside_trained(given.out).items():
             print(f"{name:45} {score:6.1%}")
         print(f"report: {write_run_report(given.out)}")
+    write_model_card(given.out, CardFacts(license=given.license))
     print(f"adapter: {given.out / ('last' if result.evaluation is None else 'best')}")
     return 0
 
@@ -157,6 +180,7 @@ def evaluate(arguments: list[str]) -> int:
     """Score an adapter on labelled or captioned videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3]."""
     folder, rest = _take_positional(arguments, "evaluate", "ADAPTER: an adapter folder or a run folder")
     from side4video.adapter import find_adapter, read_adapter
+    from side4video.hub import is_downloaded
 
     settings = read_adapter(Path(folder)).config
     retrieval = settings.task == "retrieval"
@@ -180,7 +204,9 @@ def evaluate(arguments: list[str]) -> int:
     Console().print(evaluation.table())
     for video in evaluation.unread:
         print(f"not read: {video.name}: {video.reason}")
-    path = given.json or find_adapter(Path(folder)) / "evaluation.json"
+    found = find_adapter(Path(folder))
+    place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"
+    path = given.json or place  # nothing is written among what was downloaded
     write_json(path, evaluation.to_json())
     print(f"written to {path}")
     return 1 if evaluation.unread else 0
@@ -271,6 +297,25 @@ def embed(arguments: list[str]) -> int:
     return 1 if unread else 0
 
 
+def share(arguments: list[str]) -> int:
+    """Put an adapter and its card on the Hugging Face hub: share ADAPTER USER/NAME [--private] [--license mit]."""
+    given = tyro.cli(ShareArguments, prog="side4video share", args=arguments)
+
+    from side4video.share import push_to_hub, save_shareable
+
+    if given.folder is not None:
+        files = save_shareable(
+            given.adapter, given.folder, name=given.name, license=given.license, dataset=given.dataset
+        )
+        print(f"written: {', '.join(map(str, files))}")
+        return 0
+    address = push_to_hub(
+        given.adapter, given.name, private=given.private, license=given.license, dataset=given.dataset
+    )
+    print(f"shared: {address}")
+    return 0
+
+
 def export(arguments: list[str]) -> int:
     """Write an adapter and its backbone as one model: export ADAPTER OUT.onnx|OUT.pt2."""
     given = tyro.cli(ExportArguments, prog="side4video export", args=arguments)
@@ -340,6 +385,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate,
     "predict": predict,
     "embed": embed,
+    "share": share,
     "export": export,
     "recipes": recipes,
     "backbones": backbones,

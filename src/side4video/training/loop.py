@@ -20,7 +20,7 @@ from side4video.training.checkpoint import Progress, load_checkpoint, save_check
 from side4video.training.optimizer import build_optimizer, learning_rate
 from side4video.training.out_of_memory import TrainingMemoryError, is_out_of_memory, what_was_said
 from side4video.training.run_folder import CHECKPOINT, check_run_folder, claim_run_folder
-from side4video.training.run_log import Meter, RunLog
+from side4video.training.run_log import Meter, RunLog, device_name, peak_memory_mb
 from side4video.video.datasets import Failure
 from side4video.video.loading import Batch, TrainOrder
 from side4video.video.transforms import seeded
@@ -74,7 +74,7 @@ class _Run:
             if self.progress.scaler:
                 self.scaler.load_state_dict(self.progress.scaler)
         self.order = self._order()
-        self.last_checkpoint = time.monotonic()
+        self.last_checkpoint = self.last_count = time.monotonic()
 
     def go(self) -> TrainResult:
         self.task.prepare(self.out, resumed=self.resumed)
@@ -194,12 +194,27 @@ class _Run:
             self._save_adapter("last", None)
         self._checkpoint()
 
+    def _count_time_and_memory(self) -> None:
+        now = time.monotonic()
+        self.progress.seconds += now - self.last_count
+        self.progress.peak_memory_mb = max(self.progress.peak_memory_mb, peak_memory_mb(self.device))
+        self.last_count = now
+
     def _save_adapter(self, name: str, evaluation: Scores | None) -> None:
+        self._count_time_and_memory()
         adapter = Adapter(
             config=self.config,
             class_names=self.task.class_names,
             fingerprint=self.model.backbone.fingerprint,
-            scores=evaluation.headline() if evaluation else {},
+            scores=evaluation.headline() | evaluation.conditions() if evaluation else {},
+            run={
+                "train_samples": len(self.task.train_set),
+                "steps": self.progress.step,
+                "epochs": self.progress.step / self.order.steps_per_epoch,
+                "seconds": self.progress.seconds,
+                "peak_memory_mb": self.progress.peak_memory_mb,
+                "device": device_name(self.device),
+            },
         )
         save_adapter(self.out / name, self.model, adapter)
 
@@ -208,6 +223,7 @@ class _Run:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
+        self._count_time_and_memory()
         self.progress.scaler = self.scaler.state_dict()
         save_checkpoint(self.out / CHECKPOINT, model=self.model, optimizer=self.optimizer, progress=self.progress)
         self.last_checkpoint = time.monotonic()
