@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from side4video.adapter import find_adapter, read_adapter
+from side4video.cli import main
 from side4video.config import load_config
 from side4video.files import write_json
 from side4video.model_card import MARKER, CardFacts, card_text, write_model_card
@@ -128,9 +129,16 @@ def test_the_licence_stays_until_another_is_given(run):
 
 
 @pytest.mark.parametrize("license", ["My Own", "mit\nlicense_name: x", "", "../x"])
-def test_what_is_no_licence_is_refused(run, license):
+def test_what_is_no_licence_is_refused(license):
     with pytest.raises(ValueError, match="is no licence of the hub"):
-        write_model_card(run, CardFacts(license=license))
+        CardFacts(license=license)
+
+
+def test_training_refuses_it_before_it_starts(motion_videos, tmp_path, capsys):
+    data = ["--data.train", str(motion_videos / "train"), "--out", str(tmp_path / "run")]
+    assert main(["train", "own-clips", *data, "--license", "My Own"]) == 2
+    assert "is no licence of the hub" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_card_that_cannot_be_read_is_refused(run):

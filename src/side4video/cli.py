@@ -156,6 +156,7 @@ def train(arguments: list[str]) -> int:
     from side4video.training.loop import train as run
     from side4video.training.out_of_memory import TrainingMemoryError
 
+    facts = CardFacts(license=given.license)  # wrong ones are refused before hours of work
     failure = None
     try:
         result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
@@ -171,7 +172,7 @@ def train(arguments: list[str]) -> int:
         for name, score in frozen_beside_trained(given.out).items():
             print(f"{name:45} {score:6.1%}")
         print(f"report: {write_run_report(given.out)}")
-    write_model_card(given.out, CardFacts(license=given.license))
+    write_model_card(given.out, facts)
     print(f"adapter: {given.out / ('last' if result.evaluation is None else 'best')}")
     return 0
 

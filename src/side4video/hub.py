@@ -95,7 +95,8 @@ def download(name: HubName, files: tuple[str, ...]) -> Path:
 
 def is_downloaded(path: Path) -> bool:
     """Whether a path lies in the hub's cache on this machine: what is there was made by others."""
-    return path.absolute().is_relative_to(Path(constants.HF_HUB_CACHE).absolute())
+    cache = Path(constants.HF_HUB_CACHE)
+    return path.absolute().is_relative_to(cache.absolute()) or path.resolve().is_relative_to(cache.resolve())
 
 
 def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, message: str, token: str | None) -> str:

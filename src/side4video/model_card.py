@@ -59,11 +59,19 @@ class CardFacts:
         name: where it will be found, `user/name` on the hub; None: not known yet.
         license: the hub's name of a licence, such as "mit"; None: not stated.
         dataset: name of the data set; None: the official one's where the settings say which, else that of its file.
+
+    Raises:
+        ValueError: the licence is no name that the hub could know.
     """
 
     name: str | None = None
     license: str | None = None
     dataset: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.license is not None and not _LICENSE.fullmatch(self.license):
+            remedy = "Use the hub's short name of one, such as mit or apache-2.0."
+            raise ValueError(f"{self.license!r} is no licence of the hub. {remedy}")
 
 
 def write_model_card(folder: Path, facts: CardFacts = CardFacts()) -> Path:
@@ -73,10 +81,8 @@ def write_model_card(folder: Path, facts: CardFacts = CardFacts()) -> Path:
 
     Raises:
         FileNotFoundError: no adapter there.
-        ValueError: its config cannot be used, a licence that is no name, or a card whose metadata cannot be read.
+        ValueError: its config cannot be used, or the metadata of the card that is there cannot be read.
     """
-    if facts.license is not None and not _LICENSE.fullmatch(facts.license):
-        raise ValueError(f"{facts.license!r} is no licence of the hub. Use its short name, such as mit or apache-2.0.")
     folder = find_adapter(folder)
     path = folder / CARD
     if path.is_file():
