@@ -19,7 +19,9 @@ MAY_IMPORT = {
     "report_pictures": set(),
     "report": {"files", "report_pictures"},
     "retrieval_report": {"files", "report_pictures"},
-    "adapter": FOUNDATION | {"models"},
+    "hub": set(),
+    "untrusted": {"config"},
+    "adapter": FOUNDATION | {"models", "hub", "untrusted"},
     "tasks": FOUNDATION | {"video", "models", "adapter"},
     "training": FOUNDATION | {"video", "models", "adapter", "tasks"},
 }
@@ -32,6 +34,10 @@ ONLY_HERE = {
     "matplotlib": {"report_pictures.py"},
     "sklearn": {"tasks/linear_probe.py"},
     "open_clip": {"models/text_tower.py", "demo/still_clip.py", "demo/pretrain_captions.py"},
+    "huggingface_hub": {"hub.py", "model_card.py"},
+    "onnx": {"export.py"},
+    "onnxruntime": {"export.py"},
+    "onnxscript": {"export.py"},
     "bitsandbytes": {"models/quantisation.py"},
 }
 """Libraries that one place alone knows."""

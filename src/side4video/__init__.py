@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from side4video.models.side_network import SideNetwork as SideNetwork
     from side4video.models.video_model import VideoModel as VideoModel
     from side4video.predict import Predictor as Predictor
+    from side4video.share import from_pretrained as from_pretrained
+    from side4video.share import push_to_hub as push_to_hub
     from side4video.training.loop import train as train
 
 _HOMES = {
@@ -30,7 +32,9 @@ _HOMES = {
     "VideoModel": "models.video_model",
     "load_adapter": "adapter",
     "load_backbone": "models.backbones",
+    "from_pretrained": "share",
     "load_config": "config",
+    "push_to_hub": "share",
     "train": "training.loop",
 }
 

@@ -16,8 +16,10 @@ from safetensors.torch import load_file
 
 from side4video.config import RunConfig, parse_config
 from side4video.files import write_json, write_tensors
+from side4video.hub import download, is_downloaded, parse_hub_name
 from side4video.models.build import build_model
 from side4video.models.side_trained import SideTrained
+from side4video.untrusted import NAMED_WEIGHTS, check_untrusted, without_paths
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -35,7 +37,9 @@ class Adapter:
     fingerprint: str
     """Of the backbone it was trained on."""
     scores: dict[str, Any] = field(default_factory=dict)
-    """The evaluation it was chosen by."""
+    """The evaluation it was chosen by, and how it was done."""
+    run: dict[str, Any] = field(default_factory=dict)
+    """What training took: seconds, peak memory, device, steps, training samples."""
 
 
 def save_adapter(folder: Path, model: SideTrained, adapter: Adapter) -> None:
@@ -55,13 +59,16 @@ def save_adapter(folder: Path, model: SideTrained, adapter: Adapter) -> None:
         },
         "class_names": list(adapter.class_names),
         "scores": adapter.scores,
+        "run": adapter.run,
         "settings": adapter.config.model_dump(mode="json"),
     }
     write_json(folder / CONFIG, content)
 
 
 def find_adapter(folder: Path) -> Path:
-    """The adapter folder meant by `folder`: itself, or the best adapter of a run folder.
+    """The adapter folder meant by `folder`: itself, the best adapter of a run folder, or a download from the hub.
+
+    Where there is no such folder, `user/name` and `user/name@revision` are names on the Hugging Face hub.
 
     Raises:
         FileNotFoundError: there is none.
@@ -69,6 +76,9 @@ def find_adapter(folder: Path) -> Path:
     for candidate in (folder, folder / "best", folder / "last"):
         if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
             return candidate
+    name = None if folder.exists() else parse_hub_name(folder.as_posix())
+    if name is not None:
+        return download(name, (WEIGHTS, CONFIG))
     raise FileNotFoundError(
         f"{folder} is no adapter: expected {WEIGHTS} and {CONFIG} in it, or a run folder with an adapter in best/."
     )
@@ -76,6 +86,8 @@ def find_adapter(folder: Path) -> Path:
 
 def read_adapter(folder: Path) -> Adapter:
     """What an adapter says about itself, without its weights.
+
+    One from the hub is a stranger's: its settings are checked, and no path in them is taken over.
 
     Raises:
         FileNotFoundError: there is no adapter.
@@ -87,13 +99,18 @@ def read_adapter(folder: Path) -> Adapter:
         if content["format_version"] > FORMAT_VERSION:
             newer = f"{path} has format version {content['format_version']}, this package reads up to {FORMAT_VERSION}."
             raise ValueError(f"{newer} Update side4video.")
+        config = parse_config(content["settings"], source=str(path))
+        if is_downloaded(path):
+            check_untrusted(content, config, source=str(folder))
+            config = without_paths(config)
         return Adapter(
-            config=parse_config(content["settings"], source=str(path)),
-            class_names=tuple(content["class_names"]),
-            fingerprint=content["backbone"]["fingerprint"],
-            scores=content["scores"],
+            config=config,
+            class_names=tuple(map(str, content["class_names"])),
+            fingerprint=str(content["backbone"]["fingerprint"]),
+            scores=dict(content["scores"]),
+            run=dict(content.get("run", {})),
         )
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not the config of an adapter: {error!r}.") from error
 
 
@@ -112,28 +129,30 @@ def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) ->
 
 
 def load_adapter(
-    folder: Path, *, device: torch.device, backbone_weights: str | None = None
+    folder: Path, *, device: torch.device, backbone_weights: str | None = None, dtype: str | None = None
 ) -> tuple[SideTrained, Adapter]:
     """Build the model of an adapter folder, in eval mode.
 
     Args:
-        folder: an adapter folder, or a run folder (its best adapter is taken).
+        folder: an adapter folder, a run folder (its best adapter is taken), or a name on the Hugging Face hub.
         device: where the model goes.
         backbone_weights: local weights file of the backbone; by default what the run used.
+        dtype: number type of the backbone, such as "float32"; by default what the run used.
 
     Returns:
         The model, a `VideoModel` or `RetrievalModel` as the adapter's task says, and what the adapter says of itself.
 
     Raises:
         FileNotFoundError: no adapter there.
-        ValueError: the adapter is damaged, or the backbone's weights are not those it was trained on.
+        ValueError: the adapter is damaged, or the backbone's weights are not there or not those it was trained on.
     """
     adapter = read_adapter(folder)
     config = adapter.config
-    if backbone_weights is not None:
-        config = config.model_copy(
-            update={"backbone": config.backbone.model_copy(update={"weights": backbone_weights})}
-        )
+    if backbone_weights is None:
+        _check_weights_are_here(folder, adapter)
+    given = {"weights": backbone_weights, "dtype": dtype}
+    changes = {name: value for name, value in given.items() if value is not None}
+    config = config.model_copy(update={"backbone": config.backbone.model_copy(update=changes)})
     text = config.text.model_copy(update={"weights": "random"})  # the adapter holds the trained text tower
     config = config.model_copy(update={"text": text})
     model = build_model(config, num_classes=len(adapter.class_names), device=device)
@@ -145,6 +164,19 @@ def load_adapter(
         )
     model.load_trained_state(read_weights(folder))
     return model.eval(), adapter
+
+
+def _check_weights_are_here(folder: Path, adapter: Adapter) -> None:
+    backbone = adapter.config.backbone
+    strange = is_downloaded(find_adapter(folder))
+    if backbone.weights in NAMED_WEIGHTS or (not strange and Path(backbone.weights).is_file()):
+        return
+    where = "was on its author's machine" if strange else "is not there"
+    raise ValueError(
+        f"{folder} was trained on {backbone.name} with weights from a file, {Path(backbone.weights).name}, which "
+        f"{where}. Give weights of that model with the fingerprint {adapter.fingerprint}: --backbone-weights FILE, or "
+        "backbone_weights in Python."
+    )
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -38,6 +38,8 @@ class TrainArguments:
     """Continue the run in the run folder where it was cut off."""
     init_from: Path | None = None
     """Adapter to start from; a classifier for other classes is dropped and reported."""
+    license: str | None = None
+    """Licence of the trained adapter, stated in its card: the hub's short name, such as mit. By default none."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class EvaluateArguments:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     json: Path | None = None
-    """Where the scores, every prediction and every unreadable file go; by default evaluation.json in the adapter."""
+    """Where the scores, every prediction and every unreadable file go; by default evaluation.json in the adapter, or
+    for one from the hub a file in the current folder."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class PredictArguments:
     """Name what happens in videos, or with --text find those that a sentence describes."""
 
     adapter: tyro.conf.Positional[Path]
-    """Adapter folder, or run folder (its best adapter is taken)."""
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders and glob patterns."""
     text: tuple[str, ...] = ()
@@ -97,7 +100,7 @@ class EmbedArguments:
     """Write what a retrieval adapter knows of videos and sentences to a file."""
 
     adapter: tyro.conf.Positional[Path]
-    """Adapter folder, or run folder (its best adapter is taken)."""
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders and glob patterns."""
     out: Path
@@ -128,6 +131,36 @@ class ConvertBackArguments:
 
 
 @dataclass(frozen=True)
+class ShareArguments:
+    """Put an adapter on the Hugging Face hub, or with --folder on this disk alone: only what others need of it."""
+
+    adapter: tyro.conf.Positional[Path]
+    """Adapter folder, or run folder (its best adapter is taken)."""
+    name: tyro.conf.Positional[str]
+    """user/name on the hub; made where it is not there."""
+    private: bool = False
+    """Only its owner can read a repository that is made now."""
+    license: str | None = None
+    """The hub's short name of a licence, such as mit; by default that of the card that is there, if any."""
+    dataset: str | None = None
+    """Name of the data set in the card; by default the official one's, or that of its file or folder."""
+    folder: Path | None = None
+    """Write what would be uploaded to this folder instead: no connection and no token."""
+
+
+@dataclass(frozen=True)
+class ExportArguments:
+    """Write an adapter and its backbone as one model that runs without this package."""
+
+    adapter: tyro.conf.Positional[Path]
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
+    out: tyro.conf.Positional[Path]
+    """A .onnx file (needs the extra `export`), or a .pt2 file of torch.export."""
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what training used."""
+
+
+@dataclass(frozen=True)
 class MemoryArguments:
     """Say what memory a training step will need, without loading weights or using a GPU.
 
@@ -151,10 +184,12 @@ def train(arguments: list[str]) -> int:
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
     given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
 
+    from side4video.model_card import CardFacts, write_model_card
     from side4video.run_report import frozen_beside_trained, write_run_report
     from side4video.training.loop import train as run
     from side4video.training.out_of_memory import TrainingMemoryError
 
+    facts = CardFacts(license=given.license)  # wrong ones are refused before hours of work
     failure = None
     try:
         result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
@@ -170,6 +205,7 @@ def train(arguments: list[str]) -> int:
         for name, score in frozen_beside_trained(given.out).items():
             print(f"{name:45} {score:6.1%}")
         print(f"report: {write_run_report(given.out)}")
+    write_model_card(given.out, facts)
     print(f"adapter: {given.out / ('last' if result.evaluation is None else 'best')}")
     return 0
 
@@ -178,6 +214,7 @@ def evaluate(arguments: list[str]) -> int:
     """Score an adapter on labelled or captioned videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3]."""
     folder, rest = _take_positional(arguments, "evaluate", "ADAPTER: an adapter folder or a run folder")
     from side4video.adapter import find_adapter, read_adapter
+    from side4video.hub import is_downloaded
 
     settings = read_adapter(Path(folder)).config
     retrieval = settings.task == "retrieval"
@@ -201,7 +238,9 @@ def evaluate(arguments: list[str]) -> int:
     Console().print(evaluation.table())
     for video in evaluation.unread:
         print(f"not read: {video.name}: {video.reason}")
-    path = given.json or find_adapter(Path(folder)) / "evaluation.json"
+    found = find_adapter(Path(folder))
+    place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"
+    path = given.json or place  # nothing is written among what was downloaded
     write_json(path, evaluation.to_json())
     print(f"written to {path}")
     return 1 if evaluation.unread else 0
@@ -336,6 +375,37 @@ def convert(arguments: list[str]) -> int:
     return 0
 
 
+def share(arguments: list[str]) -> int:
+    """Put an adapter and its card on the Hugging Face hub: share ADAPTER USER/NAME [--private] [--license mit]."""
+    given = tyro.cli(ShareArguments, prog="side4video share", args=arguments)
+
+    from side4video.share import push_to_hub, save_shareable
+
+    if given.folder is not None:
+        files = save_shareable(
+            given.adapter, given.folder, name=given.name, license=given.license, dataset=given.dataset
+        )
+        print(f"written: {', '.join(map(str, files))}")
+        return 0
+    address = push_to_hub(
+        given.adapter, given.name, private=given.private, license=given.license, dataset=given.dataset
+    )
+    print(f"shared: {address}")
+    return 0
+
+
+def export(arguments: list[str]) -> int:
+    """Write an adapter and its backbone as one model: export ADAPTER OUT.onnx|OUT.pt2."""
+    given = tyro.cli(ExportArguments, prog="side4video export", args=arguments)
+
+    from side4video.export import export_adapter
+
+    made = export_adapter(given.adapter, given.out, backbone_weights=given.backbone_weights)
+    print(f"{made.num_bytes / 1e6:.1f} MB, within {made.largest_difference:.1e} of PyTorch's outputs")
+    print(f"written to {', '.join(map(str, made.files))}")
+    return 0
+
+
 def recipes(arguments: list[str]) -> int:
     """List the recipes with the paper's scores, parameters and memory, or print one: recipes [show NAME]."""
     if len(arguments) == 2 and arguments[0] == "show":
@@ -354,7 +424,7 @@ def recipes(arguments: list[str]) -> int:
 
 def backbones(arguments: list[str]) -> int:
     """List image models: those with short names, one of them, or all with a part in their name: backbones [PART]."""
-    from side4video.models.backbones import NAMED_BACKBONES, licence_of, list_backbones
+    from side4video.models.backbones import NAMED_BACKBONES, list_backbones, weights_source
 
     wanted = arguments[0] if arguments else ""
     if wanted and wanted not in NAMED_BACKBONES:
@@ -370,7 +440,7 @@ def backbones(arguments: list[str]) -> int:
         named = NAMED_BACKBONES[short]
         sizes = (f"{named.millions:,.1f}", str(named.width), str(named.num_blocks))
         pixels, texts = f"{named.patch_size}/{named.image_size}", "yes" if named.text else "-"
-        table.add_row(short, *sizes, pixels, texts, licence_of(named.name) or "not stated")
+        table.add_row(short, *sizes, pixels, texts, weights_source(named.name).license or "not stated")
     Console().print(table)
     if wanted:
         named = NAMED_BACKBONES[wanted]
@@ -418,6 +488,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "predict": predict,
     "embed": embed,
     "convert": convert,
+    "share": share,
+    "export": export,
     "recipes": recipes,
     "backbones": backbones,
     "memory": memory,

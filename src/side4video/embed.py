@@ -54,7 +54,7 @@ class Embedder:
     """A model trained for retrieval.
 
     Args:
-        folder: an adapter folder or a run folder.
+        folder: an adapter folder, a run folder, or a name on the Hugging Face hub: `user/name`, `user/name@revision`.
         backbone_weights: local weights of the backbone; by default what training used.
         device: "auto", "cpu", "cuda", ...
 

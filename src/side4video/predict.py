@@ -43,7 +43,7 @@ class Predictor:
     """A trained model that names what happens in a video.
 
     Args:
-        folder: an adapter folder or a run folder.
+        folder: an adapter folder, a run folder, or a name on the Hugging Face hub: `user/name`, `user/name@revision`.
         backbone_weights: local weights of the backbone; by default what training used.
         device: "auto", "cpu", "cuda", ...
         num_clips: clips per video whose scores are averaged.

@@ -16,6 +16,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""Name of each line -> its x and its y values."""
+
 STRIP_FRAMES = 8
 """Most frames shown of one clip."""
 
@@ -40,9 +43,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw_curves(
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x_label: str, y_label: str, log_scale: bool = False
-) -> str:
+def draw_curves(lines: Lines, *, x_label: str, y_label: str, log_scale: bool = False) -> str:
     """Draw lines over one x axis.
 
     Args:
@@ -59,20 +60,28 @@ def draw_curves(
     """
     with rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 2.9), layout="constrained")
-        axes = figure.add_subplot()
-        for index, (name, (x, y)) in enumerate(lines.items()):
-            if len(x) != len(y):
-                raise ValueError(f"Line {name!r} has {len(x)} x and {len(y)} y values. Give as many of both.")
-            marker = "o" if len(x) <= 40 else ""  # a single evaluation would be invisible as a line
-            axes.plot(x, y, label=name, color=_LINES[index % len(_LINES)], linewidth=1.5, marker=marker, markersize=3)
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
-        axes.set_yscale("log" if log_scale else "linear")
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        if len(lines) > 1:
-            axes.legend()
+        _plot(figure.add_subplot(), lines, x_label=x_label, y_label=y_label, log_scale=log_scale)
         return _svg(figure)
+
+
+def draw_panels(panels: Mapping[str, tuple[Lines, str, str]]) -> bytes:
+    """Draw curves side by side.
+
+    Args:
+        panels: title of each -> its lines as in `draw_curves`, what x counts, what y measures; at least one.
+
+    Returns:
+        The bytes of a PNG file; the same curves give the same bytes.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(4.0 * len(panels), 2.9), layout="constrained")
+        for place, (title, (lines, x_label, y_label)) in enumerate(panels.items(), start=1):
+            axes = figure.add_subplot(1, len(panels), place)
+            _plot(axes, lines, x_label=x_label, y_label=y_label)
+            axes.set_title(title, color=_GREY, fontsize=10)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", transparent=True, dpi=110, metadata={"Software": None})
+        return buffer.getvalue()
 
 
 def draw_confusion(confusion: NDArray[np.integer], class_names: Sequence[str]) -> str:
@@ -132,6 +141,21 @@ def draw_film_strip(frames: NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     strip.save(buffer, format="png", optimize=True)
     return _data_address(buffer.getvalue(), "image/png")
+
+
+def _plot(axes: Any, lines: Lines, *, x_label: str, y_label: str, log_scale: bool = False) -> None:
+    for index, (name, (x, y)) in enumerate(lines.items()):
+        if len(x) != len(y):
+            raise ValueError(f"Line {name!r} has {len(x)} x and {len(y)} y values. Give as many of both.")
+        marker = "o" if len(x) <= 40 else ""  # a single evaluation would be invisible as a line
+        axes.plot(x, y, label=name, color=_LINES[index % len(_LINES)], linewidth=1.5, marker=marker, markersize=3)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.set_yscale("log" if log_scale else "linear")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(lines) > 1:
+        axes.legend()
 
 
 def _svg(figure: Figure) -> str:

@@ -38,8 +38,8 @@ def write_run_report(folder: Path) -> Path:
     write_report(
         path,
         title=f"Run {folder.name}",
-        settings=_settings(config),
-        charts=_charts(read_log(folder)),
+        settings=changed_settings(config),
+        charts=training_charts(read_log(folder)),
         **own(folder, config, content),
     )
     return path
@@ -115,7 +115,7 @@ def _unread(videos: Sequence[UnreadVideo]) -> str:
     return f" {len(videos)} more could not be read." if videos else ""
 
 
-def _settings(config: RunConfig) -> dict[str, Any]:
+def changed_settings(config: RunConfig) -> dict[str, Any]:
     """The settings that differ from the defaults, by their flags' names."""
     changed = config.model_dump(mode="json", exclude_defaults=True, exclude={"about"})
     flat: dict[str, Any] = {}
@@ -124,7 +124,9 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     return flat
 
 
-def _charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
+def training_charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
+    """Loss, scores and learning rate over the steps of a run, as far as they were logged."""
+
     def line(kind: str, name: str) -> tuple[list[float], list[float]]:
         entries = [entry for entry in log if entry["kind"] == kind]
         entries = [entry for entry in entries if name in entry]

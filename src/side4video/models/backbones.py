@@ -1,7 +1,10 @@
 """Backbones by name: which there are, and their weights from the hub, from a file, or random."""
 
 import difflib
+import inspect
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +21,10 @@ __all__ = [
     "NAMED_BACKBONES",
     "BlockTokens",
     "FrozenBackbone",
-    "licence_of",
     "list_backbones",
     "load_backbone",
     "unlike_weights",
+    "weights_source",
 ]
 
 # Tensors of a weight file that belong to a head or to a pre-training task, which no side network reads.
@@ -50,10 +53,23 @@ def list_backbones() -> list[str]:
     return [name for name in timm.list_models() if _class_name(name) in {known.__name__ for known in MODEL_CLASSES}]
 
 
-def licence_of(name: str) -> str | None:
-    """Licence of the weights as timm states it, by timm's name with a tag; None: not stated."""
-    settings = timm.get_pretrained_cfg(name)
-    return settings.license if settings else None
+@dataclass(frozen=True)
+class WeightsSource:
+    """Where the hub's weights of a backbone come from.
+
+    Attributes:
+        repo_id: the repository on the Hugging Face hub; None: they are elsewhere, or there are none.
+        license: as timm knows it, such as "apache-2.0"; None: unknown.
+    """
+
+    repo_id: str | None
+    license: str | None
+
+
+def weights_source(name: str) -> WeightsSource:
+    """What timm knows of the weights that `load_backbone` takes from the hub; nothing is downloaded."""
+    settings = timm.get_pretrained_cfg(full_name(name))
+    return WeightsSource(settings.hf_hub_id, settings.license) if settings else WeightsSource(None, None)
 
 
 def _check_name(name: str) -> None:
@@ -71,6 +87,19 @@ def _check_name(name: str) -> None:
     if "." in name and name not in tags:
         known = ", ".join(tags) or "no tags at all"
         raise ValueError(f"{name!r} has a tag that timm does not know. There are: {known}.")
+
+
+def _check_model_args(model_args: Mapping[str, Any]) -> None:
+    """Let arguments of timm's model classes alone through: its `create_model` has others, which read files."""
+    known = {name for kind in MODEL_CLASSES for name in inspect.signature(kind.__init__).parameters} - {
+        "self",
+        "args",
+        "kwargs",
+    }
+    if unknown := sorted(model_args.keys() - known):
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"model_args: timm's models have no {', '.join(unknown)}.{hint}")
 
 
 def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
@@ -184,6 +213,7 @@ def load_backbone(
     """
     name = full_name(name)
     _check_name(name)
+    _check_model_args(model_args or {})
     args = dict(model_args or {}) | ({} if image_size is None else {"img_size": image_size})
     if projection_width is not None:
         args |= {"num_classes": projection_width, "global_pool": "token"}

@@ -17,6 +17,7 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from side4video.models.autocast import without_autocast
 from side4video.models.fingerprint import Sample, fingerprint, sample_weights
 from side4video.models.quantisation import Precision, quantise_linear_layers
 from side4video.shapes import Clips, FrameEmbeddings, SummaryTokens, Tokens
@@ -49,7 +50,7 @@ def _projection(model: Any) -> nn.Linear:
 
 @contextmanager
 def _frozen(device_type: str) -> Iterator[None]:
-    with torch.no_grad(), torch.autocast(device_type, enabled=False):
+    with torch.no_grad(), without_autocast(device_type):
         yield
 
 
@@ -202,7 +203,7 @@ class FrozenBackbone(nn.Module):
         Meant for the last block's tokens. Models made for average pooling have their norm behind the pooling: that one
         is taken, on the summary token all the same. Attention pooling (SigLIP) is not used. Gradients pass.
         """
-        with torch.autocast(tokens.summary.device.type, enabled=False):
+        with without_autocast(tokens.summary.device.type):
             summary = tokens.summary.to(self.dtype)
             return self.model.fc_norm(self.model.norm(summary)).squeeze(2)  # one of the two norms is the identity
 
@@ -234,9 +235,13 @@ class FrozenBackbone(nn.Module):
             if handed_over:
                 yield self._hand_over(x.unflatten(0, (B, T)), block)
 
+    def _goes_at_once(self, frames: Tensor) -> bool:
+        # An exported program takes any number of frames, so that no number may decide; and memory is its runtime's.
+        return torch.compiler.is_exporting() or len(frames) <= self.chunk_frames
+
     def _embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images (B*T, 3, H, W) to tokens (B*T, prefix + N, D) and rotary positions, if the model has any."""
-        if len(images) <= self.chunk_frames:
+        if self._goes_at_once(images):
             return self._embed_chunk(images)
         x, ropes = None, None
         for start in range(0, len(images), self.chunk_frames):
@@ -256,7 +261,7 @@ class FrozenBackbone(nn.Module):
 
     def _advance(self, x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
         """Tokens (B*T, prefix + N, D) behind a block; `in_place`: nobody else holds `x`, it may be written over."""
-        if len(x) <= self.chunk_frames:
+        if self._goes_at_once(x):
             return self._advance_chunk(x, block, ropes)
         out = x if in_place else torch.empty_like(x)
         for before, behind in zip(x.split(self.chunk_frames), out.split(self.chunk_frames), strict=True):

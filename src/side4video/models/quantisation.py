@@ -110,3 +110,14 @@ def quantise_linear_layers(module: nn.Module, precision: Precision) -> None:
         for name, layer in list(parent.named_children()):
             if isinstance(layer, nn.Linear):
                 setattr(parent, name, QuantisedLinear(layer, precision))
+
+
+def unpack_linear_layers(module: nn.Module) -> None:
+    """Put an ordinary `nn.Linear` with the unpacked weight in the place of every `QuantisedLinear` inside a module."""
+    for parent in list(module.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, QuantisedLinear):
+                plain = nn.Linear(layer.in_features, layer.out_features, bias=False).to(layer.codes.device)
+                plain.weight = nn.Parameter(layer.weight, requires_grad=False)
+                plain.bias = layer.bias
+                setattr(parent, name, plain)

@@ -37,8 +37,8 @@ class SideTrained(nn.Module):
         """Every tensor that training changes, BatchNorm statistics included, by name; nothing of the backbone."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("backbone.")}
 
-    def load_trained_state(self, state: dict[str, Tensor]) -> Self:
-        """Load what `trained_state` gave; every name must be there and fit.
+    def check_trained_state(self, state: dict[str, Tensor]) -> None:
+        """Make sure that tensors are this model's.
 
         Raises:
             ValueError: names are missing or unknown, or shapes differ.
@@ -52,5 +52,13 @@ class SideTrained(nn.Module):
             raise ValueError(
                 f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Is it this model's?"
             )
+
+    def load_trained_state(self, state: dict[str, Tensor]) -> Self:
+        """Load what `trained_state` gave; every name must be there and fit.
+
+        Raises:
+            ValueError: names are missing or unknown, or shapes differ.
+        """
+        self.check_trained_state(state)
         self.load_state_dict(state, strict=False)
         return self

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from side4video.models.autocast import without_autocast
 from side4video.models.eight_bit import EightBitTokens, eight_bit_linear, to_eight_bit
 from side4video.models.recompute import recompute
 
@@ -37,7 +38,7 @@ class PreNormTap(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
         """Map frozen tokens (..., D) to side tokens (..., d)."""
-        with torch.autocast(tokens.device.type, enabled=False):  # it would make, and keep, copies in other number types
+        with without_autocast(tokens.device.type):  # it would make, and keep, copies in other number types
             with torch.no_grad():
                 normalised = F.layer_norm(tokens, self.norm.normalized_shape, eps=self.norm.eps)
             weight = self.linear.weight * self.norm.weight  # W diag(gamma)
@@ -87,7 +88,7 @@ class PostNormTap(nn.Module):
 def layer_norm(x: Float[Tensor, "*rows d"], norm: nn.LayerNorm) -> Float[Tensor, "*rows d"]:
     """A LayerNorm in the number type of `x` (sums in 32 bits): autocast would make, and keep, 32-bit copies."""
     assert norm.bias is not None
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device.type):
         return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
 
 

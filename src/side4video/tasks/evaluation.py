@@ -96,6 +96,10 @@ class Evaluation:
             "unread": len(self.unread),
         }
 
+    def conditions(self) -> dict[str, Any]:
+        """The views of each video."""
+        return {"views": self.views}
+
     def table(self, *, max_classes: int | None = None) -> Table:
         """A printable table: the totals, and a row per class unless there are more than `max_classes`."""
         title = f"{self.num_videos} videos, {self.views} view{'s' if self.views > 1 else ''} each"

@@ -90,6 +90,10 @@ class RetrievalEvaluation:
             }
         )
 
+    def conditions(self) -> dict[str, Any]:
+        """The views of each video, the split, and how captions and videos were compared."""
+        return {"views": 1, "split": self.split, "similarity": self.similarity, "definitions": self.definitions()}
+
     def table(self, *, max_classes: int | None = None) -> Table:  # noqa: ARG002 - there are no classes
         """A printable table: one row per direction."""
         split = f", {self.split}" if self.split else ""

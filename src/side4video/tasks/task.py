@@ -31,6 +31,9 @@ class Scores(Protocol):
     def headline(self) -> dict[str, float | int]:
         """The few numbers that a log line needs."""
 
+    def conditions(self) -> dict[str, Any]:
+        """How it was done, as far as a reader of the numbers must know."""
+
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain lists and dictionaries."""
 

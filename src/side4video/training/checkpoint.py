@@ -29,6 +29,10 @@ class Progress:
     stopped_early: bool = False
     scaler: dict[str, Any] = field(default_factory=dict)
     """State of the fp16 gradient scaler."""
+    seconds: float = 0.0
+    """Time that the run has taken, evaluations included, interruptions not."""
+    peak_memory_mb: float = 0.0
+    """Most memory it has needed, MiB; see `peak_memory_mb` of the run log."""
 
 
 def save_checkpoint(path: Path, *, model: SideTrained, optimizer: torch.optim.Optimizer, progress: Progress) -> None:

@@ -31,7 +31,7 @@ from side4video.training.checkpoint import Progress, load_checkpoint, save_check
 from side4video.training.optimizer import build_optimizer, learning_rate
 from side4video.training.out_of_memory import noting_out_of_memory
 from side4video.training.run_folder import CHECKPOINT, check_run_folder, claim_run_folder
-from side4video.training.run_log import Meter, RunLog
+from side4video.training.run_log import Meter, RunLog, device_name, peak_memory_mb
 from side4video.video.datasets import Failure
 from side4video.video.loading import Batch, TrainOrder
 from side4video.video.transforms import seeded
@@ -98,7 +98,7 @@ class _Run:
             self.model.shard_backbone()
         self.order = self._order()
         self.failures: list[Failure] = []
-        self.last_checkpoint = time.monotonic()
+        self.last_checkpoint = self.last_count = time.monotonic()
 
     def go(self) -> TrainResult:
         num_classes = len(self.task.class_names)
@@ -238,14 +238,29 @@ class _Run:
             self._save_adapter("last", None)
         self._checkpoint()
 
+    def _count_time_and_memory(self) -> None:
+        now = time.monotonic()
+        self.progress.seconds += now - self.last_count
+        self.progress.peak_memory_mb = max(self.progress.peak_memory_mb, peak_memory_mb(self.device))
+        self.last_count = now
+
     def _save_adapter(self, name: str, evaluation: Scores | None) -> None:
         if not is_main_process():
             return
+        self._count_time_and_memory()
         adapter = Adapter(
             config=self.config,
             class_names=self.task.class_names,
             fingerprint=self.model.backbone.fingerprint,
-            scores=evaluation.headline() if evaluation else {},
+            scores=evaluation.headline() | evaluation.conditions() if evaluation else {},
+            run={
+                "train_samples": len(self.task.train_set),
+                "steps": self.progress.step,
+                "epochs": self.progress.step / self.order.steps_per_epoch,
+                "seconds": self.progress.seconds,
+                "peak_memory_mb": self.progress.peak_memory_mb,
+                "device": device_name(self.device),
+            },
         )
         save_adapter(self.out / name, self.model, adapter)
 
@@ -256,6 +271,7 @@ class _Run:
     def _checkpoint(self) -> None:
         if not is_main_process():
             return
+        self._count_time_and_memory()
         self.progress.scaler = self.scaler.state_dict()
         save_checkpoint(self.out / CHECKPOINT, model=self.model, optimizer=self.optimizer, progress=self.progress)
         self.last_checkpoint = time.monotonic()

@@ -1,0 +1,126 @@
+"""The Hugging Face hub: names of repositories there, files from them and to them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants, get_token, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import validate_repo_id
+
+_NAME = re.compile(r"(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
+LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN"
+
+
+@dataclass(frozen=True)
+class HubName:
+    """A repository on the hub, written `user/name` or `user/name@revision`.
+
+    Attributes:
+        repo_id: `user/name`.
+        revision: a branch, a tag or a commit; None: the newest state.
+    """
+
+    repo_id: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return self.repo_id if self.revision is None else f"{self.repo_id}@{self.revision}"
+
+
+def parse_hub_name(text: str) -> HubName | None:
+    """The repository that a text names; None where it can be none.
+
+    >>> str(parse_hub_name("user/name@v1"))
+    'user/name@v1'
+    >>> parse_hub_name("runs/mine/best"), parse_hub_name("../mine"), parse_hub_name("mine")
+    (None, None, None)
+    """
+    match = _NAME.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        validate_repo_id(match["repo_id"])
+    except HFValidationError:
+        return None
+    return HubName(match["repo_id"], match["revision"])
+
+
+@cache  # asked once per process: all parts of a command see the same commit
+def download(name: HubName, files: tuple[str, ...]) -> Path:
+    """The folder, in the hub's cache on this machine, with these files of a repository; no others are fetched.
+
+    Without a connection the newest state that was downloaded before is taken.
+
+    Raises:
+        FileNotFoundError: no such repository or revision, it lacks one of the files, or the hub cannot be reached.
+        PermissionError: its owner grants access one by one.
+    """
+    place = f"{name} is no folder here"
+    try:
+        folder = Path(snapshot_download(name.repo_id, revision=name.revision, allow_patterns=list(files)))
+    except GatedRepoError as error:
+        page = f"{constants.ENDPOINT}/{name.repo_id}"
+        raise PermissionError(f"{name}: its owner grants access one by one. Ask for it at {page}. {LOG_IN}.") from error
+    except RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f"{place}, and no repository on {constants.ENDPOINT} that you may read. Check the name. {LOG_IN} where it "
+            "is a private one."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise FileNotFoundError(f"{name.repo_id} has no revision {name.revision!r} on {constants.ENDPOINT}.") from error
+    except LocalEntryNotFoundError as error:
+        reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else error.__cause__ or error
+        raise FileNotFoundError(
+            f"{place}, was not downloaded before, and {constants.ENDPOINT} cannot be asked ({reason}). Check the name, "
+            "or the connection."
+        ) from error
+    except HfHubHTTPError as error:
+        raise OSError(f"{name} cannot be downloaded from {constants.ENDPOINT}: {error}") from error
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        raise FileNotFoundError(f"The repository {name} is no adapter: it has no {' and no '.join(missing)}.")
+    return folder
+
+
+def is_downloaded(path: Path) -> bool:
+    """Whether a path lies in the hub's cache on this machine: what is there was made by others."""
+    cache = Path(constants.HF_HUB_CACHE)
+    return path.absolute().is_relative_to(cache.absolute()) or path.resolve().is_relative_to(cache.resolve())
+
+
+def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, message: str, token: str | None) -> str:
+    """Put files of a folder into a repository, which is made where it is not there; returns its address.
+
+    Args:
+        folder: where the files are.
+        repo_id: `user/name`.
+        files: their names; nothing else is uploaded.
+        private: a repository that is made now can be read by its owner alone; one that is there stays as it is.
+        message: of the commit.
+        token: of the hub; None: that of `hf auth login` or HF_TOKEN.
+
+    Raises:
+        PermissionError: there is no token.
+        OSError: the hub refuses, or cannot be reached.
+    """
+    token = token or get_token()
+    if token is None:
+        raise PermissionError(f"Uploading to {repo_id} needs a token of {constants.ENDPOINT}. {LOG_IN}.")
+    hub = HfApi(token=token, library_name="side4video")
+    try:
+        address = hub.create_repo(repo_id, private=private, exist_ok=True)
+        hub.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=list(files), commit_message=message)
+    except (HTTPError, OSError) as error:  # the hub's own, and those of a connection
+        raise OSError(f"{repo_id} cannot be uploaded to {constants.ENDPOINT}: {error}") from error
+    return str(address)

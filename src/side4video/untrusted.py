@@ -1,0 +1,64 @@
+"""Settings of adapters that others made, before anything is done with them.
+
+A config can name files and folders; those of a stranger's machine are never looked for on this one. Weights are read
+as safetensors, which hold numbers alone, and nothing in an adapter is ever executed.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from side4video.config import RunConfig
+
+_FRAME_TEMPLATE = re.compile(r"[\w .-]*\{:0?\d?d\}[\w .-]*", re.ASCII)
+# Control characters move a terminal's cursor, some of Unicode's turn text around, half surrogates cannot be printed.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_PATHS = ("train", "test", "captions", "root", "test_root", "class_names", "cache")
+NAMED_WEIGHTS = ("hub", "random")
+
+
+def without_paths(config: RunConfig) -> RunConfig:
+    """The same settings without any path: no data, no caches, and of a file of weights its name alone."""
+    data = config.data.model_copy(update=dict.fromkeys(_PATHS))
+    backbone = config.backbone.model_copy(update={"weights": _name_alone(config.backbone.weights)})
+    text = config.text.model_copy(update={"weights": _name_alone(config.text.weights)})
+    return config.model_copy(update={"data": data, "backbone": backbone, "text": text})
+
+
+def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:
+    """Refuse what no run of this package writes and what could do harm.
+
+    Args:
+        content: the whole config file, read as JSON.
+        config: its settings.
+        source: named in errors.
+
+    Raises:
+        ValueError: texts with control characters, a model from elsewhere, or file names of frames that leave their
+            folder.
+    """
+    if odd := next((text for text in _texts(content) if _UNPRINTABLE.search(text)), None):
+        raise ValueError(f"{source}: {odd!r} has control characters, which could change what a terminal shows.")
+    for name in (config.backbone.name, config.text.name):
+        if ":" in name or "/" in name or "\\" in name:
+            raise ValueError(f"{source}: {name!r} is no name of a model in timm or open_clip but a place elsewhere.")
+    if not _FRAME_TEMPLATE.fullmatch(config.data.frame_template):
+        raise ValueError(f"{source}: data.frame_template = {config.data.frame_template!r} is no plain file name.")
+
+
+def _name_alone(weights: str) -> str:
+    return weights if weights in NAMED_WEIGHTS else Path(weights.replace("\\", "/")).name or "file"
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """Every text in nested lists and dictionaries, keys included, but descriptions: these are never printed."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield key
+            yield from _texts(value) if key != "about" else ()
+    elif isinstance(content, list):
+        for value in content:
+            yield from _texts(value)
+    elif isinstance(content, str):
+        yield content
