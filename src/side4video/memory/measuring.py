@@ -68,7 +68,7 @@ def _measure(config: RunConfig, num_classes: int) -> Measurement:
     device = choose_device(config.train.device)
     config = resolve_types(config, "gpu" if device.type == "cuda" else "cpu")
     _load_libraries(config, device)
-    before = _resident_bytes("VmRSS")
+    before = resident_bytes("VmRSS")
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -78,7 +78,7 @@ def _measure(config: RunConfig, num_classes: int) -> Measurement:
     for _ in range(STEPS):
         step.run(size)
     on_gpu = device.type == "cuda"
-    measured = torch.cuda.max_memory_allocated(device) if on_gpu else _resident_bytes("VmHWM") - before
+    measured = torch.cuda.max_memory_allocated(device) if on_gpu else resident_bytes("VmHWM") - before
     return Measurement(device.type, measured, step.count(size).peak_bytes)
 
 
@@ -94,7 +94,7 @@ def _load_libraries(config: RunConfig, device: torch.device) -> None:
     TrainingStep(small, model, num_classes=2, device=device).run(step_size(small))
 
 
-def _resident_bytes(which: Literal["VmRSS", "VmHWM"]) -> int:
+def resident_bytes(which: Literal["VmRSS", "VmHWM"]) -> int:
     """Size of this process in memory: now, or at its largest. Systems without Linux's status file say the latter.
 
     `getrusage` would count the process that started this one, if that was larger.
