@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from side4video import Predictor
 from side4video.adapter import load_adapter, read_adapter
 from side4video.cli import main
+from side4video.config import RunConfig
 from side4video.files import write_json
 from side4video.models.backbones import load_backbone
 from side4video.training.loop import train
@@ -47,6 +49,21 @@ def test_paths_are_forgotten(adapter, tmp_path):
     change(adapter, "data", class_names="/etc/passwd", test_root="..")
     data = read_adapter(adapter).config.data
     assert {data.train, data.test, data.root, data.test_root, data.cache, data.captions, data.class_names} == {None}
+
+
+def test_no_setting_that_is_a_path_is_forgotten_about():
+    """Nor one that comes later: they are all among those of the data, and all are dropped."""
+    paths = {
+        (group, name)
+        for group, settings in RunConfig.model_fields.items()
+        for name, field in getattr(settings.annotation, "model_fields", {}).items()
+        if "Path" in str(field.annotation)
+    }
+    assert {group for group, _ in paths} == {"data"}
+    full = RunConfig().data.model_copy(update={name: Path("/etc") for _, name in paths})
+    left = without_paths(RunConfig(data=full)).data
+    assert {getattr(left, name) for _, name in paths} == {None}
+    assert len(paths) >= 7
 
 
 def test_predicting_neither_reads_nor_writes_where_the_config_points(adapter, motion_videos, tmp_path):

@@ -9,7 +9,7 @@ pytest.importorskip("onnxruntime")
 
 from exported_models import main
 
-RESULTS = Path(__file__).parents[2] / "benchmarks/results/exported-models.json"
+RESULTS = Path(__file__).parents[2] / "docs/figures/exported-models.json"
 
 
 def check(content):
