@@ -138,6 +138,14 @@ def test_a_folder_here_comes_before_the_hub(run, hub, monkeypatch):
     assert not hub.requests
 
 
+def test_a_mistyped_run_is_not_asked_for_on_the_hub(hub, monkeypatch, tmp_path):
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"runs/mien is no adapter.* The hub was not asked"):
+        Predictor("runs/mien")
+    assert not hub.requests
+
+
 def test_without_a_token_nothing_is_sent(run, hub, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(PermissionError, match="hf auth login"):

@@ -9,6 +9,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from side4video.report import Chart, ClipExample, class_scores, most_confused, write_report
+from side4video.report_pictures import draw_panels
 
 HOSTILE = '<script>alert("1")</script>'
 
@@ -212,3 +213,14 @@ def test_wrong_input_is_refused_and_nothing_is_written(tmp_path, wrong, message)
     with pytest.raises(ValueError, match=message):
         write_report(tmp_path / "r.html", title="t", **wrong)
     assert not list(tmp_path.iterdir())
+
+
+def test_panels_are_one_picture_and_the_same_bytes_each_time():
+    panels = {"Loss": ({"training": ([1, 2, 3], [3.0, 2.0, 1.0])}, "step", "loss"), "Top-1": ({}, "step", "share")}
+    picture = draw_panels(panels)
+    assert picture == draw_panels(panels)
+    with Image.open(io.BytesIO(picture)) as image:
+        assert image.format == "PNG"
+        assert image.width > 2 * image.height
+    with pytest.raises(ValueError, match="has 2 x and 1 y values"):
+        draw_panels({"Loss": ({"training": ([1, 2], [3.0])}, "step", "loss")})

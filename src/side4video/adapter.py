@@ -68,7 +68,8 @@ def save_adapter(folder: Path, model: SideTrained, adapter: Adapter) -> None:
 def find_adapter(folder: Path) -> Path:
     """The adapter folder meant by `folder`: itself, the best adapter of a run folder, or a download from the hub.
 
-    Where there is no such folder, `user/name` and `user/name@revision` are names on the Hugging Face hub.
+    Where there is neither such a folder nor one that it would lie in, `user/name` and `user/name@revision` are names on
+    the Hugging Face hub: a mistyped `runs/mine` is not asked for there.
 
     Raises:
         FileNotFoundError: there is none.
@@ -76,11 +77,13 @@ def find_adapter(folder: Path) -> Path:
     for candidate in (folder, folder / "best", folder / "last"):
         if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
             return candidate
-    name = None if folder.exists() else parse_hub_name(folder.as_posix())
-    if name is not None:
+    name = parse_hub_name(folder.as_posix())
+    if name is not None and not folder.exists() and not folder.parent.is_dir():
         return download(name, (WEIGHTS, CONFIG))
+    asked = f" The hub was not asked, for there is a folder {folder.parent} here." if name is not None else ""
     raise FileNotFoundError(
         f"{folder} is no adapter: expected {WEIGHTS} and {CONFIG} in it, or a run folder with an adapter in best/."
+        f"{asked}"
     )
 
 
