@@ -185,6 +185,7 @@ def train(arguments: list[str]) -> int:
     given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
 
     from side4video.model_card import CardFacts, write_model_card
+    from side4video.processes import is_main_process
     from side4video.run_report import frozen_beside_trained, write_run_report
     from side4video.training.loop import train as run
     from side4video.training.out_of_memory import TrainingMemoryError
@@ -200,6 +201,8 @@ def train(arguments: list[str]) -> int:
 
         print(advise_after_failure(given.config, failure, out=given.out), file=sys.stderr)
         return 2
+    if not is_main_process():
+        return 0
     if result.evaluation is not None:
         Console().print(result.evaluation.table(max_classes=50))
         for name, score in frozen_beside_trained(given.out).items():

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 BUCKET_BYTES = 32 * 2**20
 """Gradients are added up over processes in pieces of this size."""
-_SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
+_SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS", "LOCAL_RANK": "SLURM_LOCALID"}
+# SLURM_NTASKS will not do: in a batch script it counts tasks that nobody has started yet.
 
 Thing = TypeVar("Thing")
 
@@ -31,8 +32,9 @@ def process_rank() -> int:
 
 
 def is_main_process() -> bool:
-    """Whether this is the one that writes files and prints."""
-    return process_rank() == 0
+    """Whether this is the one that writes files and prints; known before and after processes are joined too."""
+    joined = dist.is_available() and dist.is_initialized()
+    return (dist.get_rank() if joined else int(_environment("RANK") or 0)) == 0
 
 
 def launched_processes() -> int:
