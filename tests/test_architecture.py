@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "config": set(),
     "processes": set(),
     "video": FOUNDATION,
+    "checking": FOUNDATION | {"video"},
     "models": FOUNDATION,
     "memory": FOUNDATION | {"models", "tasks", "training"},
     "report_pictures": set(),

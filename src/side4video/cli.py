@@ -469,6 +469,22 @@ def memory(arguments: list[str]) -> int:
     )
 
 
+def check_data(arguments: list[str]) -> int:
+    """Open every file of a data set, say what is wrong: check-data [RECIPE] [--data.train ...] [--data.test ...]."""
+    recipe, config = "", None
+    if arguments and not arguments[0].startswith("-"):
+        recipe, config, arguments = _take_model(arguments, "check-data")
+
+    from side4video.checking.command import CheckDataArguments
+    from side4video.checking.command import check_data as check
+
+    default = CheckDataArguments(data=config.data if config else DataConfig())
+    given = tyro.cli(
+        CheckDataArguments, prog=f"side4video check-data {recipe}".strip(), args=arguments, default=default
+    )
+    return check(given, config.task if config else None)
+
+
 def demo(arguments: list[str]) -> int:
     """Make videos of moving shapes, learn from them, and write a report: demo [retrieval] [--out FOLDER]."""
     if arguments[:1] == ["retrieval"]:
@@ -485,6 +501,7 @@ def demo(arguments: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "check-data": check_data,
     "train": train,
     "evaluate": evaluate,
     "zero-shot": zero_shot,

@@ -131,7 +131,9 @@ def _index_labels(
     written = [row.label for row in table.rows]
     names = given or table.class_names or _names_from(written)
     if given and all(re.fullmatch(r"\d+", name) for name in given):
-        written = [str(label) if isinstance(label, int) else label for label in written]
+        numbers = Counter(map(int, given))
+        by_number = {int(name): name for name in given if numbers[int(name)] == 1}  # "007" was read as 7
+        written = [by_number.get(label, str(label)) if isinstance(label, int) else label for label in written]
     index = ClassIndex(names)
     found = {label: index.find(label) for label in set(written) if isinstance(label, str)}
     if unknown := sorted(label for label, position in found.items() if position is None):

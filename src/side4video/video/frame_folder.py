@@ -104,13 +104,14 @@ def _list_frames(folder: Path, template: str) -> list[Path]:
     try:
         names = {entry.name for entry in folder.iterdir()}
     except OSError as error:
-        raise VideoError(folder, f"it cannot be listed as a folder of frames ({error}).") from error
+        raise VideoError(folder, f"it cannot be listed as a folder of frames ({error}).", "missing") from error
     pattern = re.compile(re.escape(parts[1]) + r"(\d+)" + re.escape(parts[2]))
     numbers = {int(match[1]) for match in map(pattern.fullmatch, names) if match}
     numbers = {number for number in numbers if template.format(number) in names}
     if not numbers:
         example = min(names, default="nothing")
-        raise VideoError(folder, f"no file is named like {template.format(1)}; it holds {example}. Set the template.")
+        reason = f"no file is named like {template.format(1)}; it holds {example}. Set the template."
+        raise VideoError(folder, reason, "no-frames")
     start = 0 if 0 in numbers else 1
     for number in range(start, max(numbers)):
         if number not in numbers:

@@ -35,6 +35,25 @@ class Packet:
     num_bytes: int
 
 
+@dataclass(frozen=True)
+class ContainerFacts:
+    """What a file holds, and what its header says of that; where the two differ it was cut off.
+
+    Attributes:
+        names: FFmpeg's names of the container, such as ("matroska", "webm").
+        num_packets: Compressed pictures that came out of it.
+        num_listed: Those that the header speaks of; 0: it does not.
+        seconds: From the first to the last of their display times; None: not known.
+        listed_seconds: The length in the header; None: not said, or perhaps that of the sound.
+    """
+
+    names: tuple[str, ...]
+    num_packets: int
+    num_listed: int
+    seconds: float | None
+    listed_seconds: float | None
+
+
 def demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
     """The stream's packets in file order; a file that breaks off ends there."""
     with suppress(av.FFmpegError):
@@ -68,6 +87,24 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[av.VideoFrame 
     for _ in packets:
         pass
     return frame, described
+
+
+def container_facts(container: InputContainer, stream: VideoStream, packets: Sequence[Packet]) -> ContainerFacts:
+    """What `scan` found of a file beside what its header says."""
+    known = [packet.time for packet in packets if packet.time is not None]
+    time_base = stream.time_base or 1
+    listed = None
+    if stream.duration is not None:
+        listed = float(stream.duration * time_base)
+    elif container.duration is not None and len(container.streams) == 1:
+        listed = container.duration / av.time_base
+    return ContainerFacts(
+        names=tuple(container.format.name.split(",")),
+        num_packets=len(packets),
+        num_listed=stream.frames,
+        seconds=float((max(known) - min(known)) * time_base) if known else None,
+        listed_seconds=listed,
+    )
 
 
 def display_times(packets: Sequence[Packet], container: InputContainer, stream: VideoStream) -> list[int] | None:

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
+
+Fault = Literal["missing", "unreadable", "audio-only", "no-frames", "damaged"]
 
 
 class VideoError(RuntimeError):
@@ -10,12 +13,14 @@ class VideoError(RuntimeError):
     Args:
         path: The file or the frame folder.
         reason: What is wrong with it, as a sentence.
+        fault: Of which kind that is, for counting; "unreadable" is all that is not told apart further.
     """
 
-    def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(str(path), reason)  # both in `args`: it crosses process borders
+    def __init__(self, path: str | Path, reason: str, fault: Fault = "unreadable") -> None:
+        super().__init__(str(path), reason, fault)  # all in `args`: it crosses process borders
         self.path = Path(path)
         self.reason = reason
+        self.fault = fault
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"

@@ -35,6 +35,7 @@ class _FrameTable:
     width: int
     quarter_turns: int  # counter-clockwise
     num_listed: int  # what the file's header says; 0: nothing
+    container: packets.ContainerFacts
 
 
 class VideoFile:
@@ -54,6 +55,7 @@ class VideoFile:
         average_fps: Frames per second over the whole file.
         duration_seconds: From the first chosen frame to the end of the last.
         frame_seconds: When each frame is shown, in seconds since the file's first frame.
+        container: What the file holds and what its header says of that, whatever part of it is chosen.
 
     Raises:
         VideoError: The file is missing, is no video, gives no frame, or has none between the two times.
@@ -66,7 +68,7 @@ class VideoFile:
         self._container: InputContainer | None = None
         self._converter = VideoReformatter()
         if not self.path.is_file():
-            raise VideoError(self.path, "there is no such file.")
+            raise VideoError(self.path, "there is no such file.", "missing")
         try:
             with _only_video_errors(self.path):
                 self._table = self._scan()
@@ -77,6 +79,7 @@ class VideoFile:
         table = self._table
         self.num_frames = len(self._chosen)
         self.num_listed = table.num_listed
+        self.container = table.container
         self.height, self.width = (
             (table.width, table.height) if table.quarter_turns % 2 else (table.height, table.width)
         )
@@ -119,10 +122,11 @@ class VideoFile:
         if missing := sorted(wanted - pictures.keys()):
             came = f"only {len(pictures)} of {len(wanted)} asked frames came out, not {missing}"
             raise VideoError(
-                self.path, f"{came}; its packets promise {len(self._table.seconds)} frames. It is damaged."
+                self.path, f"{came}; its packets promise {len(self._table.seconds)} frames. It is damaged.", "damaged"
             )
         if all(frame.is_corrupt for frame in frames.values()):
-            raise VideoError(self.path, f"all {len(wanted)} asked frames are damaged. Perhaps it is encrypted.")
+            reason = f"all {len(wanted)} asked frames are damaged. Perhaps it is encrypted."
+            raise VideoError(self.path, reason, "damaged")
         return torch.from_numpy(np.stack([pictures[self._chosen[index]] for index in indices])).permute(0, 3, 1, 2)
 
     def _rewind(self) -> tuple[InputContainer, VideoStream]:
@@ -132,7 +136,11 @@ class VideoFile:
         self._container = av.open(str(self.path), metadata_errors="ignore")
         stream = self._container.streams.best("video")  # not the cover picture
         if not isinstance(stream, VideoStream):
-            raise VideoError(self.path, "there is no video stream in it.")
+            has_sound = len(self._container.streams.audio) > 0
+            there = ", only sound" if has_sound else ""
+            raise VideoError(
+                self.path, f"there is no video stream in it{there}.", "audio-only" if has_sound else "no-frames"
+            )
         if not stream.codec_context:
             raise VideoError(self.path, "its video codec is not known to the installed PyAV.")
         stream.codec_context.thread_type = "SLICE"  # frame threads can hang when decoding stops early
@@ -151,16 +159,18 @@ class VideoFile:
         container, stream = self._rewind()
         first, described = packets.scan(container, stream)
         if first is None:
-            raise VideoError(self.path, f"no frame can be decoded ({len(described)} packets).")
+            raise VideoError(self.path, f"no frame can be decoded ({len(described)} packets).", "no-frames")
         fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
         num_listed, time_base = stream.frames, stream.time_base or 1
+        facts = packets.container_facts(container, stream, described)
         keys = packets.key_times(described, container)
         times = packets.display_times(described, container, stream)
         if not times:
             times = None
             num_frames = sum(1 for _ in self._decode_all())  # closes `container`: it and `stream` are gone now
             if num_frames == 0:
-                raise VideoError(self.path, "one frame could be decoded, but not a second time. It is damaged.")
+                reason = "one frame could be decoded, but not a second time. It is damaged."
+                raise VideoError(self.path, reason, "damaged")
             seconds = [index / fps for index in range(num_frames)]
         else:
             seconds = [float((time - times[0]) * time_base) for time in times]
@@ -174,6 +184,7 @@ class VideoFile:
             width=first.width,
             quarter_turns=round(first.rotation / 90) % 4,
             num_listed=num_listed,
+            container=facts,
         )
 
     def _decode_all(self) -> Iterator[av.VideoFrame]:

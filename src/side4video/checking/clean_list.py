@@ -1,0 +1,46 @@
+"""Writes a set as a plain CSV that training and evaluation read again, with labels or captions."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from side4video.checking.entries import Entry
+from side4video.files import write_text
+from side4video.video.list_formats import INTEGER
+
+
+def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Sequence[str] = ()) -> None:
+    """Write `video,label` or, for entries with captions, `video,caption`, and times where an entry has them.
+
+    Paths are absolute, so that the list means the same videos wherever it lies. Labels are class names; where these
+    could be taken for numbers, or hold what a field of a CSV does not give back, they are places in `class_names`.
+
+    Args:
+        path: the CSV file; replaced where it exists.
+        entries: at least one; with a label each if there are `class_names`, otherwise with captions.
+        class_names: of the labels, for reading the list again with them.
+    """
+    timed = any(entry.video.start_seconds is not None or entry.video.end_seconds is not None for entry in entries)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    what = "label" if class_names else "caption"
+    writer.writerow(["video", what, *(("start_seconds", "end_seconds") if timed else ())])
+    labels = _written_labels(entries, class_names)
+    for entry in entries:
+        video = entry.video
+        times = ["" if time is None else repr(time) for time in (video.start_seconds, video.end_seconds)]
+        for field in [labels[video.label]] if class_names and video.label is not None else entry.captions:
+            writer.writerow([str(video.path.absolute()), field, *(times if timed else ())])
+    write_text(path, text.getvalue())
+
+
+def _written_labels(entries: Sequence[Entry], class_names: Sequence[str]) -> list[str]:
+    """What stands for each class in the list."""
+    if class_names and all(name.isdecimal() for name in class_names):
+        return list(class_names)  # read as names, because the given ones are numbers
+    used = {class_names[entry.video.label] for entry in entries if class_names and entry.video.label is not None}
+    is_plain = all(
+        name == name.strip() and name and not set(name) & set("\n\r") and not INTEGER.fullmatch(name) for name in used
+    )
+    return list(class_names) if is_plain else [str(place) for place in range(len(class_names))]

@@ -1,0 +1,176 @@
+"""The command `side4video check-data`: every file of a data set opened, and what is wrong with it said and written."""
+
+import csv
+import io
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tqdm import tqdm
+
+from side4video.checking.clean_list import write_clean_list
+from side4video.checking.content import size_of
+from side4video.checking.entries import EntrySet, Task, guess_task, read_entries
+from side4video.checking.findings import KINDS, Finding, encodable, printable
+from side4video.checking.judging import JudgedSet, Part, judge, part_of
+from side4video.checking.page import write_check_page
+from side4video.checking.probe import Probe, ProbeTask, probe_video
+from side4video.checking.workers import Lost, run_with_timeout
+from side4video.config import DataConfig
+from side4video.files import write_json, write_text
+
+_PRINTED = 10
+"""Findings of a kind that are printed; all are in reasons.csv."""
+
+
+@dataclass(frozen=True)
+class CheckDataArguments:
+    """Open every file of a training and an evaluation set: what is wrong with them, and lists of those that are well.
+
+    The exit code is 1 where there are errors; warnings alone give 0.
+    """
+
+    data: DataConfig
+    out: Path = Path("runs/check-data")
+    """Folder: train.csv, test.csv and class_names.json (the clean lists), reasons.csv, summary.json, index.html."""
+    timeout_seconds: float = 60.0
+    """For one video; a process that takes longer is ended, and the video reported."""
+    processes: int | None = None
+    """Videos that are looked at at the same time; by default one per core."""
+
+    def __post_init__(self) -> None:
+        if self.timeout_seconds <= 0:
+            raise ValueError(f"timeout_seconds = {self.timeout_seconds} leaves no time. Give more than 0.")
+        if self.processes is not None and self.processes < 1:
+            raise ValueError(f"processes = {self.processes} cannot look at anything. Give 1 or more.")
+
+
+def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
+    """Look through the sets, write the folder and print a table.
+
+    Args:
+        given: sets and settings.
+        task: whether the lists hold classes or captions; None: told by their content.
+
+    Returns:
+        The exit code: 0 no errors, 1 some.
+
+    Raises:
+        DataError: a list cannot be read.
+        ValueError: no set is named.
+    """
+    sets = read_entries(given.data, task or guess_task(given.data))
+    start = time.monotonic()
+    probes = _probe(sets, given)
+    seconds = time.monotonic() - start
+    judged = judge(sets, probes)
+    num_errors = sum(finding.is_error for one in judged for finding in one.findings)
+    _write(given, judged, len(probes), seconds)
+    _print(given.out, judged)
+    return 1 if num_errors else 0
+
+
+def _probe(sets: Sequence[EntrySet], given: CheckDataArguments) -> dict[Part, Probe]:
+    """Every part of a file that the sets name, opened once."""
+    parts = {part_of(entry.video): entry.video for one in sets for entry in one.entries}
+    sizes = {path: size_of(path) for path in {video.path for video in parts.values()}}
+    shared = Counter(sizes.values())  # files of different sizes differ, and need not be read as a whole
+    unhashed = {path for path, size in sizes.items() if size != 0 and shared[size] > 1}
+    tasks = []
+    for video in parts.values():
+        is_hashed = video.path in unhashed
+        unhashed.discard(video.path)
+        template, length = given.data.frame_template, given.data.num_frames
+        tasks.append(ProbeTask(video.path, video.start_seconds, video.end_seconds, template, length, is_hashed))
+    found: list[Probe | None] = [None] * len(tasks)
+    answers = run_with_timeout(
+        probe_video, tasks, processes=given.processes or _num_cores(), seconds=given.timeout_seconds
+    )
+    for place, answer in tqdm(answers, desc="check", unit="file", total=len(tasks), dynamic_ncols=True, leave=False):
+        found[place] = Probe(((answer.kind, answer.reason),)) if isinstance(answer, Lost) else answer
+    return {part: probe for part, probe in zip(parts, found, strict=True) if probe is not None}
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _write(given: CheckDataArguments, judged: Sequence[JudgedSet], num_files: int, seconds: float) -> None:
+    out = given.out
+    class_names = next((one.entries.class_names for one in judged if one.entries.class_names), ())
+    if class_names:
+        write_json(out / "class_names.json", [encodable(name) for name in class_names])
+    for name in ("train", "test"):
+        clean = next((one.clean for one in judged if one.entries.name == name), ())
+        if clean:
+            write_clean_list(out / f"{name}.csv", clean, class_names=class_names)
+        else:
+            (out / f"{name}.csv").unlink(missing_ok=True)  # of an earlier check
+    findings = [finding for one in judged for finding in one.findings]
+    _write_reasons(out / "reasons.csv", findings)
+    settings = {"num_frames": given.data.num_frames, "timeout_seconds": given.timeout_seconds}
+    content = {"files": num_files, "seconds": round(seconds, 3), **settings, "sets": {}}
+    content["sets"] = {one.entries.name: _counts(one) for one in judged}
+    write_json(out / "summary.json", content)
+    summary = (
+        f"{num_files} files were opened in {seconds:.1f} seconds, and the first, middle and last frame of each "
+        f"decoded. Clips have {given.data.num_frames} frames. Clean lists and reasons.csv lie beside this page."
+    )
+    write_check_page(out / "index.html", judged, summary=summary)
+
+
+def _counts(one: JudgedSet) -> dict[str, object]:
+    num_errors = sum(finding.is_error for finding in one.findings)
+    return {
+        "source": encodable(one.entries.source),
+        "listed": len(one.entries.entries),
+        "usable": len(one.clean),
+        "errors": num_errors,
+        "warnings": len(one.findings) - num_errors,
+        "by_kind": dict(Counter(finding.kind for finding in one.findings)),
+        "notes": [encodable(note) for note in one.entries.notes],
+    }
+
+
+def _write_reasons(path: Path, findings: Sequence[Finding]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "path", "set", "kind", "severity", "reason"])
+    for found in findings:
+        severity = "error" if found.is_error else "warning"
+        row = [found.name, found.path, found.set, found.kind, severity, found.reason]
+        writer.writerow([encodable(field) for field in row])
+    write_text(path, text.getvalue())
+
+
+def _print(out: Path, judged: Sequence[JudgedSet]) -> None:
+    table = Table("set", "listed", "usable", "errors", "warnings")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for one in judged:
+        counts = _counts(one)
+        numbers = [str(counts[name]) for name in ("listed", "usable", "errors", "warnings")]
+        table.add_row(Text(one.entries.name), *numbers)
+    Console().print(table)
+    findings = [finding for one in judged for finding in one.findings]
+    for kind in KINDS:
+        some = [finding for finding in findings if finding.kind == kind]
+        if some:
+            print(f"{'error' if KINDS[kind].is_error else 'warning'}: {kind}, {len(some)}: {KINDS[kind].about}")
+        for finding in some[:_PRINTED]:
+            print(printable(f"  {finding.set}: {finding.name}: {finding.reason}"))
+        if len(some) > _PRINTED:
+            print(f"  ... and {len(some) - _PRINTED} more in {out / 'reasons.csv'}")
+    for note in (note for one in judged for note in one.entries.notes):
+        print(printable(f"note: {note}"))
+    flags = [f"--data.{one.entries.name} {out / one.entries.name}.csv" for one in judged if one.clean]
+    if flags and any(one.entries.class_names for one in judged):
+        flags.append(f"--data.class-names {out / 'class_names.json'}")
+    print(f"page: {out / 'index.html'}")
+    print(f"clean lists: {' '.join(flags) or 'none, no video is usable'}")

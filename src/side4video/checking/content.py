@@ -1,0 +1,80 @@
+"""What a file is by its content: its hash, what else than a video it is, and whether its suffix fits."""
+
+import hashlib
+import os
+from pathlib import Path
+
+NOT_VIDEO = {
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"%PDF": "a PDF document",
+    b"version https://git-lfs": "a pointer of Git LFS and not the file itself: run git lfs pull where it is from",
+    b"<": "a web page, as a server sends it in place of a file",
+    b"{": "JSON, as a server sends it in place of a file",
+}
+"""First bytes of what people have instead of a video."""
+
+CONTAINERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((".mp4", ".m4v", ".mov", ".3gp", ".3g2"), ("mp4",)),
+    **dict.fromkeys((".mkv", ".webm"), ("matroska",)),
+    **dict.fromkeys((".mpg", ".mpeg"), ("mpeg", "mpegvideo", "mpegts")),
+    **dict.fromkeys((".mts", ".m2ts", ".ts"), ("mpegts",)),
+    **dict.fromkeys((".wmv", ".asf"), ("asf",)),
+    ".avi": ("avi",),
+    ".flv": ("flv",),
+    ".ogv": ("ogg",),
+    ".gif": ("gif",),
+}
+"""By suffix, the names that FFmpeg has for the containers it stands for."""
+
+
+def what_else(path: Path) -> str | None:
+    """What a file is that is no video, as far as its first bytes tell; None: that is not known."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    bare = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    for first, name in NOT_VIDEO.items():
+        if bare.startswith(first):
+            return name
+    if not start.strip(b"\0"):
+        return "nothing but zeros, as a download leaves that was not finished"
+    try:
+        return "text" if "".join(start.decode("utf-8").split()).isprintable() else None
+    except UnicodeDecodeError:
+        return None
+
+
+def wrong_suffix(path: Path, container_names: tuple[str, ...]) -> str | None:
+    """A sentence on a suffix that promises another container than `container_names`; None where it fits."""
+    promised = CONTAINERS.get(path.suffix.lower())
+    if promised is None or set(promised) & set(container_names):
+        return None
+    return f"it is called {path.suffix}, but its content is {'/'.join(container_names)}."
+
+
+def size_of(path: Path) -> int | None:
+    """Bytes of a file; 0 for a folder with nothing in it, None for another folder and for what is not there."""
+    try:
+        if not path.is_dir():
+            return path.stat().st_size
+        with os.scandir(path) as entries:
+            return None if any(entries) else 0
+    except OSError:
+        return None
+
+
+def hash_content(path: Path) -> str:
+    """A hash that equal files share; of a folder it is that of its files' names and sizes and of three of them."""
+    if not path.is_dir():
+        return _hash_file(path)
+    files = sorted(entry for entry in path.iterdir() if entry.is_file())
+    facts = [f"{file.name} {file.stat().st_size}" for file in files]
+    facts += [_hash_file(files[place]) for place in (0, len(files) // 2, len(files) - 1) if files]
+    return hashlib.sha256("\n".join(facts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

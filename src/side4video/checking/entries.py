@@ -1,0 +1,98 @@
+"""The sets that settings name, as entries to look at: what a list says of each video, and nothing checked yet."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from side4video.config import DataConfig
+from side4video.video.annotations import LabelledVideo, read_video_list
+from side4video.video.caption_detection import detect_caption_format
+from side4video.video.caption_files import load_caption_file
+from side4video.video.captions import read_caption_list
+from side4video.video.list_files import DataError
+from side4video.video.list_formats import CAPTION_COLUMNS
+
+Task = Literal["recognition", "retrieval"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A video of a set: its label is an index into the set's class names, its captions are those of retrieval."""
+
+    video: LabelledVideo
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EntrySet:
+    """A set as its list gives it; `notes` says what reading found odd."""
+
+    name: Literal["train", "test"]
+    source: str
+    entries: tuple[Entry, ...]
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_entries(config: DataConfig, task: Task) -> list[EntrySet]:
+    """The training and the evaluation set, whichever `config` names; labels of both are matched by name.
+
+    Raises:
+        DataError: a list cannot be read.
+        ValueError: no set is named.
+    """
+    if config.train is None and config.test is None:
+        raise ValueError("No videos: give --data.train, --data.test, or both.")
+    sets: list[EntrySet] = []
+    if config.train is not None:
+        sets.append(_read(config, task, "train", config.train, config.root, ()))
+    if config.test is not None:
+        known = sets[0].class_names if sets and not config.arrow_of_time else ()
+        sets.append(_read(config, task, "test", config.test, config.test_root or config.root, known))
+    return sets
+
+
+def _read(
+    config: DataConfig,
+    task: Task,
+    name: Literal["train", "test"],
+    source: Path,
+    root: Path | None,
+    known: tuple[str, ...],
+) -> EntrySet:
+    if task == "retrieval":
+        found = read_caption_list(source, captions=config.captions, root=root, format=config.format, split=name)
+        entries = tuple(map(Entry, found.videos, found.captions))
+        return EntrySet(name, found.source, entries, notes=found.notes)
+    listed = read_video_list(
+        source,
+        root=root,
+        format=config.format,
+        class_names=known or config.class_names,
+        delimiter=config.delimiter,
+        split=name if config.format in {"ucf101", "hmdb51"} else None,
+        fold=config.fold,
+        first_label=config.first_label,
+    )
+    return EntrySet(name, listed.source, tuple(map(Entry, listed.videos)), listed.class_names)
+
+
+def guess_task(config: DataConfig) -> Task:
+    """Whether the named files hold classes or captions, by what is in them."""
+    sources = [source for source in (config.test, config.train) if source is not None]
+    if config.captions is not None:
+        return "retrieval"
+    return "retrieval" if any(map(_holds_captions, sources)) else "recognition"
+
+
+def _holds_captions(source: Path) -> bool:
+    if not source.is_file():
+        return False
+    try:
+        file = load_caption_file(source)
+        if file.kind != "text":
+            detect_caption_format(file)
+            return True
+        return bool(file.columns() & set(CAPTION_COLUMNS)) or detect_caption_format(file) == "lsmdc"
+    except DataError:
+        return False  # reading it as a list of classes says what is wrong with it

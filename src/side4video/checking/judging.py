@@ -1,0 +1,144 @@
+"""What is wrong with the entries of the sets, from what their videos and lists say; pure, nothing is opened here."""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from side4video.checking.entries import Entry, EntrySet
+from side4video.checking.findings import KINDS, Finding
+from side4video.checking.probe import Probe
+from side4video.video.annotations import LabelledVideo
+
+Part = tuple[str, float | None, float | None]
+
+
+@dataclass(frozen=True)
+class JudgedSet:
+    """A set with what is wrong with it, and the entries that can be used: in retrieval a video that was there twice
+    has the captions of both."""
+
+    entries: EntrySet
+    findings: tuple[Finding, ...]
+    clean: tuple[Entry, ...]
+
+
+def part_of(video: LabelledVideo) -> Part:
+    """What is opened for a video: the file, and the part of it."""
+    return str(video.path), video.start_seconds, video.end_seconds
+
+
+def judge(sets: Sequence[EntrySet], probes: Mapping[Part, Probe]) -> list[JudgedSet]:
+    """Findings and usable entries of each set.
+
+    Args:
+        sets: one of training, one of evaluation, or one of the two.
+        probes: by `part_of`, for every video of the sets. Files that may be equal have a digest.
+    """
+    judges = [_Judge(one, probes) for one in sets]
+    for judge in judges:
+        judge.find_faults()
+        judge.find_repeated()
+    if len(judges) == 2:
+        judges[0].find_in_evaluation(judges[1])
+    return [judge.result() for judge in judges]
+
+
+class _Judge:
+    def __init__(self, entries: EntrySet, probes: Mapping[Part, Probe]) -> None:
+        self.entries = entries
+        self.findings: list[Finding] = []
+        self.left_out: set[int] = set()
+        self.same_as: dict[int, int] = {}  # place of an entry -> of the earlier one with the same content
+        self._probes = probes
+        digests = {path: probe.digest for (path, _, _), probe in probes.items() if probe.digest is not None}
+        paths = {str(entry.video.path) for entry in entries.entries}
+        self._content = {path: digests.get(path) or os.path.realpath(path) for path in paths}
+
+    def find_faults(self) -> None:
+        """What is wrong with single entries."""
+        for place, entry in enumerate(self.entries.entries):
+            for kind, reason in self._probes[part_of(entry.video)].faults:
+                self._add(place, kind, reason)
+            if self.entries.class_names:
+                self._check_label(place, entry.video.label)
+            if not _fits_a_list(entry.video.path):
+                self._add(place, "unlistable", "line breaks, blanks at an end or bytes that are no UTF-8 in its path.")
+
+    def find_repeated(self) -> None:
+        """Entries with the content of an earlier one."""
+        groups = defaultdict(list)
+        for place, entry in self._usable():
+            video = entry.video
+            part = (self._content[str(video.path)], video.start_seconds, video.end_seconds, video.reverse)
+            groups[part].append(place)
+        for places in groups.values():
+            videos = [self.entries.entries[place].video for place in places]
+            if len({video.label for video in videos}) > 1:
+                for place in places:
+                    self._add(place, "two-labels", _both(videos, self.entries.class_names))
+                continue
+            for place, video in zip(places[1:], videos[1:], strict=True):
+                same_file = video.path == videos[0].path
+                self.same_as[place] = places[0]
+                what = "the list names it before" if same_file else f"the same content as {videos[0].name}"
+                self._add(place, "listed-twice" if same_file else "duplicate", f"{what}.")
+
+    def find_in_evaluation(self, test: "_Judge") -> None:
+        """Training entries that show what an evaluation entry shows too, or a part of it."""
+        tested = defaultdict(list)
+        for entry in test.entries.entries:
+            tested[test._content[str(entry.video.path)]].append(entry.video)
+        for place, entry in enumerate(self.entries.entries):
+            if place in self.left_out and place not in self.same_as:
+                continue
+            for video in tested.get(self._content[str(entry.video.path)], []):
+                if _overlap(video, entry.video):
+                    self._add(place, "test-in-train", f"it is {video.name} of the evaluation set.")
+                    break
+
+    def result(self) -> JudgedSet:
+        captions: dict[int, list[str]] = defaultdict(list)
+        for place, entry in enumerate(self.entries.entries):
+            captions[self.same_as.get(place, place)] += entry.captions
+        clean = tuple(replace(entry, captions=tuple(dict.fromkeys(captions[place]))) for place, entry in self._usable())
+        return JudgedSet(self.entries, tuple(sorted(self.findings, key=lambda finding: finding.place)), clean)
+
+    def _usable(self) -> list[tuple[int, Entry]]:
+        return [(place, entry) for place, entry in enumerate(self.entries.entries) if place not in self.left_out]
+
+    def _check_label(self, place: int, label: int | None) -> None:
+        count = len(self.entries.class_names)
+        if label is None:
+            self._add(place, "no-label", "the list names no class for it.")
+        elif not 0 <= label < count:
+            self._add(place, "wrong-label", f"class {label} is outside 0 to {count - 1}. See --data.first-label.")
+
+    def _add(self, place: int, kind: str, reason: str) -> None:
+        video = self.entries.entries[place].video
+        self.findings.append(Finding(self.entries.name, place, video.name, str(video.path), kind, reason))
+        if KINDS[kind].is_left_out:
+            self.left_out.add(place)
+
+
+def _fits_a_list(path: Path) -> bool:
+    """Whether a CSV list gives the path back: its readers take blanks away and go by lines of UTF-8."""
+    text = str(path.absolute())
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return text == text.strip() and not set(text) & set("\n\r\0")
+
+
+def _both(videos: Sequence[LabelledVideo], class_names: Sequence[str]) -> str:
+    named = (f"{video.name} is {class_names[video.label]!r}" for video in videos if video.label is not None)
+    return f"the same content has two labels: {', '.join(list(named)[:4])}."
+
+
+def _overlap(one: LabelledVideo, other: LabelledVideo) -> bool:
+    """Whether two parts of one video have a moment in common."""
+    starts = [video.start_seconds or 0.0 for video in (one, other)]
+    ends = [float("inf") if video.end_seconds is None else video.end_seconds for video in (one, other)]
+    return max(starts) < min(ends)

@@ -1,0 +1,41 @@
+"""One self-contained HTML page about a data set that was looked through.
+
+The page makes no request of any kind, follows the reader's light or dark preference and fits a phone.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from side4video.checking.findings import KINDS, encodable
+from side4video.checking.judging import JudgedSet
+from side4video.files import write_text
+
+_SHOWN = 200
+"""Findings of a kind that are listed; all are in reasons.csv."""
+
+
+def write_check_page(path: Path, sets: Sequence[JudgedSet], *, summary: str) -> None:
+    """Write the page; all names are shown as plain text, never as HTML.
+
+    Args:
+        path: the HTML file; replaced when it exists, its folder is made.
+        sets: what was found.
+        summary: a paragraph below the heading.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+    by_kind = defaultdict(list)
+    for one in sets:
+        for finding in one.findings:
+            by_kind[finding.kind].append(finding)
+    page = environment.get_template("check_data.html.jinja").render(
+        summary=summary,
+        sets=sets,
+        kinds=[(name, KINDS[name], by_kind[name]) for name in KINDS if by_kind[name]],
+        shown=_SHOWN,
+    )
+    write_text(path, encodable(page))

@@ -1,0 +1,87 @@
+"""Looks at one video: decodes first, middle and last frame, and compares what is in it with what its header says."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from side4video.checking.content import hash_content, size_of, what_else, wrong_suffix
+from side4video.video.decoding import VideoError, VideoFile, open_video
+from side4video.video.packets import ContainerFacts
+
+_MISSING_SHARE = 0.1  # of the length in the header, and
+_MISSING_SECONDS = 0.5  # so much: lengths are rounded, and the last picture may stay for long
+
+
+class ProbeTask(NamedTuple):
+    """A video, or the part of one, to look at."""
+
+    path: Path
+    start_seconds: float | None
+    end_seconds: float | None
+    frame_template: str
+    num_frames: int
+    """Of a clip: fewer in a video are worth a warning."""
+    is_hashed: bool
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was found: pairs of a kind (`findings.KINDS`) and a sentence, none for a good video; and its hash."""
+
+    faults: tuple[tuple[str, str], ...]
+    digest: str | None = None
+
+
+def probe_video(task: ProbeTask) -> Probe:
+    """Look at one video; whatever is wrong with it is in the result and not raised."""
+    path = task.path
+    try:
+        if not path.exists():
+            return Probe((("missing", "there is no such file."),))
+        if size_of(path) == 0:
+            what = "the folder is empty." if path.is_dir() else "the file is empty: 0 bytes."
+            return Probe((("empty", what),))
+        digest = hash_content(path) if task.is_hashed else None
+    except OSError as error:
+        return Probe((("unreadable", f"it cannot be read ({error.strerror})."),))
+    try:
+        return Probe(tuple(_decode(task)), digest)
+    except VideoError as error:
+        other = what_else(path) if error.fault == "unreadable" and path.is_file() else None
+        fault = (error.fault, error.reason) if other is None else ("no-video", f"its content is {other}.")
+        return Probe((fault,), digest)
+
+
+def _decode(task: ProbeTask) -> list[tuple[str, str]]:
+    """What is wrong with a video of which three frames could be decoded."""
+    faults = []
+    with open_video(
+        task.path,
+        frame_template=task.frame_template,
+        start_seconds=task.start_seconds,
+        end_seconds=task.end_seconds,
+    ) as video:
+        video.read(sorted({0, video.num_frames // 2, video.num_frames - 1}))
+        num_frames = video.num_frames
+        if isinstance(video, VideoFile):
+            if cut := _cut_off(video.container):
+                faults.append(("truncated", cut))
+            if wrong := wrong_suffix(task.path, video.container.names):
+                faults.append(("wrong-suffix", wrong))
+    if num_frames < task.num_frames:
+        faults.append(("too-short", f"it has {num_frames} frames, fewer than data.num_frames = {task.num_frames}."))
+    return faults
+
+
+def _cut_off(container: ContainerFacts) -> str | None:
+    """A sentence on a file that holds less than its header says; None where it does not.
+
+    Packets are counted and not frames: headers count pictures that are never shown (before the start of an edited file,
+    or repeated ones), and that is no damage.
+    """
+    if container.num_packets < container.num_listed:
+        return f"its header lists {container.num_listed} frames, and {container.num_packets} are in it."
+    listed, found = container.listed_seconds, container.seconds
+    if listed is not None and found is not None and found < listed * (1 - _MISSING_SHARE) - _MISSING_SECONDS:
+        return f"its header says {listed:.1f} seconds, and its frames end at {found:.1f}."
+    return None

@@ -1,0 +1,161 @@
+"""The command as a user types it, on good and on bad sets."""
+
+import csv
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from side4video.cli import main
+from side4video.video.annotations import check_video_list, read_video_list
+from side4video.video.captions import read_caption_list
+
+
+@pytest.fixture
+def clips(tmp_path, make_video):
+    """Two classes, two videos each in training and one in evaluation, all different."""
+    level = iter(range(0, 240, 10))
+    for split, numbers in {"train": (1, 2), "test": (3,)}.items():
+        for name in ("run", "sit"):
+            for number in numbers:
+                first = next(level)
+                make_video(tmp_path / f"clips/{split}/{name}/{number}.mp4", range(first, first + 10))
+    return tmp_path / "clips"
+
+
+def check(clips, out, *flags):
+    sets = ["--data.train", str(clips / "train"), "--data.test", str(clips / "test")]
+    return main(["check-data", *sets, "--out", str(out), "--processes", "2", *flags])
+
+
+def reasons(out):
+    with (out / "reasons.csv").open(newline="") as file:
+        return [(row["set"], row["name"], row["kind"], row["severity"]) for row in csv.DictReader(file)]
+
+
+def test_a_good_set_gives_lists_of_all_and_exit_code_0(clips, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert check(clips, out) == 0
+    assert reasons(out) == []
+    names = out / "class_names.json"
+    for split in ("train", "test"):
+        listed, read = read_video_list(clips / split), read_video_list(out / f"{split}.csv", class_names=names)
+        assert read.class_names == listed.class_names == ("run", "sit")
+        assert [(v.path, v.label) for v in read.videos] == [(v.path, v.label) for v in listed.videos]
+        check_video_list(read)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["files"] == 6
+    assert summary["sets"]["train"] | {"source": ""} == {
+        "source": "", "listed": 4, "usable": 4, "errors": 0, "warnings": 0, "by_kind": {}, "notes": []
+    }  # fmt: skip
+    assert "Nothing is wrong" in (out / "index.html").read_text()
+    assert f"--data.train {out / 'train.csv'}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_everything_that_is_wrong_is_found_and_left_out(clips, tmp_path, capsys, make_video):
+    train, test, out = clips / "train/run", clips / "test/run", tmp_path / "out"
+    (train / "empty.mp4").touch()
+    (train / "page <b>.mp4").write_text("<html>gone</html>")
+    whole = make_video(tmp_path / "whole.avi", np.random.default_rng(0).integers(0, 255, 90)).read_bytes()
+    (train / "cut.avi").write_bytes(whole[: len(whole) * 3 // 4])
+    shutil.copy(train / "1.mp4", train / "again.mp4")
+    shutil.copy(train / "2.mp4", clips / "train/sit/other class.mp4")
+    shutil.copy(test / "3.mp4", train / "leaked.mp4")
+    make_video(test / "short.mp4", [0, 50, 100])
+    make_video(tmp_path / "w.mp4", range(100, 120)).rename(test / "wrong.webm")
+    (test / "broken.mp4").write_bytes(bytes(range(1, 256)) * 9)
+    assert check(clips, out) == 1
+    assert sorted(reasons(out)) == sorted(
+        [
+            ("train", "run/empty.mp4", "empty", "error"),
+            ("train", "run/page <b>.mp4", "no-video", "error"),
+            ("train", "run/cut.avi", "truncated", "error"),
+            ("train", "run/again.mp4", "duplicate", "warning"),
+            ("train", "run/2.mp4", "two-labels", "error"),
+            ("train", "sit/other class.mp4", "two-labels", "error"),
+            ("train", "run/leaked.mp4", "test-in-train", "error"),
+            ("test", "run/short.mp4", "too-short", "warning"),
+            ("test", "run/wrong.webm", "wrong-suffix", "warning"),
+            ("test", "run/broken.mp4", "unreadable", "error"),
+        ]
+    )
+    kept = {split: [v.path.name for v in read_video_list(out / f"{split}.csv").videos] for split in ("train", "test")}
+    assert kept == {"train": ["1.mp4", "1.mp4", "2.mp4"], "test": ["3.mp4", "short.mp4", "wrong.webm", "3.mp4"]}
+    page = (out / "index.html").read_text()
+    assert "page &lt;b&gt;.mp4" in page
+    assert "<b>" not in page
+    assert "://" not in page
+    assert "error: truncated, 1" in capsys.readouterr().out
+    again = ["--data.train", str(out / "train.csv"), "--data.test", str(out / "test.csv")]
+    names = ["--data.class-names", str(out / "class_names.json")]
+    assert main(["check-data", *again, *names, "--out", str(tmp_path / "again")]) == 0, "only warnings are left"
+
+
+def test_missing_files_and_entries_that_are_there_twice(clips, tmp_path):
+    lines = ["video,label", "run/1.mp4,run", "run/1.mp4,run", "sit/gone.mp4,sit"]
+    (tmp_path / "train.csv").write_text("\n".join(lines))
+    arguments = ["--data.train", str(tmp_path / "train.csv"), "--data.root", str(clips / "train")]
+    assert main(["check-data", *arguments, "--out", str(tmp_path / "out")]) == 1
+    assert reasons(tmp_path / "out") == [
+        ("train", "run/1.mp4", "listed-twice", "warning"),
+        ("train", "sit/gone.mp4", "missing", "error"),
+    ]
+
+
+def test_a_file_that_takes_too_long_is_ended_and_reported(clips, tmp_path):
+    for name in (
+        "endless.mp4",
+        "endless too.mp4",
+    ):  # of the same size, so that they are read to the end; no bytes on disk
+        (clips / "train/run" / name).touch()
+        os.truncate(clips / "train/run" / name, 2**40)
+    assert check(clips, tmp_path / "out", "--timeout-seconds", "3") == 1
+    assert reasons(tmp_path / "out") == [
+        ("train", "run/endless too.mp4", "time-out", "error"),
+        ("train", "run/endless.mp4", "time-out", "error"),
+    ]
+    assert json.loads((tmp_path / "out/summary.json").read_text())["sets"]["train"]["usable"] == 4
+
+
+def test_captions_are_kept(clips, tmp_path):
+    (tmp_path / "test.csv").write_text('video,caption\nrun/3.mp4,"one, two"\nrun/3.mp4,three\nsit/3.mp4,four\n')
+    (clips / "test/sit/3.mp4").write_bytes(b"")
+    arguments = ["--data.test", str(tmp_path / "test.csv"), "--data.root", str(clips / "test")]
+    assert main(["check-data", *arguments, "--out", str(tmp_path / "out")]) == 1
+    read = read_caption_list(tmp_path / "out/test.csv")
+    assert (read.captions, read.split) == ((("one, two", "three"),), "test")
+    assert read.videos[0].path == clips / "test/run/3.mp4"
+    assert not (tmp_path / "out/class_names.json").exists()
+
+
+def test_a_recipe_says_what_the_lists_hold(clips, tmp_path, capsys):
+    arguments = ["--data.train", str(clips / "train"), "--out", str(tmp_path / "out")]
+    assert main(["check-data", "own-clips", *arguments, "--data.num-frames", "11"]) == 0
+    assert {kind for _, _, kind, _ in reasons(tmp_path / "out")} == {"too-short"}
+    assert main(["check-data", "own-captions", *arguments]) == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "--data.train"),
+        (["--data.train", "nowhere"], "does not exist"),
+        (["own-clip"], "Did you mean 'own-clips'"),
+    ],
+)
+def test_wrong_input_is_refused(flags, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check-data", *flags]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("flag", ["--timeout-seconds", "--processes"])
+def test_no_time_and_no_processes_are_refused(flag, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["check-data", "--data.train", str(tmp_path), flag, "0"])
+    assert caught.value.code == 2
+    assert flag.strip("-").replace("-", "_") in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""A clean list gives back what was written, read as training reads it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from side4video.checking.clean_list import write_clean_list
+from side4video.checking.entries import Entry, guess_task, read_entries
+from side4video.config import DataConfig
+from side4video.files import write_json
+from side4video.video.annotations import LabelledVideo, read_video_list
+from side4video.video.captions import read_caption_list
+
+
+def video(name, label=None, start=None, end=None):
+    return LabelledVideo(Path("/data") / name, label, name, start, end)
+
+
+@pytest.mark.parametrize(
+    "class_names",
+    [
+        ("run", "sit, then lie", 'say "hello"', "gehen über"),
+        ("0", "1", "2", "10"),
+        ("10", "2", "007", "3"),
+        ("000", "001", "002", "003"),
+        ("1", "a", "b", "c"),
+        ("a", "-1", "5", "b"),
+        (" a", "b ", "c\nd", "e"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("used", [(0, 1, 2, 3), (1, 2), (3,)], ids=str)
+def test_labels_come_back(tmp_path, class_names, used):
+    entries = [Entry(video(f"clip {label}, one.mp4", label)) for label in used]
+    write_clean_list(tmp_path / "train.csv", entries, class_names=class_names)
+    write_json(tmp_path / "class_names.json", list(class_names))
+    read = read_video_list(tmp_path / "train.csv", class_names=tmp_path / "class_names.json")
+    assert read.class_names == class_names
+    assert [(one.path, one.label) for one in read.videos] == [(e.video.path, e.video.label) for e in entries]
+
+
+def test_plain_class_names_are_written_as_names(tmp_path):
+    write_clean_list(tmp_path / "train.csv", [Entry(video("a.mp4", 1))], class_names=("run", "sit"))
+    assert (tmp_path / "train.csv").read_text() == "video,label\n/data/a.mp4,sit\n"
+
+
+def test_times_come_back(tmp_path):
+    entries = [Entry(video("a.mp4", 0, 0.1, 1 / 3)), Entry(video("a.mp4", 0, 2.5, None)), Entry(video("b.mp4", 0))]
+    write_clean_list(tmp_path / "train.csv", entries, class_names=("run",))
+    read = read_video_list(tmp_path / "train.csv").videos
+    assert [(one.start_seconds, one.end_seconds) for one in read] == [(0.1, 1 / 3), (2.5, None), (None, None)]
+
+
+def test_captions_come_back(tmp_path):
+    captions = ('a man, "on" a horse', "zwei Männer\nund ein Pferd", "a\ttab; and more", "caption")
+    entries = [Entry(video("a b.mp4"), captions), Entry(video("c.mp4", None, 1.0, 2.0), ("one",))]
+    write_clean_list(tmp_path / "test.csv", entries)
+    read = read_caption_list(tmp_path / "test.csv")
+    assert read.captions == (captions, ("one",))
+    assert [one.path for one in read.videos] == [Path("/data/a b.mp4"), Path("/data/c.mp4")]
+    assert read.videos[1].start_seconds == 1.0
+
+
+def test_the_task_is_told_by_what_is_in_the_files(tmp_path):
+    contents = {
+        "labels.csv": "video,label\na.mp4,run\n",
+        "list.txt": "a.mp4 run\n",
+        "captions.csv": "video,caption\na.mp4,a man runs\n",
+        "lines.jsonl": '{"video": "a.mp4", "caption": "x"}\n{"video": "b.mp4", "caption": "y"}\n',
+        "captions.json": json.dumps({"a.mp4": ["a man runs"]}),
+        "something.json": json.dumps([{"id": "1", "label": "x", "template": "X"}]),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    guessed = {name: guess_task(DataConfig(test=tmp_path / name)) for name in contents}
+    assert guessed == dict.fromkeys(["captions.csv", "lines.jsonl", "captions.json"], "retrieval") | dict.fromkeys(
+        ["labels.csv", "list.txt", "something.json"], "recognition"
+    )
+    assert guess_task(DataConfig(test=tmp_path)) == "recognition"
+    assert guess_task(DataConfig(test=tmp_path / "list.txt", captions=tmp_path / "captions.json")) == "retrieval"
+
+
+def test_without_sets_there_is_nothing_to_read():
+    with pytest.raises(ValueError, match=r"--data\.train"):
+        read_entries(DataConfig(), "recognition")

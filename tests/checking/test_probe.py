@@ -1,0 +1,150 @@
+"""One video at a time: what is said of good and of bad ones."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from side4video.checking.content import hash_content, what_else, wrong_suffix
+from side4video.checking.probe import Probe, ProbeTask, probe_video
+
+
+def probe(path, *, start=None, end=None, num_frames=8, is_hashed=False, template="img_{:05d}.jpg"):
+    return probe_video(ProbeTask(path, start, end, template, num_frames, is_hashed))
+
+
+def kinds(path, **settings):
+    return [kind for kind, _ in probe(path, **settings).faults]
+
+
+def write_frames(folder, numbers):
+    folder.mkdir(parents=True)
+    for number in numbers:
+        Image.fromarray(np.full((8, 10, 3), number, np.uint8)).save(folder / f"img_{number:05d}.jpg")
+    return folder
+
+
+@pytest.fixture
+def clip(tmp_path, make_video):
+    return make_video(tmp_path / "clip.mp4", range(0, 240, 10))
+
+
+def test_nothing_is_said_of_a_good_video_or_a_good_folder(clip, tmp_path):
+    assert probe(clip) == Probe(())
+    assert probe(write_frames(tmp_path / "frames", range(1, 9))) == Probe(())
+
+
+def test_the_hash_is_that_of_the_file(clip):
+    assert probe(clip, is_hashed=True).digest == hashlib.sha256(clip.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "said"),
+    [
+        (b"", "empty", "0 bytes"),
+        (b"<!doctype html><title>404</title>", "no-video", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "no-video", "git lfs pull"),
+        (b"PK\x03\x04abc", "no-video", "a ZIP archive"),
+        (b"\0" * 4000, "no-video", "zeros"),
+        (b"Not found", "no-video", "text"),
+        (bytes(range(1, 256)) * 20, "unreadable", "cannot be decoded"),
+    ],
+)
+def test_what_is_no_video_is_told_by_its_content(tmp_path, content, kind, said):
+    (tmp_path / "a.mp4").write_bytes(content)
+    ((found, reason),) = probe(tmp_path / "a.mp4").faults
+    assert found == kind
+    assert said in reason
+
+
+def test_what_is_not_there_and_what_is_empty(tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert kinds(tmp_path / "none.mp4") == ["missing"]
+    assert kinds(tmp_path / "folder") == ["empty"]
+    assert kinds(write_frames(tmp_path / "frames", [1]), template="{:06d}.png") == ["no-frames"]
+
+
+def write_sound(path):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_sound_alone(tmp_path):
+    assert kinds(write_sound(tmp_path / "sound.mp4")) == ["audio-only"]
+
+
+def test_a_file_that_was_cut_off_is_told_by_its_header(tmp_path, make_video):
+    for suffix in (".mkv", ".avi"):
+        whole = make_video(tmp_path / f"whole{suffix}", np.random.default_rng(0).integers(0, 255, 80))
+        assert kinds(whole) == []
+        cut = tmp_path / f"cut{suffix}"
+        cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+        assert kinds(cut, num_frames=1) == ["truncated"]
+
+
+def test_a_file_whose_frames_are_wiped_is_damaged(clip):
+    with av.open(str(clip)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    content = bytearray(clip.read_bytes())
+    for packet in packets[10:16]:
+        content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    clip.write_bytes(content)
+    assert kinds(clip) == ["damaged"]
+
+
+def test_a_broken_picture_of_a_folder(tmp_path):
+    folder = write_frames(tmp_path / "frames", range(1, 9))
+    (folder / "img_00008.jpg").write_bytes(b"no picture")
+    assert kinds(folder) == ["unreadable"]
+    (folder / "img_00008.jpg").unlink()
+    (folder / "img_00003.jpg").unlink()
+    assert "img_00003.jpg is missing" in probe(folder).faults[0][1]
+
+
+def test_too_short_counts_the_frames_of_the_part(clip):
+    assert kinds(clip, num_frames=24) == []
+    assert kinds(clip, num_frames=25) == ["too-short"]
+    assert kinds(clip, start=1.0, end=1.5, num_frames=5) == []
+    assert probe(clip, start=1.0, end=1.5).faults == (
+        ("too-short", "it has 5 frames, fewer than data.num_frames = 8."),
+    )
+    assert kinds(clip, start=99.0) == ["unreadable"]
+
+
+def test_another_container_than_the_name_says(clip, tmp_path):
+    shutil.copy(clip, tmp_path / "clip.webm")
+    assert probe(tmp_path / "clip.webm").faults[0] == (
+        "wrong-suffix",
+        "it is called .webm, but its content is mov/mp4/m4a/3gp/3g2/mj2.",
+    )
+    for name in ("clip.mov", "clip.MP4", "clip.unknown"):
+        shutil.copy(clip, tmp_path / name)
+        assert kinds(tmp_path / name) == []
+
+
+def test_suffixes_of_what_ffmpeg_calls_its_containers():
+    assert wrong_suffix(Path("a.mkv"), ("matroska", "webm")) is None
+    assert wrong_suffix(Path("a.mpg"), ("mpegts",)) is None
+    assert wrong_suffix(Path("a.avi"), ("matroska", "webm")) == "it is called .avi, but its content is matroska/webm."
+
+
+def test_a_video_is_nothing_else(clip):
+    assert what_else(clip) is None
+
+
+def test_folders_with_the_same_frames_share_a_hash(tmp_path):
+    one, same = (write_frames(tmp_path / name, range(1, 9)) for name in ("one", "same"))
+    fewer, other = (
+        write_frames(tmp_path / name, numbers) for name, numbers in {"f": range(1, 8), "o": range(9)}.items()
+    )
+    assert hash_content(one) == hash_content(same)
+    assert len({hash_content(folder) for folder in (one, fewer, other)}) == 3
