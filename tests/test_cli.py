@@ -77,9 +77,48 @@ def test_evaluate_prints_a_table_and_writes_json(run, folder, capsys, tmp_path):
 def test_evaluate_reports_unreadable_videos_with_its_exit_code(run, folder, capsys, tmp_path):
     shutil.copytree(folder / "clips/test", tmp_path / "test")
     (tmp_path / "test/clockwise/0001.mp4").write_bytes(b"no video")
-    assert main(["evaluate", str(run), "--data.test", str(tmp_path / "test"), "--json", str(tmp_path / "e.json")]) == 1
-    assert "not read: clockwise/0001.mp4" in capsys.readouterr().out
-    assert len(json.loads((tmp_path / "e.json").read_text())["unread"]) == 1
+    command = ["evaluate", str(run), "--data.test", str(tmp_path / "test"), "--json", str(tmp_path / "e.json")]
+    assert main([*command, "--eval.max-unread", "0.125"]) == 1
+    printed = capsys.readouterr().out
+    assert "not read: clockwise/0001.mp4" in printed
+    assert "top-1" in printed
+    content = json.loads((tmp_path / "e.json").read_text())
+    assert (len(content["unread"]), content["num_videos"]) == (1, 7)
+
+
+def test_evaluate_gives_no_score_where_too_much_is_unreadable(run, folder, capsys, tmp_path):
+    shutil.copytree(folder / "clips/test", tmp_path / "test")
+    (tmp_path / "test/clockwise/0001.mp4").write_bytes(b"no video")
+    written = (run / "best/evaluation.json").read_bytes() if (run / "best/evaluation.json").exists() else None
+    command = ["evaluate", str(run), "--data.test", str(tmp_path / "test")]
+    assert main(command) == 1
+    printed = capsys.readouterr()
+    assert "not read: clockwise/0001.mp4" in printed.out
+    assert "top-1" not in printed.out
+    assert "No score: 1 of 8 videos (12.5%)" in printed.err
+    assert written == ((run / "best/evaluation.json").read_bytes() if written else None), "an earlier result stays"
+    for path in (tmp_path / "test").glob("*/*.mp4"):
+        path.write_bytes(b"no video")
+    assert main([*command, "--json", str(tmp_path / "e.json"), "--eval.max-unread", "1"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("not read: ") == 8
+    assert "None of the 8 videos" in printed.err
+    content = json.loads((tmp_path / "e.json").read_text())
+    assert content.keys() == {"refused", "unread"}
+
+
+def test_training_ends_without_a_score_where_too_much_is_unreadable(run, folder, capsys, tmp_path):
+    shutil.copytree(folder / "clips/test", tmp_path / "test")
+    (tmp_path / "test/clockwise/0001.mp4").write_bytes(b"no video")
+    command = ["train", str(run / "config.yaml"), "--data.test", str(tmp_path / "test"), "--out", str(tmp_path / "run")]
+    assert main(command) == 1
+    printed = capsys.readouterr()
+    assert "not read: clockwise/0001.mp4" in printed.out
+    assert "top-1" not in printed.out
+    assert "No score: 1 of 8" in printed.err
+    page = (tmp_path / "run/report.html").read_text()
+    assert "No score: 1 of 8" in page
+    assert "<h2>Scores</h2>" not in page
 
 
 def test_evaluate_matches_classes_by_name(run, folder, capsys, tmp_path):

@@ -2,10 +2,10 @@
 
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
@@ -23,6 +23,10 @@ from side4video.config import (
     recipe_names,
     recipe_text,
 )
+
+if TYPE_CHECKING:
+    from side4video.tasks.evaluation import UnreadVideo
+    from side4video.tasks.task import Scores
 
 USER_ERRORS = (ValueError, FileNotFoundError, ModuleNotFoundError, RuntimeError, OSError, FloatingPointError)
 
@@ -203,14 +207,16 @@ def train(arguments: list[str]) -> int:
         return 2
     if not is_main_process():
         return 0
+    refused = None if result.evaluation is None else _refusal(result.evaluation, given.config.eval)
     if result.evaluation is not None:
-        Console().print(result.evaluation.table(max_classes=50))
-        for name, score in frozen_beside_trained(given.out).items():
-            print(f"{name:45} {score:6.1%}")
+        if refused is None:
+            _print_scores(result.evaluation, max_classes=50)
+            for name, score in frozen_beside_trained(given.out).items():
+                print(f"{name:45} {score:6.1%}")
         print(f"report: {write_run_report(given.out)}")
     write_model_card(given.out, facts)
     print(f"adapter: {given.out / ('last' if result.evaluation is None else 'best')}")
-    return 0
+    return 0 if refused is None or result.evaluation is None else _refuse(refused, result.evaluation.unread)
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -225,22 +231,26 @@ def evaluate(arguments: list[str]) -> int:
     given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
 
     from side4video.files import write_json
+    from side4video.tasks.evaluation import NoneReadError
 
     if retrieval:
         from side4video.tasks.retrieval import evaluate_retrieval_adapter as evaluate_adapter
     else:
         from side4video.tasks.recognition import evaluate_adapter  # type: ignore[assignment]
 
-    evaluation = evaluate_adapter(
-        Path(folder),
-        data=given.data,
-        settings=given.eval,
-        device=given.device,
-        backbone_weights=given.backbone_weights,
-    )
-    Console().print(evaluation.table())
-    for video in evaluation.unread:
-        print(f"not read: {video.name}: {video.reason}")
+    try:
+        evaluation = evaluate_adapter(
+            Path(folder),
+            data=given.data,
+            settings=given.eval,
+            device=given.device,
+            backbone_weights=given.backbone_weights,
+        )
+    except NoneReadError as error:
+        return _refuse(str(error), error.unread, given.json)
+    if refused := _refusal(evaluation, given.eval):
+        return _refuse(refused, evaluation.unread, given.json)
+    _print_scores(evaluation)
     found = find_adapter(Path(folder))
     place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"
     path = given.json or place  # nothing is written among what was downloaded
@@ -256,14 +266,18 @@ def zero_shot(arguments: list[str]) -> int:
     given = tyro.cli(ZeroShotArguments, prog=f"side4video zero-shot {recipe}", args=rest, default=default)
 
     from side4video.files import write_json
+    from side4video.tasks.evaluation import NoneReadError
     from side4video.tasks.zero_shot import evaluate_zero_shot
 
     train = config.train.model_copy(update={"device": given.device})
     parts = {"backbone": given.backbone, "text": given.text, "data": given.data, "eval": given.eval, "train": train}
-    evaluation = evaluate_zero_shot(config.model_copy(update=parts))
-    Console().print(evaluation.table())
-    for video in evaluation.unread:
-        print(f"not read: {video.name}: {video.reason}")
+    try:
+        evaluation = evaluate_zero_shot(config.model_copy(update=parts))
+    except NoneReadError as error:
+        return _refuse(str(error), error.unread, given.json)
+    if refused := _refusal(evaluation, given.eval):
+        return _refuse(refused, evaluation.unread, given.json)
+    _print_scores(evaluation)
     if given.json is not None:
         write_json(given.json, evaluation.to_json())
         print(f"written to {given.json}")
@@ -534,6 +548,35 @@ def main(arguments: list[str] | None = None) -> int:
     except USER_ERRORS as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
+
+
+def _print_scores(evaluation: "Scores", *, max_classes: int | None = None) -> None:
+    """The table of an evaluation, and the videos that are not in it."""
+    Console().print(evaluation.table(max_classes=max_classes))
+    for video in evaluation.unread:
+        print(f"not read: {video.name}: {video.reason}")
+
+
+def _refusal(evaluation: "Scores", settings: EvalConfig) -> str | None:
+    """Why the scores of an evaluation are not reported, if that is so."""
+    from side4video.tasks.evaluation import refuse_scores
+
+    num_unread = len(evaluation.unread)
+    return refuse_scores(num_read=evaluation.num_videos, num_unread=num_unread, max_unread=settings.max_unread)
+
+
+def _refuse(refused: str, unread: "Sequence[UnreadVideo]", path: Path | None = None) -> int:
+    """Say which videos could not be read in place of a score, also in the file `path`; returns the exit code."""
+    for video in unread:
+        print(f"not read: {video.name}: {video.reason}")
+    print(refused, file=sys.stderr)
+    if path is not None:
+        from side4video.files import write_json
+
+        rows = [{"name": video.name, "reason": video.reason} for video in unread]
+        write_json(path, {"refused": refused, "unread": rows})
+        print(f"written to {path}")
+    return 1
 
 
 def _print_help() -> None:

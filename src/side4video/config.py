@@ -279,6 +279,9 @@ class EvalConfig(Settings):
     """Clips (views) per forward pass."""
     resize: PositiveInt | None = None
     """Short side before cropping, in pixels; by default 256/224 of the image size."""
+    max_unread: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Largest share of unreadable videos with which scores are still reported. A few broken files are in every large
+    set; a tenth left out can move a score by more than methods differ, and more is a broken disk or a wrong folder."""
     ties: Literal["middle", "pessimistic"] = "middle"
     """Retrieval: equally good candidates count half, or all, as better than the right one."""
     dual_softmax: bool = False

@@ -11,7 +11,7 @@ import numpy as np
 from side4video.config import RunConfig, load_config
 from side4video.report import Chart, ClipExample, write_report
 from side4video.tasks.clips import sampling_from
-from side4video.tasks.evaluation import Evaluation, Prediction, UnreadVideo
+from side4video.tasks.evaluation import Evaluation, Prediction, UnreadVideo, refuse_scores
 from side4video.tasks.recognition import as_evaluated, read_data
 from side4video.tasks.recognition_task import read_probe
 from side4video.tasks.task import ZERO_SHOT
@@ -65,12 +65,15 @@ def _recall_at_1(evaluation: dict[str, Any]) -> float:
 
 def _recognition_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
     evaluation = Evaluation.from_json(content)
+    refused = _refusal(config, evaluation.num_videos, evaluation.unread)
     return {
         "summary": (
-            f"{config.about} Evaluated on {evaluation.num_videos} videos of {config.data.test}, {evaluation.views} "
-            f"view{'s' if evaluation.views > 1 else ''} each.{_unread(evaluation.unread)}"
+            f"{refused}{config.about} Evaluated on {evaluation.num_videos} videos of {config.data.test}, "
+            f"{evaluation.views} view{'s' if evaluation.views > 1 else ''} each.{_unread(evaluation.unread)}"
         ).strip(),
-        "scores": frozen_beside_trained(folder) | {"mean of classes": evaluation.mean_class_accuracy},
+        "scores": {}
+        if refused
+        else frozen_beside_trained(folder) | {"mean of classes": evaluation.mean_class_accuracy},
         "confusion": np.array(evaluation.confusion),
         "class_names": evaluation.class_names,
         "examples": _examples(config, evaluation),
@@ -93,13 +96,16 @@ def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -
         best = query.best[0]
         examples.append(_example(query.caption, videos.get(best), best, None, query.video, sampling, config))
     split = f" ({evaluation.split})" if evaluation.split else ""
+    refused = _refusal(config, evaluation.num_videos, evaluation.unread)
     return {
         "summary": (
-            f"{config.about} Evaluated on {evaluation.num_videos} videos and {evaluation.num_captions} captions of "
-            f"{evaluation.source}{split}.{_unread(evaluation.unread)} {' '.join(evaluation.definitions())} The film "
-            "strips show the best video for a caption."
+            f"{refused}{config.about} Evaluated on {evaluation.num_videos} videos and {evaluation.num_captions} "
+            f"captions of {evaluation.source}{split}.{_unread(evaluation.unread)} {' '.join(evaluation.definitions())} "
+            "The film strips show the best video for a caption."
         ).strip(),
-        "scores": frozen_beside_trained(folder)
+        "scores": {}
+        if refused
+        else frozen_beside_trained(folder)
         | {
             "text to video: R@5": found.text_to_video.recall_at_5,
             "text to video: R@10": found.text_to_video.recall_at_10,
@@ -109,6 +115,12 @@ def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -
         },
         "examples": [example for example in examples if example is not None],
     }
+
+
+def _refusal(config: RunConfig, num_read: int, unread: Sequence[UnreadVideo]) -> str:
+    """Why no score is shown, as a sentence and a blank; empty where scores are."""
+    refused = refuse_scores(num_read=num_read, num_unread=len(unread), max_unread=config.eval.max_unread)
+    return "" if refused is None else f"{refused} "
 
 
 def _unread(videos: Sequence[UnreadVideo]) -> str:

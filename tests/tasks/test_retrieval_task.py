@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from side4video.adapter import load_adapter, read_adapter
+from side4video.cli import main
 from side4video.config import ConfigError
 from side4video.embed import Embedder
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
@@ -170,7 +171,7 @@ def test_the_logit_scale_stays_below_its_bound(small_retrieval_run):
 
 
 def test_unreadable_videos_are_skipped_in_training_and_reported_in_evaluation(
-    small_retrieval_run, captioned_videos, tmp_path
+    small_retrieval_run, captioned_videos, tmp_path, capsys
 ):
     shutil.copytree(captioned_videos, tmp_path / "videos")
     (tmp_path / "videos/train/clockwise/0001.mp4").write_bytes(b"no video")
@@ -182,6 +183,12 @@ def test_unreadable_videos_are_skipped_in_training_and_reported_in_evaluation(
     assert (result.evaluation.num_videos, result.evaluation.num_captions) == (7, 7)
     assert [video.name for video in result.evaluation.unread] == ["test/clockwise/0001.mp4"]
     assert "1 could not be read" in result.evaluation.table().title
+    capsys.readouterr()
+    command = ["evaluate", str(tmp_path / "run"), "--device", "cpu", "--json", str(tmp_path / "e.json")]
+    assert main(command) == 1
+    assert "R@1" not in capsys.readouterr().out
+    assert main([*command, "--eval.max-unread", "0.2"]) == 1
+    assert "R@1" in capsys.readouterr().out
 
 
 def test_missing_videos_and_captions_are_refused_before_training(small_retrieval_run, captioned_videos, tmp_path):

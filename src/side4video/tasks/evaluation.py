@@ -1,5 +1,6 @@
 """What an evaluation found, and how it is printed and written."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,6 +39,35 @@ class UnreadVideo:
 
     name: str
     reason: str
+
+
+class NoneReadError(ValueError):
+    """An evaluation of which no video could be read; `unread` has them with their reasons."""
+
+    def __init__(self, message: str, unread: Sequence[UnreadVideo]) -> None:
+        super().__init__(message, tuple(unread))
+        self.unread = tuple(unread)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def refuse_scores(*, num_read: int, num_unread: int, max_unread: float) -> str | None:
+    """Why scores of a set must not be reported, in a sentence; None where enough of it was read.
+
+    Args:
+        num_read: videos that were scored.
+        num_unread: those that could not be read.
+        max_unread: largest share of these that is allowed, 0..1.
+    """
+    share = num_unread / max(num_read + num_unread, 1)
+    if share <= max_unread:
+        return None
+    return (
+        f"No score: {num_unread} of {num_read + num_unread} videos ({share:.1%}) could not be read, and "
+        f"eval.max_unread = {max_unread:g} allows {max_unread:.1%}. Repair them, take them out of the set (side4video "
+        "check-data writes a list without them), or allow more."
+    )
 
 
 @dataclass(frozen=True)
@@ -130,11 +160,11 @@ def evaluation_from_scores(
     """Compute every metric from softmax scores (V videos, C classes) and labels.
 
     Raises:
-        ValueError: no video could be read.
+        NoneReadError: no video could be read.
     """
     if not len(scores):
         reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-        raise ValueError(f"None of the {len(unread)} videos could be read: {reasons}")
+        raise NoneReadError(f"None of the {len(unread)} videos could be read: {reasons}", unread)
     confusion = confusion_matrix(scores.argmax(axis=1), labels, len(class_names))
     accuracies = class_accuracies(confusion)
     return Evaluation(

@@ -17,7 +17,7 @@ from side4video.models.video_model import choose_device
 from side4video.processes import gather_objects, interleave, num_processes, process_rank
 from side4video.tasks.clips import autocast, choose_workers, evaluation_clips, videos_per_batch
 from side4video.tasks.dual_softmax import TEMPERATURE
-from side4video.tasks.evaluation import UnreadVideo
+from side4video.tasks.evaluation import NoneReadError, UnreadVideo
 from side4video.tasks.retrieval_evaluation import NUM_SHOWN, QueryResult, RetrievalEvaluation
 from side4video.tasks.retrieval_metrics import retrieval_scores, text_to_video_ranks
 from side4video.tasks.scoring import score_matrix
@@ -153,7 +153,7 @@ def evaluate_retrieval(
         device: where the model is.
 
     Raises:
-        ValueError: none of the videos can be read.
+        NoneReadError: none of the videos can be read.
     """
     unread: list[UnreadVideo] = []
     found = dict(
@@ -170,7 +170,8 @@ def evaluate_retrieval(
     unread = interleave(gather_objects(unread))
     if not found:
         reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-        raise ValueError(f"None of the {len(captions.videos)} videos of {captions.source} can be read: {reasons}")
+        message = f"None of the {len(captions.videos)} videos of {captions.source} can be read: {reasons}"
+        raise NoneReadError(message, unread)
     read = sorted(found)
     queries = [(caption, column) for column, index in enumerate(read) for caption in captions.captions[index]]
     texts = _embed_texts_together(model, [caption for caption, _ in queries], device=device)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from side4video.config import RunConfig
 from side4video.models.side_trained import SideTrained
+from side4video.tasks.evaluation import UnreadVideo
 from side4video.video.datasets import TrainClips
 from side4video.video.loading import Batch, TrainOrder
 
@@ -27,6 +28,14 @@ class Scores(Protocol):
     @property
     def score(self) -> float:
         """The number by which adapters are compared, 0 to 1; higher is better."""
+
+    @property
+    def num_videos(self) -> int:
+        """Videos that were read and scored."""
+
+    @property
+    def unread(self) -> tuple[UnreadVideo, ...]:
+        """Videos that could not be read. They are not in the scores."""
 
     def headline(self) -> dict[str, float | int]:
         """The few numbers that a log line needs."""
