@@ -6,9 +6,20 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from side4video.config import parse_config
 from side4video.demo.videos import MotionVideos, make_motion_videos
+
+settings.register_profile(  # the same examples in every run, few enough for seconds, and no file of earlier failures
+    "repeatable",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("repeatable")
 
 
 def write_grey_video(

@@ -448,12 +448,12 @@ def parse_config(content: dict[str, Any], *, source: str) -> RunConfig:
     content.pop("figures", None)
     preset = content.pop("preset", None)
     if preset is not None:
-        if preset not in MODEL_PRESETS:
+        if not isinstance(preset, str) or preset not in MODEL_PRESETS:
             raise ConfigError(f"{source}: {preset = } is not known. Presets: {', '.join(MODEL_PRESETS)}.")
         for part, settings in zip(("backbone", "side"), MODEL_PRESETS[preset], strict=True):
-            content[part] = settings.model_dump(exclude_defaults=True) | (content.get(part) or {})
+            content[part] = _override(settings.model_dump(exclude_defaults=True), content.get(part))
         name, tag = CLIP_TOWERS[MODEL_PRESETS[preset][0].name]
-        content["text"] = {"name": name, "tag": tag} | (content.get("text") or {})
+        content["text"] = _override({"name": name, "tag": tag}, content.get("text"))
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
@@ -463,11 +463,29 @@ def parse_config(content: dict[str, Any], *, source: str) -> RunConfig:
 
 def dump_config(config: RunConfig) -> str:
     """The resolved config as YAML that `load_config` reads back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.dump(config.model_dump(mode="json"), Dumper=_ExactDumper, sort_keys=False, allow_unicode=True)
 
 
 def _recipe_folder() -> Any:
     return resources.files("side4video") / "recipes"
+
+
+def _override(settings: dict[str, Any], given: Any) -> Any:
+    """Settings with the given ones in their place; what is no settings stays as it is, for its error."""
+    return settings | (given or {}) if given is None or isinstance(given, dict) else given
+
+
+class _ExactDumper(yaml.SafeDumper):
+    """Writes every text so that it is read as it was."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML writes these line ends as they are, and reads them as blanks; between double quotes it escapes them.
+    style = '"' if set(text) & set("\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_ExactDumper.add_representer(str, _represent_text)
 
 
 def _explain(problem: Any) -> str:

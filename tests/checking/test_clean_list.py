@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from side4video.checking.clean_list import write_clean_list
+from side4video.checking.clean_list import refuse_equal_numbers, write_clean_list
 from side4video.checking.entries import Entry, guess_task, read_entries
 from side4video.config import DataConfig
 from side4video.files import write_json
@@ -38,6 +40,53 @@ def test_labels_come_back(tmp_path, class_names, used):
     read = read_video_list(tmp_path / "train.csv", class_names=tmp_path / "class_names.json")
     assert read.class_names == class_names
     assert [(one.path, one.label) for one in read.videos] == [(e.video.path, e.video.label) for e in entries]
+
+
+letters = st.characters(exclude_categories=["Cs", "Cc"])
+texts = st.text(letters, min_size=1, max_size=12)
+file_names = texts.map(lambda name: f"{name.strip().replace('/', '-')}.mp4")
+odd_names = st.sampled_from(["1", "01", "-1", " a", "a ", "a,b", '"', "b\nc", "x\ty", "1 run", "#", "null", "٣"])
+
+
+@given(st.lists(texts | odd_names, min_size=1, max_size=6, unique=True), st.data())
+def test_any_labels_and_paths_come_back(tmp_path_factory, class_names, data):
+    rows = st.tuples(file_names, st.integers(0, len(class_names) - 1))
+    assume(not all(name.isdecimal() for name in class_names) or len({*map(int, class_names)}) == len(class_names))
+    entries = [Entry(video(name, label)) for name, label in data.draw(st.lists(rows, min_size=1, max_size=5))]
+    folder = tmp_path_factory.mktemp("list")
+    write_clean_list(folder / "train.csv", entries, class_names=class_names)
+    write_json(folder / "class_names.json", class_names)
+    read = read_video_list(folder / "train.csv", class_names=folder / "class_names.json")
+    assert [(one.path, read.class_names[one.label]) for one in read.videos] == [
+        (entry.video.path, class_names[entry.video.label]) for entry in entries
+    ]
+
+
+captions = (texts | odd_names).map(str.strip).filter(bool)
+
+
+@given(
+    st.lists(
+        st.tuples(file_names, st.lists(captions, min_size=1, max_size=3)),
+        min_size=1,
+        max_size=4,
+        unique_by=lambda row: row[0],
+    )
+)
+def test_any_captions_come_back(tmp_path_factory, videos):
+    path = tmp_path_factory.mktemp("list") / "test.csv"
+    write_clean_list(path, [Entry(video(name), tuple(several)) for name, several in videos])
+    read = read_caption_list(path)
+    assert [(one.name, list(several)) for one, several in zip(read.videos, read.captions, strict=True)] == [
+        (f"/data/{name}", several) for name, several in videos
+    ]
+
+
+def test_class_names_that_are_one_number_are_refused():
+    refuse_equal_numbers(["1", "01", "run"])
+    refuse_equal_numbers(["1", "02"])
+    with pytest.raises(ValueError, match="1 and 01"):
+        refuse_equal_numbers(["1", "01"])
 
 
 def test_plain_class_names_are_written_as_names(tmp_path):

@@ -536,3 +536,12 @@ class TestCheck:
         found = VideoList((self.video(tmp_path, "a.mp4", None),), ("x",), "l")
         assert check_video_list(found, require_labels=False).num_found == 1
         assert "no label" in problems(found)
+
+
+@pytest.mark.parametrize("written", ["007", "7"])
+def test_given_names_that_are_numbers_keep_their_zeros(tmp_path, written):
+    (tmp_path / "a.csv").write_text(f"video,label\na.mp4,{written}\n")
+    read = read_video_list(tmp_path / "a.csv", class_names=["003", "007"])
+    assert [video.label for video in read.videos] == [1]
+    with pytest.raises(DataError, match="not among the 2 given ones"):
+        read_video_list(tmp_path / "a.csv", class_names=["003", "008"])

@@ -10,6 +10,19 @@ from side4video.files import write_text
 from side4video.video.list_formats import INTEGER
 
 
+def refuse_equal_numbers(class_names: Sequence[str]) -> None:
+    """Refuse class names that are one number written in two ways: no list tells them apart.
+
+    Raises:
+        ValueError: there are such names, as "1" and "01".
+    """
+    if all(name.isdecimal() for name in class_names) and len(set(map(int, class_names))) < len(class_names):
+        raise ValueError(
+            f"Some of the {len(class_names)} class names are one number written in two ways, such as 1 and 01, which "
+            "no list tells apart. Rename the classes."
+        )
+
+
 def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Sequence[str] = ()) -> None:
     """Write `video,label` or, for entries with captions, `video,caption`, and times where an entry has them.
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from side4video.checking.clean_list import write_clean_list
+from side4video.checking.clean_list import refuse_equal_numbers, write_clean_list
 from side4video.checking.content import size_of
 from side4video.checking.entries import EntrySet, Task, guess_task, read_entries
 from side4video.checking.findings import KINDS, Finding, encodable, printable
@@ -63,9 +63,11 @@ def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
 
     Raises:
         DataError: a list cannot be read.
-        ValueError: no set is named.
+        ValueError: no set is named, or class names that no list tells apart.
     """
     sets = read_entries(given.data, task or guess_task(given.data))
+    for one in sets:
+        refuse_equal_numbers(one.class_names)
     start = time.monotonic()
     probes = _probe(sets, given)
     seconds = time.monotonic() - start
