@@ -83,6 +83,14 @@ def test_the_picture_shows_the_curves(run):
     assert "](training.png)" in (run / "best/README.md").read_text()
 
 
+def test_too_many_unreadable_videos_leave_no_score(run):
+    change_config(run / "best", lambda content: content["scores"].update(videos=7, unread=1))
+    card = ModelCard.load(write_model_card(run, CardFacts()))
+    assert not card.data.eval_results
+    assert "top-1 accuracy" not in card.text
+    assert "No score: 1 of 8 videos" in card.text
+
+
 def test_without_a_run_there_is_no_picture_and_without_scores_none_are_made_up(run, tmp_path):
     (run / "best").rename(tmp_path / "alone")
     change_config(tmp_path / "alone", lambda content: content.update(scores={}, run={}))

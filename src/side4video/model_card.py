@@ -18,6 +18,7 @@ from side4video.files import replacing, write_text
 from side4video.models.backbones import weights_source
 from side4video.report_pictures import draw_panels
 from side4video.run_report import changed_settings, training_charts
+from side4video.tasks.evaluation import refuse_scores
 from side4video.training.run_log import read_log
 from side4video.untrusted import NAMED_WEIGHTS, without_paths
 
@@ -173,8 +174,16 @@ def _write_picture(folder: Path) -> bool:
     return (folder / PICTURE).is_file()
 
 
+def _refusal(adapter: Adapter) -> str | None:
+    """Why scores are not stated, where too few of the videos could be read."""
+    num_read, num_unread = adapter.scores.get("videos", 0), adapter.scores.get("unread", 0)
+    return refuse_scores(num_read=num_read, num_unread=num_unread, max_unread=adapter.config.eval.max_unread)
+
+
 def _metrics(adapter: Adapter) -> Iterable[tuple[str, str, float]]:
-    """Label, the hub's type, and value 0 to 1 of each score."""
+    """Label, the hub's type, and value 0 to 1 of each score; none where too few of the videos could be read."""
+    if _refusal(adapter) is not None:
+        return
     known = _RETRIEVAL if adapter.config.task == "retrieval" else _RECOGNITION
     for key, (label, kind) in known.items():
         if key in adapter.scores:
@@ -216,6 +225,8 @@ def _conditions(adapter: Adapter, facts: CardFacts) -> str:
     scores = adapter.scores
     if not scores:
         return ""
+    if (refused := _refusal(adapter)) is not None:
+        return refused
     split = f" ({scores['split']})" if scores.get("split") else ""
     captions = f" and {scores['captions']} captions" if "captions" in scores else ""
     views = f", {scores['views']} view{'s' * (scores['views'] != 1)} of each" if "views" in scores else ""

@@ -153,6 +153,28 @@ def test_wrong_input_is_refused(flags, said, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "runs").exists()
 
 
+def test_other_files_are_not_overwritten(clips, tmp_path, capsys):
+    (tmp_path / "lists").mkdir()
+    listed = tmp_path / "lists/train.csv"
+    listed.write_text(f"video,label\n{clips / 'train/run/1.mp4'},run\n")
+    assert main(["check-data", "--data.train", str(listed), "--out", str(tmp_path / "lists")]) == 2
+    assert "is to be checked" in capsys.readouterr().err
+    assert main(["check-data", "--data.train", str(clips / "train"), "--out", str(tmp_path / "lists")]) == 2
+    assert "not those of an earlier check" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "lists").iterdir()] == ["train.csv"]
+    for _ in range(2):
+        assert main(["check-data", "--data.train", str(listed), "--out", str(tmp_path / "out")]) == 0
+    again = ["check-data", "--data.train", str(tmp_path / "out/train.csv"), "--out", str(tmp_path / "out")]
+    assert main(again) == 2
+
+
+def test_lists_of_an_earlier_check_do_not_stay(clips, tmp_path):
+    assert check(clips, tmp_path / "out") == 0
+    assert main(["check-data", "--data.test", str(clips / "test"), "--out", str(tmp_path / "out")]) == 0
+    assert not (tmp_path / "out/train.csv").exists()
+    assert (tmp_path / "out/test.csv").exists()
+
+
 @pytest.mark.parametrize("flag", ["--timeout-seconds", "--processes"])
 def test_no_time_and_no_processes_are_refused(flag, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -25,6 +25,8 @@ from side4video.checking.workers import Lost, run_with_timeout
 from side4video.config import DataConfig
 from side4video.files import write_json, write_text
 
+_MARK = "summary.json"
+"""A folder with other files and without this one is none of an earlier check."""
 _PRINTED = 10
 """Findings of a kind that are printed; all are in reasons.csv."""
 
@@ -63,11 +65,12 @@ def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
 
     Raises:
         DataError: a list cannot be read.
-        ValueError: no set is named, or class names that no list tells apart.
+        ValueError: no set is named, class names that no list tells apart, or a folder that holds other files.
     """
     sets = read_entries(given.data, task or guess_task(given.data))
     for one in sets:
         refuse_equal_numbers(one.class_names)
+    _prepare(given)
     start = time.monotonic()
     probes = _probe(sets, given)
     seconds = time.monotonic() - start
@@ -76,6 +79,17 @@ def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
     _write(given, judged, len(probes), seconds)
     _print(given.out, judged)
     return 1 if num_errors else 0
+
+
+def _prepare(given: CheckDataArguments) -> None:
+    """Make the folder; refuse one where something else could be overwritten."""
+    out = given.out
+    out.mkdir(parents=True, exist_ok=True)
+    sources = [source for source in (given.data.train, given.data.test, given.data.captions) if source is not None]
+    if any(source.is_file() and source.resolve().parent == out.resolve() for source in sources):
+        raise ValueError(f"{out} holds a list that is to be checked, and would lose it. Give another folder as --out.")
+    if any(out.iterdir()) and not (out / _MARK).is_file():
+        raise ValueError(f"{out} holds files, and not those of an earlier check. Give a new folder as --out.")
 
 
 def _probe(sets: Sequence[EntrySet], given: CheckDataArguments) -> dict[Part, Probe]:
@@ -119,7 +133,7 @@ def _write(given: CheckDataArguments, judged: Sequence[JudgedSet], num_files: in
     settings = {"num_frames": given.data.num_frames, "timeout_seconds": given.timeout_seconds}
     content = {"files": num_files, "seconds": round(seconds, 3), **settings, "sets": {}}
     content["sets"] = {one.entries.name: _counts(one) for one in judged}
-    write_json(out / "summary.json", content)
+    write_json(out / _MARK, content)
     summary = (
         f"{num_files} files were opened in {seconds:.1f} seconds, and the first, middle and last frame of each "
         f"decoded. Clips have {given.data.num_frames} frames. Clean lists and reasons.csv lie beside this page."
