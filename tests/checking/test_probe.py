@@ -141,6 +141,11 @@ def test_a_video_is_nothing_else(clip):
     assert what_else(clip) is None
 
 
+def test_of_what_cannot_be_opened_nothing_is_known(tmp_path):
+    assert what_else(tmp_path) is None
+    assert what_else(tmp_path / "none.mp4") is None
+
+
 def test_folders_with_the_same_frames_share_a_hash(tmp_path):
     one, same = (write_frames(tmp_path / name, range(1, 9)) for name in ("one", "same"))
     fewer, other = (

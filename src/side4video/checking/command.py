@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -185,8 +186,10 @@ def _print(out: Path, judged: Sequence[JudgedSet]) -> None:
             print(f"  ... and {len(some) - _PRINTED} more in {out / 'reasons.csv'}")
     for note in (note for one in judged for note in one.entries.notes):
         print(printable(f"note: {note}"))
-    flags = [f"--data.{one.entries.name} {out / one.entries.name}.csv" for one in judged if one.clean]
+    flags = [
+        word for one in judged if one.clean for word in (f"--data.{one.entries.name}", f"{out / one.entries.name}.csv")
+    ]
     if flags and any(one.entries.class_names for one in judged):
-        flags.append(f"--data.class-names {out / 'class_names.json'}")
+        flags += ["--data.class-names", str(out / "class_names.json")]
     print(f"page: {out / 'index.html'}")
-    print(f"clean lists: {' '.join(flags) or 'none, no video is usable'}")
+    print(f"clean lists: {shlex.join(flags) or 'none, no video is usable'}")

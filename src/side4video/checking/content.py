@@ -32,8 +32,11 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
 
 def what_else(path: Path) -> str | None:
     """What a file is that is no video, as far as its first bytes tell; None: that is not known."""
-    with path.open("rb") as file:
-        start = file.read(4096)
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except OSError:
+        return None
     bare = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     for first, name in NOT_VIDEO.items():
         if bare.startswith(first):

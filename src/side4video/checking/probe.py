@@ -69,7 +69,8 @@ def _decode(task: ProbeTask) -> list[tuple[str, str]]:
             if wrong := wrong_suffix(task.path, video.container.names):
                 faults.append(("wrong-suffix", wrong))
     if num_frames < task.num_frames:
-        faults.append(("too-short", f"it has {num_frames} frames, fewer than data.num_frames = {task.num_frames}."))
+        has = f"{num_frames} frame{'s' * (num_frames != 1)}"
+        faults.append(("too-short", f"it has {has}, fewer than data.num_frames = {task.num_frames}."))
     return faults
 
 
