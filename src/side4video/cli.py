@@ -1,6 +1,7 @@
 """The command line: `side4video COMMAND ...`. Commands import what they need when they run: help comes at once."""
 
 import difflib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -532,7 +533,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 some videos could not be read, 2 wrong input."""
+    """Run one command; returns the exit code: 0 done, 1 some videos could not be read, 2 wrong, 128 + a signal."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in {"-h", "--help"}:
         _print_help()
@@ -548,6 +549,9 @@ def main(arguments: list[str] | None = None) -> int:
     except USER_ERRORS as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as error:  # training turns other signals into one that has an exit code of its own
+        print(error if str(error) else "Stopped by SIGINT.", file=sys.stderr)
+        return getattr(error, "exit_code", 128 + signal.SIGINT)
 
 
 def _print_scores(evaluation: "Scores", *, max_classes: int | None = None) -> None:

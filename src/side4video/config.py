@@ -260,6 +260,8 @@ class TrainConfig(Settings):
     """Steps between lines in log.jsonl."""
     checkpoint_minutes: float = Field(default=10.0, ge=0.0)
     """Minutes between checkpoints within an epoch; each epoch ends with one. 0: after every step."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """A step whose loss or gradient is not finite stops the run before it, or is left out, counted and named."""
     patience: PositiveInt | None = None
     """Stop after this many evaluations without a better top-1."""
     tensorboard: bool = False

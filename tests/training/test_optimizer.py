@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from side4video.config import TrainConfig
 from side4video.models.video_model import build_video_model
-from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from side4video.training.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from side4video.training.loop import train
 from side4video.training.optimizer import build_optimizer
 from side4video.training.run_log import RunLog
@@ -93,9 +93,8 @@ def test_a_checkpoint_restores_the_state_bit_for_bit(small_run, tmp_path):
     model, other = (build_video_model(settings, num_classes=8, device=torch.device("cpu")) for _ in range(2))
     optimizer, restored = (build_optimizer(each, settings.train) for each in (model, other))
     stepped(model, optimizer, steps=3)
-    path = tmp_path / "checkpoint.safetensors"
-    save_checkpoint(path, model=model, optimizer=optimizer, progress=Progress(step=3))
-    assert load_checkpoint(path, model=other, optimizer=restored).step == 3
+    save_checkpoint(tmp_path, model=model, optimizer=optimizer, progress=Progress(step=3))
+    assert load_checkpoint(tmp_path, model=other, optimizer=restored)[0].step == 3
     quantised = 0
     for one, two in zip(model.parameters(), other.parameters(), strict=True):
         state, again = optimizer.state.get(one, {}), restored.state.get(two, {})
@@ -106,7 +105,7 @@ def test_a_checkpoint_restores_the_state_bit_for_bit(small_run, tmp_path):
             assert getattr(value, "dtype", None) == getattr(again[key], "dtype", None)
         quantised += "qmap1" in state
     assert quantised > 0
-    assert load_file(path)["optimizer.side.stem.weight.state1"].dtype == torch.uint8
+    assert load_file(tmp_path / CHECKPOINT)["optimizer.side.stem.weight.state1"].dtype == torch.uint8
     stepped(model, optimizer, steps=2, first=3)
     stepped(other, restored, steps=2, first=3)
     for name, tensor in model.trained_state().items():
@@ -119,14 +118,13 @@ def test_a_step_count_that_is_lost_changes_the_weights(small_run, tmp_path):
     model = build_video_model(settings, num_classes=8, device=torch.device("cpu"))
     optimizer = build_optimizer(model, settings.train)
     stepped(model, optimizer, steps=3)
-    path = tmp_path / "checkpoint.safetensors"
-    save_checkpoint(path, model=model, optimizer=optimizer, progress=Progress(step=3))
-    load_checkpoint(path, model=model, optimizer=optimizer)
+    save_checkpoint(tmp_path, model=model, optimizer=optimizer, progress=Progress(step=3))
+    load_checkpoint(tmp_path, model=model, optimizer=optimizer)
     for state in optimizer.state.values():
         state.update({"step": 0} if state else {})
     stepped(model, optimizer, steps=1, first=3)
     wrong = {name: tensor.clone() for name, tensor in model.trained_state().items()}
-    load_checkpoint(path, model=model, optimizer=optimizer)
+    load_checkpoint(tmp_path, model=model, optimizer=optimizer)
     stepped(model, optimizer, steps=1, first=3)
     assert not torch.equal(wrong["side.stem.weight"], model.trained_state()["side.stem.weight"])
 

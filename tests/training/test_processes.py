@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from side4video.config import dump_config
@@ -18,10 +19,30 @@ from side4video.training.run_log import read_log
 SYNCED = {"batch": 8, "sync_bn": True, "epochs": 2, "log_every": 1, "device": "cpu", "memory": "exact"}
 
 
-def torchrun(config, out, *, processes=2, extra=()):
+POISONED = """
+import sys, torch
+from side4video.cli import main
+from side4video.processes import process_rank
+from side4video.tasks.recognition_task import RecognitionTask
+
+original = RecognitionTask.train_batches
+
+def train_batches(self, order):
+    for step, batch in enumerate(original(self, order)):
+        if step == 4 and process_rank() == 1:
+            batch.clips[0] = torch.nan
+        yield batch
+
+RecognitionTask.train_batches = train_batches
+sys.exit(main())
+"""
+
+
+def torchrun(config, out, *, processes=2, extra=(), script=None):
     path = out.with_suffix(".yaml")
     path.write_text(dump_config(config))
-    command = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "side4video"]
+    program = ["-m", "side4video"] if script is None else [str(script)]
+    command = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *program]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", *command, "train", str(path), "--out", str(out), *extra],
@@ -86,6 +107,36 @@ def test_a_sharded_frozen_model_gives_the_same(small_run, tmp_path):
     sharded = config.model_copy(update={"train": config.train.model_copy(update={"shard_backbone": True})})
     finish(torchrun(sharded, tmp_path / "sharded"))
     assert losses(tmp_path / "sharded") == pytest.approx(losses(tmp_path / "whole"), rel=1e-5)
+
+
+def test_a_signal_to_torchrun_saves_before_all_processes_end(small_run, tmp_path):
+    config = small_run(train=SYNCED | {"epochs": 30, "checkpoint_minutes": 60})
+    out = tmp_path / "run"
+    process = torchrun(config, out)
+    deadline = time.monotonic() + 120
+    while len(losses(out)) < 2:
+        assert time.monotonic() < deadline, "no step was taken"
+        time.sleep(0.05)
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    done = len(losses(out))
+    assert 2 <= done < 90
+    assert f"Stopped by SIGTERM. The state of step {done} was saved" in output, output[-3000:]
+    with safe_open(out / "checkpoint.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["progress"])["step"] == done
+
+
+def test_all_processes_leave_out_the_step_of_which_one_has_a_bad_loss(small_run, motion_videos, tmp_path):
+    """The videos of one step of one process are mixed by infinity."""
+    script = tmp_path / "poisoned.py"
+    script.write_text(POISONED)
+    config = small_run(train=SYNCED | {"sync_bn": False, "on_nonfinite": "skip"}, data={"test": None})
+    output = finish(torchrun(config, tmp_path / "run", script=script))
+    assert output.count("left out a step: The loss is nan at step 4") == 1
+    content = json.loads((tmp_path / "run" / "nonfinite-step-4.json").read_text())
+    assert [len(process["losses"]) for process in content["processes"]] == [0, 1]
+    assert len(losses(tmp_path / "run")) == 5
 
 
 def test_a_lost_process_ends_the_others_and_the_run_goes_on(small_run, tmp_path):

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from side4video.video import loading
 from side4video.video.annotations import LabelledVideo
 from side4video.video.datasets import Clip, ClipKey, Failure, TestClips, TrainClips
 from side4video.video.loading import Batch, TrainOrder, collate, steps_per_epoch, train_loader
+from side4video.video.lost_workers import LostWorkerError
 from side4video.video.sampling import FrameSampling
 from side4video.video.transforms import EvalTransform, TrainTransform
 
@@ -224,11 +226,11 @@ class Misbehaving(TestClips):
     """Does something else with one of the videos."""
 
     def __init__(self, what: str):
-        self.videos = [None] * 6
+        self.videos = [SimpleNamespace(path=f"video{index}.mp4") for index in range(6)]
         self.what = what
 
     def __getitem__(self, index: int) -> Clip:
-        if index == 0 and self.what == "die":
+        if index == 1 and self.what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if index == 2 and self.what == "sleep":
             time.sleep(60)
@@ -242,9 +244,28 @@ class TestWorkers:
 
     def test_a_dead_worker_raises(self):
         started = time.perf_counter()
-        with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        with pytest.raises(LostWorkerError, match=r"ended by itself while it read video1\.mp4\."):
             list(loading.test_loader(Misbehaving("die"), batch_clips=1, workers=1))
         assert time.perf_counter() - started < 30
+
+    def test_a_worker_that_dies_between_two_videos_is_told_from_one_that_reads(self):
+        loader = loading.test_loader(Misbehaving("nothing"), batch_clips=1, workers=1)
+        batches = iter(loader)
+        next(batches)
+        (worker,) = {process for process in loader.dataset._processes if process}
+        time.sleep(1)  # it has read ahead as far as it goes
+        os.kill(worker, signal.SIGKILL)
+        with pytest.raises(LostWorkerError, match=rf"A loader process \({worker}\) ended by itself between two videos"):
+            list(batches)
+
+    def test_a_worker_outlives_the_signals_that_schedulers_send_to_all(self):
+        loader = loading.test_loader(Misbehaving("nothing"), batch_clips=1, workers=1)
+        batches = iter(loader)
+        next(batches)
+        (worker,) = {process for process in loader.dataset._processes if process}
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            os.kill(worker, number)
+        assert [batch.indices for batch in batches] == [[index] for index in range(1, 6)]
 
     def test_interrupt_ends_everything(self, tmp_path):
         script = tmp_path / "endless.py"

@@ -13,8 +13,8 @@ from side4video.memory.advice import Advice, advise, format_size, parse_size
 from side4video.memory.measuring import STEPS, measure_step
 from side4video.memory.planning import StepPlanner, Target, target_of
 from side4video.models.video_model import choose_device
+from side4video.training.checkpoint import has_checkpoint
 from side4video.training.out_of_memory import REMEDIES, TrainingMemoryError
-from side4video.training.run_folder import CHECKPOINT
 
 DEFAULT_CARD = "24GB"
 
@@ -90,7 +90,7 @@ def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out
             f"Up to {config.eval.batch} clips went through the frozen model at a time: a smaller --eval.batch needs "
             "less, and so does a smaller --backbone.chunk-frames."
         )
-    if (out / CHECKPOINT).is_file():
+    if has_checkpoint(out):
         lines.append(
             f"What was trained up to the last checkpoint is kept in {out}: --resume goes on with the same settings "
             "where there is more memory. Other settings need another --out"

@@ -85,7 +85,7 @@ class RecognitionTask:
             with autocast(self.device, self.config.train.precision):
                 clips, labels = batch.clips.to(self.device, non_blocking=True), batch.labels.to(self.device)
                 loss, correct = self.loss(self.model, clips, labels)
-            backward(loss / views, batch.names)
+            backward(loss / views, [batch])
             loss_sum, right, seen = loss_sum + loss.item(), right + int(correct), seen + len(labels)
         return StepResult(loss_sum, right, seen)
 

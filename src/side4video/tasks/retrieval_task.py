@@ -88,7 +88,7 @@ class RetrievalTask:
                 self.model,
                 [partial(self._embed, batch, epoch) for batch in read] or [self._embed_nothing],
                 self._loss,
-                lambda loss: backward(loss / num_processes(), names),  # gradients are summed over processes
+                lambda loss: backward(loss / num_processes(), read),  # gradients are summed over processes
             )
         if not read:
             return StepResult(0.0, 0, 0)

@@ -18,8 +18,8 @@ from side4video.video.loading import Batch, TrainOrder
 ZERO_SHOT = "zero_shot.json"
 """File in the run folder: what the frozen model by itself reaches in retrieval."""
 
-Backward = Callable[[Tensor, Sequence[str]], None]
-"""Back-propagates a loss; the names of the videos it comes from are for the error if it is not finite."""
+Backward = Callable[[Tensor, Sequence[Batch]], None]
+"""Back-propagates a loss; the batches it comes from are named if it is not finite."""
 
 
 class Scores(Protocol):

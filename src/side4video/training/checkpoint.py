@@ -1,6 +1,8 @@
-"""The state a run continues from, bit for bit: one safetensors file, replaced atomically."""
+"""The state a run continues from, bit for bit: one safetensors file with a checksum, and the one before it."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from torch import Tensor
 from side4video.files import write_tensors
 from side4video.models.side_trained import SideTrained
 
+CHECKPOINT = "checkpoint.safetensors"
+PREVIOUS = "checkpoint.previous.safetensors"
 _SHARED = ("qmap1", "qmap2")
 
 
@@ -31,35 +35,105 @@ class Progress:
     """State of the fp16 gradient scaler."""
     seconds: float = 0.0
     """Time that the run has taken, evaluations included, interruptions not."""
+    nonfinite: int = 0
+    """Steps left out because their loss or gradient was not finite."""
+    evaluation_due: bool = False
+    """The last step of an epoch is done, its evaluation is not."""
     peak_memory_mb: float = 0.0
     """Most memory it has needed, MiB; see `peak_memory_mb` of the run log."""
 
 
-def save_checkpoint(path: Path, *, model: SideTrained, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write trained tensors, optimizer state and progress to one file."""
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run folder holds a checkpoint, be it whole or not."""
+    return (folder / CHECKPOINT).is_file() or (folder / PREVIOUS).is_file()
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    model: SideTrained,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    keep_previous: bool = False,
+) -> None:
+    """Write trained tensors, optimizer state and progress; the checkpoint that was there becomes the one before.
+
+    The new file is complete and on the disk before any other is renamed, so that a whole one is there at any moment.
+
+    Args:
+        folder: of the run.
+        model, optimizer, progress: what is written.
+        keep_previous: the checkpoint that is there is damaged: the one before it stays instead.
+
+    Raises:
+        OSError: it could not be written; both files that were there still are.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.trained_state().items()}
     for name, state in _optimizer_state(model, optimizer).items():
         tensors |= {f"optimizer.{name}.{key}": _as_tensor(value, key) for key, value in state.items()}
-    write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    text = json.dumps(asdict(progress))
+    previous = None if keep_previous else folder / PREVIOUS
+    write_tensors(
+        folder / CHECKPOINT, tensors, {"progress": text, "sha256": _checksum(tensors, text)}, previous=previous
+    )
 
 
-def load_checkpoint(path: Path, *, model: SideTrained, optimizer: torch.optim.Optimizer) -> Progress:
-    """Restore what `save_checkpoint` wrote; returns the progress.
+def load_checkpoint(folder: Path, *, model: SideTrained, optimizer: torch.optim.Optimizer) -> tuple[Progress, str]:
+    """Restore what `save_checkpoint` wrote: the newest checkpoint, or the one before where that is damaged or missing.
+
+    Returns:
+        The progress, and a sentence that says why the newest one was not used; empty where it was.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
-        ValueError: the file is damaged or belongs to another model.
+        ValueError: none is whole, or they belong to another model.
     """
-    if not path.is_file():
+    refused: list[str] = []
+    for name in (CHECKPOINT, PREVIOUS):
+        try:
+            tensors, progress = _read(folder / name)
+        except (ValueError, FileNotFoundError) as error:
+            refused.append(str(error))
+            continue
+        _restore(tensors, model, optimizer)
+        said = f"{refused[0]} The one before it is used, of step {progress.step}." if refused else ""
+        return progress, said
+    if not has_checkpoint(folder):
         raise FileNotFoundError(
-            f"{path} does not exist: this run has no checkpoint to resume from. Start it without --resume."
+            f"{folder / CHECKPOINT} does not exist: this run has no checkpoint to resume from. Start it without "
+            "--resume."
         )
+    raise ValueError(
+        f"{' '.join(refused)} Nothing is left to resume from: start again in another folder"
+        + (f", from the adapter of the last epoch with --init-from {folder}." if (folder / "last").is_dir() else ".")
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing.")
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            progress = Progress(**json.loads(file.metadata()["progress"]))
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
+            metadata = file.metadata()
+        text, checksum = metadata["progress"], metadata["sha256"]
+        if checksum != _checksum(tensors, text):
+            raise ValueError("its content is not what was written, by its checksum")
+        return tensors, Progress(**json.loads(text))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint: {error}.") from error
+
+
+def _checksum(tensors: Mapping[str, Tensor], progress: str) -> str:
+    """SHA-256 over names, number types, shapes and bytes of all tensors, and the progress; about 1 s for 2 GB."""
+    digest = hashlib.sha256(progress.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _restore(tensors: Mapping[str, Tensor], model: SideTrained, optimizer: torch.optim.Optimizer) -> None:
     model.load_trained_state(
         {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     )
@@ -70,7 +144,6 @@ def load_checkpoint(path: Path, *, model: SideTrained, optimizer: torch.optim.Op
             for key, tensor in tensors.items()
             if key.startswith(prefix)
         }
-    return progress
 
 
 def _trained_parameters(model: SideTrained) -> dict[str, torch.nn.Parameter]:

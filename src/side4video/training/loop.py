@@ -1,7 +1,6 @@
 """The training loop. Read it downwards: it is in the order in which things happen."""
 
 import json
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from side4video.adapter import Adapter, save_adapter, take_over
+from side4video.adapter import take_over
 from side4video.config import RunConfig
 from side4video.files import write_json
 from side4video.models.video_model import choose_device
@@ -27,11 +26,13 @@ from side4video.processes import (
     sum_over_processes,
 )
 from side4video.tasks.task import Scores, Task, build_task
-from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from side4video.training.optimizer import build_optimizer, learning_rate
+from side4video.training.nonfinite import NonfiniteSteps
+from side4video.training.optimizer import learning_rate
 from side4video.training.out_of_memory import noting_out_of_memory
-from side4video.training.run_folder import CHECKPOINT, check_run_folder, claim_run_folder
-from side4video.training.run_log import Meter, RunLog, device_name, peak_memory_mb
+from side4video.training.run_folder import check_run_folder, claim_run_folder
+from side4video.training.run_log import Meter, RunLog
+from side4video.training.run_state import RunState
+from side4video.training.stopping import StopRequests, TrainingStopped
 from side4video.video.datasets import Failure
 from side4video.video.loading import Batch, TrainOrder
 from side4video.video.transforms import seeded
@@ -60,57 +61,71 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
     Raises:
         ConfigError: `out` holds another run, or the settings differ from those it was started with.
         DataError, ValueError: the data or the model cannot be used.
+        OSError: `out` cannot be written, or its disk is full; what was saved last is still there.
+        FloatingPointError: a loss or gradient is not finite, and `train.on_nonfinite` is "stop".
         TrainingMemoryError: it needs more memory than there is; what was trained before can be resumed.
+        TrainingStopped: SIGINT, SIGTERM or SIGUSR1 came, and the state was saved.
+
+    Whatever ends a run early, its state up to the last whole step is saved if that is possible at all.
     """
     check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
-    with joined_processes(device, timeout_minutes=config.train.timeout_minutes):
-        return _train(config, out, device, resume=resume, init_from=init_from)
+    with StopRequests() as stop, joined_processes(device, timeout_minutes=config.train.timeout_minutes):
+        return _train(config, out, device, stop, resume=resume, init_from=init_from)
 
 
-def _train(config: RunConfig, out: Path, device: torch.device, *, resume: bool, init_from: Path | None) -> TrainResult:
-    with noting_out_of_memory("while the model was built", num_classes=1):  # how many is not known, nor matters there
+def _train(
+    config: RunConfig, out: Path, device: torch.device, stop: StopRequests, *, resume: bool, init_from: Path | None
+) -> TrainResult:
+    with (
+        stop.at_once("No step was taken."),
+        noting_out_of_memory("while the model was built", num_classes=1),  # how many is not known, nor matters there
+    ):
         task = build_task(config, device)
         if init_from is not None:
             say(take_over(task.model, init_from, class_names=task.class_names))
         if is_main_process():
             claim_run_folder(out, config)
-        run = _Run(config, out, device, task, resume=resume)
+        run = _Run(config, out, device, stop, task, resume=resume)
     return run.go()
 
 
 class _Run:
     """One run: its parts, and the steps it goes through."""
 
-    def __init__(self, config: RunConfig, out: Path, device: torch.device, task: Task, *, resume: bool) -> None:
-        self.config, self.out, self.device, self.task, self.model = config, out, device, task, task.model
-        self.optimizer = build_optimizer(self.model, config.train, finetuned=self.model.finetuned_parameters())
-        self.scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "fp16")
-        self.progress = Progress()
-        self.resumed = resume and (out / CHECKPOINT).is_file()
-        if self.resumed:
-            self.progress = load_checkpoint(out / CHECKPOINT, model=self.model, optimizer=self.optimizer)
-            if self.progress.scaler:
-                self.scaler.load_state_dict(self.progress.scaler)
+    def __init__(
+        self, config: RunConfig, out: Path, device: torch.device, stop: StopRequests, task: Task, *, resume: bool
+    ) -> None:
+        self.config, self.out, self.device, self.stop = config, out, device, stop
+        self.task, self.model = task, task.model
+        self.state = RunState(config, out, device, task, resume=resume)
+        self.progress, self.trained = self.state.progress, self.state.trained
+        self.optimizer, self.scaler = self.state.optimizer, self.state.scaler
         if config.train.sync_bn:
             self.model.sync_batch_norm()
         if config.train.shard_backbone and num_processes() > 1:
             self.model.shard_backbone()
         self.order = self._order()
         self.failures: list[Failure] = []
-        self.last_checkpoint = self.last_count = time.monotonic()
+        self.nonfinite = NonfiniteSteps(config, seed=task.train_set.seed)
+        self.between_steps = True
+        self.stop_for: int | None = None
 
     def go(self) -> TrainResult:
         num_classes = len(self.task.class_names)
-        with noting_out_of_memory(
-            "while frozen tokens were computed for the probe or the cache", num_classes=num_classes
+        with (
+            self.stop.at_once("It was not at a step; --resume goes on where it was."),
+            noting_out_of_memory(
+                "while frozen tokens were computed for the probe or the cache", num_classes=num_classes
+            ),
         ):
-            self.task.prepare(self.out, resumed=self.resumed)
+            self.task.prepare(self.out, resumed=self.state.resumed)
             batches = iter(()) if self.progress.stopped_early else self.task.train_batches(self.order)
         self.log = RunLog(
             self.out,
             total_steps=self.order.total_steps,
             start_step=self.progress.step,
+            evaluation_due=self.progress.evaluation_due,
             tensorboard=self.config.train.tensorboard,
             silent=not is_main_process(),
         )
@@ -140,22 +155,52 @@ class _Run:
             return
         meter = Meter()
         epoch_started = time.monotonic()
+        if self.progress.evaluation_due:
+            self._end_epoch(self.order.epoch(self.progress.step - 1) + 1, 0.0)
         for step in range(self.progress.step, self.order.total_steps):
-            meter.add(self._step(step, batches))
-            self.progress.step = step + 1
-            self.log.advance(**meter.shown(self.device))
-            if self.progress.step % self.config.train.log_every == 0:
-                self.log.write("train", self.progress.step, **meter.flush(self.device))
-            if self.progress.step % self.order.steps_per_epoch == 0:
-                self._end_epoch(self.order.epoch(step) + 1, time.monotonic() - epoch_started)
-                epoch_started = time.monotonic()
             if self.progress.stopped_early:
                 break
-            self._checkpoint_if_due()
+            meter.add(self._whole_step(step, batches))
+            self.log.advance(**meter.shown(self.device))
+            if self.progress.step % self.config.train.log_every == 0 and (values := meter.flush(self.device)):
+                self.log.write("train", self.progress.step, **values)
+            self.progress.evaluation_due = self.progress.step % self.order.steps_per_epoch == 0
+            self._stop_if_asked()
+            if self.progress.evaluation_due:
+                self._end_epoch(self.order.epoch(step) + 1, time.monotonic() - epoch_started)
+                epoch_started = time.monotonic()
+            self.state.checkpoint_if_due()
+
+    def _whole_step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
+        """A step that is taken as a whole, or not at all: whatever goes wrong, what was trained before is saved."""
+        buffers, skipped = self.state.buffers(), self.progress.skipped
+        self.between_steps = True
+        try:
+            result = self._step(step, batches)
+        except Exception:
+            if self.between_steps:
+                self.state.take_back(buffers)
+                self.progress.skipped = skipped
+                self.state.checkpoint_before_the_end()
+            raise
+        if not result["views"]:
+            self.state.take_back(buffers)
+        self.progress.step = step + 1
+        return result
+
+    def _stop_if_asked(self) -> None:
+        """End the run between two steps where any process got a signal that asks for it."""
+        if self.stop_for is None:
+            return
+        self.state.checkpoint()
+        raise TrainingStopped(
+            self.stop_for, f"The state of step {self.progress.step} was saved: --resume goes on from there."
+        )
 
     def _step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
         """One optimizer step: the task's forward and backward passes, then clip and update."""
         settings = self.config.train
+        self.nonfinite.begin(step, self.order.epoch(step))
         rate = learning_rate(step, steps_per_epoch=self.order.steps_per_epoch, config=settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
@@ -169,16 +214,24 @@ class _Run:
                 views=self.order.step_size(step) * self.task.train_set.views,
                 epoch=self.order.epoch(step),
             )
-        sums = torch.tensor([found.loss_sum, found.right, found.views, len(self.failures)], dtype=torch.float64)
-        loss_sum, right, seen, failed = sum_over_processes(sums.to(self.device)).tolist()
+        counted = [found.loss_sum, found.right, found.views, len(self.failures), self.nonfinite.count]
+        sums = torch.tensor(counted + self.stop.noted(), dtype=torch.float64)
+        loss_sum, right, seen, failed, nonfinite, *stops = sum_over_processes(sums.to(self.device)).tolist()
+        self.stop_for = self.stop.first(stops)
         self._report(step, anywhere=failed > 0)
         if not seen:
             raise RuntimeError(f"None of the clips of step {step} could be read; {self.out / 'log.jsonl'} names them.")
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        sum_gradients(trained)
+        if not nonfinite:
+            sum_gradients(self.trained)
+            if not self.scaler.is_enabled():  # which leaves out such steps by itself
+                nonfinite = self.nonfinite.check_gradients(self.trained)
+        if nonfinite:
+            self.nonfinite.leave_out(self.out, self.log, self.progress)
+            return {"loss_sum": 0.0, "right": 0, "views": 0, "lr": rate}
+        self.between_steps = False
         if settings.clip_grad_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(trained, settings.clip_grad_norm)
+            torch.nn.utils.clip_grad_norm_(self.trained, settings.clip_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
@@ -200,10 +253,9 @@ class _Run:
                     "train.sync_bn needs one of each process. Remove what cannot be read, or leave it out."
                 )
 
-    def _backward(self, loss: Tensor, names: Sequence[str]) -> None:
-        if not math.isfinite(loss.item()):
-            raise FloatingPointError(f"The loss is {loss.item()} at step {self.progress.step} on {', '.join(names)}.")
-        self.scaler.scale(loss).backward()
+    def _backward(self, loss: Tensor, batches: Sequence[Batch]) -> None:
+        self.nonfinite.check_loss(loss.item(), batches)
+        self.scaler.scale(loss).backward()  # of any loss: other processes may wait for what this one sends in it
 
     def _report(self, step: int, *, anywhere: bool) -> None:
         """Say what could not be read in a step, in whatever process."""
@@ -220,61 +272,35 @@ class _Run:
         last = epoch == settings.train.epochs
         broadcast_buffers(self.model)  # BatchNorm's running statistics: those of the main process count
         if self.task.has_test_set and (last or epoch % settings.eval.every == 0):
-            evaluation = self.task.evaluate()
+            evaluation = self._evaluate()
             self.log.write(
                 "evaluation", self.progress.step, epoch=epoch, epoch_seconds=seconds, **evaluation.headline()
             )
             if evaluation.score > self.progress.best_score:
                 self.progress.best_score, self.progress.evaluations_since_best = evaluation.score, 0
-                self._save_adapter("best", evaluation)
+                self.state.save_adapter("best", evaluation, epochs=epoch)
                 if is_main_process():
                     write_json(self.out / "evaluation.json", evaluation.to_json())
             else:
                 self.progress.evaluations_since_best += 1
                 patience = settings.train.patience
                 self.progress.stopped_early = patience is not None and self.progress.evaluations_since_best >= patience
-            self._save_adapter("last", evaluation)
+            self.state.save_adapter("last", evaluation, epochs=epoch)
         elif not self.task.has_test_set:
-            self._save_adapter("last", None)
-        self._checkpoint()
+            self.state.save_adapter("last", None, epochs=epoch)
+        self.progress.evaluation_due = False
+        self.state.checkpoint()
 
-    def _count_time_and_memory(self) -> None:
-        now = time.monotonic()
-        self.progress.seconds += now - self.last_count
-        self.progress.peak_memory_mb = max(self.progress.peak_memory_mb, peak_memory_mb(self.device))
-        self.last_count = now
-
-    def _save_adapter(self, name: str, evaluation: Scores | None) -> None:
-        if not is_main_process():
-            return
-        self._count_time_and_memory()
-        adapter = Adapter(
-            config=self.config,
-            class_names=self.task.class_names,
-            fingerprint=self.model.backbone.fingerprint,
-            scores=evaluation.headline() | evaluation.conditions() if evaluation else {},
-            run={
-                "train_samples": len(self.task.train_set),
-                "steps": self.progress.step,
-                "epochs": self.progress.step / self.order.steps_per_epoch,
-                "seconds": self.progress.seconds,
-                "peak_memory_mb": self.progress.peak_memory_mb,
-                "device": device_name(self.device),
-            },
-        )
-        save_adapter(self.out / name, self.model, adapter)
-
-    def _checkpoint_if_due(self) -> None:
-        if time.monotonic() - self.last_checkpoint >= 60 * self.config.train.checkpoint_minutes:
-            self._checkpoint()
-
-    def _checkpoint(self) -> None:
-        if not is_main_process():
-            return
-        self._count_time_and_memory()
-        self.progress.scaler = self.scaler.state_dict()
-        save_checkpoint(self.out / CHECKPOINT, model=self.model, optimizer=self.optimizer, progress=self.progress)
-        self.last_checkpoint = time.monotonic()
+    def _evaluate(self) -> Scores:
+        """Score the test set; when that is cut short the epoch's training is saved and only this is done again."""
+        try:
+            with self.stop.at_once(
+                f"The state of step {self.progress.step} was saved: --resume evaluates it and goes on."
+            ):
+                return self.task.evaluate()
+        except (Exception, TrainingStopped):
+            self.state.checkpoint_before_the_end()
+            raise
 
     def _best_evaluation(self) -> Scores | None:
         path = self.out / "evaluation.json"

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from side4video.config import ConfigError, RunConfig, dump_config, load_config
-from side4video.files import write_text
+from side4video.files import check_writable, write_text
+from side4video.training.checkpoint import has_checkpoint
 
 CONFIG = "config.yaml"
-CHECKPOINT = "checkpoint.safetensors"
 
 MAY_CHANGE_ON_RESUME = (
     "data.workers",
@@ -15,8 +15,10 @@ MAY_CHANGE_ON_RESUME = (
     "train.log_every",
     "train.checkpoint_minutes",
     "train.tensorboard",
+    "train.on_nonfinite",
 )
-"""Settings that do not change the result. Nor does it matter where a cache lies, but whether there is one does."""
+"""Settings that do not change the result, or only that of steps which stopped the run. Nor does it matter where a
+cache lies, but whether there is one does."""
 
 
 def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
@@ -27,12 +29,14 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
 
     Raises:
         ConfigError: the folder holds a run already and `resume` is off, or its settings differ (all are listed).
+        OSError: the folder cannot be made or written.
     """
+    check_writable(out)
     path = out / CONFIG
     if path.is_file():
         if not resume:
             raise ConfigError(f"{out} holds a run already. Add --resume to continue it, or choose another --out.")
-        has_begun = (out / CHECKPOINT).exists() or (out / "last").exists()
+        has_begun = has_checkpoint(out) or (out / "last").exists()
         if has_begun and (changes := config_changes(load_config(path), config)):
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(

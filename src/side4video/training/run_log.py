@@ -48,12 +48,17 @@ class Meter:
 
     def shown(self, device: torch.device) -> dict[str, str]:
         """What stands beside the progress bar."""
+        if not self.views:
+            return {}
         speed = self.views / max(time.monotonic() - self.started, 1e-9)
         memory = peak_memory_mb(device)
         return {"loss": f"{self.loss_sum / self.views:.3f}", "clips/s": f"{speed:.1f}", "MiB": f"{memory:.0f}"}
 
     def flush(self, device: torch.device) -> dict[str, float]:
-        """Values for a log line; counting starts anew."""
+        """Values for a log line, none where no step counted; counting starts anew."""
+        if not self.views:
+            self._reset()
+            return {}
         seconds = max(time.monotonic() - self.started, 1e-9)
         values = {
             "loss": self.loss_sum / self.views,
@@ -73,6 +78,7 @@ class RunLog:
         folder: the run folder.
         total_steps: optimizer steps of the whole run.
         start_step: step a resumed run starts at; later lines of an interrupted run are dropped.
+        evaluation_due: the evaluation behind that step will be done again.
         tensorboard: also write event files to `folder/tensorboard`.
         silent: write and print nothing, as in all processes but the main one.
 
@@ -81,7 +87,14 @@ class RunLog:
     """
 
     def __init__(
-        self, folder: Path, *, total_steps: int, start_step: int = 0, tensorboard: bool = False, silent: bool = False
+        self,
+        folder: Path,
+        *,
+        total_steps: int,
+        start_step: int = 0,
+        evaluation_due: bool = False,
+        tensorboard: bool = False,
+        silent: bool = False,
     ) -> None:
         self.folder, self.silent = folder, silent
         self._bar = tqdm(
@@ -89,9 +102,13 @@ class RunLog:
         )
         if silent:
             return
-        self.entries = [entry for entry in read_log(folder) if entry["step"] <= start_step] if start_step else []
+        # failures and the like name the step that was being taken, all others those that were done
+        again = {"failure", "nonfinite", *(["evaluation"] if evaluation_due else [])}
+        self.entries = [
+            entry for entry in read_log(folder) if entry["step"] + (entry["kind"] in again) <= start_step and start_step
+        ]
         write_text(folder / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in self.entries))
-        self._file = (folder / "log.jsonl").open("a", encoding="utf-8")
+        self._file = (folder / "log.jsonl").open("ab", buffering=0)  # a line that fails does not fail again later
         self._events = _open_tensorboard(folder / "tensorboard", start_step) if tensorboard else None
 
     def advance(self, **shown: Any) -> None:
@@ -100,13 +117,16 @@ class RunLog:
         self._bar.update()
 
     def write(self, kind: str, step: int, **values: Any) -> None:
-        """Append one line: `kind` is "train", "evaluation", "failure" or "note"."""
+        """Append one line: `kind` is "train", "evaluation", "failure", "nonfinite" or "note"."""
         if self.silent:
             return
         entry = {"kind": kind, "step": step, **values}
         self.entries.append(entry)
-        self._file.write(json.dumps(entry, allow_nan=False) + "\n")
-        self._file.flush()
+        try:
+            self._file.write((json.dumps(entry, allow_nan=False) + "\n").encode())
+        except OSError as error:
+            path = self.folder / "log.jsonl"
+            raise OSError(error.errno, f"{path} could not be written: {error.strerror}.") from error
         if self._events is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):

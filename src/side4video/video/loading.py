@@ -6,6 +6,7 @@ The order follows from the seed and the step alone, so a run resumes at any step
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,8 +21,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from side4video.video.datasets import Clip, ClipKey, Failure, TestClips, TrainClips
+from side4video.video.lost_workers import ClipLoader, NotingClips
 
 PREFETCHED_BATCHES = 2  # per worker
+GRACE_SECONDS = 30.0
+"""How long a worker goes on after a SIGTERM, unless the main process stops it before."""
 
 
 @dataclass
@@ -163,7 +167,7 @@ def train_loader(dataset: TrainClips, order: TrainOrder, *, workers: int) -> Dat
     """Batches of the whole rest of a run, in its order: iterate once, the worker processes stay.
 
     Workers are started afresh, not forked, so a script that calls this needs `if __name__ == "__main__":`. Where one
-    dies an error is raised here within seconds, mostly a `RuntimeError` that names its process.
+    dies a `LostWorkerError` is raised here within seconds, which names the video that it was reading.
 
     Args:
         dataset: what the order's keys choose from.
@@ -171,7 +175,7 @@ def train_loader(dataset: TrainClips, order: TrainOrder, *, workers: int) -> Dat
         workers: processes that read videos; 0 reads them in this one. Their number does not change the batches.
     """
     workers = min(workers, len(order))
-    return DataLoader(dataset, batch_sampler=order, **_options(workers))
+    return ClipLoader(**_options(dataset, workers), batch_sampler=order)
 
 
 def test_loader(
@@ -192,22 +196,25 @@ def test_loader(
     """
     mine = range(rank, len(dataset), world)
     workers = min(workers, -(-len(mine) // batch_clips))
-    return DataLoader(dataset, sampler=mine, batch_size=batch_clips, **_options(workers))
+    return ClipLoader(**_options(dataset, workers), sampler=mine, batch_size=batch_clips)
 
 
 test_loader.__test__ = False  # type: ignore[attr-defined]
 
 
-def _options(workers: int) -> dict[str, Any]:
+def _options(dataset: TrainClips | TestClips, workers: int) -> dict[str, Any]:
     options: dict[str, Any] = {
+        "dataset": dataset,
         "collate_fn": collate,
         "num_workers": workers,
         "pin_memory": torch.cuda.is_available(),
         "generator": torch.Generator().manual_seed(0),  # else each iteration draws from the global generator
     }
     if workers:
+        context = _worker_context()
         options |= {
-            "multiprocessing_context": _worker_context(),
+            "dataset": NotingClips(dataset, workers, context),
+            "multiprocessing_context": context,
             "worker_init_fn": _start_worker,
             "prefetch_factor": PREFETCHED_BATCHES,
         }
@@ -224,17 +231,29 @@ def _worker_context() -> BaseContext:
 
 
 def _start_worker(_worker: int) -> None:
-    """Leave ^C to the main process, which stops the workers, and end when the main process is gone, even by SIGKILL.
+    """Leave signals to the main process, which stops the workers, and end when it is gone, even by SIGKILL.
+
+    Schedulers send SIGTERM and SIGUSR1 to every process of a job at once: a worker that ended then would take from the
+    main process the step that it has yet to finish and save. A worker that hangs still ends, `GRACE_SECONDS` later.
 
     PyTorch's own watch over the main process looks at the process that forked the worker, here the fork server, which
     in turn lives as long as its workers.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_main_process, daemon=True).start()
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in threads that are started later too
+    for watch in (_end_with_main_process, _end_after_sigterm):
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _end_with_main_process() -> None:
     parent = parent_process()
     assert parent is not None, "runs in a worker"
     wait([parent.sentinel])
+    os._exit(1)
+
+
+def _end_after_sigterm() -> None:
+    signal.sigwait({signal.SIGTERM})
+    time.sleep(GRACE_SECONDS)
     os._exit(1)

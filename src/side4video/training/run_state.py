@@ -1,0 +1,142 @@
+"""The state of a run and its way to the disk: checkpoints and adapters, also when something ends the run early."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from side4video.adapter import Adapter, save_adapter
+from side4video.config import RunConfig
+from side4video.files import check_space, remove_abandoned
+from side4video.processes import is_main_process, say
+from side4video.tasks.task import Scores, Task
+from side4video.training.checkpoint import Progress, has_checkpoint, load_checkpoint, save_checkpoint
+from side4video.training.optimizer import build_optimizer
+from side4video.training.run_log import device_name, peak_memory_mb
+
+
+class RunState:
+    """Model, optimizer and progress of a run, new or from its last checkpoint. The main process writes, no other.
+
+    Args:
+        config: all settings.
+        out: the run folder, which is there.
+        device: of the model.
+        task: whose model is trained.
+        resume: go on from the last checkpoint, where there is one.
+
+    Raises:
+        ValueError: no checkpoint is whole, or it is another model's.
+        OSError: the disk has too little space for checkpoints and adapters.
+    """
+
+    def __init__(self, config: RunConfig, out: Path, device: torch.device, task: Task, *, resume: bool) -> None:
+        self.config, self.out, self.device, self.task, self.model = config, out, device, task, task.model
+        self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = build_optimizer(self.model, config.train, finetuned=self.model.finetuned_parameters())
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "fp16")
+        self.progress = Progress()
+        self.resumed = resume and has_checkpoint(out)
+        self._newest_is_damaged = False
+        if self.resumed:
+            self._load()
+        if is_main_process():
+            self._make_room()
+        self._last_checkpoint = self._last_count = time.monotonic()
+        self._saved_step = -1
+
+    def _load(self) -> None:
+        self.progress, refused = load_checkpoint(self.out, model=self.model, optimizer=self.optimizer)
+        self._newest_is_damaged = bool(refused)
+        if refused:
+            say(f"warning: {refused}")
+        if self.progress.scaler:
+            self.scaler.load_state_dict(self.progress.scaler)
+
+    def _make_room(self) -> None:
+        """Remove what killed processes left half written, and make sure that everything to be saved fits the disk."""
+        for folder in (self.out, self.out / "best", self.out / "last"):
+            for path in remove_abandoned(folder, "*"):
+                say(f"Removed {path}, which a killed process left behind.")
+        trained = sum(parameter.nbytes for parameter in self.trained)
+        there = sum(path.stat().st_size for path in self.out.glob("checkpoint*.safetensors"))
+        checkpoints = 3 * 3 * trained  # weights and two moments; newest, one before, and the next being written
+        check_space(self.out, max(checkpoints - there, 0) + 2 * trained, "checkpoints and adapters")
+
+    def buffers(self) -> dict[str, Tensor]:
+        """A copy of BatchNorm's running statistics, which a forward pass changes already."""
+        return {name: buffer.clone() for name, buffer in self._trained_buffers()}
+
+    def take_back(self, buffers: dict[str, Tensor]) -> None:
+        """Undo what forward and backward passes changed since `buffers` were copied."""
+        self.optimizer.zero_grad(set_to_none=True)
+        for name, buffer in self._trained_buffers():
+            buffer.copy_(buffers[name])
+
+    def _trained_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        return ((name, buffer) for name, buffer in self.model.named_buffers() if not name.startswith("backbone."))
+
+    def checkpoint(self) -> None:
+        """Write what resuming needs. Only between two steps."""
+        if not is_main_process():
+            return
+        self._count_time_and_memory()
+        self.progress.scaler = self.scaler.state_dict()
+        save_checkpoint(
+            self.out,
+            model=self.model,
+            optimizer=self.optimizer,
+            progress=self.progress,
+            keep_previous=self._newest_is_damaged,
+        )
+        self._newest_is_damaged = False
+        self._last_checkpoint, self._saved_step = time.monotonic(), self.progress.step
+
+    def checkpoint_if_due(self) -> None:
+        """The same when the last one was long enough ago, and of another step."""
+        if self._saved_step == self.progress.step:
+            return
+        if time.monotonic() - self._last_checkpoint >= 60 * self.config.train.checkpoint_minutes:
+            self.checkpoint()
+
+    def checkpoint_before_the_end(self) -> None:
+        """The same when an error is on its way, which a second one must not hide."""
+        if not self.progress.step:
+            return
+        try:
+            if self._saved_step != self.progress.step:
+                self.checkpoint()
+        except Exception as error:
+            print(f"The state of step {self.progress.step} could not be saved: {error}", file=sys.stderr)
+        else:
+            say(f"The state of step {self.progress.step} was saved in {self.out}: --resume goes on from there.")
+
+    def save_adapter(self, name: str, evaluation: Scores | None, *, epochs: float) -> None:
+        """Write what was trained as the adapter `name` of the run folder, with its scores."""
+        if not is_main_process():
+            return
+        self._count_time_and_memory()
+        adapter = Adapter(
+            config=self.config,
+            class_names=self.task.class_names,
+            fingerprint=self.model.backbone.fingerprint,
+            scores=evaluation.headline() | evaluation.conditions() if evaluation else {},
+            run={
+                "train_samples": len(self.task.train_set),
+                "steps": self.progress.step,
+                "epochs": float(epochs),
+                "seconds": self.progress.seconds,
+                "peak_memory_mb": self.progress.peak_memory_mb,
+                "device": device_name(self.device),
+            },
+        )
+        save_adapter(self.out / name, self.model, adapter)
+
+    def _count_time_and_memory(self) -> None:
+        now = time.monotonic()
+        self.progress.seconds += now - self._last_count
+        self.progress.peak_memory_mb = max(self.progress.peak_memory_mb, peak_memory_mb(self.device))
+        self._last_count = now

@@ -1,0 +1,47 @@
+"""SIGKILL at random moments, while a checkpoint is written too: the run goes on and ends bit-identically."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from side4video.training.checkpoint import has_checkpoint
+from side4video.training.run_log import read_log
+from training.warm_process import wait_until
+
+STEPS = 48
+
+
+def weights(folder):
+    return [(folder / name / "model.safetensors").read_bytes() for name in ("last", "best")]
+
+
+def steps(folder):
+    return sum(entry["kind"] == "train" for entry in read_log(folder))
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(kills, warm, recipe, tmp_path):
+    settings = recipe(train={"epochs": 6, "batch": 3, "checkpoint_minutes": 0}, head={"dropout": 0.2})
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    moments = random.Random(kills)
+    code, output = warm.run("train", settings, "--out", whole)
+    assert code == 0, output
+    for kill in range(kills):
+        process = warm.start("train", settings, "--out", killed, "--resume")
+        done = STEPS * kill // (kills + 1)
+        wait_until(lambda done=done: steps(killed) > done and has_checkpoint(killed))
+        time.sleep(moments.uniform(0.0, 0.1))  # a step, its checkpoint included, takes about half of that
+        os.kill(process, signal.SIGKILL)
+        code, output = warm.finish()
+        assert code == -signal.SIGKILL, output
+        assert "warning" not in output, "no checkpoint was ever damaged"
+    code, output = warm.run("train", settings, "--out", killed, "--resume")
+    assert code == 0, output
+    assert weights(killed) == weights(whole)
+    assert (killed / "metrics.csv").read_text().count("\n") == 7
+    assert steps(killed) == STEPS
+    left = [path.name for path in killed.rglob(".*.tmp") if path.stat().st_size]
+    assert not left, "what killed processes left half written is removed"

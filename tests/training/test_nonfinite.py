@@ -1,0 +1,111 @@
+"""Losses and gradients that are not finite: the step is not taken, its clips are named, and the run can go on."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from side4video.tasks.recognition_task import RecognitionTask
+from side4video.training import loop, nonfinite
+from side4video.training.loop import train
+from side4video.training.nonfinite import has_finite_gradients, read_again
+from side4video.training.run_log import read_log
+
+BAD_STEP = 4  # the second of the second epoch of three steps
+
+
+class Poisoned(RecognitionTask):
+    """A real task, one of whose clips has a pixel that is not a number."""
+
+    def train_batches(self, order):
+        step = order.start_step
+        for batch in super().train_batches(order):
+            if step == BAD_STEP and order.rank == 0:
+                batch.clips[1, 0, 0, 3, 3] = torch.nan
+            yield batch
+            step += 1
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    monkeypatch.setattr(loop, "build_task", Poisoned)
+
+
+def weights(folder):
+    return load_file(folder / "last" / "model.safetensors")
+
+
+def test_the_run_stops_before_the_step_and_names_its_clips(poisoned, small_run, tmp_path):
+    with pytest.raises(FloatingPointError, match=r"The loss is nan at step 4 on .*\.mp4.*--train\.on-nonfinite skip"):
+        train(small_run(), out=tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "nonfinite-step-4.json").read_text())
+    assert (content["step"], content["epoch"], content["seed"]) == (4, 1, 1024)
+    (process,) = content["processes"]
+    assert process["losses"] == ["nan"]
+    assert len(process["indices"]) == len(process["names"]) == 8
+
+
+def test_the_same_clips_can_be_read_again(poisoned, small_run, tmp_path, monkeypatch):
+    seen = []
+    original = loop._Run._backward
+
+    def backward(self, loss, batches):
+        seen[:] = batches
+        original(self, loss, batches)
+
+    monkeypatch.setattr(loop._Run, "_backward", backward)
+    with pytest.raises(FloatingPointError):
+        train(small_run(), out=tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "nonfinite-step-4.json").read_text())
+    task = RecognitionTask(small_run(), torch.device("cpu"))
+    again = read_again(content, task.train_set)
+    assert again.names == seen[0].names == content["processes"][0]["names"]
+    different = (again.clips != seen[0].clips).nonzero().tolist()
+    assert different == [[1, 0, 0, 3, 3]], "bit for bit, but for the pixel that was spoiled"
+
+
+def test_after_the_stop_the_run_goes_on_with_skip_or_when_the_fault_is_gone(small_run, tmp_path, monkeypatch):
+    train(small_run(), out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "build_task", Poisoned)
+        for name in ("mended", "skipped"):
+            with pytest.raises(FloatingPointError):
+                train(small_run(), out=tmp_path / name)
+        train(small_run(train={"on_nonfinite": "skip"}), out=tmp_path / "skipped", resume=True)
+    train(small_run(), out=tmp_path / "mended", resume=True)
+    for name, tensor in weights(tmp_path / "whole").items():
+        assert torch.equal(weights(tmp_path / "mended")[name], tensor), f"{name}: the spoiled step left a trace"
+    entries = [entry for entry in read_log(tmp_path / "skipped") if entry["kind"] == "nonfinite"]
+    assert [(entry["step"], entry["file"]) for entry in entries] == [(4, "nonfinite-step-4.json")]
+    assert any(
+        not torch.equal(tensor, weights(tmp_path / "skipped")[name])
+        for name, tensor in weights(tmp_path / "whole").items()
+    )
+
+
+def test_a_skipped_step_leaves_no_trace_in_the_model(poisoned, small_run, tmp_path, capsys):
+    """With the bad step as the last of all, the weights are those of before it, BatchNorm's statistics included."""
+    config = small_run(train={"on_nonfinite": "skip", "checkpoint_minutes": 0}, data={"test": None})
+    train(config, out=tmp_path / "run")
+    assert "left out a step: The loss is nan at step 4" in capsys.readouterr().out
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())
+    trained = [entry["step"] for entry in read_log(tmp_path / "run") if entry["kind"] == "train"]
+    assert trained == [1, 2, 3, 4, 6], "the step counts, its values do not"
+
+
+def test_steps_that_all_fail_end_the_run_even_with_skip(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(nonfinite, "MOST_IN_A_ROW", 2)
+    config = small_run(train={"on_nonfinite": "skip", "lr": 1e30, "warmup_epochs": 0.0}, data={"test": None})
+    with pytest.raises(FloatingPointError, match="So were 3 steps in a row: the weights are at fault"):
+        train(config, out=tmp_path / "run")
+
+
+def test_gradients_without_a_finite_norm_are_noticed():
+    parameters = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
+    assert has_finite_gradients(parameters)
+    parameters[0].grad = torch.ones(3)
+    assert has_finite_gradients(parameters)
+    for bad in (torch.inf, torch.nan):
+        parameters[1].grad = torch.tensor([0.0, bad, 0.0])
+        assert not has_finite_gradients(parameters)

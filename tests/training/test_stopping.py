@@ -1,0 +1,138 @@
+"""SIGINT, SIGTERM and SIGUSR1 to real runs: saved at the next step, exit codes, no traceback, workers gone, resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+
+import pytest
+from safetensors import safe_open
+
+from side4video.tasks.recognition_task import RecognitionTask
+from side4video.training import loop
+from side4video.training.loop import train
+from side4video.training.run_log import read_log
+from side4video.training.stopping import StopRequests, TrainingStopped
+from training.warm_process import wait_until
+
+SETTINGS = {"epochs": 4, "batch": 3, "checkpoint_minutes": 60}
+
+
+def steps(folder):
+    return sum(entry["kind"] == "train" for entry in read_log(folder))
+
+
+def saved_step(folder):
+    with safe_open(folder / "checkpoint.safetensors", "pt") as file:
+        return json.loads(file.metadata()["progress"])["step"]
+
+
+def group_of(process):
+    found = subprocess.run(["pgrep", "-g", str(process)], capture_output=True, text=True)
+    return found.stdout.split()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole") / "run"
+
+
+@pytest.fixture
+def expected(whole, small_run):
+    if not whole.exists():
+        train(small_run(train=SETTINGS), out=whole)
+    return (whole / "last" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "workers"), [(signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 2), (signal.SIGUSR1, 138, 0)]
+)
+def test_a_signal_saves_and_ends_the_run(number, code, workers, warm, recipe, expected, tmp_path):
+    settings, out = recipe(train=SETTINGS, data={"workers": workers}), tmp_path / "run"
+    process = warm.start("train", settings, "--out", out)
+    wait_until(lambda: steps(out) >= 3)
+    assert not (out / "checkpoint.safetensors").exists(), "none would have been written for an hour"
+    if workers:
+        os.killpg(process, number)  # to every process of the job, as SLURM does
+    else:
+        os.kill(process, number)
+    ended, output = warm.finish()
+    assert ended == code, output
+    assert "Traceback" not in output
+    done = saved_step(out)
+    assert f"Stopped by {number.name}. The state of step {done} was saved: --resume goes on from there." in output
+    assert 3 <= done == steps(out) < 32
+    wait_until(lambda: not group_of(process), seconds=20)
+    ended, output = warm.run("train", settings, "--out", out, "--resume")
+    assert ended == 0, output
+    assert steps(out) == 32
+    assert (out / "last" / "model.safetensors").read_bytes() == expected
+
+
+class StoppedWhileEvaluating(RecognitionTask):
+    """A real task that gets a real signal in its second evaluation."""
+
+    evaluations = 0
+
+    def evaluate(self):
+        self.evaluations += 1
+        if self.evaluations == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().evaluate()
+
+
+def test_in_an_evaluation_the_epoch_is_saved_and_only_that_is_done_again(expected, whole, small_run, tmp_path):
+    config, out = small_run(train=SETTINGS), tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "build_task", StoppedWhileEvaluating)
+        with pytest.raises(TrainingStopped, match=r"SIGTERM\. The state of step 16 was saved: --resume evaluates it"):
+            train(config, out=out)
+    assert saved_step(out) == 16
+    train(config, out=out, resume=True)
+    assert (out / "last" / "model.safetensors").read_bytes() == expected
+    assert (out / "best" / "model.safetensors").read_bytes() == (whole / "best" / "model.safetensors").read_bytes()
+    evaluated = [[e["step"] for e in read_log(run) if e["kind"] == "evaluation"] for run in (out, whole)]
+    assert evaluated[0] == evaluated[1] == [8, 16, 24, 32]
+
+
+def enter(block):
+    with block:
+        pass
+
+
+def test_where_nothing_has_to_be_finished_it_ends_at_once():
+    with StopRequests() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(TrainingStopped, match=r"Stopped by SIGTERM\. Nothing yet"):
+            enter(stop.at_once("Nothing yet"))
+
+
+def test_a_second_signal_does_not_wait(capfd):
+    with StopRequests() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.first(stop.noted()) == signal.SIGINT
+        with pytest.raises(TrainingStopped, match="twice"):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert "SIGINT: the run stops when this step is done" in capfd.readouterr().err
+
+
+def test_handlers_are_put_back_and_other_threads_left_alone():
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequests():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+    errors = []
+
+    def elsewhere():
+        try:
+            with StopRequests() as stop:
+                assert stop.first(stop.noted()) is None
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert not errors
+    assert signal.getsignal(signal.SIGTERM) == before
