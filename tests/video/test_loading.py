@@ -237,6 +237,11 @@ class Misbehaving(TestClips):
         return Clip(torch.full((1, 1, 3, 1, 1), float(torch.get_num_threads())), [0], index, str(index))
 
 
+def hear_interrupts():
+    """A shell that runs the tests in the background makes all that they start deaf to ^C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class TestWorkers:
     def test_one_thread_each(self):
         batches = list(loading.test_loader(Misbehaving("nothing"), batch_clips=2, workers=1))
@@ -283,6 +288,7 @@ class TestWorkers:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=hear_interrupts,
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "[0]\n"
