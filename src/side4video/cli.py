@@ -533,7 +533,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 some videos could not be read, 2 wrong, 128 + a signal."""
+    """Run one command; returns the exit code: 0 done, 1 some videos are bad, 2 wrong input, 128 + a signal."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in {"-h", "--help"}:
         _print_help()

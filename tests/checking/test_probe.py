@@ -12,6 +12,8 @@ from PIL import Image
 from side4video.checking.content import hash_content, what_else, wrong_suffix
 from side4video.checking.probe import Probe, ProbeTask, probe_video
 
+PIECE = Path(__file__).parents[2] / "../shared/data/odd/mp4ff__cbcsdec.mp4"
+
 
 def probe(path, *, start=None, end=None, num_frames=8, is_hashed=False, template="img_{:05d}.jpg"):
     return probe_video(ProbeTask(path, start, end, template, num_frames, is_hashed))
@@ -89,6 +91,11 @@ def test_a_file_that_was_cut_off_is_told_by_its_header(tmp_path, make_video):
         cut = tmp_path / f"cut{suffix}"
         cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
         assert kinds(cut, num_frames=1) == ["truncated"]
+
+
+@pytest.mark.skipif(not PIECE.is_file(), reason=f"{PIECE} is not there")
+def test_a_piece_that_starts_late_is_not_cut_off():
+    assert kinds(PIECE) == []  # its times start at 10 seconds, and its header counts these too
 
 
 def test_a_file_whose_frames_are_wiped_is_damaged(clip):

@@ -43,7 +43,8 @@ class ContainerFacts:
         names: FFmpeg's names of the container, such as ("matroska", "webm").
         num_packets: Compressed pictures that came out of it.
         num_listed: Those that the header speaks of; 0: it does not.
-        seconds: From the first to the last of their display times; None: not known.
+        seconds: The last of their display times, counted from the first or from 0, whichever is earlier; None: not
+            known. Lengths in headers are of both kinds where a file is a piece of another and starts late.
         listed_seconds: The length in the header; None: not said, or perhaps that of the sound.
     """
 
@@ -102,7 +103,7 @@ def container_facts(container: InputContainer, stream: VideoStream, packets: Seq
         names=tuple(container.format.name.split(",")),
         num_packets=len(packets),
         num_listed=stream.frames,
-        seconds=float((max(known) - min(known)) * time_base) if known else None,
+        seconds=float((max(known) - min(0, *known)) * time_base) if known else None,
         listed_seconds=listed,
     )
 
