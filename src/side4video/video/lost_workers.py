@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,14 @@ class NotingClips(Dataset):
         self._reading[worker.id] = _NOTHING
         return clip
 
+    def ended(self) -> list[int]:
+        """Process ids of workers that are no longer there; waits a little for one that is about to go."""
+        for _ in range(20):
+            if gone := [process for process in self._processes if process and not _is_there(process)]:
+                return gone
+            time.sleep(0.1)
+        return []
+
     def read_by(self, process: int) -> str | None:
         """The video that a worker was reading when it ended; None: none, or it is no worker."""
         clips: TrainClips | TestClips = getattr(self.clips, "clips", self.clips)  # what a token cache reads lies deeper
@@ -73,11 +82,17 @@ class ClipLoader(DataLoader["Batch"]):
                 batch = next(batches)
             except StopIteration:
                 return
-            except RuntimeError as error:
-                if not (lost := _lost_workers(str(error))):
+            except (RuntimeError, OSError, EOFError) as error:  # of a batch that was under way, an OSError
+                if not (lost := self._lost(error)):
                     raise
                 raise LostWorkerError(self._say(lost)) from error
             yield batch
+
+    def _lost(self, error: Exception) -> list[int]:
+        """Process ids of the workers that ended; none where it is another error."""
+        if isinstance(error, RuntimeError):
+            return _named_in(str(error))
+        return self.dataset.ended() if isinstance(self.dataset, NotingClips) else []
 
     def _say(self, lost: list[int]) -> str:
         clips = self.dataset
@@ -90,7 +105,15 @@ class ClipLoader(DataLoader["Batch"]):
         )
 
 
-def _lost_workers(message: str) -> list[int]:
+def _named_in(message: str) -> list[int]:
     """Process ids in PyTorch's message about workers that ended; none in other messages."""
     found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", message)
     return [int(number) for number in found[1].split(",")] if found else []
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
