@@ -196,6 +196,7 @@ def test_training_starts_from_an_adapter_of_the_hub(run, hub, small_run, tmp_pat
     assert "Took over all" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_commands_in_processes_of_their_own(run, motion_videos, tmp_path):
     """As a user has it: the environment says where the hub is and who one is."""
     video = one_video(motion_videos)

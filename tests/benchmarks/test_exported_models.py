@@ -21,6 +21,7 @@ def check(content):
     assert min(content["seconds_per_clip"].values()) > 0
 
 
+@pytest.mark.slow
 def test_a_small_model(tmp_path, capsys):
     small = ["--depth", "1", "--image-size", "64", "--frames", "2", "--classes", "5", "--runs", "1"]
     main(["--model", "b32", *small, "--json", str(tmp_path / "result.json")])
