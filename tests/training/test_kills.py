@@ -37,7 +37,7 @@ def test_killed_at_random_moments(kills, warm, recipe, tmp_path):
         os.kill(process, signal.SIGKILL)
         code, output = warm.finish()
         assert code == -signal.SIGKILL, output
-        assert "warning" not in output, "no checkpoint was ever damaged"
+        assert "is not a whole" not in output  # "is missing" may be: killed between the two renames
     code, output = warm.run("train", settings, "--out", killed, "--resume")
     assert code == 0, output
     assert weights(killed) == weights(whole)
