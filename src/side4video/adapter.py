@@ -1,6 +1,6 @@
 """Adapter folders: the trained tensors of a run and everything that inference needs to know, and nothing else.
 
-model.safetensors   trained tensors only (a few MB; the frozen backbone is named, not stored)
+model.safetensors   trained tensors only (the frozen backbone is named, not stored)
 config.json         backbone and its fingerprint, side network, frames, preprocessing, class names, settings, scores
 """
 

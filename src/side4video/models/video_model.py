@@ -136,7 +136,7 @@ def choose_device(name: str) -> torch.device:
         ValueError: the device is not there.
     """
     if name in {"auto", "cuda"} and torch.cuda.is_available() and launched_processes() > 1:
-        name = f"cuda:{local_rank()}"
+        name = f"cuda:{local_rank() if torch.cuda.device_count() > 1 else 0}"  # some schedulers show each its own alone
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
