@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from side4video.models.backbones import load_backbone
+from side4video.models.side_network import SideNetwork
+
 GOLDEN = Path(os.environ.get("SIDE4VIDEO_GOLDEN", Path(__file__).parents[1] / "golden"))
 RELATIVE = 1e-4
 ROUNDING = 1e-6  # a bias in front of a BatchNorm has no gradient but rounding
@@ -53,3 +56,34 @@ def assert_equals(actual, expected, what):
     expected = torch.tensor(expected).reshape(actual.shape)
     error = (actual - expected).abs().max() / expected.abs().max()
     assert error < RELATIVE, f"{what}: relative error {error:.1e}"
+
+
+def load_golden_backbone(golden, weights, **arguments):
+    """The frozen image model of a golden file, CLIP's or EVA's, with weights from a file."""
+    config, clip = golden["config"], "clip" in golden["kind"]
+    assert config["activation"] == ("quick_gelu" if clip else "gelu")
+    args = {
+        "patch_size": config["patch"],
+        "embed_dim": config["width"],
+        "depth": config["layers"],
+        "num_heads": config["heads"],
+    }
+    name = "vit_base_patch16_clip_quickgelu_224" if clip else "eva02_enormous_patch14_clip_224"
+    args |= {} if clip else {"mlp_ratio": config["mlp_ratio"]}
+    backbone = load_backbone(name, weights=weights, image_size=config["image_size"], model_args=args, **arguments)
+    assert backbone.num_blocks == config["layers"]
+    return backbone
+
+
+def make_side_network(golden, backbone, layout, **arguments):
+    """The side network of a golden file, whose blocks are spread evenly over those of the backbone."""
+    every = golden["config"]["layers"] // layout.num_blocks
+    return SideNetwork(
+        backbone_width=backbone.width,
+        num_patches=backbone.num_patches,
+        patch_size=backbone.patch_size,
+        taps=range(every - 1, backbone.num_blocks, every),
+        width=golden["config"]["side_dim"],
+        variant=layout.variant,
+        **arguments,
+    )

@@ -7,11 +7,19 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from golden import GOLDEN, RELATIVE, ROUNDING, assert_equals, golden_files, make_clips, make_tensor
-from side4video.models.backbones import load_backbone
+from golden import (
+    GOLDEN,
+    RELATIVE,
+    ROUNDING,
+    assert_equals,
+    golden_files,
+    load_golden_backbone,
+    make_clips,
+    make_side_network,
+    make_tensor,
+)
 from side4video.models.heads import ClassificationHead
 from side4video.models.official import from_official, read_official_checkpoint, recognise, to_official
-from side4video.models.side_network import SideNetwork
 from side4video.models.video_model import VideoModel
 
 FILES = golden_files("recognition")
@@ -23,7 +31,6 @@ def build(golden, folder):
     official = {name: make_tensor(name, shape) for name, shape in golden["shapes"].items()}
     clip = "clip" in golden["kind"]
     layout = recognise(official)
-    variant, num_blocks = layout.variant, layout.num_blocks
     assert not layout.retrieval
     frozen = {name: tensor for name, tensor in official.items() if "side_" not in name and not name.startswith("fc.")}
     if clip:  # the official recognition model has no final norm, timm's has one; it is not used
@@ -31,27 +38,9 @@ def build(golden, folder):
     weights = folder / "frozen.safetensors"
     prefix = "" if clip else "visual."
     save_file({name.removeprefix(prefix): tensor for name, tensor in frozen.items()}, weights)
-    args = {
-        "patch_size": config["patch"],
-        "embed_dim": config["width"],
-        "depth": config["layers"],
-        "num_heads": config["heads"],
-    }
-    if not clip:
-        args["mlp_ratio"] = config["mlp_ratio"]
-    name = "vit_base_patch16_clip_quickgelu_224" if clip else "eva02_enormous_patch14_clip_224"
-    assert config["activation"] == ("quick_gelu" if clip else "gelu")
-    backbone = load_backbone(name, weights=weights, image_size=config["image_size"], model_args=args)
-    assert backbone.num_blocks == config["layers"]
-    side = SideNetwork(
-        backbone_width=backbone.width,
-        num_patches=backbone.num_patches,
-        patch_size=backbone.patch_size,
-        taps=range(config["layers"] // num_blocks - 1, config["layers"], config["layers"] // num_blocks),
-        width=config["side_dim"],
-        variant=variant,
-    )
-    head = ClassificationHead(width=config["side_dim"], num_classes=config["num_classes"], variant=variant)
+    backbone = load_golden_backbone(golden, weights)
+    side = make_side_network(golden, backbone, layout)
+    head = ClassificationHead(width=config["side_dim"], num_classes=config["num_classes"], variant=layout.variant)
     model = VideoModel(backbone=backbone, side=side, head=head)
     return model.load_trained_state(from_official(official)), official
 

@@ -6,11 +6,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from golden import GOLDEN, RELATIVE, ROUNDING, assert_equals, golden_files, make_clips, make_tensor
-from side4video.models.backbones import load_backbone
+from golden import (
+    GOLDEN,
+    RELATIVE,
+    ROUNDING,
+    assert_equals,
+    golden_files,
+    load_golden_backbone,
+    make_clips,
+    make_side_network,
+    make_tensor,
+)
 from side4video.models.official import from_official, read_official_checkpoint, recognise, to_official
 from side4video.models.retrieval_model import RetrievalModel
-from side4video.models.side_network import SideNetwork
 from side4video.models.similarity import channel_decorrelation, mean_pool_similarity, weighted_token_similarity
 from side4video.models.text_tower import load_text_tower
 from side4video.tasks.contrastive import contrastive_loss
@@ -30,30 +38,10 @@ def build(golden, folder):
         {name.removeprefix("clip."): tensor.contiguous() for name, tensor in official.items() if "side_" not in name},
         weights,
     )
-    args = {
-        "patch_size": config["patch"],
-        "embed_dim": config["width"],
-        "depth": config["layers"],
-        "num_heads": config["heads"],
-    }
-    if not clip:
-        args["mlp_ratio"] = config["mlp_ratio"]
-    name = "vit_base_patch16_clip_quickgelu_224" if clip else "eva02_enormous_patch14_clip_224"
-    assert config["activation"] == ("quick_gelu" if clip else "gelu")
     if not clip:  # the file holds the image tower alone, and a file of weights may hold nothing of which nobody knows
         save_file({name.removeprefix("visual."): t for name, t in official.items() if "side_" not in name}, weights)
-    backbone = load_backbone(
-        name, weights=weights, image_size=config["image_size"], model_args=args, projection_width=config["embed_dim"]
-    )
-    side = SideNetwork(
-        backbone_width=backbone.width,
-        num_patches=backbone.num_patches,
-        patch_size=backbone.patch_size,
-        taps=range(config["layers"] // layout.num_blocks - 1, config["layers"], config["layers"] // layout.num_blocks),
-        width=config["side_dim"],
-        variant=layout.variant,
-        summary_position=clip,
-    )
+    backbone = load_golden_backbone(golden, weights, projection_width=config["embed_dim"])
+    side = make_side_network(golden, backbone, layout, summary_position=clip)
     text = load_text_tower(
         "ViT-B-16-quickgelu",
         weights=weights if clip else "random",
