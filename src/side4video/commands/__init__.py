@@ -1,0 +1,1 @@
+"""The commands: their arguments, and thin functions that call what does the work."""

@@ -1,0 +1,46 @@
+"""The command `embed`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True)
+class EmbedArguments:
+    """Write what a retrieval adapter knows of videos and sentences to a file."""
+
+    adapter: tyro.conf.Positional[Path]
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
+    videos: tyro.conf.Positional[tuple[str, ...]]
+    """Video files, folders and glob patterns."""
+    out: Path
+    """A .npz or .safetensors file."""
+    text: tuple[str, ...] = ()
+    """Sentences."""
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what training used."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+
+
+def embed(arguments: list[str]) -> int:
+    """Write embeddings of videos and sentences to a file: embed ADAPTER [VIDEOS...] [--text ...] --out FILE."""
+    given = tyro.cli(EmbedArguments, prog="side4video embed", args=arguments)
+
+    from side4video.embed import Embedder, check_embedding_file, write_embeddings
+    from side4video.predict import expand_inputs
+
+    check_embedding_file(given.out)
+    if not given.videos and not given.text:
+        raise ValueError("Nothing to embed: give videos, --text, or both.")
+    paths = list(expand_inputs(given.videos))
+    embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
+    videos = embedder.embed_videos(paths) if paths else None
+    write_embeddings(given.out, videos=videos, texts=embedder.embed_texts(given.text) if given.text else None)
+    unread = () if videos is None else videos.unread
+    for failure in unread:
+        print(f"{failure.name}: {failure.reason}", file=sys.stderr)
+    print(f"{len(paths) - len(unread)} videos and {len(given.text)} sentences: {given.out}")
+    return 1 if unread else 0

@@ -1,0 +1,65 @@
+"""The command `evaluate`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from side4video.commands.positional import take_positional
+from side4video.commands.score_output import print_scores, report_refusal, why_refused
+from side4video.config import DataConfig, EvalConfig
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """Score an adapter on videos with classes or, for retrieval, with captions."""
+
+    data: DataConfig
+    eval: EvalConfig
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what training used."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    json: Path | None = None
+    """Where the scores, every prediction and every unreadable file go; by default evaluation.json in the adapter, or
+    for one from the hub a file in the current folder."""
+
+
+def evaluate(arguments: list[str]) -> int:
+    """Score an adapter on labelled or captioned videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3]."""
+    folder, rest = take_positional(arguments, "evaluate", "ADAPTER: an adapter folder or a run folder")
+    from side4video.adapter import find_adapter, read_adapter
+    from side4video.hub import is_downloaded
+
+    settings = read_adapter(Path(folder)).config
+    retrieval = settings.task == "retrieval"
+    default = EvaluateArguments(data=settings.data, eval=settings.eval)
+    given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
+
+    from side4video.files import write_json
+    from side4video.tasks.evaluation import NoneReadError
+
+    if retrieval:
+        from side4video.tasks.retrieval import evaluate_retrieval_adapter as evaluate_adapter
+    else:
+        from side4video.tasks.recognition import evaluate_adapter  # type: ignore[assignment]
+
+    try:
+        evaluation = evaluate_adapter(
+            Path(folder),
+            data=given.data,
+            settings=given.eval,
+            device=given.device,
+            backbone_weights=given.backbone_weights,
+        )
+    except NoneReadError as error:
+        return report_refusal(str(error), error.unread, given.json)
+    if refused := why_refused(evaluation, given.eval):
+        return report_refusal(refused, evaluation.unread, given.json)
+    print_scores(evaluation)
+    found = find_adapter(Path(folder))
+    place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"
+    path = given.json or place  # nothing is written among what was downloaded
+    write_json(path, evaluation.to_json())
+    print(f"written to {path}")
+    return 1 if evaluation.unread else 0

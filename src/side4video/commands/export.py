@@ -1,0 +1,30 @@
+"""The command `export`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True)
+class ExportArguments:
+    """Write an adapter and its backbone as one model that runs without this package."""
+
+    adapter: tyro.conf.Positional[Path]
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
+    out: tyro.conf.Positional[Path]
+    """A .onnx file (needs the extra `export`), or a .pt2 file of torch.export."""
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what training used."""
+
+
+def export(arguments: list[str]) -> int:
+    """Write an adapter and its backbone as one model: export ADAPTER OUT.onnx|OUT.pt2."""
+    given = tyro.cli(ExportArguments, prog="side4video export", args=arguments)
+
+    from side4video.export import export_adapter
+
+    made = export_adapter(given.adapter, given.out, backbone_weights=given.backbone_weights)
+    print(f"{made.num_bytes / 1e6:.1f} MB, within {made.largest_difference:.1e} of PyTorch's outputs")
+    print(f"written to {', '.join(map(str, made.files))}")
+    return 0

@@ -1,0 +1,53 @@
+"""The commands `recipes` and `backbones`: what there is to choose from."""
+
+from rich.console import Console
+from rich.table import Table
+
+from side4video.config import recipe_text
+
+
+def recipes(arguments: list[str]) -> int:
+    """List the recipes with the paper's scores, parameters and memory, or print one: recipes [show NAME]."""
+    if len(arguments) == 2 and arguments[0] == "show":
+        print(recipe_text(arguments[1]), end="")
+        return 0
+    if arguments:
+        raise ValueError(f"recipes {' '.join(arguments)}: expected nothing, or show NAME.")
+    from side4video.recipe_figures import TABLE_NOTES, recipe_table
+
+    console = Console()
+    console.print(recipe_table())
+    for note in TABLE_NOTES:
+        console.print(note)
+    return 0
+
+
+def backbones(arguments: list[str]) -> int:
+    """List image models: those with short names, one of them, or all with a part in their name: backbones [PART]."""
+    from side4video.models.backbones import NAMED_BACKBONES, list_backbones, weights_source
+
+    wanted = arguments[0] if arguments else ""
+    if wanted and wanted not in NAMED_BACKBONES:
+        names = [name for name in list_backbones() if wanted in name]
+        if not names:
+            raise ValueError(f"No backbone has {wanted!r} in its name.")
+        print("\n".join(names))
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "M", "width", "blocks", "patch/pixels", "texts", "licence"):
+        table.add_column(column, no_wrap=True, justify="left" if column in {"name", "texts", "licence"} else "right")
+    for short in [wanted] if wanted else NAMED_BACKBONES:
+        named = NAMED_BACKBONES[short]
+        sizes = (f"{named.millions:,.1f}", str(named.width), str(named.num_blocks))
+        pixels, texts = f"{named.patch_size}/{named.image_size}", "yes" if named.text else "-"
+        table.add_row(short, *sizes, pixels, texts, weights_source(named.name).license or "not stated")
+    Console().print(table)
+    if wanted:
+        named = NAMED_BACKBONES[wanted]
+        print(f"timm: {named.name}")
+        print(f"text tower, open_clip: {' '.join(named.text) if named.text else 'none'}")
+        return 0
+    print(
+        f"{len(list_backbones())} models in all by timm's names: side4video backbones clip, or another part of a name"
+    )
+    return 0

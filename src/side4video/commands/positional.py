@@ -1,0 +1,21 @@
+"""What a command takes before its flags: an adapter, a recipe, or a model."""
+
+from side4video.config import MODEL_PRESETS, RunConfig, load_config, parse_config, recipe_names
+
+
+def take_positional(arguments: list[str], command: str, what: str) -> tuple[str, list[str]]:
+    """The first argument and the rest; `command --help` shows the settings of the default recipe."""
+    if not arguments or arguments[0].startswith("-"):
+        if arguments and arguments[0] in {"-h", "--help"} and command in {"train", "memory", "zero-shot"}:
+            return "own-clips", arguments
+        raise ValueError(f"usage: side4video {command} {what}, then flags; see side4video {command} --help.")
+    return arguments[0], arguments[1:]
+
+
+def take_model(arguments: list[str], command: str) -> tuple[str, RunConfig, list[str]]:
+    """The recipe or model that the first argument names, its settings, and the other arguments."""
+    presets = ", ".join(MODEL_PRESETS)
+    names = f"RECIPE: a YAML file, one of {', '.join(recipe_names())}, or a model of {presets}"
+    recipe, rest = take_positional(arguments, command, names)
+    is_model = recipe in MODEL_PRESETS and recipe not in recipe_names()
+    return recipe, parse_config({"preset": recipe}, source=recipe) if is_model else load_config(recipe), rest

@@ -1,0 +1,95 @@
+"""The command `predict`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True)
+class PredictArguments:
+    """Name what happens in videos, or with --text find those that a sentence describes."""
+
+    adapter: tyro.conf.Positional[Path]
+    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
+    videos: tyro.conf.Positional[tuple[str, ...]]
+    """Video files, folders and glob patterns."""
+    text: tuple[str, ...] = ()
+    """Sentences to rank the videos by; needs an adapter trained for retrieval."""
+    top_k: int = 5
+    """Classes to name, or videos to show for a sentence."""
+    clips: int = 1
+    """Clips per video whose scores are averaged."""
+    crops: int = 1
+    """Crops per clip: 1, 3, 5 or 10."""
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what training used."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    json: Path | None = None
+    """Also write the predictions to this file."""
+
+
+def predict(arguments: list[str]) -> int:
+    """Name what happens in videos: predict ADAPTER VIDEOS... [--top-k 5] [--json FILE]."""
+    given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
+
+    from side4video.adapter import read_adapter
+    from side4video.files import write_json
+    from side4video.predict import Predictor, expand_inputs
+    from side4video.video.decoding import VideoError
+
+    task = read_adapter(given.adapter).config.task
+    if (task == "retrieval") != bool(given.text):
+        remedy = "give --text, what to look for" if task == "retrieval" else "leave out --text, it names classes"
+        raise ValueError(f"{given.adapter} was trained for {task}: {remedy}.")
+    paths = list(expand_inputs(given.videos))
+    if given.text:
+        return _rank(given, paths)
+    predictor = Predictor(
+        given.adapter,
+        backbone_weights=given.backbone_weights,
+        device=given.device,
+        num_clips=given.clips,
+        num_crops=given.crops,
+    )
+    predictions, failures = [], []
+    for path in paths:
+        try:
+            found = predictor.predict_video(path, top_k=given.top_k)
+        except VideoError as error:
+            failures.append({"path": str(path), "reason": error.reason})
+            print(f"{path}: {error.reason}", file=sys.stderr)
+            continue
+        named = ", ".join(f"{best.name} {best.score:.1%}" for best in found.classes)
+        print(f"{path}: {named} ({found.seconds:.2f} s)")
+        classes = [{"name": best.name, "score": best.score} for best in found.classes]
+        predictions.append({"path": str(path), "classes": classes, "seconds": found.seconds})
+    if given.json is not None:
+        write_json(given.json, {"predictions": predictions, "unread": failures})
+    return 1 if failures else 0
+
+
+def _rank(given: PredictArguments, paths: list[Path]) -> int:
+    """Print the best videos for each sentence."""
+    from side4video.embed import Embedder
+    from side4video.files import write_json
+
+    embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
+    videos = embedder.embed_videos(paths)
+    found = embedder.rank(given.text, videos, top_k=given.top_k)
+    for text, best in zip(given.text, found, strict=True):
+        print(text)
+        for place, (path, score) in enumerate(best, start=1):
+            print(f"  {place}. {path} {score:.3f}")
+    for failure in videos.unread:
+        print(f"{failure.name}: {failure.reason}", file=sys.stderr)
+    if given.json is not None:
+        queries = [
+            {"text": text, "videos": [{"path": path, "score": score} for path, score in best]}
+            for text, best in zip(given.text, found, strict=True)
+        ]
+        unread = [{"path": failure.name, "reason": failure.reason} for failure in videos.unread]
+        write_json(given.json, {"queries": queries, "unread": unread})
+    return 1 if videos.unread else 0

@@ -1,0 +1,43 @@
+"""Scores as the commands print them, and what is said in place of scores that are not reported."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from side4video.config import EvalConfig
+
+if TYPE_CHECKING:
+    from side4video.tasks.evaluation import UnreadVideo
+    from side4video.tasks.task import Scores
+
+
+def print_scores(evaluation: "Scores", *, max_classes: int | None = None) -> None:
+    """The table of an evaluation, and the videos that are not in it."""
+    Console().print(evaluation.table(max_classes=max_classes))
+    for video in evaluation.unread:
+        print(f"not read: {video.name}: {video.reason}")
+
+
+def why_refused(evaluation: "Scores", settings: EvalConfig) -> str | None:
+    """Why the scores of an evaluation are not reported, if that is so."""
+    from side4video.tasks.evaluation import refuse_scores
+
+    num_unread = len(evaluation.unread)
+    return refuse_scores(num_read=evaluation.num_videos, num_unread=num_unread, max_unread=settings.max_unread)
+
+
+def report_refusal(refused: str, unread: "Sequence[UnreadVideo]", path: Path | None = None) -> int:
+    """Say which videos could not be read in place of a score, also in the file `path`; returns the exit code."""
+    for video in unread:
+        print(f"not read: {video.name}: {video.reason}")
+    print(refused, file=sys.stderr)
+    if path is not None:
+        from side4video.files import write_json
+
+        rows = [{"name": video.name, "reason": video.reason} for video in unread]
+        write_json(path, {"refused": refused, "unread": rows})
+        print(f"written to {path}")
+    return 1

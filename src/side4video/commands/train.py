@@ -1,0 +1,64 @@
+"""The command `train`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from side4video.commands.positional import take_positional
+from side4video.commands.score_output import print_scores, report_refusal, why_refused
+from side4video.config import RunConfig, load_config, recipe_names
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train a side network and leave adapters, logs, scores and a report in a run folder."""
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="")]
+    out: Path
+    """Run folder: best/ and last/ adapters, log.jsonl, metrics.csv, evaluation.json, report.html."""
+    resume: bool = False
+    """Continue the run in the run folder where it was cut off."""
+    init_from: Path | None = None
+    """Adapter to start from; a classifier for other classes is dropped and reported."""
+    license: str | None = None
+    """Licence of the trained adapter, stated in its card: the hub's short name, such as mit. By default none."""
+
+
+def train(arguments: list[str]) -> int:
+    """Train on a folder of own clips or a data set: train RECIPE [--data.train ...] [--out ...]."""
+    recipe, rest = take_positional(arguments, "train", f"RECIPE: a YAML file or one of {', '.join(recipe_names())}")
+    default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
+    given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
+
+    from side4video.model_card import CardFacts, write_model_card
+    from side4video.processes import is_main_process
+    from side4video.run_report import frozen_beside_trained, write_run_report
+    from side4video.training.loop import train as run
+    from side4video.training.out_of_memory import TrainingMemoryError
+
+    facts = CardFacts(license=given.license)  # wrong ones are refused before hours of work
+    failure = None
+    try:
+        result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
+    except TrainingMemoryError as error:
+        failure = TrainingMemoryError(error.reason, moment=error.moment, num_classes=error.num_classes)
+    if failure is not None:  # out of the handler, so that the tensors of the run are gone by now
+        from side4video.memory.command import advise_after_failure
+
+        print(advise_after_failure(given.config, failure, out=given.out), file=sys.stderr)
+        return 2
+    if not is_main_process():
+        return 0
+    refused = None if result.evaluation is None else why_refused(result.evaluation, given.config.eval)
+    if result.evaluation is not None:
+        if refused is None:
+            print_scores(result.evaluation, max_classes=50)
+            for name, score in frozen_beside_trained(given.out).items():
+                print(f"{name:45} {score:6.1%}")
+        print(f"report: {write_run_report(given.out)}")
+    write_model_card(given.out, facts)
+    print(f"adapter: {given.out / ('last' if result.evaluation is None else 'best')}")
+    return 0 if refused is None or result.evaluation is None else report_refusal(refused, result.evaluation.unread)
