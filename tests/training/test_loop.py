@@ -171,6 +171,17 @@ def test_init_from_takes_everything_or_drops_the_classifier(finished, small_run,
     assert after["head.linear.weight"].shape[0] == 2
 
 
+def test_init_from_keeps_a_fused_head_that_fits(small_run, tmp_path):
+    def probe(epochs, lr, out, init_from=None):
+        config = small_run(head={"fused": True}, train={"epochs": epochs, "lr": lr, "weight_decay": 0.0})
+        train(config, out=tmp_path / out, init_from=init_from)
+        return weights(tmp_path / out / "last")["head.probe.weight"]
+
+    trained = probe(2, 1e-2, "first")
+    assert torch.allclose(probe(1, 1e-12, "again", tmp_path / "first" / "last"), trained, atol=1e-6)
+    assert not torch.allclose(probe(1, 1e-12, "fitted"), trained, atol=1e-3)
+
+
 def test_init_from_another_side_network_or_backbone_is_refused(finished, small_run, tmp_path):
     folder = run_once(finished, small_run())
     with pytest.raises(ValueError, match="of another shape"):
