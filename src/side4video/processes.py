@@ -4,7 +4,7 @@ Everything here does the right thing in a single process too, where it costs not
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,11 +13,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+WAIT_MINUTES = 60.0
+"""How long a process waits for the others where they meet at the end alone, and shares take unlike times."""
+ITEMS_PER_ROUND = 8
+"""Of each process, in `share_out`: few, so that results come early, and enough to even out unlike times."""
 BUCKET_BYTES = 32 * 2**20
 """Gradients are added up over processes in pieces of this size."""
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 # SLURM_NTASKS will not do: in a batch script it counts tasks that nobody has started yet.
 
+Item = TypeVar("Item")
 Thing = TypeVar("Thing")
 
 
@@ -102,6 +107,18 @@ def interleave(parts: Sequence[Sequence[Thing]]) -> list[Thing]:
     """
     longest = max(map(len, parts))
     return [part[place] for place in range(longest) for part in parts if place < len(part)]
+
+
+def share_out(items: Sequence[Item], compute: Callable[[Item], Thing]) -> Iterator[Thing]:
+    """What `compute` gives for each item, in order; each process computes a share, and all get everything.
+
+    All processes must iterate to the end. Results are plain data or tensors on the CPU.
+    """
+    world = num_processes()
+    size = world * ITEMS_PER_ROUND if world > 1 else 1
+    for start in range(0, len(items), size):
+        mine = items[start : start + size][process_rank() :: world]
+        yield from interleave(gather_objects([compute(item) for item in mine]))
 
 
 def sum_over_processes(numbers: Tensor) -> Tensor:

@@ -6,10 +6,21 @@ from typing import Any
 from side4video.config import RunConfig
 from side4video.models.side_trained import SideTrained
 from side4video.processes import main_process_first, num_processes, process_rank, say
-from side4video.tasks.clips import choose_workers
+from side4video.tasks.clips import choose_workers, videos_per_batch
 from side4video.tasks.token_cache import TokenCache
 from side4video.video.datasets import TestClips, TrainClips
 from side4video.video.loading import Batch, TrainOrder, test_loader, train_loader
+
+
+def shared_test_batches(clips: TestClips, config: RunConfig) -> Iterable[Batch]:
+    """This process's share of the clips of an evaluation set, in their order, each once."""
+    return test_loader(
+        clips,
+        batch_clips=videos_per_batch(config.eval),
+        workers=choose_workers(config.data.workers),
+        world=num_processes(),
+        rank=process_rank(),
+    )
 
 
 class ClipBatches:

@@ -19,6 +19,7 @@ from side4video.processes import (
     gather_objects,
     is_main_process,
     joined_processes,
+    main_process_first,
     num_processes,
     process_rank,
     say,
@@ -134,7 +135,8 @@ class _Run:
                 self._steps(batches)
         finally:
             self.log.close()
-        return TrainResult(self.out, self._best_evaluation())
+        with main_process_first():  # which wrote it
+            return TrainResult(self.out, self._best_evaluation())
 
     def _order(self) -> TrainOrder:
         settings = self.config.train
