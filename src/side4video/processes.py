@@ -3,6 +3,7 @@
 Everything here does the right thing in a single process too, where it costs nothing.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from side4video.roll_call import LostProcessError, RollCall
+
 WAIT_MINUTES = 60.0
 """How long a process waits for the others where they meet at the end alone, and shares take unlike times."""
 ITEMS_PER_ROUND = 8
@@ -21,6 +24,8 @@ BUCKET_BYTES = 32 * 2**20
 """Gradients are added up over processes in pieces of this size."""
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 # SLURM_NTASKS will not do: in a batch script it counts tasks that nobody has started yet.
+
+_JOINS = itertools.count()
 
 Item = TypeVar("Item")
 Thing = TypeVar("Thing")
@@ -62,7 +67,7 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
 
     Raises:
         ValueError: the environment names several processes and not where they meet.
-        RuntimeError: the others did not come, or were lost; says which process this is.
+        LostProcessError: the others did not come, or one was lost; names it.
     """
     world = launched_processes()
     if world == 1 or (dist.is_available() and dist.is_initialized()):
@@ -74,20 +79,46 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
             f"{world} processes were started, but MASTER_ADDR and MASTER_PORT do not say where they meet. Start them "
             "with torchrun, or export both: any machine's name and a free port."
         )
-    dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
-        rank=rank,
-        world_size=world,
-        timeout=timedelta(minutes=timeout_minutes),
-        device_id=device if device.type == "cuda" else None,
-    )
+    timeout = timedelta(minutes=timeout_minutes)
     try:
-        yield
-        dist.barrier()
-    except dist.DistBackendError as error:
-        raise RuntimeError(f"Process {rank} of {world} lost another one: {error}") from error
-    finally:
-        dist.destroy_process_group()
+        store, _, _ = next(iter(dist.rendezvous("env://", rank=rank, world_size=world, timeout=timeout)))
+    except dist.DistError as error:
+        raise LostProcessError(
+            f"Process {rank} of {world} met no others within {timeout_minutes:g} minutes at "
+            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, where process 0 should be: {error}"
+        ) from error
+    store = dist.PrefixStore(f"side4video-{next(_JOINS)}", store)  # a second run may find the first one's words there
+    with RollCall(store, rank=rank, world=world) as roll_call:
+        try:
+            dist.init_process_group(
+                "nccl" if device.type == "cuda" else "gloo",
+                store=store,
+                rank=rank,
+                world_size=world,
+                timeout=timeout,
+                device_id=device if device.type == "cuda" else None,
+            )
+            roll_call.all_are_here()
+            yield
+            dist.barrier()
+        except RuntimeError as error:
+            if not _is_of_connection(error):
+                raise
+            lost = roll_call.who_was_lost()
+            raise LostProcessError(f"{lost} Process {rank} noticed it by: {_first_sentence(error)}.") from error
+        finally:
+            if dist.is_initialized():
+                dist.destroy_process_group()
+        roll_call.leave()
+
+
+def _is_of_connection(error: RuntimeError) -> bool:
+    """Whether an error is one of the libraries that connect processes; gloo's have no class of their own."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+def _first_sentence(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[0].split(". ")[0]
 
 
 def gather_objects(thing: Thing) -> list[Thing]:

@@ -1,0 +1,81 @@
+"""One of two processes that were launched apart is killed or stopped: the other ends soon and names it; runs go on."""
+
+import re
+import signal
+import subprocess
+
+import pytest
+
+from side4video.training.checkpoint import has_checkpoint
+from side4video.training.run_log import read_log
+from training.separate_processes import SeparateProcesses
+from training.warm_process import wait_until
+
+KILLED_SECONDS = 20
+"""A survivor ends in about seven; machines that do other things as well get more."""
+TIMEOUT_MINUTES = 0.25
+LONG = {"epochs": 400, "batch": 8, "checkpoint_minutes": 0, "timeout_minutes": TIMEOUT_MINUTES}
+SHORT = {"epochs": 8, "batch": 8, "sync_bn": True, "checkpoint_minutes": 0, "lr": 1e-4}
+
+
+def losses(folder):
+    return [entry["loss"] for entry in read_log(folder) if entry["kind"] == "train"]
+
+
+def weights(folder):
+    return [(folder / name / "model.safetensors").read_bytes() for name in ("last", "best")]
+
+
+def check_survivor(run, survivor, *, seconds):
+    """It ends by itself within the time, with a message that names the other one by rank and process."""
+    code, taken = run.wait(survivor, seconds=120)
+    said = run.said(survivor)
+    lost = 1 - survivor
+    assert code == 2, said[-3000:]
+    assert re.search(
+        rf"LostProcessError: Process {lost} of 2 \(\S+, process id {run.processes[lost].pid}\) was lost", said
+    ), said[-3000:]
+    assert taken < seconds, f"{taken:.1f} s"
+    print(f"process {survivor} ended {taken:.1f} s after process {lost} was lost")
+    return said
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_killed_process_is_named_by_the_other(lost, recipe, tmp_path):
+    out = tmp_path / "run"
+    with SeparateProcesses(tmp_path, ["train", recipe(train=LONG), "--out", out], world=2) as run:
+        wait_until(lambda: len(losses(out)) >= 3)
+        run.processes[lost].kill()
+        check_survivor(run, 1 - lost, seconds=KILLED_SECONDS)
+    assert has_checkpoint(out)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_process_that_hangs_is_named_when_the_time_is_up(lost, recipe, tmp_path):
+    out = tmp_path / "run"
+    with SeparateProcesses(tmp_path, ["train", recipe(train=LONG), "--out", out], world=2) as run:
+        wait_until(lambda: len(losses(out)) >= 3)
+        run.processes[lost].send_signal(signal.SIGSTOP)
+        check_survivor(run, 1 - lost, seconds=60 * TIMEOUT_MINUTES + KILLED_SECONDS)
+
+
+def test_resumed_after_a_kill(recipe, tmp_path):
+    """Bit for bit on as many processes; on one, the same losses to rounding, so the same clips in the same order."""
+    whole, killed, alone = tmp_path / "whole", tmp_path / "killed", tmp_path / "alone"
+    settings = recipe(train=SHORT, augment={"erasing": 0.0})
+    with SeparateProcesses(tmp_path, ["train", settings, "--out", whole], world=2) as run:
+        run.finish()
+    command = ["train", settings, "--out", killed, "--resume"]
+    with SeparateProcesses(tmp_path, command, world=2) as run:
+        wait_until(lambda: len(losses(killed)) >= 5)
+        run.processes[1].kill()
+        check_survivor(run, 0, seconds=KILLED_SECONDS)
+    assert 5 <= len(losses(killed)) < 24
+    subprocess.run(["cp", "-r", killed, alone], check=True)
+    with SeparateProcesses(tmp_path, command, world=2) as run:
+        run.finish()
+    assert weights(killed) == weights(whole)
+    assert losses(killed) == losses(whole)
+    with SeparateProcesses(tmp_path, ["train", settings, "--out", alone, "--resume"], world=1) as run:
+        run.finish()
+    assert losses(alone) == pytest.approx(losses(whole), rel=1e-3)
