@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -81,13 +82,14 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
         )
     timeout = timedelta(minutes=timeout_minutes)
     try:
-        store, _, _ = next(iter(dist.rendezvous("env://", rank=rank, world_size=world, timeout=timeout)))
+        meeting_place = _meeting_place(rank, world, timeout)
     except dist.DistError as error:
         raise LostProcessError(
             f"Process {rank} of {world} met no others within {timeout_minutes:g} minutes at "
-            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, where process 0 should be: {error}"
+            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, where process 0 should be: "
+            f"{_first_sentence(error)}."
         ) from error
-    store = dist.PrefixStore(f"side4video-{next(_JOINS)}", store)  # a second run may find the first one's words there
+    store = dist.PrefixStore(f"side4video-{next(_JOINS)}", meeting_place)  # what was said there before is of no use
     with RollCall(store, rank=rank, world=world) as roll_call:
         try:
             dist.init_process_group(
@@ -101,6 +103,8 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
             roll_call.all_are_here()
             yield
             dist.barrier()
+            roll_call.leave()
+            dist.barrier()  # until here the meeting place is needed, which ends with process 0
         except RuntimeError as error:
             if not _is_of_connection(error):
                 raise
@@ -109,7 +113,13 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
         finally:
             if dist.is_initialized():
                 dist.destroy_process_group()
-        roll_call.leave()
+
+
+@cache
+def _meeting_place(rank: int, world: int, timeout: timedelta) -> dist.Store:
+    """The store of a run's processes; kept while the process lives, for a second run needs the same port."""
+    store, _, _ = next(iter(dist.rendezvous("env://", rank=rank, world_size=world, timeout=timeout)))
+    return store
 
 
 def _is_of_connection(error: RuntimeError) -> bool:

@@ -79,6 +79,8 @@ class RollCall:
 
         Takes `SILENCE_SECONDS` and a little more, less where another process has found it out before.
         """
+        if self._stop.is_set():
+            return f"One of {self._world} processes was lost when all was done."
         self._asked.set()
         self._found.wait(SILENCE_SECONDS + 3 * BEAT_SECONDS)
         if not self._verdict and self._store_hangs():

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from separate_processes import SeparateProcesses
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.run_log import read_log
-from training.separate_processes import SeparateProcesses
 from training.warm_process import wait_until
 
 KILLED_SECONDS = 20
@@ -16,6 +16,32 @@ KILLED_SECONDS = 20
 TIMEOUT_MINUTES = 0.25
 LONG = {"epochs": 400, "batch": 8, "checkpoint_minutes": 0, "timeout_minutes": TIMEOUT_MINUTES}
 SHORT = {"epochs": 8, "batch": 8, "sync_bn": True, "checkpoint_minutes": 0, "lr": 1e-4}
+
+
+SLOW = pytest.mark.slow
+MACHINES = ("side4video-a", "side4video-b")
+ADDRESS = "10.77.0.1"
+
+
+@pytest.fixture
+def two_machines():
+    """Two network namespaces with a cable between them: what to put before a command that runs in one or the other."""
+    commands = [f"ip netns add {name}" for name in MACHINES]
+    commands.append(f"ip link add net0 netns {MACHINES[0]} type veth peer name net0 netns {MACHINES[1]}")
+    for number, name in enumerate(MACHINES, start=1):
+        inside = f"ip -netns {name}"
+        commands += [f"{inside} addr add 10.77.0.{number}/24 dev net0", f"{inside} link set net0 up"]
+        commands.append(f"{inside} link set lo up")
+    try:
+        for command in commands:
+            try:
+                subprocess.run(command.split(), check=True, capture_output=True, text=True)
+            except (OSError, subprocess.CalledProcessError) as error:
+                pytest.skip(f"no network namespaces here: {command}: {getattr(error, 'stderr', '') or error}")
+        yield [["ip", "netns", "exec", name] for name in MACHINES]
+    finally:
+        for name in MACHINES:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 
 def losses(folder):
@@ -50,6 +76,30 @@ def test_a_killed_process_is_named_by_the_other(lost, recipe, tmp_path):
     assert has_checkpoint(out)
 
 
+@SLOW
+def test_a_process_on_another_machine_is_killed(two_machines, recipe, tmp_path):
+    out = tmp_path / "run"
+    command = ["train", recipe(train=LONG), "--out", out]
+    network = {"address": ADDRESS, "interface": "net0", "prefixes": two_machines}
+    with SeparateProcesses(tmp_path, command, world=2, **network) as run:
+        wait_until(lambda: len(losses(out)) >= 3)
+        run.processes[1].kill()
+        check_survivor(run, 0, seconds=KILLED_SECONDS)
+
+
+@SLOW
+def test_the_cable_between_two_machines_is_pulled(two_machines, recipe, tmp_path):
+    out = tmp_path / "run"
+    command = ["train", recipe(train=LONG), "--out", out]
+    network = {"address": ADDRESS, "interface": "net0", "prefixes": two_machines}
+    with SeparateProcesses(tmp_path, command, world=2, **network) as run:
+        wait_until(lambda: len(losses(out)) >= 3)
+        subprocess.run(["ip", "-netns", MACHINES[1], "link", "set", "net0", "down"], check=True)
+        for survivor in (0, 1):
+            check_survivor(run, survivor, seconds=60 * TIMEOUT_MINUTES + KILLED_SECONDS)
+
+
+@SLOW
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_process_that_hangs_is_named_when_the_time_is_up(lost, recipe, tmp_path):
     out = tmp_path / "run"
@@ -59,6 +109,7 @@ def test_a_process_that_hangs_is_named_when_the_time_is_up(lost, recipe, tmp_pat
         check_survivor(run, 1 - lost, seconds=60 * TIMEOUT_MINUTES + KILLED_SECONDS)
 
 
+@SLOW
 def test_resumed_after_a_kill(recipe, tmp_path):
     """Bit for bit on as many processes; on one, the same losses to rounding, so the same clips in the same order."""
     whole, killed, alone = tmp_path / "whole", tmp_path / "killed", tmp_path / "alone"

@@ -68,5 +68,5 @@ class SeparateProcesses:
     def finish(self):
         """Wait for the end of all, which must be a good one."""
         for rank in range(len(self.processes)):
-            code, _ = self.wait(rank, seconds=300)
+            code, _ = self.wait(rank, seconds=150)
             assert code == 0, self.said(rank)[-3000:]
