@@ -1,6 +1,7 @@
 """One of two processes that were launched apart is killed or stopped: the other ends soon and names it; runs go on."""
 
 import re
+import shutil
 import signal
 import subprocess
 
@@ -74,6 +75,27 @@ def test_a_killed_process_is_named_by_the_other(lost, recipe, tmp_path):
         run.processes[lost].kill()
         check_survivor(run, 1 - lost, seconds=KILLED_SECONDS)
     assert has_checkpoint(out)
+
+
+def test_an_error_of_one_process_is_said_by_the_other(motion_videos, recipe, tmp_path):
+    shutil.copytree(motion_videos / "train", tmp_path / "train")
+    (tmp_path / "train/clockwise/0001.mp4").write_bytes(b"no video")
+    settings = recipe(train=LONG, data={"train": tmp_path / "train", "on_error": "stop"})
+    with SeparateProcesses(tmp_path, ["train", settings, "--out", tmp_path / "run"], world=2) as run:
+        assert [run.wait(rank)[0] for rank in range(2)] == [2, 2]
+        output = [run.said(rank) for rank in range(2)]
+    (met,) = [rank for rank in range(2) if "\nRuntimeError: " in output[rank]]
+    assert re.search(
+        rf"LostProcessError: Process {met} of 2 \(.*\) ended: RuntimeError: .*clockwise/0001.mp4", output[1 - met]
+    ), output[1 - met]
+
+
+def test_processes_that_never_come_are_not_waited_for_long(recipe, tmp_path):
+    settings = recipe(train=LONG | {"timeout_minutes": 0.05})
+    with SeparateProcesses(tmp_path, ["train", settings, "--out", tmp_path / "run"], world=2) as run:
+        run.processes[1].kill()
+        assert run.wait(0)[0] == 2
+        assert "Process 0 of 2 met no others within 0.05 minutes at 127.0.0.1" in run.said(0)
 
 
 @SLOW
