@@ -7,9 +7,11 @@ from io import StringIO
 
 import numpy as np
 import pytest
+import torch
 
 from separate_processes import SeparateProcesses
 from side4video.cli import main
+from side4video.processes import joined_processes
 from side4video.training.loop import train
 
 SEVERAL_COMMANDS = """
@@ -118,3 +120,11 @@ def test_two_processes_give_the_results_of_one(commands, work):
         numbers, others = zip(numbers_apart(first), numbers_apart(second), strict=True)
         assert others[0] == others[1], name
         assert numbers[0] == pytest.approx(numbers[1], rel=1e-4, abs=1e-5), name
+
+
+def test_no_time_to_wait_is_refused():
+    with (
+        pytest.raises(ValueError, match="leaves no time to wait"),
+        joined_processes(torch.device("cpu"), timeout_minutes=0),
+    ):
+        pass

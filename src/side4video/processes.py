@@ -67,9 +67,11 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
         timeout_minutes: how long one waits for the others before it gives up.
 
     Raises:
-        ValueError: the environment names several processes and not where they meet.
+        ValueError: the environment names several processes and not where they meet, or there is no time to wait.
         LostProcessError: the others did not come, or one was lost; names it.
     """
+    if timeout_minutes <= 0:
+        raise ValueError(f"{timeout_minutes = } leaves no time to wait for other processes. Give more than 0.")
     world = launched_processes()
     if world == 1 or (dist.is_available() and dist.is_initialized()):
         yield
