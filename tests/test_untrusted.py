@@ -160,6 +160,25 @@ def test_a_config_that_is_none_is_refused(adapter, text):
         read_adapter(adapter)
 
 
+@pytest.mark.parametrize(
+    ("group", "values", "said"),
+    [
+        (None, {"scores": "none"}, "is not the config of an adapter"),
+        (None, {"run": [1]}, "is not the config of an adapter"),
+        (None, {"class_names": ["one"]}, "missing, unknown or of another shape"),
+        ("backbone", {"model_args": {"patch": 8}}, "its settings make no model"),
+        ("backbone", {"model_args": {"patch_size": 100, "embed_dim": 32}}, "its settings make no model"),
+        ("backbone", {"model_args": {"embed_dim": -3}}, "its settings make no model"),
+        ("side", {"width": 18}, "missing, unknown or of another shape"),
+    ],
+)
+def test_settings_of_no_model_are_refused_by_the_name_of_the_adapter(adapter, group, values, said):
+    change(adapter, group, **values)
+    with pytest.raises(ValueError, match=said) as caught:
+        load_adapter(adapter, device=CPU)
+    assert str(adapter) in str(caught.value)
+
+
 def test_weights_that_are_a_pickle_are_refused(adapter):
     torch.save({"head.linear.bias": torch.zeros(8)}, adapter / "model.safetensors")
     with pytest.raises(ValueError, match="is damaged"):

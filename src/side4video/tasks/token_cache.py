@@ -87,12 +87,29 @@ class TokenCache:
         try:
             self._records = np.load(self.path, mmap_mode="r", allow_pickle=False)
             failures = json.loads(about.read_text(encoding="utf-8"))["failures"]
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{self.path} is damaged: {error}. Remove it; it is made anew.") from error
-        self._failures = {
-            int(index): Failure(int(index), clips.videos[int(index)].name, clips.videos[int(index)].path, reason)
-            for index, reason in failures.items()
-        }
+            self._failures = {
+                int(index): Failure(
+                    int(index), clips.videos[int(index)].name, clips.videos[int(index)].path, str(reason)
+                )
+                for index, reason in failures.items()
+            }
+            self._check_shape()
+        except Exception as error:  # a damaged header can end in any exception of NumPy's parser
+            what = f"{type(error).__name__}: {str(error)[:200]}"
+            raise ValueError(f"{self.path} is damaged ({what}). Remove it; it is made anew.") from error
+
+    def _check_shape(self) -> None:
+        """Raise where the file is not that of this clip set, or is longer or shorter than its header says."""
+        records, side = self._records, self._model.side
+        needed = {"label", *(f"{part}{block}" for block in side.taps for part in ("values", "scales"))}
+        needed |= ({"pixels"} if side.stem is not None else set()) | ({"pooled"} if self._pooled else set())
+        views = self._copies * self._clips.repeats if isinstance(self._clips, TrainClips) else self._clips.num_clips
+        if records.ndim != 2 or len(records) != len(self._clips) or records.shape[1] % views or not records.shape[1]:
+            raise ValueError(f"it holds {records.shape} clips, and not {len(self._clips)} x a multiple of {views}")
+        if missing := needed - set(records.dtype.names or ()):
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        if self.path.stat().st_size != records.offset + records.nbytes:
+            raise ValueError("it is not as long as its header says")
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
         """The batches of a training run from the order's first step on; epoch e takes version e mod `copies`."""

@@ -22,6 +22,9 @@ __all__ = [
 ]
 
 
+LARGEST_LABEL = 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledVideo:
     """One video of a data set, or the part of it from `start_seconds` to before `end_seconds`.
@@ -129,8 +132,8 @@ def _index_labels(
 ) -> tuple[tuple[str, ...], list[int | None]]:
     """The class names in order, and each row's index into them."""
     written = [row.label for row in table.rows]
-    names = given or table.class_names or _names_from(written)
-    if given and all(re.fullmatch(r"\d+", name) for name in given):
+    names = given or table.class_names or _names_from(written, source)
+    if given and all(re.fullmatch(r"\d{1,18}", name) for name in given):
         numbers = Counter(map(int, given))
         by_number = {int(name): name for name in given if numbers[int(name)] == 1}  # "007" was read as 7
         written = [by_number.get(label, str(label)) if isinstance(label, int) else label for label in written]
@@ -144,9 +147,14 @@ def _index_labels(
     return names, [found[label] if isinstance(label, str) else label for label in written]
 
 
-def _names_from(labels: Sequence[str | int | None]) -> tuple[str, ...]:
+def _names_from(labels: Sequence[str | int | None], source: Path) -> tuple[str, ...]:
     numbers = [label for label in labels if isinstance(label, int)]
     if numbers:
+        if max(numbers) > LARGEST_LABEL:
+            raise DataError(
+                f"{source} has the label {max(numbers)}: numbers as labels count classes from 0, of which there are "
+                f"{LARGEST_LABEL:,} at most. Correct it, or give class_names."
+            )
         return tuple(str(number) for number in range(max(numbers) + 1))
     return tuple(sorted({label for label in labels if isinstance(label, str)}))
 

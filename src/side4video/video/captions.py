@@ -108,7 +108,7 @@ def read_caption_list(
 
 
 def _load_captions_of_names(names: Sequence[str], source: Path, captions: str | Path | None) -> CaptionFile:
-    shown = f"{source} was read as a list of {len(names)} videos without captions, the first {names[:1]}"
+    shown = f"{source} was read as a list of {len(names)} videos without captions, the first {first_few(names[:1])}"
     if captions is None:
         raise DataError(
             f"{shown}. Give the file of their captions too (MSRVTT_data.json, raw-captions.pkl, vatex_data.json, ...); "
