@@ -186,6 +186,9 @@ class DataConfig(Settings):
     few clips on slow machines. Random augmentation is then limited to `cache_copies` versions of each clip."""
     cache_copies: PositiveInt = 8
     """Differently augmented versions of each training clip in the cache; epochs take them in turn."""
+    timeout_seconds: float = Field(default=300.0, gt=0.0)
+    """Seconds after which a loader process that still reads the same video is ended: that video counts as one that
+    cannot be read. Without effect with workers 0."""
     on_error: Literal["skip", "stop"] = "skip"
     """A training video that cannot be read is skipped, counted and named, or stops the run."""
 
@@ -446,17 +449,17 @@ def load_config(recipe: str | Path) -> RunConfig:
         raise ConfigError(f"{recipe} is nested too deeply to be read.") from None
     except (yaml.YAMLError, ValueError) as error:  # bytes that are not UTF-8, dates and numbers that are none
         raise ConfigError(f"{recipe} is not YAML: {str(error)[:1000]}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{recipe} must hold settings by name, not {type(content).__name__}.")
     return parse_config(content, source=str(recipe))
 
 
-def parse_config(content: dict[str, Any], *, source: str) -> RunConfig:
+def parse_config(content: Any, *, source: str) -> RunConfig:
     """Check settings given as nested dictionaries; `source` is named in errors.
 
     Raises:
         ConfigError: settings that are unknown or out of range; all are listed, with close matches.
     """
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source} must hold settings by name, not {type(content).__name__}.")
     content = dict(content)
     content.pop("figures", None)
     preset = content.pop("preset", None)
@@ -505,7 +508,7 @@ _ExactDumper.add_representer(str, _represent_text)
 
 
 def _explain(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
+    place = ".".join(str(part) for part in problem["loc"])[:200]
     if problem["type"] != "extra_forbidden":
         return f"{place} = {_SHORT.repr(problem['input'])}: {problem['msg']}"
     group: Any = RunConfig

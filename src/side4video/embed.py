@@ -84,7 +84,12 @@ class Embedder:
         videos = [LabelledVideo(path=Path(path), label=0, name=str(path)) for path in paths]
         clips = evaluation_clips(videos, config=config, backbone=self.model.backbone, num_clips=1, num_crops=1)
         processes = choose_workers(workers) if len(videos) > 1 else 0
-        batches = test_loader(clips, batch_clips=videos_per_batch(config.eval), workers=processes)
+        batches = test_loader(
+            clips,
+            batch_clips=videos_per_batch(config.eval),
+            workers=processes,
+            timeout_seconds=config.data.timeout_seconds,
+        )
         unread: list[UnreadVideo] = []
         found = dict(
             tqdm(

@@ -217,5 +217,10 @@ def evaluate_adapter(
     assert isinstance(model, VideoModel)
     config = adapter.config.model_copy(update={"data": data, "eval": settings})
     clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
-    loader = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))
+    loader = test_loader(
+        clips,
+        batch_clips=videos_per_batch(settings),
+        workers=choose_workers(data.workers),
+        timeout_seconds=data.timeout_seconds,
+    )
     return evaluate(model, loader, class_names=adapter.class_names, device=place, chunk=settings.batch)

@@ -238,7 +238,12 @@ def evaluate_retrieval_adapter(
     assert isinstance(model, RetrievalModel)
     config = adapter.config.model_copy(update={"data": data, "eval": settings})
     clips = caption_clips(captioned.test, config=config, model=model)
-    batches = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))
+    batches = test_loader(
+        clips,
+        batch_clips=videos_per_batch(settings),
+        workers=choose_workers(data.workers),
+        timeout_seconds=data.timeout_seconds,
+    )
     return evaluate_retrieval(
         model, captioned.test, batches, similarity=config.text.similarity, settings=settings, device=place
     )

@@ -42,5 +42,10 @@ def evaluate_zero_shot(config: RunConfig) -> Evaluation:
     device = choose_device(config.train.device)
     model = build_zero_shot_model(config, data.class_names, device=device)
     clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
-    loader = test_loader(clips, batch_clips=videos_per_batch(config.eval), workers=choose_workers(config.data.workers))
+    loader = test_loader(
+        clips,
+        batch_clips=videos_per_batch(config.eval),
+        workers=choose_workers(config.data.workers),
+        timeout_seconds=config.data.timeout_seconds,
+    )
     return evaluate(model, loader, class_names=data.class_names, device=device, chunk=config.eval.batch)

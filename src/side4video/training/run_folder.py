@@ -11,6 +11,7 @@ CONFIG = "config.yaml"
 
 MAY_CHANGE_ON_RESUME = (
     "data.workers",
+    "data.timeout_seconds",
     "train.device",
     "train.log_every",
     "train.checkpoint_minutes",
