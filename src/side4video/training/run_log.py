@@ -155,7 +155,8 @@ class RunLog:
             if entry["kind"] == "evaluation"
         ]
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), extrasaction="ignore", lineterminator="\n")
+        names = max((list(row) for row in rows), key=len)  # one without scores has counts alone
+        writer = csv.DictWriter(text, fieldnames=names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_text(self.folder / "metrics.csv", text.getvalue())
