@@ -51,6 +51,11 @@ def test_paths_are_forgotten(adapter, tmp_path):
     assert {data.train, data.test, data.root, data.test_root, data.cache, data.captions, data.class_names} == {None}
 
 
+def test_a_stranger_lets_no_list_of_yours_leave_its_root(adapter):
+    change(adapter, "data", outside_root="allow")
+    assert read_adapter(adapter).config.data.outside_root == "refuse"
+
+
 def test_no_setting_that_is_a_path_is_forgotten_about():
     """Nor one that comes later: they are all among those of the data, and all are dropped."""
     paths = {

@@ -148,6 +148,9 @@ class DataConfig(Settings):
     """Folder the paths of the lists start from; by default the list's own folder."""
     test_root: Path | None = None
     """The same for the evaluation set where it differs."""
+    outside_root: Literal["refuse", "allow"] = "refuse"
+    """Whether lists may name videos outside of root, by "..", as absolute paths or through links. Without root their
+    paths are taken as they are."""
     format: str = "auto"
     """Form of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
     msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from side4video.video.inside_root import OutsideRoot, check_inside_root
 from side4video.video.list_detection import READERS, detect_format
 from side4video.video.list_files import ClassIndex, DataError, check_class_names, first_few, read_class_names
 from side4video.video.list_formats import ReadOptions, Table
@@ -73,6 +74,7 @@ def read_video_list(
     split: str | None = None,
     fold: int = 1,
     first_label: int = 0,
+    outside_root: OutsideRoot = "refuse",
 ) -> VideoList:
     """Read a list of labelled videos.
 
@@ -90,12 +92,15 @@ def read_video_list(
         fold: which of the official splits 1, 2, 3, for `ucf101` and `hmdb51`. Without effect otherwise.
         first_label: the number of the first class where labels in a `list` or `csv` are numbers. Without effect
             otherwise.
+        outside_root: whether videos may lie outside of a `root` that is given, by `..`, as absolute paths or through
+            links. Without `root` the list's own paths are taken as they are.
 
     Numbers as labels are indices into `class_names`, unless all of these are numbers themselves: then they are names.
     A path without suffix is matched with a video of that name or a folder of frames. Missing files and labels out of
     range are kept: `check_video_list` finds them.
 
-    Raises `DataError` for a list that cannot be read, and for class names that are not known.
+    Raises `DataError` for a list that cannot be read, for class names that are not known, and for videos outside of
+    the root.
     """
     source = Path(source)
     if not source.exists():
@@ -115,6 +120,8 @@ def read_video_list(
         LabelledVideo(finder.find(row.candidates), label, row.name, row.start_seconds, row.end_seconds)
         for row, label in zip(table.rows, labels, strict=True)
     ]
+    if root is not None and outside_root == "refuse":
+        check_inside_root([(video.name, video.path) for video in videos], Path(root), source)
     return VideoList(tuple(videos), names, str(source))
 
 
