@@ -24,6 +24,7 @@ from side4video.untrusted import NAMED_WEIGHTS, check_untrusted, without_paths
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 FORMAT_VERSION = 1
+LONGEST_FINGERPRINT = 100  # characters of one that may be read: it is shown in errors
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def read_adapter(folder: Path) -> Adapter:
         return Adapter(
             config=config,
             class_names=tuple(map(str, content["class_names"])),
-            fingerprint=str(content["backbone"]["fingerprint"]),
+            fingerprint=str(content["backbone"]["fingerprint"])[:LONGEST_FINGERPRINT],
             scores={**content["scores"]},
             run={**content.get("run", {})},
         )

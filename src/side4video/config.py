@@ -513,7 +513,7 @@ _ExactDumper.add_representer(str, _represent_text)
 def _explain(problem: Any) -> str:
     place = ".".join(str(part) for part in problem["loc"])[:200]
     if problem["type"] != "extra_forbidden":
-        return f"{place} = {_SHORT.repr(problem['input'])}: {problem['msg']}"
+        return f"{place} = {_SHORT.repr(problem['input'])}: {problem['msg'][:1000]}"
     group: Any = RunConfig
     for part in problem["loc"][:-1]:
         group = group.model_fields[str(part)].annotation
