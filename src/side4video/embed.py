@@ -88,7 +88,13 @@ class Embedder:
         clips = evaluation_clips(videos, config=config, backbone=self.model.backbone, num_clips=1, num_crops=1)
         processes = choose_workers(workers) if len(videos) > 1 else 0
         share = {"world": num_processes(), "rank": process_rank()} if shared else {}
-        batches = test_loader(clips, batch_clips=videos_per_batch(config.eval), workers=processes, **share)
+        batches = test_loader(
+            clips,
+            batch_clips=videos_per_batch(config.eval),
+            workers=processes,
+            timeout_seconds=config.data.timeout_seconds,
+            **share,
+        )
         found, unread = embed_videos_together(
             self.model, batches, device=self.device, chunk=config.eval.batch, num_videos=len(videos), shared=shared
         )

@@ -105,6 +105,7 @@ def _read_list(
         split=split if has_parts else None,
         fold=config.fold,
         first_label=config.first_label,
+        outside_root=config.outside_root,
     )
     checked = check_video_list(listed, allow_missing=config.allow_missing)
     warnings += [f"{source}: {warning}" for warning in checked.warnings]

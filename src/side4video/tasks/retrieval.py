@@ -66,7 +66,14 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
     def read(source: Path | None, root: Path | None, split: str) -> CaptionList | None:
         if source is None:
             return None
-        listed = read_caption_list(source, captions=config.captions, root=root, format=config.format, split=split)
+        listed = read_caption_list(
+            source,
+            captions=config.captions,
+            root=root,
+            format=config.format,
+            split=split,
+            outside_root=config.outside_root,
+        )
         checked = check_caption_list(listed, allow_missing=config.allow_missing)
         warnings.extend(f"{source}: {warning}" for warning in checked.warnings)
         return checked.captions
