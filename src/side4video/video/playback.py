@@ -65,25 +65,28 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
     Raises:
         VideoError: the file cannot be read, or has no frame there.
     """
-    with replacing(out) as temporary, _only_video_errors(path):
-        with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
-            stream: VideoStream | None = None
-            last = -1.0
-            for shown in _frames_from(path, start_seconds):
-                if shown.seconds >= end_seconds:
-                    break
-                if shown.seconds - last < 1 / _MOST_FPS - 1e-3 and stream is not None:
-                    continue
-                picture = _upright(shown, largest_side)
-                if stream is None:
-                    stream = _add_stream(container, *picture.size)
-                coded = av.VideoFrame.from_image(picture)
-                coded.pts, coded.time_base = round((shown.seconds - start_seconds) / _CLOCK), _CLOCK
-                container.mux(stream.encode(coded))
-                last = shown.seconds
+    with (
+        replacing(out) as temporary,
+        _only_video_errors(path),
+        av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
+        stream: VideoStream | None = None
+        last = 0.0
+        for shown in _frames_from(path, start_seconds):
+            if shown.seconds >= end_seconds:
+                break
+            if stream is not None and shown.seconds - last < 1 / _MOST_FPS - 1e-3:
+                continue
+            picture = _upright(shown, largest_side)
             if stream is None:
-                raise VideoError(path, f"there is no frame from {start_seconds:g} to {end_seconds:g} seconds.")
-            container.mux(stream.encode())
+                stream = _add_stream(container, *picture.size)
+            coded = av.VideoFrame.from_image(picture)
+            coded.pts, coded.time_base = round((shown.seconds - start_seconds) / _CLOCK), _CLOCK
+            container.mux(stream.encode(coded))
+            last = shown.seconds
+        if stream is None:
+            raise VideoError(path, f"there is no frame from {start_seconds:g} to {end_seconds:g} seconds.")
+        container.mux(stream.encode())
 
 
 def picture_at(path: Path, seconds: float, *, largest_side: int = 480) -> Image.Image:

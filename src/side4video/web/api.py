@@ -7,8 +7,8 @@ from fastapi import APIRouter, File, HTTPException, Query, UploadFile
 
 from side4video.video.video_error import VideoError
 from side4video.web.answers import ClassesAnswer, InfoAnswer, SearchAnswer
-from side4video.web.decoding_jobs import NotDecoded
-from side4video.web.library import NotServed
+from side4video.web.decoding_jobs import NotDecodedError
+from side4video.web.library import NotServedError
 from side4video.web.questions import (
     DEFAULT_RESULTS,
     PathPattern,
@@ -38,7 +38,7 @@ def api_routes(service: SearchService) -> APIRouter:
         """The videos that show what some words say, best first."""
         text = check_text(q, max_letters=settings.max_query_letters)
         top_k = check_number(top_k, most=settings.max_results)
-        return await service.search(text, top_k=top_k, filter=make_filter(where, path))
+        return await service.search(text, top_k=top_k, filter=make_filter(where, path, service.column_kinds))
 
     @router.get("/like/{identifier}")
     async def like(
@@ -59,11 +59,11 @@ def api_routes(service: SearchService) -> APIRouter:
         where: Where = [],  # noqa: B006
     ) -> SearchAnswer:
         """The videos most like an uploaded clip."""
-        top_k, filter = check_number(top_k, most=settings.max_results), make_filter(where, path)
+        top_k, filter = check_number(top_k, most=settings.max_results), make_filter(where, path, service.column_kinds)
         try:
             async with service.uploaded(clip.file) as uploaded:
                 return await service.search_like(uploaded, top_k=top_k, filter=filter)
-        except (NotDecoded, VideoError) as error:
+        except (NotDecodedError, VideoError) as error:
             raise refusal(error) from None
 
     @router.post("/classify")
@@ -74,7 +74,7 @@ def api_routes(service: SearchService) -> APIRouter:
         try:
             async with service.uploaded(clip.file) as uploaded:
                 return await service.classify(uploaded)
-        except (NotDecoded, VideoError) as error:
+        except (NotDecodedError, VideoError) as error:
             raise refusal(error) from None
 
     @router.get("/info")
@@ -93,19 +93,17 @@ async def find_like(
     Raises:
         HTTPException: 404 where it cannot be shown any more, 422 where it cannot be read.
     """
-    filter = make_filter(where, path)
+    filter = make_filter(where, path, service.column_kinds)
     try:
         file = await asyncio.to_thread(service.library.find, identifier)
-        answer = await service.search_like(file.path, top_k=top_k + 1, filter=filter)
-    except NotServed as error:
+        return await service.search_like(file.path, top_k=top_k, filter=filter)
+    except NotServedError as error:
         raise HTTPException(404, str(error)) from None
     except VideoError as error:
         raise refusal(error) from None
-    others = [result for result in answer.results if result.id != identifier]
-    return SearchAnswer(results=others[:top_k], seconds=answer.seconds)
 
 
-def refusal(error: NotDecoded | VideoError) -> HTTPException:
+def refusal(error: NotDecodedError | VideoError) -> HTTPException:
     """What a client is told of a clip that cannot be used."""
     if isinstance(error, VideoError):
         return HTTPException(422, f"This video cannot be read: {error.reason}")

@@ -17,7 +17,7 @@ _READ_AT_ONCE = 4
 _MEMORY_BYTES = 2 * 2**30
 
 
-class NotDecoded(RuntimeError):
+class NotDecodedError(RuntimeError):
     """A video that could not be decoded, as a sentence.
 
     Attributes:
@@ -52,7 +52,7 @@ async def decode_apart(work: Callable[[Any], str | None], task: object, *, secon
     """Run `work` in a process of its own; what it returns is why the task could not be done.
 
     Raises:
-        NotDecoded: it says so, died, or took longer than `seconds`.
+        NotDecodedError: it says so, died, or took longer than `seconds`.
     """
 
     def wait() -> Any:
@@ -62,9 +62,9 @@ async def decode_apart(work: Callable[[Any], str | None], task: object, *, secon
     if isinstance(result, Lost):
         took_too_long = result.kind == "time-out"
         reason = f"Decoding it took longer than {seconds:g} seconds." if took_too_long else "It cannot be decoded."
-        raise NotDecoded(reason, took_too_long=took_too_long)
+        raise NotDecodedError(reason, took_too_long=took_too_long)
     if result is not None:
-        raise NotDecoded(result)
+        raise NotDecodedError(result)
 
 
 def start_processes(_: object) -> None:

@@ -7,6 +7,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from side4video.web.settings import ServeSettings, is_loopback
@@ -93,48 +94,30 @@ class Guards:
         await send({"type": "http.response.body", "body": b""})
 
     async def _with_bounded_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = self.settings.max_upload_bytes + _MULTIPART_BYTES
-        too_large = f"The file is larger than {self.settings.max_upload_bytes / 2**20:g} MB, which is the most taken."
+        """Read the body as far as it is allowed; what is refused is answered as the application answers."""
+        settings, limit = self.settings, self.settings.max_upload_bytes + _MULTIPART_BYTES
         length = Headers(scope=scope).get("content-length", "0")
-        if not length.isdigit() or int(length) > limit:
-            await _drain(receive)
-            await _refuse(send, 413, too_large)
-            return
-        deadline = asyncio.get_running_loop().time() + self.settings.upload_seconds
-        num_bytes, is_whole, has_started = 0, False, False
+        deadline = asyncio.get_running_loop().time() + settings.upload_seconds
+        announced, num_read, is_whole = int(length) if length.isdigit() else 0, 0, False
 
         async def receive_bounded() -> Message:
-            nonlocal num_bytes, is_whole
+            nonlocal num_read, is_whole
             if is_whole:
                 return await receive()
+            if max(announced, num_read) > limit:
+                await _drain(receive)
+                most = f"{settings.max_upload_bytes / 2**20:g} MB"
+                raise HTTPException(413, f"The file is larger than {most}, which is the most taken.")
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
-                raise _Refused(408, f"The file did not arrive in {self.settings.upload_seconds:g} seconds.") from None
-            num_bytes += len(message.get("body", b""))
+                raise HTTPException(408, f"The file did not arrive in {settings.upload_seconds:g} seconds.") from None
+            num_read += len(message.get("body", b""))
             is_whole = not message.get("more_body", False)
-            if num_bytes > limit:
-                raise _Refused(413, too_large)
             return message
 
-        async def send_noted(message: Message) -> None:
-            nonlocal has_started
-            has_started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive_bounded, send_noted)
-        except _Refused as refused:
-            if not has_started:
-                await _drain(receive)
-                await _refuse(send, refused.status, str(refused))
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
+        await self.app(scope, receive_bounded, send)
 
 
 def _cookie_name(scope: Scope) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from side4video.search.records import IndexedFile
 
 
-class NotServed(LookupError):
+class NotServedError(LookupError):
     """There is nothing to show under an identifier, and why."""
 
 
@@ -39,18 +39,18 @@ class Library:
         """A file of the index that is on the disk as it was indexed.
 
         Raises:
-            NotServed: no such identifier; or what is there now is missing, a link, no plain file, or has changed.
+            NotServedError: no such identifier; or what is there now is missing, a link, no plain file, or has changed.
         """
         file = self.files.get(identifier)
         if file is None:
-            raise NotServed("There is no such video in the index.")
+            raise NotServedError("There is no such video in the index.")
         path = Path(file.path)
         try:
             real, found = path.resolve(strict=True), path.lstat()
         except (OSError, RuntimeError):
-            raise NotServed("This video is no longer where it was indexed.") from None
+            raise NotServedError("This video is no longer where it was indexed.") from None
         if real != path or not stat.S_ISREG(found.st_mode):
-            raise NotServed("Where this video was indexed there is a link now.")
+            raise NotServedError("Where this video was indexed there is a link now.")
         if (found.st_size, found.st_mtime_ns) != (file.size, file.modified):
-            raise NotServed("This file has changed since it was indexed. Run side4video index again.")
+            raise NotServedError("This file has changed since it was indexed. Run side4video index again.")
         return file

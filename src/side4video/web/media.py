@@ -12,8 +12,8 @@ from side4video.files import replacing
 from side4video.search.records import IndexedFile
 from side4video.video.playback import picture_at
 from side4video.video.video_error import VideoError
-from side4video.web.decoding_jobs import ClipTask, NotDecoded, decode_apart, make_clip
-from side4video.web.library import NotServed
+from side4video.web.decoding_jobs import ClipTask, NotDecodedError, decode_apart, make_clip
+from side4video.web.library import NotServedError
 from side4video.web.service import LONGEST_CLIP_SECONDS, SearchService, play_type
 
 _KEPT = {"cache-control": "private, max-age=3600"}
@@ -27,7 +27,7 @@ def media_routes(service: SearchService) -> APIRouter:
     async def find(identifier: str) -> IndexedFile:
         try:
             return await asyncio.to_thread(service.library.find, identifier)
-        except NotServed as error:
+        except NotServedError as error:
             raise HTTPException(404, str(error)) from None
 
     @router.head("/videos/{identifier}", include_in_schema=False)
@@ -52,7 +52,9 @@ def media_routes(service: SearchService) -> APIRouter:
         """A part of a video as H.264, without sound, made when it is first asked for."""
         file = await find(identifier)
         if not 0 < end - start <= LONGEST_CLIP_SECONDS + 0.01:
-            raise HTTPException(422, f"A clip ends after its start, and at most {LONGEST_CLIP_SECONDS:g} seconds later.")
+            raise HTTPException(
+                422, f"A clip ends after its start, and at most {LONGEST_CLIP_SECONDS:g} seconds later."
+            )
 
         async def make(out: Path) -> None:
             task = ClipTask(Path(file.path), out, start, end)
@@ -61,7 +63,7 @@ def media_routes(service: SearchService) -> APIRouter:
         key = f"clip {file.path} {file.modified} {start:.3f} {end:.3f}"
         try:
             made = await service.clips.get(key, ".mp4", make)
-        except NotDecoded as error:
+        except NotDecodedError as error:
             raise HTTPException(504 if error.took_too_long else 422, str(error)) from None
         return FileResponse(made, media_type="video/mp4", headers=_KEPT)
 

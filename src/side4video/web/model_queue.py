@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from side4video.search.filters import Filter
 from side4video.search.results import Found
-from side4video.search.video_index import VideoIndex
+
+if TYPE_CHECKING:
+    from side4video.search.video_index import VideoIndex
 
 Result = TypeVar("Result")
 
@@ -34,7 +36,7 @@ class ModelQueue:
         batch_sizes: how many passes there were with so many questions.
     """
 
-    def __init__(self, index: VideoIndex, *, wait_seconds: float = 0.005, max_batch: int = 64) -> None:
+    def __init__(self, index: "VideoIndex", *, wait_seconds: float = 0.005, max_batch: int = 64) -> None:
         self.index = index
         self.batch_sizes: Counter[int] = Counter()
         self._wait_seconds = wait_seconds

@@ -10,10 +10,11 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from side4video.search.filters import Filter
 from side4video.video.video_error import VideoError
 from side4video.web.answers import ClassesAnswer, FoundAnswer
 from side4video.web.api import Clip, find_like, refusal
-from side4video.web.decoding_jobs import NotDecoded
+from side4video.web.decoding_jobs import NotDecodedError
 from side4video.web.questions import DEFAULT_RESULTS, check_number, check_text, form_conditions, make_filter
 from side4video.web.service import SearchService
 
@@ -82,11 +83,16 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
         given = request.query_params.get("n", str(DEFAULT_RESULTS))
         return check_number(int(given) if given.isdigit() else 0, most=settings.max_results)
 
+    def filter_of(request: Request) -> Filter:
+        return make_filter(form_conditions(request), request.query_params.get("path"), service.column_kinds)
+
     def more(request: Request, found: list[FoundAnswer]) -> str | None:
         asked = number(request)
         if len(found) < asked or asked >= settings.max_results:
             return None
-        return str(request.url.include_query_params(n=min(2 * asked, settings.max_results)).replace(scheme="", netloc=""))
+        return str(
+            request.url.include_query_params(n=min(2 * asked, settings.max_results)).replace(scheme="", netloc="")
+        )
 
     @router.get("/", response_class=HTMLResponse)
     async def home(request: Request) -> HTMLResponse:
@@ -94,7 +100,7 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
         if not text.strip():
             return pages.page(request, Shown(title="From this index", results=await service.some_videos()))
         text = check_text(text, max_letters=settings.max_query_letters)
-        filter = make_filter(form_conditions(request), request.query_params.get("path"))
+        filter = filter_of(request)
         answer = await service.search(text, top_k=number(request), filter=filter)
         shown = Shown(
             title=f"“{text}”", results=answer.results, seconds=answer.seconds, more=more(request, answer.results)
@@ -113,18 +119,16 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
 
     @router.post("/like", response_class=HTMLResponse)
     async def like_upload(request: Request, clip: Clip) -> HTMLResponse:
-        filter = make_filter(form_conditions(request), request.query_params.get("path"))
+        filter = filter_of(request)
         if not clip.filename:
             raise HTTPException(422, "No file was chosen.")
         try:
             async with service.uploaded(clip.file) as uploaded:
                 classes = await service.classify(uploaded) if service.classifier is not None else None
                 answer = await service.search_like(uploaded, top_k=DEFAULT_RESULTS, filter=filter)
-        except (NotDecoded, VideoError) as error:
+        except (NotDecodedError, VideoError) as error:
             raise refusal(error) from None
-        shown = Shown(
-            title=f"Like {clip.filename}", results=answer.results, seconds=answer.seconds, classes=classes
-        )
+        shown = Shown(title=f"Like {clip.filename}", results=answer.results, seconds=answer.seconds, classes=classes)
         return pages.page(request, shown)
 
     return router

@@ -1,14 +1,12 @@
 """What a request asks for, checked: words, conditions, how many results."""
 
-import re
-from collections.abc import Iterable, Sequence
-from typing import Annotated, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
 
 from fastapi import HTTPException, Query, Request
 
-from side4video.search.filters import Condition, Filter, Operator
+from side4video.search.filters import Filter, parse_filter
 
-_CONDITION = re.compile(r"\s*([^=<>!~]+?)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 _LONGEST_FILTER = 500
 _MOST_CONDITIONS = 50
 DEFAULT_RESULTS = 12
@@ -23,27 +21,17 @@ Where = Annotated[
 ]
 
 
-def parse_condition(text: str) -> Condition:
-    """A condition as it is written in an address, such as `year>=2020`.
-
-    Raises:
-        HTTPException: 422; it has no operator, or no column.
-    """
-    match = _CONDITION.fullmatch(text)
-    if match is None or len(text) > _LONGEST_FILTER:
-        raise HTTPException(422, f"{text[:80]!r} is no condition. Write COLUMN, one of {' '.join(get_args(Operator))}, VALUE.")
-    column, operator, value = match.groups()
-    return Condition(column, operator, _read_value(value) if operator != "~" else value)  # type: ignore[arg-type]
-
-
-def make_filter(where: Iterable[str], path: str | None) -> Filter:
+def make_filter(where: Iterable[str], path: str | None, columns: Mapping[str, type]) -> Filter:
     """The filter of a request.
 
     Raises:
-        HTTPException: 422 for what is no condition.
+        HTTPException: 422 for what is no condition on one of the columns.
     """
-    conditions = tuple(parse_condition(text) for text in where if text.strip())
-    return Filter(conditions, path.strip() if path and path.strip() else None)
+    conditions = [text for text in where if text.strip()]
+    try:
+        return parse_filter(conditions[:_MOST_CONDITIONS], path.strip() if path and path.strip() else None, columns)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
 
 
 def check_text(text: str, *, max_letters: int) -> str:
@@ -80,12 +68,3 @@ def form_conditions(request: Request) -> Sequence[str]:
         if kind in operators and column and value.strip():
             conditions.append(f"{column}{operators[kind]}{value.strip()}")
     return conditions
-
-
-def _read_value(text: str) -> str | float | bool:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -2,20 +2,20 @@
 
 import asyncio
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode
 
-from side4video.predict import Predictor
 from side4video.search.filters import Filter
+from side4video.search.metadata import column_kinds
 from side4video.search.records import IndexedFile
 from side4video.search.results import Found
-from side4video.search.video_index import VideoIndex
 from side4video.video.playback import browser_type
 from side4video.video.video_error import VideoError
 from side4video.web.answers import (
@@ -29,10 +29,14 @@ from side4video.web.answers import (
 )
 from side4video.web.columns import describe_columns
 from side4video.web.decoding_jobs import UploadTask, check_upload, decode_apart, start_processes
-from side4video.web.library import Library, NotServed, identify
+from side4video.web.library import Library, NotServedError, identify
 from side4video.web.made_files import MadeFiles
 from side4video.web.model_queue import ModelQueue
 from side4video.web.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from side4video.predict import Predictor
+    from side4video.search.video_index import VideoIndex
 
 LONGEST_CLIP_SECONDS = 60.0
 """A part of a video that is made for the browser is no longer than this."""
@@ -49,13 +53,14 @@ class SearchService:
         classifier: names what happens in uploaded clips; None: that is not offered.
     """
 
-    def __init__(self, index: VideoIndex, settings: ServeSettings, classifier: Predictor | None = None) -> None:
+    def __init__(self, index: "VideoIndex", settings: ServeSettings, classifier: "Predictor | None" = None) -> None:
         self.index = index
         self.settings = settings
         self.classifier = classifier
         self.queue = ModelQueue(index)
         self.library = Library({})
         self.columns: list[ColumnAnswer] = []
+        self.column_kinds: dict[str, type] = {}
         self._folder_of_all = ""
 
     @asynccontextmanager
@@ -131,13 +136,13 @@ class SearchService:
         """A clip that a client has sent, decoded once in a process of its own; gone when the block ends.
 
         Raises:
-            NotDecoded: it is no video, too long or large, or takes too long to decode.
+            NotDecodedError: it is no video, too long or large, or takes too long to decode.
         """
         handle, name = tempfile.mkstemp(dir=self._uploads)
         path = Path(name)
         try:
             with os.fdopen(handle, "wb") as kept:
-                await asyncio.to_thread(_copy, file, kept)
+                await asyncio.to_thread(shutil.copyfileobj, file, kept)
             task = UploadTask(path, self.settings.max_clip_seconds, self.settings.max_clip_pixels)
             await decode_apart(check_upload, task, seconds=self.settings.decode_seconds)
             yield path
@@ -166,8 +171,8 @@ class SearchService:
                 start = found.start_seconds
                 end = min(end, start + LONGEST_CLIP_SECONDS)
                 video = f"/clips/{identifier}.mp4?" + urlencode({"start": f"{start:.3f}", "end": f"{end:.3f}"})
-        except (NotServed, VideoError) as error:
-            problem = str(error) if isinstance(error, NotServed) else error.reason
+        except (NotServedError, VideoError) as error:
+            problem = str(error) if isinstance(error, NotServedError) else error.reason
         best = max(found.matches, key=lambda match: match.similarity, default=None)
         shown = (found.start_seconds + found.end_seconds) / 2 if best is None else best.seconds
         asked = bool(found.matches) or found.score == found.score
@@ -191,6 +196,7 @@ class SearchService:
         files = await self.queue.run(self.index.files)
         self.library.replace(files)
         self.columns = await asyncio.to_thread(describe_columns, files.values())
+        self.column_kinds = column_kinds(file.metadata for file in files.values())
         self._folder_of_all = os.path.commonpath([str(Path(path).parent) for path in files]) if files else ""
 
     async def _keep_reading_files(self) -> None:
@@ -214,9 +220,3 @@ def _browser_type(path: str, modified: int) -> str | None:
 
 def _unasked(file: IndexedFile) -> Found:
     return Found(file, float("nan"), 0.0, file.duration_seconds, ())
-
-
-def _copy(source: BinaryIO, target: BinaryIO) -> None:
-    source.seek(0)
-    while part := source.read(2**20):
-        target.write(part)
