@@ -50,7 +50,7 @@ def test_conditions_that_mean_nothing(text, message):
 
 
 def test_videos_without_metadata():
-    with pytest.raises(ValueError, match="the videos have no metadata. Index them again with --metadata"):
+    with pytest.raises(ValueError, match=r"the videos have no metadata\. Index them again with --metadata"):
         parse_condition("camera=north", {})
 
 

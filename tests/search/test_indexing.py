@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_new_changed_and_gone(update, videos, store, write_noise):
     old, changed, gone = (store.windows_of(path)[0] for path in paths_of(videos)[:3])
     write_noise(videos / "new.mp4", 2.0)
     shutil.copy(videos / "new.mp4", changed.file.path)  # of the same content as the new one
-    os.unlink(gone.file.path)
+    Path(gone.file.path).unlink()
     report = update()
     assert counts(report) == (1, 6, 1, 1, 0)
     assert list(store.files()) == paths_of(videos)
@@ -140,8 +141,7 @@ def test_bad_files_are_listed_and_all_others_indexed(update, videos, store, make
 def test_a_video_that_has_become_unreadable_is_forgotten(update, videos, store):
     update()
     path = paths_of(videos)[0]
-    with open(path, "wb") as file:
-        file.write(b"no video")
+    Path(path).write_bytes(b"no video")
     assert counts(update()) == (0, 7, 0, 0, 1)
     assert path not in store.files()
 
@@ -180,7 +180,7 @@ def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_time(update, vi
     def hash_and_grow(path):
         content = original(path)
         if str(path) == growing:
-            with open(growing, "ab") as file:
+            with path.open("ab") as file:
                 file.write(b"more")
         return content
 

@@ -1,5 +1,7 @@
 """How videos are cut into windows."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_every_second_lies_in_a_window_and_none_is_a_tail(duration, length, shar
         reached = end
     if share >= 0.5:  # no window hardly differs from its neighbour
         step = length * (1 - share)
-        assert all(after[0] - before[0] >= step / 2 - 1e-9 for before, after in zip(windows, windows[1:], strict=False))
+        assert all(after[0] - before[0] >= step / 2 - 1e-9 for before, after in pairwise(windows))
 
 
 @pytest.mark.parametrize(

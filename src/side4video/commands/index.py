@@ -33,6 +33,8 @@ class IndexArguments:
     """auto, cpu, cuda, ..."""
     workers: int | None = None
     """Processes that read videos; by default one per core but one, at most 8."""
+    commit_seconds: float = 10.0
+    """Between two times of writing: the work that is lost at most where the process is killed."""
     timeout_minutes: float = 60.0
     """That one of several processes, where torchrun or SLURM started them, waits for the others."""
     json: Path | None = None
@@ -59,7 +61,7 @@ def index(arguments: list[str]) -> int:
         model = given.model or (info.model if info else None)
         if model is None:
             raise ValueError(
-                f"{given.to} is no index yet: name the adapter that is to make it, --model ADAPTER, or --model clip-b16."
+                f"{given.to} is no index yet: say which model is to make it, --model ADAPTER or --model clip-b16."
             )
         report = update_index(
             store,
@@ -70,6 +72,7 @@ def index(arguments: list[str]) -> int:
             window_seconds=given.window_seconds,
             overlap_seconds=given.overlap_seconds,
             workers=given.workers,
+            commit_seconds=given.commit_seconds,
             timeout_minutes=given.timeout_minutes,
         )
     finally:

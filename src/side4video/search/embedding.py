@@ -94,17 +94,12 @@ class WindowEmbedder:
     def _embed_waiting(self, waiting: Sequence[tuple[SeenPart, Tensor]]) -> Iterator[tuple[SeenPart, VideoFeatures]]:
         frames = [frames for _, frames in waiting if len(frames)]
         features = self.model.embed_clips(torch.cat(frames)) if frames else None
+        nothing = VideoFeatures(torch.empty(0, 0, 0), torch.empty(0, 0))
         start = 0
         for part, views in waiting:
-            stop = start + len(views)
-            empty = torch.empty(0, 0, 0)
-            yield (
-                part,
-                VideoFeatures(empty, empty[:, :, 0])
-                if features is None
-                else features.map(lambda tensor, rows=slice(start, stop): tensor[rows]),  # type: ignore[misc]
-            )
-            start = stop
+            rows = slice(start, start + len(views))
+            yield part, features.map(lambda tensor, rows=rows: tensor[rows]) if features else nothing  # type: ignore[misc]
+            start = rows.stop
 
 
 def _read(batches: Iterable[Batch], on_failure: Callable[[UnreadVideo], None]) -> Iterator[tuple[SeenPart, Tensor]]:

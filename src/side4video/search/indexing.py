@@ -21,7 +21,7 @@ from side4video.tasks.evaluation import UnreadVideo
 from side4video.training.stopping import StopRequests, TrainingStopped
 
 COMMIT_SECONDS = 10.0
-"""Work that a killed process loses at most, beside the video it was at."""
+"""Between two times of writing: work that a killed process loses at most, beside the videos it was at."""
 COMMIT_WINDOWS = 4096
 """Windows that are written together at most; 50 MB of 12 x 512 numbers in 16 bits."""
 
@@ -101,6 +101,7 @@ def update_index(
     window_seconds: float | None = None,
     overlap_seconds: float | None = None,
     workers: int | None = None,
+    commit_seconds: float = COMMIT_SECONDS,
     timeout_minutes: float = 60.0,
 ) -> IndexingReport:
     """Bring an index up to the videos that the inputs stand for; resumes where an earlier call was cut off.
@@ -115,6 +116,7 @@ def update_index(
         metadata: of the videos; those of the inputs that it does not name have none from now on. None: as it was.
         window_seconds, overlap_seconds: as in `settle_info`.
         workers: processes that read videos, of each process that embeds.
+        commit_seconds: between two times of writing what was embedded.
         timeout_minutes: that one process waits for the others.
 
     Raises:
@@ -131,12 +133,12 @@ def update_index(
             indexed = store.files()
             changes = find_changes(inputs, indexed)
             names, unknown = metadata.match({*indexed, *changes.there}) if metadata else ({}, [])
-            _Writing(store, indexed, names if metadata else None, changes.there).write_known(changes)
+            _Writing(store, indexed, names if metadata else None, changes.there, commit_seconds).write_known(changes)
             work = info, indexed, changes, names, unknown
         shared = gather_objects(work)[0]
         assert shared is not None
         info, indexed, changes, names, unknown = shared
-        writing = _Writing(store, indexed, names if metadata else None, changes.there)
+        writing = _Writing(store, indexed, names if metadata else None, changes.there, commit_seconds)
         embedder = WindowEmbedder(
             model=model,
             window_seconds=info.window_seconds,
@@ -169,9 +171,15 @@ class _Writing:
     """Changes of an index, with the metadata that belongs to each video."""
 
     def __init__(
-        self, store: Store, indexed: dict[str, IndexedFile], names: dict[str, Metadata] | None, there: set[str]
+        self,
+        store: Store,
+        indexed: dict[str, IndexedFile],
+        names: dict[str, Metadata] | None,
+        there: set[str],
+        commit_seconds: float,
     ) -> None:
         self._store, self._indexed, self._names, self._there = store, indexed, names, there
+        self._commit_seconds = commit_seconds
         self._windows: list[Window] = []
         self._paths: list[str] = []
         self._written = time.monotonic()
@@ -219,7 +227,7 @@ class _Writing:
         file = replace(file, metadata=self._metadata_of(file.path, like))
         self._paths.append(file.path)
         self._windows += [replace(window, file=file) for window in windows]
-        if len(self._windows) >= COMMIT_WINDOWS or time.monotonic() - self._written >= COMMIT_SECONDS:
+        if len(self._windows) >= COMMIT_WINDOWS or time.monotonic() - self._written >= self._commit_seconds:
             self.flush()
 
     def flush(self) -> None:
