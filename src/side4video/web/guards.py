@@ -15,7 +15,7 @@ from side4video.web.settings import ServeSettings, is_loopback
 _HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with none at all, forms would send no origin
     "x-content-type-options": "nosniff",
 }
 _MULTIPART_BYTES = 64 * 2**10  # around an upload
@@ -106,8 +106,7 @@ class Guards:
                 return await receive()
             if max(announced, num_read) > limit:
                 await _drain(receive)
-                most = f"{settings.max_upload_bytes / 2**20:g} MB"
-                raise HTTPException(413, f"The file is larger than {most}, which is the most taken.")
+                raise too_large(settings)
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
@@ -118,6 +117,12 @@ class Guards:
             return message
 
         await self.app(scope, receive_bounded, send)
+
+
+def too_large(settings: ServeSettings) -> HTTPException:
+    """What a client is told whose file is larger than a server takes."""
+    most = f"{settings.max_upload_bytes / 2**20:g} MB"
+    return HTTPException(413, f"The file is larger than {most}, which is the most taken.")
 
 
 def _cookie_name(scope: Scope) -> str:
@@ -132,9 +137,9 @@ def _without_port(host: str) -> str:
 
 def _is_same_site(headers: Headers) -> bool:
     """Whether a page of this server asks, or no page at all."""
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return False
-    origin = headers.get("origin")
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site in ("same-origin", "none")
     return origin is None or urlsplit(origin).netloc == headers.get("host", "")
 
 

@@ -32,6 +32,7 @@ from side4video.web.decoding_jobs import UploadTask, check_upload, decode_apart,
 from side4video.web.library import Library, NotServedError, identify
 from side4video.web.made_files import MadeFiles
 from side4video.web.model_queue import ModelQueue
+from side4video.web.guards import too_large
 from side4video.web.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -136,8 +137,12 @@ class SearchService:
         """A clip that a client has sent, decoded once in a process of its own; gone when the block ends.
 
         Raises:
+            HTTPException: 413; its file is too large.
             NotDecodedError: it is no video, too long or large, or takes too long to decode.
         """
+        if file.seek(0, os.SEEK_END) > self.settings.max_upload_bytes:
+            raise too_large(self.settings)
+        file.seek(0)
         handle, name = tempfile.mkstemp(dir=self._uploads)
         path = Path(name)
         try:
