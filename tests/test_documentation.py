@@ -56,6 +56,8 @@ def user_folder(tmp_path_factory):
         labels = [f"{clip.relative_to(folder / 'clips')},{clip.parent.name}" for clip in clips]
         (folder / f"captions/{split}.csv").write_text("\n".join(["video,caption", *captions]))
         (folder / f"lists/{split}.csv").write_text("\n".join(["video,label", *labels]))
+    rows = ["clockwise/0001.mp4,north,2023", "fast_clockwise/0001.mp4,south,2024"]
+    (folder / "captions/facts.csv").write_text("\n".join(["path,camera,year", *rows]))
     shutil.copy(folder / "clips/test/clockwise/0001.mp4", folder / "new_clip.mp4")
     (folder / "MSRVTT_Videos").mkdir()  # in the form of the public set
     shutil.copy(folder / "new_clip.mp4", folder / "MSRVTT_Videos/video9770.mp4")
@@ -78,6 +80,6 @@ def test_commands_and_python_run_as_written(document, user_folder, tmp_path, mon
 
 
 def test_there_are_commands_and_python():
-    assert {"README.md", "docs/own-data.md", "docs/adapters.md", "docs/evaluation.md"} <= set(documents())
+    assert {"README.md", "docs/own-data.md", "docs/search.md", "docs/adapters.md", "docs/evaluation.md"} <= set(documents())
     assert len(commands("README.md")) >= 11
-    assert len(blocks("README.md", "python")) == 3
+    assert len(blocks("README.md", "python")) == 4

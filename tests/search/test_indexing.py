@@ -16,7 +16,7 @@ def update(model, videos, tmp_path):
     """`update(*inputs, **options)` indexes the folder of videos, or the inputs; returns the report."""
 
     def run(*inputs, **options):
-        store = open_store(tmp_path / "index")
+        store = open_store(tmp_path / "index", create=True)
         inputs = [str(path) for path in inputs or [videos]]
         report = update_index(store, model, inputs, address="the index", workers=0, **options)
         store.close()
@@ -27,7 +27,7 @@ def update(model, videos, tmp_path):
 
 @pytest.fixture
 def store(tmp_path):
-    return open_store(tmp_path / "index")
+    return open_store(tmp_path / "index", create=True)
 
 
 def counts(report):

@@ -21,7 +21,7 @@ TEXTS = ["a star moves clockwise", "a ring", "something else in the corner"]
 
 
 def make_index(folder, model, inputs, **options):
-    store = open_store(folder)
+    store = open_store(folder, create=True)
     report = update_index(store, model, [str(path) for path in inputs], address=folder, workers=0, **options)
     store.close()
     return report

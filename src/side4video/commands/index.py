@@ -55,7 +55,7 @@ def index(arguments: list[str]) -> int:
     from side4video.search.stores import open_store
 
     metadata = read_metadata(given.metadata) if given.metadata else None
-    store = open_store(given.to)
+    store = open_store(given.to, create=True)
     try:
         info = store.read_info()
         model = given.model or (info.model if info else None)

@@ -1,5 +1,6 @@
 """The model of an index: a trained adapter, or a CLIP model by itself, and what tells it from any other."""
 
+import difflib
 import hashlib
 import json
 import threading
@@ -137,7 +138,12 @@ def load_index_model(name: str | Path, *, backbone_weights: str | None = None, d
         config = bare_config(name, weights=backbone_weights)
         name = str(Path(name).resolve()) if Path(name).is_file() else name
         return IndexModel(name, build_retrieval_model(config, device=place).eval(), config, trained=False, device=place)
-    config = read_adapter_for("retrieval", Path(name)).config
+    try:
+        config = read_adapter_for("retrieval", Path(name)).config
+    except FileNotFoundError as error:
+        if not (close := difflib.get_close_matches(name, NAMED_BACKBONES, n=1)):
+            raise
+        raise FileNotFoundError(f"{error} Did you mean the CLIP model {close[0]!r}?") from error
     model, _ = load_adapter(Path(name), device=place, backbone_weights=backbone_weights)
     assert isinstance(model, RetrievalModel)
     name = str(Path(name).resolve()) if Path(name).exists() else name

@@ -62,9 +62,7 @@ class VideoIndex:
         """
         store = open_store(address)
         info = store.read_info()
-        if info is None:
-            store.close()
-            raise FileNotFoundError(f"{address} is no index. Make one: side4video index VIDEOS... --to {address}.")
+        assert info is not None, "a store that is opened to be read has one"
         try:
             loaded = load_index_model(model or info.model, backbone_weights=backbone_weights, device=device)
         except FileNotFoundError as error:

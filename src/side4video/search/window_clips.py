@@ -103,7 +103,7 @@ class WindowClips(TestClips):
         try:
             frames, about = self._read(part)
         except (VideoError, OSError) as error:
-            reason = error.reason if isinstance(error, VideoError) else f"it cannot be read ({error})."
+            reason = error.reason if isinstance(error, VideoError) else f"it cannot be read ({error.strerror})."
             return Failure(index, str(part.path), part.path, reason)
         return Clip(frames, [NO_LABEL] * len(frames), index, str(part.path), about)
 
