@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
-from web.conftest import running_server
 
 from side4video.web.settings import ServeSettings, is_loopback
+from web.small_server import running_server
 
 TOKEN = "a1b2c3d4e5f6"
 

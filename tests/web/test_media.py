@@ -10,9 +10,9 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from web.conftest import make_index, running_server
 
 from side4video.web.library import identify
+from web.small_server import make_index, running_server
 
 
 def id_of(path):

@@ -177,7 +177,8 @@ def test_a_dropped_clip(open_page, indexed):
             const data = new DataTransfer();
             data.items.add(new File(["no video"], "dropped.mp4", { type: "video/mp4" }));
             for (const kind of ["dragover", "drop"]) {
-                document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+                const options = { dataTransfer: data, bubbles: true, cancelable: true };
+                document.body.dispatchEvent(new DragEvent(kind, options));
             }
         }"""
     )

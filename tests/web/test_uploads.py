@@ -1,14 +1,17 @@
 """Uploads that are none of what they should be: too large, too long, no video, too slow; nothing of them stays."""
 
+import asyncio
 import os
 import socket
 import time
 
 import httpx
+import numpy as np
 import pytest
-from web.conftest import running_server, write_noise
 
+from side4video.demo.videos import write_video
 from side4video.web.decoding_jobs import NotDecodedError, decode_apart
+from web.small_server import running_server, write_noise
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +67,6 @@ def test_a_long_video_is_refused(small, tmp_path):
 
 
 def write_slow(path):
-    import numpy as np
-
-    from side4video.demo.videos import write_video
-
     write_video(path, np.zeros((40, 16, 16, 3), np.uint8), frames_per_second=1)
     return path
 
@@ -114,8 +113,6 @@ def die(_):
 
 @pytest.mark.parametrize(("work", "is_late"), [(hang, True), (die, False)])
 def test_a_decoder_that_hangs_or_dies_takes_nothing_along(work, is_late):
-    import asyncio
-
     with pytest.raises(NotDecodedError) as caught:
         asyncio.run(decode_apart(work, None, seconds=0.5))
     assert caught.value.took_too_long == is_late

@@ -55,6 +55,10 @@ def make_app(service: SearchService) -> FastAPI:
         reasons = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
         return _say(request, pages, 422, reasons)
 
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return _say(request, pages, 500, f"The server failed ({type(error).__name__}); it has printed how.")
+
     return app
 
 

@@ -29,10 +29,10 @@ from side4video.web.answers import (
 )
 from side4video.web.columns import describe_columns
 from side4video.web.decoding_jobs import UploadTask, check_upload, decode_apart, start_processes
+from side4video.web.guards import too_large
 from side4video.web.library import Library, NotServedError, identify
 from side4video.web.made_files import MadeFiles
 from side4video.web.model_queue import ModelQueue
-from side4video.web.guards import too_large
 from side4video.web.settings import ServeSettings
 
 if TYPE_CHECKING:
