@@ -80,6 +80,7 @@ def test_commands_and_python_run_as_written(document, user_folder, tmp_path, mon
 
 
 def test_there_are_commands_and_python():
-    assert {"README.md", "docs/own-data.md", "docs/search.md", "docs/adapters.md", "docs/evaluation.md"} <= set(documents())
+    pages = {"own-data", "adapters", "evaluation", "search"}
+    assert {"README.md", *(f"docs/{page}.md" for page in pages)} <= set(documents())
     assert len(commands("README.md")) >= 11
     assert len(blocks("README.md", "python")) == 4
