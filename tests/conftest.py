@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
+import huggingface_hub
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hub_server import TOKEN, running_hub
 from side4video.config import parse_config
 from side4video.demo.videos import MotionVideos, make_motion_videos
+from side4video.hub import download
 
 settings.register_profile(  # the same examples in every run, few enough for seconds, and no file of earlier failures
     "repeatable",
@@ -127,3 +130,18 @@ def small_retrieval_run(captioned_videos):
         return parse_config(settings, source="the small retrieval run")
 
     return make
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub on this machine and an empty cache, as HF_ENDPOINT, HF_HOME and HF_TOKEN choose them for a new process."""
+    with running_hub() as hub:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.address)
+        template = f"{hub.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        download.cache_clear()
+        yield hub
+        download.cache_clear()

@@ -19,6 +19,7 @@ class Hub:
         self.address = ""
         self.private: dict[str, bool] = {}
         self.commits: dict[str, dict[str, dict[str, bytes]]] = {}
+        self.tags: dict[str, str] = {}  # names of commits, in whatever repository
         self.requests: list[str] = []
 
     def newest(self, repo_id: str) -> str:
@@ -98,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not match or match[2] not in hub.commits or (hub.private.get(match[2]) and not allowed):
             return self._answer(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
         _, repo_id, kind, revision, file = match.groups()
-        commit = hub.newest(repo_id) if revision in (None, "main") else revision
+        commit = hub.newest(repo_id) if revision in (None, "main") else hub.tags.get(revision, revision)
         if commit not in hub.commits[repo_id]:
             return self._answer(404, {"error": "Invalid rev id"}, {"X-Error-Code": "RevisionNotFound"})
         files = hub.commits[repo_id][commit]

@@ -12,7 +12,8 @@ MAY_IMPORT = {
     "shapes": set(),
     "files": set(),
     "config": set(),
-    "processes": set(),
+    "roll_call": set(),
+    "processes": {"roll_call"},
     "video": FOUNDATION,
     "checking": FOUNDATION | {"video"},
     "models": FOUNDATION,
@@ -84,3 +85,22 @@ def test_the_rules_name_parts_and_files_that_exist():
 def test_no_names_that_say_nothing():
     empty = {"utils", "util", "common", "helpers", "misc", "base", "core", "manager"}
     assert not [path for path in FILES if path.stem in empty]
+
+
+UNSAFE = {"eval", "exec", "compile", "__import__", "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.load"}
+UNSAFE |= {"torch.jit.load", "torch.package.PackageImporter", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
+UNSAFE |= {"os.system", "os.popen", "joblib.load", "shelve.open", "runpy.run_path"}
+ONLY_WITH = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
+"""Calls that could run what a file holds, and those that could unless they are told not to."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_no_file_is_read_in_a_way_that_could_run_it(path):
+    for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        assert name not in UNSAFE, f"line {call.lineno}"
+        if name in ONLY_WITH:
+            option, value = ONLY_WITH[name]
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert given.get(option) == str(value), f"line {call.lineno}"
+        assert not any(keyword.arg == "shell" for keyword in call.keywords), f"line {call.lineno}"

@@ -14,6 +14,7 @@ from side4video.cli import COMMANDS, main
 from side4video.config import load_config, recipe_names
 from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.models.backbones import NAMED_BACKBONES, load_backbone
+from side4video.training.run_log import read_log
 from side4video.video.decoding import open_video
 
 
@@ -119,6 +120,12 @@ def test_training_ends_without_a_score_where_too_much_is_unreadable(run, folder,
     page = (tmp_path / "run/report.html").read_text()
     assert "No score: 1 of 8" in page
     assert "<h2>Scores</h2>" not in page
+    (evaluation,) = (entry for entry in read_log(tmp_path / "run") if entry["kind"] == "evaluation")
+    assert evaluation.keys() == {"kind", "step", "epoch", "epoch_seconds", "videos", "unread"}
+    assert (tmp_path / "run/metrics.csv").read_text().startswith("step,epoch,epoch_seconds,videos,unread\n")
+    for name in ("best", "last"):
+        scores = json.loads((tmp_path / "run" / name / "config.json").read_text())["scores"]
+        assert scores == {"videos": 7, "unread": 1, "views": 3}
 
 
 def test_evaluate_matches_classes_by_name(run, folder, capsys, tmp_path):

@@ -75,6 +75,35 @@ def test_yaml_cannot_run_code(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"about: caf\xe9", id="Latin-1"),
+        pytest.param("about: café".encode("utf-16"), id="UTF-16"),
+        pytest.param(b"seed: " + b"[" * 100_000, id="nested"),
+        pytest.param(b"about: 2001-99-99", id="no date"),
+        pytest.param(b"about: \0", id="NUL"),
+        pytest.param(b"? [1, 2]\n: 3", id="a list as a name"),
+        pytest.param(b"seed: " + b"9" * 5000, id="a number too long to read"),
+        pytest.param(b"a: &a [*a]", id="a list in itself"),
+    ],
+)
+def test_files_that_are_no_settings_are_refused_by_name(content, tmp_path):
+    (tmp_path / "odd.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"odd\.yaml") as caught:
+        load_config(tmp_path / "odd.yaml")
+    assert len(str(caught.value)) < 2000
+
+
+def test_a_few_lines_that_stand_for_a_billion_entries_are_refused_at_once(tmp_path):
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
+    (tmp_path / "bomb.yaml").write_text("\n".join([*lines, "seed: *i", "side:", "  taps: *i"]))
+    with pytest.raises(ConfigError, match="unusable settings") as caught:
+        load_config(tmp_path / "bomb.yaml")
+    assert len(str(caught.value)) < 20_000
+
+
 def test_mixing_needs_two_clips_in_a_forward_pass():
     with pytest.raises(ConfigError, match="micro_batch must be 2 or more"):
         parse_config({"augment": {"mixup": 0.2}, "train": {"micro_batch": 1}}, source="test")

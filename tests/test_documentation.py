@@ -1,51 +1,111 @@
-"""Every command and Python block of the README and of the documentation is run as written, on small videos."""
+"""Every block of the README and of the documentation is run as written, on small videos, or is checked.
 
+`console` and `python` blocks of a document are run one after the other, as by one user; `csv` and `jsonl` are read as
+data sets. Of `sh` blocks the syntax is checked, and each `side4video` command in them is parsed: they need several
+machines, or take a data set. `text` and `bibtex` are nothing to run. No other kind of block is allowed.
+"""
+
+import contextlib
+import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+import side4video.training.loop
 from side4video.cli import main
+from side4video.convert import official_from_adapter
 from side4video.demo.videos import MotionVideos, make_motion_videos
+from side4video.video.annotations import read_video_list
+from side4video.video.captions import read_caption_list
 
 ROOT = Path(__file__).parents[1]
+TINY = "--backbone.weights random --backbone.image-size 32 --side.width 16"
+TINY_ARGS = "--backbone.model-args patch_size 8 embed_dim 32 depth 2 num_heads 2"
+TINY_TEXT = "--text.weights random --text.model-args embed_dim 16 width 32 heads 2 layers 1"
+ONCE = "--train.epochs 1 --train.batch 8 --data.workers 0 --augment.resize 32 --eval.resize 32"
+CLIP = f"--backbone.name vit_base_patch16_clip_quickgelu_224 {TINY} {TINY_ARGS}"
 
 # What makes training small here; a user's own command has none of it.
 SMALL = {
-    "own-clips": shlex.split(
-        "--backbone.name vit_tiny_patch16_224 --backbone.weights random --backbone.image-size 32 "
-        "--backbone.model-args patch_size 8 embed_dim 32 depth 2 num_heads 2 --side.taps 0 1 --side.width 16 "
-        "--train.epochs 1 --data.workers 0"
-    ),
-    "own-captions": shlex.split(
-        "--backbone.name vit_base_patch16_clip_quickgelu_224 --backbone.weights random --backbone.image-size 32 "
-        "--backbone.model-args patch_size 8 embed_dim 32 depth 2 num_heads 2 --side.width 16 --text.weights random "
-        "--text.model-args embed_dim 16 width 32 heads 2 layers 1 --augment.resize 32 --eval.resize 32 "
-        "--train.epochs 1 --train.batch 8 --data.workers 0"
-    ),
-    "retrieval": shlex.split("--train-clips-per-caption 1 --epochs 1 --forms square disc --colours red blue"),
+    name: shlex.split(flags)
+    for name, flags in {
+        "own-clips": f"--backbone.name vit_tiny_patch16_224 {TINY} {TINY_ARGS} --side.taps 0 1 --train.epochs 1 "
+        "--data.workers 0",
+        "own-clips-8gb": f"{CLIP} {TINY_TEXT} {ONCE} --data.num-frames 4",
+        "own-captions": f"{CLIP} {TINY_TEXT} {ONCE}",
+        "msrvtt-b16": f"{CLIP} {TINY_TEXT} {ONCE} --train.batch 2 --data.num-frames 4",
+        "ssv2-b16": f"{CLIP} {ONCE}",
+        "b16": f"{CLIP.replace('--side.width 16', '')} {TINY_TEXT} --data.workers 0",
+        "l14": f"{CLIP} --data.num-frames 2",
+        "retrieval": "--train-clips-per-caption 1 --epochs 1 --forms square disc --colours red blue",
+    }.items()
 }
+KINDS = {"console", "python", "csv", "jsonl", "sh", "text", "bibtex"}
+RUNNERS = ("torchrun ", "srun ", "make ", "side4video ", "python ", "pip ", "#SBATCH ", "[ ")
+HAVE_GONE_WRONG = {1203: [0, 1]}  # a step whose loss was not finite, and its clips
 
 
-def blocks(document, language):
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
+class Block(NamedTuple):
+    kind: str
+    content: str
+    line: int
+
+
+def text_of(document):
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(document, *kinds):
+    text = text_of(document)
+    found = (
+        Block(match[1], match[2], text[: match.start()].count("\n") + 1)
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    )
+    return [block for block in found if not kinds or block.kind in kinds]
+
+
+def lines(block):
+    """The commands of a block, put together where they go over several lines."""
+    return [line for line in block.content.replace("\\\n", " ").splitlines() if line.strip()]
 
 
 def commands(document):
-    inline = re.findall(r"`(side4video train runs/[^`]+)`", (ROOT / document).read_text(encoding="utf-8"))
-    return [line for block in blocks(document, "console") for line in block.splitlines() if line] + inline
+    return [line for block in blocks(document, "console") for line in lines(block)]
 
 
-def documents():
-    paths = [path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
-    return [path for path in paths if commands(path) or blocks(path, "python")]
+def inline_commands(document):
+    return re.findall(r"`(side4video train runs/[^`]+)`", text_of(document))
+
+
+DOCUMENTS = [path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+WITH_COMMANDS = [name for name in DOCUMENTS if blocks(name, "console", "python") or inline_commands(name)]
+WITH_DATA = [(name, block) for name in DOCUMENTS for block in blocks(name, "csv", "jsonl")]
+IN_SHELLS = [(name, block) for name in DOCUMENTS for block in blocks(name, "sh")]
+
+
+def arguments_of(command):
+    """Those of a command, and what makes it small."""
+    program, *arguments = shlex.split(command, comments=True)
+    assert program == "side4video"
+    trains = arguments[0] in {"train", "demo", "convert", "zero-shot"} or "--measure" in arguments
+    small = next((SMALL[name] for name in arguments[:3] if name in SMALL), []) if trains else []
+    return [*arguments, *small]
+
+
+# --- what a user has --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def user_folder(tmp_path_factory):
-    """What a user has: clips in folders, lists of them, videos with captions, and a new clip."""
+    """Clips in folders, lists of them, videos with captions, a new clip, files as public data sets have them, and what
+    was trained before: `runs/mine`, and a checkpoint under the official names."""
     folder = tmp_path_factory.mktemp("user")
     make_motion_videos(folder / "clips", MotionVideos(train_clips_per_class=2, test_clips_per_class=1, size=32))
     shutil.copytree(folder / "clips/test", folder / "captions/videos")
@@ -58,28 +118,143 @@ def user_folder(tmp_path_factory):
         (folder / f"lists/{split}.csv").write_text("\n".join(["video,label", *labels]))
     rows = ["clockwise/0001.mp4,north,2023", "fast_clockwise/0001.mp4,south,2024"]
     (folder / "captions/facts.csv").write_text("\n".join(["path,camera,year", *rows]))
+    names = sorted({clip.parent.name for clip in clips})
+    (folder / "labels.csv").write_text("id,name\n" + "".join(f"{number},{name}\n" for number, name in enumerate(names)))
     shutil.copy(folder / "clips/test/clockwise/0001.mp4", folder / "new_clip.mp4")
-    (folder / "MSRVTT_Videos").mkdir()  # in the form of the public set
-    shutil.copy(folder / "new_clip.mp4", folder / "MSRVTT_Videos/video9770.mp4")
-    rows = ["key,vid_key,video_id,sentence", "ret0,msr9770,video9770,a shape moves clockwise"]
-    (folder / "MSRVTT_JSFUSION_test.csv").write_text("\n".join(rows) + "\n")
+    make_msrvtt(folder)
+    make_something(folder)
+    with contextlib.chdir(folder):
+        data = ["--data.train", "clips/train", "--data.test", "clips/test"]
+        assert main(["train", "own-clips", *data, *SMALL["own-clips"], "--out", "runs/mine"]) == 0
+        data = ["--data.train", "something-something-v2-train.json", "--data.root", "20bn-something-something-v2"]
+        assert main(["train", "ssv2-b16", *data, *SMALL["ssv2-b16"], "--out", "runs/official"]) == 0
+        official_from_adapter(Path("runs/official"), out=Path("official.pt"))
+    for step, indices in HAVE_GONE_WRONG.items():
+        content = {"step": step, "epoch": 0, "seed": 1024, "processes": [{"indices": indices}]}
+        (folder / f"runs/mine/nonfinite-step-{step}.json").write_text(json.dumps(content))
     return folder
 
 
-@pytest.mark.parametrize("document", documents())
-def test_commands_and_python_run_as_written(document, user_folder, tmp_path, monkeypatch):
+def make_msrvtt(folder):
+    """Two videos in the form of the public set."""
+    (folder / "MSRVTT_Videos").mkdir()
+    for number in (0, 1, 9770):
+        shutil.copy(folder / "new_clip.mp4", folder / f"MSRVTT_Videos/video{number}.mp4")
+    rows = ["key,vid_key,video_id,sentence", "ret0,msr9770,video9770,a shape moves clockwise"]
+    (folder / "MSRVTT_JSFUSION_test.csv").write_text("\n".join(rows) + "\n")
+    (folder / "MSRVTT_train.9k.csv").write_text("video_id\nvideo0\nvideo1\n")
+    content = {
+        "videos": [{"video_id": f"video{number}", "split": "train"} for number in (0, 1, 9770)],
+        "sentences": [{"video_id": f"video{number}", "caption": f"shape {number} moves"} for number in (0, 1, 9770)],
+    }
+    (folder / "MSRVTT_data.json").write_text(json.dumps(content))
+
+
+def make_something(folder):
+    """The clips in the form of Something-Something V2."""
+    root, templates = folder / "20bn-something-something-v2", {}
+    root.mkdir()
+    for split, name in (("train", "train"), ("test", "validation")):
+        records = []
+        for number, clip in enumerate(sorted((folder / "clips" / split).glob("*/*.mp4"))):
+            shutil.copy(clip, root / f"{split}{number}.mp4")
+            template = f"Moving [something] {clip.parent.name}"
+            records.append({"id": f"{split}{number}", "template": template})
+            templates.setdefault(template.replace("[something]", "something"), str(len(templates)))
+        (folder / f"something-something-v2-{name}.json").write_text(json.dumps(records))
+    (folder / "something-something-v2-labels.json").write_text(json.dumps(templates))
+
+
+@pytest.fixture
+def at_home(user_folder, hub, tmp_path, monkeypatch):
+    """A copy of the user's folder as the current one, with a hub to share with."""
     shutil.copytree(user_folder, tmp_path / "user")
     monkeypatch.chdir(tmp_path / "user")
-    for command in commands(document):
-        program, *arguments = shlex.split(command)
-        assert program == "side4video"
-        what = arguments[1] if arguments[0] in {"train", "demo"} else None
-        assert main([*arguments, *SMALL.get(what, [])]) == 0, command
-    for block in blocks(document, "python"):
-        exec(compile(block, document, "exec"), {})
+    return hub
 
 
-def test_there_are_commands_and_python():
-    assert {"README.md", "docs/own-data.md", "docs/search.md", "docs/adapters.md", "docs/evaluation.md"} <= set(documents())
+# --- the tests --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", WITH_COMMANDS)
+def test_commands_and_python_run_as_written(document, at_home):
+    if any("--out runs/mine" in command for command in commands(document)):
+        shutil.rmtree("runs/mine")
+    for block in blocks(document, "console", "python"):
+        if block.kind == "python":
+            exec(compile(block.content, f"{document}, line {block.line}", "exec"), {})
+            continue
+        for command in lines(block):
+            assert main(arguments_of(command)) == 0, command
+        for name in at_home.commits:
+            at_home.tags["v1"] = at_home.newest(name)
+    for command in inline_commands(document):
+        assert main(arguments_of(command)) == 0, command
+
+
+@pytest.mark.parametrize(("document", "block"), WITH_DATA, ids=lambda value: str(getattr(value, "line", value)))
+def test_files_are_read_as_written(document, block, tmp_path):
+    path = tmp_path / f"list.{block.kind}"
+    path.write_text(block.content)
+    if "caption" in block.content.splitlines()[0]:
+        captions = read_caption_list(path)
+        assert sum(map(len, captions.captions)) >= len(captions.videos) >= 1
+        assert not captions.notes
+    else:
+        assert len(read_video_list(path).videos) == len(block.content.splitlines()) - 1
+
+
+class ParsedError(BaseException):
+    """Training was asked for with settings that are right, which are in `args`."""
+
+
+@pytest.mark.parametrize(("document", "block"), IN_SHELLS, ids=lambda value: str(getattr(value, "line", value)))
+def test_shell_blocks_are_right_as_far_as_one_machine_can_tell(document, block, monkeypatch, tmp_path):
+    subprocess.run(["bash", "-n"], input=block.content, text=True, check=True)
+
+    def parsed(config, *, out, **_):
+        raise ParsedError(config, out)
+
+    monkeypatch.setattr(side4video.training.loop, "train", parsed)
+    monkeypatch.chdir(tmp_path)
+    for line in lines(block):
+        assert line.startswith(RUNNERS), f"{document}, line {block.line}: what is {line}?"
+        if line.startswith("make "):
+            subprocess.run(["make", "-n", line.split()[1]], cwd=ROOT, check=True, capture_output=True)
+        elif " side4video " in f" {line} ":
+            _, _, command = f" {line}".partition(" side4video ")
+            with pytest.raises(ParsedError):
+                main(shlex.split(command, comments=True))
+
+
+def test_torchrun_on_two_processes(at_home):
+    """The first line of the page about processes, with two of them and a small model."""
+    command = shlex.split(lines(blocks("docs/processes.md", "sh")[0])[0])
+    assert command[:3] == ["torchrun", "--nproc-per-node", "8"]
+    small = ["--standalone", "--nproc-per-node", "2", *command[3:], *SMALL["ssv2-b16"], "--train.device", "cpu"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *small], capture_output=True, text=True, env=environment
+    )
+    assert run.returncode == 0, run.stderr
+    assert Path("runs/ssv2-b16/report.html").is_file()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_block_is_of_a_kind_that_is_run_or_checked(document):
+    for block in blocks(document):
+        place = f"{document}, line {block.line}"
+        assert block.kind in KINDS, f"{place}: call it one of {', '.join(sorted(KINDS))}"
+        if block.kind == "text":
+            assert not any(line.startswith(RUNNERS) for line in lines(block)), f"{place} has commands: call it console"
+    assert len(re.findall(r"^ *(```|~~~)", text_of(document), re.MULTILINE)) == 2 * len(blocks(document)), "in lists"
+
+
+def test_there_is_much_to_run():
+    assert {"README.md", "docs/own-data.md", "docs/adapters.md", "docs/evaluation.md", "docs/search.md"} <= set(
+        WITH_COMMANDS
+    )
     assert len(commands("README.md")) >= 11
     assert len(blocks("README.md", "python")) == 4
+    assert len(WITH_DATA) >= 4
+    assert len(IN_SHELLS) >= 4

@@ -21,21 +21,6 @@ from side4video.training.loop import train
 FILES = ["README.md", "config.json", "model.safetensors", "training.png"]
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A hub on this machine and an empty cache, as HF_ENDPOINT, HF_HOME and HF_TOKEN choose them for a new process."""
-    with running_hub() as hub:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.address)
-        template = f"{hub.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        download.cache_clear()
-        yield hub
-        download.cache_clear()
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, motion_videos):
     """A short run, by the command."""

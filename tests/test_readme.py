@@ -16,7 +16,7 @@ def test_make_targets_exist():
 
 
 def test_the_file_tree_names_every_file_once():
-    tree = re.search(r"## Where things are\n\n```\n(.*?)```", README, re.DOTALL)
+    tree = re.search(r"## Where things are\n\n```text\n(.*?)```", README, re.DOTALL)
     assert tree, "the README has no file tree"
     named = re.findall(r"^\s*([\w.]+\.(?:py|yaml|jinja|safetensors))\s{2,}\S", tree[1], re.MULTILINE)
     folder = ROOT / "src/side4video"

@@ -51,6 +51,11 @@ def test_paths_are_forgotten(adapter, tmp_path):
     assert {data.train, data.test, data.root, data.test_root, data.cache, data.captions, data.class_names} == {None}
 
 
+def test_a_stranger_lets_no_list_of_yours_leave_its_root(adapter):
+    change(adapter, "data", outside_root="allow")
+    assert read_adapter(adapter).config.data.outside_root == "refuse"
+
+
 def test_no_setting_that_is_a_path_is_forgotten_about():
     """Nor one that comes later: they are all among those of the data, and all are dropped."""
     paths = {
@@ -158,6 +163,25 @@ def test_a_config_that_is_none_is_refused(adapter, text):
     (adapter / "config.json").write_text(text)
     with pytest.raises(ValueError, match="is not the config of an adapter"):
         read_adapter(adapter)
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "said"),
+    [
+        (None, {"scores": "none"}, "is not the config of an adapter"),
+        (None, {"run": [1]}, "is not the config of an adapter"),
+        (None, {"class_names": ["one"]}, "missing, unknown or of another shape"),
+        ("backbone", {"model_args": {"patch": 8}}, "its settings make no model"),
+        ("backbone", {"model_args": {"patch_size": 100, "embed_dim": 32}}, "its settings make no model"),
+        ("backbone", {"model_args": {"embed_dim": -3}}, "its settings make no model"),
+        ("side", {"width": 18}, "missing, unknown or of another shape"),
+    ],
+)
+def test_settings_of_no_model_are_refused_by_the_name_of_the_adapter(adapter, group, values, said):
+    change(adapter, group, **values)
+    with pytest.raises(ValueError, match=said) as caught:
+        load_adapter(adapter, device=CPU)
+    assert str(adapter) in str(caught.value)
 
 
 def test_weights_that_are_a_pickle_are_refused(adapter):

@@ -24,6 +24,7 @@ from side4video.untrusted import NAMED_WEIGHTS, check_untrusted, without_paths
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 FORMAT_VERSION = 1
+LONGEST_FINGERPRINT = 100  # characters of one that may be read: it is shown in errors
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,13 @@ def read_adapter(folder: Path) -> Adapter:
         return Adapter(
             config=config,
             class_names=tuple(map(str, content["class_names"])),
-            fingerprint=str(content["backbone"]["fingerprint"]),
-            scores=dict(content["scores"]),
-            run=dict(content.get("run", {})),
+            fingerprint=str(content["backbone"]["fingerprint"])[:LONGEST_FINGERPRINT],
+            scores={**content["scores"]},
+            run={**content.get("run", {})},
         )
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not the config of an adapter: {error!r}.") from error
+        what = f"{type(error).__name__}: {str(error)[:200]}"
+        raise ValueError(f"{path} is not the config of an adapter ({what}). Copy the adapter folder again.") from error
 
 
 def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) -> Adapter:
@@ -158,15 +160,28 @@ def load_adapter(
     config = config.model_copy(update={"backbone": config.backbone.model_copy(update=changes)})
     text = config.text.model_copy(update={"weights": "random"})  # the adapter holds the trained text tower
     config = config.model_copy(update={"text": text})
-    model = build_model(config, num_classes=len(adapter.class_names), device=device)
+    model = _build(config, adapter, device, folder)
     if model.backbone.fingerprint != adapter.fingerprint:
         raise ValueError(
             f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, but {config.backbone.name} "
             f"with weights {config.backbone.weights!r} has {model.backbone.fingerprint}. Give the weights it was "
             "trained on."
         )
-    model.load_trained_state(read_weights(folder))
+    state = read_weights(folder)
+    try:
+        model.load_trained_state(state)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error} Copy the adapter folder again.") from error
     return model.eval(), adapter
+
+
+def _build(config: RunConfig, adapter: Adapter, device: torch.device, folder: Path) -> SideTrained:
+    try:
+        return build_model(config, num_classes=len(adapter.class_names), device=device)
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{folder}: its settings make no model: {str(error)[:1000]}") from error
 
 
 def _check_weights_are_here(folder: Path, adapter: Adapter) -> None:
@@ -192,7 +207,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}. Copy the adapter folder again.") from error
+        raise ValueError(f"{path} is damaged: {str(error)[:500]}. Copy the adapter folder again.") from error
 
 
 def take_over(model: SideTrained, folder: Path, *, class_names: tuple[str, ...]) -> str:

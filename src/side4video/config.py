@@ -4,6 +4,7 @@ A recipe is a YAML file with these fields; flags override it: `--train.lr 5e-4`,
 """
 
 import difflib
+import reprlib
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,6 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 class ConfigError(ValueError):
     """A recipe or config that cannot be used; the message lists every problem."""
+
+
+MOST_PROBLEMS = 50
+"""Settings that an error lists before it stops."""
+
+_SHORT = reprlib.Repr()  # YAML can hold, in a few lines, a list of more entries than could ever be printed
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
 
 
 class Settings(BaseModel):
@@ -140,6 +148,9 @@ class DataConfig(Settings):
     """Folder the paths of the lists start from; by default the list's own folder."""
     test_root: Path | None = None
     """The same for the evaluation set where it differs."""
+    outside_root: Literal["refuse", "allow"] = "refuse"
+    """Whether lists may name videos outside of root, by "..", as absolute paths or through links. Without root their
+    paths are taken as they are."""
     format: str = "auto"
     """Form of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
     msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
@@ -178,6 +189,9 @@ class DataConfig(Settings):
     few clips on slow machines. Random augmentation is then limited to `cache_copies` versions of each clip."""
     cache_copies: PositiveInt = 8
     """Differently augmented versions of each training clip in the cache; epochs take them in turn."""
+    timeout_seconds: float = Field(default=300.0, gt=0.0)
+    """Seconds after which a loader process that still reads the same video is ended: that video counts as one that
+    cannot be read. Without effect with workers 0."""
     on_error: Literal["skip", "stop"] = "skip"
     """A training video that cannot be read is skipped, counted and named, or stops the run."""
 
@@ -430,28 +444,33 @@ def load_config(recipe: str | Path) -> RunConfig:
     named = path.suffix not in {".yaml", ".yml"}
     if not named and not path.is_file():
         raise ConfigError(f"{path} does not exist. Give a YAML file or a recipe's name: {', '.join(recipe_names())}.")
-    text = recipe_text(str(recipe)) if named else path.read_text(encoding="utf-8")
     try:
-        content = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{recipe} is not YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{recipe} must hold settings by name, not {type(content).__name__}.")
+        content = yaml.safe_load(recipe_text(str(recipe)) if named else path.read_text(encoding="utf-8")) or {}
+    except ConfigError:
+        raise
+    except RecursionError:
+        raise ConfigError(f"{recipe} is nested too deeply to be read.") from None
+    except (yaml.YAMLError, ValueError) as error:  # bytes that are not UTF-8, dates and numbers that are none
+        raise ConfigError(f"{recipe} is not YAML: {str(error)[:1000]}") from None
     return parse_config(content, source=str(recipe))
 
 
-def parse_config(content: dict[str, Any], *, source: str) -> RunConfig:
+def parse_config(content: Any, *, source: str) -> RunConfig:
     """Check settings given as nested dictionaries; `source` is named in errors.
 
     Raises:
         ConfigError: settings that are unknown or out of range; all are listed, with close matches.
     """
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source} must hold settings by name, not {type(content).__name__}.")
     content = dict(content)
     content.pop("figures", None)
     preset = content.pop("preset", None)
     if preset is not None:
         if not isinstance(preset, str) or preset not in MODEL_PRESETS:
-            raise ConfigError(f"{source}: {preset = } is not known. Presets: {', '.join(MODEL_PRESETS)}.")
+            raise ConfigError(
+                f"{source}: preset = {_SHORT.repr(preset)} is not known. Presets: {', '.join(MODEL_PRESETS)}."
+            )
         for part, settings in zip(("backbone", "side"), MODEL_PRESETS[preset], strict=True):
             content[part] = _override(settings.model_dump(exclude_defaults=True), content.get(part))
         name, tag = CLIP_TOWERS[MODEL_PRESETS[preset][0].name]
@@ -459,8 +478,9 @@ def parse_config(content: dict[str, Any], *, source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
-        raise ConfigError(f"{source} has {error.error_count()} unusable settings:\n{problems}") from None
+        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors()[:MOST_PROBLEMS])
+        more = "\n  ..." if error.error_count() > MOST_PROBLEMS else ""
+        raise ConfigError(f"{source} has {error.error_count()} unusable settings:\n{problems}{more}") from None
 
 
 def dump_config(config: RunConfig) -> str:
@@ -491,9 +511,9 @@ _ExactDumper.add_representer(str, _represent_text)
 
 
 def _explain(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
+    place = ".".join(str(part) for part in problem["loc"])[:200]
     if problem["type"] != "extra_forbidden":
-        return f"{place} = {problem['input']!r}: {problem['msg']}"
+        return f"{place} = {_SHORT.repr(problem['input'])}: {problem['msg'][:1000]}"
     group: Any = RunConfig
     for part in problem["loc"][:-1]:
         group = group.model_fields[str(part)].annotation

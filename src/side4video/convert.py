@@ -36,9 +36,9 @@ def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> 
     if (out / "config.json").exists():
         raise ValueError(f"{out} holds an adapter already. Choose another --out.")
     official = read_official_checkpoint(checkpoint)
-    layout = recognise(official)
+    layout = recognise(official, source=str(checkpoint))
     _check_task(layout, config, checkpoint)
-    state = from_official(official)
+    state = from_official(official, source=str(checkpoint))
     class_names = () if layout.retrieval else _class_names(config, len(state["head.linear.bias"]))
     own = config.model_copy(update={"text": config.text.model_copy(update={"weights": "random"})})
     model = build_model(own, num_classes=len(class_names), device=torch.device("cpu"))

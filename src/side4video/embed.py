@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from side4video.adapter import load_adapter, read_adapter_for
 from side4video.files import replacing, write_tensors
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
+from side4video.processes import num_processes, process_rank
 from side4video.tasks.clips import choose_workers, evaluation_clips, videos_per_batch
 from side4video.tasks.evaluation import UnreadVideo
-from side4video.tasks.retrieval import embed_texts, embed_videos
+from side4video.tasks.retrieval import embed_texts, embed_videos_together
 from side4video.tasks.scoring import score_matrix
 from side4video.video.annotations import LabelledVideo
 from side4video.video.loading import test_loader
@@ -70,12 +70,15 @@ class Embedder:
         assert isinstance(model, RetrievalModel)
         self.model = model
 
-    def embed_videos(self, paths: Sequence[str | Path], *, workers: int | None = None) -> EmbeddedVideos:
+    def embed_videos(
+        self, paths: Sequence[str | Path], *, workers: int | None = None, shared: bool = False
+    ) -> EmbeddedVideos:
         """Embed video files or frame folders, each once.
 
         Args:
             paths: of the videos.
             workers: processes that read them; by default one per core but one, at most 8, and none for a single video.
+            shared: where several processes were joined each embeds a share, and all get everything; all must call this.
 
         Raises:
             ValueError: none of them can be read.
@@ -84,27 +87,22 @@ class Embedder:
         videos = [LabelledVideo(path=Path(path), label=0, name=str(path)) for path in paths]
         clips = evaluation_clips(videos, config=config, backbone=self.model.backbone, num_clips=1, num_crops=1)
         processes = choose_workers(workers) if len(videos) > 1 else 0
-        batches = test_loader(clips, batch_clips=videos_per_batch(config.eval), workers=processes)
-        unread: list[UnreadVideo] = []
-        found = dict(
-            tqdm(
-                embed_videos(
-                    self.model, batches, device=self.device, chunk=config.eval.batch, on_failure=unread.append
-                ),
-                desc="videos",
-                unit="video",
-                total=len(videos),
-                dynamic_ncols=True,
-                leave=False,
-                delay=1,
-            )
+        share = {"world": num_processes(), "rank": process_rank()} if shared else {}
+        batches = test_loader(
+            clips,
+            batch_clips=videos_per_batch(config.eval),
+            workers=processes,
+            timeout_seconds=config.data.timeout_seconds,
+            **share,
+        )
+        found, unread = embed_videos_together(
+            self.model, batches, device=self.device, chunk=config.eval.batch, num_videos=len(videos), shared=shared
         )
         if not found:
             reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
             raise ValueError(f"None of the {len(videos)} videos can be read: {reasons}")
-        read = sorted(found)
-        features = VideoFeatures.concatenate([found[index] for index in read])
-        return EmbeddedVideos(tuple(str(paths[index]) for index in read), features, tuple(unread))
+        features = VideoFeatures.concatenate(list(found.values()))
+        return EmbeddedVideos(tuple(str(paths[index]) for index in found), features, unread)
 
     def embed_texts(self, texts: Sequence[str]) -> EmbeddedTexts:
         """Embed sentences; long ones are cut at the adapter's number of words.

@@ -124,7 +124,7 @@ def card_text(folder: Path, facts: CardFacts, *, picture: bool) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True
     )
-    environment.filters["text"] = _plain
+    environment.filters |= {"text": _plain, "code": _code}
     retrieval = config.task == "retrieval"
     body = environment.get_template("model_card.md.jinja").render(
         title=facts.name or f"{'Text-video retrieval' if retrieval else 'Action recognition'} with side4video",
@@ -290,3 +290,8 @@ def _rounded(values: Iterable[float]) -> str:
 def _plain(text: str) -> str:
     """A text as Markdown that shows it as it is, in one line."""
     return re.sub(r"([\\`*_{}\[\]<>#|&!])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """A text as it can stand between two backticks."""
+    return " ".join(text.replace("`", "'").split())

@@ -3,21 +3,32 @@
 Everything here does the right thing in a single process too, where it costs nothing.
 """
 
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from side4video.roll_call import LostProcessError, RollCall
+
+WAIT_MINUTES = 60.0
+"""How long a process waits for the others where they meet at the end alone, and shares take unlike times."""
+ITEMS_PER_ROUND = 8
+"""Of each process, in `share_out`: few, so that results come early, and enough to even out unlike times."""
 BUCKET_BYTES = 32 * 2**20
 """Gradients are added up over processes in pieces of this size."""
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 # SLURM_NTASKS will not do: in a batch script it counts tasks that nobody has started yet.
 
+_JOINS = itertools.count()
+
+Item = TypeVar("Item")
 Thing = TypeVar("Thing")
 
 
@@ -56,9 +67,11 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
         timeout_minutes: how long one waits for the others before it gives up.
 
     Raises:
-        ValueError: the environment names several processes and not where they meet.
-        RuntimeError: the others did not come, or were lost; says which process this is.
+        ValueError: the environment names several processes and not where they meet, or there is no time to wait.
+        LostProcessError: the others did not come, or one was lost; names it.
     """
+    if timeout_minutes <= 0:
+        raise ValueError(f"{timeout_minutes = } leaves no time to wait for other processes. Give more than 0.")
     world = launched_processes()
     if world == 1 or (dist.is_available() and dist.is_initialized()):
         yield
@@ -69,20 +82,55 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
             f"{world} processes were started, but MASTER_ADDR and MASTER_PORT do not say where they meet. Start them "
             "with torchrun, or export both: any machine's name and a free port."
         )
-    dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
-        rank=rank,
-        world_size=world,
-        timeout=timedelta(minutes=timeout_minutes),
-        device_id=device if device.type == "cuda" else None,
-    )
+    timeout = timedelta(minutes=timeout_minutes)
     try:
-        yield
-        dist.barrier()
-    except dist.DistBackendError as error:
-        raise RuntimeError(f"Process {rank} of {world} lost another one: {error}") from error
-    finally:
-        dist.destroy_process_group()
+        meeting_place = _meeting_place(rank, world, timeout)
+    except dist.DistError as error:
+        raise LostProcessError(
+            f"Process {rank} of {world} met no others within {timeout_minutes:g} minutes at "
+            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, where process 0 should be: "
+            f"{_first_sentence(error)}."
+        ) from error
+    store = dist.PrefixStore(f"side4video-{next(_JOINS)}", meeting_place)  # what was said there before is of no use
+    with RollCall(store, rank=rank, world=world) as roll_call:
+        try:
+            dist.init_process_group(
+                "nccl" if device.type == "cuda" else "gloo",
+                store=store,
+                rank=rank,
+                world_size=world,
+                timeout=timeout,
+                device_id=device if device.type == "cuda" else None,
+            )
+            roll_call.all_are_here()
+            yield
+            dist.barrier()
+            roll_call.leave()
+            dist.barrier()  # until here the meeting place is needed, which ends with process 0
+        except RuntimeError as error:
+            if not _is_of_connection(error):
+                raise
+            lost = roll_call.who_was_lost()
+            raise LostProcessError(f"{lost} Process {rank} noticed it by: {_first_sentence(error)}.") from error
+        finally:
+            if dist.is_initialized():
+                dist.destroy_process_group()
+
+
+@cache
+def _meeting_place(rank: int, world: int, timeout: timedelta) -> dist.Store:
+    """The store of a run's processes; kept while the process lives, for a second run needs the same port."""
+    store, _, _ = next(iter(dist.rendezvous("env://", rank=rank, world_size=world, timeout=timeout)))
+    return store
+
+
+def _is_of_connection(error: RuntimeError) -> bool:
+    """Whether an error is one of the libraries that connect processes; gloo's have no class of their own."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+def _first_sentence(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[0].split(". ")[0]
 
 
 def gather_objects(thing: Thing) -> list[Thing]:
@@ -102,6 +150,18 @@ def interleave(parts: Sequence[Sequence[Thing]]) -> list[Thing]:
     """
     longest = max(map(len, parts))
     return [part[place] for place in range(longest) for part in parts if place < len(part)]
+
+
+def share_out(items: Sequence[Item], compute: Callable[[Item], Thing]) -> Iterator[Thing]:
+    """What `compute` gives for each item, in order; each process computes a share, and all get everything.
+
+    All processes must iterate to the end. Results are plain data or tensors on the CPU.
+    """
+    world = num_processes()
+    size = world * ITEMS_PER_ROUND if world > 1 else 1
+    for start in range(0, len(items), size):
+        mine = items[start : start + size][process_rank() :: world]
+        yield from interleave(gather_objects([compute(item) for item in mine]))
 
 
 def sum_over_processes(numbers: Tensor) -> Tensor:

@@ -19,8 +19,9 @@ NAMED_WEIGHTS = ("hub", "random")
 
 
 def without_paths(config: RunConfig) -> RunConfig:
-    """The same settings without any path: no data, no caches, and of a file of weights its name alone."""
-    data = config.data.model_copy(update=dict.fromkeys(_PATHS))
+    """The same settings without any path: no data, no caches, and of a file of weights its name alone. Nor do they let
+    another list leave its root."""
+    data = config.data.model_copy(update=dict.fromkeys(_PATHS) | {"outside_root": "refuse"})
     backbone = config.backbone.model_copy(update={"weights": _name_alone(config.backbone.weights)})
     text = config.text.model_copy(update={"weights": _name_alone(config.text.weights)})
     return config.model_copy(update={"data": data, "backbone": backbone, "text": text})

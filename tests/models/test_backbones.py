@@ -212,3 +212,9 @@ class TestFrozen:
         assert backbone.interpolation == "bicubic"
         if name.startswith("eva02_enormous"):
             assert sum(parameter.numel() for parameter in backbone.parameters()) == pytest.approx(4.349e9, rel=5e-3)
+
+
+@pytest.mark.parametrize("model_args", [{"embed_dim": 32, "num_heads": 3}, {"embed_dim": "wide"}, {"patch_size": 0}])
+def test_model_args_that_timm_cannot_build_are_refused(model_args):
+    with pytest.raises(ValueError, match=r"timm cannot build vit_tiny_patch16_224 with .* Correct model_args"):
+        load_backbone("vit_tiny_patch16_224", weights="random", model_args=model_args)

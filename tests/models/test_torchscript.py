@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import tracemalloc
 import zipfile
 
 import pytest
@@ -99,6 +100,42 @@ def test_missing_numbers_are_refused(archive, tmp_path):
                 new.writestr(name, old.read(name))
     with pytest.raises(ValueError, match="cannot be read as a TorchScript archive"):
         read_torchscript(forged)
+
+
+def doubled(levels):
+    """A small dictionary that holds another twice, and so on: nobody could look at all of its parts."""
+    content = {}
+    for _ in range(levels):
+        content = {"a": content, "b": content}
+    return content
+
+
+def in_itself():
+    content = {}
+    content["part"] = content
+    return content
+
+
+@pytest.mark.parametrize("content", [doubled(60), in_itself()], ids=["doubled", "in itself"])
+def test_parts_without_end_are_refused(archive, tmp_path, content):
+    forged = replace_data(archive, tmp_path / "forged.pt", pickle.dumps(content, protocol=2))
+    with pytest.raises(ValueError, match="it has more than 100000 parts"):
+        read_torchscript(forged)
+
+
+def test_a_large_memo_takes_no_memory(archive, tmp_path):
+    """An instruction to remember a value under the number 2^32 - 1, for which C's unpickler makes a table."""
+    tracemalloc.start()
+    forged = replace_data(archive, tmp_path / "forged.pt", b"\x80\x02}r\xff\xff\xff\xff.")
+    assert read_torchscript(forged) == {}
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+
+
+def test_a_damaged_list_of_files_makes_no_archive(archive):
+    content = archive.read_bytes()
+    archive.write_bytes(content.replace(b"PK\x01\x02", b"PK\x01\xff"))
+    assert not is_torchscript(archive)
 
 
 def replace_data(archive, forged, content):

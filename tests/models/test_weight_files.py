@@ -75,6 +75,18 @@ class TestReadWeights:
         with pytest.raises(ValueError, match="no tensors by name"):
             read_weights(tmp_path / "w.pt")
 
+    def test_a_dictionary_in_itself(self, tmp_path):
+        content = {}
+        content["state_dict"] = content
+        torch.save(content, tmp_path / "w.pt")
+        assert read_weights(tmp_path / "w.pt").keys() == {"state_dict"}  # no tensor, as whoever wants one will say
+
+    @pytest.mark.parametrize("content", [b"", b"\x80\x02.", b"\x80\x02K\x01K", b"PK\x05\x06" + bytes(18), b"a\n" * 100])
+    def test_whatever_torch_raises_becomes_one_error(self, content, tmp_path):
+        (tmp_path / "w.pt").write_bytes(content)
+        with pytest.raises(ValueError, match=r"w\.pt cannot be read as weights"):
+            read_weights(tmp_path / "w.pt")
+
 
 class TestCheckFit:
     def test_fits(self):

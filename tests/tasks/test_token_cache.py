@@ -227,6 +227,30 @@ def test_pickled_arrays_are_refused(small_run, tmp_path):
         train_cache(small_run(), tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\0"])
+def test_a_file_that_ends_in_its_header_is_refused(content, small_run, tmp_path):
+    cache, *_ = train_cache(small_run(), tmp_path)
+    cache.path.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged"):
+        train_cache(small_run(), tmp_path)
+
+
+@pytest.mark.parametrize("change", [lambda a: a[1:], lambda a: a[:, 1:], lambda a: a[["label"]].copy(), np.ravel])
+def test_arrays_of_another_clip_set_are_refused(change, small_run, tmp_path):
+    cache, *_ = train_cache(small_run(), tmp_path)
+    np.save(cache.path, change(np.load(cache.path)))
+    with pytest.raises(ValueError, match="is damaged"):
+        train_cache(small_run(), tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"failures": 1}', '{"failures": {"99": "x"}}', "[" * 100_000])
+def test_a_damaged_description_is_refused(text, small_run, tmp_path):
+    cache, *_ = train_cache(small_run(), tmp_path)
+    cache.path.with_suffix(".json").write_text(text)
+    with pytest.raises(ValueError, match="is damaged"):
+        train_cache(small_run(), tmp_path)
+
+
 def test_too_little_disk_space_is_said_before_anything_is_written(small_run, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
     with pytest.raises(OSError, match=r"takes \d+ MB.* has 1 MB.*cache-copies"):

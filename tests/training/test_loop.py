@@ -1,5 +1,6 @@
 """The training loop on real small videos: what a run leaves, resuming, starting from an adapter, refusals."""
 
+import csv
 import itertools
 import json
 import math
@@ -15,6 +16,7 @@ from side4video.tasks.recognition_task import read_probe
 from side4video.training.loop import train
 from side4video.training.optimizer import learning_rate
 from side4video.training.run_log import read_log
+from side4video.training.run_state import RunState
 
 
 def weights(folder):
@@ -171,6 +173,17 @@ def test_init_from_takes_everything_or_drops_the_classifier(finished, small_run,
     assert after["head.linear.weight"].shape[0] == 2
 
 
+def test_init_from_keeps_a_fused_head_that_fits(small_run, tmp_path):
+    def probe(epochs, lr, out, init_from=None):
+        config = small_run(head={"fused": True}, train={"epochs": epochs, "lr": lr, "weight_decay": 0.0})
+        train(config, out=tmp_path / out, init_from=init_from)
+        return weights(tmp_path / out / "last")["head.probe.weight"]
+
+    trained = probe(2, 1e-2, "first")
+    assert torch.allclose(probe(1, 1e-12, "again", tmp_path / "first" / "last"), trained, atol=1e-6)
+    assert not torch.allclose(probe(1, 1e-12, "fitted"), trained, atol=1e-3)
+
+
 def test_init_from_another_side_network_or_backbone_is_refused(finished, small_run, tmp_path):
     folder = run_once(finished, small_run())
     with pytest.raises(ValueError, match="of another shape"):
@@ -207,6 +220,32 @@ def test_unreadable_evaluation_videos_are_reported_and_not_scored(small_run, mot
     result = train(small_run(data={"test": videos}, train={"epochs": 1}), out=tmp_path / "run")
     assert result.evaluation.num_videos == 7
     assert [video.name for video in result.evaluation.unread] == ["clockwise/0001.mp4"]
+
+
+def test_an_evaluation_without_a_score_is_no_best_one(small_run, motion_videos, tmp_path, monkeypatch):
+    """The drive is back after the first epoch."""
+    videos = tmp_path / "videos"
+    shutil.copytree(motion_videos / "test", videos)
+    away = (videos / "clockwise").rename(tmp_path / "away")
+    (videos / "clockwise").mkdir()
+    (videos / "clockwise" / "0001.mp4").write_bytes(b"no video")
+    save_adapter = RunState.save_adapter
+
+    def saving(self, name, *arguments, **options):
+        save_adapter(self, name, *arguments, **options)
+        if name == "last" and away.is_dir():
+            shutil.copytree(away, videos / "clockwise", dirs_exist_ok=True)
+
+    monkeypatch.setattr(RunState, "save_adapter", saving)
+    config = small_run(data={"test": videos}, train={"epochs": 2, "lr": 1e-12})
+    result = train(config, out=tmp_path / "run")
+    first, second = (entry for entry in read_log(tmp_path / "run") if entry["kind"] == "evaluation")
+    assert "top1" not in first
+    assert second["top1"] == result.evaluation.top1
+    assert result.evaluation.num_videos == 8
+    assert json.loads((tmp_path / "run/best/config.json").read_text())["run"]["epochs"] == 2
+    rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
+    assert [(row["top1"], row["unread"]) for row in rows] == [("", "1"), (str(second["top1"]), "0")]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

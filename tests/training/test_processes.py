@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from separate_processes import SeparateProcesses
 from side4video.config import dump_config
 from side4video.training.loop import train
 from side4video.training.run_log import read_log
@@ -31,6 +32,25 @@ def train_batches(self, order):
     for step, batch in enumerate(original(self, order)):
         if step == 4 and process_rank() == 1:
             batch.clips[0] = torch.nan
+        yield batch
+
+RecognitionTask.train_batches = train_batches
+sys.exit(main())
+"""
+
+RECORDING = """
+import json, os, sys
+from pathlib import Path
+from side4video.cli import main
+from side4video.processes import process_rank
+from side4video.tasks.recognition_task import RecognitionTask
+
+original = RecognitionTask.train_batches
+
+def train_batches(self, order):
+    for batch in original(self, order):
+        with Path(os.environ["ORDER"] + f"-{process_rank()}").open("a") as file:
+            print(json.dumps(batch.indices), file=file)
         yield batch
 
 RecognitionTask.train_batches = train_batches
@@ -85,6 +105,28 @@ def test_two_processes_equal_one(task, small_run, small_retrieval_run, tmp_path)
         assert [query["caption"] for query in first["queries"]] == [query["caption"] for query in second["queries"]]
     assert second["num_videos"] == 8
     assert output.count("top-1") + output.count("text to video") >= 1
+
+
+def test_one_two_and_four_processes_see_the_same_clips_and_losses(recipe, tmp_path, monkeypatch):
+    """One seed and one global batch: the shares of a step, put side by side, are the step of one process."""
+    script = tmp_path / "recording.py"
+    script.write_text(RECORDING)
+    settings = recipe(train=SYNCED, augment={"erasing": 0.0})
+    steps, found = {}, {}
+    for world in (1, 2, 4):
+        monkeypatch.setenv("ORDER", str(tmp_path / f"order-of-{world}"))
+        out = tmp_path / f"on-{world}"
+        with SeparateProcesses(tmp_path, ["train", settings, "--out", out], world=world, script=script) as run:
+            run.finish()
+        shares = [(tmp_path / f"order-of-{world}-{rank}").read_text().splitlines() for rank in range(world)]
+        steps[world] = [[index for part in step for index in json.loads(part)] for step in zip(*shares, strict=True)]
+        found[world] = losses(out)
+    assert steps[1] == steps[2] == steps[4]
+    assert [len(step) for step in steps[4]] == [8] * 6
+    assert sorted(index for step in steps[4][:3] for index in step) == list(range(24))
+    assert steps[4][:3] != steps[4][3:]
+    assert found[2] == pytest.approx(found[1], rel=1e-4)
+    assert found[4] == pytest.approx(found[1], rel=1e-4)
 
 
 def test_the_gradients_of_two_processes_are_those_of_one(small_run, tmp_path):

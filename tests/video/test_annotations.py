@@ -154,8 +154,29 @@ class TestList:
             read_video_list(write(tmp_path / "l.txt", "a.mp4 1\nb.mp4\nc.mp4 0"))
 
     def test_mixed_labels(self, tmp_path):
-        with pytest.raises(DataError, match=r"numbers \(1\) and names \(walk\)"):
+        with pytest.raises(DataError, match=r"numbers \('1'\) and names \('walk'\)"):
             read_video_list(write(tmp_path / "l.txt", "a.mp4 1\nb.mp4 walk\n"))
+
+    def test_long_lines_are_refused_in_a_short_message(self, tmp_path):
+        with pytest.raises(DataError, match=r"l\.txt is no list of videos") as caught:
+            read_video_list(write(tmp_path / "l.txt", "a" * 500_000 + " 1\n"))
+        assert len(str(caught.value)) < 1000
+
+    @pytest.mark.parametrize("name", ["a\0/b.mp4", f"{'a' * 300}/b.mp4"], ids=["NUL", "too long"])
+    @pytest.mark.parametrize("ignore_case", [False, True])
+    def test_names_that_no_file_can_have_are_missing(self, name, ignore_case, tmp_path):
+        write(tmp_path / "classInd.txt", "1 x\n")
+        list_name = "trainlist01.txt" if ignore_case else "l.txt"  # UCF101 is found in any case
+        found = read_video_list(write(tmp_path / list_name, f"{name} {int(ignore_case)}\n"))
+        assert "1 of 1 videos are not there" in problems(found, allow_missing=True)
+
+    def test_labels_that_would_make_a_billion_classes_are_refused(self, tmp_path):
+        with pytest.raises(DataError, match=r"l\.txt has the label 1000000000: .* 1,000,000 at most"):
+            read_video_list(write(tmp_path / "l.txt", "a.mp4 0\nb.mp4 1000000000\n"))
+
+    def test_more_digits_than_python_reads_are_a_name(self, tmp_path):
+        found = read_video_list(write(tmp_path / "l.txt", f"a.mp4 {'9' * 5000}\n"))
+        assert found.class_names == ("9" * 5000,)
 
     def test_offsets_are_refused(self, tmp_path):
         with pytest.raises(DataError, match="Offsets into a folder"):

@@ -135,7 +135,7 @@ class TestOwnData:
         found = problems(source, captions=captions)
         assert f"12 of 13 videos of {source} have no captions in {captions}: 'b0'" in found
         assert "(12 in all). The first captions are of 'a': do the two files belong together?" in found
-        assert f"{source} was read as a list of 13 videos without captions, the first ['b0']" in problems(source)
+        assert f"{source} was read as a list of 13 videos without captions, the first 'b0'" in problems(source)
         assert "is such a list too" in problems(source, captions=source)
 
     def test_a_name_that_could_be_two_videos(self, tmp_path):

@@ -103,16 +103,8 @@ def test_without_a_classifier_nothing_is_classified(small):
     assert "--classify" in answer.json()["detail"]
 
 
-def hang(_):
-    time.sleep(60)
-
-
-def die(_):
-    os._exit(3)
-
-
-@pytest.mark.parametrize(("work", "is_late"), [(hang, True), (die, False)])
-def test_a_decoder_that_hangs_or_dies_takes_nothing_along(work, is_late):
+@pytest.mark.parametrize(("work", "task", "is_late"), [(time.sleep, 60, True), (os._exit, 3, False)])
+def test_a_decoder_that_hangs_or_dies_takes_nothing_along(work, task, is_late):
     with pytest.raises(NotDecodedError) as caught:
-        asyncio.run(decode_apart(work, None, seconds=0.5))
+        asyncio.run(decode_apart(work, task, seconds=0.5))
     assert caught.value.took_too_long == is_late

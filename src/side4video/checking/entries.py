@@ -61,7 +61,14 @@ def _read(
     known: tuple[str, ...],
 ) -> EntrySet:
     if task == "retrieval":
-        found = read_caption_list(source, captions=config.captions, root=root, format=config.format, split=name)
+        found = read_caption_list(
+            source,
+            captions=config.captions,
+            root=root,
+            format=config.format,
+            split=name,
+            outside_root=config.outside_root,
+        )
         entries = tuple(map(Entry, found.videos, found.captions))
         return EntrySet(name, found.source, entries, notes=found.notes)
     listed = read_video_list(
@@ -73,6 +80,7 @@ def _read(
         split=name if config.format in {"ucf101", "hmdb51"} else None,
         fold=config.fold,
         first_label=config.first_label,
+        outside_root=config.outside_root,
     )
     return EntrySet(name, listed.source, tuple(map(Entry, listed.videos)), listed.class_names)
 

@@ -23,6 +23,8 @@ class EmbedArguments:
     """Local weights of the backbone; by default what training used."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
+    timeout_minutes: float = 60.0
+    """That one of several processes, where torchrun or SLURM started them, waits for the others."""
 
 
 def embed(arguments: list[str]) -> int:
@@ -30,16 +32,21 @@ def embed(arguments: list[str]) -> int:
     given = tyro.cli(EmbedArguments, prog="side4video embed", args=arguments)
 
     from side4video.embed import Embedder, check_embedding_file, write_embeddings
+    from side4video.models.video_model import choose_device
     from side4video.predict import expand_inputs
+    from side4video.processes import is_main_process, joined_processes
 
     check_embedding_file(given.out)
     if not given.videos and not given.text:
         raise ValueError("Nothing to embed: give videos, --text, or both.")
     paths = list(expand_inputs(given.videos))
-    embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
-    videos = embedder.embed_videos(paths) if paths else None
-    write_embeddings(given.out, videos=videos, texts=embedder.embed_texts(given.text) if given.text else None)
+    with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
+        embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
+        videos = embedder.embed_videos(paths, shared=True) if paths else None
     unread = () if videos is None else videos.unread
+    if not is_main_process():
+        return 1 if unread else 0
+    write_embeddings(given.out, videos=videos, texts=embedder.embed_texts(given.text) if given.text else None)
     for failure in unread:
         print(f"{failure.name}: {failure.reason}", file=sys.stderr)
     print(f"{len(paths) - len(unread)} videos and {len(given.text)} sentences: {given.out}")

@@ -20,6 +20,8 @@ class EvaluateArguments:
     """Local weights of the backbone; by default what training used."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
+    timeout_minutes: float = 60.0
+    """That one of several processes, where torchrun or SLURM started them, waits for the others."""
     json: Path | None = None
     """Where the scores, every prediction and every unreadable file go; by default evaluation.json in the adapter, or
     for one from the hub a file in the current folder."""
@@ -37,6 +39,7 @@ def evaluate(arguments: list[str]) -> int:
     given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
 
     from side4video.files import write_json
+    from side4video.processes import is_main_process
     from side4video.tasks.evaluation import NoneReadError
 
     if retrieval:
@@ -51,15 +54,19 @@ def evaluate(arguments: list[str]) -> int:
             settings=given.eval,
             device=given.device,
             backbone_weights=given.backbone_weights,
+            timeout_minutes=given.timeout_minutes,
         )
     except NoneReadError as error:
         return report_refusal(str(error), error.unread, given.json)
     if refused := why_refused(evaluation, given.eval):
         return report_refusal(refused, evaluation.unread, given.json)
+    exit_code = 1 if evaluation.unread else 0
+    if not is_main_process():
+        return exit_code
     print_scores(evaluation)
     found = find_adapter(Path(folder))
     place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"
     path = given.json or place  # nothing is written among what was downloaded
     write_json(path, evaluation.to_json())
     print(f"written to {path}")
-    return 1 if evaluation.unread else 0
+    return exit_code

@@ -33,6 +33,8 @@ class IndexArguments:
     """auto, cpu, cuda, ..."""
     workers: int | None = None
     """Processes that read videos; by default one per core but one, at most 8."""
+    timeout_seconds: float = 300.0
+    """That such a process may take for 8 windows of a video; then it counts as one that cannot be read."""
     commit_seconds: float = 10.0
     """Between two times of writing: the work that is lost at most where the process is killed."""
     timeout_minutes: float = 60.0
@@ -72,6 +74,7 @@ def index(arguments: list[str]) -> int:
             window_seconds=given.window_seconds,
             overlap_seconds=given.overlap_seconds,
             workers=given.workers,
+            timeout_seconds=given.timeout_seconds,
             commit_seconds=given.commit_seconds,
             timeout_minutes=given.timeout_minutes,
         )

@@ -27,6 +27,8 @@ class PredictArguments:
     """Local weights of the backbone; by default what training used."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
+    timeout_minutes: float = 60.0
+    """That one of several processes, where torchrun or SLURM started them, waits for the others."""
     json: Path | None = None
     """Also write the predictions to this file."""
 
@@ -36,17 +38,26 @@ def predict(arguments: list[str]) -> int:
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
     from side4video.adapter import read_adapter
-    from side4video.files import write_json
-    from side4video.predict import Predictor, expand_inputs
-    from side4video.video.decoding import VideoError
+    from side4video.models.video_model import choose_device
+    from side4video.predict import expand_inputs
+    from side4video.processes import joined_processes
 
     task = read_adapter(given.adapter).config.task
     if (task == "retrieval") != bool(given.text):
         remedy = "give --text, what to look for" if task == "retrieval" else "leave out --text, it names classes"
         raise ValueError(f"{given.adapter} was trained for {task}: {remedy}.")
     paths = list(expand_inputs(given.videos))
-    if given.text:
-        return _rank(given, paths)
+    with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
+        return _rank(given, paths) if given.text else _classify(given, paths)
+
+
+def _classify(given: PredictArguments, paths: list[Path]) -> int:
+    """Print the best classes of each video."""
+    from side4video.files import write_json
+    from side4video.predict import Predictor, VideoPrediction
+    from side4video.processes import is_main_process, say, share_out
+    from side4video.video.decoding import VideoError
+
     predictor = Predictor(
         given.adapter,
         backbone_weights=given.backbone_weights,
@@ -54,19 +65,25 @@ def predict(arguments: list[str]) -> int:
         num_clips=given.clips,
         num_crops=given.crops,
     )
-    predictions, failures = [], []
-    for path in paths:
+
+    def predict_or_reason(path: Path) -> VideoPrediction | str:
         try:
-            found = predictor.predict_video(path, top_k=given.top_k)
+            return predictor.predict_video(path, top_k=given.top_k)
         except VideoError as error:
-            failures.append({"path": str(path), "reason": error.reason})
-            print(f"{path}: {error.reason}", file=sys.stderr)
+            return error.reason
+
+    predictions, failures = [], []
+    for path, found in zip(paths, share_out(paths, predict_or_reason), strict=True):
+        if isinstance(found, str):
+            failures.append({"path": str(path), "reason": found})
+            if is_main_process():
+                print(f"{path}: {found}", file=sys.stderr)
             continue
         named = ", ".join(f"{best.name} {best.score:.1%}" for best in found.classes)
-        print(f"{path}: {named} ({found.seconds:.2f} s)")
+        say(f"{path}: {named} ({found.seconds:.2f} s)")
         classes = [{"name": best.name, "score": best.score} for best in found.classes]
         predictions.append({"path": str(path), "classes": classes, "seconds": found.seconds})
-    if given.json is not None:
+    if given.json is not None and is_main_process():
         write_json(given.json, {"predictions": predictions, "unread": failures})
     return 1 if failures else 0
 
@@ -75,9 +92,12 @@ def _rank(given: PredictArguments, paths: list[Path]) -> int:
     """Print the best videos for each sentence."""
     from side4video.embed import Embedder
     from side4video.files import write_json
+    from side4video.processes import is_main_process
 
     embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
-    videos = embedder.embed_videos(paths)
+    videos = embedder.embed_videos(paths, shared=True)
+    if not is_main_process():
+        return 1 if videos.unread else 0
     found = embedder.rank(given.text, videos, top_k=given.top_k)
     for text, best in zip(given.text, found, strict=True):
         print(text)

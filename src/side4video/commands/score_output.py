@@ -30,7 +30,14 @@ def why_refused(evaluation: "Scores", settings: EvalConfig) -> str | None:
 
 
 def report_refusal(refused: str, unread: "Sequence[UnreadVideo]", path: Path | None = None) -> int:
-    """Say which videos could not be read in place of a score, also in the file `path`; returns the exit code."""
+    """Say which videos could not be read in place of a score, also in the file `path`; returns the exit code.
+
+    Only the main process says and writes it.
+    """
+    from side4video.processes import is_main_process
+
+    if not is_main_process():
+        return 1
     for video in unread:
         print(f"not read: {video.name}: {video.reason}")
     print(refused, file=sys.stderr)

@@ -50,9 +50,9 @@ def train(arguments: list[str]) -> int:
 
         print(advise_after_failure(given.config, failure, out=given.out), file=sys.stderr)
         return 2
-    if not is_main_process():
-        return 0
     refused = None if result.evaluation is None else why_refused(result.evaluation, given.config.eval)
+    if not is_main_process():
+        return 0 if refused is None else 1
     if result.evaluation is not None:
         if refused is None:
             print_scores(result.evaluation, max_classes=50)

@@ -102,6 +102,13 @@ def _check_model_args(model_args: Mapping[str, Any]) -> None:
         raise ValueError(f"model_args: timm's models have no {', '.join(unknown)}.{hint}")
 
 
+def _create(name: str, args: dict[str, Any]) -> Any:
+    try:
+        return timm.create_model(name, **args)
+    except (AssertionError, ArithmeticError, TypeError) as error:
+        raise ValueError(f"timm cannot build {name} with {args}: {error}. Correct model_args.") from error
+
+
 def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
     device = torch.get_default_device()
     cuda = [device] if device.type == "cuda" else []
@@ -109,7 +116,7 @@ def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reseed devices that are not restored
         if cuda:
             torch.cuda.manual_seed(seed)
-        return timm.create_model(name, **args)
+        return _create(name, args)
 
 
 def _build_from_hub(name: str, args: dict[str, Any]) -> Any:
@@ -148,7 +155,7 @@ def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.d
         )
     device = torch.get_default_device()
     with torch.device("meta"):  # no time spent on random values that the file replaces
-        model: Any = timm.create_model(name, **args)
+        model: Any = _create(name, args)
         if "num_classes" not in args:
             model.reset_classifier(0, "")
     state = _convert(name, state, model)

@@ -114,7 +114,7 @@ class FrozenBackbone(nn.Module):
         self.num_blocks = len(model.blocks)
         rows, columns = model.patch_embed.grid_size
         height, width = model.patch_embed.img_size
-        if height != width or rows != columns or height % rows or height % model.patch_embed.patch_size[0]:
+        if height != width or rows != columns or not rows or height % rows or height % model.patch_embed.patch_size[0]:
             raise ValueError(
                 f"{name} reads frames of {height}x{width} pixels as {rows}x{columns} patches. Frames must be square "
                 "and hold whole patches: give an image_size that is a multiple of the patch side."

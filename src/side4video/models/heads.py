@@ -50,6 +50,8 @@ class ClassificationHead(nn.Module):
             self.probe = TextClassifier(num_classes=num_classes, embed_dim=text_width)
         elif probe_width:
             self.probe = nn.Linear(probe_width, num_classes)
+            nn.init.zeros_(self.probe.weight)
+            nn.init.zeros_(self.probe.bias)
         if self.probe is not None:
             self.probe.requires_grad_(not frozen_probe)
             nn.init.zeros_(self.linear.weight)
@@ -71,6 +73,14 @@ class ClassificationHead(nn.Module):
         if isinstance(self.probe, TextClassifier):
             return logits + self.probe(pooled)
         return logits + self.probe(self.dropout(pooled.mean(dim=1).to(self.probe.weight.dtype)))
+
+    @property
+    def lacks_start(self) -> bool:
+        """Whether this is a fused head that nobody gave a fitted probe or classes yet."""
+        if self.probe is None:
+            return False
+        start = self.probe.classes if isinstance(self.probe, TextClassifier) else self.probe.weight
+        return not bool(start.any())
 
     @torch.no_grad()
     def load_probe(self, weight: Float[Tensor, "C D"], bias: Float[Tensor, " C"]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from side4video.models.blocks import Variant
 from side4video.models.text_tower import text_part
+from side4video.models.weight_files import read_weights
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ def _statistics(layout: Layout) -> dict[str, str]:
     return {f"{own}.{kind}": f"{official}.{kind}" for own, official in norms.items() for kind in kinds}
 
 
-def recognise(official: dict[str, Tensor]) -> Layout:
-    """Which model an official state dict belongs to, from its names.
+def recognise(official: dict[str, Tensor], *, source: str = "the state dict") -> Layout:
+    """Which model an official state dict belongs to, from its names; `source` is named in errors.
 
     Raises:
         ValueError: it is not one of Side4Video's.
@@ -142,19 +143,21 @@ def recognise(official: dict[str, Tensor]) -> Layout:
         if num_blocks:
             return Layout(variant, num_blocks, retrieval="visual.side_proj" in names)
     raise ValueError(
-        f"No side network among the {len(official)} tensors ({', '.join(list(official)[:3])}, ...): expected names "
-        "that start with 'visual.transformer.side_linears.' or 'visual.side_linears.', for retrieval behind 'clip.'. "
-        "Is this a Side4Video checkpoint?"
+        f"No side network among the {len(official)} tensors of {source}, {', '.join(list(official)[:3])[:200]} and so "
+        "on: expected names that start with 'visual.transformer.side_linears.' or 'visual.side_linears.', for "
+        "retrieval behind 'clip.'. Is this a Side4Video checkpoint?"
     )
 
 
-def from_official(official: dict[str, Tensor]) -> dict[str, Tensor]:
+def from_official(official: dict[str, Tensor], *, source: str = "the state dict") -> dict[str, Tensor]:
     """The trained tensors of an official state dict under our names; frozen ones are left out.
+
+    `source` is named in errors.
 
     Raises:
         ValueError: not such a state dict, or tensors of the side network are missing.
     """
-    layout = recognise(official)
+    layout = recognise(official, source=source)
     official = {name.removeprefix("clip."): tensor for name, tensor in official.items()}
     state: dict[str, Tensor] = {}
     missing: list[str] = []
@@ -162,9 +165,13 @@ def from_official(official: dict[str, Tensor]) -> dict[str, Tensor]:
         if absent := [name for name in pair.theirs if name not in official]:
             missing += absent
             continue
-        stacked = torch.cat([official[name] for name in pair.theirs])
-        stacked = stacked.reshape(stacked.shape[: stacked.ndim - pair.trailing_ones])
-        state |= _split(stacked.T if pair.transposed else stacked, pair.ours)
+        try:
+            stacked = torch.cat([official[name] for name in pair.theirs])
+            stacked = stacked.reshape(stacked.shape[: stacked.ndim - pair.trailing_ones])
+            state |= _split(stacked.T if pair.transposed else stacked, pair.ours)
+        except (RuntimeError, IndexError) as error:
+            names = ", ".join(pair.theirs)
+            raise ValueError(f"{source}: {names} have not the shapes of a side network: {error}.") from error
     for own, name in _statistics(layout).items():
         if name.endswith("num_batches_tracked"):
             state[own] = official.get(name, torch.tensor(0))
@@ -175,7 +182,9 @@ def from_official(official: dict[str, Tensor]) -> dict[str, Tensor]:
     if layout.retrieval:
         state |= _text_tower(official)
     if missing:
-        raise ValueError(f"{len(missing)} tensors of the side network are missing: {', '.join(missing[:10])}.")
+        raise ValueError(
+            f"{source}: {len(missing)} tensors of the side network are missing: {', '.join(missing[:10])}."
+        )
     return state
 
 
@@ -226,10 +235,7 @@ def read_official_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises:
         ValueError: the file holds no state dict. No pickled code is ever run (weights_only=True).
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    for key in ("model_state_dict", "state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
+    state = {name: value for name, value in read_weights(path).items() if isinstance(value, Tensor)}
+    if not state:
         raise ValueError(f"{path} holds no state dict: expected names and tensors, or these under 'model_state_dict'.")
-    return {name.removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
+    return state

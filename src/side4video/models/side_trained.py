@@ -48,7 +48,7 @@ class SideTrained(nn.Module):
             name for name in own.keys() & state.keys() if own[name].shape != state[name].shape
         )
         if odd:
-            listed = ", ".join(odd[:10])
+            listed = ", ".join(odd[:10])[:1000]
             raise ValueError(
                 f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Is it this model's?"
             )

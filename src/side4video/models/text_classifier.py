@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from side4video.models.autocast import without_autocast
 from side4video.models.backbones import FrozenBackbone
 
 
@@ -51,7 +52,7 @@ def embed_frames(backbone: FrozenBackbone, pooled: Float[Tensor, "B T D"]) -> Fl
     """
     if backbone.projection is None:
         raise ValueError(f"{backbone.name} shares no space with texts as it is loaded. Give projection_width.")
-    with torch.autocast(pooled.device.type, enabled=False):
+    with without_autocast(pooled.device.type):
         return backbone.projection(pooled.to(backbone.dtype))
 
 

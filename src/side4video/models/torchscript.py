@@ -25,6 +25,8 @@ _DTYPES = {
     "ByteStorage": torch.uint8,
 }
 
+_MOST_PARTS = 100_000  # modules in an archive; large models have some thousands
+
 
 class _Module:
     """What stands for an object of the archive: its state, by name."""
@@ -42,7 +44,8 @@ class _Storage:
         self.dtype = _DTYPES.get(name)
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):
+    # The unpickler in Python: a large memo index alone makes the one in C take gigabytes.
     def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(archive.open(f"{folder}/data.pkl"))
         self._archive, self._folder = archive, folder
@@ -81,10 +84,11 @@ def _first(value: Any, *_: Any) -> Any:
 
 def is_torchscript(path: Path) -> bool:
     """Whether a file is a TorchScript archive: a ZIP file with code beside its data."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # a damaged one is nobody's
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
     return any("/code/" in name for name in names) and any(name.endswith("/data.pkl") for name in names)
 
 
@@ -98,17 +102,23 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
         with zipfile.ZipFile(path) as archive:
             data = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             module = _Reader(archive, data.removesuffix("/data.pkl")).load()
-    except (pickle.UnpicklingError, zipfile.BadZipFile, KeyError, EOFError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as a TorchScript archive: {error}.") from error
-    return dict(_tensors(module, ""))
+        return _tensors(module)
+    except Exception as error:  # a damaged pickle can end in any exception
+        raise ValueError(f"{path} cannot be read as a TorchScript archive: {str(error)[:500]}.") from error
 
 
-def _tensors(module: Any, prefix: str) -> list[tuple[str, Tensor]]:
-    state = module.state if isinstance(module, _Module) else module
-    found = []
-    for name, value in state.items() if isinstance(state, dict) else ():
-        if isinstance(value, Tensor):
-            found.append((prefix + name, value))
-        elif isinstance(value, (_Module, dict)):
-            found += _tensors(value, f"{prefix}{name}.")
-    return found
+def _tensors(module: Any) -> dict[str, Tensor]:
+    """The tensors in nested modules and dictionaries; a forged archive may nest them without end."""
+    found: dict[str, Tensor] = {}
+    todo = [("", module)]
+    for _ in range(_MOST_PARTS):
+        if not todo:
+            return found
+        prefix, part = todo.pop()
+        state = part.state if isinstance(part, _Module) else part
+        for name, value in reversed(state.items()) if isinstance(state, dict) else ():
+            if isinstance(value, Tensor):
+                found[f"{prefix}{name}"] = value
+            elif isinstance(value, (_Module, dict)):
+                todo.append((f"{prefix}{name}.", value))
+    raise ValueError(f"it has more than {_MOST_PARTS} parts")

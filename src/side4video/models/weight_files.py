@@ -1,6 +1,5 @@
 """Weights of image models in files that strangers made."""
 
-import pickle
 import zipfile
 from argparse import Namespace
 from collections.abc import Mapping
@@ -9,12 +8,12 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from side4video.models.torchscript import is_torchscript, read_torchscript
 
-_WRAPPERS = ("state_dict", "model", "model_state_dict", "module")  # keys under which training scripts put the weights
+_WRAPPERS = ("model_state_dict", "state_dict", "model", "module")  # keys under which training scripts put the weights
+_MOST_WRAPPERS = 4  # one in another; a dictionary in a forged file may hold itself
 _PREFIXES = ("module.", "_orig_mod.")  # of parallel and of compiled training
 
 
@@ -33,17 +32,16 @@ def read_weights(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"There is no weight file {str(path)!r}. Weights are 'hub', 'random' or a file's path.")
     try:
         state = _load(path)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).partition(". ")[0]  # torch goes on to advise against weights_only
+    except Exception as error:  # a damaged file can end in any exception of torch's own unpickler
+        reason = str(error).partition(". ")[0][:500]  # torch goes on to advise against weights_only
         raise ValueError(
             f"{path} cannot be read as weights: {reason or type(error).__name__}. It must be a .safetensors file, "
             "a TorchScript archive, or one of torch.save with tensors and plain containers. Save model.state_dict() "
             "and nothing else."
         ) from error
-    while wrapper := next(
-        (key for key in _WRAPPERS if isinstance(state, dict) and isinstance(state.get(key), dict)), None
-    ):
-        state = state[wrapper]
+    for _ in range(_MOST_WRAPPERS):
+        inside = [state[key] for key in _WRAPPERS if isinstance(state, dict) and isinstance(state.get(key), dict)]
+        state = inside[0] if inside else state
     if not isinstance(state, dict) or not state or not all(isinstance(name, str) for name in state):
         raise ValueError(f"{path} holds {type(state).__name__} and no tensors by name. Save model.state_dict().")
     return {_strip(name): value for name, value in state.items()}

@@ -15,7 +15,7 @@ from side4video.search.records import IndexedFile, Window
 from side4video.search.window_clips import WINDOWS_TOGETHER, SeenFile, SeenPart, VideoPart, WindowClips
 from side4video.tasks.clips import choose_workers
 from side4video.tasks.evaluation import UnreadVideo
-from side4video.video.loading import Batch, test_loader
+from side4video.video.loading import TIMEOUT_SECONDS, Batch, test_loader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class WindowEmbedder:
     window_seconds: float
     overlap_seconds: float
     workers: int | None = None
-    timeout_seconds: float = 300.0
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     def embed(
         self, paths: Sequence[str], *, on_failure: Callable[[UnreadVideo], None]
@@ -82,7 +82,7 @@ class WindowEmbedder:
             transform=looks.transform,
         )
         workers = choose_workers(self.workers) if len(parts) > 1 or self.workers else 0
-        batches = test_loader(clips, batch_clips=1, workers=workers)
+        batches = test_loader(clips, batch_clips=1, workers=workers, timeout_seconds=self.timeout_seconds)
         waiting: list[tuple[SeenPart, Tensor]] = []
         for part, frames in _read(batches, on_failure):
             waiting.append((part, frames))

@@ -8,7 +8,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from side4video.processes import gather_objects, is_main_process, joined_processes, num_processes, process_rank
+from side4video.processes import (
+    WAIT_MINUTES,
+    gather_objects,
+    is_main_process,
+    joined_processes,
+    num_processes,
+    process_rank,
+)
 from side4video.search.changes import Changes, find_changes
 from side4video.search.embedding import WindowEmbedder
 from side4video.search.index_model import IndexModel
@@ -19,6 +26,8 @@ from side4video.search.window_clips import file_state
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
 from side4video.tasks.evaluation import UnreadVideo
 from side4video.training.stopping import StopRequests, TrainingStopped
+from side4video.video.loading import TIMEOUT_SECONDS
+from side4video.video.lost_workers import LostWorkerError
 
 COMMIT_SECONDS = 10.0
 """Between two times of writing: work that a killed process loses at most, beside the videos it was at."""
@@ -101,8 +110,9 @@ def update_index(
     window_seconds: float | None = None,
     overlap_seconds: float | None = None,
     workers: int | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
     commit_seconds: float = COMMIT_SECONDS,
-    timeout_minutes: float = 60.0,
+    timeout_minutes: float = WAIT_MINUTES,
 ) -> IndexingReport:
     """Bring an index up to the videos that the inputs stand for; resumes where an earlier call was cut off.
 
@@ -116,6 +126,7 @@ def update_index(
         metadata: of the videos; those of the inputs that it does not name have none from now on. None: as it was.
         window_seconds, overlap_seconds: as in `settle_info`.
         workers: processes that read videos, of each process that embeds.
+        timeout_seconds: that such a process may take for `WINDOWS_TOGETHER` windows of a video.
         commit_seconds: between two times of writing what was embedded.
         timeout_minutes: that one process waits for the others.
 
@@ -144,6 +155,7 @@ def update_index(
             window_seconds=info.window_seconds,
             overlap_seconds=info.overlap_seconds,
             workers=workers,
+            timeout_seconds=timeout_seconds,
         )
         own = _embed_share(embedder, writing, changes.embed[process_rank() :: num_processes()], stop)
         unread = changes.unread + [video for part in gather_objects(own) for video in part]
@@ -258,11 +270,14 @@ def _embed_share(
         progress.update()
 
     with progress:
-        for file, windows in embedder.embed(paths, on_failure=note):
-            writing.add(file, windows)
-            progress.update()
-            if (number := stop.first(stop.noted())) is not None:
-                writing.flush()
-                raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
+        try:
+            for file, windows in embedder.embed(paths, on_failure=note):
+                writing.add(file, windows)
+                progress.update()
+                if (number := stop.first(stop.noted())) is not None:
+                    raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
+        except (TrainingStopped, LostWorkerError):
+            writing.flush()
+            raise
         writing.flush()
     return unread

@@ -88,7 +88,7 @@ def _word_similarities(question: TextFeatures, frames: NDArray[np.float16]) -> F
     """Cosine of each frame and each word that is there."""
     words = F.normalize(question.words[0, question.mask[0]].float(), dim=-1)
     num_videos, num_frames, width = frames.shape
-    flat = torch.from_numpy(frames).reshape(num_videos * num_frames, width).float()
+    flat = torch.from_numpy(frames.astype(np.float32)).reshape(num_videos * num_frames, width)
     return (flat @ words.T).reshape(num_videos, num_frames, len(words))
 
 

@@ -6,10 +6,22 @@ from typing import Any
 from side4video.config import RunConfig
 from side4video.models.side_trained import SideTrained
 from side4video.processes import main_process_first, num_processes, process_rank, say
-from side4video.tasks.clips import choose_workers
+from side4video.tasks.clips import choose_workers, videos_per_batch
 from side4video.tasks.token_cache import TokenCache
 from side4video.video.datasets import TestClips, TrainClips
 from side4video.video.loading import Batch, TrainOrder, test_loader, train_loader
+
+
+def shared_test_batches(clips: TestClips, config: RunConfig) -> Iterable[Batch]:
+    """This process's share of the clips of an evaluation set, in their order, each once."""
+    return test_loader(
+        clips,
+        batch_clips=videos_per_batch(config.eval),
+        workers=choose_workers(config.data.workers),
+        timeout_seconds=config.data.timeout_seconds,
+        world=num_processes(),
+        rank=process_rank(),
+    )
 
 
 class ClipBatches:
@@ -23,13 +35,13 @@ class ClipBatches:
 
     def __init__(self, config: RunConfig, model: SideTrained, *, pooled: bool) -> None:
         self._config, self._model, self._pooled = config, model, pooled
-        self._workers = choose_workers(config.data.workers)
+        self._workers, self._timeout = choose_workers(config.data.workers), config.data.timeout_seconds
 
     def train(self, clips: TrainClips, order: TrainOrder) -> Iterator[Batch]:
         """The micro-batches of the rest of a run, in its order."""
         folder, copies = self._config.data.cache, self._config.data.cache_copies
         if folder is None:
-            return iter(train_loader(clips, order, workers=self._workers))
+            return iter(train_loader(clips, order, workers=self._workers, timeout_seconds=self._timeout))
         say(f"Augmentation is limited to {copies} versions of each clip (data.cache_copies), kept in {folder}.")
         augment = self._config.augment.model_dump(mode="json")
         return self._cache(clips, augment, copies=copies).train_batches(order)
@@ -38,7 +50,14 @@ class ClipBatches:
         """Videos in the order of their list: all of them, or those of this process where they are shared out."""
         world, rank = (num_processes(), process_rank()) if shared else (1, 0)
         if self._config.data.cache is None:
-            return test_loader(clips, batch_clips=videos_per_batch, workers=self._workers, world=world, rank=rank)
+            return test_loader(
+                clips,
+                batch_clips=videos_per_batch,
+                workers=self._workers,
+                timeout_seconds=self._timeout,
+                world=world,
+                rank=rank,
+            )
         transform = {"crops": clips.transform.num_crops, "resize": self._config.eval.resize}  # type: ignore[attr-defined]
         return self._cache(clips, transform).test_batches(videos_per_batch, world=world, rank=rank)
 
@@ -54,4 +73,5 @@ class ClipBatches:
                 copies=copies,
                 chunk=self._config.eval.batch,
                 workers=self._workers,
+                timeout_seconds=self._timeout,
             )

@@ -1,6 +1,6 @@
 """What an evaluation found, and how it is printed and written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from side4video.tasks.metrics import class_accuracies, confusion_matrix, mean_class_accuracy, top_k_accuracy
 
 KEPT_SCORES = 5
+_COUNTS = ("videos", "captions", "unread")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,17 @@ def refuse_scores(*, num_read: int, num_unread: int, max_unread: float) -> str |
         f"eval.max_unread = {max_unread:g} allows {max_unread:.1%}. Repair them, take them out of the set (side4video "
         "check-data writes a list without them), or allow more."
     )
+
+
+def stated_headline(headline: Mapping[str, float | int], *, max_unread: float) -> dict[str, float | int]:
+    """The numbers of a log line: the counts alone where too much was unreadable for scores.
+
+    >>> stated_headline({"top1": 0.9, "videos": 3, "unread": 1}, max_unread=0.1)
+    {'videos': 3, 'unread': 1}
+    """
+    num_read, num_unread = int(headline["videos"]), int(headline["unread"])
+    refused = refuse_scores(num_read=num_read, num_unread=num_unread, max_unread=max_unread) is not None
+    return {name: value for name, value in headline.items() if not refused or name in _COUNTS}
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from side4video.adapter import load_adapter, read_adapter_for
 from side4video.config import DataConfig, EvalConfig, RunConfig
 from side4video.models.backbones import FrozenBackbone
 from side4video.models.video_model import VideoModel, choose_device
-from side4video.processes import gather_objects
-from side4video.tasks.clips import autocast, choose_workers, evaluation_clips, train_clips, videos_per_batch
+from side4video.processes import WAIT_MINUTES, gather_objects, is_main_process, joined_processes, say
+from side4video.tasks.clip_batches import shared_test_batches
+from side4video.tasks.clips import autocast, evaluation_clips, train_clips
 from side4video.tasks.evaluation import Evaluation, UnreadVideo, evaluation_from_scores
 from side4video.tasks.subset import choose_videos, describe_choice
 from side4video.video.annotations import LabelledVideo, VideoList, check_video_list, read_video_list
 from side4video.video.datasets import ARROW_OF_TIME, TrainClips, both_ways
-from side4video.video.loading import Batch, test_loader
+from side4video.video.loading import Batch
 from side4video.video.transforms import flip_label_pairs, mix_clips
 
 
@@ -104,6 +105,7 @@ def _read_list(
         split=split if has_parts else None,
         fold=config.fold,
         first_label=config.first_label,
+        outside_root=config.outside_root,
     )
     checked = check_video_list(listed, allow_missing=config.allow_missing)
     warnings += [f"{source}: {warning}" for warning in checked.warnings]
@@ -175,7 +177,9 @@ def evaluate(
     found: list[tuple[int, Tensor, int, str]] = []  # place in the list, scores, label, name
     unread: list[tuple[int, UnreadVideo]] = []
     views = 1
-    for batch in tqdm(batches, desc="evaluate", unit="batch", dynamic_ncols=True, leave=False):
+    for batch in tqdm(
+        batches, desc="evaluate", unit="batch", dynamic_ncols=True, leave=False, disable=not is_main_process()
+    ):
         unread += [(failure.index, UnreadVideo(failure.name, failure.reason)) for failure in batch.failures]
         if not batch.views:
             continue
@@ -197,25 +201,41 @@ def evaluate(
 
 
 def evaluate_adapter(
-    folder: Path, *, data: DataConfig, settings: EvalConfig, device: str = "auto", backbone_weights: str | None = None
+    folder: Path,
+    *,
+    data: DataConfig,
+    settings: EvalConfig,
+    device: str = "auto",
+    backbone_weights: str | None = None,
+    timeout_minutes: float = WAIT_MINUTES,
 ) -> Evaluation:
     """Load an adapter and score it on `data.test`; labels are matched with its classes by name.
+
+    Processes that torchrun or SLURM started together take a share each, and all return the same.
+
+    Args:
+        folder: an adapter folder, a run folder, or a name on the Hugging Face hub.
+        data: names the set.
+        settings: views of each video, and how many go through the model at a time.
+        device: "auto", "cpu", "cuda", ...
+        backbone_weights: local weights of the backbone; by default what training used.
+        timeout_minutes: that one of several processes waits for the others.
 
     Raises:
         DataError: the set cannot be used, or has classes that the adapter does not know.
         ValueError, FileNotFoundError: the adapter cannot be used.
     """
-    videos = read_data(
-        data.model_copy(update={"train": None}), class_names=read_adapter_for("recognition", folder).class_names
-    )
-    for warning in videos.warnings:
-        print(f"warning: {warning}")
-    if videos.test is None:
-        raise ValueError("No evaluation set: give --data.test.")
+    class_names = read_adapter_for("recognition", folder).class_names
     place = choose_device(device)
-    model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
-    assert isinstance(model, VideoModel)
-    config = adapter.config.model_copy(update={"data": data, "eval": settings})
-    clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
-    loader = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))
-    return evaluate(model, loader, class_names=adapter.class_names, device=place, chunk=settings.batch)
+    with joined_processes(place, timeout_minutes=timeout_minutes):
+        videos = read_data(data.model_copy(update={"train": None}), class_names=class_names)
+        for warning in videos.warnings:
+            say(f"warning: {warning}")
+        if videos.test is None:
+            raise ValueError("No evaluation set: give --data.test.")
+        model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+        assert isinstance(model, VideoModel)
+        config = adapter.config.model_copy(update={"data": data, "eval": settings})
+        clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
+        batches = shared_test_batches(clips, config)
+        return evaluate(model, batches, class_names=class_names, device=place, chunk=settings.batch)

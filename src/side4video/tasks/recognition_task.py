@@ -52,13 +52,15 @@ class RecognitionTask:
     def prepare(self, out: Path, *, resumed: bool) -> None:
         """Fit a linear probe where one is wanted: to start a fused head from, to report beside the result, or both.
 
-        A fused head that starts from the class names gets their embeddings instead.
+        A fused head that starts from the class names gets their embeddings instead; one that was taken over from an
+        adapter is left as it is.
         """
-        head = self.config.head
-        from_names = head.fused and head.init == "text"
-        if from_names and not resumed:
+        from_names = self.config.head.init == "text"
+        lacks_start = self.model.head.lacks_start and not resumed
+        if lacks_start and from_names:
             self._start_from_class_names()
-        if not (self.config.eval.probe or (head.fused and not from_names)) or (resumed and (out / PROBE).is_file()):
+        fits_head = lacks_start and not from_names
+        if not (self.config.eval.probe or fits_head) or (resumed and (out / PROBE).is_file()):
             return
         assert self.data.train is not None
         train = self._evaluation_clips(self.data.train, num_clips=1, num_crops=1)
@@ -69,7 +71,7 @@ class RecognitionTask:
             num_classes=len(self.class_names),
             device=self.device,
         )
-        if head.fused and not from_names:
+        if fits_head:
             self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
         if is_main_process():
             write_json(out / PROBE, {"top1": top1})

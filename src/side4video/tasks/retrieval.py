@@ -14,8 +14,17 @@ from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
 from side4video.models.text_tower import tokenise
 from side4video.models.video_model import choose_device
-from side4video.processes import gather_objects, interleave, num_processes, process_rank
-from side4video.tasks.clips import autocast, choose_workers, evaluation_clips, videos_per_batch
+from side4video.processes import (
+    WAIT_MINUTES,
+    gather_objects,
+    is_main_process,
+    joined_processes,
+    num_processes,
+    process_rank,
+    say,
+)
+from side4video.tasks.clip_batches import shared_test_batches
+from side4video.tasks.clips import autocast, evaluation_clips
 from side4video.tasks.dual_softmax import TEMPERATURE
 from side4video.tasks.evaluation import NoneReadError, UnreadVideo
 from side4video.tasks.retrieval_evaluation import NUM_SHOWN, QueryResult, RetrievalEvaluation
@@ -23,8 +32,8 @@ from side4video.tasks.retrieval_metrics import retrieval_scores, text_to_video_r
 from side4video.tasks.scoring import score_matrix
 from side4video.tasks.subset import choose_videos, describe_choice
 from side4video.video.captions import CaptionList, check_caption_list, read_caption_list
-from side4video.video.datasets import TestClips
-from side4video.video.loading import Batch, test_loader
+from side4video.video.datasets import Failure, TestClips
+from side4video.video.loading import Batch
 
 TEXTS_PER_PASS = 64
 
@@ -57,7 +66,14 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
     def read(source: Path | None, root: Path | None, split: str) -> CaptionList | None:
         if source is None:
             return None
-        listed = read_caption_list(source, captions=config.captions, root=root, format=config.format, split=split)
+        listed = read_caption_list(
+            source,
+            captions=config.captions,
+            root=root,
+            format=config.format,
+            split=split,
+            outside_root=config.outside_root,
+        )
         checked = check_caption_list(listed, allow_missing=config.allow_missing)
         warnings.extend(f"{source}: {warning}" for warning in checked.warnings)
         return checked.captions
@@ -85,7 +101,7 @@ def embed_videos(
     *,
     device: torch.device,
     chunk: int,
-    on_failure: Callable[[UnreadVideo], None],
+    on_failure: Callable[[Failure], None],
 ) -> Iterator[tuple[int, VideoFeatures]]:
     """Place in the list and features, on the CPU, of each video that can be read; puts the model in eval mode.
 
@@ -99,7 +115,7 @@ def embed_videos(
     model.eval()
     for batch in batches:
         for failure in batch.failures:
-            on_failure(UnreadVideo(failure.name, failure.reason))
+            on_failure(failure)
         if not len(batch):
             continue
         with autocast(device, "auto" if device.type == "cuda" else "fp32"):
@@ -107,6 +123,39 @@ def embed_videos(
         features = VideoFeatures.concatenate(parts)
         for place, index in enumerate(batch.indices):
             yield index, features.map(lambda tensor, place=place: tensor[place : place + 1])  # type: ignore[misc]
+
+
+def embed_videos_together(
+    model: RetrievalModel, batches: Iterable[Batch], *, device: torch.device, chunk: int, num_videos: int, shared: bool
+) -> tuple[dict[int, VideoFeatures], tuple[UnreadVideo, ...]]:
+    """Features, by place in the list, of all videos that can be read, and those that cannot, in the list's order.
+
+    Args:
+        model: where `device` says; put in eval mode.
+        batches: one view of each video.
+        device: where the model is.
+        chunk: videos per forward pass.
+        num_videos: of the list.
+        shared: each of several processes gives batches of its own, and all get everything.
+    """
+    failures: list[Failure] = []
+    found = dict(
+        tqdm(
+            embed_videos(model, batches, device=device, chunk=chunk, on_failure=failures.append),
+            desc="videos",
+            unit="video",
+            total=-(-num_videos // num_processes()) if shared else num_videos,
+            dynamic_ncols=True,
+            leave=False,
+            delay=1,
+            disable=shared and not is_main_process(),
+        )
+    )
+    if shared:
+        found = {index: features for part in gather_objects(found) for index, features in part.items()}
+        failures = [failure for part in gather_objects(failures) for failure in part]
+    unread = tuple(UnreadVideo(one.name, one.reason) for one in sorted(failures, key=lambda one: one.index))
+    return {index: found[index] for index in sorted(found)}, unread
 
 
 @torch.inference_mode()
@@ -155,27 +204,17 @@ def evaluate_retrieval(
     Raises:
         NoneReadError: none of the videos can be read.
     """
-    unread: list[UnreadVideo] = []
-    found = dict(
-        tqdm(
-            embed_videos(model, batches, device=device, chunk=settings.batch, on_failure=unread.append),
-            desc="evaluate",
-            unit="video",
-            total=len(captions.videos),
-            dynamic_ncols=True,
-            leave=False,
-        )
+    found, unread = embed_videos_together(
+        model, batches, device=device, chunk=settings.batch, num_videos=len(captions.videos), shared=True
     )
-    found = {index: features for part in gather_objects(found) for index, features in part.items()}
-    unread = interleave(gather_objects(unread))
     if not found:
         reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
         message = f"None of the {len(captions.videos)} videos of {captions.source} can be read: {reasons}"
         raise NoneReadError(message, unread)
-    read = sorted(found)
+    read = list(found)
     queries = [(caption, column) for column, index in enumerate(read) for caption in captions.captions[index]]
     texts = _embed_texts_together(model, [caption for caption, _ in queries], device=device)
-    videos = VideoFeatures.concatenate([found[index] for index in read])
+    videos = VideoFeatures.concatenate(list(found.values()))
     columns = np.array([column for _, column in queries])
     scores = score_matrix(texts, videos, similarity=similarity, device=device)
     temperature = TEMPERATURE if settings.dual_softmax else None
@@ -191,7 +230,7 @@ def evaluate_retrieval(
         if temperature is None
         else retrieval_scores(scores, columns, ties=settings.ties, dual_softmax_temperature=temperature),
         queries=_query_results(queries, names, scores, text_to_video_ranks(scores, columns, ties=settings.ties)),
-        unread=tuple(unread),
+        unread=unread,
     )
 
 
@@ -220,28 +259,32 @@ def evaluate_retrieval_adapter(
     settings: EvalConfig,
     device: str = "auto",
     backbone_weights: str | None = None,
+    timeout_minutes: float = WAIT_MINUTES,
 ) -> RetrievalEvaluation:
-    """Load an adapter and score it on the captioned videos of `data.test`.
+    """Load an adapter and score it on the captioned videos of `data.test`; arguments as in `evaluate_adapter`.
+
+    Processes that torchrun or SLURM started together take a share each, and all return the same.
 
     Raises:
         DataError: the set cannot be used.
         ValueError, FileNotFoundError: the adapter cannot be used.
     """
     read_adapter_for("retrieval", folder)
-    captioned = read_caption_data(data.model_copy(update={"train": None}))
-    for warning in captioned.warnings:
-        print(f"warning: {warning}")
-    if captioned.test is None:
-        raise ValueError("No evaluation set: give --data.test.")
     place = choose_device(device)
-    model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
-    assert isinstance(model, RetrievalModel)
-    config = adapter.config.model_copy(update={"data": data, "eval": settings})
-    clips = caption_clips(captioned.test, config=config, model=model)
-    batches = test_loader(clips, batch_clips=videos_per_batch(settings), workers=choose_workers(data.workers))
-    return evaluate_retrieval(
-        model, captioned.test, batches, similarity=config.text.similarity, settings=settings, device=place
-    )
+    with joined_processes(place, timeout_minutes=timeout_minutes):
+        captioned = read_caption_data(data.model_copy(update={"train": None}))
+        for warning in captioned.warnings:
+            say(f"warning: {warning}")
+        if captioned.test is None:
+            raise ValueError("No evaluation set: give --data.test.")
+        model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+        assert isinstance(model, RetrievalModel)
+        config = adapter.config.model_copy(update={"data": data, "eval": settings})
+        clips = caption_clips(captioned.test, config=config, model=model)
+        batches = shared_test_batches(clips, config)
+        return evaluate_retrieval(
+            model, captioned.test, batches, similarity=config.text.similarity, settings=settings, device=place
+        )
 
 
 def caption_clips(captions: CaptionList, *, config: RunConfig, model: RetrievalModel) -> TestClips:

@@ -22,7 +22,7 @@ from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips, as_pixels
 from side4video.video.annotations import LabelledVideo
 from side4video.video.datasets import Clip, Failure, TestClips, TrainClips
-from side4video.video.loading import Batch, TrainOrder, test_loader
+from side4video.video.loading import TIMEOUT_SECONDS, Batch, TrainOrder, test_loader
 
 FORMAT_VERSION = 1
 CACHE_SEED = 0
@@ -58,7 +58,7 @@ class TokenCache:
         pooled: also store the backbone's pooled summary of each frame, for a fused head or a linear probe.
         copies: versions of each training clip; 1 for evaluation.
         chunk: views per pass through the backbone.
-        workers: processes that read videos.
+        workers, timeout_seconds: processes that read videos, and what each may take for one; see `train_loader`.
 
     Raises:
         OSError: not enough disk space, or the folder cannot be written.
@@ -76,6 +76,7 @@ class TokenCache:
         copies: int = 1,
         chunk: int = 8,
         workers: int = 0,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self._clips, self._model, self._pooled, self._copies = clips, model, pooled, copies
         description = self._describe(transform)
@@ -83,16 +84,33 @@ class TokenCache:
         self.path = folder / f"tokens-{digest}.npy"
         about = self.path.with_suffix(".json")
         if not (self.path.is_file() and about.is_file()):
-            self._build(about, description, chunk=chunk, workers=workers)
+            self._build(about, description, chunk=chunk, workers=workers, timeout_seconds=timeout_seconds)
         try:
             self._records = np.load(self.path, mmap_mode="r", allow_pickle=False)
             failures = json.loads(about.read_text(encoding="utf-8"))["failures"]
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{self.path} is damaged: {error}. Remove it; it is made anew.") from error
-        self._failures = {
-            int(index): Failure(int(index), clips.videos[int(index)].name, clips.videos[int(index)].path, reason)
-            for index, reason in failures.items()
-        }
+            self._failures = {
+                int(index): Failure(
+                    int(index), clips.videos[int(index)].name, clips.videos[int(index)].path, str(reason)
+                )
+                for index, reason in failures.items()
+            }
+            self._check_shape()
+        except Exception as error:  # a damaged header can end in any exception of NumPy's parser
+            what = f"{type(error).__name__}: {str(error)[:200]}"
+            raise ValueError(f"{self.path} is damaged ({what}). Remove it; it is made anew.") from error
+
+    def _check_shape(self) -> None:
+        """Raise where the file is not that of this clip set, or is longer or shorter than its header says."""
+        records, side = self._records, self._model.side
+        needed = {"label", *(f"{part}{block}" for block in side.taps for part in ("values", "scales"))}
+        needed |= ({"pixels"} if side.stem is not None else set()) | ({"pooled"} if self._pooled else set())
+        views = self._copies * self._clips.repeats if isinstance(self._clips, TrainClips) else self._clips.num_clips
+        if records.ndim != 2 or len(records) != len(self._clips) or records.shape[1] % views or not records.shape[1]:
+            raise ValueError(f"it holds {records.shape} clips, and not {len(self._clips)} x a multiple of {views}")
+        if missing := needed - set(records.dtype.names or ()):
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        if self.path.stat().st_size != records.offset + records.nbytes:
+            raise ValueError("it is not as long as its header says")
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
         """The batches of a training run from the order's first step on; epoch e takes version e mod `copies`."""
@@ -160,12 +178,14 @@ class TokenCache:
             "videos": [_identity(video) for video in clips.videos],
         }
 
-    def _build(self, about: Path, description: dict[str, Any], *, chunk: int, workers: int) -> None:
+    def _build(
+        self, about: Path, description: dict[str, Any], *, chunk: int, workers: int, timeout_seconds: float
+    ) -> None:
         """Compute all tokens and write them; nothing that counts as a cache is left behind by a killed process."""
         for path in remove_abandoned(self.path.parent, "tokens-*.npy"):
             print(f"Removed {path}, which a killed process left behind.")
         views: Any = _Views(self._clips, self._copies)
-        loader = test_loader(views, batch_clips=1, workers=workers)
+        loader = test_loader(views, batch_clips=1, workers=workers, timeout_seconds=timeout_seconds)
         failures: dict[int, str] = {}
         records: np.ndarray | None = None
         with replacing(self.path) as temporary:

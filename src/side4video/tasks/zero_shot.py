@@ -6,10 +6,11 @@ from side4video.config import RunConfig, check_towers
 from side4video.models.class_names import embed_classes, load_named_tower
 from side4video.models.text_classifier import TextClassifier, ZeroShotModel
 from side4video.models.video_model import build_backbone, choose_device
-from side4video.tasks.clips import choose_workers, evaluation_clips, videos_per_batch
+from side4video.processes import WAIT_MINUTES, joined_processes, say
+from side4video.tasks.clip_batches import shared_test_batches
+from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.evaluation import Evaluation
 from side4video.tasks.recognition import as_evaluated, evaluate, read_data
-from side4video.video.loading import test_loader
 
 
 def build_zero_shot_model(config: RunConfig, class_names: tuple[str, ...], *, device: torch.device) -> ZeroShotModel:
@@ -26,8 +27,11 @@ def build_zero_shot_model(config: RunConfig, class_names: tuple[str, ...], *, de
     return ZeroShotModel(backbone=backbone, classifier=classifier).to(device).eval().requires_grad_(False)
 
 
-def evaluate_zero_shot(config: RunConfig) -> Evaluation:
+def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUTES) -> Evaluation:
     """Score the frozen model on the labelled videos of `config.data.test`; frames are averaged, then views.
+
+    Processes that torchrun or SLURM started together take a share each, wait `timeout_minutes` for the others at most,
+    and all return the same.
 
     Raises:
         DataError: the set cannot be used.
@@ -35,12 +39,13 @@ def evaluate_zero_shot(config: RunConfig) -> Evaluation:
     """
     if config.data.arrow_of_time:
         raise ValueError("The names of data.arrow_of_time's classes say nothing of what is seen: leave it out.")
-    data = read_data(config.data.model_copy(update={"train": None}))
-    for warning in data.warnings:
-        print(f"warning: {warning}")
-    assert data.test is not None  # read_data refuses to read nothing
     device = choose_device(config.train.device)
-    model = build_zero_shot_model(config, data.class_names, device=device)
-    clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
-    loader = test_loader(clips, batch_clips=videos_per_batch(config.eval), workers=choose_workers(config.data.workers))
-    return evaluate(model, loader, class_names=data.class_names, device=device, chunk=config.eval.batch)
+    with joined_processes(device, timeout_minutes=timeout_minutes):
+        data = read_data(config.data.model_copy(update={"train": None}))
+        for warning in data.warnings:
+            say(f"warning: {warning}")
+        assert data.test is not None  # read_data refuses to read nothing
+        model = build_zero_shot_model(config, data.class_names, device=device)
+        clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
+        batches = shared_test_batches(clips, config)
+        return evaluate(model, batches, class_names=data.class_names, device=device, chunk=config.eval.batch)

@@ -121,7 +121,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
             raise ValueError("its content is not what was written, by its checksum")
         return tensors, Progress(**json.loads(text))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {error}.") from error
+        raise ValueError(f"{path} is not a whole checkpoint: {str(error)[:500]}.") from error
 
 
 def _checksum(tensors: Mapping[str, Tensor], progress: str) -> str:

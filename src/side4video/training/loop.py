@@ -19,12 +19,14 @@ from side4video.processes import (
     gather_objects,
     is_main_process,
     joined_processes,
+    main_process_first,
     num_processes,
     process_rank,
     say,
     sum_gradients,
     sum_over_processes,
 )
+from side4video.tasks.evaluation import refuse_scores, stated_headline
 from side4video.tasks.task import Scores, Task, build_task
 from side4video.training.nonfinite import NonfiniteSteps
 from side4video.training.optimizer import learning_rate
@@ -134,7 +136,8 @@ class _Run:
                 self._steps(batches)
         finally:
             self.log.close()
-        return TrainResult(self.out, self._best_evaluation())
+        with main_process_first():  # which wrote it
+            return TrainResult(self.out, self._best_evaluation())
 
     def _order(self) -> TrainOrder:
         settings = self.config.train
@@ -273,23 +276,36 @@ class _Run:
         broadcast_buffers(self.model)  # BatchNorm's running statistics: those of the main process count
         if self.task.has_test_set and (last or epoch % settings.eval.every == 0):
             evaluation = self._evaluate()
-            self.log.write(
-                "evaluation", self.progress.step, epoch=epoch, epoch_seconds=seconds, **evaluation.headline()
-            )
-            if evaluation.score > self.progress.best_score:
-                self.progress.best_score, self.progress.evaluations_since_best = evaluation.score, 0
-                self.state.save_adapter("best", evaluation, epochs=epoch)
-                if is_main_process():
-                    write_json(self.out / "evaluation.json", evaluation.to_json())
-            else:
-                self.progress.evaluations_since_best += 1
-                patience = settings.train.patience
-                self.progress.stopped_early = patience is not None and self.progress.evaluations_since_best >= patience
+            headline = stated_headline(evaluation.headline(), max_unread=settings.eval.max_unread)
+            self.log.write("evaluation", self.progress.step, epoch=epoch, epoch_seconds=seconds, **headline)
+            self._compare(evaluation, epoch)
             self.state.save_adapter("last", evaluation, epochs=epoch)
         elif not self.task.has_test_set:
             self.state.save_adapter("last", None, epochs=epoch)
         self.progress.evaluation_due = False
         self.state.checkpoint()
+
+    def _compare(self, evaluation: Scores, epoch: int) -> None:
+        """Keep the adapter if it is the best so far; one without a score only until there is one with."""
+        refused = refuse_scores(
+            num_read=evaluation.num_videos,
+            num_unread=len(evaluation.unread),
+            max_unread=self.config.eval.max_unread,
+        )
+        if refused is not None:
+            self.log.say(refused)
+            if self.progress.best_score >= 0:
+                return
+        elif evaluation.score > self.progress.best_score:
+            self.progress.best_score, self.progress.evaluations_since_best = evaluation.score, 0
+        else:
+            self.progress.evaluations_since_best += 1
+            patience = self.config.train.patience
+            self.progress.stopped_early = patience is not None and self.progress.evaluations_since_best >= patience
+            return
+        self.state.save_adapter("best", evaluation, epochs=epoch)
+        if is_main_process():
+            write_json(self.out / "evaluation.json", evaluation.to_json())
 
     def _evaluate(self) -> Scores:
         """Score the test set; when that is cut short the epoch's training is saved and only this is done again."""

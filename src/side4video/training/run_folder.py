@@ -11,6 +11,8 @@ CONFIG = "config.yaml"
 
 MAY_CHANGE_ON_RESUME = (
     "data.workers",
+    "data.timeout_seconds",
+    "data.outside_root",
     "train.device",
     "train.log_every",
     "train.checkpoint_minutes",

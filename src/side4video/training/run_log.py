@@ -155,21 +155,25 @@ class RunLog:
             if entry["kind"] == "evaluation"
         ]
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), extrasaction="ignore", lineterminator="\n")
+        names = max((list(row) for row in rows), key=len)  # one without scores has counts alone
+        writer = csv.DictWriter(text, fieldnames=names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_text(self.folder / "metrics.csv", text.getvalue())
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The entries of a run's `log.jsonl`; a last line cut short by a kill is left out."""
+    """The entries of a run's `log.jsonl` up to the first line that is none: a kill can cut the last one short."""
     path = folder / "log.jsonl"
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    entries: list[dict[str, Any]] = []
+    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str) or type(entry.get("step")) is not int:
+            break
+        entries.append(entry)
     return entries
 
 

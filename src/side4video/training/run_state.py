@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from side4video.adapter import Adapter, save_adapter
 from side4video.config import RunConfig
 from side4video.files import check_space, remove_abandoned
 from side4video.processes import is_main_process, say
+from side4video.tasks.evaluation import stated_headline
 from side4video.tasks.task import Scores, Task
 from side4video.training.checkpoint import Progress, has_checkpoint, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer
@@ -123,7 +125,7 @@ class RunState:
             config=self.config,
             class_names=self.task.class_names,
             fingerprint=self.model.backbone.fingerprint,
-            scores=evaluation.headline() | evaluation.conditions() if evaluation else {},
+            scores=self._stated(evaluation) if evaluation else {},
             run={
                 "train_samples": len(self.task.train_set),
                 "steps": self.progress.step,
@@ -134,6 +136,10 @@ class RunState:
             },
         )
         save_adapter(self.out / name, self.model, adapter)
+
+    def _stated(self, evaluation: Scores) -> dict[str, Any]:
+        headline = stated_headline(evaluation.headline(), max_unread=self.config.eval.max_unread)
+        return {**headline, **evaluation.conditions()}
 
     def _count_time_and_memory(self) -> None:
         now = time.monotonic()

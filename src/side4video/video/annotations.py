@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from side4video.video.inside_root import OutsideRoot, check_inside_root
 from side4video.video.list_detection import READERS, detect_format
 from side4video.video.list_files import ClassIndex, DataError, check_class_names, first_few, read_class_names
 from side4video.video.list_formats import ReadOptions, Table
@@ -20,6 +21,9 @@ __all__ = [
     "read_class_names",
     "read_video_list",
 ]
+
+
+LARGEST_LABEL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ def read_video_list(
     split: str | None = None,
     fold: int = 1,
     first_label: int = 0,
+    outside_root: OutsideRoot = "refuse",
 ) -> VideoList:
     """Read a list of labelled videos.
 
@@ -87,12 +92,15 @@ def read_video_list(
         fold: which of the official splits 1, 2, 3, for `ucf101` and `hmdb51`. Without effect otherwise.
         first_label: the number of the first class where labels in a `list` or `csv` are numbers. Without effect
             otherwise.
+        outside_root: whether videos may lie outside of a `root` that is given, by `..`, as absolute paths or through
+            links. Without `root` the list's own paths are taken as they are.
 
     Numbers as labels are indices into `class_names`, unless all of these are numbers themselves: then they are names.
     A path without suffix is matched with a video of that name or a folder of frames. Missing files and labels out of
     range are kept: `check_video_list` finds them.
 
-    Raises `DataError` for a list that cannot be read, and for class names that are not known.
+    Raises `DataError` for a list that cannot be read, for class names that are not known, and for videos outside of
+    the root.
     """
     source = Path(source)
     if not source.exists():
@@ -112,6 +120,8 @@ def read_video_list(
         LabelledVideo(finder.find(row.candidates), label, row.name, row.start_seconds, row.end_seconds)
         for row, label in zip(table.rows, labels, strict=True)
     ]
+    if root is not None and outside_root == "refuse":
+        check_inside_root([(video.name, video.path) for video in videos], Path(root), source)
     return VideoList(tuple(videos), names, str(source))
 
 
@@ -129,8 +139,8 @@ def _index_labels(
 ) -> tuple[tuple[str, ...], list[int | None]]:
     """The class names in order, and each row's index into them."""
     written = [row.label for row in table.rows]
-    names = given or table.class_names or _names_from(written)
-    if given and all(re.fullmatch(r"\d+", name) for name in given):
+    names = given or table.class_names or _names_from(written, source)
+    if given and all(re.fullmatch(r"\d{1,18}", name) for name in given):
         numbers = Counter(map(int, given))
         by_number = {int(name): name for name in given if numbers[int(name)] == 1}  # "007" was read as 7
         written = [by_number.get(label, str(label)) if isinstance(label, int) else label for label in written]
@@ -144,9 +154,14 @@ def _index_labels(
     return names, [found[label] if isinstance(label, str) else label for label in written]
 
 
-def _names_from(labels: Sequence[str | int | None]) -> tuple[str, ...]:
+def _names_from(labels: Sequence[str | int | None], source: Path) -> tuple[str, ...]:
     numbers = [label for label in labels if isinstance(label, int)]
     if numbers:
+        if max(numbers) > LARGEST_LABEL:
+            raise DataError(
+                f"{source} has the label {max(numbers)}: numbers as labels count classes from 0, of which there are "
+                f"{LARGEST_LABEL:,} at most. Correct it, or give class_names."
+            )
         return tuple(str(number) for number in range(max(numbers) + 1))
     return tuple(sorted({label for label in labels if isinstance(label, str)}))
 

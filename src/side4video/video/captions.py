@@ -9,6 +9,7 @@ from side4video.video.annotations import LabelledVideo, find_bad_times, find_mis
 from side4video.video.caption_detection import READERS, detect_caption_format
 from side4video.video.caption_files import CaptionFile, load_caption_file, read_names
 from side4video.video.caption_formats import CaptionRow
+from side4video.video.inside_root import OutsideRoot, check_inside_root
 from side4video.video.list_files import DataError, first_few
 from side4video.video.official_captions import split_of_names
 from side4video.video.video_finder import VideoFinder, find_below, strip_suffix
@@ -58,6 +59,7 @@ def read_caption_list(
     root: str | Path | None = None,
     format: str = "auto",
     split: str | None = None,
+    outside_root: OutsideRoot = "refuse",
 ) -> CaptionList:
     """Read videos with their captions.
 
@@ -73,6 +75,7 @@ def read_caption_list(
         split: `train`, `val` or `test`: which part of a file that holds several and says which is which (MSR-VTT's
             JSON, a column `split`). Raises for the public files that hold all of them and do not say; without effect
             otherwise, and where `source` is a list.
+        outside_root: whether videos may lie outside of a `root` that is given; see `read_video_list`.
 
     Captions of a video in several lines are put together; DiDeMo and ActivityNet have one paragraph per video. Blanks
     around captions are cut off. Empty captions are dropped, and videos that have none but those: the public files hold
@@ -99,6 +102,9 @@ def read_caption_list(
     if problems:
         raise DataError(*problems)
     paths = _find_files(rows, Path(root) if root is not None else source.parent, table.anywhere, notes)
+    if root is not None and outside_root == "refuse":
+        named = [(row.name, path) for row, path in zip(rows, paths, strict=True)]
+        check_inside_root(named, Path(root), source)
     videos = (
         LabelledVideo(path, None, row.name, row.start_seconds, row.end_seconds)
         for path, row in zip(paths, rows, strict=True)
@@ -108,7 +114,7 @@ def read_caption_list(
 
 
 def _load_captions_of_names(names: Sequence[str], source: Path, captions: str | Path | None) -> CaptionFile:
-    shown = f"{source} was read as a list of {len(names)} videos without captions, the first {names[:1]}"
+    shown = f"{source} was read as a list of {len(names)} videos without captions, the first {first_few(names[:1])}"
     if captions is None:
         raise DataError(
             f"{shown}. Give the file of their captions too (MSRVTT_data.json, raw-captions.pkl, vatex_data.json, ...); "

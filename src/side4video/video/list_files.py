@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = 10  # how many examples an error lists before it only counts
-NUMBERED = re.compile(r"(\d+)\s*[\s,;:]\s*(.+)")
+LONGEST_SHOWN = 200  # characters of a name or line in an error
+NUMBERED = re.compile(r"(\d{1,18})\s*[\s,;:]\s*(.+)")
 
 
 class DataError(ValueError):
@@ -22,8 +23,20 @@ class DataError(ValueError):
 def first_few(items: Iterable[object]) -> str:
     """The first ten items, and how many there are where there are more: `'a', 'b', ... (27 in all)`."""
     items = list(items)
-    shown = ", ".join(repr(str(item)) for item in items[:SHOWN])
+    shown = ", ".join(shorten(item) for item in items[:SHOWN])
     return shown if len(items) <= SHOWN else f"{shown}, ... ({len(items)} in all)"
+
+
+def shorten(item: object) -> str:
+    """What a file holds, for an error: quoted, and cut where it is so long that the error could not be read.
+
+    >>> shorten("a.mp4"), len(shorten("a" * 100_000))
+    ("'a.mp4'", 230)
+    """
+    text = str(item)
+    if len(text) <= LONGEST_SHOWN:
+        return repr(text)
+    return f"{text[:LONGEST_SHOWN]!r}... ({len(text)} characters)"
 
 
 def read_text(path: Path) -> str:
@@ -111,7 +124,7 @@ def _names_in_json(path: Path) -> tuple[str, ...]:
         return tuple(content)
     if isinstance(content, dict):
         for pairs in (content.items(), [(name, index) for index, name in content.items()]):
-            if all(re.fullmatch(r"\d+", str(index)) for _, index in pairs):
+            if all(re.fullmatch(r"\d{1,18}", str(index)) for _, index in pairs):
                 names = {int(index): str(name) for name, index in pairs}
                 if len(names) == len(content) and sorted(names) == list(range(len(names))):
                     return tuple(names[index] for index in range(len(names)))

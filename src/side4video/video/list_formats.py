@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from side4video.video.decoding import VIDEO_SUFFIXES
-from side4video.video.list_files import DataError, first_few, read_lines
+from side4video.video.list_files import DataError, first_few, read_lines, shorten
 
 DELIMITERS = ("::", "\t", ",", " ")
 PATH_COLUMNS = ("path", "video_path", "file_path", "filename", "file_name", "file", "video", "video_id", "clip", "id")
@@ -29,7 +29,8 @@ SPLITS: dict[str, tuple[str, ...]] = {  # a split and other words for it, best f
     "testing": ("test",),
     **dict.fromkeys(("val", "valid", "validation", "validate"), ("val", "valid", "validation", "validate")),
 }
-INTEGER = re.compile(r"-?\d+")
+LONGEST_LINE = 10_000  # characters of `path label`; paths have at most 4,096
+INTEGER = re.compile(r"-?\d{1,18}")  # Python refuses to read numbers of thousands of digits
 SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
 VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
 PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
@@ -107,6 +108,8 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     `frames label`; the number of frames is not used, because it is often wrong.
     """
     lines = [line.strip() for line in read_lines(source)]
+    if long := [line for line in lines if len(line) > LONGEST_LINE]:
+        raise DataError(f"{source} is no list of videos: a line is {shorten(long[0])}. Write one video per line.")
     delimiter = options.delimiter or _sniff_delimiter(lines)
     if delimiter is None:
         return Table([Row(line, None, (line,)) for line in lines])
@@ -161,7 +164,8 @@ def _with_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
     if numbers and options.class_names is None:
         names = (label for label in labels if not INTEGER.fullmatch(str(label)))
         raise DataError(
-            f"{source}: the labels are numbers ({numbers[0]}) and names ({next(names)}). Write one kind of label."
+            f"{source}: the labels are numbers ({shorten(numbers[0])}) and names ({shorten(next(names))}). Write one "
+            "kind of label."
         )
     return Table(rows)
 
@@ -182,7 +186,7 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
     rows = []
     for record in records:
         if not record.get(path):
-            raise DataError(f"{source}: the column {path} is empty in {record}. Give every row a path.")
+            raise DataError(f"{source}: the column {path} is empty in {shorten(record)}. Give every row a path.")
         times = [seconds(record.get(name or ""), source) for name in (start, end)]
         rows.append(Row(record[path], record.get(label or "") or None, (record[path],), *times))
     return _with_indices(rows, options, source)
@@ -193,14 +197,23 @@ def read_records(source: Path) -> list[dict[str, str]]:
     lines = read_lines(source)
     columns = header(lines[0]) if lines else []
     records = []
-    for fields in csv.reader(lines[1:], delimiter=header_delimiter(lines[0]) if lines else ","):
+    for fields in _split_rows(lines[1:], header_delimiter(lines[0]) if lines else ",", source):
         record = dict(zip(columns, (field.strip() for field in fields), strict=False))
         if len(fields) > len(columns):
             raise DataError(
-                f"{source}: {fields} does not fit the header {columns}. Quote fields that hold a delimiter."
+                f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that hold a "
+                "delimiter."
             )
         records.append(record)
     return records
+
+
+def _split_rows(lines: Sequence[str], delimiter: str, source: Path) -> Iterator[list[str]]:
+    rows = csv.reader(lines, delimiter=delimiter)
+    try:
+        yield from rows
+    except csv.Error as error:  # a field of more than 128 KB, mostly a quote that is never closed
+        raise DataError(f"{source}, line {rows.line_num + 1}: {error}. Close every quote.") from None
 
 
 def header_delimiter(line: str) -> str:
@@ -228,7 +241,7 @@ def seconds(text: str | None, source: Path) -> float | None:
     try:
         return float(text) if text else None
     except ValueError:
-        raise DataError(f"{source}: {text!r} is not a time in seconds.") from None
+        raise DataError(f"{source}: {shorten(text)} is not a time in seconds.") from None
 
 
 def select_split(records: list[dict[str, str]], options: ReadOptions, source: Path) -> list[dict[str, str]]:

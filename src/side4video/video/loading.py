@@ -21,9 +21,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from side4video.video.datasets import Clip, ClipKey, Failure, TestClips, TrainClips
-from side4video.video.lost_workers import ClipLoader, NotingClips
+from side4video.video.lost_workers import ClipLoader, Remaining
+from side4video.video.worker_notes import NotingClips
 
 PREFETCHED_BATCHES = 2  # per worker
+TIMEOUT_SECONDS = 300.0
+"""How long a worker may take to read a clip where nothing else is said."""
 GRACE_SECONDS = 30.0
 """How long a worker goes on after a SIGTERM, unless the main process stops it before."""
 
@@ -165,19 +168,23 @@ def _permutation(num_samples: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(num_samples)
 
 
-def train_loader(dataset: TrainClips, order: TrainOrder, *, workers: int) -> DataLoader[Batch]:
+def train_loader(
+    dataset: TrainClips, order: TrainOrder, *, workers: int, timeout_seconds: float = TIMEOUT_SECONDS
+) -> DataLoader[Batch]:
     """Batches of the whole rest of a run, in its order: iterate once, the worker processes stay.
 
     Workers are started afresh, not forked, so a script that calls this needs `if __name__ == "__main__":`. Where one
-    dies a `LostWorkerError` is raised here within seconds, which names the video that it was reading.
+    dies a `LostWorkerError` is raised here within seconds, which names the video that it was reading. One that reads a
+    clip for longer than it may is replaced within seconds, and the video counts as one that cannot be read.
 
     Args:
         dataset: what the order's keys choose from.
         order: of this process, from the step where it starts or resumes.
         workers: processes that read videos; 0 reads them in this one. Their number does not change the batches.
+        timeout_seconds: that a worker may take for a clip; without effect without workers.
     """
     workers = min(workers, len(order))
-    return ClipLoader(**_options(dataset, workers), batch_sampler=order)
+    return ClipLoader(**_options(dataset, workers, timeout_seconds), batch_sampler=Remaining(order))
 
 
 def test_loader(
@@ -185,6 +192,7 @@ def test_loader(
     *,
     batch_clips: int,
     workers: int,
+    timeout_seconds: float = TIMEOUT_SECONDS,  # noqa: PT028
     world: int = 1,  # noqa: PT028 - this is no test, for all its name
     rank: int = 0,  # noqa: PT028
 ) -> DataLoader[Batch]:
@@ -193,18 +201,19 @@ def test_loader(
     Args:
         dataset: clips with all their views.
         batch_clips: clips in a batch.
-        workers: processes that read videos, as in `train_loader`.
+        workers, timeout_seconds: as in `train_loader`.
         world, rank: number of processes, and which of them this is: it takes every `world`-th clip from `rank` on.
     """
     mine = range(rank, len(dataset), world)
     workers = min(workers, -(-len(mine) // batch_clips))
-    return ClipLoader(**_options(dataset, workers), sampler=mine, batch_size=batch_clips)
+    batches = [mine[start : start + batch_clips] for start in range(0, len(mine), batch_clips)]
+    return ClipLoader(**_options(dataset, workers, timeout_seconds), batch_sampler=Remaining(batches))
 
 
 test_loader.__test__ = False  # type: ignore[attr-defined]
 
 
-def _options(dataset: TrainClips | TestClips, workers: int) -> dict[str, Any]:
+def _options(dataset: TrainClips | TestClips, workers: int, timeout_seconds: float) -> dict[str, Any]:
     options: dict[str, Any] = {
         "dataset": dataset,
         "collate_fn": collate,
@@ -215,7 +224,7 @@ def _options(dataset: TrainClips | TestClips, workers: int) -> dict[str, Any]:
     if workers:
         context = _worker_context()
         options |= {
-            "dataset": NotingClips(dataset, workers, context),
+            "dataset": NotingClips(dataset, workers, context, timeout_seconds=timeout_seconds),
             "multiprocessing_context": context,
             "worker_init_fn": _start_worker,
             "prefetch_factor": PREFETCHED_BATCHES,

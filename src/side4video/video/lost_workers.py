@@ -1,102 +1,99 @@
-"""Loader processes that end by themselves, killed by the system or by a broken file: which video each was reading."""
+"""Loader processes that hang over a video are ended and replaced; those that end by themselves are said to be lost."""
 
-import os
 import re
-import time
+import threading
 from collections.abc import Iterator
-from multiprocessing.context import BaseContext
+from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader
 
-from side4video.video.datasets import Clip, ClipKey, Failure, TestClips, TrainClips
+from side4video.video.worker_notes import NotingClips
 
 if TYPE_CHECKING:
     from side4video.video.loading import Batch
 
-_NOTHING = -1
+_MOST_HANGING = 5
+"""Videos that may hang one after the other with no batch between them: more are a drive that is gone."""
 
 
 class LostWorkerError(RuntimeError):
     """A loader process ended while the run still needed it."""
 
 
-class NotingClips(Dataset):
-    """Clips of which each worker notes, in memory that the main process sees, which one it is reading.
+class Remaining:
+    """What is left of a sampler once `done` of its batches were handed out; its length is that of all."""
 
-    Args:
-        clips: read by key or index.
-        workers: their number.
-        context: that starts them.
-    """
+    def __init__(self, sampler: Any) -> None:
+        self._sampler, self.done = sampler, 0
 
-    def __init__(self, clips: Any, workers: int, context: BaseContext) -> None:
-        self.clips = clips
-        self._processes = context.RawArray("q", [0] * workers)
-        self._reading = context.RawArray("q", [_NOTHING] * workers)
+    def __iter__(self) -> Iterator[Any]:
+        return islice(iter(self._sampler), self.done, None)
 
     def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, key: ClipKey | int) -> Clip | Failure:
-        worker = get_worker_info()
-        if worker is None:
-            return self.clips[key]
-        self._processes[worker.id] = os.getpid()
-        self._reading[worker.id] = key.index if isinstance(key, ClipKey) else key
-        clip = self.clips[key]
-        self._reading[worker.id] = _NOTHING
-        return clip
-
-    def ended(self) -> list[int]:
-        """Process ids of workers that are no longer there; waits a little for one that is about to go."""
-        for _ in range(20):
-            if gone := [process for process in self._processes if process and not _is_there(process)]:
-                return gone
-            time.sleep(0.1)
-        return []
-
-    def read_by(self, process: int) -> str | None:
-        """The video that a worker was reading when it ended; None: none, or it is no worker."""
-        clips: TrainClips | TestClips = getattr(self.clips, "clips", self.clips)  # what a token cache reads lies deeper
-        for known, index in zip(self._processes, self._reading, strict=True):
-            if known == process and index != _NOTHING:
-                return str(clips.videos[index].path)
-        return None
+        return len(self._sampler)
 
 
 class ClipLoader(DataLoader["Batch"]):
-    """A `DataLoader` that says which video a worker was reading when it was lost."""
+    """A `DataLoader` that says which video a worker was reading when it was lost, and goes on where one hangs.
+
+    Its `batch_sampler` is a `Remaining` where there are workers.
+    """
 
     def __iter__(self) -> Iterator["Batch"]:  # type: ignore[override]
-        """Batches in order.
+        """Batches in order. A video that hangs is a `Failure` in its batch, and in every later one.
 
         Raises:
-            LostWorkerError: a worker ended by itself.
+            LostWorkerError: a worker ended by itself, or videos hang one after the other.
         """
-        return self._named(super().__iter__())  # workers start now
+        if not isinstance(self.dataset, NotingClips):
+            return super().__iter__()
+        assert isinstance(self.batch_sampler, Remaining)
+        self.batch_sampler.done = 0
+        return self._watched(self.dataset, self.batch_sampler, super().__iter__())  # workers start now
 
-    def _named(self, batches: Iterator["Batch"]) -> Iterator["Batch"]:
-        while True:
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            except (RuntimeError, OSError, EOFError) as error:  # of a batch that was under way, an OSError
-                if not (lost := self._lost(error)):
-                    raise
-                raise LostWorkerError(self._say(lost)) from error
-            yield batch
+    def _watched(self, clips: NotingClips, remaining: Remaining, batches: Iterator["Batch"]) -> Iterator["Batch"]:
+        without_batch = 0
+        with _watch(clips) as hanging:
+            while True:
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    return
+                except (RuntimeError, OSError, EOFError) as error:  # of a batch that was under way, an OSError
+                    if hanging:
+                        without_batch += 1
+                        batches = self._started_again(clips, hanging, without_batch)
+                        continue
+                    if not (lost := self._lost(clips, error)):
+                        raise
+                    raise LostWorkerError(self._say(clips, lost)) from error
+                remaining.done += 1
+                without_batch = 0
+                yield batch
 
-    def _lost(self, error: Exception) -> list[int]:
+    def _started_again(self, clips: NotingClips, hanging: list[int], times: int) -> Iterator["Batch"]:
+        """The rest of the batches from new workers, which pass over the videos that hang."""
+        clips.given_up |= set(hanging)
+        if times > _MOST_HANGING:
+            named = ", ".join(clips.path_of(index) for index in sorted(clips.given_up))
+            raise LostWorkerError(
+                f"{times} videos one after the other took more than {clips.timeout_seconds:g} seconds each: {named}. "
+                "Is their drive there? data.timeout_seconds allows more."
+            )
+        hanging.clear()
+        clips.forget_workers()
+        return super().__iter__()
+
+    def _lost(self, clips: NotingClips, error: Exception) -> list[int]:
         """Process ids of the workers that ended; none where it is another error."""
         if isinstance(error, RuntimeError):
             return _named_in(str(error))
-        return self.dataset.ended() if isinstance(self.dataset, NotingClips) else []
+        return clips.ended()
 
-    def _say(self, lost: list[int]) -> str:
-        clips = self.dataset
-        videos = [clips.read_by(process) for process in lost] if isinstance(clips, NotingClips) else []
+    def _say(self, clips: NotingClips, lost: list[int]) -> str:
+        videos = [clips.read_by(process) for process in lost]
         named = ", ".join(video for video in videos if video is not None)
         where = f"while it read {named}" if named else "between two videos"
         return (
@@ -105,15 +102,26 @@ class ClipLoader(DataLoader["Batch"]):
         )
 
 
+@contextmanager
+def _watch(clips: NotingClips) -> Iterator[list[int]]:
+    """A list that gets the indices of clips that hang, whose workers are killed, until the block ends."""
+    hanging: list[int] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(min(1.0, clips.timeout_seconds / 4)):
+            hanging.extend(clips.end_hanging())
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield hanging
+    finally:
+        over.set()
+        thread.join()
+
+
 def _named_in(message: str) -> list[int]:
     """Process ids in PyTorch's message about workers that ended; none in other messages."""
     found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", message)
     return [int(number) for number in found[1].split(",")] if found else []
-
-
-def _is_there(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True

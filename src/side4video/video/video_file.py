@@ -67,6 +67,8 @@ class VideoFile:
         self.path = Path(path)
         self._container: InputContainer | None = None
         self._converter = VideoReformatter()
+        if self.path.exists() and not self.path.is_file():  # opening a pipe would wait for whoever writes to it
+            raise VideoError(self.path, "it is no file but a pipe, a socket or a device.")
         if not self.path.is_file():
             raise VideoError(self.path, "there is no such file.", "missing")
         try:

@@ -9,10 +9,10 @@ from side4video.video.decoding import VIDEO_SUFFIXES
 
 
 def scan_folder(folder: Path) -> set[str]:
-    """The names in a folder; none where it is not there or cannot be read."""
+    """The names in a folder; none where it is not there, cannot be read, or has a name that no folder can have."""
     try:
         return {entry.name for entry in folder.iterdir()}
-    except OSError:
+    except (OSError, ValueError):
         return set()
 
 
@@ -39,6 +39,13 @@ def find_below(root: Path, names: Collection[str]) -> dict[str, list[Path]]:
                 found[name].append(Path(parent) / entry)
         folders[:] = [folder for folder in folders if folder not in wanted]
     return {name: sorted(paths) for name, paths in found.items()}
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is longer than the file system allows
+        return False
 
 
 class VideoFinder:
@@ -75,7 +82,7 @@ class VideoFinder:
     def _find_folder(self, name: str) -> Path:
         if name not in self._folders:
             path = self._root / name
-            other_case = self._find(name) if name.strip("/") and self._ignore_case and not path.is_dir() else None
+            other_case = self._find(name) if name.strip("/") and self._ignore_case and not _is_folder(path) else None
             self._folders[name] = other_case or path
         return self._folders[name]
 

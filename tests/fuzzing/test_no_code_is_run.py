@@ -1,0 +1,82 @@
+"""Whatever file a reader is given, no pickle in it is executed: not in place of any file that any reader reads."""
+
+import contextlib
+import io
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fuzzing.targets import ORIGINALS, READERS
+
+
+class Attack:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+def as_archive(content):
+    """A TorchScript archive, as far as names tell, with this pickle as its data."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, text in (
+            ("a/data.pkl", content),
+            ("a/constants.pkl", content),
+            ("a/code/x.py", b""),
+            ("a/version", b"3"),
+        ):
+            file.writestr(name, text)
+    return archive.getvalue()
+
+
+def saved(save, *arguments, **options):
+    file = io.BytesIO()
+    save(file, *arguments, **options)
+    return file.getvalue()
+
+
+PAYLOADS = {
+    "pickle, protocol 0": lambda attack: pickle.dumps(attack, 0),
+    "pickle, protocol 4": lambda attack: pickle.dumps({"video0": [attack]}, 4),
+    "torch.save": lambda attack: saved(lambda file: torch.save({"state_dict": attack}, file)),
+    "old torch.save": lambda attack: saved(
+        lambda file: torch.save({"weight": attack}, file, _use_new_zipfile_serialization=False)
+    ),
+    "TorchScript": lambda attack: as_archive(pickle.dumps(attack, 2)),
+    "npy": lambda attack: saved(np.save, np.array([attack], dtype=object), allow_pickle=True),
+    "npz": lambda attack: saved(np.savez, weight=np.array([attack], dtype=object)),
+    "safetensors header and pickle": lambda attack: (2).to_bytes(8, "little") + b"{}" + pickle.dumps(attack),
+    "text before a pickle": lambda attack: b"video,caption\n" + pickle.dumps(attack, 0),
+}
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("target", ORIGINALS)
+def test_no_pickle_is_executed(target, payload, tmp_path):
+    folder, executed = tmp_path / "files", tmp_path / "executed"
+    folder.mkdir()
+    ORIGINALS[target](folder)
+    content = PAYLOADS[payload](Attack(executed))
+    whole = {path: path.read_bytes() for path in folder.iterdir()}
+    for path in whole:
+        path.write_bytes(content)
+        with warnings.catch_warnings(), contextlib.suppress(ValueError, FileNotFoundError):
+            warnings.simplefilter("ignore")
+            READERS[target](folder)
+        assert not executed.exists(), path.name
+        path.write_bytes(whole[path])
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_the_attack_is_real(protocol, tmp_path):
+    pickle.loads(pickle.dumps(Attack(tmp_path / "executed"), protocol))
+    assert (tmp_path / "executed").exists()

@@ -1,0 +1,72 @@
+"""Processes of one run, each launched on its own as on machines of their own: nobody watches over them."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class SeparateProcesses:
+    """`side4video ARGUMENTS` as `world` processes that meet at an address; use as a context.
+
+    Args:
+        folder: of their output.
+        arguments: of the command.
+        world: processes.
+        address, interface: where they meet.
+        prefixes: words before the command of each, which put it on a machine of its own.
+        script: run in place of the command line.
+    """
+
+    def __init__(self, folder, arguments, *, world, address="127.0.0.1", interface="lo", prefixes=None, script=None):
+        port = free_port()
+        program = ["-m", "side4video"] if script is None else [str(script)]
+        self.logs = [folder / f"process-{rank}-{port}.txt" for rank in range(world)]
+        self.processes = []
+        for rank, log in enumerate(self.logs):
+            environment = {
+                "RANK": rank,
+                "WORLD_SIZE": world,
+                "LOCAL_RANK": rank,
+                "MASTER_ADDR": address,
+                "MASTER_PORT": port,
+                "GLOO_SOCKET_IFNAME": interface,
+                "OMP_NUM_THREADS": 1,
+            }
+            with log.open("w") as file:
+                process = subprocess.Popen(
+                    [*(prefixes[rank] if prefixes else ()), sys.executable, *program, *map(str, arguments)],
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | {name: str(value) for name, value in environment.items()},
+                )
+            self.processes.append(process)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+    def wait(self, rank, *, seconds=120):
+        """The exit code of one, and how long it took to come."""
+        started = time.monotonic()
+        return self.processes[rank].wait(timeout=seconds), time.monotonic() - started
+
+    def said(self, rank):
+        return self.logs[rank].read_text()
+
+    def finish(self):
+        """Wait for the end of all, which must be a good one."""
+        for rank in range(len(self.processes)):
+            code, _ = self.wait(rank, seconds=150)
+            assert code == 0, self.said(rank)[-3000:]
