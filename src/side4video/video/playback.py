@@ -23,6 +23,10 @@ _PLAYED = {
     "webm": ({"vp8", "vp9", "av1"}, "video/webm"),
 }
 _EIGHT_BITS = ("yuv420p", "yuvj420p")
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,gif,apng,webp,webp_pipe,avif,m4v,h264,"
+    "hevc,av1,ivf,mxf,rm,dv,nut,swf,wtv,yuv4mpegpipe"
+)
 _CLOCK = Fraction(1, 90_000)  # seconds: what the frames' times in a clip are counted in
 _LATE_SECONDS = 0.5  # a seek that ends so far behind what was asked for went astray
 _MOST_FPS = 60
@@ -51,6 +55,15 @@ def browser_type(path: Path) -> str | None:
         decoder = stream.codec_context
         plays = decoder.codec.canonical_name in codecs and decoder.pix_fmt in _EIGHT_BITS
         return media_type if plays else None
+
+
+def is_video_itself(path: Path) -> bool:
+    """Whether a file is a container of video, and no playlist, which would have other files or addresses opened."""
+    try:
+        with av.open(str(path), options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore"):
+            return True
+    except (av.FFmpegError, OSError, ValueError):
+        return False
 
 
 def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float, largest_side: int = 854) -> None:

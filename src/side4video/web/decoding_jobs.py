@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-
 from side4video.checking.workers import Lost, run_with_timeout
 from side4video.video.decoding import VideoError, VideoFile
-from side4video.video.playback import write_clip
+from side4video.video.playback import is_video_itself, write_clip
 
 _READ_FRAMES = 32  # of an upload, spread over it
 _READ_AT_ONCE = 4
@@ -76,10 +74,7 @@ def check_upload(task: UploadTask) -> str | None:
 
     The frames are read as the model reads them later, in the server's own process.
     """
-    try:
-        with av.open(str(task.path), options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore"):
-            pass  # playlists, which name other files or addresses, are not among these
-    except (av.FFmpegError, ValueError):
+    if not is_video_itself(task.path):
         return "This is not a video that can be read."
     try:
         with VideoFile(task.path) as video:
@@ -104,9 +99,3 @@ def make_clip(task: ClipTask) -> str | None:
     except VideoError as error:
         return error.reason
     return None
-
-
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,gif,apng,webp,webp_pipe,avif,m4v,h264,"
-    "hevc,av1,ivf,mxf,rm,dv,nut,swf,wtv,y4m,yuv4mpegpipe"
-)

@@ -50,7 +50,12 @@ class Pages:
         environment = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
         )
-        environment.filters |= {"clock": clock, "file_name": os.path.basename, "folder_name": os.path.dirname}
+        environment.filters |= {
+            "clock": clock,
+            "file_name": os.path.basename,
+            "folder_name": os.path.dirname,
+            "short_name": lambda path: "/".join(Path(path).parts[-2:]),
+        }
         self._page = environment.get_template("page.html.jinja")
         self._docs = environment.get_template("docs.html.jinja")
 

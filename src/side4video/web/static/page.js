@@ -40,8 +40,10 @@ async function show(address, options = {}) {
       putControlsAway();
       document.title = page.title;
       uploadForm.action = page.getElementById("upload").action;
-    } else {
+    } else if (answer.headers.get("content-type")?.startsWith("application/json")) {
       say("That did not work", JSON.parse(text).detail);
+    } else {
+      say("That did not work", `The server answered with ${answer.status}.`);
     }
   } catch (error) {
     if (error.name !== "AbortError") {
