@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pytest
 
 import side4video.training.loop
+import side4video.web.serving
 from side4video.cli import main
 from side4video.convert import official_from_adapter
 from side4video.demo.videos import MotionVideos, make_motion_videos
@@ -116,6 +117,8 @@ def user_folder(tmp_path_factory):
         labels = [f"{clip.relative_to(folder / 'clips')},{clip.parent.name}" for clip in clips]
         (folder / f"captions/{split}.csv").write_text("\n".join(["video,caption", *captions]))
         (folder / f"lists/{split}.csv").write_text("\n".join(["video,label", *labels]))
+    rows = ["clockwise/0001.mp4,north,2023", "fast_clockwise/0001.mp4,south,2024"]
+    (folder / "captions/facts.csv").write_text("\n".join(["path,camera,year", *rows]))
     names = sorted({clip.parent.name for clip in clips})
     (folder / "labels.csv").write_text("id,name\n" + "".join(f"{number},{name}\n" for number, name in enumerate(names)))
     shutil.copy(folder / "clips/test/clockwise/0001.mp4", folder / "new_clip.mp4")
@@ -203,7 +206,7 @@ def test_files_are_read_as_written(document, block, tmp_path):
 
 
 class ParsedError(BaseException):
-    """Training was asked for with settings that are right, which are in `args`."""
+    """Training, or a server, was asked for with settings that are right, which are in `args`."""
 
 
 @pytest.mark.parametrize(("document", "block"), IN_SHELLS, ids=lambda value: str(getattr(value, "line", value)))
@@ -213,7 +216,11 @@ def test_shell_blocks_are_right_as_far_as_one_machine_can_tell(document, block, 
     def parsed(config, *, out, **_):
         raise ParsedError(config, out)
 
+    def listening(host, port):
+        raise ParsedError(host, port)
+
     monkeypatch.setattr(side4video.training.loop, "train", parsed)
+    monkeypatch.setattr(side4video.web.serving, "listen", listening)
     monkeypatch.chdir(tmp_path)
     for line in lines(block):
         assert line.startswith(RUNNERS), f"{document}, line {block.line}: what is {line}?"
@@ -249,8 +256,10 @@ def test_every_block_is_of_a_kind_that_is_run_or_checked(document):
 
 
 def test_there_is_much_to_run():
-    assert {"README.md", "docs/own-data.md", "docs/adapters.md", "docs/evaluation.md"} <= set(WITH_COMMANDS)
+    assert {"README.md", "docs/own-data.md", "docs/adapters.md", "docs/evaluation.md", "docs/search.md"} <= set(
+        WITH_COMMANDS
+    )
     assert len(commands("README.md")) >= 11
-    assert len(blocks("README.md", "python")) == 3
+    assert len(blocks("README.md", "python")) == 4
     assert len(WITH_DATA) >= 4
     assert len(IN_SHELLS) >= 4

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from side4video.models.side_network import SideNetwork as SideNetwork
     from side4video.models.video_model import VideoModel as VideoModel
     from side4video.predict import Predictor as Predictor
+    from side4video.search.video_index import VideoIndex as VideoIndex
     from side4video.share import from_pretrained as from_pretrained
     from side4video.share import push_to_hub as push_to_hub
     from side4video.training.loop import train as train
@@ -29,6 +30,7 @@ _HOMES = {
     "RetrievalModel": "models.retrieval_model",
     "RunConfig": "config",
     "SideNetwork": "models.side_network",
+    "VideoIndex": "search.video_index",
     "VideoModel": "models.video_model",
     "load_adapter": "adapter",
     "load_backbone": "models.backbones",

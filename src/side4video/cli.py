@@ -11,9 +11,12 @@ from side4video.commands.demo import demo
 from side4video.commands.embed import embed
 from side4video.commands.evaluate import evaluate
 from side4video.commands.export import export
+from side4video.commands.index import index
 from side4video.commands.listings import backbones, recipes
 from side4video.commands.memory import memory
 from side4video.commands.predict import predict
+from side4video.commands.search import search
+from side4video.commands.serve import serve
 from side4video.commands.share import share
 from side4video.commands.train import train
 from side4video.commands.zero_shot import zero_shot
@@ -27,6 +30,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "zero-shot": zero_shot,
     "predict": predict,
     "embed": embed,
+    "index": index,
+    "search": search,
+    "serve": serve,
     "convert": convert,
     "share": share,
     "export": export,

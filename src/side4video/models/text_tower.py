@@ -80,6 +80,27 @@ def word_mask(ids: Int[Tensor, "C W"]) -> Bool[Tensor, "C W"]:
     return torch.arange(ids.shape[1], device=ids.device) <= ids.argmax(dim=1, keepdim=True)
 
 
+def split_words(caption: str, *, max_words: int) -> list[tuple[str, range]]:
+    """The words of a caption as `tokenise` understands it, and the places in its row of what stands for each.
+
+    What `tokenise` cuts off is left out, and so is punctuation.
+
+    >>> split_words("A dog jumps, backflipping", max_words=9)
+    [('a', range(1, 2)), ('dog', range(2, 3)), ('jumps', range(3, 4)), ('backflipping', range(5, 7))]
+    """
+    tokenizer = _tokenizer()
+    pieces = [tokenizer.decoder[number] for number in tokenizer.encode(caption)[: max_words - 2]]
+    words, start = [], 0
+    for end, piece in enumerate(pieces, start=1):
+        if piece.endswith("</w>") or end == len(pieces):
+            letters = "".join(pieces[start:end]).removesuffix("</w>")
+            word = bytes(tokenizer.byte_decoder[letter] for letter in letters).decode("utf-8", "replace")
+            if any(letter.isalnum() for letter in word):
+                words.append((word, range(start + 1, end + 1)))
+            start = end
+    return words
+
+
 def load_text_tower(
     name: str,
     *,

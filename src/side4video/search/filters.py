@@ -1,10 +1,16 @@
 """Which videos a search looks at: conditions on their paths and on what a user's CSV says of them."""
 
+import difflib
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 """`~`: the text contains this, upper and lower case alike."""
+
+_CONDITION = re.compile(r"\s*(?P<column>[^=!<>~]+?)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL)
+_YES_NO = {"true": True, "yes": True, "false": False, "no": False}
 
 
 @dataclass(frozen=True)
@@ -27,3 +33,44 @@ class Filter:
 
     conditions: tuple[Condition, ...] = ()
     path: str | None = None
+
+
+def parse_condition(text: str, columns: Mapping[str, type]) -> Condition:
+    """A condition as it is written on a command line: `camera=north`, `year>=2020`, `title~dog`.
+
+    Args:
+        text: column, operator (one of `Operator`) and value.
+        columns: which there are, and whether they hold `float`, `bool` or `str`.
+
+    Raises:
+        ValueError: it has another form, there is no such column, or the column holds something else.
+    """
+    match = _CONDITION.fullmatch(text)
+    if match is None or not match["value"]:
+        raise ValueError(f"{text!r} is no condition. Write column, one of = != < <= > >= ~, and value: year>=2020.")
+    name, operator, value = match["column"], cast(Operator, match["operator"]), match["value"]
+    column = name if name in columns else re.sub(r"[\s-]", "_", name.lower())
+    if column not in columns:
+        if not columns:
+            raise ValueError(f"{text!r}: the videos have no metadata. Index them again with --metadata FILE.csv.")
+        close = difflib.get_close_matches(column, columns, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{text!r}: there is no column {name!r}.{hint} Columns: {', '.join(columns)}.")
+    kind = columns[column]
+    if operator == "~" or kind is str:
+        if operator == "~" and kind is not str:
+            raise ValueError(f"{text!r}: {column} holds no text to search in. Use = or !=.")
+        return Condition(column, operator, value)
+    if kind is bool:
+        if value.lower() not in _YES_NO or operator not in {"=", "!="}:
+            raise ValueError(f"{text!r}: {column} is true or false. Write {column}=true or {column}=false.")
+        return Condition(column, operator, _YES_NO[value.lower()])
+    try:
+        return Condition(column, operator, float(value))
+    except ValueError:
+        raise ValueError(f"{text!r}: {column} holds numbers, and {value!r} is none.") from None
+
+
+def parse_filter(conditions: Iterable[str], path: str | None, columns: Mapping[str, type]) -> Filter:
+    """The filter of some conditions, each as in `parse_condition`, and a pattern for paths."""
+    return Filter(tuple(parse_condition(text, columns) for text in conditions), path)

@@ -6,7 +6,7 @@ Neither a worker's number nor what it did before plays a part: the same key give
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,13 +41,14 @@ class Clip:
 
     `frames` is float (V, T, 3, S, S) with V views: crops and shifts at evaluation, repeats in training. `labels` has
     one label per view, because a flip can change it; `NO_LABEL` where there is none. `index` and `name` are the
-    video's place and name in its list.
+    video's place and name in its list; `about` is what else its data set has to say of it, if anything.
     """
 
     frames: Tensor
     labels: list[int]
     index: int
     name: str
+    about: Any = None
 
 
 @dataclass(frozen=True)

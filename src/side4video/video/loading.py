@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import wait
@@ -36,8 +36,8 @@ class Batch:
     """Clips side by side.
 
     `clips` is float (views of all clips, T, 3, S, S), or what a token cache has instead of them, and `labels` long
-    (views of all clips,), clip after clip; `views`, `indices` and `names` have one entry per clip. `failures` are the
-    videos that could not be read; where nothing could, `clips` has the shape (0,) and `len(batch)` is 0.
+    (views of all clips,), clip after clip; `views`, `indices`, `names` and `about` have one entry per clip. `failures`
+    are the videos that could not be read; where nothing could, `clips` has the shape (0,) and `len(batch)` is 0.
     """
 
     clips: Any
@@ -46,6 +46,7 @@ class Batch:
     indices: list[int]
     names: list[str]
     failures: list[Failure]
+    about: list[Any] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Number of clips, each of which may have several views."""
@@ -66,6 +67,7 @@ def collate(samples: Sequence[Clip | Failure]) -> Batch:
         indices=[clip.index for clip in clips],
         names=[clip.name for clip in clips],
         failures=[sample for sample in samples if isinstance(sample, Failure)],
+        about=[clip.about for clip in clips],
     )
 
 

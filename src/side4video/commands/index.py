@@ -1,0 +1,95 @@
+"""The command `index`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True)
+class IndexArguments:
+    """Make one's own videos searchable by words, or bring an index up to the videos that are there now.
+
+    The same command again goes on where it was cut off, embeds what is new or changed, and forgets what is gone.
+    """
+
+    videos: tyro.conf.Positional[tuple[str, ...]]
+    """Video files, folders and glob patterns."""
+    to: str
+    """The index: a folder, an object-store address such as s3://bucket/name, or qdrant://host:port/name."""
+    model: str | None = None
+    """A retrieval adapter: its folder, a run folder or a name on the Hugging Face hub; or a CLIP model by itself, such
+    as clip-b16. By default the one that made the index."""
+    metadata: Path | None = None
+    """A CSV: a column `path`, and any others to search by."""
+    window_seconds: float | None = None
+    """Length of the windows that long videos are cut into; by default 10."""
+    overlap_seconds: float | None = None
+    """What two neighbours share; by default half of a window, 5 at most."""
+    backbone_weights: str | None = None
+    """Local weights of the backbone; with a CLIP model by itself a file of the whole of it."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    workers: int | None = None
+    """Processes that read videos; by default one per core but one, at most 8."""
+    timeout_seconds: float = 300.0
+    """That such a process may take for 8 windows of a video; then it counts as one that cannot be read."""
+    commit_seconds: float = 10.0
+    """Between two times of writing: the work that is lost at most where the process is killed."""
+    timeout_minutes: float = 60.0
+    """That one of several processes, where torchrun or SLURM started them, waits for the others."""
+    json: Path | None = None
+    """Also write what was done, and which videos cannot be read, to this file."""
+
+
+def index(arguments: list[str]) -> int:
+    """Make videos searchable by words: index VIDEOS... --to FOLDER --model ADAPTER [--metadata FILE.csv]."""
+    given = tyro.cli(IndexArguments, prog="side4video index", args=arguments)
+    if not given.videos:
+        raise ValueError("usage: side4video index VIDEOS... --to FOLDER --model ADAPTER; give videos.")
+
+    from side4video.files import write_json
+    from side4video.processes import is_main_process
+    from side4video.search.index_model import load_index_model
+    from side4video.search.indexing import update_index
+    from side4video.search.metadata import read_metadata
+    from side4video.search.stores import open_store
+
+    metadata = read_metadata(given.metadata) if given.metadata else None
+    store = open_store(given.to, create=True)
+    try:
+        info = store.read_info()
+        model = given.model or (info.model if info else None)
+        if model is None:
+            raise ValueError(
+                f"{given.to} is no index yet: say which model is to make it, --model ADAPTER or --model clip-b16."
+            )
+        report = update_index(
+            store,
+            load_index_model(model, backbone_weights=given.backbone_weights, device=given.device),
+            given.videos,
+            address=given.to,
+            metadata=metadata,
+            window_seconds=given.window_seconds,
+            overlap_seconds=given.overlap_seconds,
+            workers=given.workers,
+            timeout_seconds=given.timeout_seconds,
+            commit_seconds=given.commit_seconds,
+            timeout_minutes=given.timeout_minutes,
+        )
+    finally:
+        store.close()
+    if is_main_process():
+        for video in report.unread:
+            print(f"not read: {video.name}: {video.reason}", file=sys.stderr)
+        for name in report.unknown:
+            print(f"{given.metadata}: {name!r} is no video of the index.", file=sys.stderr)
+        print(
+            f"{report.embedded} embedded, {report.unchanged} unchanged, {report.moved} moved or copied, "
+            f"{report.removed} gone, {len(report.unread)} not read, in {report.seconds:.1f} s"
+        )
+        print(f"{report.videos} videos in {report.windows} windows: {given.to}")
+        if given.json is not None:
+            write_json(given.json, report.to_json())
+    return 1 if report.unread else 0

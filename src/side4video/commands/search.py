@@ -1,0 +1,121 @@
+"""The command `search`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from side4video.search.results import Found, Match
+
+
+@dataclass(frozen=True)
+class SearchArguments:
+    """Find moments in the videos of an index by words, or videos like an example."""
+
+    index: tyro.conf.Positional[str]
+    """What `side4video index` made: a folder or an address."""
+    text: tyro.conf.Positional[tuple[str, ...]]
+    """What to look for; several texts are several questions."""
+    like: Path | None = None
+    """A video; finds those that are like it."""
+    queries: Path | None = None
+    """A text file with a question in each line."""
+    top_k: int = 10
+    """Videos to show for each question."""
+    where: tuple[str, ...] = ()
+    """Conditions on the metadata: camera=north, "year>=2020", title~dog."""
+    path: str | None = None
+    """Only videos whose whole path fits this pattern, such as "*/2024/*", or that lie in this folder."""
+    shortlist: int = 500
+    """Windows that are scored exactly, of those whose mean embedding fits best."""
+    model: str | None = None
+    """Where the model that made the index is now; by default where it was."""
+    backbone_weights: str | None = None
+    """Local weights of the backbone; by default what the model was made with."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    json: Path | None = None
+    """Also write what was found to this file."""
+
+
+def search(arguments: list[str]) -> int:
+    """Find moments in the videos of an index: search FOLDER "words" [--like clip.mp4] [--where camera=north]."""
+    given = tyro.cli(SearchArguments, prog="side4video search", args=arguments)
+
+    from side4video.files import write_json
+    from side4video.search.filters import parse_filter
+    from side4video.search.video_index import VideoIndex
+    from side4video.video.list_files import read_lines
+
+    texts = [*given.text, *(read_lines(given.queries) if given.queries else ())]
+    if not texts and given.like is None:
+        raise ValueError("Nothing to look for: give words in quotes, --queries FILE or --like VIDEO.")
+    index = VideoIndex.open(
+        given.index, model=given.model, backbone_weights=given.backbone_weights, device=given.device
+    )
+    try:
+        chosen = parse_filter(given.where, given.path, index.columns() if given.where else {})
+        options: dict[str, Any] = {"top_k": given.top_k, "filter": chosen, "shortlist": given.shortlist}
+        found = dict(zip(texts, index.search_many(texts, **options), strict=True)) if texts else {}
+        like = {} if given.like is None else {str(given.like): index.search_like(given.like, **options)}
+    finally:
+        index.close()
+    for question, videos in (*found.items(), *((f"like {name}", videos) for name, videos in like.items())):
+        print(question)
+        print("\n".join(_table(videos)) or "  nothing found")
+    if given.json is not None:
+        queries = [{"text": text, "found": [_as_json(video) for video in videos]} for text, videos in found.items()]
+        queries += [{"like": name, "found": [_as_json(video) for video in videos]} for name, videos in like.items()]
+        write_json(given.json, {"queries": queries})
+    return 0
+
+
+def _table(videos: Sequence["Found"]) -> list[str]:
+    rows = [(_shown_path(video.file.path), _span(video), ", ".join(map(_moment, video.matches))) for video in videos]
+    widths = [max((len(row[place]) for row in rows), default=0) for place in (0, 1)]
+    return [
+        f"{place:4}. {video.score:6.3f}  {path:{widths[0]}}  {span:{widths[1]}}  {moments}".rstrip()
+        for place, (video, (path, span, moments)) in enumerate(zip(videos, rows, strict=True), start=1)
+    ]
+
+
+def _span(video: "Found") -> str:
+    return f"{clock_time(video.start_seconds)}-{clock_time(video.end_seconds)}"
+
+
+def _moment(match: "Match") -> str:
+    return f"{match.word} {clock_time(match.seconds, tenths=True)}".strip()
+
+
+def clock_time(seconds: float, *, tenths: bool = False) -> str:
+    """Seconds as people write them.
+
+    >>> clock_time(75.25), clock_time(75.25, tenths=True), clock_time(3661)
+    ('1:15', '1:15.2', '1:01:01')
+    """
+    count = int(seconds * 10) if tenths else round(seconds) * 10
+    minutes, rest = divmod(count // 10, 60)
+    hours, minutes = divmod(minutes, 60)
+    front = f"{hours}:{minutes:02}" if hours else str(minutes)
+    return f"{front}:{rest:02}" + (f".{count % 10}" if tenths else "")
+
+
+def _shown_path(path: str) -> str:
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _as_json(video: "Found") -> dict[str, Any]:
+    return {
+        "path": video.file.path,
+        "score": video.score,
+        "start_seconds": video.start_seconds,
+        "end_seconds": video.end_seconds,
+        "matches": [
+            {"word": match.word, "seconds": match.seconds, "similarity": match.similarity} for match in video.matches
+        ],
+        "metadata": dict(video.file.metadata),
+    }

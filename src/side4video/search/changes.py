@@ -1,0 +1,137 @@
+"""What differs between the videos on disk and those of an index, told without reading files that did not change."""
+
+import fnmatch
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from side4video.checking.content import hash_content
+from side4video.predict import expand_inputs
+from side4video.search.records import IndexedFile
+from side4video.search.window_clips import file_state
+from side4video.tasks.evaluation import UnreadVideo
+
+_HASHING_THREADS = 4
+
+
+@dataclass
+class Changes:
+    """What is to be done so that an index holds the videos on disk. Every path is in one of the lists.
+
+    Attributes:
+        unchanged: have their size and time.
+        touched: have another time and the same content, with size and time now.
+        copied: path -> (path in the index of a file of the same content, size and time): moved, renamed or copied.
+        embed: are new or changed.
+        repeated: path -> which of `embed` has the same content.
+        gone: are in the index and below the inputs, and no longer there.
+        unread: cannot be looked at, and why.
+    """
+
+    unchanged: list[str] = field(default_factory=list)
+    touched: dict[str, tuple[int, int]] = field(default_factory=dict)
+    copied: dict[str, tuple[str, tuple[int, int]]] = field(default_factory=dict)
+    embed: list[str] = field(default_factory=list)
+    repeated: dict[str, str] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+    unread: list[UnreadVideo] = field(default_factory=list)
+
+    @property
+    def there(self) -> set[str]:
+        """All files that were found, whether they can be read or not."""
+        lists = (self.unchanged, self.touched, self.copied, self.embed, self.repeated)
+        return {path for paths in lists for path in paths} | {video.name for video in self.unread}
+
+
+def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile]) -> Changes:
+    """Compare the videos that the inputs stand for with those of an index.
+
+    A file of the same size and time is taken to be unchanged. Contents are hashed only where they could be known: where
+    the time is another, or another file has the size.
+
+    Args:
+        inputs: files, folders and patterns, as users give them.
+        indexed: the videos of the index by path.
+
+    Raises:
+        FileNotFoundError: an input stands for no video; a whole folder that is missing is a drive that is not there,
+            and no reason to forget its videos.
+    """
+    changes = Changes()
+    states: dict[str, tuple[int, int]] = {}
+    for path in dict.fromkeys(str(path.resolve()) for path in expand_inputs(inputs)):
+        try:
+            states[path] = file_state(Path(path))
+        except OSError as error:
+            changes.unread.append(UnreadVideo(path, f"it cannot be read ({error.strerror})."))
+            continue
+        if not Path(path).is_file() and not Path(path).is_dir():
+            changes.unread.append(UnreadVideo(path, "it is no file."))
+            del states[path]
+        elif path in indexed and states[path] == (indexed[path].size, indexed[path].modified):
+            changes.unchanged.append(path)
+    changes.gone = [path for path in indexed if path not in states and _is_below(path, inputs) and not _exists(path)]
+    _sort_out(changes, states, indexed)
+    return changes
+
+
+def _sort_out(changes: Changes, states: Mapping[str, tuple[int, int]], indexed: Mapping[str, IndexedFile]) -> None:
+    unchanged = set(changes.unchanged)
+    rest = [path for path in states if path not in unchanged]
+    sizes = Counter(states[path][0] for path in rest) + Counter({file.size for file in indexed.values()})
+    contents, unread = _hash_files([path for path in rest if sizes[states[path][0]] > 1 and Path(path).is_file()])
+    changes.unread += unread
+    known = {file.content: path for path, file in indexed.items()}
+    refused, first = {video.name for video in unread}, dict[str, str]()
+    for path in rest:
+        content = contents.get(path)
+        if path in refused:
+            continue
+        if content is None:
+            changes.embed.append(path)
+        elif path in indexed and indexed[path].content == content:
+            changes.touched[path] = states[path]
+        elif content in known:
+            changes.copied[path] = (known[content], states[path])
+        elif content in first:
+            changes.repeated[path] = first[content]
+        else:
+            first[content] = path
+            changes.embed.append(path)
+
+
+def _hash_files(paths: Sequence[str]) -> tuple[dict[str, str], list[UnreadVideo]]:
+    def hash_file(path: str) -> str | OSError:
+        try:
+            return hash_content(Path(path))
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+        hashed = tqdm(pool.map(hash_file, paths), desc="compare", unit="file", total=len(paths), leave=False, delay=1)
+        found = dict(zip(paths, hashed, strict=True))
+    unread = [
+        UnreadVideo(path, f"it cannot be read ({content.strerror}).")
+        for path, content in found.items()
+        if isinstance(content, OSError)
+    ]
+    return {path: content for path, content in found.items() if isinstance(content, str)}, unread
+
+
+def _is_below(path: str, inputs: Iterable[str]) -> bool:
+    for given in inputs:
+        place = Path(given)
+        if place.is_dir():
+            if Path(path).is_relative_to(place.resolve()):
+                return True
+        elif fnmatch.fnmatch(path, str(place.absolute())):
+            return True
+    return False
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()

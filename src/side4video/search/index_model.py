@@ -1,0 +1,217 @@
+"""The model of an index: a trained adapter, or a CLIP model by itself, and what tells it from any other."""
+
+import difflib
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from side4video.adapter import load_adapter, read_adapter_for
+from side4video.config import CLIP_TOWERS, RunConfig, load_config, parse_config
+from side4video.models.backbone_names import NAMED_BACKBONES
+from side4video.models.fingerprint import fingerprint, sample_weights
+from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
+from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
+from side4video.models.video_model import choose_device
+from side4video.search.records import IndexInfo
+from side4video.tasks.clips import autocast, evaluation_clips
+from side4video.tasks.retrieval import embed_texts
+from side4video.video.datasets import TestClips
+
+_PARTS = ("the frozen model's weights", "the trained weights", "the settings of frames and pictures")
+"""What the three parts of a fingerprint are of."""
+
+
+class IndexModel:
+    """A retrieval model and how it looks at videos; several threads may use it, one after the other.
+
+    Args:
+        name: what names it: an adapter's folder or name on the hub, a YAML file, or a backbone's short name.
+        model: in eval mode, on its device.
+        config: its settings.
+        trained: whether there is an adapter; without one the model is the frozen CLIP model.
+        device: where the model is.
+
+    Attributes:
+        fingerprint: three times 16 digits, of the frozen model, of what was trained, and of the settings that change
+            what the model says of a video.
+    """
+
+    def __init__(
+        self, name: str, model: RetrievalModel, config: RunConfig, *, trained: bool, device: torch.device
+    ) -> None:
+        self.name, self.model, self.config, self.device = name, model, config, device
+        self.fingerprint = "-".join(
+            (
+                model.backbone.fingerprint,
+                _hash_tensors(model.trained_state()) if trained else _hash_towers(model),
+                _hash_settings(config, model),
+            )
+        )
+        self._lock = threading.Lock()
+
+    @property
+    def similarity(self) -> Similarity:
+        """How words and frames are compared."""
+        return self.config.text.similarity
+
+    def describe(self, *, window_seconds: float, overlap_seconds: float) -> IndexInfo:
+        """What an index that this model makes says of itself."""
+        return IndexInfo(
+            model=self.name,
+            fingerprint=self.fingerprint,
+            similarity=self.similarity,
+            num_frames=self.config.data.num_frames,
+            embed_dim=self.model.text.embed_dim,
+            window_seconds=window_seconds,
+            overlap_seconds=overlap_seconds,
+            package_version=version("side4video"),
+        )
+
+    def check_made(self, info: IndexInfo, address: str | Path) -> None:
+        """Refuse an index that another model made.
+
+        Raises:
+            ValueError: it did; says in what the two differ, and what to do.
+        """
+        if info.fingerprint == self.fingerprint:
+            return
+        pairs = zip(_PARTS, info.fingerprint.split("-"), self.fingerprint.split("-"), strict=True)
+        differ = " and ".join(part for part, one, other in pairs if one != other)
+        changed = "which has changed since" if info.model == self.name else f"not by {self.name}"
+        raise ValueError(
+            f"{address} was made by {info.model}, {changed}: {differ} differ. Embeddings of two models cannot be "
+            "compared: make a new index in another folder, or give --model (model in Python) the place of the one "
+            "that made it."
+        )
+
+    def embed_texts(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of questions, on the CPU.
+
+        Raises:
+            ValueError: there are none, or one is empty.
+        """
+        if not texts or not all(text.strip() for text in texts):
+            raise ValueError(f"{list(texts)!r}: write what to look for, and leave none empty.")
+        with self._lock:
+            return embed_texts(self.model, texts, device=self.device)
+
+    @torch.inference_mode()
+    def embed_clips(self, clips: Float[Tensor, "B T 3 H W"]) -> VideoFeatures:
+        """Features of clips, on the CPU."""
+        with self._lock, autocast(self.device, "auto" if self.device.type == "cuda" else "fp32"):
+            parts = [
+                self.model.embed_videos(part.to(self.device)).map(Tensor.cpu)
+                for part in clips.split(self.config.eval.batch)
+            ]
+        return VideoFeatures.concatenate(parts)
+
+    def test_clips(self) -> TestClips:
+        """How the model looks at videos: an evaluation set of none, with its sampling and its transform."""
+        return evaluation_clips([], config=self.config, backbone=self.model.backbone, num_clips=1, num_crops=1)
+
+
+def load_index_model(name: str | Path, *, backbone_weights: str | None = None, device: str = "auto") -> IndexModel:
+    """Load the model that a name stands for.
+
+    Args:
+        name: a retrieval adapter's folder, a run folder or a name on the hub; a CLIP model by its short name, such as
+            `clip-b16`; or a YAML file of a retrieval run, whose model is taken as it is before any training.
+        backbone_weights: local weights of the frozen model; without an adapter a file of the whole CLIP model.
+        device: "auto", "cpu", "cuda", ...
+
+    Raises:
+        FileNotFoundError: no such adapter.
+        ValueError: a model that cannot find videos by words, or a damaged adapter, or other weights than it was
+            trained on.
+    """
+    place = choose_device(device)
+    name = str(name)
+    if _is_bare(name):
+        config = bare_config(name, weights=backbone_weights)
+        name = str(Path(name).resolve()) if Path(name).is_file() else name
+        return IndexModel(name, build_retrieval_model(config, device=place).eval(), config, trained=False, device=place)
+    try:
+        config = read_adapter_for("retrieval", Path(name)).config
+    except FileNotFoundError as error:
+        if not (close := difflib.get_close_matches(name, NAMED_BACKBONES, n=1)):
+            raise
+        raise FileNotFoundError(f"{error} Did you mean the CLIP model {close[0]!r}?") from error
+    model, _ = load_adapter(Path(name), device=place, backbone_weights=backbone_weights)
+    assert isinstance(model, RetrievalModel)
+    name = str(Path(name).resolve()) if Path(name).exists() else name
+    return IndexModel(name, model, config, trained=True, device=place)
+
+
+def _is_bare(name: str) -> bool:
+    return name in NAMED_BACKBONES or Path(name).suffix in {".yaml", ".yml"}
+
+
+def bare_config(name: str, *, weights: str | None = None) -> RunConfig:
+    """Settings of a CLIP model by itself: 12 frames, one vector for a sentence and one for a window.
+
+    Args:
+        name: short name of a backbone, or a YAML file of a retrieval run.
+        weights: a local file of the whole CLIP model.
+
+    Raises:
+        ValueError: the model has no text tower, or the run is not one of retrieval.
+    """
+    if name not in NAMED_BACKBONES:
+        config = load_config(name)
+        if config.task != "retrieval":
+            raise ValueError(f"{name} is for {config.task}. Give a run whose task is retrieval.")
+    else:
+        named = NAMED_BACKBONES[name]
+        tower = CLIP_TOWERS.get(named.name, named.text)
+        if tower is None:
+            known = ", ".join(short for short, other in NAMED_BACKBONES.items() if other.text)
+            raise ValueError(f"{name} has no text tower, so words mean nothing to it. Use one of {known}.")
+        config = parse_config(
+            {
+                "task": "retrieval",
+                "backbone": {"name": named.name},
+                "text": {"name": tower[0], "tag": tower[1], "similarity": "mean-pool"},
+                "data": {"num_frames": 12},
+            },
+            source=name,
+        )
+    # What the side network adds to an untrained model is exactly zero: as little of it as there can be.
+    side = config.side.model_copy(update={"taps": (-1,), "width": 64, "stem": False, "attention": False})
+    parts: dict[str, Any] = {"side": side}
+    if weights is not None:
+        parts["backbone"] = config.backbone.model_copy(update={"weights": weights})
+        parts["text"] = config.text.model_copy(update={"weights": weights})
+    return config.model_copy(update=parts)
+
+
+def _hash_tensors(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _hash_towers(model: RetrievalModel) -> str:
+    """Of the text tower and the projection, whatever number type they were loaded in."""
+    towers = nn.ModuleDict({"text": model.text, "projection": model.head.projection})
+    return fingerprint("no adapter", sample_weights(towers))
+
+
+def _hash_settings(config: RunConfig, model: RetrievalModel) -> str:
+    data, backbone = config.data, model.backbone
+    settings = {
+        "frames": [data.num_frames, data.sampling, data.flavour, data.stride],
+        "pictures": [backbone.image_size, config.eval.resize, backbone.interpolation],
+        "colours": [[round(number, 6) for number in numbers] for numbers in (backbone.mean, backbone.std)],
+        "similarity": config.text.similarity,
+    }
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]

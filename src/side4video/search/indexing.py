@@ -1,0 +1,283 @@
+"""Making an index, and bringing it up to the videos on disk: what `side4video index` does."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from side4video.processes import (
+    WAIT_MINUTES,
+    gather_objects,
+    is_main_process,
+    joined_processes,
+    num_processes,
+    process_rank,
+)
+from side4video.search.changes import Changes, find_changes
+from side4video.search.embedding import WindowEmbedder
+from side4video.search.index_model import IndexModel
+from side4video.search.metadata import MetadataFile
+from side4video.search.records import IndexedFile, IndexInfo, Metadata, Window
+from side4video.search.store import Store
+from side4video.search.window_clips import file_state
+from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
+from side4video.tasks.evaluation import UnreadVideo
+from side4video.training.stopping import StopRequests, TrainingStopped
+from side4video.video.loading import TIMEOUT_SECONDS
+from side4video.video.lost_workers import LostWorkerError
+
+COMMIT_SECONDS = 10.0
+"""Between two times of writing: work that a killed process loses at most, beside the videos it was at."""
+COMMIT_WINDOWS = 4096
+"""Windows that are written together at most; 50 MB of 12 x 512 numbers in 16 bits."""
+
+
+@dataclass
+class IndexingReport:
+    """What was done.
+
+    Attributes:
+        embedded: videos that were new or changed.
+        unchanged: videos of which nothing had to be done.
+        moved: videos whose content the index knew from another path, or under another time.
+        removed: videos that are gone.
+        unread: videos that cannot be read, and why.
+        unknown: rows of the CSV that belong to no video.
+        videos, windows: in the index now.
+        seconds: all of it.
+    """
+
+    embedded: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    removed: int = 0
+    unread: list[UnreadVideo] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    videos: int = 0
+    windows: int = 0
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON has it."""
+        return asdict(self)
+
+
+def settle_info(
+    store: Store, model: IndexModel, *, window_seconds: float | None, overlap_seconds: float | None, address: str | Path
+) -> IndexInfo:
+    """What the index says of itself; where there is none yet, say it.
+
+    Args:
+        store: of the index.
+        model: that will embed.
+        window_seconds, overlap_seconds: None: what the index has, or the defaults.
+        address: for errors.
+
+    Raises:
+        ValueError: another model made the index, or its windows are others, or the windows do not get on.
+    """
+    info = store.read_info()
+    if info is None:
+        window_seconds = WINDOW_SECONDS if window_seconds is None else window_seconds
+        overlap_seconds = min(OVERLAP_SECONDS, window_seconds / 2) if overlap_seconds is None else overlap_seconds
+        check_windows(window_seconds, overlap_seconds)
+        info = model.describe(window_seconds=window_seconds, overlap_seconds=overlap_seconds)
+        store.write_info(info)
+        return info
+    model.check_made(info, address)
+    for name, given in (("window_seconds", window_seconds), ("overlap_seconds", overlap_seconds)):
+        if given is not None and given != getattr(info, name):
+            raise ValueError(
+                f"{address} was made with {name} = {getattr(info, name):g}, not {given:g}. Leave that out, or make a "
+                "new index in another folder."
+            )
+    if info.model != model.name:
+        info = replace(info, model=model.name)  # the same adapter at another place
+        store.write_info(info)
+    return info
+
+
+def update_index(
+    store: Store,
+    model: IndexModel,
+    inputs: Sequence[str],
+    *,
+    address: str | Path,
+    metadata: MetadataFile | None = None,
+    window_seconds: float | None = None,
+    overlap_seconds: float | None = None,
+    workers: int | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    commit_seconds: float = COMMIT_SECONDS,
+    timeout_minutes: float = WAIT_MINUTES,
+) -> IndexingReport:
+    """Bring an index up to the videos that the inputs stand for; resumes where an earlier call was cut off.
+
+    Processes that torchrun or SLURM started together take a share of the new videos each, and all return the same.
+
+    Args:
+        store: of the index.
+        model: that made it, or will.
+        inputs: video files, folders and patterns. What is gone is forgotten below these alone.
+        address: of the index, for errors.
+        metadata: of the videos; those of the inputs that it does not name have none from now on. None: as it was.
+        window_seconds, overlap_seconds: as in `settle_info`.
+        workers: processes that read videos, of each process that embeds.
+        timeout_seconds: that such a process may take for `WINDOWS_TOGETHER` windows of a video.
+        commit_seconds: between two times of writing what was embedded.
+        timeout_minutes: that one process waits for the others.
+
+    Raises:
+        ValueError, FileNotFoundError: the index is of another model, or an input stands for nothing.
+        TrainingStopped: a signal asked for the end; what was done is saved.
+    """
+    started = time.perf_counter()
+    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopRequests() as stop:
+        work = None
+        if is_main_process():
+            info = settle_info(
+                store, model, window_seconds=window_seconds, overlap_seconds=overlap_seconds, address=address
+            )
+            indexed = store.files()
+            changes = find_changes(inputs, indexed)
+            names, unknown = metadata.match({*indexed, *changes.there}) if metadata else ({}, [])
+            _Writing(store, indexed, names if metadata else None, changes.there, commit_seconds).write_known(changes)
+            work = info, indexed, changes, names, unknown
+        shared = gather_objects(work)[0]
+        assert shared is not None
+        info, indexed, changes, names, unknown = shared
+        writing = _Writing(store, indexed, names if metadata else None, changes.there, commit_seconds)
+        embedder = WindowEmbedder(
+            model=model,
+            window_seconds=info.window_seconds,
+            overlap_seconds=info.overlap_seconds,
+            workers=workers,
+            timeout_seconds=timeout_seconds,
+        )
+        own = _embed_share(embedder, writing, changes.embed[process_rank() :: num_processes()], stop)
+        unread = changes.unread + [video for part in gather_objects(own) for video in part]
+        if is_main_process():
+            unread += writing.write_repeated(changes.repeated, unread)
+            outdated = {*changes.embed, *changes.repeated} & indexed.keys()  # another content, which cannot be read
+            writing.remove([*changes.gone, *(video.name for video in unread if video.name in outdated)])
+            store.optimise()
+        failed = {video.name for video in unread}
+        gather_objects(None)  # what the main process wrote last is there for all
+        return IndexingReport(
+            embedded=len([path for path in changes.embed if path not in failed]),
+            unchanged=len(changes.unchanged),
+            moved=len(changes.touched) + len(changes.copied) + len(set(changes.repeated) - failed),
+            removed=len(changes.gone),
+            unread=sorted(unread, key=lambda video: video.name),
+            unknown=unknown,
+            videos=len(store.files()),
+            windows=store.count_windows(),
+            seconds=time.perf_counter() - started,
+        )
+
+
+class _Writing:
+    """Changes of an index, with the metadata that belongs to each video."""
+
+    def __init__(
+        self,
+        store: Store,
+        indexed: dict[str, IndexedFile],
+        names: dict[str, Metadata] | None,
+        there: set[str],
+        commit_seconds: float,
+    ) -> None:
+        self._store, self._indexed, self._names, self._there = store, indexed, names, there
+        self._commit_seconds = commit_seconds
+        self._windows: list[Window] = []
+        self._paths: list[str] = []
+        self._written = time.monotonic()
+
+    def _metadata_of(self, path: str, like: str | None = None) -> Metadata:
+        """What the CSV says of a video; without a CSV what the index knows of it, or of `like`."""
+        if self._names is not None:
+            return self._names.get(path, {})
+        known = self._indexed.get(path) or self._indexed.get(like or "")
+        return known.metadata if known else {}
+
+    def write_known(self, changes: Changes) -> None:
+        """Everything for which nothing has to be embedded, but removals."""
+        for path, state in changes.touched.items():
+            self._copy(path, path, state)
+        for path, (source, state) in changes.copied.items():
+            self._copy(path, source, state)
+        self.flush()
+        if self._names is None:
+            return
+        other = {
+            path: self._metadata_of(path)
+            for path, file in self._indexed.items()
+            if (path in self._there or path in self._names) and dict(file.metadata) != dict(self._metadata_of(path))
+        }
+        if other:
+            self._store.set_metadata(other)
+
+    def write_repeated(self, repeated: dict[str, str], unread: Iterable[UnreadVideo]) -> list[UnreadVideo]:
+        """Files with the content of another that was embedded now; returns those of one that cannot be read."""
+        reasons = {video.name: video.reason for video in unread}
+        for path, source in repeated.items():
+            if source not in reasons:
+                self._copy(path, source, None)
+        self.flush()
+        return [UnreadVideo(path, reasons[source]) for path, source in repeated.items() if source in reasons]
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Forget videos."""
+        if paths:
+            self._store.replace(paths, [])
+
+    def add(self, file: IndexedFile, windows: Sequence[Window], *, like: str | None = None) -> None:
+        """Take a video in, with metadata, which may be that of another that it is `like`; written now and then."""
+        file = replace(file, metadata=self._metadata_of(file.path, like))
+        self._paths.append(file.path)
+        self._windows += [replace(window, file=file) for window in windows]
+        if len(self._windows) >= COMMIT_WINDOWS or time.monotonic() - self._written >= self._commit_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken in."""
+        if self._paths:
+            self._store.replace(self._paths, self._windows)
+        self._paths, self._windows, self._written = [], [], time.monotonic()
+
+    def _copy(self, path: str, source: str, state: tuple[int, int] | None) -> None:
+        windows = self._store.windows_of(source)
+        if not windows:
+            return
+        size, modified = state or file_state(Path(path))
+        self.add(replace(windows[0].file, path=path, size=size, modified=modified), windows, like=source)
+
+
+def _embed_share(
+    embedder: WindowEmbedder, writing: _Writing, paths: Sequence[str], stop: StopRequests
+) -> list[UnreadVideo]:
+    """Embed videos and write them; returns those that cannot be read."""
+    unread: list[UnreadVideo] = []
+    progress = tqdm(
+        total=len(paths), desc="index", unit="video", dynamic_ncols=True, disable=not paths or not is_main_process()
+    )
+
+    def note(video: UnreadVideo) -> None:
+        unread.append(video)
+        progress.update()
+
+    with progress:
+        try:
+            for file, windows in embedder.embed(paths, on_failure=note):
+                writing.add(file, windows)
+                progress.update()
+                if (number := stop.first(stop.noted())) is not None:
+                    raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
+        except (TrainingStopped, LostWorkerError):
+            writing.flush()
+            raise
+        writing.flush()
+    return unread

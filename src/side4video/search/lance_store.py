@@ -1,0 +1,214 @@
+"""Windows in LanceDB: a folder, or an object store, without any server."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import IvfFlat
+from lancedb.table import Table
+from numpy.typing import NDArray
+
+from side4video.search.filters import Filter
+from side4video.search.info_text import info_from_text, info_to_text
+from side4video.search.lance_snapshot import EXACT_WINDOWS, LanceSnapshot
+from side4video.search.records import IndexedFile, IndexInfo, Metadata, Window
+from side4video.search.stored_text import metadata_to_text, path_to_text
+from side4video.search.window_rows import to_rows, window_schema
+
+WINDOWS, INFO = "windows", "index"
+"""Names of the two tables; the second has one row."""
+KEPT_VERSIONS = timedelta(hours=1)
+"""How long what was replaced stays on disk, for those who still read it."""
+ATTEMPTS = 20
+"""At a change that collides with another process's."""
+
+Result = TypeVar("Result")
+
+
+class LanceStore:
+    """A `Store` in LanceDB.
+
+    Each change is one commit of LanceDB. Processes may write at the same time, as long as they do not write windows of
+    the same video. Do not fork a process that has one.
+
+    Args:
+        address: a folder, or what LanceDB takes, such as `s3://bucket/folder`.
+        exact_windows: more windows are searched with LanceDB's index, which `optimise` makes.
+    """
+
+    def __init__(self, address: str, *, exact_windows: int = EXACT_WINDOWS) -> None:
+        self._address, self._exact_windows = address, exact_windows
+        self._connection = lancedb.connect(address, read_consistency_interval=timedelta(0))
+        self._table: Table | None = None
+        self._snapshot: LanceSnapshot | None = None
+        self._lock = threading.Lock()
+
+    def read_info(self) -> IndexInfo | None:
+        """What was said of the index when it was made; None: nobody has made one here.
+
+        Raises:
+            ValueError: a later version of this package made it.
+        """
+        table = _open(self._connection, INFO)
+        rows = [] if table is None else table.to_arrow()["json"].to_pylist()
+        return info_from_text(rows[-1], self._address) if rows else None
+
+    def write_info(self, info: IndexInfo) -> None:
+        """Say what index this is; replaces what was said before.
+
+        Raises:
+            ValueError: there are windows of other sizes.
+        """
+        schema = window_schema(info.num_frames, info.embed_dim)
+        table = _create(self._connection, WINDOWS, schema)
+        if table.schema != schema:
+            if table.count_rows():
+                raise ValueError(
+                    f"{self._address} holds windows of other sizes than {info.num_frames} frames of {info.embed_dim} "
+                    "numbers. Use another place for this index."
+                )
+            table = self._connection.create_table(WINDOWS, schema=schema, mode="overwrite")
+        self._table = table
+        row = pa.table({"json": [info_to_text(info)]})
+        told = _create(self._connection, INFO, row.schema)
+        if told.count_rows():
+            self._connection.create_table(INFO, row, mode="overwrite")
+        else:
+            told.add(row)
+
+    def files(self) -> dict[str, IndexedFile]:
+        """Every video of the index by its path, in order of the paths."""
+        return self._read(lambda snapshot: snapshot.files(), {})
+
+    def replace(self, paths: Sequence[str], windows: Sequence[Window]) -> None:
+        """In one change, take all windows of `paths` out and put `windows` in, whose paths are among `paths`.
+
+        Raises:
+            ValueError: a window is of another video, or there is no index yet.
+        """
+        if others := {window.file.path for window in windows} - set(paths):
+            raise ValueError(f"Windows of {min(others)!r}, which is not among the paths to replace. Name it there.")
+        if not paths:
+            return
+        table, of_paths = self._writable(), _among(paths)
+        none: set[tuple[str, int]] = set()
+        old = self._read(lambda snapshot: snapshot.rows_where(of_paths), none)
+        if not windows:
+            if old:
+                _retrying(lambda: table.delete(of_paths))
+            return
+        rows = to_rows(windows, table.schema)
+        if not old:
+            _retrying(lambda: table.add(rows))  # never collides with what other processes add
+            return
+        change = table.merge_insert(["path", "number"]).when_matched_update_all().when_not_matched_insert_all()
+        if old - set(zip(rows["path"].to_pylist(), rows["number"].to_pylist(), strict=True)):
+            change = change.when_not_matched_by_source_delete(of_paths)  # reads the whole table
+        _retrying(lambda: change.execute(rows))
+
+    def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
+        """Replace the metadata of the videos named, by path; others than those of the index are left out."""
+        table = self._writable()
+        known = self.files()
+        texts = {path: metadata_to_text(values) for path, values in metadata.items() if path in known}
+        if not texts:
+            return
+        change = table.merge_insert("path").when_matched_update_all()
+        columns = {"path": list(map(path_to_text, texts)), "metadata": list(texts.values())}
+        _retrying(lambda: change.execute(pa.table(columns)))
+
+    def count_windows(self) -> int:
+        """Windows in the index."""
+        return self._read(lambda snapshot: snapshot.num_windows, 0)
+
+    def windows_of(self, path: str) -> list[Window]:
+        """All windows of a video, in their order; an empty list where it is not in the index."""
+        return self._read(lambda snapshot: snapshot.windows_where(_among([path])), [])
+
+    def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
+        """The windows whose mean vectors have the largest dot product with a vector of length 1, best first."""
+        return self._read(lambda snapshot: snapshot.nearest(vector, limit=limit, filter=filter), [])
+
+    def optimise(self) -> None:
+        """Join small files and make LanceDB's index, where there are windows enough for one."""
+        table = _open(self._connection, WINDOWS)
+        if table is None:
+            return
+        if table.count_rows() > self._exact_windows and not table.list_indices():
+            _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
+        _retrying(lambda: table.optimize(cleanup_older_than=KEPT_VERSIONS))
+
+    def close(self) -> None:
+        """Let go of what was read."""
+        self._snapshot = self._table = None
+
+    def _writable(self) -> Table:
+        self._table = self._table or _open(self._connection, WINDOWS)
+        if self._table is None:
+            raise ValueError(f"{self._address} is no index yet: write_info first.")
+        return self._table
+
+    def _current(self) -> LanceSnapshot | None:
+        with self._lock:
+            self._table = self._table or _open(self._connection, WINDOWS)
+            if self._table is None:
+                return None
+            version = self._table.version
+            if self._snapshot is None or self._snapshot.version != version:
+                self._snapshot = LanceSnapshot(
+                    self._connection, WINDOWS, version, earlier=self._snapshot, exact_windows=self._exact_windows
+                )
+            return self._snapshot
+
+    def _read(self, question: Callable[[LanceSnapshot], Result], nothing: Result) -> Result:
+        """Ask the newest version; `nothing` where there is none.
+
+        A version that was the newest a moment ago may be removed by another process in the middle of the question.
+        """
+        while True:
+            snapshot = self._current()
+            if snapshot is None:
+                return nothing
+            try:
+                return question(snapshot)
+            except (OSError, RuntimeError, ValueError):
+                newest = self._current()
+                if newest is not None and newest.version == snapshot.version:
+                    raise
+
+
+def _open(connection: lancedb.DBConnection, name: str) -> Table | None:
+    try:
+        return connection.open_table(name)
+    except ValueError as error:
+        if "was not found" not in str(error):
+            raise
+        return None
+
+
+def _create(connection: lancedb.DBConnection, name: str, schema: pa.Schema) -> Table:
+    """Open a table, or make it; another process may do so at the same moment."""
+    return connection.create_table(name, schema=schema, exist_ok=True)
+
+
+def _among(paths: Sequence[str]) -> str:
+    """The condition in SQL that a row is of one of some videos."""
+    quoted = ("'" + path_to_text(path).replace("'", "''") + "'" for path in paths)
+    return f"path IN ({', '.join(quoted)})"
+
+
+def _retrying(change: Callable[[], object]) -> None:
+    """Make a change, again where another process was faster."""
+    for attempt in range(ATTEMPTS):
+        try:
+            change()
+            return
+        except (OSError, RuntimeError, ValueError) as error:
+            if "conflict" not in str(error).lower() or attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(0.05 * (attempt + 1))

@@ -1,0 +1,111 @@
+"""What a user's CSV says of videos: rows matched with paths, and columns read as numbers, yes or no, or text."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from side4video.search.records import Metadata
+from side4video.video.list_files import DataError, first_few
+from side4video.video.list_formats import column, read_records
+
+PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name")
+"""The column that names the video is the first of these that is there."""
+
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)  # 007 is a name
+_YES_NO = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class MetadataFile:
+    """A CSV with a row for a video each.
+
+    Attributes:
+        source: the file.
+        rows: what the column of paths says, and the other columns.
+    """
+
+    source: Path
+    rows: tuple[tuple[str, Metadata], ...]
+
+    def match(self, paths: Iterable[str]) -> tuple[dict[str, Metadata], list[str]]:
+        """Metadata by path, and the rows' names that belong to no path.
+
+        A name is an absolute path, one that starts from the CSV's folder, or the end of exactly one path.
+
+        Raises:
+            DataError: a name is the end of several paths, or two rows are of one video.
+        """
+        by_name: dict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            by_name[PurePath(path).name].append(path)
+        found: dict[str, Metadata] = {}
+        unknown, problems = [], []
+        for name, metadata in self.rows:
+            matches = self._match(name, by_name[PurePath(name).name])
+            if not matches:
+                unknown.append(name)
+            elif len(matches) > 1:
+                problems.append(f"{self.source}: {name!r} is the end of {first_few(matches)}. Write more of its path.")
+            elif matches[0] in found:
+                problems.append(f"{self.source}: {name!r} is in a second row. Keep one.")
+            else:
+                found[matches[0]] = metadata
+        if problems:
+            raise DataError(*problems)
+        return found, unknown
+
+    def _match(self, name: str, candidates: list[str]) -> list[str]:
+        exact = str((self.source.parent / name).resolve())
+        if exact in candidates:
+            return [exact]
+        parts = PurePath(name).parts
+        return [path for path in candidates if PurePath(path).parts[-len(parts) :] == parts]
+
+
+def read_metadata(source: Path) -> MetadataFile:
+    """Read a CSV: a column of paths (`PATH_COLUMNS`) and any others.
+
+    A column is of numbers, or of true and false, if all its fields are; else it is text. An empty field says nothing.
+
+    Raises:
+        DataError: the file cannot be read, has no rows, or no column of paths, or an empty field in it.
+    """
+    records = read_records(source)
+    if not records:
+        raise DataError(f"{source} has no rows. Write a header such as path,camera and a row for each video.")
+    name = column(records, PATH_COLUMNS)
+    if name is None:
+        named = ", ".join(records[0])
+        raise DataError(
+            f"{source} has the columns {named}. Call the one of the videos {' or '.join(PATH_COLUMNS[:3])}."
+        )
+    if odd := [place for place, record in enumerate(records, start=1) if not record.get(name)]:
+        raise DataError(f"{source}: {name} is empty in row {first_few(odd)}. Name the video in each row.")
+    others = [other for other in records[0] if other and other != name]
+    columns = {other: _read_column([record.get(other, "") for record in records]) for other in others}
+    rows = [
+        (record[name], {other: value for other in others if (value := columns[other][place]) is not None})
+        for place, record in enumerate(records)
+    ]
+    return MetadataFile(source.absolute(), tuple(rows))
+
+
+def _read_column(fields: list[str]) -> list[str | float | bool | None]:
+    given = [field for field in fields if field]
+    if all(_NUMBER.fullmatch(field) and math.isfinite(float(field)) for field in given):
+        return [float(field) if field else None for field in fields]
+    if all(field.lower() in _YES_NO for field in given):
+        return [_YES_NO[field.lower()] if field else None for field in fields]
+    return [field or None for field in fields]
+
+
+def column_kinds(metadata: Iterable[Mapping[str, object]]) -> dict[str, type]:
+    """Which columns there are, and whether they hold `float`, `bool` or `str`; `str` where videos differ in that."""
+    kinds: dict[str, set[type]] = defaultdict(set)
+    for columns in metadata:
+        for name, value in columns.items():
+            kinds[name].add(type(value))
+    return {name: next(iter(kinds[name])) if len(kinds[name]) == 1 else str for name in sorted(kinds)}

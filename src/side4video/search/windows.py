@@ -1,0 +1,71 @@
+"""How a long video is cut into overlapping windows, and which of its frames lie in one."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 5.0
+"""A window's length, and what it shares with the next: whatever takes up to 5 seconds lies in one of them whole."""
+WHOLE_UP_TO = 1.5
+"""Windows' lengths up to which a video stays whole: two halves that share most of it would tell nothing more."""
+
+
+def check_windows(window_seconds: float, overlap_seconds: float) -> None:
+    """Refuse windows that do not get on.
+
+    Raises:
+        ValueError: a window of no length, or neighbours that share all of it.
+    """
+    if not window_seconds > 0:
+        raise ValueError(f"{window_seconds = } must be more than 0.")
+    if not 0 <= overlap_seconds < window_seconds:
+        raise ValueError(f"{overlap_seconds = } must lie from 0 to below {window_seconds = }.")
+
+
+def cut_windows(
+    duration_seconds: float, *, window_seconds: float = WINDOW_SECONDS, overlap_seconds: float = OVERLAP_SECONDS
+) -> list[tuple[float, float]]:
+    """Start and end in seconds, half-open, of the windows of a video; each second lies in one at least.
+
+    A video of up to `WHOLE_UP_TO` windows stays whole. A longer one has a window every
+    `window_seconds - overlap_seconds`, and the last ends with the video. One that would begin less than half of that
+    distance before the last is left out, unless this would leave a gap.
+
+    >>> cut_windows(14.0)
+    [(0.0, 14.0)]
+    >>> cut_windows(23.0)
+    [(0.0, 10.0), (5.0, 15.0), (10.0, 20.0), (13.0, 23.0)]
+    >>> cut_windows(21.0)
+    [(0.0, 10.0), (5.0, 15.0), (11.0, 21.0)]
+
+    Raises:
+        ValueError: the settings do not get on.
+    """
+    check_windows(window_seconds, overlap_seconds)
+    if duration_seconds <= WHOLE_UP_TO * window_seconds:
+        return [(0.0, duration_seconds)]
+    step, last = window_seconds - overlap_seconds, duration_seconds - window_seconds
+    starts = [0.0]
+    while len(starts) * step < last:
+        starts.append(len(starts) * step)
+    if len(starts) > 1 and last - starts[-1] < step / 2 and last - starts[-2] <= window_seconds:
+        starts.pop()
+    return [(start, start + window_seconds) for start in starts] + [(last, duration_seconds)]
+
+
+def frames_between(frame_seconds: Sequence[float], start_seconds: float, end_seconds: float) -> range:
+    """Numbers of the frames that are first shown in the half-open window; where none is, of the one that stands there.
+
+    >>> frames_between([0.0, 0.5, 1.0, 1.5], 0.5, 1.5)
+    range(1, 3)
+    >>> frames_between([0.0, 30.0], 5.0, 15.0)
+    range(0, 1)
+
+    Args:
+        frame_seconds: when each frame of the video is shown, ascending, from 0.
+        start_seconds, end_seconds: of the window.
+    """
+    first, stop = bisect_left(frame_seconds, start_seconds), bisect_left(frame_seconds, end_seconds)
+    if first < stop:
+        return range(first, stop)
+    standing = max(first - 1, 0)
+    return range(standing, standing + 1)

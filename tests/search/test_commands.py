@@ -1,0 +1,138 @@
+"""`side4video index` and `side4video search` as a user calls them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from side4video import VideoIndex
+from side4video.cli import main
+from side4video.commands.search import clock_time
+
+
+@pytest.fixture
+def here(videos, tmp_path, monkeypatch, adapter):
+    """The folder that a user is in: `videos`, a CSV about them, and an index of them."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{path.relative_to(tmp_path)},{place}" for place, path in enumerate(sorted(videos.glob("*/*.mp4")))]
+    Path("facts.csv").write_text("\n".join(["path,number", *rows, "nowhere.mp4,9"]))
+    return tmp_path
+
+
+def index(*arguments):
+    return main(["index", "videos", "--to", "index", "--device", "cpu", "--workers", "0", *map(str, arguments)])
+
+
+def search(*arguments):
+    return main(["search", "index", "--device", "cpu", *map(str, arguments)])
+
+
+def test_from_videos_to_moments(here, adapter, capsys):
+    assert index("--model", adapter, "--metadata", "facts.csv", "--json", "done.json") == 0
+    printed = capsys.readouterr()
+    assert "8 embedded, 0 unchanged, 0 moved or copied, 0 gone, 0 not read" in printed.out
+    assert "8 videos in 8 windows: index" in printed.out
+    assert "'nowhere.mp4' is no video of the index" in printed.err
+    assert json.loads(Path("done.json").read_text())["unknown"] == ["nowhere.mp4"]
+
+    Path("questions.txt").write_text("a ring\n\n")
+    command = ["a star moves", "--queries", "questions.txt", "--top-k", "3", "--where", "number>=2", "--json", "f.json"]
+    assert search(*command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == ["a star moves", "a ring"]
+    expected = VideoIndex.open("index", device="cpu").search("a star moves", top_k=8)
+    expected = [video for video in expected if video.file.metadata["number"] >= 2][:3]
+    found = json.loads(Path("f.json").read_text())["queries"]
+    assert [query["text"] for query in found] == ["a star moves", "a ring"]
+    assert [video["path"] for video in found[0]["found"]] == [video.file.path for video in expected]
+    for place, (line, video) in enumerate(zip(lines[1:4], expected, strict=True), start=1):
+        assert line.split()[:4] == [
+            f"{place}.",
+            f"{video.score:.3f}",
+            str(Path(video.file.path).relative_to(here)),
+            "0:00-0:02",
+        ]
+    assert found[0]["found"][0]["metadata"]["number"] >= 2
+    assert [match["word"] for match in found[0]["found"][0]["matches"]] == [match.word for match in expected[0].matches]
+
+
+def test_the_model_is_remembered_and_another_refused(here, adapter, capsys, tmp_path):
+    assert index("--model", adapter) == 0
+    assert index() == 0
+    assert "0 embedded, 8 unchanged" in capsys.readouterr().out
+    other = shutil.copytree(adapter / "best", tmp_path / "other")
+    content = json.loads((other / "config.json").read_text())
+    content["settings"]["data"]["num_frames"] = 6
+    (other / "config.json").write_text(json.dumps(content))
+    assert index("--model", other) == 2
+    assert "the settings of frames and pictures differ" in capsys.readouterr().err
+    assert search("a star", "--model", other) == 2
+    assert "the settings of frames and pictures differ" in capsys.readouterr().err
+
+
+def test_an_adapter_that_moved_is_found_by_its_new_place(here, adapter, capsys, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(adapter / "best", first)
+    assert index("--model", first) == 0
+    first.rename(second)
+    assert search("a star") == 2
+    assert "cannot be found where it was" in capsys.readouterr().err
+    assert search("a star", "--model", second) == 0
+    assert index("--model", second) == 0
+    assert search("a star") == 0
+
+
+def test_by_example_and_by_path(here, adapter, capsys):
+    assert index("--model", adapter) == 0
+    example = next(Path("videos").glob("*/*.mp4"))
+    shutil.copy(example, "example.mp4")
+    assert search("--like", "example.mp4", "--top-k", "2") == 0
+    first = capsys.readouterr().out.splitlines()[-2:]
+    assert first[0].split()[1:3] == ["1.000", str(example)]
+    assert search("a star", "--path", "*/clockwise/*") == 0
+    assert capsys.readouterr().out.count(".mp4") == 1
+    assert search("a star", "--path", "*/nowhere/*") == 0
+    assert "nothing found" in capsys.readouterr().out
+
+
+def test_bad_files_give_exit_code_1(here, adapter, capsys):
+    Path("videos/broken.mp4").write_bytes(b"no video")
+    assert index("--model", adapter, "--json", "done.json") == 1
+    printed = capsys.readouterr()
+    assert "not read: " in printed.err
+    assert "8 embedded" in printed.out
+    (unread,) = json.loads(Path("done.json").read_text())["unread"]
+    assert unread["name"] == str(here / "videos/broken.mp4")
+    assert unread["reason"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["index", "--to", "new", "--model", "clip-b16"], "give videos"),
+        (["index", "videos", "--to", "new"], "is no index yet"),
+        (["index", "nowhere", "--to", "new", "--model", "ADAPTER"], "'nowhere' is no video file"),
+        (["index", "videos", "--to", "new", "--model", "runs/none/x"], "is no adapter"),
+        (["index", "videos", "--to", "new", "--model", "clip-b61"], "Did you mean the CLIP model 'clip-b16'?"),
+        (["index", "videos", "--to", "new", "--model", "ADAPTER", "--metadata", "none.csv"], "cannot be read"),
+        (["search", "new", "a star"], "is no index. Make one"),
+        (["search", "index"], "Nothing to look for"),
+        (["search", "index", "a star", "--where", "number"], "is no condition"),
+        (["search", "index", "a star", "--where", "nummer=1"], "Did you mean 'number'"),
+        (["search", "index", "--like", "none.mp4"], "it cannot be read (No such file"),
+    ],
+)
+def test_wrong_input(here, adapter, capsys, command, message):
+    if command[0] == "search":
+        assert index("--model", adapter, "--metadata", "facts.csv") == 0
+    words = [str(adapter) if word == "ADAPTER" else word for word in command]
+    assert main([*words, "--device", "cpu"]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, "0:00"), (9.6, "0:10"), (59.9, "1:00"), (75, "1:15"), (3725, "1:02:05")]
+)
+def test_seconds_as_people_write_them(seconds, expected):
+    assert clock_time(seconds) == expected

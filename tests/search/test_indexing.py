@@ -1,0 +1,219 @@
+"""What is embedded, kept, moved and forgotten when an index is brought up to the videos on disk."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from side4video.search.indexing import update_index
+from side4video.search.metadata import read_metadata
+from side4video.search.stores import open_store
+
+
+@pytest.fixture
+def update(model, videos, tmp_path):
+    """`update(*inputs, **options)` indexes the folder of videos, or the inputs; returns the report."""
+
+    def run(*inputs, **options):
+        store = open_store(tmp_path / "index", create=True)
+        inputs = [str(path) for path in inputs or [videos]]
+        report = update_index(store, model, inputs, address="the index", workers=0, **options)
+        store.close()
+        return report
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(tmp_path / "index", create=True)
+
+
+def counts(report):
+    return report.embedded, report.unchanged, report.moved, report.removed, len(report.unread)
+
+
+def paths_of(videos):
+    return sorted(str(path) for path in videos.rglob("*.mp4"))
+
+
+def test_nothing_is_done_twice(update, videos, store):
+    assert counts(update()) == (8, 0, 0, 0, 0)
+    assert list(store.files()) == paths_of(videos)
+    report = update()
+    assert counts(report) == (0, 8, 0, 0, 0)
+    assert (report.videos, report.windows) == (8, 8)
+
+
+def test_new_changed_and_gone(update, videos, store, write_noise):
+    update()
+    old, changed, gone = (store.windows_of(path)[0] for path in paths_of(videos)[:3])
+    write_noise(videos / "new.mp4", 2.0)
+    shutil.copy(videos / "new.mp4", changed.file.path)  # of the same content as the new one
+    Path(gone.file.path).unlink()
+    report = update()
+    assert counts(report) == (1, 6, 1, 1, 0)
+    assert list(store.files()) == paths_of(videos)
+    now = store.windows_of(changed.file.path)[0]
+    assert now.file.content != changed.file.content
+    assert (now.mean != changed.mean).any()
+    assert (store.windows_of(old.file.path)[0].mean == old.mean).all()
+    assert store.windows_of(gone.file.path) == []
+
+
+def test_another_time_alone_does_not_embed_again(update, videos, store):
+    update()
+    path = paths_of(videos)[0]
+    before = store.windows_of(path)[0]
+    os.utime(path, ns=(1, 10**18))
+    assert counts(update()) == (0, 7, 1, 0, 0)
+    after = store.windows_of(path)[0]
+    assert after.file.modified == 10**18
+    assert (after.mean == before.mean).all()
+    assert counts(update()) == (0, 8, 0, 0, 0)
+
+
+def test_a_moved_file_keeps_its_embeddings_and_metadata(update, videos, store, tmp_path):
+    facts = tmp_path / "facts.csv"
+    path = paths_of(videos)[0]
+    facts.write_text(f"path,camera\n{path},north\n")
+    update(metadata=read_metadata(facts))
+    before = store.windows_of(path)[0]
+    (videos / "elsewhere").mkdir()
+    moved = shutil.move(path, str(videos / "elsewhere/other.mp4"))
+    assert counts(update()) == (0, 7, 1, 1, 0)
+    after = store.windows_of(moved)[0]
+    assert (after.mean == before.mean).all()
+    assert after.file.metadata == {"camera": "north"}
+    assert list(store.files()) == paths_of(videos)
+
+
+def test_equal_files_are_embedded_once(update, videos, store):
+    first = paths_of(videos)[0]
+    for name in ("copy.mp4", "again.mp4"):
+        shutil.copy(first, videos / name)
+    assert counts(update()) == (8, 0, 2, 0, 0)
+    assert list(store.files()) == paths_of(videos)
+    windows = [store.windows_of(str(videos / name))[0] for name in ("copy.mp4", "again.mp4")]
+    original = store.windows_of(first)[0]
+    assert all((window.mean == original.mean).all() for window in windows)
+    assert counts(update()) == (0, 10, 0, 0, 0)
+
+
+def test_only_below_the_inputs_is_anything_forgotten(update, videos, store):
+    update()
+    one, other = (next(folder.glob("*.mp4")) for folder in sorted(videos.iterdir())[:2])
+    one.unlink()
+    other.unlink()
+    kept = sorted(videos.iterdir())[2]
+    assert counts(update(kept))[3] == 0
+    assert len(store.files()) == 8
+    assert counts(update(videos))[3] == 2
+    assert len(store.files()) == 6
+
+
+def test_a_missing_folder_is_an_error_and_nothing_is_forgotten(update, videos, store):
+    update()
+    for emptied in sorted(videos.iterdir())[:1]:
+        for path in emptied.iterdir():
+            path.unlink()
+        with pytest.raises(FileNotFoundError, match="is no video file, no folder with videos"):
+            update(emptied)
+    shutil.rmtree(videos)
+    with pytest.raises(FileNotFoundError, match="is no video file, no folder with videos"):
+        update()
+    assert len(store.files()) == 8
+
+
+def test_bad_files_are_listed_and_all_others_indexed(update, videos, store, make_video):
+    bad = {"text.mp4": b"no video", "empty.mp4": b"", "also.mp4": b"no video"}
+    for name, content in bad.items():
+        (videos / name).write_bytes(content)
+    report = update()
+    assert counts(report) == (8, 0, 0, 0, 3)
+    assert [video.name for video in report.unread] == sorted(str(videos / name) for name in bad)
+    assert all(video.reason for video in report.unread)
+    assert len(store.files()) == 8
+    assert len(report.to_json()["unread"]) == 3
+
+
+def test_a_video_that_has_become_unreadable_is_forgotten(update, videos, store):
+    update()
+    path = paths_of(videos)[0]
+    Path(path).write_bytes(b"no video")
+    assert counts(update()) == (0, 7, 0, 0, 1)
+    assert path not in store.files()
+
+
+def test_a_long_video_with_a_damaged_end_is_unread_as_a_whole(update, videos, store, write_noise):
+    path = write_noise(videos / "long.mp4", 90.0)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    report = update()
+    assert [video.name for video in report.unread] == [str(path)]
+    assert str(path) not in store.files()
+
+
+def test_metadata_changes_without_embedding(update, videos, store, tmp_path):
+    facts, paths = tmp_path / "facts.csv", paths_of(videos)
+    facts.write_text(f"path,camera,year\n{paths[0]},north,2020\n{paths[1]},south,2021\nunknown.mp4,x,1\n")
+    report = update(metadata=read_metadata(facts))
+    assert report.unknown == ["unknown.mp4"]
+    assert store.files()[paths[0]].metadata == {"camera": "north", "year": 2020.0}
+    before = store.windows_of(paths[1])[0]
+    facts.write_text(f"path,camera\n{paths[1]},west\n{paths[2]},north\n")
+    assert counts(update(metadata=read_metadata(facts))) == (0, 8, 0, 0, 0)
+    files = store.files()
+    assert [dict(files[path].metadata) for path in paths[:3]] == [{}, {"camera": "west"}, {"camera": "north"}]
+    assert (store.windows_of(paths[1])[0].mean == before.mean).all()
+    update()  # without a CSV all stays
+    assert store.files()[paths[1]].metadata == {"camera": "west"}
+
+
+def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_time(update, videos, store, monkeypatch):
+    from side4video.search import window_clips
+
+    growing = paths_of(videos)[0]
+    original = window_clips.hash_content
+
+    def hash_and_grow(path):
+        content = original(path)
+        if str(path) == growing:
+            with path.open("ab") as file:
+                file.write(b"more")
+        return content
+
+    with monkeypatch.context() as changes:
+        changes.setattr(window_clips, "hash_content", hash_and_grow)
+        report = update()
+    assert [(video.name, "changed while" in video.reason) for video in report.unread] == [(growing, True)]
+    assert update().embedded == 1
+
+
+def test_windows_of_an_index_stay_as_they_are(update, store):
+    update(window_seconds=4, overlap_seconds=1)
+    info = store.read_info()
+    assert (info.window_seconds, info.overlap_seconds) == (4, 1)
+    assert update().unchanged == 8
+    with pytest.raises(ValueError, match="was made with window_seconds = 4, not 5"):
+        update(window_seconds=5)
+    with pytest.raises(ValueError, match="was made with overlap_seconds = 1, not 2"):
+        update(overlap_seconds=2)
+
+
+def test_windows_that_do_not_get_on_make_no_index(update, store):
+    with pytest.raises(ValueError, match="must lie from 0"):
+        update(window_seconds=5, overlap_seconds=6)
+    assert store.read_info() is None
+
+
+def test_a_folder_of_pictures_is_refused_with_a_reason(update, videos, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "frames").mkdir()
+    for number in range(1, 4):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"frames/img_{number:05d}.jpg")
+    report = update(tmp_path / "frames", videos)
+    assert counts(report) == (8, 0, 0, 0, 1)
+    assert "does not say when each is shown" in report.unread[0].reason

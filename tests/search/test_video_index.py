@@ -1,0 +1,171 @@
+"""Searching an index from end to end, against brute force by the embedder."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from side4video import Embedder, VideoIndex
+from side4video.models.similarity import VideoFeatures, similarity
+from side4video.search.filters import Condition, Filter
+from side4video.search.indexing import update_index
+from side4video.search.metadata import MetadataFile
+from side4video.search.stores import open_store
+from side4video.search.windows import cut_windows
+from side4video.tasks.clips import evaluation_clips
+from side4video.video.annotations import LabelledVideo
+from side4video.video.decoding import VideoError
+
+TEXTS = ["a star moves clockwise", "a ring", "something else in the corner"]
+
+
+def make_index(folder, model, inputs, **options):
+    store = open_store(folder, create=True)
+    report = update_index(store, model, [str(path) for path in inputs], address=folder, workers=0, **options)
+    store.close()
+    return report
+
+
+def open_index(folder):
+    return VideoIndex.open(folder, device="cpu")
+
+
+def test_results_are_those_of_brute_force(adapter, model, videos, tmp_path):
+    make_index(tmp_path / "index", model, [videos])
+    embedder = Embedder(adapter, device="cpu")
+    paths = sorted(videos.glob("*/*.mp4"))
+    expected = embedder.rank(TEXTS, embedder.embed_videos(paths, workers=0), top_k=5)
+    found = open_index(tmp_path / "index").search_many(TEXTS, top_k=5)
+    for text, ranked, best in zip(TEXTS, expected, found, strict=True):
+        assert [video.file.path for video in best] == [path for path, _ in ranked], text
+        assert [video.score for video in best] == pytest.approx([score for _, score in ranked], abs=1e-3)  # 16 bits
+
+
+def test_windows_of_long_videos_are_those_of_brute_force(adapter, model, tmp_path, write_noise):
+    durations = {"a.mp4": 63.0, "b.mp4": 9.0, "c.mp4": 21.0}
+    for seed, (name, seconds) in enumerate(durations.items()):
+        write_noise(tmp_path / "videos" / name, seconds, seed)
+    report = make_index(tmp_path / "index", model, [tmp_path / "videos"])
+    embedder = Embedder(adapter, device="cpu")
+    parts = [
+        LabelledVideo(tmp_path / "videos" / name, None, name, start_seconds=start, end_seconds=end)
+        for name, seconds in durations.items()
+        for start, end in cut_windows(seconds)
+    ]
+    assert report.windows == len(parts) > 15
+    clips = evaluation_clips(
+        parts, config=embedder.adapter.config, backbone=embedder.model.backbone, num_clips=1, num_crops=1
+    )
+    with torch.inference_mode():
+        features = VideoFeatures.concatenate([embedder.model.embed_videos(clips[n].frames) for n in range(len(parts))])
+    texts = embedder.embed_texts(TEXTS).features
+    scores = similarity(texts, features, embedder.adapter.config.text.similarity).numpy()
+    index = open_index(tmp_path / "index")
+    for row, found in zip(scores, index.search_many(TEXTS), strict=True):
+        assert len(found) == 3
+        for video in found:
+            own = [place for place, part in enumerate(parts) if str(part.path) == video.file.path]
+            best = max(own, key=lambda place: row[place])
+            assert video.score == pytest.approx(row[best], abs=1e-3)
+            assert row[own] == pytest.approx(row[own])
+            part = parts[
+                own[
+                    [(p.start_seconds, p.end_seconds) for p in (parts[o] for o in own)].index(
+                        (video.start_seconds, video.end_seconds)
+                    )
+                ]
+            ]
+            assert row[parts.index(part)] == pytest.approx(row[best], abs=1e-3)
+            for match in video.matches:
+                assert video.start_seconds <= match.seconds < video.end_seconds
+
+
+def test_a_long_video_does_not_hide_the_others(model, tmp_path, write_noise):
+    write_noise(tmp_path / "videos/long.mp4", 120.0, 1)
+    for seed in range(3):
+        write_noise(tmp_path / f"videos/short{seed}.mp4", 4.0, seed + 2)
+    make_index(tmp_path / "index", model, [tmp_path / "videos"])
+    index = open_index(tmp_path / "index")
+    for text in TEXTS:
+        narrow, wide = index.search(text, top_k=4, shortlist=1), index.search(text, top_k=4, shortlist=1000)
+        assert len({video.file.path for video in narrow}) == 4
+        assert {video.file.path for video in narrow} == {video.file.path for video in wide}
+
+
+def test_like_an_example_inside_and_outside_of_the_index(model, videos, tmp_path):
+    make_index(tmp_path / "index", model, [videos])
+    index = open_index(tmp_path / "index")
+    known = sorted(videos.glob("*/*.mp4"))[2]
+    stranger = shutil.copy(known, tmp_path / "stranger.mp4")
+    inside, outside = index.search_like(known, top_k=3), index.search_like(stranger, top_k=4)
+    assert outside[0].file.path == str(known)
+    assert outside[0].score == pytest.approx(1, abs=1e-5)
+    assert [video.file.path for video in inside] == [video.file.path for video in outside[1:]]
+    windows = {path: index._store.windows_of(path)[0].mean for path in index.files()}
+    expected = sorted(windows, key=lambda path: -float(windows[path] @ windows[str(known)]))
+    assert [video.file.path for video in outside] == expected[:4]
+    for video in outside:
+        assert len(video.matches) == 3
+        assert [match.similarity for match in video.matches] == sorted(
+            (match.similarity for match in video.matches), reverse=True
+        )
+
+
+def test_a_broken_example_is_an_error(model, videos, tmp_path):
+    make_index(tmp_path / "index", model, [videos])
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(VideoError, match=r"broken\.mp4"):
+        open_index(tmp_path / "index").search_like(tmp_path / "broken.mp4")
+
+
+def test_filters(model, videos, tmp_path):
+    paths = sorted(map(str, videos.glob("*/*.mp4")))
+    rows = tuple((path, {"camera": "north" if place < 3 else "south"}) for place, path in enumerate(paths[:6]))
+    make_index(tmp_path / "index", model, [videos], metadata=MetadataFile(tmp_path / "facts.csv", rows))
+    index = open_index(tmp_path / "index")
+    assert index.columns() == {"camera": str}
+    north = index.search("a star", filter=Filter((Condition("camera", "=", "north"),)))
+    assert sorted(video.file.path for video in north) == paths[:3]
+    one = index.search("a star", filter=Filter(path=f"{videos}/{'*'}/{'*'}", conditions=()), top_k=20)
+    assert len(one) == len(paths)
+    assert index.search("a star", filter=Filter(path="/elsewhere/*")) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda index: index.search(" "), "leave none empty"),
+        (lambda index: index.search_many([]), "leave none empty"),
+        (lambda index: index.search("a star", top_k=0), "must be 1 or more"),
+        (lambda index: index.search("a star", shortlist=0), "must be 1 or more"),
+    ],
+)
+def test_questions_that_make_no_sense(model, videos, tmp_path, call, message):
+    make_index(tmp_path / "index", model, [videos])
+    with pytest.raises(ValueError, match=message):
+        call(open_index(tmp_path / "index"))
+
+
+def test_what_is_no_index_is_refused_and_not_made(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is no index"):
+        VideoIndex.open(tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_what_the_index_keeps_is_what_the_embedder_says(adapter, model, videos, tmp_path):
+    make_index(tmp_path / "index", model, [videos])
+    embedder = Embedder(adapter, device="cpu")
+    paths = sorted(videos.glob("*/*.mp4"))
+    features = embedder.embed_videos(paths, workers=0).features
+    store = open_store(tmp_path / "index")
+    for place, path in enumerate(paths):
+        (window,) = store.windows_of(str(path))
+        frames = features.frames[place].numpy()
+        lengths = np.linalg.norm(frames, axis=1, keepdims=True)
+        mean = frames.mean(axis=0)
+        np.testing.assert_allclose(window.frames.astype(np.float32), frames / lengths, atol=1e-3)
+        np.testing.assert_allclose(window.frame_weights, features.weights[place].numpy(), atol=1e-5)
+        np.testing.assert_allclose(window.mean, mean / np.linalg.norm(mean), atol=1e-5)
+        assert window.frame_seconds.tolist() == sorted(window.frame_seconds.tolist())
+        assert (window.start_seconds, window.end_seconds) == (0.0, window.file.duration_seconds)
