@@ -63,7 +63,7 @@ def to_rows(windows: Sequence[Window], schema: pa.Schema) -> pa.Table:
 def numbers_of(table: pa.Table, name: str) -> NDArray[Any]:
     """(rows, numbers of a row) of a column that `to_rows` made; its memory is Arrow's where that is one piece."""
     column = table[name].combine_chunks()
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
 
 def files_from_rows(table: pa.Table) -> list[IndexedFile]:
@@ -91,7 +91,8 @@ def from_rows(table: pa.Table, means: NDArray[np.float32] | None = None) -> list
         means: (rows, E), where the table has no column of them.
     """
     means = numbers_of(table, "mean") if means is None else means
-    frames = numbers_of(table, "frames").reshape(len(table), -1, means.shape[1])
+    flat = numbers_of(table, "frames")
+    frames = flat.reshape(len(table), flat.shape[1] // means.shape[1], means.shape[1])
     columns = zip(
         files_from_rows(table),
         *(table[name].to_pylist() for name in ("number", "start_seconds", "end_seconds")),
