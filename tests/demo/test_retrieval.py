@@ -7,6 +7,7 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import load_file
 
+from side4video import VideoIndex
 from side4video.cli import main
 from side4video.config import load_config
 from side4video.demo.retrieval import AFTER, BEFORE
@@ -30,7 +31,7 @@ def read(path):
 def test_demo_leaves_what_it_says(out):
     expected = {"best", "last", "config.yaml", "evaluation.json", "zero_shot.json", "scores.json", "retrieval.html"}
     assert expected <= {path.name for path in (out / "run").iterdir()}
-    assert {path.name for path in out.iterdir()} == {"videos", "run", "still_clip.safetensors"}
+    assert {path.name for path in out.iterdir()} == {"videos", "run", "index", "still_clip.safetensors"}
     assert len(list((out / "videos").glob("*/*.mp4"))) == 12 + 16
     assert load_config(out / "run/config.yaml").task == "retrieval"
 
@@ -76,6 +77,17 @@ def test_before_is_what_open_clip_itself_finds(out):
     torch.testing.assert_close(similarities.amax(dim=1), best, rtol=0, atol=1e-4)
 
 
+def test_the_index_answers_as_the_evaluation_does(out):
+    queries = read(out / "run/evaluation.json")["queries"]
+    index = VideoIndex.open(out / "index", device="cpu")
+    assert len(index.files()) == 16
+    assert index.columns() == {"colour": str, "form": str, "motion": str}
+    for query, found in zip(queries, index.search_many([query["caption"] for query in queries]), strict=True):
+        assert [video.score for video in found[:3]] == pytest.approx(query["best_scores"][:3], abs=1e-3)
+        asked, facts = query["caption"].split(), index.files()[str(out / "videos" / query["video"])].metadata
+        assert asked[1:3] + asked[4:] == [facts["colour"], facts["form"], facts["motion"]]
+
+
 def test_page_shows_the_captions_that_were_missed(out):
     page = (out / "run/retrieval.html").read_text(encoding="utf-8")
     missed = [query["caption"] for query in read(out / "run/zero_shot.json")["queries"] if query["rank"] > 1]
@@ -95,6 +107,8 @@ def test_again_replaces_the_run_and_keeps_the_videos(out, capsys):
     printed = capsys.readouterr().out
     assert BEFORE in printed
     assert "text to video: R@1" in printed
+    assert f"side4video serve {out / 'index'}" in printed
+    assert len(VideoIndex.open(out / "index", device="cpu").files()) == 16
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """`side4video index` and `side4video search` as a user calls them."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -103,8 +104,24 @@ def test_bad_files_give_exit_code_1(here, adapter, capsys):
     assert "not read: " in printed.err
     assert "8 embedded" in printed.out
     (unread,) = json.loads(Path("done.json").read_text())["unread"]
-    assert unread["name"] == str(here / "videos/broken.mp4")
+    assert unread["path"] == str(here / "videos/broken.mp4")
     assert unread["reason"]
+
+
+def test_names_that_no_terminal_and_no_json_can_take(here, adapter, capsys):
+    examples = iter(Path("videos").glob("*/*.mp4"))
+    odd = [os.fsdecode(b"videos/caf\xe9.mp4"), 'videos/\x1b[31mit\'s "x".mp4']
+    for name in odd:
+        next(examples).rename(name)
+    Path(os.fsdecode(b"videos/broken\xe9\x1b.mp4")).write_bytes(b"no video")
+    assert index("--model", adapter, "--json", "done.json") == 1
+    assert search("a star", "--json", "found.json") == 0
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out
+    assert "\x1b" not in printed.err
+    paths = {video["path"] for video in json.loads(Path("found.json").read_text())["queries"][0]["found"]}
+    assert {f"file://{here}/videos/caf%E9.mp4", str(here / odd[1])} <= paths
+    assert json.loads(Path("done.json").read_text())["unread"][0]["path"].endswith("/videos/broken%E9%1B.mp4")
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def index(arguments: list[str]) -> int:
     if not given.videos:
         raise ValueError("usage: side4video index VIDEOS... --to FOLDER --model ADAPTER; give videos.")
 
+    from side4video.checking.findings import printable
     from side4video.files import write_json
     from side4video.processes import is_main_process
     from side4video.search.index_model import load_index_model
@@ -82,9 +83,9 @@ def index(arguments: list[str]) -> int:
         store.close()
     if is_main_process():
         for video in report.unread:
-            print(f"not read: {video.name}: {video.reason}", file=sys.stderr)
+            print(f"not read: {printable(video.name)}: {printable(video.reason)}", file=sys.stderr)
         for name in report.unknown:
-            print(f"{given.metadata}: {name!r} is no video of the index.", file=sys.stderr)
+            print(f"{given.metadata}: {name!a} is no video of the index.", file=sys.stderr)
         print(
             f"{report.embedded} embedded, {report.unchanged} unchanged, {report.moved} moved or copied, "
             f"{report.removed} gone, {len(report.unread)} not read, in {report.seconds:.1f} s"

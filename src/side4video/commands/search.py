@@ -45,6 +45,7 @@ def search(arguments: list[str]) -> int:
     """Find moments in the videos of an index: search FOLDER "words" [--like clip.mp4] [--where camera=north]."""
     given = tyro.cli(SearchArguments, prog="side4video search", args=arguments)
 
+    from side4video.checking.findings import printable
     from side4video.files import write_json
     from side4video.search.filters import parse_filter
     from side4video.search.video_index import VideoIndex
@@ -64,7 +65,7 @@ def search(arguments: list[str]) -> int:
     finally:
         index.close()
     for question, videos in (*found.items(), *((f"like {name}", videos) for name, videos in like.items())):
-        print(question)
+        print(printable(question))
         print("\n".join(_table(videos)) or "  nothing found")
     if given.json is not None:
         queries = [{"text": text, "found": [_as_json(video) for video in videos]} for text, videos in found.items()]
@@ -104,13 +105,17 @@ def clock_time(seconds: float, *, tenths: bool = False) -> str:
 
 
 def _shown_path(path: str) -> str:
+    from side4video.checking.findings import printable
+
     here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+    return printable(str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path)
 
 
 def _as_json(video: "Found") -> dict[str, Any]:
+    from side4video.search.stored_text import path_to_text
+
     return {
-        "path": video.file.path,
+        "path": path_to_text(video.file.path),
         "score": video.score,
         "start_seconds": video.start_seconds,
         "end_seconds": video.end_seconds,

@@ -1,4 +1,4 @@
-"""The retrieval demonstration from end to end: videos, training, search before and after, and a page about it."""
+"""The retrieval demonstration from end to end: videos, training, search before and after, a page, and an index."""
 
 import json
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from side4video.demo.captioned_videos import CaptionedVideos, make_captioned_vid
 from side4video.demo.earlier_run import check_earlier_run, remove_earlier_run
 from side4video.demo.moving_captions import NUM_STOPS
 from side4video.demo.search_page import compare, write_search_page
+from side4video.demo.searchable import index_test_videos
 from side4video.demo.still_clip import BACKBONE_ARGS, BACKBONE_NAME, TEXT_ARGS, TEXT_NAME, write_clip_file
 from side4video.files import write_json
 from side4video.tasks.retrieval_evaluation import RetrievalEvaluation
@@ -21,10 +22,10 @@ BEFORE, AFTER = "frozen image-text model", "with the side network"
 
 @dataclass(frozen=True)
 class RetrievalDemoArguments:
-    """Make videos with captions, teach a frozen image-text model to search them by motion, and write a page."""
+    """Make videos with captions, teach a frozen image-text model to search them by motion, and make them searchable."""
 
     out: Path = Path("runs/demo-retrieval")
-    """Folder for the videos and the run. An earlier demonstration's run in it is replaced, its videos are kept."""
+    """Folder for videos, run and index. An earlier demonstration's run and index are replaced, its videos are kept."""
     train_clips_per_caption: int = 12
     """Training clips of each caption that is not held out."""
     forms: tuple[str, ...] = ("disc", "square", "triangle")
@@ -57,6 +58,7 @@ def run_retrieval_demo(arguments: RetrievalDemoArguments) -> int:
     write_json(run / "scores.json", scores)
     write_search_page(run / "retrieval.html", scores=scores, evaluations=evaluations, config=config)
     _print_summary(scores, run)
+    index_test_videos(arguments.out / "index", run=run, videos=videos, made=made)
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from side4video.checking.findings import printable
 from side4video.processes import (
     WAIT_MINUTES,
     gather_objects,
@@ -22,6 +23,7 @@ from side4video.search.index_model import IndexModel
 from side4video.search.metadata import MetadataFile
 from side4video.search.records import IndexedFile, IndexInfo, Metadata, Window
 from side4video.search.store import Store
+from side4video.search.stored_text import path_to_text
 from side4video.search.window_clips import file_state
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
 from side4video.tasks.evaluation import UnreadVideo
@@ -62,7 +64,8 @@ class IndexingReport:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON has it."""
-        return asdict(self)
+        unread = [{"path": path_to_text(video.name), "reason": printable(video.reason)} for video in self.unread]
+        return asdict(self) | {"unread": unread}
 
 
 def settle_info(
@@ -143,6 +146,7 @@ def update_index(
             )
             indexed = store.files()
             changes = find_changes(inputs, indexed)
+            _check_stop(stop)
             names, unknown = metadata.match({*indexed, *changes.there}) if metadata else ({}, [])
             _Writing(store, indexed, names if metadata else None, changes.there, commit_seconds).write_known(changes)
             work = info, indexed, changes, names, unknown
@@ -177,6 +181,11 @@ def update_index(
             windows=store.count_windows(),
             seconds=time.perf_counter() - started,
         )
+
+
+def _check_stop(stop: StopRequests) -> None:
+    if (number := stop.first(stop.noted())) is not None:
+        raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
 
 
 class _Writing:
@@ -274,8 +283,7 @@ def _embed_share(
             for file, windows in embedder.embed(paths, on_failure=note):
                 writing.add(file, windows)
                 progress.update()
-                if (number := stop.first(stop.noted())) is not None:
-                    raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
+                _check_stop(stop)
         except (TrainingStopped, LostWorkerError):
             writing.flush()
             raise

@@ -1,0 +1,70 @@
+"""The retrieval demonstration's test videos as an index, with what is known of them, and a question to it."""
+
+import csv
+import importlib.util
+import io
+import shutil
+from pathlib import Path
+
+from side4video.demo.captioned_videos import CaptionedVideos
+from side4video.demo.moving_captions import MotionCaption
+from side4video.files import write_text
+
+FACTS = "facts.csv"
+"""What is known of the test videos: form, colour and motion."""
+SHOWN = 3
+"""Videos that are printed for the question."""
+
+
+def index_test_videos(folder: Path, *, run: Path, videos: Path, made: CaptionedVideos) -> bool:
+    """Make an index of the test videos with the run's adapter, in place of an earlier one; print a question's answers.
+
+    Args:
+        folder: of the index.
+        run: of the adapter.
+        videos: folder of the videos; gets the CSV.
+        made: which videos these are.
+
+    Returns:
+        Whether there is an index now: without LanceDB, which is an extra, there is none, and that is said.
+
+    Raises:
+        ValueError: the folder holds something else than an index.
+    """
+    if importlib.util.find_spec("lancedb") is None:
+        print("index        none, for LanceDB is missing: pip install 'side4video[search]'")
+        return False
+    from side4video.search.index_model import load_index_model
+    from side4video.search.indexing import update_index
+    from side4video.search.metadata import read_metadata
+    from side4video.search.stores import open_store
+    from side4video.search.video_index import VideoIndex
+
+    captions = made.splits["test"]
+    _write_facts(videos / FACTS, captions)
+    open_store(folder, create=True).close()  # refuses a folder of something else
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier one is of another adapter
+    store, model = open_store(folder, create=True), load_index_model(run)
+    inputs, facts = [str(videos / "test")], read_metadata(videos / FACTS)
+    update_index(store, model, inputs, address=folder, metadata=facts, workers=0)
+    question = str(captions[0])
+    print(f"\nsearch: {question}")
+    for video in VideoIndex(store, model, model.describe(window_seconds=10, overlap_seconds=5)).search(
+        question, top_k=SHOWN
+    ):
+        known = " ".join(str(video.file.metadata[name]) for name in ("colour", "form", "motion"))
+        print(f"  {video.score:6.3f}  {Path(video.file.path).name}  {known}")
+    store.close()
+    print(f"index        {folder}")
+    print(f'ask it       side4video search {folder} "{question}" --where colour={captions[0].colour}')
+    print(f"open it      side4video serve {folder}")
+    return True
+
+
+def _write_facts(path: Path, captions: list[MotionCaption]) -> None:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("path", "form", "colour", "motion"))
+    for number, caption in enumerate(captions, start=1):
+        rows.writerow((f"test/{number:04d}.mp4", caption.form, caption.colour, caption.motion))
+    write_text(path, text.getvalue())
