@@ -104,10 +104,11 @@ class RunLog:
             return
         # failures and the like name the step that was being taken, all others those that were done
         again = {"failure", "nonfinite", *(["evaluation"] if evaluation_due else [])}
-        self.entries = [
+        entries = [
             entry for entry in read_log(folder) if entry["step"] + (entry["kind"] in again) <= start_step and start_step
         ]
-        write_text(folder / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in self.entries))
+        write_text(folder / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
+        self._evaluations = [entry for entry in entries if entry["kind"] == "evaluation"]
         self._file = (folder / "log.jsonl").open("ab", buffering=0)  # a line that fails does not fail again later
         self._events = _open_tensorboard(folder / "tensorboard", start_step) if tensorboard else None
 
@@ -121,7 +122,6 @@ class RunLog:
         if self.silent:
             return
         entry = {"kind": kind, "step": step, **values}
-        self.entries.append(entry)
         try:
             self._file.write((json.dumps(entry, allow_nan=False) + "\n").encode())
         except OSError as error:
@@ -132,6 +132,7 @@ class RunLog:
                 if isinstance(value, int | float):
                     self._events.add_scalar(f"{kind}/{name}", value, step)
         if kind == "evaluation":
+            self._evaluations.append(entry)
             self._write_metrics()
 
     def say(self, text: str) -> None:
@@ -149,11 +150,7 @@ class RunLog:
             self._events.close()
 
     def _write_metrics(self) -> None:
-        rows = [
-            {name: value for name, value in entry.items() if name != "kind"}
-            for entry in self.entries
-            if entry["kind"] == "evaluation"
-        ]
+        rows = [{name: value for name, value in entry.items() if name != "kind"} for entry in self._evaluations]
         text = io.StringIO()
         names = max((list(row) for row in rows), key=len)  # one without scores has counts alone
         writer = csv.DictWriter(text, fieldnames=names, extrasaction="ignore", lineterminator="\n")
