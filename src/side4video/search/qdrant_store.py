@@ -192,7 +192,7 @@ class QdrantStore:
         if filter != Filter():
             test = make_test(filter)
             must = [_among([path_to_text(path) for path, file in self.files().items() if test(file)])]
-        params = self._search_params(limit)
+        params, wanted, again = self._search_params(limit), limit, 2
         while True:
             answer = self._client.query_points(
                 self._collection,
@@ -206,9 +206,11 @@ class QdrantStore:
             found = [(point.payload or {}, point.vector) for point in answer]
             newest = self._newest({payload["path"] for payload, _ in found})
             counting = [pair for pair in found if newest.get(pair[0]["path"]) == pair[0]["revision"]]
-            if len(counting) == len(found) or len(found) < limit:
-                return [window_of(payload, mean) for payload, mean in counting]  # type: ignore[arg-type]
-            limit += len(found) - len(counting)
+            missing = len(found) - len(counting)
+            if not missing or (len(found) < limit and not again):
+                return [window_of(payload, mean) for payload, mean in counting][:wanted]  # type: ignore[arg-type]
+            limit += missing
+            again = max(again - 1, 0)  # what was just replaced is found anew; what a killed process left never counts
 
     def optimise(self) -> None:
         """Qdrant does so by itself."""
