@@ -47,6 +47,7 @@ ONLY_HERE = {
     "uvicorn": {"web"},
     "lancedb": {"search/lance_store.py", "search/lance_snapshot.py"},
     "pyarrow": {"search/lance_store.py", "search/lance_snapshot.py", "search/window_rows.py"},
+    "qdrant_client": {"search/qdrant_store.py"},
 }
 """Libraries that one place alone knows: files, and folders of which all files may."""
 

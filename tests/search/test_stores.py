@@ -1,8 +1,13 @@
-"""What every store must do, asked of each: LanceDB in a folder, and Qdrant without a server, its local mode."""
+"""What every store must do, asked of each: LanceDB in a folder, Qdrant without a server, and a server if one is named.
+
+Qdrant without a server is the client's own local mode. It takes the same calls, but it is other code than a server's:
+set SIDE4VIDEO_QDRANT=host:port to ask a real one the same.
+"""
 
 import os
 import random
 import time
+import uuid
 from dataclasses import replace
 
 import numpy as np
@@ -34,9 +39,28 @@ VIDEOS = {
 }
 
 
-@pytest.fixture(params=["lance"])
+SERVER = os.environ.get("SIDE4VIDEO_QDRANT")
+"""Collections are made there and removed again."""
+
+
+@pytest.fixture(params=["lance", "qdrant+local", *(["qdrant"] if SERVER else [])])
 def address(request, tmp_path):
-    return str(tmp_path / "index")
+    if request.param == "lance":
+        yield str(tmp_path / "index")
+    elif request.param == "qdrant+local":
+        yield f"qdrant+local://{tmp_path}/qdrant/videos"
+    else:
+        from qdrant_client import QdrantClient
+
+        name = f"side4video-test-{uuid.uuid4()}"
+        yield f"qdrant://{SERVER}/{name}"
+        QdrantClient(f"http://{SERVER}").delete_collection(name)
+
+
+@pytest.fixture
+def several_processes(address):
+    if address.startswith("qdrant+local"):
+        pytest.skip("Qdrant without a server is for one process at a time")
 
 
 @pytest.fixture
@@ -242,7 +266,7 @@ def test_optimising_changes_no_answer(store):
     assert store.nearest(make_windows("/new.mp4")[0].mean, limit=1, filter=EVERYTHING)[0].file.path == "/new.mp4"
 
 
-def test_readers_see_whole_videos_while_another_process_writes(store, address):
+def test_readers_see_whole_videos_while_another_process_writes(several_processes, store, address):
     store.replace(["/videos/0.mp4"], make_windows("/videos/0.mp4", num_windows("/videos/0.mp4", 0)))
     writer, seen, end = Writer(address), set(), time.monotonic() + 3
     try:
@@ -259,7 +283,7 @@ def test_readers_see_whole_videos_while_another_process_writes(store, address):
         writer.close()
 
 
-def test_processes_that_write_at_the_same_time_lose_nothing(store, address):
+def test_processes_that_write_at_the_same_time_lose_nothing(several_processes, store, address):
     first, second = Writer(address, prefix="/first/"), Writer(address, prefix="/second/")
     time.sleep(1.5)
     for writer in (first, second):
@@ -298,6 +322,7 @@ def kill_again_and_again(address, opened, times, seed):
         store = opened(address)
         assert store.read_info() == INFO
         assert_whole(store, done=done, at=at, before=before)
+        store.close()
     assert last > 0
 
 

@@ -18,6 +18,8 @@ EXACT_WINDOWS = 250_000
 """Up to so many windows, mean vectors are compared one by one, in memory: 512 MB of 512 numbers."""
 NPROBES = 64
 """Parts of LanceDB's index that are looked through, of about the square root of the number of windows."""
+FILTERS_KEPT = 16
+"""Filters whose rows are remembered: people ask several questions with the same."""
 WIDER = 4
 """Times as much is asked of LanceDB's index and looked through, while the filter leaves too little."""
 
@@ -46,6 +48,7 @@ class LanceSnapshot:
         self._table: Table = connection.open_table(name)
         self._table.checkout(version)
         self._exact_windows = exact_windows
+        self._filtered: dict[Filter, NDArray[np.int64]] = {}
         self._earlier = None
         if earlier is not None and "_means" in vars(earlier) and earlier._table.schema == self._table.schema:
             self._earlier = earlier._means
@@ -68,11 +71,11 @@ class LanceSnapshot:
         A row id is the number of a file on disk, which never changes and whose number is not given again, and a place
         in it. So a row that was there before still has the mean vector it had.
         """
-        if self._earlier is None:
+        earlier, self._earlier = self._earlier, None
+        if earlier is None:
             table = self._scan(["mean"])
             return _row_ids(table), numbers_of(table, "mean")
-        known, known_means = self._earlier
-        self._earlier = None
+        known, known_means = earlier
         ids = _row_ids(self._scan([]))
         places = np.searchsorted(known, ids)
         there = places < len(known)
@@ -111,13 +114,20 @@ class LanceSnapshot:
         return self._nearest_by_index(vector, limit, allowed)
 
     def _allowed(self, filter: Filter) -> NDArray[np.int64]:
+        """Ids of the rows that a filter lets through, in ascending order."""
+        if (known := self._filtered.get(filter)) is not None:
+            return known
         ids, files = self._files
         test = make_test(filter)
         passes: dict[int, bool] = {}
         for file in files:
             if id(file) not in passes:
                 passes[id(file)] = test(file)
-        return ids[np.fromiter((passes[id(file)] for file in files), bool, len(files))]
+        allowed = ids[np.fromiter((passes[id(file)] for file in files), bool, len(files))]
+        if len(self._filtered) >= FILTERS_KEPT:
+            self._filtered = {}
+        self._filtered[filter] = allowed
+        return allowed
 
     def _nearest_in_memory(
         self, vector: NDArray[np.float32], limit: int, allowed: NDArray[np.int64] | None

@@ -26,7 +26,8 @@ WINDOWS, INFO = "windows", "index"
 KEPT = timedelta(milliseconds=1)
 """How long versions stay that were replaced. Longer, and joining small files would leave everything there twice."""
 ATTEMPTS = 20
-"""At a change that collides with another process's."""
+"""At what collides with another process's change; 4 seconds together."""
+_COLLISION = re.compile("conflict|not found|no longer exists", re.IGNORECASE)
 
 Result = TypeVar("Result")
 
@@ -140,7 +141,7 @@ class LanceStore:
 
         A process that still reads what is removed here asks again, of what is there now.
         """
-        table = _open(self._connection, WINDOWS)
+        table = self._opened()
         if table is None:
             return
         if table.count_rows() > self._exact_windows and not table.list_indices():
@@ -152,17 +153,22 @@ class LanceStore:
         self._snapshot = self._table = None
 
     def _writable(self) -> Table:
-        self._table = self._table or _open(self._connection, WINDOWS)
-        if self._table is None:
+        table = self._opened()
+        if table is None:
             raise ValueError(f"{self._address} is no index yet: write_info first.")
+        return table
+
+    def _opened(self) -> Table | None:
+        if self._table is None:  # an empty one is false too
+            self._table = _open(self._connection, WINDOWS)
         return self._table
 
     def _current(self) -> LanceSnapshot | None:
         with self._lock:
-            self._table = self._table or _open(self._connection, WINDOWS)
-            if self._table is None:
+            table = self._opened()
+            if table is None:
                 return None
-            version = self._table.version
+            version = table.version
             if self._snapshot is None or self._snapshot.version != version:
                 self._snapshot = LanceSnapshot(
                     self._connection, WINDOWS, version, earlier=self._snapshot, exact_windows=self._exact_windows
@@ -172,18 +178,9 @@ class LanceStore:
     def _read(self, question: Callable[[LanceSnapshot], Result], nothing: Result) -> Result:
         """Ask the newest version; `nothing` where there is none.
 
-        A version that was the newest a moment ago may be removed by another process in the middle of the question.
+        What was the newest a moment ago may be removed by another process in the middle of the question.
         """
-        while True:
-            snapshot = self._current()
-            if snapshot is None:
-                return nothing
-            try:
-                return question(snapshot)
-            except (OSError, RuntimeError, ValueError):
-                newest = self._current()
-                if newest is not None and newest.version == snapshot.version:
-                    raise
+        return _retrying(lambda: nothing if (snapshot := self._current()) is None else question(snapshot))
 
 
 def _open(connection: lancedb.DBConnection, name: str) -> Table | None:
@@ -197,7 +194,8 @@ def _open(connection: lancedb.DBConnection, name: str) -> Table | None:
 
 def _create(connection: lancedb.DBConnection, name: str, schema: pa.Schema) -> Table:
     """Open a table, or make it; another process may do so at the same moment."""
-    return connection.create_table(name, schema=schema, exist_ok=True)
+    table = _open(connection, name)
+    return connection.create_table(name, schema=schema, exist_ok=True) if table is None else table
 
 
 def _among(paths: Sequence[str]) -> str:
@@ -206,13 +204,13 @@ def _among(paths: Sequence[str]) -> str:
     return f"path IN ({', '.join(quoted)})"
 
 
-def _retrying(change: Callable[[], object]) -> None:
-    """Make a change, again where another process was faster, or has removed what this one read for it."""
-    for attempt in range(ATTEMPTS):
+def _retrying(action: Callable[[], Result]) -> Result:
+    """Do something, again where another process was faster, or has removed what this one was reading."""
+    for attempt in range(1, ATTEMPTS):
         try:
-            change()
-            return
+            return action()
         except (OSError, RuntimeError, ValueError) as error:
-            if not re.search("conflict|not found", str(error), re.IGNORECASE) or attempt == ATTEMPTS - 1:
+            if not _COLLISION.search(str(error)):
                 raise
-            time.sleep(0.05 * (attempt + 1))
+            time.sleep(0.02 * attempt)
+    return action()

@@ -1,0 +1,168 @@
+"""Addresses of indexes: which store they mean, and what is said of those that mean none."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from search.windows import INFO, make_windows
+from side4video.search import info_text
+from side4video.search.lance_store import LanceStore
+from side4video.search.qdrant_store import QdrantStore
+from side4video.search.stores import open_store
+
+
+def make(address):
+    store = open_store(address, create=True)
+    store.write_info(INFO)
+    store.close()
+    return address
+
+
+@pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
+def test_an_index_is_opened_and_nothing_is_made_by_looking(tmp_path, scheme):
+    address = f"{scheme}{tmp_path}/new/index"
+    with pytest.raises(FileNotFoundError, match=r"is no index\. Make one: side4video index VIDEOS\.\.\. --to"):
+        open_store(address)
+    store = open_store(make(address))
+    assert isinstance(store, QdrantStore if scheme else LanceStore)
+    assert store.read_info() == INFO
+    store.close()
+
+
+def test_looking_at_a_folder_makes_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        open_store(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_relative_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make("index")
+    assert (tmp_path / "index" / "windows.lance").is_dir()
+
+
+def test_an_empty_folder_may_become_an_index(tmp_path):
+    make(tmp_path)
+    assert open_store(tmp_path).read_info() == INFO
+
+
+def test_folders_with_something_else_are_left_alone(tmp_path):
+    (tmp_path / "holiday.mp4").write_bytes(b"x")
+    with pytest.raises(ValueError, match="holds other files and no index"):
+        open_store(tmp_path, create=True)
+    with pytest.raises(FileNotFoundError, match="is no index"):
+        open_store(tmp_path)
+    with pytest.raises(ValueError, match="is a file"):
+        open_store(tmp_path / "holiday.mp4", create=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.mp4"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "qdrant://",
+        "qdrant://host:6333",
+        "qdrant:///videos",
+        "qdrant://host/a/b",
+        "qdrant+local:///videos",
+        "qdrant+x://a/b",
+    ],
+)
+def test_addresses_of_qdrant_are_checked(address):
+    with pytest.raises(ValueError, match=r"is no address of a Qdrant collection\. Write qdrant://host:port/collection"):
+        open_store(address)
+
+
+def test_a_server_that_is_not_there():
+    with pytest.raises(OSError, match=r"qdrant://127\.0\.0\.1:1/videos does not answer as a Qdrant server: .*refused"):
+        open_store("qdrant://127.0.0.1:1/videos")
+
+
+@pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
+def test_an_index_of_a_later_version(tmp_path, scheme, monkeypatch):
+    with monkeypatch.context() as later:
+        later.setattr(info_text, "FORMAT", 2)
+        address = make(f"{scheme}{tmp_path}/index/one")
+    with pytest.raises(ValueError, match=r"has format 2, of side4video 0\.1\.0; this version reads up to format 1"):
+        open_store(address)
+    monkeypatch.setattr(info_text, "FORMAT", 2)
+    open_store(address).close()
+
+
+def test_what_an_index_says_of_itself_is_plain_json():
+    assert json.loads(info_text.info_to_text(INFO)) == {
+        "format": 1,
+        "model": "runs/some",
+        "fingerprint": "abc",
+        "similarity": "wti",
+        "num_frames": 3,
+        "embed_dim": 8,
+        "window_seconds": 10.0,
+        "overlap_seconds": 2.0,
+        "package_version": "0.1.0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "address", "extra"),
+    [("lancedb", "index", "search"), ("qdrant_client", "qdrant://host/videos", "qdrant")],
+)
+def test_what_is_not_installed_is_named(tmp_path, module, address, extra):
+    code = f"""
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == {module!r} else find(name, *rest)
+from side4video.search.stores import open_store
+open_store({address!r}, create=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert re.search(rf"This index needs {module}\. Install it: pip install 'side4video\[{extra}\]'", done.stderr), (
+        done.stderr
+    )
+    assert not (tmp_path / "index").exists()
+
+
+@pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
+def test_windows_of_other_sizes_are_not_mixed(tmp_path, scheme):
+    store = open_store(make(f"{scheme}{tmp_path}/index/one"))
+    store.replace(["/a"], make_windows("/a"))
+    with pytest.raises(ValueError, match=r"holds (windows|vectors) of"):
+        store.write_info(replace(INFO, embed_dim=16))
+    assert store.read_info() == INFO
+    store.close()
+
+
+def test_an_empty_index_may_become_one_of_other_sizes(tmp_path):
+    store = open_store(make(tmp_path / "index"))
+    store.write_info(replace(INFO, embed_dim=16))
+    with pytest.raises(ValueError, match="does not fit an index of 48 numbers"):
+        store.replace(["/a"], make_windows("/a"))
+    store.write_info(INFO)
+    store.replace(["/a"], make_windows("/a"))
+    assert store.count_windows() == 1
+
+
+@pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
+def test_an_index_must_be_made_before_it_is_filled(tmp_path, scheme):
+    store = open_store(f"{scheme}{tmp_path}/index/one", create=True)
+    with pytest.raises(ValueError, match="is no index yet: write_info first"):
+        store.replace(["/a"], make_windows("/a"))
+    with pytest.raises(ValueError, match="is no index yet: write_info first"):
+        store.set_metadata({"/a": {}})
+    store.close()
+
+
+def test_a_folder_of_qdrant_is_for_one_process(tmp_path):
+    address = f"qdrant+local://{tmp_path}/folder/videos"
+    first, second = open_store(make(address)), open_store(address)
+    code = f"from side4video.search.stores import open_store; open_store({address!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "cannot be opened" in done.stderr
+    assert "already accessed" in done.stderr
+    first.close()
+    assert second.read_info() == INFO
+    second.close()
