@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from side4video.search.indexing import update_index
@@ -99,6 +100,19 @@ def test_equal_files_are_embedded_once(update, videos, store):
     original = store.windows_of(first)[0]
     assert all((window.mean == original.mean).all() for window in windows)
     assert counts(update()) == (0, 10, 0, 0, 0)
+
+
+def test_loader_processes_bring_the_same(update, model, videos, store, tmp_path, write_noise):
+    write_noise(videos / "long.mp4", 60.0)
+    (videos / "broken.mp4").write_bytes(b"no video")
+    update()
+    other = open_store(tmp_path / "other", create=True)
+    report = update_index(other, model, [str(videos)], address="the other", workers=2)
+    assert counts(report) == (9, 0, 0, 0, 1)
+    assert other.files() == store.files()
+    for path in store.files():
+        for one, two in zip(store.windows_of(path), other.windows_of(path), strict=True):
+            np.testing.assert_allclose(one.mean, two.mean, atol=1e-5)
 
 
 def test_only_below_the_inputs_is_anything_forgotten(update, videos, store):
