@@ -18,8 +18,8 @@ EXACT_WINDOWS = 250_000
 """Up to so many windows, mean vectors are compared one by one, in memory: 512 MB of 512 numbers."""
 NPROBES = 64
 """Parts of LanceDB's index that are looked through, of about the square root of the number of windows."""
-REFETCH = 4
-"""What a search of LanceDB's index asks for times so much, when the filter left too little."""
+WIDER = 4
+"""Times as much is asked of LanceDB's index and looked through, while the filter leaves too little."""
 
 
 class LanceSnapshot:
@@ -68,17 +68,16 @@ class LanceSnapshot:
         A row id is the number of a file on disk, which never changes and whose number is not given again, and a place
         in it. So a row that was there before still has the mean vector it had.
         """
-        width = self._table.schema.field("mean").type.list_size
         if self._earlier is None:
             table = self._scan(["mean"])
-            return _row_ids(table), numbers_of(table, "mean") if len(table) else np.empty((0, width), np.float32)
+            return _row_ids(table), numbers_of(table, "mean")
         known, known_means = self._earlier
         self._earlier = None
         ids = _row_ids(self._scan([]))
         places = np.searchsorted(known, ids)
         there = places < len(known)
         there[there] = known[places[there]] == ids[there]
-        means = np.empty((len(ids), width), np.float32)
+        means = np.empty((len(ids), known_means.shape[1]), np.float32)
         means[there] = known_means[places[there]]
         if not there.all():
             means[~there] = numbers_of(self._take(ids[~there], ["mean"]), "mean")
@@ -136,24 +135,18 @@ class LanceSnapshot:
     def _nearest_by_index(
         self, vector: NDArray[np.float32], limit: int, allowed: NDArray[np.int64] | None
     ) -> list[Window]:
-        wanted = limit
+        wanted, probes = limit, NPROBES
         while True:
             query: Any = self._table.search(vector, vector_column_name="mean")
-            table = (
-                query.distance_type("dot")
-                .nprobes(NPROBES)
-                .limit(wanted)
-                .select(["mean", "_distance"])
-                .with_row_id(True)
-                .to_arrow()
-            )
+            query = query.distance_type("dot").nprobes(probes).limit(wanted).select(["mean", "_distance"])
+            table = query.with_row_id(True).to_arrow()
             ids, means = table["_rowid"].to_numpy().astype(np.int64), numbers_of(table, "mean")
             if allowed is not None:
                 passes = np.isin(ids, allowed, assume_unique=True)
                 ids, means = ids[passes], means[passes]
-            if len(ids) >= limit or len(table) < wanted:
+            if len(ids) >= limit or wanted >= self.num_windows:
                 return self._best(ids, means, vector, limit)
-            wanted *= REFETCH
+            wanted, probes = wanted * WIDER, probes * WIDER
 
     def _best(
         self, ids: NDArray[np.int64], means: NDArray[np.float32], vector: NDArray[np.float32], limit: int

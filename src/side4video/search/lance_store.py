@@ -1,5 +1,6 @@
 """Windows in LanceDB: a folder, or an object store, without any server."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +23,8 @@ from side4video.search.window_rows import to_rows, window_schema
 
 WINDOWS, INFO = "windows", "index"
 """Names of the two tables; the second has one row."""
-KEPT_VERSIONS = timedelta(hours=1)
-"""How long what was replaced stays on disk, for those who still read it."""
+KEPT = timedelta(milliseconds=1)
+"""How long versions stay that were replaced. Longer, and joining small files would leave everything there twice."""
 ATTEMPTS = 20
 """At a change that collides with another process's."""
 
@@ -135,13 +136,16 @@ class LanceStore:
         return self._read(lambda snapshot: snapshot.nearest(vector, limit=limit, filter=filter), [])
 
     def optimise(self) -> None:
-        """Join small files and make LanceDB's index, where there are windows enough for one."""
+        """Join small files, remove what was replaced, and make LanceDB's index where there are windows enough for one.
+
+        A process that still reads what is removed here asks again, of what is there now.
+        """
         table = _open(self._connection, WINDOWS)
         if table is None:
             return
         if table.count_rows() > self._exact_windows and not table.list_indices():
             _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
-        _retrying(lambda: table.optimize(cleanup_older_than=KEPT_VERSIONS))
+        _retrying(lambda: table.optimize(cleanup_older_than=KEPT))
 
     def close(self) -> None:
         """Let go of what was read."""
@@ -203,12 +207,12 @@ def _among(paths: Sequence[str]) -> str:
 
 
 def _retrying(change: Callable[[], object]) -> None:
-    """Make a change, again where another process was faster."""
+    """Make a change, again where another process was faster, or has removed what this one read for it."""
     for attempt in range(ATTEMPTS):
         try:
             change()
             return
         except (OSError, RuntimeError, ValueError) as error:
-            if "conflict" not in str(error).lower() or attempt == ATTEMPTS - 1:
+            if not re.search("conflict|not found", str(error), re.IGNORECASE) or attempt == ATTEMPTS - 1:
                 raise
             time.sleep(0.05 * (attempt + 1))

@@ -1,0 +1,310 @@
+"""What every store must do, asked of each: LanceDB in a folder, and Qdrant without a server, its local mode."""
+
+import os
+import random
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.windows import INFO, WIDTH, Writer, assert_same_windows, make_windows, normalised, num_windows, number_of
+from side4video.search.filters import Condition, Filter
+from side4video.search.stores import open_store
+
+EVERYTHING = Filter()
+ODD_PATHS = [
+    "/videos/it's here.mp4",
+    "/videos/'; DROP TABLE windows; --.mp4",
+    "/videos/' OR '1'='1",
+    '/videos/quote"back\\slash%_?*[x].mp4',
+    "/videos/line\nbreak\ttab\r.mp4",
+    "/videos/猫 ünïcode e\u0301 \U0001f408.mp4",
+    os.fsdecode(b"/videos/latin-1 \xe9\xff.mp4"),
+    "file:///videos/a%20name.mp4",
+    "/" + "long" * 1000,
+]
+VIDEOS = {
+    "/clips/2024/a.mp4": {"camera": "north", "year": 2024.0, "outside": True, "title": "A Dog runs"},
+    "/clips/2024/b.mov": {"camera": "south", "year": 2024.5, "outside": False},
+    "/clips/2025/c.mp4": {"camera": "north", "year": 2025.0, "title": "STRASSE"},
+    "/clips/2025/d.mp4": {"year": 1.0, "outside": False},
+    "/clips/20251/e.mp4": {"camera": "", "year": "2024"},
+    "/other/f.mp4": {},
+}
+
+
+@pytest.fixture(params=["lance"])
+def address(request, tmp_path):
+    return str(tmp_path / "index")
+
+
+@pytest.fixture
+def opened():
+    """`opened(address, create=False)`; closed in the end."""
+    stores = []
+
+    def open_one(address, create=False):
+        stores.append(open_store(address, create=create))
+        return stores[-1]
+
+    yield open_one
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(address, opened):
+    store = opened(address, create=True)
+    store.write_info(INFO)
+    return store
+
+
+@pytest.fixture
+def filled(store):
+    windows = [w for number, path in enumerate(VIDEOS) for w in make_windows(path, 1 + number % 3, **VIDEOS[path])]
+    store.replace(list(VIDEOS), windows)
+    return store, windows
+
+
+def vectors(count, seed=0):
+    return normalised(np.random.default_rng(seed).standard_normal((count, WIDTH), np.float32))
+
+
+def brute_force(windows, vector, limit):
+    return sorted(windows, key=lambda window: -float(window.mean @ vector))[:limit]
+
+
+def test_an_empty_index_answers(address, opened):
+    store = opened(address, create=True)
+    assert store.read_info() is None
+    store.write_info(INFO)
+    assert store.read_info() == INFO
+    assert store.files() == {}
+    assert store.count_windows() == 0
+    assert store.windows_of("/none.mp4") == []
+    assert store.nearest(vectors(1)[0], limit=5, filter=EVERYTHING) == []
+    assert store.nearest(vectors(1)[0], limit=5, filter=Filter(path="/x")) == []
+    store.replace(["/none.mp4"], [])
+    store.replace([], [])
+    store.set_metadata({"/none.mp4": {"a": 1.0}})
+    store.set_metadata({})
+    store.optimise()
+    assert store.count_windows() == 0
+
+
+def test_what_is_said_of_an_index_can_be_said_anew(store, address, opened):
+    store.write_info(replace(INFO, model="elsewhere"))
+    assert store.read_info() == opened(address).read_info() == replace(INFO, model="elsewhere")
+
+
+def test_everything_comes_back_as_it_was(filled, address, opened):
+    store, windows = filled
+    for reader in (store, opened(address)):
+        assert list(reader.files()) == sorted(VIDEOS)
+        assert reader.files() == {window.file.path: window.file for window in windows}
+        assert reader.count_windows() == len(windows)
+        for path in VIDEOS:
+            assert_same_windows(reader.windows_of(path), [window for window in windows if window.file.path == path])
+
+
+@pytest.mark.parametrize("limit", [1, 4, 100])
+def test_nearest_is_brute_force(filled, limit):
+    store, windows = filled
+    for vector in vectors(5):
+        assert_same_windows(store.nearest(vector, limit=limit, filter=EVERYTHING), brute_force(windows, vector, limit))
+
+
+NORTH, SOUTH = Condition("camera", "=", "north"), Condition("camera", "=", "south")
+
+
+@pytest.mark.parametrize(
+    ("filter", "names"),
+    [
+        (Filter((NORTH,)), "ac"),
+        (Filter((Condition("camera", "!=", "north"),)), "be"),
+        (Filter((Condition("camera", "=", "North"),)), ""),
+        (Filter((Condition("camera", "~", "ORTH"),)), "ac"),
+        (Filter((Condition("title", "~", "straße"),)), "c"),
+        (Filter((Condition("title", "~", "cat"),)), ""),
+        (Filter((Condition("year", "=", 2024.0),)), "a"),
+        (Filter((Condition("year", "=", "2024"),)), "e"),
+        (Filter((Condition("year", "!=", 2024.0),)), "bcde"),
+        (Filter((Condition("year", "<", 2024.5),)), "ad"),
+        (Filter((Condition("year", "<=", 2024.5),)), "abd"),
+        (Filter((Condition("year", ">", 2024.5),)), "c"),
+        (Filter((Condition("year", ">=", 2024.5),)), "bc"),
+        (Filter((Condition("outside", "=", True),)), "a"),
+        (Filter((Condition("outside", "=", False),)), "bd"),
+        (Filter((Condition("year", "=", True),)), ""),
+        (Filter((Condition("camera", "<", "o"),)), "ace"),
+        (Filter((Condition("nowhere", "!=", 1.0),)), ""),
+        (Filter((Condition("camera'; --", "=", "x"),)), ""),
+        (Filter((NORTH, Condition("year", ">", 2024.0))), "c"),
+        (Filter((NORTH, SOUTH)), ""),
+        (Filter(path="*/2024/*"), "ab"),
+        (Filter(path="*.mp4"), "acdef"),
+        (Filter(path="/clips/2025"), "cd"),
+        (Filter(path="/clips/2025/"), "cd"),
+        (Filter(path="/clips/2025/c.mp4"), "c"),
+        (Filter(path="/clips/202[45]/?.mp4"), "acd"),
+        (Filter(path="2025"), ""),
+        (Filter(path="/"), "abcdef"),
+        (Filter((NORTH,), path="*/2024/*"), "a"),
+    ],
+    ids=str,
+)
+def test_filters(filled, filter, names):
+    store, windows = filled
+    allowed = [window for window in windows if window.file.path.split("/")[-1][0] in names]
+    for limit in (2, 100):
+        vector = vectors(1, seed=limit)[0]
+        assert_same_windows(store.nearest(vector, limit=limit, filter=filter), brute_force(allowed, vector, limit))
+
+
+def test_replace_takes_out_and_puts_in(filled, address, opened):
+    store, _ = filled
+    other = opened(address)
+    assert len(other.windows_of("/clips/2025/c.mp4")) == 3
+    for count in (1, 3, 2):
+        new = make_windows("/clips/2025/c.mp4", count, seed=count, camera="west")
+        store.replace(["/clips/2025/c.mp4", "/new.mp4"], [*new, *make_windows("/new.mp4", count)])
+        for reader in (store, other):
+            assert_same_windows(reader.windows_of("/clips/2025/c.mp4"), new)
+            assert reader.files()["/clips/2025/c.mp4"] == new[0].file
+            assert_same_windows(reader.nearest(new[-1].mean, limit=1, filter=EVERYTHING), new[-1:])
+    store.replace(["/clips/2025/c.mp4", "/new.mp4", "/never there.mp4"], [])
+    for reader in (store, other):
+        assert list(reader.files()) == sorted(VIDEOS.keys() - {"/clips/2025/c.mp4"})
+        assert reader.windows_of("/clips/2025/c.mp4") == []
+        found = reader.nearest(new[0].mean, limit=100, filter=EVERYTHING)
+        assert len(found) == reader.count_windows()
+        assert "/clips/2025/c.mp4" not in {window.file.path for window in found}
+
+
+def test_some_go_while_others_come(filled):
+    store, windows = filled
+    gone, changed = "/clips/2025/c.mp4", "/clips/2024/b.mov"
+    new = make_windows(changed, 1, seed=9)
+    store.replace([gone, changed], new)
+    assert store.windows_of(gone) == []
+    assert_same_windows(store.windows_of(changed), new)
+    assert store.count_windows() == len([w for w in windows if w.file.path not in {gone, changed}]) + 1
+
+
+def test_windows_of_videos_that_are_not_named_are_refused(filled):
+    store, windows = filled
+    with pytest.raises(ValueError, match="not among the paths to replace"):
+        store.replace(["/clips/2024/a.mp4"], make_windows("/clips/2024/b.mov"))
+    assert store.count_windows() == len(windows)
+
+
+def test_metadata_is_replaced_and_nothing_else(filled, address, opened):
+    store, windows = filled
+    new = {"/clips/2025/c.mp4": {"camera": 'it\'s "new"\n', "day": 3.0}, "/other/f.mp4": {"x": True}, "/none": {}}
+    store.set_metadata(new)
+    expected = [replace(w, file=replace(w.file, metadata=new.get(w.file.path, w.file.metadata))) for w in windows]
+    for reader in (store, opened(address)):
+        assert reader.files() == {window.file.path: window.file for window in expected}
+        vector = vectors(1)[0]
+        assert_same_windows(reader.nearest(vector, limit=100, filter=EVERYTHING), brute_force(expected, vector, 100))
+        kept = reader.nearest(vector, limit=100, filter=Filter((Condition("day", "=", 3.0),)))
+        assert {window.file.path for window in kept} == {"/clips/2025/c.mp4"}
+
+
+def test_odd_paths(store):
+    windows = {path: make_windows(path, 2, name=path) for path in ODD_PATHS if "latin" not in path}
+    windows |= {path: make_windows(path, 2) for path in ODD_PATHS if "latin" in path}
+    for path, own in windows.items():
+        store.replace([path], own)
+    assert list(store.files()) == sorted(ODD_PATHS)
+    for path, own in windows.items():
+        assert_same_windows(store.windows_of(path), own)
+        assert store.nearest(own[0].mean, limit=1, filter=EVERYTHING)[0].file == own[0].file
+    store.set_metadata({path: {"n": float(number)} for number, path in enumerate(ODD_PATHS)})
+    assert [store.files()[path].metadata for path in ODD_PATHS] == [{"n": float(n)} for n in range(len(ODD_PATHS))]
+    for number, path in enumerate(ODD_PATHS, start=1):
+        store.replace([path], [])
+        assert list(store.files()) == sorted(ODD_PATHS[number:]), path
+
+
+def test_optimising_changes_no_answer(store):
+    for number in range(30):
+        store.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4", 2))
+    for number in range(0, 30, 3):
+        store.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4", 1, seed=1))
+    vector = vectors(1)[0]
+    before, files = store.nearest(vector, limit=50, filter=EVERYTHING), store.files()
+    store.optimise()
+    assert_same_windows(store.nearest(vector, limit=50, filter=EVERYTHING), before)
+    assert store.files() == files
+    store.replace(["/new.mp4"], make_windows("/new.mp4"))
+    assert store.nearest(make_windows("/new.mp4")[0].mean, limit=1, filter=EVERYTHING)[0].file.path == "/new.mp4"
+
+
+def test_readers_see_whole_videos_while_another_process_writes(store, address):
+    store.replace(["/videos/0.mp4"], make_windows("/videos/0.mp4", num_windows("/videos/0.mp4", 0)))
+    writer, seen, end = Writer(address), set(), time.monotonic() + 3
+    try:
+        while time.monotonic() < end or len(seen) < 5:
+            windows = store.windows_of("/videos/0.mp4")
+            seed = int(windows[0].file.content, 16)
+            assert_same_windows(windows, make_windows("/videos/0.mp4", num_windows("/videos/0.mp4", seed), seed=seed))
+            seen.add(seed)
+            found = store.nearest(vectors(1)[0], limit=1000, filter=Filter(path="/videos/0.mp4"))
+            assert len({window.file.content for window in found}) == 1
+            assert len(found) == num_windows("/videos/0.mp4", int(found[0].file.content, 16))
+            assert "/videos/0.mp4" in store.files()
+    finally:
+        writer.close()
+
+
+def test_processes_that_write_at_the_same_time_lose_nothing(store, address):
+    first, second = Writer(address, prefix="/first/"), Writer(address, prefix="/second/")
+    time.sleep(1.5)
+    for writer in (first, second):
+        done, at, _ = writer.kill()
+        assert done
+        assert_whole(store, done=done, at=at, before={}, only=writer.prefix)
+
+
+def assert_whole(store, *, done, at, before, only="/"):
+    """Every video is as its last finished change left it; the one that was being changed may be new already."""
+    files = {path for path in store.files() if path.startswith(only)}
+    for path in {*files, *done, *before}:
+        windows = store.windows_of(path)
+        states = {done.get(path, before.get(path, 0))}
+        if at is not None and at[0] == path:
+            states.add(at[1])
+        found = int(windows[0].file.content, 16) if windows else None
+        if found is None:
+            assert any(state == 0 or (state % 5 == 4 and number_of(path) % 2) for state in states), (path, states)
+        else:
+            assert found in states, (path, found, states)
+            assert_same_windows(windows, make_windows(path, num_windows(path, found), seed=found))
+        before[path] = found or 0
+    if only == "/":
+        assert store.count_windows() == sum(len(store.windows_of(path)) for path in files)
+    assert len(store.nearest(vectors(1)[0], limit=1000, filter=EVERYTHING)) == store.count_windows()
+
+
+def kill_again_and_again(address, opened, times, seed):
+    chance, before, last = random.Random(seed), {}, 0
+    for _ in range(times):
+        writer = Writer(address, seed=last)
+        time.sleep(chance.uniform(0.0, 0.6))
+        done, at, last_seed = writer.kill()
+        last = max(last, last_seed)
+        store = opened(address)
+        assert store.read_info() == INFO
+        assert_whole(store, done=done, at=at, before=before)
+    assert last > 0
+
+
+def test_a_killed_writer_leaves_whole_videos(address, opened):
+    kill_again_and_again(address, opened, times=3, seed=0)
+
+
+@pytest.mark.slow
+def test_a_writer_killed_twenty_times_leaves_whole_videos(address, opened):
+    kill_again_and_again(address, opened, times=20, seed=1)
