@@ -1,7 +1,9 @@
 """Making an index, and bringing it up to the videos on disk: what `side4video index` does."""
 
+import fcntl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -120,7 +122,7 @@ def update_index(
         store: of the index.
         model: that made it, or will.
         inputs: video files, folders and patterns. What is gone is forgotten below these alone.
-        address: of the index, for errors.
+        address: of the index.
         metadata: of the videos; those of the inputs that it does not name have none from now on. None: as it was.
         window_seconds, overlap_seconds: as in `settle_info`.
         workers: processes that read videos, of each process that embeds.
@@ -130,15 +132,17 @@ def update_index(
 
     Raises:
         ValueError, FileNotFoundError: the index is of another model, or an input stands for nothing.
+        RuntimeError: another command is indexing into the same folder.
         TrainingStopped: a signal asked for the end; what was done is saved.
     """
     started = time.perf_counter()
-    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopRequests() as stop:
+    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopRequests() as stop, ExitStack() as held:
         work = None
         if is_main_process():
             info = settle_info(
                 store, model, window_seconds=window_seconds, overlap_seconds=overlap_seconds, address=address
             )
+            held.enter_context(_alone(address))
             indexed = store.files()
             changes = find_changes(inputs, indexed)
             _check_stop(stop)
@@ -176,6 +180,22 @@ def update_index(
             windows=store.count_windows(),
             seconds=time.perf_counter() - started,
         )
+
+
+@contextmanager
+def _alone(address: str | Path) -> Iterator[None]:
+    """Refuse a second command on the same folder, which would embed the same videos; ends with the process."""
+    if "://" in str(address):
+        yield
+        return
+    with (Path(address) / ".indexing").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"{address} is being indexed by another process. Wait until it is done.") from None
+        except OSError:  # some network drives have no locks
+            pass
+        yield
 
 
 def _check_stop(stop: StopRequests) -> None:
