@@ -53,7 +53,7 @@ def motion_videos(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_run(motion_videos):
     """Settings of the small run; keyword arguments change groups of them."""
 
@@ -95,7 +95,7 @@ def captioned_videos(motion_videos):
     return motion_videos
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_retrieval_run(captioned_videos):
     """Settings of a small retrieval run on random weights; keyword arguments change groups of them."""
 

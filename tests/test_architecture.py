@@ -32,7 +32,7 @@ MAY_IMPORT = {
 
 ONLY_HERE = {
     "timm": {"models/backbones.py", "models/frozen_backbone.py", "video/transforms.py", "demo/pretrain.py"},
-    "av": {"video/video_file.py", "video/packets.py", "demo/videos.py"},
+    "av": {"video/video_file.py", "video/packets.py", "video/playback.py", "demo/videos.py"},
     "tyro": {"commands", "demo/pretrain.py", "demo/pretrain_captions.py"},
     "matplotlib": {"report_pictures.py"},
     "sklearn": {"tasks/linear_probe.py"},
@@ -42,6 +42,9 @@ ONLY_HERE = {
     "onnxruntime": {"export.py"},
     "onnxscript": {"export.py"},
     "bitsandbytes": {"models/quantisation.py"},
+    "fastapi": {"web"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
     "lancedb": {"search/lance_store.py", "search/lance_snapshot.py"},
     "pyarrow": {"search/lance_store.py", "search/lance_snapshot.py", "search/window_rows.py"},
 }

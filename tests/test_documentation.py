@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pytest
 
 import side4video.training.loop
+import side4video.web.serving
 from side4video.cli import main
 from side4video.convert import official_from_adapter
 from side4video.demo.videos import MotionVideos, make_motion_videos
@@ -205,7 +206,7 @@ def test_files_are_read_as_written(document, block, tmp_path):
 
 
 class ParsedError(BaseException):
-    """Training was asked for with settings that are right, which are in `args`."""
+    """Training, or a server, was asked for with settings that are right, which are in `args`."""
 
 
 @pytest.mark.parametrize(("document", "block"), IN_SHELLS, ids=lambda value: str(getattr(value, "line", value)))
@@ -215,7 +216,11 @@ def test_shell_blocks_are_right_as_far_as_one_machine_can_tell(document, block, 
     def parsed(config, *, out, **_):
         raise ParsedError(config, out)
 
+    def listening(host, port):
+        raise ParsedError(host, port)
+
     monkeypatch.setattr(side4video.training.loop, "train", parsed)
+    monkeypatch.setattr(side4video.web.serving, "listen", listening)
     monkeypatch.chdir(tmp_path)
     for line in lines(block):
         assert line.startswith(RUNNERS), f"{document}, line {block.line}: what is {line}?"

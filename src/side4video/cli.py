@@ -16,6 +16,7 @@ from side4video.commands.listings import backbones, recipes
 from side4video.commands.memory import memory
 from side4video.commands.predict import predict
 from side4video.commands.search import search
+from side4video.commands.serve import serve
 from side4video.commands.share import share
 from side4video.commands.train import train
 from side4video.commands.zero_shot import zero_shot
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "embed": embed,
     "index": index,
     "search": search,
+    "serve": serve,
     "convert": convert,
     "share": share,
     "export": export,

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+import torch.distributed as dist
+from torch.distributed.tensor import DTensor
 
 from side4video.config import parse_config
 from side4video.models.video_model import VideoModel, build_video_model, choose_device
@@ -43,6 +45,19 @@ def test_every_trained_parameter_gets_a_gradient_and_no_frozen_one(kind, variant
         else:
             assert parameter.grad is not None, name
             assert parameter.grad.abs().sum() > 0, name
+
+
+def test_sharded_frozen_blocks_are_whole_only_while_they_run():
+    model = build().eval()
+    whole = model(clips())
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        model.shard_backbone()
+        for _ in range(2):
+            torch.testing.assert_close(model(clips()), whole)
+            assert all(isinstance(weight, DTensor) for weight in model.backbone.model.blocks.parameters())
+    finally:
+        dist.destroy_process_group()
 
 
 def test_train_leaves_the_backbone_in_eval_mode():

@@ -6,12 +6,15 @@ from collections import Counter
 import pytest
 import torch
 
+from separate_processes import SeparateProcesses
 from side4video.adapter import load_adapter
 from side4video.cli import main
+from side4video.config import dump_config
 from side4video.models.class_names import embed_classes, load_named_tower
 from side4video.tasks.recognition_task import RecognitionTask
 from side4video.tasks.zero_shot import evaluate_zero_shot
 from side4video.training.loop import train
+from side4video.training.run_log import read_log
 
 CPU = torch.device("cpu")
 BACKBONE = {
@@ -96,6 +99,20 @@ def test_trained_classes_move_and_a_run_resumes(from_names, tmp_path):
     assert again.evaluation is not None
     kept, _ = load_adapter(tmp_path / "run/last", device=CPU)
     torch.testing.assert_close(kept.head.probe.classes, model.head.probe.classes, atol=0, rtol=0)
+
+
+@pytest.mark.slow
+def test_two_processes_with_sharded_frozen_weights_start_and_train_alike(from_names, tmp_path):
+    settings = {"batch": 8, "sync_bn": True, "epochs": 2, "log_every": 1, "device": "cpu"}
+    train(from_names(train=settings), out=tmp_path / "one")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(dump_config(from_names(train=settings | {"shard_backbone": True})))
+    with SeparateProcesses(tmp_path, ["train", recipe, "--out", tmp_path / "two"], world=2) as processes:
+        processes.finish()
+    losses = [
+        [entry["loss"] for entry in read_log(tmp_path / run) if entry["kind"] == "train"] for run in ("one", "two")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_cached_tokens_serve_a_head_from_class_names(from_names, tmp_path):

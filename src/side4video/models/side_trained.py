@@ -27,7 +27,7 @@ class SideTrained(nn.Module):
 
         assert self.backbone.fingerprint  # computed now, of whole weights: later one process alone will ask for it
         for block in self.backbone.model.blocks:
-            fully_shard(block)
+            fully_shard(block, reshard_after_forward=True)  # by default the outermost module of a call stays whole
 
     def finetuned_parameters(self) -> list[nn.Parameter]:
         """Trained parameters that start from weights of their own, and so learn at a rate of their own; none here."""

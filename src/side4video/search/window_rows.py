@@ -91,8 +91,8 @@ def from_rows(table: pa.Table, means: NDArray[np.float32] | None = None) -> list
         means: (rows, E), where the table has no column of them.
     """
     means = numbers_of(table, "mean") if means is None else means
-    flat = numbers_of(table, "frames")
-    frames = flat.reshape(len(table), flat.shape[1] // means.shape[1], means.shape[1])
+    frames = numbers_of(table, "frames")
+    frames = frames.reshape(len(table), frames.shape[1] // means.shape[1], means.shape[1])
     columns = zip(
         files_from_rows(table),
         *(table[name].to_pylist() for name in ("number", "start_seconds", "end_seconds")),

@@ -31,7 +31,7 @@ def shorten(item: object) -> str:
     """What a file holds, for an error: quoted, and cut where it is so long that the error could not be read.
 
     >>> shorten("a.mp4"), len(shorten("a" * 100_000))
-    ("'a.mp4'", 230)
+    ("'a.mp4'", 225)
     """
     text = str(item)
     if len(text) <= LONGEST_SHOWN:

@@ -1,0 +1,182 @@
+"""Showing a video in a browser: whether it plays the file itself; a part of it as H.264; a picture out of it.
+
+Seconds are counted from the first frame, as everywhere here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from PIL import Image
+
+from side4video.files import replacing
+from side4video.video import packets
+from side4video.video.video_error import VideoError
+
+_PLAYED = {
+    "mp4": ({"h264", "av1", "vp9"}, "video/mp4"),
+    "webm": ({"vp8", "vp9", "av1"}, "video/webm"),
+}
+_EIGHT_BITS = ("yuv420p", "yuvj420p")
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,gif,apng,webp,webp_pipe,avif,m4v,h264,"
+    "hevc,av1,ivf,mxf,rm,dv,nut,swf,wtv,yuv4mpegpipe"
+)
+_CLOCK = Fraction(1, 90_000)  # seconds: what the frames' times in a clip are counted in
+_LATE_SECONDS = 0.5  # a seek that ends so far behind what was asked for went astray
+_MOST_FPS = 60
+_UNKNOWN_FPS = 25.0  # of a file that says neither times nor rate
+
+
+class _Shown(NamedTuple):
+    """A frame, when it is shown, and how many times wider than high its pixels are."""
+
+    seconds: float
+    frame: av.VideoFrame
+    pixel_aspect: float
+
+
+def browser_type(path: Path) -> str | None:
+    """The media type under which every present browser plays this file; None where one of them may not.
+
+    Only the header is read. Matroska, HEVC, MPEG-4 part 2 and 10-bit pictures play in some browsers or systems alone.
+    """
+    with _only_video_errors(path), av.open(str(path), metadata_errors="ignore") as container:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream) or not stream.codec_context:
+            return None
+        family = _family(container, path)
+        codecs, media_type = _PLAYED.get(family, (set(), None))
+        decoder = stream.codec_context
+        plays = decoder.codec.canonical_name in codecs and decoder.pix_fmt in _EIGHT_BITS
+        return media_type if plays else None
+
+
+def is_video_itself(path: Path) -> bool:
+    """Whether a file is a container of video, and no playlist, which would have other files or addresses opened."""
+    try:
+        with av.open(str(path), options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore"):
+            return True
+    except (av.FFmpegError, OSError, ValueError):
+        return False
+
+
+def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float, largest_side: int = 854) -> None:
+    """Write a part of a video as an H.264 mp4 file that every browser plays, without its sound.
+
+    Args:
+        path: any video file.
+        out: is there when it is whole.
+        start_seconds, end_seconds: the part, half-open.
+        largest_side: width and height in pixels are at most this.
+
+    Raises:
+        VideoError: the file cannot be read, or has no frame there.
+    """
+    with (
+        replacing(out) as temporary,
+        _only_video_errors(path),
+        av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
+        stream: VideoStream | None = None
+        last = 0.0
+        for shown in _frames_from(path, start_seconds):
+            if shown.seconds >= end_seconds:
+                break
+            if stream is not None and shown.seconds - last < 1 / _MOST_FPS - 1e-3:
+                continue
+            picture = _upright(shown, largest_side)
+            if stream is None:
+                stream = _add_stream(container, *picture.size)
+            coded = av.VideoFrame.from_image(picture)
+            coded.pts, coded.time_base = round((shown.seconds - start_seconds) / _CLOCK), _CLOCK
+            container.mux(stream.encode(coded))
+            last = shown.seconds
+        if stream is None:
+            raise VideoError(path, f"there is no frame from {start_seconds:g} to {end_seconds:g} seconds.")
+        container.mux(stream.encode())
+
+
+def picture_at(path: Path, seconds: float, *, largest_side: int = 480) -> Image.Image:
+    """The picture that is shown at a moment, upright, RGB; the last one where the video ends before.
+
+    Raises:
+        VideoError: the file cannot be read, or gives no frame.
+    """
+    last = None
+    with _only_video_errors(path):
+        for shown in _frames_from(path, seconds, before=True):
+            if shown.seconds > seconds and last is not None:
+                break
+            last = shown
+        if last is None:
+            raise VideoError(path, "no frame can be decoded.", "no-frames")
+        return _upright(last, largest_side)
+
+
+def _family(container: InputContainer, path: Path) -> str:
+    """mp4, webm, or FFmpeg's name of the container."""
+    names = container.format.name.split(",")
+    if "webm" in names:  # FFmpeg does not tell WebM from other Matroska
+        return "webm" if path.suffix.lower() == ".webm" else "matroska"
+    return "mp4" if "mp4" in names else names[0]
+
+
+def _add_stream(container: Any, width: int, height: int) -> VideoStream:
+    stream = cast(VideoStream, container.add_stream("libx264", options={"preset": "veryfast", "crf": "23"}))
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.codec_context.time_base = _CLOCK
+    stream.codec_context.gop_size = 24  # seeking within a clip is quick
+    return stream
+
+
+def _frames_from(path: Path, start: float, *, before: bool = False) -> Iterator[_Shown]:
+    """Frames at or after a time; `before`: also those that had to be decoded for the first of them."""
+    with av.open(str(path), metadata_errors="ignore") as container:
+        first = next(_decode(container, start, seek=start > 0), None)
+        is_astray = first is None or first.seconds > start + _LATE_SECONDS
+    with av.open(str(path), metadata_errors="ignore") as container:
+        for shown in _decode(container, start, seek=start > 0 and not is_astray):
+            if before or shown.seconds >= start - 1e-3:
+                yield shown
+
+
+def _decode(container: InputContainer, start: float, *, seek: bool) -> Iterator[_Shown]:
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or not stream.codec_context:
+        return
+    stream.codec_context.thread_type = "SLICE"
+    time_base = stream.time_base or Fraction(1, 1)
+    fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
+    aspect = float(stream.sample_aspect_ratio or 1)
+    begin = stream.start_time or 0
+    if seek:
+        container.seek(begin + int(start / time_base), stream=stream)
+    for index, frame in enumerate(packets.decode(packets.demux(container, stream), stream)):
+        if frame.pts is not None:
+            yield _Shown(float((frame.pts - begin) * time_base), frame, aspect)
+        elif not seek:
+            yield _Shown(index / fps, frame, aspect)
+
+
+def _upright(shown: _Shown, largest_side: int) -> Image.Image:
+    """A frame as it is meant to be seen: turned, with square pixels, of even sides."""
+    width, height = shown.frame.width * shown.pixel_aspect, float(shown.frame.height)
+    scale = min(1.0, largest_side / max(width, height))
+    size = {"width": max(2, round(width * scale / 2) * 2), "height": max(2, round(height * scale / 2) * 2)}
+    picture = shown.frame.reformat(format="rgb24", threads=1, **size).to_image()
+    turns = round(shown.frame.rotation / 90) % 4
+    return picture.rotate(90 * turns, expand=True) if turns else picture
+
+
+@contextmanager
+def _only_video_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        raise VideoError(path, f"it cannot be decoded ({type(error).__name__}: {error}).") from error

@@ -1,0 +1,69 @@
+"""The web application: page, API, videos, and what they share."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from side4video.web.api import api_routes
+from side4video.web.guards import Guards
+from side4video.web.media import media_routes
+from side4video.web.pages import Pages, Shown, page_routes
+from side4video.web.service import SearchService
+
+
+def make_app(service: SearchService) -> FastAPI:
+    """The application of a service, which runs as long as it does."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    # The documentation pages of FastAPI load their scripts from other servers: /docs is our own.
+    app = FastAPI(
+        title="side4video",
+        version=version("side4video"),
+        description="Search in one's own videos by words, or by an example.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    pages = Pages(service)
+    app.add_middleware(Guards, settings=service.settings)
+    app.include_router(page_routes(service, pages))
+    app.include_router(api_routes(service))
+    app.include_router(media_routes(service))
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return pages.docs(app.openapi())
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        return _say(request, pages, error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def misunderstood(request: Request, error: RequestValidationError) -> Response:
+        reasons = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+        return _say(request, pages, 422, reasons)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return _say(request, pages, 500, f"The server failed ({type(error).__name__}); it has printed how.")
+
+    return app
+
+
+def _say(request: Request, pages: Pages, status: int, reason: str) -> Response:
+    """What went wrong, on the page for who looks at it, else as JSON."""
+    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
+        return pages.page(request, Shown(title="That did not work", problem=reason), status=status)
+    return JSONResponse({"detail": reason}, status_code=status)

@@ -1,0 +1,92 @@
+"""Videos, parts of them and pictures out of them; all by the identifier of a file of the index."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import FileResponse
+
+from side4video.files import replacing
+from side4video.search.records import IndexedFile
+from side4video.video.playback import picture_at
+from side4video.video.video_error import VideoError
+from side4video.web.decoding_jobs import ClipTask, NotDecodedError, decode_apart, make_clip
+from side4video.web.library import NotServedError
+from side4video.web.service import LONGEST_CLIP_SECONDS, SearchService, play_type
+
+_KEPT = {"cache-control": "private, max-age=3600"}
+_ASKED_AGAIN = {"cache-control": "private, no-cache"}  # with the entity tag that the answer has
+
+
+def media_routes(service: SearchService) -> APIRouter:
+    """The routes below /videos, /clips and /posters."""
+    router = APIRouter(tags=["videos"])
+
+    async def find(identifier: str) -> IndexedFile:
+        try:
+            return await asyncio.to_thread(service.library.find, identifier)
+        except NotServedError as error:
+            raise HTTPException(404, str(error)) from None
+
+    @router.head("/videos/{identifier}", include_in_schema=False)
+    @router.get("/videos/{identifier}", response_class=FileResponse)
+    async def video(identifier: str) -> FileResponse:
+        """The file itself, in ranges of bytes if asked; 404 where browsers do not play it: see /clips."""
+        file = await find(identifier)
+        try:
+            media_type = await asyncio.to_thread(play_type, file)
+        except VideoError as error:
+            raise HTTPException(404, error.reason) from None
+        if media_type is None:
+            raise HTTPException(404, "Browsers do not play this file. Ask for /clips/{identifier}.mp4.")
+        return FileResponse(file.path, media_type=media_type, headers=_ASKED_AGAIN)
+
+    @router.get("/clips/{identifier}.mp4", response_class=FileResponse)
+    async def clip(
+        identifier: str,
+        start: Annotated[float, Query(ge=0, allow_inf_nan=False, description="seconds")],
+        end: Annotated[float, Query(ge=0, allow_inf_nan=False, description="seconds")],
+    ) -> FileResponse:
+        """A part of a video as H.264, without sound, made when it is first asked for."""
+        file = await find(identifier)
+        if not 0 < end - start <= LONGEST_CLIP_SECONDS + 0.01:
+            raise HTTPException(
+                422, f"A clip ends after its start, and at most {LONGEST_CLIP_SECONDS:g} seconds later."
+            )
+
+        async def make(out: Path) -> None:
+            task = ClipTask(Path(file.path), out, start, end)
+            await decode_apart(make_clip, task, seconds=service.settings.decode_seconds)
+
+        key = f"clip {file.path} {file.modified} {start:.3f} {end:.3f}"
+        try:
+            made = await service.clips.get(key, ".mp4", make)
+        except NotDecodedError as error:
+            raise HTTPException(504 if error.took_too_long else 422, str(error)) from None
+        return FileResponse(made, media_type="video/mp4", headers=_KEPT)
+
+    @router.get("/posters/{identifier}", response_class=FileResponse)
+    async def poster(
+        identifier: str, seconds: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0
+    ) -> FileResponse:
+        """The picture that a video shows at a moment, as JPEG."""
+        file = await find(identifier)
+
+        async def make(out: Path) -> None:
+            await asyncio.to_thread(partial(_write_poster, Path(file.path), seconds, out))
+
+        try:
+            made = await service.posters.get(f"poster {file.path} {file.modified} {seconds:.2f}", ".jpg", make)
+        except VideoError as error:
+            raise HTTPException(422, error.reason) from None
+        return FileResponse(made, media_type="image/jpeg", headers=_KEPT)
+
+    return router
+
+
+def _write_poster(path: Path, seconds: float, out: Path) -> None:
+    picture = picture_at(path, seconds)
+    with replacing(out) as temporary:
+        picture.save(temporary, "JPEG", quality=85)

@@ -1,0 +1,91 @@
+"""Requests of many clients to one model: questions that come at the same time are answered in one pass."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from side4video.search.filters import Filter
+from side4video.search.results import Found
+
+if TYPE_CHECKING:
+    from side4video.search.video_index import VideoIndex
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class _Question:
+    text: str
+    top_k: int
+    filter: Filter
+    answer: asyncio.Future[list[Found]]
+
+
+class ModelQueue:
+    """One thread that uses the model and the index, and the questions that wait for it.
+
+    Args:
+        index: asked in that thread alone.
+        wait_seconds: how long the first question waits for others.
+        max_batch: questions of a pass.
+
+    Attributes:
+        batch_sizes: how many passes there were with so many questions.
+    """
+
+    def __init__(self, index: "VideoIndex", *, wait_seconds: float = 0.005, max_batch: int = 64) -> None:
+        self.index = index
+        self.batch_sizes: Counter[int] = Counter()
+        self._wait_seconds = wait_seconds
+        self._max_batch = max_batch
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._waiting: list[_Question] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def search(self, text: str, *, top_k: int, filter: Filter) -> list[Found]:
+        """What `VideoIndex.search` finds, computed together with other questions."""
+        answer: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Question(text, top_k, filter, answer))
+        if self._task is None:
+            self._task = asyncio.create_task(self._answer_all())
+        return await answer
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """The result of other work in the model's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def close(self) -> None:
+        """Wait for the pass that runs; what waits is dropped."""
+        self._thread.shutdown(cancel_futures=True)
+
+    async def _answer_all(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(self._wait_seconds)
+                batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+                for filter in dict.fromkeys(question.filter for question in batch):
+                    await self._answer([question for question in batch if question.filter == filter])
+        finally:
+            self._task = None
+
+    async def _answer(self, questions: list[_Question]) -> None:
+        """Answer questions about the same videos; one that fails takes none of the others along."""
+        texts = list(dict.fromkeys(question.text for question in questions))
+        top_k, filter = max(question.top_k for question in questions), questions[0].filter
+        self.batch_sizes[len(questions)] += 1
+        try:
+            found = await self.run(lambda: self.index.search_many(texts, top_k=top_k, filter=filter))
+        except Exception as error:  # whatever it is belongs to the clients
+            if len(questions) > 1:
+                for question in questions:
+                    await self._answer([question])
+            elif not questions[0].answer.done():
+                questions[0].answer.set_exception(error)
+            return
+        by_text = dict(zip(texts, found, strict=True))
+        for question in questions:
+            if not question.answer.done():  # its client may have gone
+                question.answer.set_result(by_text[question.text][: question.top_k])

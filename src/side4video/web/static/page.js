@@ -1,0 +1,171 @@
+// Exchanges the results without loading the page anew, and lets words and dropped clips do something.
+"use strict";
+
+document.documentElement.classList.add("has-script");
+
+const searchForm = document.getElementById("search");
+const uploadForm = document.getElementById("upload");
+const clipField = document.getElementById("clip");
+const dropZone = document.getElementById("drop");
+let running = null; // the request whose answer is waited for
+
+function results() {
+  return document.getElementById("results");
+}
+
+function say(title, problem) {
+  const main = results();
+  const heading = document.createElement("div");
+  heading.className = "heading";
+  heading.append(Object.assign(document.createElement("h1"), { textContent: title }));
+  const message = document.createElement("div");
+  message.className = "message";
+  message.setAttribute("role", "alert");
+  message.append(Object.assign(document.createElement("p"), { textContent: problem }));
+  main.replaceChildren(heading, message);
+}
+
+async function show(address, options = {}) {
+  running?.abort();
+  const own = new AbortController();
+  running = own;
+  const main = results();
+  main.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(address, { ...options, headers: { Accept: "text/html" }, signal: own.signal });
+    const text = await answer.text();
+    if (answer.headers.get("content-type")?.startsWith("text/html")) {
+      const page = new DOMParser().parseFromString(text, "text/html");
+      main.replaceWith(page.getElementById("results"));
+      putControlsAway();
+      document.title = page.title;
+      uploadForm.action = page.getElementById("upload").action;
+    } else if (answer.headers.get("content-type")?.startsWith("application/json")) {
+      say("That did not work", JSON.parse(text).detail);
+    } else {
+      say("That did not work", `The server answered with ${answer.status}.`);
+    }
+  } catch (error) {
+    if (error.name !== "AbortError") {
+      say("That did not work", "The server does not answer. Is it still running?");
+    }
+  } finally {
+    if (running === own) {
+      running = null;
+      results().removeAttribute("aria-busy");
+    }
+  }
+}
+
+function go(address) {
+  history.pushState(null, "", address);
+  return show(address);
+}
+
+function searchAddress() {
+  const given = [...new FormData(searchForm)].filter(([, value]) => value.trim() !== "");
+  return given.length ? `/?${new URLSearchParams(given)}` : "/";
+}
+
+function upload(file) {
+  const most = Number(uploadForm.dataset.maxBytes);
+  if (file.size > most) {
+    say(file.name, `The file is larger than ${Math.floor(most / 2 ** 20)} MB, which is the most taken.`);
+    return;
+  }
+  const body = new FormData();
+  body.append("clip", file);
+  show(uploadForm.action, { method: "POST", body });
+}
+
+// The controls cover half of a small picture: they come with the pointer, the focus or the first play.
+function putControlsAway() {
+  for (const video of results().querySelectorAll(".screen > video[controls]")) {
+    if (!video.paused || video === document.activeElement) continue;
+    video.controls = false;
+    video.parentElement.classList.add("idle");
+  }
+}
+
+function bringControls(event) {
+  const screen = event.target.closest?.(".screen.idle");
+  if (screen) {
+    screen.classList.remove("idle");
+    screen.querySelector("video").controls = true;
+  }
+}
+
+function seek(video, seconds) {
+  const play = () => {
+    video.currentTime = Math.max(0, seconds - Number(video.dataset.begins));
+    video.play().catch(() => {}); // another press may have paused it meanwhile
+  };
+  if (video.readyState >= HTMLMediaElement.HAVE_METADATA) {
+    play();
+  } else {
+    video.addEventListener("loadedmetadata", play, { once: true });
+    video.load();
+  }
+}
+
+searchForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  go(searchAddress());
+});
+searchForm.addEventListener("change", (event) => {
+  if (event.target.matches("select")) go(searchAddress());
+});
+clipField.addEventListener("change", () => {
+  if (clipField.files.length) upload(clipField.files[0]);
+  clipField.value = ""; // the same file can be chosen again
+});
+
+document.addEventListener("click", (event) => {
+  const word = event.target.closest(".word");
+  if (word) {
+    seek(word.closest(".card").querySelector("video"), Number(word.dataset.seconds));
+    return;
+  }
+  const link = event.target.closest(".like a, .more a, .message a");
+  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
+    event.preventDefault();
+    const isMore = Boolean(link.closest(".more"));
+    go(link.getAttribute("href")).then(() => {
+      if (!isMore) results().focus();
+    });
+  }
+});
+
+for (const kind of ["pointerover", "focusin", "play"]) {
+  document.addEventListener(kind, bringControls, true);
+}
+document.addEventListener("play", (event) => { // one at a time
+  for (const video of document.querySelectorAll("video")) {
+    if (video !== event.target) video.pause();
+  }
+}, true);
+
+window.addEventListener("popstate", () => show(location.pathname + location.search));
+
+putControlsAway();
+
+function hasFile(event) {
+  return event.dataTransfer?.types.includes("Files");
+}
+
+window.addEventListener("dragover", (event) => {
+  if (hasFile(event)) {
+    event.preventDefault();
+    dropZone.hidden = false;
+  }
+});
+window.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) dropZone.hidden = true;
+});
+window.addEventListener("drop", (event) => {
+  if (hasFile(event)) {
+    event.preventDefault();
+    dropZone.hidden = true;
+    upload(event.dataTransfer.files[0]);
+  }
+});

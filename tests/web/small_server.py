@@ -1,0 +1,91 @@
+"""A small real index, and a real server of it on a free port of this machine."""
+
+import asyncio
+import shutil
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import uvicorn
+
+from side4video.demo.videos import write_video
+from side4video.search.index_model import load_index_model
+from side4video.search.indexing import update_index
+from side4video.search.metadata import read_metadata
+from side4video.search.stores import open_store
+from side4video.search.video_index import VideoIndex
+from side4video.web.app import make_app
+from side4video.web.service import SearchService
+from side4video.web.serving import listen
+from side4video.web.settings import ServeSettings
+
+
+def write_old_film(path: Path, seconds: int) -> Path:
+    """MPEG-4 part 2 in AVI, which no browser plays: grey level 8 * n in second n, at 5 frames per second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(seconds * 5):
+            picture = np.full((48, 64, 3), index // 5 * 8, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def write_noise(path: Path, seconds: int) -> Path:
+    """Moving noise as H.264 in mp4, 4 frames per second."""
+    frames = np.random.default_rng(0).integers(0, 256, (seconds * 4, 12, 16, 3), np.uint8).repeat(8, 1).repeat(8, 2)
+    write_video(path, frames, frames_per_second=4)
+    return path
+
+
+@dataclass(frozen=True)
+class IndexedFolder:
+    """An index and its videos: eight of 2 seconds, `long.mp4` of 40, and `old.avi`, which browsers do not play."""
+
+    index: Path
+    videos: Path
+
+    def open(self) -> VideoIndex:
+        return VideoIndex.open(self.index, device="cpu")
+
+
+def make_index(folder: Path, adapter: Path, captioned_videos: Path) -> IndexedFolder:
+    videos = shutil.copytree(captioned_videos / "test", folder / "videos")
+    write_noise(videos / "long.mp4", 40)
+    write_old_film(videos / "old.avi", 24)
+    rows = ["path,camera,year"]
+    for number, path in enumerate(sorted(videos.glob("*/*.mp4"))):
+        rows.append(f"{path.relative_to(folder)},{('north', 'south')[number % 2]},{2017 + number}")
+    (folder / "about.csv").write_text("\n".join(rows) + "\n")
+    store = open_store(folder / "index", create=True)
+    update_index(
+        store,
+        load_index_model(adapter, device="cpu"),
+        [str(videos)],
+        address=folder / "index",
+        metadata=read_metadata(folder / "about.csv"),
+        workers=0,
+    )
+    store.close()
+    return IndexedFolder(folder / "index", videos)
+
+
+@contextmanager
+def running_server(index, *, classifier=None, **settings):
+    """The address of a server, and the service behind it, until the block ends."""
+    service = SearchService(index, ServeSettings(**settings), classifier)
+    config = uvicorn.Config(make_app(service), log_level="warning", timeout_graceful_shutdown=1, lifespan="on")
+    server = uvicorn.Server(config)
+    with listen("127.0.0.1", 0) as socket:
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[socket])))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{socket.getsockname()[1]}", service
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()

@@ -1,0 +1,121 @@
+"""Who may ask a server: tokens, hosts, other sites; and the headers of every answer."""
+
+import httpx
+import pytest
+
+from side4video.web.settings import ServeSettings, is_loopback
+from web.small_server import running_server
+
+TOKEN = "a1b2c3d4e5f6"
+
+
+@pytest.fixture(scope="module")
+def guarded(indexed):
+    index = indexed.open()
+    with running_server(index, token=TOKEN) as (address, _):
+        yield address
+    index.close()
+
+
+def test_the_token_opens_the_page_and_leaves_the_address(guarded):
+    with httpx.Client(base_url=guarded, follow_redirects=False) as browser:
+        assert browser.get("/").status_code == 401
+        answer = browser.get("/", params={"q": "a ring", "token": TOKEN})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/?q=a+ring")
+        assert {"HttpOnly", "SameSite=Strict"} <= set(answer.headers["set-cookie"].split("; "))
+        assert TOKEN not in browser.get("/").text
+        assert browser.get("/?q=a+ring").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/docs", "/openapi.json", "/api/info", "/api/search?q=x", "/static/page.js", "/videos/x", "/posters/x"],
+)
+def test_nothing_is_told_without_it(guarded, path):
+    for headers in (
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": "Basic " + TOKEN},
+        {"cookie": "side4video=x"},
+    ):
+        assert httpx.get(guarded + path, headers=headers).status_code == 401
+    assert httpx.get(guarded + path, params={"token": TOKEN + "x"}).status_code == 401
+    assert httpx.get(guarded + path, headers={"authorization": f"Bearer {TOKEN}"}).status_code in (200, 404)
+
+
+def test_uploads_need_it_too(guarded):
+    files = {"clip": b"no video"}
+    assert httpx.post(f"{guarded}/api/search-like", files=files).status_code == 401
+    assert httpx.post(f"{guarded}/api/search-like?token={TOKEN}", files=files).status_code == 401
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    assert httpx.post(f"{guarded}/api/search-like", files=files, headers=bearer).status_code == 422
+
+
+def test_the_redirect_stays_here(guarded):
+    url = httpx.URL(guarded).copy_with(raw_path=f"//evil.example/?token={TOKEN}".encode())
+    location = httpx.get(url, follow_redirects=False).headers["location"]
+    assert location.startswith("/")
+    assert not location.startswith("//")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("127.0.0.1:1", 200),
+        ("[::1]:8000", 200),
+        ("LOCALHOST:9", 200),
+        ("evil.example", 400),
+        ("127.0.0.1.evil.example:80", 400),
+        ("localhost.evil.example", 400),
+        ("evil.example:127.0.0.1", 400),
+        ("", 400),
+    ],
+)
+def test_names_that_others_made_to_mean_this_machine(client, host, status):
+    assert client.get("/api/info", headers={"host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 422),
+        ({}, 422),
+    ],
+)
+def test_pages_of_other_sites_cannot_upload(client, headers, status):
+    assert client.post("/api/search-like", files={"clip": b"no video"}, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/nothing", "/api/search", "/static/page.css"])
+def test_every_answer_forbids_requests_to_elsewhere(client, path):
+    headers = client.get(path).headers
+    assert headers["content-security-policy"].startswith("default-src 'self';")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_other_addresses_need_a_token(host):
+    with pytest.raises(ValueError, match="--token auto"):
+        ServeSettings(host=host)
+    assert len(ServeSettings.with_token("auto", host=host).token) == 32
+
+
+@pytest.mark.parametrize("token", ["", "short", "with blank in it", "ümlautümlaut", "a;b=cdefgh"])
+def test_tokens_that_are_none(token):
+    with pytest.raises(ValueError, match="letters and digits"):
+        ServeSettings(token=token)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("10.0.0.1", False), ("x", False)],
+)
+def test_loopback(host, expected):
+    assert is_loopback(host) == expected

@@ -1,0 +1,181 @@
+"""Videos, parts of them and pictures out of them: the bytes that are there, and nothing but files of the index."""
+
+import io
+import os
+import shutil
+from pathlib import Path
+
+import av
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from side4video.web.library import identify
+from web.small_server import make_index, running_server
+
+
+def id_of(path):
+    return identify(str(path))
+
+
+def pictures(content):
+    with av.open(io.BytesIO(content)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.codec.canonical_name == "h264"
+        return [
+            (float(frame.pts * stream.time_base), frame.to_ndarray(format="rgb24"))
+            for frame in container.decode(stream)
+        ]
+
+
+def test_a_video_comes_whole_and_in_ranges(client, indexed):
+    path = indexed.videos / "long.mp4"
+    content, address = path.read_bytes(), f"/videos/{id_of(path)}"
+    whole = client.get(address)
+    assert (whole.content, whole.headers["content-type"]) == (content, "video/mp4")
+    assert client.head(address).headers["content-length"] == str(len(content))
+    part = client.get(address, headers={"range": "bytes=1000-1999"})
+    assert (part.status_code, part.content) == (206, content[1000:2000])
+    assert part.headers["content-range"] == f"bytes 1000-1999/{len(content)}"
+    assert client.get(address, headers={"range": "bytes=-100"}).content == content[-100:]
+    assert client.get(address, headers={"range": f"bytes={len(content)}-"}).status_code == 416
+
+
+def test_what_browsers_do_not_play_comes_in_parts(client, indexed, service):
+    path = indexed.videos / "old.avi"
+    found = client.get("/api/search", params={"q": "a ring", "path": str(path)}).json()["results"][0]
+    assert found["video"].startswith(f"/clips/{id_of(path)}.mp4?")
+    assert found["video_starts_at"] == found["start_seconds"]
+    assert client.get(f"/videos/{id_of(path)}").status_code == 404
+    answer = client.get(f"/clips/{id_of(path)}.mp4", params={"start": 5, "end": 9})
+    assert answer.headers["content-type"] == "video/mp4"
+    frames = pictures(answer.content)
+    assert [time for time, _ in frames] == pytest.approx(np.arange(20) / 5, abs=0.001)
+    for time, picture in frames:
+        assert picture.mean() == pytest.approx(8 * int(5 + time + 0.001), abs=3)
+    made = len(list(service.clips.folder.iterdir()))
+    again = client.get(f"/clips/{id_of(path)}.mp4", params={"start": 5, "end": 9})
+    assert again.content == answer.content
+    assert len(list(service.clips.folder.iterdir())) == made
+    assert client.get(found["video"]).status_code == 200
+
+
+@pytest.mark.parametrize(("start", "end"), [(5, 5), (5, 4), (0, 61), (-1, 3), ("nan", 3), (0, "inf"), ("x", 3)])
+def test_parts_have_a_length(client, indexed, start, end):
+    answer = client.get(f"/clips/{id_of(indexed.videos / 'old.avi')}.mp4", params={"start": start, "end": end})
+    assert answer.status_code == 422
+
+
+def test_a_part_without_a_frame(client, indexed):
+    answer = client.get(f"/clips/{id_of(indexed.videos / 'old.avi')}.mp4", params={"start": 100, "end": 110})
+    assert answer.status_code == 422
+    assert "no frame" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(0, 0), (7.3, 56), (19, 152), (500, 184)])
+def test_a_poster_is_the_picture_of_that_moment(client, indexed, seconds, level):
+    answer = client.get(f"/posters/{id_of(indexed.videos / 'old.avi')}", params={"seconds": seconds})
+    assert answer.headers["content-type"] == "image/jpeg"
+    picture = Image.open(io.BytesIO(answer.content))
+    assert picture.size == (64, 48)
+    assert np.asarray(picture).mean() == pytest.approx(level, abs=3)
+
+
+ATTEMPTS = [
+    "/videos/../../../../etc/passwd",
+    "/videos/..%2f..%2f..%2fetc%2fpasswd",
+    "/videos/%2fetc%2fpasswd",
+    "/videos//etc/passwd",
+    "/videos/%2e%2e/%2e%2e/etc/passwd",
+    "/videos/..%5c..%5cetc%5cpasswd",
+    "/videos/{path}",
+    "/videos/{quoted}",
+    "/videos/{id}/../../{path}",
+    "/videos/{id}%00.mp4",
+    "/videos/{ID}",
+    "/posters/..%2f..%2fetc%2fpasswd",
+    "/posters/{quoted}",
+    "/clips/..%2f..%2fetc%2fpasswd.mp4?start=0&end=1",
+    "/clips/{quoted}?start=0&end=1",
+    "/static/../app.py",
+    "/static/..%2fapp.py",
+    "/static/%2e%2e/app.py",
+    "/static//etc/passwd",
+    "/static/%2fetc%2fpasswd",
+    "/like/..%2f..%2fetc%2fpasswd",
+    "/api/like/{quoted}",
+]
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_no_path_of_a_client_is_opened(address, indexed, attempt):
+    video = indexed.videos / "long.mp4"
+    quoted = str(video).replace("/", "%2f")
+    target = attempt.format(path=video, quoted=quoted, id=id_of(video), ID=id_of(video).upper())
+    url = httpx.URL(address).copy_with(raw_path=target.encode())  # as it stands: a client may not tidy it up
+    assert httpx.get(url).status_code == 404
+
+
+@pytest.fixture(scope="module")
+def changing(tmp_path_factory, adapter, captioned_videos):
+    """A server whose videos may be changed."""
+    indexed = make_index(tmp_path_factory.mktemp("changing"), adapter, captioned_videos)
+    (indexed.videos.parent / "secret.mp4").write_bytes((indexed.videos / "long.mp4").read_bytes() + b"secret")
+    index = indexed.open()
+    with running_server(index) as (address, _):
+        yield address, indexed.videos
+    index.close()
+
+
+def deleted(path: Path, secret: Path) -> None:
+    path.unlink()
+
+
+def link(path: Path, secret: Path) -> None:
+    path.unlink()
+    path.symlink_to(secret)
+
+
+def hard_content(path: Path, secret: Path) -> None:
+    shutil.copy(secret, path)
+
+
+def same_size(path: Path, secret: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def folder(path: Path, secret: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def pipe(path: Path, secret: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def linked_folder(path: Path, secret: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+    path.parent.symlink_to(path.parent.with_name("moved"))
+
+
+@pytest.mark.parametrize(
+    ("number", "change"), list(enumerate([deleted, link, hard_content, same_size, folder, pipe, linked_folder]))
+)
+def test_a_file_that_is_no_longer_what_was_indexed_is_not_shown(changing, number, change):
+    address, videos = changing
+    path = sorted(videos.glob("*/0001.mp4"))[0]
+    identifier = id_of(path)
+    assert httpx.get(f"{address}/videos/{identifier}").status_code == 200
+    change(path, videos.parent / "secret.mp4")
+    for kind in ("/videos/{}", "/posters/{}?seconds=1", "/clips/{}.mp4?start=0&end=1", "/api/like/{}", "/like/{}"):
+        answer = httpx.get(address + kind.format(identifier))
+        assert answer.status_code == 404, kind
+        assert b"secret" not in answer.content
+    found = httpx.get(f"{address}/api/search", params={"q": "a ring", "path": str(path)}).json()["results"]
+    assert [(one["video"], one["poster"]) for one in found] == [(None, None)]
+    assert found[0]["problem"]
+    if path.is_symlink() or path.is_fifo() or path.is_file():
+        path.unlink()
+    shutil.move(path.parent, videos.parent / f"done-{number}")

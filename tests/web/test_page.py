@@ -1,0 +1,259 @@
+"""The page in a real browser without a window: Chromium, driven by Playwright.
+
+Pictures of the page are left in build/screenshots.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from side4video.web.library import identify
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+expect = sync_api.expect
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="no Chromium: apt-get install chromium, or name one in CHROMIUM"
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])  # CI runs as root
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """`open_page(width=1280, ...)` opens the page; at the end no request may have left, and no error been reported."""
+    contexts, requests, errors = [], [], []
+
+    def open_(path="/", width=1280, height=900, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, base_url=address, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert requests
+    assert all(url.startswith(f"{address}/") for url in requests), requests
+    refused = [error for error in errors if "status of 422" in error or "status of 413" in error]
+    assert errors == refused  # a browser reports what the server refuses, and nothing else
+
+
+def shoot(page, name):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.wait_for_load_state("networkidle")  # the pictures of videos say nothing when they have come
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def wait_for(video, condition):
+    """Until a condition on a `video`, a locator, holds."""
+    look = f"{condition} ? done() : setTimeout(look, 50)"  # Playwright's own way is eval, which the page forbids
+    video.evaluate(f"video => new Promise(done => {{ const look = () => {look}; look(); }})")
+
+
+def search(page, text):
+    page.get_by_role("searchbox").fill(text)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"“{text}”")
+    expect(page.locator("#results")).not_to_have_attribute("aria-busy", "true")
+
+
+def card_of(page, path):
+    return page.locator(f".card:has([title='{path}'])")
+
+
+def time_of(card):
+    return card.locator("video").evaluate("video => video.currentTime")
+
+
+def test_search_and_go_back(open_page, indexed, address):
+    page = open_page()
+    expect(page.locator(".card")).to_have_count(8)  # a few of the index before anything is asked
+    search(page, "a star moves clockwise")
+    expect(page.locator(".card")).to_have_count(10)
+    index = indexed.open()
+    best = index.search("a star moves clockwise", top_k=1)[0]
+    index.close()
+    first = page.locator(".card").first
+    expect(first.locator("[title]").first).to_have_attribute("title", best.file.path)
+    expect(first.locator(".score")).to_have_text(f"{best.score:.3f}")
+    expect(page).to_have_title("a star moves clockwise · side4video")
+    expect(page).to_have_url(f"{address}/?q=a+star+moves+clockwise")
+    search(page, "a ring")
+    shoot(page, "search-light")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a star moves clockwise”")
+
+
+@pytest.mark.parametrize("name", ["long.mp4", "old.avi"])
+def test_videos_play_from_the_best_window(open_page, indexed, name):
+    path = indexed.videos / name
+    index = indexed.open()
+    best = next(one for one in index.search("a ring", top_k=10) if one.file.path == str(path))
+    index.close()
+    page = open_page("/?q=a+ring")
+    card = card_of(page, path)
+    card.locator("video").evaluate("video => video.play()")
+    begins = float(card.locator("video").get_attribute("data-begins"))
+    assert begins == pytest.approx(0 if name == "long.mp4" else best.start_seconds, abs=1e-3)
+    from_ = best.start_seconds - begins
+    wait_for(card.locator("video"), f"video.currentTime > {from_ + 0.3}")
+    assert from_ < time_of(card) < best.end_seconds - begins
+
+
+def test_words_seek(open_page, indexed):
+    path = indexed.videos / "long.mp4"
+    page = open_page("/?q=a+ring+moves")
+    card = card_of(page, path)
+    words = card.locator(".word")
+    expect(words.first).to_be_visible()
+    word = words.last
+    seconds = float(word.get_attribute("data-seconds"))
+    word.click()
+    wait_for(card.locator("video"), f"!video.paused && Math.abs(video.currentTime - {seconds}) < 2")
+
+
+def test_filters(open_page):
+    page = open_page()
+    page.locator("summary").click()
+    page.get_by_label("camera", exact=True).select_option("north")
+    page.get_by_label("year, at least").fill("2019")
+    search(page, "a ring")
+    expect(page.locator(".card")).to_have_count(3)
+    for text in page.locator(".metadata").all_inner_texts():
+        assert "camera north" in text
+    shoot(page, "filters")
+    page.get_by_label("Path").fill("*/nowhere/*")
+    page.keyboard.press("Enter")
+    expect(page.locator(".message")).to_contain_text("No video meets these filters")
+    expect(page.get_by_role("status")).to_contain_text("0 of 10 videos")
+    shoot(page, "empty")
+    page.get_by_role("link", name="Search without filters").click()
+    expect(page.locator(".card")).to_have_count(10)
+
+
+def test_more_like_this(open_page):
+    page = open_page("/?q=a+ring")
+    first = page.locator(".card").first
+    path = first.locator("[title]").first.get_attribute("title")
+    first.get_by_role("link", name="More like this").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Like ")
+    expect(page.locator(".card")).to_have_count(9)
+    expect(card_of(page, path)).to_have_count(0)
+    assert page.url.endswith(f"/like/{identify(path)}")
+
+
+def test_upload(open_page, indexed):
+    clip = sorted(indexed.videos.glob("*/*.mp4"))[2]
+    page = open_page(color_scheme="dark")
+    page.get_by_label("Search by a clip").set_input_files(clip)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Like 0001.mp4")
+    assert page.locator(".card [title]").first.get_attribute("title") == str(clip)
+    expect(page.locator(".classes dt")).to_have_count(5)
+    shares = [float(text.removesuffix(" %")) for text in page.locator(".classes dd").all_inner_texts()]
+    assert shares == sorted(shares, reverse=True)
+    shoot(page, "upload-dark")
+
+
+def test_a_dropped_clip(open_page, indexed):
+    page = open_page()
+    page.evaluate(
+        """() => {
+            const data = new DataTransfer();
+            data.items.add(new File(["no video"], "dropped.mp4", { type: "video/mp4" }));
+            for (const kind of ["dragover", "drop"]) {
+                const options = { dataTransfer: data, bubbles: true, cancelable: true };
+                document.body.dispatchEvent(new DragEvent(kind, options));
+            }
+        }"""
+    )
+    expect(page.get_by_role("alert")).to_contain_text("not a video")
+
+
+def test_uploads_that_cannot_be_used(open_page):
+    page = open_page()
+    field = page.get_by_label("Search by a clip")
+    field.set_input_files({"name": "letter.mp4", "mimeType": "video/mp4", "buffer": b"no video"})
+    expect(page.get_by_role("alert")).to_contain_text("This is not a video that can be read.")
+    shoot(page, "broken-upload")
+    field.set_input_files({"name": "large.mp4", "mimeType": "video/mp4", "buffer": bytes(2**20 + 1)})
+    expect(page.get_by_role("alert")).to_contain_text("larger than 1 MB")
+    search(page, "a ring")  # and all goes on
+    expect(page.locator(".card")).to_have_count(10)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_window(open_page, scheme):
+    page = open_page("/?q=a+ring&min:year=2018", width=360, height=780, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for kind in ("video", "button", "input:not([type=file])", "select", ".card"):
+        for box in (one.bounding_box() for one in page.locator(kind).all() if one.is_visible()):
+            assert box["x"] >= 0, kind
+            assert box["x"] + box["width"] <= 360, kind
+    shoot(page, f"narrow-{scheme}")
+
+
+def test_keyboard_alone(open_page):
+    page = open_page()
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("a ring")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a ring”")
+    reached = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.tagName"))
+        if reached[-1] == "VIDEO":
+            break
+    assert reached[-1] == "VIDEO", reached
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    shoot(page, "focus")
+    page.keyboard.press("Space")
+    video = page.locator("video:focus")
+    wait_for(video, "!video.paused && video.currentTime > 0.1")
+    page.keyboard.press("Space")
+    wait_for(video, "video.paused")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "word":
+            break
+    page.keyboard.press("Enter")
+    wait_for(page.locator(".card:has(.word:focus) video"), "!video.paused")
+
+
+def test_without_scripts(open_page, indexed):
+    page = open_page(java_script_enabled=False)
+    page.get_by_role("searchbox").fill("a ring")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a ring”")
+    expect(page.locator("video[controls]")).to_have_count(10)
+    page.locator("#clip").set_input_files(sorted(indexed.videos.glob("*/*.mp4"))[0])
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Like 0001.mp4")
+
+
+def test_the_documentation_of_the_api(open_page):
+    page = open_page("/docs")
+    expect(page.get_by_role("heading", name="GET /api/search", exact=True)).to_be_visible()
+    shoot(page, "docs")
+
+
+def test_names_are_text(open_page):
+    page = open_page("/?q=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E")
+    expect(page.get_by_role("heading", level=1)).to_have_text("“<img src=x onerror=alert(1)>”")
+    expect(page.locator("main img")).to_have_count(0)

@@ -1,0 +1,70 @@
+"""The command: it prints its address, ends cleanly on Ctrl-C, and refuses what cannot be before a model is loaded."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from side4video.cli import main
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_end(indexed, tmp_path, number):
+    command = [sys.executable, "-m", "side4video", "serve", str(indexed.index), "--port", "0", "--device", "cpu"]
+    command += ["--token", "auto"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        printed = server.stdout.readline()
+        address, token = printed.split()[0].split("?token=")
+        answer = httpx.get(f"{address}api/search?q=a", headers={"authorization": f"Bearer {token}"}, timeout=60)
+        assert len(answer.json()["results"]) == 10
+        assert httpx.get(address).status_code == 401
+        assert [path.name for path in tmp_path.glob("side4video-*")]
+        server.send_signal(number)
+        begin = time.monotonic()
+        code = server.wait(20)
+        said = server.stderr.read()
+    assert (code, "Traceback" in said) == (0, False), said
+    assert time.monotonic() - begin < 10
+    assert not list(tmp_path.glob("side4video-*"))
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address)
+
+
+def test_a_port_that_is_taken(indexed, capsys, monkeypatch):
+    def load(*_, **__):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("side4video.search.video_index.VideoIndex.open", load)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", str(indexed.index), "--port", str(port)]) == 2
+    assert f"--port {port} is taken on 127.0.0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--host", "0.0.0.0"], "--token auto"),
+        (["--host", "no.such.name.invalid", "--token", "auto"], "not an address of this machine"),
+        (["--host", "192.0.2.1", "--token", "auto"], "cannot be listened on"),
+        (["--port", "70000"], "not from 0 to 65535"),
+        (["--token", "short"], "8 and more"),
+        (["--max-upload-mb", "0"], "must be 1 or more"),
+    ],
+)
+def test_what_cannot_be_served(indexed, capsys, arguments, says):
+    assert main(["serve", str(indexed.index), "--port", "0", *arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_folder_without_an_index(tmp_path, capsys):
+    assert main(["serve", str(tmp_path / "nothing"), "--port", "0"]) == 2
+    assert "no index" in capsys.readouterr().err
