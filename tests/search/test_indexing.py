@@ -1,9 +1,11 @@
 """What is embedded, kept, moved and forgotten when an index is brought up to the videos on disk."""
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from side4video.search.indexing import update_index
@@ -18,7 +20,7 @@ def update(model, videos, tmp_path):
     def run(*inputs, **options):
         store = open_store(tmp_path / "index", create=True)
         inputs = [str(path) for path in inputs or [videos]]
-        report = update_index(store, model, inputs, address="the index", workers=0, **options)
+        report = update_index(store, model, inputs, address=tmp_path / "index", workers=0, **options)
         store.close()
         return report
 
@@ -99,6 +101,19 @@ def test_equal_files_are_embedded_once(update, videos, store):
     original = store.windows_of(first)[0]
     assert all((window.mean == original.mean).all() for window in windows)
     assert counts(update()) == (0, 10, 0, 0, 0)
+
+
+def test_loader_processes_bring_the_same(update, model, videos, store, tmp_path, write_noise):
+    write_noise(videos / "long.mp4", 60.0)
+    (videos / "broken.mp4").write_bytes(b"no video")
+    update()
+    other = open_store(tmp_path / "other", create=True)
+    report = update_index(other, model, [str(videos)], address=tmp_path / "other", workers=2)
+    assert counts(report) == (9, 0, 0, 0, 1)
+    assert other.files() == store.files()
+    for path in store.files():
+        for one, two in zip(store.windows_of(path), other.windows_of(path), strict=True):
+            np.testing.assert_allclose(one.mean, two.mean, atol=1e-5)
 
 
 def test_only_below_the_inputs_is_anything_forgotten(update, videos, store):
@@ -206,6 +221,15 @@ def test_windows_that_do_not_get_on_make_no_index(update, store):
     with pytest.raises(ValueError, match="must lie from 0"):
         update(window_seconds=5, overlap_seconds=6)
     assert store.read_info() is None
+
+
+def test_a_second_command_at_the_same_time_is_refused(update, videos, store, tmp_path):
+    update()
+    with (tmp_path / "index/.indexing").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(RuntimeError, match="is being indexed by another process"):
+            update()
+    assert update().unchanged == 8
 
 
 def test_a_folder_of_pictures_is_refused_with_a_reason(update, videos, tmp_path):

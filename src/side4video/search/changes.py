@@ -74,7 +74,9 @@ def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile]) -> C
             del states[path]
         elif path in indexed and states[path] == (indexed[path].size, indexed[path].modified):
             changes.unchanged.append(path)
-    changes.gone = [path for path in indexed if path not in states and _is_below(path, inputs) and not _exists(path)]
+    changes.gone = [
+        path for path in indexed if path not in states and _is_below(path, inputs) and not Path(path).exists()
+    ]
     _sort_out(changes, states, indexed)
     return changes
 
@@ -131,7 +133,3 @@ def _is_below(path: str, inputs: Iterable[str]) -> bool:
         elif fnmatch.fnmatch(path, str(place.absolute())):
             return True
     return False
-
-
-def _exists(path: str) -> bool:
-    return Path(path).exists()

@@ -1,7 +1,9 @@
 """Making an index, and bringing it up to the videos on disk: what `side4video index` does."""
 
+import fcntl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,24 +19,19 @@ from side4video.processes import (
     num_processes,
     process_rank,
 )
-from side4video.search.changes import Changes, find_changes
+from side4video.search.changes import find_changes
 from side4video.search.embedding import WindowEmbedder
 from side4video.search.index_model import IndexModel
+from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
 from side4video.search.metadata import MetadataFile
-from side4video.search.records import IndexedFile, IndexInfo, Metadata, Window
+from side4video.search.records import IndexInfo
 from side4video.search.store import Store
 from side4video.search.stored_text import path_to_text
-from side4video.search.window_clips import file_state
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
 from side4video.tasks.evaluation import UnreadVideo
 from side4video.training.stopping import StopRequests, TrainingStopped
 from side4video.video.loading import TIMEOUT_SECONDS
 from side4video.video.lost_workers import LostWorkerError
-
-COMMIT_SECONDS = 10.0
-"""Between two times of writing: work that a killed process loses at most, beside the videos it was at."""
-COMMIT_WINDOWS = 4096
-"""Windows that are written together at most; 50 MB of 12 x 512 numbers in 16 bits."""
 
 
 @dataclass
@@ -125,7 +122,7 @@ def update_index(
         store: of the index.
         model: that made it, or will.
         inputs: video files, folders and patterns. What is gone is forgotten below these alone.
-        address: of the index, for errors.
+        address: of the index.
         metadata: of the videos; those of the inputs that it does not name have none from now on. None: as it was.
         window_seconds, overlap_seconds: as in `settle_info`.
         workers: processes that read videos, of each process that embeds.
@@ -135,25 +132,27 @@ def update_index(
 
     Raises:
         ValueError, FileNotFoundError: the index is of another model, or an input stands for nothing.
+        RuntimeError: another command is indexing into the same folder.
         TrainingStopped: a signal asked for the end; what was done is saved.
     """
     started = time.perf_counter()
-    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopRequests() as stop:
+    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopRequests() as stop, ExitStack() as held:
         work = None
         if is_main_process():
             info = settle_info(
                 store, model, window_seconds=window_seconds, overlap_seconds=overlap_seconds, address=address
             )
+            held.enter_context(_alone(address))
             indexed = store.files()
             changes = find_changes(inputs, indexed)
             _check_stop(stop)
-            names, unknown = metadata.match({*indexed, *changes.there}) if metadata else ({}, [])
-            _Writing(store, indexed, names if metadata else None, changes.there, commit_seconds).write_known(changes)
-            work = info, indexed, changes, names, unknown
+            named, unknown = metadata.match({*indexed, *changes.there}) if metadata else (None, [])
+            IndexWriter(store, indexed, named, commit_seconds=commit_seconds).write_known(changes)
+            work = info, indexed, changes, named, unknown
         shared = gather_objects(work)[0]
         assert shared is not None
-        info, indexed, changes, names, unknown = shared
-        writing = _Writing(store, indexed, names if metadata else None, changes.there, commit_seconds)
+        info, indexed, changes, named, unknown = shared
+        writer = IndexWriter(store, indexed, named, commit_seconds=commit_seconds)
         embedder = WindowEmbedder(
             model=model,
             window_seconds=info.window_seconds,
@@ -161,12 +160,12 @@ def update_index(
             workers=workers,
             timeout_seconds=timeout_seconds,
         )
-        own = _embed_share(embedder, writing, changes.embed[process_rank() :: num_processes()], stop)
+        own = _embed_share(embedder, writer, changes.embed[process_rank() :: num_processes()], stop)
         unread = changes.unread + [video for part in gather_objects(own) for video in part]
         if is_main_process():
-            unread += writing.write_repeated(changes.repeated, unread)
+            unread += writer.write_repeated(changes.repeated, unread)
             outdated = {*changes.embed, *changes.repeated} & indexed.keys()  # another content, which cannot be read
-            writing.remove([*changes.gone, *(video.name for video in unread if video.name in outdated)])
+            writer.remove([*changes.gone, *(video.name for video in unread if video.name in outdated)])
             store.optimise()
         failed = {video.name for video in unread}
         gather_objects(None)  # what the main process wrote last is there for all
@@ -183,90 +182,29 @@ def update_index(
         )
 
 
+@contextmanager
+def _alone(address: str | Path) -> Iterator[None]:
+    """Refuse a second command on the same folder, which would embed the same videos; ends with the process."""
+    if "://" in str(address):
+        yield
+        return
+    with (Path(address) / ".indexing").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"{address} is being indexed by another process. Wait until it is done.") from None
+        except OSError:  # some network drives have no locks
+            pass
+        yield
+
+
 def _check_stop(stop: StopRequests) -> None:
     if (number := stop.first(stop.noted())) is not None:
         raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
 
 
-class _Writing:
-    """Changes of an index, with the metadata that belongs to each video."""
-
-    def __init__(
-        self,
-        store: Store,
-        indexed: dict[str, IndexedFile],
-        names: dict[str, Metadata] | None,
-        there: set[str],
-        commit_seconds: float,
-    ) -> None:
-        self._store, self._indexed, self._names, self._there = store, indexed, names, there
-        self._commit_seconds = commit_seconds
-        self._windows: list[Window] = []
-        self._paths: list[str] = []
-        self._written = time.monotonic()
-
-    def _metadata_of(self, path: str, like: str | None = None) -> Metadata:
-        """What the CSV says of a video; without a CSV what the index knows of it, or of `like`."""
-        if self._names is not None:
-            return self._names.get(path, {})
-        known = self._indexed.get(path) or self._indexed.get(like or "")
-        return known.metadata if known else {}
-
-    def write_known(self, changes: Changes) -> None:
-        """Everything for which nothing has to be embedded, but removals."""
-        for path, state in changes.touched.items():
-            self._copy(path, path, state)
-        for path, (source, state) in changes.copied.items():
-            self._copy(path, source, state)
-        self.flush()
-        if self._names is None:
-            return
-        other = {
-            path: self._metadata_of(path)
-            for path, file in self._indexed.items()
-            if (path in self._there or path in self._names) and dict(file.metadata) != dict(self._metadata_of(path))
-        }
-        if other:
-            self._store.set_metadata(other)
-
-    def write_repeated(self, repeated: dict[str, str], unread: Iterable[UnreadVideo]) -> list[UnreadVideo]:
-        """Files with the content of another that was embedded now; returns those of one that cannot be read."""
-        reasons = {video.name: video.reason for video in unread}
-        for path, source in repeated.items():
-            if source not in reasons:
-                self._copy(path, source, None)
-        self.flush()
-        return [UnreadVideo(path, reasons[source]) for path, source in repeated.items() if source in reasons]
-
-    def remove(self, paths: Sequence[str]) -> None:
-        """Forget videos."""
-        if paths:
-            self._store.replace(paths, [])
-
-    def add(self, file: IndexedFile, windows: Sequence[Window], *, like: str | None = None) -> None:
-        """Take a video in, with metadata, which may be that of another that it is `like`; written now and then."""
-        file = replace(file, metadata=self._metadata_of(file.path, like))
-        self._paths.append(file.path)
-        self._windows += [replace(window, file=file) for window in windows]
-        if len(self._windows) >= COMMIT_WINDOWS or time.monotonic() - self._written >= self._commit_seconds:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what was taken in."""
-        if self._paths:
-            self._store.replace(self._paths, self._windows)
-        self._paths, self._windows, self._written = [], [], time.monotonic()
-
-    def _copy(self, path: str, source: str, state: tuple[int, int] | None) -> None:
-        windows = self._store.windows_of(source)
-        if not windows:
-            return
-        size, modified = state or file_state(Path(path))
-        self.add(replace(windows[0].file, path=path, size=size, modified=modified), windows, like=source)
-
-
 def _embed_share(
-    embedder: WindowEmbedder, writing: _Writing, paths: Sequence[str], stop: StopRequests
+    embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopRequests
 ) -> list[UnreadVideo]:
     """Embed videos and write them; returns those that cannot be read."""
     unread: list[UnreadVideo] = []
@@ -281,11 +219,11 @@ def _embed_share(
     with progress:
         try:
             for file, windows in embedder.embed(paths, on_failure=note):
-                writing.add(file, windows)
+                writer.add(file, windows)
                 progress.update()
                 _check_stop(stop)
         except (TrainingStopped, LostWorkerError):
-            writing.flush()
+            writer.flush()
             raise
-        writing.flush()
+        writer.flush()
     return unread
