@@ -20,8 +20,8 @@ from side4video.video import packets
 from side4video.video.video_error import VideoError
 
 _PLAYED = {
-    "mp4": ({"h264", "av1", "vp9"}, "video/mp4"),
-    "webm": ({"vp8", "vp9", "av1"}, "video/webm"),
+    "mp4": ({"h264"}, "video/mp4"),
+    "webm": ({"vp8", "vp9"}, "video/webm"),
 }
 _EIGHT_BITS = ("yuv420p", "yuvj420p")
 _CONTAINERS = (
@@ -46,7 +46,8 @@ class _Shown(NamedTuple):
 def browser_type(path: Path) -> str | None:
     """The media type under which every present browser plays this file; None where one of them may not.
 
-    Only the header is read. Matroska, HEVC, MPEG-4 part 2 and 10-bit pictures play in some browsers or systems alone.
+    Only the header is read. Matroska, AV1, HEVC, MPEG-4 part 2 and 10-bit pictures play in some browsers, or on some
+    machines, alone.
     """
     with _only_video_errors(path), av.open(str(path), metadata_errors="ignore") as container:
         stream = container.streams.best("video")
