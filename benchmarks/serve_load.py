@@ -59,8 +59,8 @@ class Arguments:
     seconds: float = 60.0
     upload_share: float = 0.03
     """Of the searches, those by an uploaded clip."""
-    serve: tuple[str, ...] = ()
-    """Further arguments of `side4video serve`, such as --backbone-weights FILE."""
+    backbone_weights: str | None = None
+    """As `side4video serve` takes it."""
     out: Path = Path("docs/figures/serve-load.json")
 
 
@@ -88,8 +88,10 @@ class Tally:
 class Reader:
     """One client."""
 
-    def __init__(self, client: httpx.AsyncClient, tally: Tally, arguments: Arguments, seed: int) -> None:
-        self.client, self.tally, self.arguments = client, tally, arguments
+    def __init__(self, address: str, tally: Tally, arguments: Arguments, seed: int) -> None:
+        limits = httpx.Limits(max_connections=6)  # as browsers have
+        self.client = httpx.AsyncClient(base_url=address, timeout=60, limits=limits)
+        self.tally, self.arguments = tally, arguments
         self.random = random.Random(seed)
 
     async def read_until(self, end: float) -> None:
@@ -107,6 +109,7 @@ class Reader:
                 if results and self.random.random() < 0.2:
                     await self.ask("more like this", "GET", f"/api/like/{self.random.choice(results)['id']}")
             await asyncio.sleep(self.random.expovariate(1 / THINKING_SECONDS))
+        await self.client.aclose()
 
     async def look_at(self, results: list[dict[str, Any]]) -> bytes | None:
         """Fetch the pictures at once, as a browser does, then parts of two videos; the whole of a small one."""
@@ -149,15 +152,22 @@ def memory_bytes(pid: int) -> int:
     return total
 
 
+def processor_seconds(pid: int) -> float:
+    """Time that a process has computed (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(address: str, arguments: Arguments, pid: int) -> dict[str, Any]:
     tally = Tally()
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=60) as client:
         await client.get("/api/search", params={"q": "a"})  # the model has run once
         before = memory_bytes(pid)
         passes_before = (await client.get("/api/info")).json()["questions_per_pass"]
+        computed = processor_seconds(pid)
+        own = time.process_time()
         end = time.monotonic() + arguments.seconds
-        readers = [Reader(client, tally, arguments, seed) for seed in range(arguments.clients)]
+        readers = [Reader(address, tally, arguments, seed) for seed in range(arguments.clients)]
         memory = []
 
         async def watch() -> None:
@@ -181,6 +191,10 @@ async def measure(address: str, arguments: Arguments, pid: int) -> dict[str, Any
             "largest": round(max(memory) / 2**20),
             "after": round(memory_bytes(pid) / 2**20),
         },
+        "processor_seconds": {
+            "server": round(processor_seconds(pid) - computed, 1),
+            "clients": round(time.process_time() - own, 1),
+        },
         "videos": info["videos"],
     }
 
@@ -188,7 +202,9 @@ async def measure(address: str, arguments: Arguments, pid: int) -> dict[str, Any
 def main(command: Sequence[str] | None = None) -> None:
     """Start a server, measure, print and write."""
     arguments = tyro.cli(Arguments, description=__doc__, args=command)
-    serve = [sys.executable, "-m", "side4video", "serve", arguments.index, "--port", "0", *arguments.serve]
+    serve = [sys.executable, "-m", "side4video", "serve", arguments.index, "--port", "0"]
+    if arguments.backbone_weights is not None:
+        serve += ["--backbone-weights", arguments.backbone_weights]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         address = server.stdout.readline().split()[0]

@@ -98,6 +98,7 @@ def test_search_and_go_back(open_page, indexed, address):
     shoot(page, "search-light")
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("“a star moves clockwise”")
+    expect(page.get_by_role("searchbox")).to_have_value("a star moves clockwise")
 
 
 @pytest.mark.parametrize("name", ["long.mp4", "old.avi"])

@@ -13,7 +13,7 @@ import pytest
 from side4video.cli import main
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_it_serves_until_it_is_told_to_end(indexed, tmp_path, number):
     command = [sys.executable, "-m", "side4video", "serve", str(indexed.index), "--port", "0", "--device", "cpu"]
     command += ["--token", "auto"]

@@ -116,7 +116,7 @@ def _speaking_or_late(workers: Sequence[_Worker]) -> list[_Worker]:
 def _serve(work: Callable[[Any], Any], pipe: Connection, memory_bytes: int) -> None:
     """What a process does: say that it is ready, then work until the pipe is closed."""
     _limit_memory(memory_bytes)
-    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+    with suppress(EOFError, ConnectionError, KeyboardInterrupt):  # who asked may be gone
         pipe.send(None)
         while True:
             item = pipe.recv()

@@ -6,6 +6,7 @@ Seconds are counted from the first frame, as everywhere here.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,8 +20,8 @@ from side4video.video import packets
 from side4video.video.video_error import VideoError
 
 _PLAYED = {
-    "mp4": ({"h264", "av1", "vp9"}, "video/mp4"),
-    "webm": ({"vp8", "vp9", "av1"}, "video/webm"),
+    "mp4": ({"h264"}, "video/mp4"),
+    "webm": ({"vp8", "vp9"}, "video/webm"),
 }
 _EIGHT_BITS = ("yuv420p", "yuvj420p")
 _CONTAINERS = (
@@ -28,8 +29,9 @@ _CONTAINERS = (
     "hevc,av1,ivf,mxf,rm,dv,nut,swf,wtv,yuv4mpegpipe"
 )
 _CLOCK = Fraction(1, 90_000)  # seconds: what the frames' times in a clip are counted in
-_LATE_SECONDS = 0.5  # a seek that ends so far behind what was asked for went astray
+_SEEKS_BEFORE = (0.0, 2.0, 15.0)  # seconds: some containers find a key frame behind what was asked for
 _MOST_FPS = 60
+_SAME = 1e-3  # seconds by which times that are meant to be the same may differ
 _UNKNOWN_FPS = 25.0  # of a file that says neither times nor rate
 
 
@@ -44,7 +46,8 @@ class _Shown(NamedTuple):
 def browser_type(path: Path) -> str | None:
     """The media type under which every present browser plays this file; None where one of them may not.
 
-    Only the header is read. Matroska, HEVC, MPEG-4 part 2 and 10-bit pictures play in some browsers or systems alone.
+    Only the header is read. Matroska, AV1, HEVC, MPEG-4 part 2 and 10-bit pictures play in some browsers, or on some
+    machines, alone.
     """
     with _only_video_errors(path), av.open(str(path), metadata_errors="ignore") as container:
         stream = container.streams.best("video")
@@ -88,7 +91,7 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
         for shown in _frames_from(path, start_seconds):
             if shown.seconds >= end_seconds:
                 break
-            if stream is not None and shown.seconds - last < 1 / _MOST_FPS - 1e-3:
+            if stream is not None and shown.seconds - last < 1 / _MOST_FPS - _SAME:
                 continue
             picture = _upright(shown, largest_side)
             if stream is None:
@@ -137,16 +140,21 @@ def _add_stream(container: Any, width: int, height: int) -> VideoStream:
 
 def _frames_from(path: Path, start: float, *, before: bool = False) -> Iterator[_Shown]:
     """Frames at or after a time; `before`: also those that had to be decoded for the first of them."""
+    for earlier in _SEEKS_BEFORE:
+        if start <= earlier:
+            break
+        with av.open(str(path), metadata_errors="ignore") as container:
+            found = _decode(container, seek=start - earlier)
+            first = next(found, None)
+            if first is not None and first.seconds <= start:
+                yield from (shown for shown in chain([first], found) if before or shown.seconds >= start - _SAME)
+                return
     with av.open(str(path), metadata_errors="ignore") as container:
-        first = next(_decode(container, start, seek=start > 0), None)
-        is_astray = first is None or first.seconds > start + _LATE_SECONDS
-    with av.open(str(path), metadata_errors="ignore") as container:
-        for shown in _decode(container, start, seek=start > 0 and not is_astray):
-            if before or shown.seconds >= start - 1e-3:
-                yield shown
+        yield from (shown for shown in _decode(container, seek=None) if before or shown.seconds >= start - _SAME)
 
 
-def _decode(container: InputContainer, start: float, *, seek: bool) -> Iterator[_Shown]:
+def _decode(container: InputContainer, *, seek: float | None) -> Iterator[_Shown]:
+    """Frames from the beginning, or from about the time `seek`."""
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or not stream.codec_context:
         return
@@ -155,12 +163,12 @@ def _decode(container: InputContainer, start: float, *, seek: bool) -> Iterator[
     fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
     aspect = float(stream.sample_aspect_ratio or 1)
     begin = stream.start_time or 0
-    if seek:
-        container.seek(begin + int(start / time_base), stream=stream)
+    if seek is not None:
+        container.seek(begin + int(seek / time_base), stream=stream)
     for index, frame in enumerate(packets.decode(packets.demux(container, stream), stream)):
         if frame.pts is not None:
             yield _Shown(float((frame.pts - begin) * time_base), frame, aspect)
-        elif not seek:
+        elif seek is None:
             yield _Shown(index / fps, frame, aspect)
 
 

@@ -1,7 +1,9 @@
 """What is decoded for clients, in processes that are ended when it takes too long or too much memory."""
 
 import asyncio
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +55,23 @@ async def decode_apart(work: Callable[[Any], str | None], task: object, *, secon
         NotDecodedError: it says so, died, or took longer than `seconds`.
     """
 
-    def wait() -> Any:
-        return next(run_with_timeout(work, [task], processes=1, seconds=seconds, memory_bytes=_MEMORY_BYTES))[1]
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Any] = loop.create_future()
 
-    result = await asyncio.to_thread(wait)
+    def tell(result: Any) -> None:
+        if not answer.done():
+            answer.set_result(result)
+
+    def wait() -> None:
+        try:
+            result = next(run_with_timeout(work, [task], processes=1, seconds=seconds, memory_bytes=_MEMORY_BYTES))[1]
+        except RuntimeError as error:  # no process could be started
+            result = Lost("crash", str(error))
+        with suppress(RuntimeError):  # the server has ended meanwhile
+            loop.call_soon_threadsafe(tell, result)
+
+    threading.Thread(target=wait, daemon=True).start()  # of no pool: the server's end does not wait for it
+    result = await answer
     if isinstance(result, Lost):
         took_too_long = result.kind == "time-out"
         reason = f"Decoding it took longer than {seconds:g} seconds." if took_too_long else "It cannot be decoded."

@@ -23,16 +23,21 @@ class Library:
 
     def __init__(self, files: Mapping[str, IndexedFile]) -> None:
         self.files: dict[str, IndexedFile] = {}
+        self._found: dict[str, IndexedFile] = {}
         self.replace(files)
 
     def replace(self, files: Mapping[str, IndexedFile]) -> None:
-        """Take these files for all of the index."""
-        self.files = {identify(path): file for path, file in files.items()}
+        """Take these files for all of the index, and those that were found since `forget_found`."""
+        self.files = {identify(path): file for path, file in files.items()} | self._found
+
+    def forget_found(self) -> None:
+        """From now on the list of files is read anew."""
+        self._found = {}
 
     def remember(self, file: IndexedFile) -> str:
         """The identifier of a file that a search has found, perhaps added to the index a moment ago."""
         identifier = identify(file.path)
-        self.files[identifier] = file
+        self.files[identifier] = self._found[identifier] = file
         return identifier
 
     def find(self, identifier: str) -> IndexedFile:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
 from side4video.files import replacing
 from side4video.search.records import IndexedFile
@@ -67,10 +67,8 @@ def media_routes(service: SearchService) -> APIRouter:
             raise HTTPException(504 if error.took_too_long else 422, str(error)) from None
         return FileResponse(made, media_type="video/mp4", headers=_KEPT)
 
-    @router.get("/posters/{identifier}", response_class=FileResponse)
-    async def poster(
-        identifier: str, seconds: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0
-    ) -> FileResponse:
+    @router.get("/posters/{identifier}", response_class=Response)
+    async def poster(identifier: str, seconds: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0) -> Response:
         """The picture that a video shows at a moment, as JPEG."""
         file = await find(identifier)
 
@@ -81,7 +79,8 @@ def media_routes(service: SearchService) -> APIRouter:
             made = await service.posters.get(f"poster {file.path} {file.modified} {seconds:.2f}", ".jpg", make)
         except VideoError as error:
             raise HTTPException(422, error.reason) from None
-        return FileResponse(made, media_type="image/jpeg", headers=_KEPT)
+        content = await asyncio.to_thread(made.read_bytes)  # small, and asked for by the dozen
+        return Response(content, media_type="image/jpeg", headers=_KEPT)
 
     return router
 

@@ -1,11 +1,12 @@
 """What the page and the API do for a client: searching, classifying, and saying how each result is shown."""
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from side4video.predict import Predictor
     from side4video.search.video_index import VideoIndex
 
+_LOG = logging.getLogger(__name__)
 LONGEST_CLIP_SECONDS = 60.0
 """A part of a video that is made for the browser is no longer than this."""
 _SHOWN_UNASKED = 8
@@ -71,8 +73,9 @@ class SearchService:
             self._uploads, made = Path(folder, "uploads"), Path(folder, "made")
             self._uploads.mkdir()
             made.mkdir()
-            self.clips = MadeFiles(made, max_bytes=self.settings.cache_bytes, at_once=1)
-            self.posters = MadeFiles(made, max_bytes=self.settings.cache_bytes // 8, at_once=2)
+            for_posters = self.settings.cache_bytes // 8
+            self.clips = MadeFiles(made, max_bytes=self.settings.cache_bytes - for_posters, at_once=1)
+            self.posters = MadeFiles(made, max_bytes=for_posters, at_once=2)
             await self._read_files()
             tasks = [
                 asyncio.create_task(self._keep_reading_files()),
@@ -109,7 +112,9 @@ class SearchService:
         """A few videos from all over the index, for whoever has not asked yet."""
         files = list(self.library.files.values())
         chosen = files[:: max(1, len(files) // _SHOWN_UNASKED)][:_SHOWN_UNASKED]
-        return await asyncio.to_thread(self._describe_all, [_unasked(file) for file in chosen])
+        unasked = [Found(file, 0.0, 0.0, file.duration_seconds, ()) for file in chosen]
+        described = await asyncio.to_thread(self._describe_all, unasked)
+        return [one.model_copy(update={"score": None}) for one in described]
 
     def info(self) -> InfoAnswer:
         """The index and the server's limits."""
@@ -180,12 +185,11 @@ class SearchService:
             problem = str(error) if isinstance(error, NotServedError) else error.reason
         best = max(found.matches, key=lambda match: match.similarity, default=None)
         shown = (found.start_seconds + found.end_seconds) / 2 if best is None else best.seconds
-        asked = bool(found.matches) or found.score == found.score
         return FoundAnswer(
             id=identifier,
             name=self.name_of(file.path),
             path=file.path,
-            score=found.score if asked else None,
+            score=found.score,
             start_seconds=found.start_seconds,
             end_seconds=found.end_seconds,
             duration_seconds=file.duration_seconds,
@@ -198,16 +202,23 @@ class SearchService:
         )
 
     async def _read_files(self) -> None:
+        self.library.forget_found()
         files = await self.queue.run(self.index.files)
+        await asyncio.to_thread(self._take_files, files)
+
+    def _take_files(self, files: Mapping[str, IndexedFile]) -> None:
         self.library.replace(files)
-        self.columns = await asyncio.to_thread(describe_columns, files.values())
+        self.columns = describe_columns(files.values())
         self.column_kinds = column_kinds(file.metadata for file in files.values())
         self._folder_of_all = os.path.commonpath([str(Path(path).parent) for path in files]) if files else ""
 
     async def _keep_reading_files(self) -> None:
         while True:
             began = time.monotonic()
-            await self._read_files()
+            try:
+                await self._read_files()
+            except Exception:  # the store may answer again the next time
+                _LOG.exception("The list of the index's files could not be read; the last one stays.")
             took = time.monotonic() - began
             await asyncio.sleep(max(self.settings.refresh_seconds, 20 * took))
 
@@ -221,7 +232,3 @@ def play_type(file: IndexedFile) -> str | None:
 def _browser_type(path: str, modified: int) -> str | None:
     del modified  # a file that has changed is looked at again
     return browser_type(Path(path))
-
-
-def _unasked(file: IndexedFile) -> Found:
-    return Found(file, float("nan"), 0.0, file.duration_seconds, ())

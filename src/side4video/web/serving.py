@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LAST_SECONDS = 3  # for answers that are under way when it ends
 _BACKLOG = 256
+_IDLE_SECONDS = 75  # longer than clients keep a connection: else one is closed just when they ask on it again
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -72,7 +73,12 @@ class Server:
             is_opened: a browser is told to open the page.
         """
         config = uvicorn.Config(
-            self.app, log_level="warning", access_log=False, timeout_graceful_shutdown=_LAST_SECONDS, lifespan="on"
+            self.app,
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=_LAST_SECONDS,
         )
         address = self.address(socket)
         print(f"{address}   (Ctrl-C ends it)", flush=True)

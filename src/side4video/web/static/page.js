@@ -25,7 +25,16 @@ function say(title, problem) {
   main.replaceChildren(heading, message);
 }
 
-async function show(address, options = {}) {
+// Puts into the fields what another page has in them.
+function takeFields(page) {
+  for (const field of searchForm.elements) {
+    if (!field.name || field === clipField) continue;
+    const same = [...page.getElementById("search").elements].find((other) => other.id === field.id && other.name === field.name);
+    field.value = same ? same.value : "";
+  }
+}
+
+async function show(address, { takesFields = false, ...options } = {}) {
   running?.abort();
   const own = new AbortController();
   running = own;
@@ -38,6 +47,7 @@ async function show(address, options = {}) {
       const page = new DOMParser().parseFromString(text, "text/html");
       main.replaceWith(page.getElementById("results"));
       putControlsAway();
+      if (takesFields) takeFields(page);
       document.title = page.title;
       uploadForm.action = page.getElementById("upload").action;
     } else if (answer.headers.get("content-type")?.startsWith("application/json")) {
@@ -145,7 +155,7 @@ document.addEventListener("play", (event) => { // one at a time
   }
 }, true);
 
-window.addEventListener("popstate", () => show(location.pathname + location.search));
+window.addEventListener("popstate", () => show(location.pathname + location.search, { takesFields: true }));
 
 putControlsAway();
 

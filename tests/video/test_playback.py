@@ -1,0 +1,122 @@
+"""What a browser is given of a video: the file where it plays it, else H.264 of the asked part, and pictures."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from side4video.video.playback import browser_type, is_video_itself, picture_at, write_clip
+from side4video.video.video_error import VideoError
+
+
+def write(path, *, codec, pixels="yuv420p", seconds=2, size=(64, 48), aspect=None, fps=10):
+    """Grey level 20 * n in second n, a white band along the top."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        (stream.width, stream.height), stream.pix_fmt = size, pixels
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
+        for index in range(seconds * fps):
+            picture = np.full((size[1], size[0], 3), index // fps * 20, np.uint8)
+            picture[: size[1] // 4] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def read(path):
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [(float(frame.pts * stream.time_base), frame) for frame in container.decode(stream)]
+        return stream.codec_context.codec.canonical_name, frames
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels", "expected"),
+    [
+        ("a.mp4", "libx264", "yuv420p", "video/mp4"),
+        ("a.mov", "libx264", "yuv420p", "video/mp4"),
+        ("a.webm", "libvpx-vp9", "yuv420p", "video/webm"),
+        ("a.mkv", "libx264", "yuv420p", None),
+        ("a.mp4", "libx264", "yuv444p", None),
+        ("a.mp4", "mpeg4", "yuv420p", None),
+        ("a.avi", "libx264", "yuv420p", None),
+        ("a.mpg", "mpeg2video", "yuv420p", None),
+    ],
+)
+def test_which_files_play_as_they_are(tmp_path, name, codec, pixels, expected):
+    path = write(tmp_path / name, codec=codec, pixels=pixels)
+    assert browser_type(path) == expected
+    write_clip(path, tmp_path / "clip.mp4", start_seconds=0, end_seconds=1)
+    assert browser_type(tmp_path / "clip.mp4") == "video/mp4"
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.mpg", "mpeg2video"), ("a.mkv", "libx264")])
+def test_a_clip_has_the_frames_of_its_part(tmp_path, name, codec):
+    path = write(tmp_path / name, codec=codec, seconds=8, fps=25 if name == "a.mpg" else 10)
+    write_clip(path, tmp_path / "clip.mp4", start_seconds=3, end_seconds=6.5)
+    codec, frames = read(tmp_path / "clip.mp4")
+    assert codec == "h264"
+    assert frames[0][0] == pytest.approx(0, abs=0.05)
+    assert frames[-1][0] == pytest.approx(3.5, abs=0.15)
+    for time, frame in frames:
+        shown = frame.to_ndarray(format="rgb24")
+        assert shown[24:].mean() == pytest.approx(20 * int(3 + time + 0.045), abs=21)  # within a frame of the change
+        assert shown[:10].mean() > 240
+    assert len(frames) == pytest.approx(3.5 * (25 if name == "a.mpg" else 10), abs=1)
+
+
+def test_pixels_that_are_not_square_become_so(tmp_path):
+    path = write(tmp_path / "a.mkv", codec="libx264", size=(72, 48), aspect=Fraction(16, 9))
+    assert picture_at(path, 0.5).size == (128, 48)
+    write_clip(path, tmp_path / "clip.mp4", start_seconds=0, end_seconds=1)
+    _, frames = read(tmp_path / "clip.mp4")
+    assert (frames[0][1].width, frames[0][1].height) == (128, 48)
+
+
+def test_large_pictures_become_smaller(tmp_path):
+    path = write(tmp_path / "a.mp4", codec="libx264", size=(640, 96))
+    assert picture_at(path, 0).size == (480, 72)
+    assert picture_at(path, 0, largest_side=100).size == (100, 16)
+    write_clip(path, tmp_path / "clip.mp4", start_seconds=0, end_seconds=1, largest_side=320)
+    _, frames = read(tmp_path / "clip.mp4")
+    assert (frames[0][1].width, frames[0][1].height) == (320, 48)
+
+
+def test_what_is_turned_is_shown_upright(tmp_path):
+    write(tmp_path / "lying.mp4", codec="libx264")
+    with av.open(str(tmp_path / "lying.mp4")) as source, av.open(str(tmp_path / "turned.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(90)
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    upright = picture_at(tmp_path / "turned.mp4", 0)
+    lying = np.asarray(picture_at(tmp_path / "lying.mp4", 0)).astype(int)
+    assert upright.size == (48, 64)
+    assert abs(np.asarray(upright).astype(int) - np.rot90(lying)).mean() < 2
+
+
+@pytest.mark.parametrize("seconds", [0, 0.95, 1.0, 1.95, 50])
+def test_a_picture_is_that_of_its_moment(tmp_path, seconds):
+    path = write(tmp_path / "a.mkv", codec="libx264", seconds=2)
+    level = np.asarray(picture_at(path, seconds))[24:].mean()
+    assert level == pytest.approx(20 if seconds >= 1 else 0, abs=3)
+
+
+def test_what_cannot_be_shown(tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n")
+    good = write(tmp_path / "good.mp4", codec="libx264")
+    for call in (browser_type, lambda path: picture_at(path, 0)):
+        with pytest.raises(VideoError):
+            call(tmp_path / "text.mp4")
+    with pytest.raises(VideoError, match="no frame from 5 to 6"):
+        write_clip(good, tmp_path / "out.mp4", start_seconds=5, end_seconds=6)
+    assert not list(tmp_path.glob("*out*"))
+    assert is_video_itself(good)
+    assert not is_video_itself(tmp_path / "text.mp4")
+    assert not is_video_itself(tmp_path / "list.m3u8")
+    assert not is_video_itself(tmp_path / "nothing.mp4")

@@ -1,0 +1,51 @@
+"""Files made once, for all who ask, in bounded space."""
+
+import asyncio
+
+import pytest
+
+from side4video.web.made_files import MadeFiles
+
+
+def test_made_once_for_all_and_the_oldest_go(tmp_path):
+    made = []
+
+    def writes(name, num_bytes):
+        async def make(path):
+            await asyncio.sleep(0.01)
+            path.write_bytes(bytes(num_bytes))
+            made.append(name)
+
+        return make
+
+    async def use():
+        files = MadeFiles(tmp_path, max_bytes=100, at_once=2)
+        paths = await asyncio.gather(*(files.get("a", ".mp4", writes("a", 40)) for _ in range(5)))
+        assert len(set(paths)) == 1
+        b = await files.get("b", ".mp4", writes("b", 40))
+        assert await files.get("a", ".mp4", writes("a", 40)) == paths[0]  # was asked for later than b
+        await files.get("c", ".mp4", writes("c", 40))
+        assert paths[0].exists()
+        assert not b.exists()
+        await files.get("large", ".mp4", writes("large", 500))
+        assert [path.stat().st_size for path in tmp_path.iterdir()] == [500]
+        await files.get("b", ".mp4", writes("b", 40))
+
+    asyncio.run(use())
+    assert made == ["a", "b", "c", "large", "b"]
+
+
+def test_what_failed_is_tried_again(tmp_path):
+    async def fail(path):
+        raise OSError("no")
+
+    async def succeed(path):
+        path.write_bytes(b"x")
+
+    async def use():
+        files = MadeFiles(tmp_path, max_bytes=100, at_once=1)
+        with pytest.raises(OSError, match="no"):
+            await files.get("a", ".jpg", fail)
+        return await files.get("a", ".jpg", succeed)
+
+    assert asyncio.run(use()).read_bytes() == b"x"
