@@ -53,10 +53,12 @@ class IndexedFolder:
         return VideoIndex.open(self.index, device="cpu")
 
 
-def make_index(folder: Path, adapter: Path, captioned_videos: Path) -> IndexedFolder:
+def make_index(folder: Path, adapter: Path, captioned_videos: Path, *, odd_name: str | None = None) -> IndexedFolder:
     videos = shutil.copytree(captioned_videos / "test", folder / "videos")
     write_noise(videos / "long.mp4", 40)
     write_old_film(videos / "old.avi", 24)
+    if odd_name is not None:
+        shutil.copy(videos / "clockwise/0001.mp4", videos / odd_name)
     rows = ["path,camera,year"]
     for number, path in enumerate(sorted(videos.glob("*/*.mp4"))):
         rows.append(f"{path.relative_to(folder)},{('north', 'south')[number % 2]},{2017 + number}")

@@ -117,15 +117,31 @@ def test_no_path_of_a_client_is_opened(address, indexed, attempt):
     assert httpx.get(url).status_code == 404
 
 
+ODD_NAME = os.fsdecode(b"\xff\xed\xa0\x80 <b>'&quot;\n.mp4")  # bytes that are no UTF-8, and what HTML may take for more
+
+
 @pytest.fixture(scope="module")
 def changing(tmp_path_factory, adapter, captioned_videos):
     """A server whose videos may be changed."""
-    indexed = make_index(tmp_path_factory.mktemp("changing"), adapter, captioned_videos)
+    indexed = make_index(tmp_path_factory.mktemp("changing"), adapter, captioned_videos, odd_name=ODD_NAME)
     (indexed.videos.parent / "secret.mp4").write_bytes((indexed.videos / "long.mp4").read_bytes() + b"secret")
     index = indexed.open()
     with running_server(index) as (address, _):
         yield address, indexed.videos
     index.close()
+
+
+def test_a_name_that_cannot_be_encoded(changing):
+    address, videos = changing
+    found = httpx.get(f"{address}/api/search", params={"q": "a ring"}).json()["results"]
+    odd = next(one for one in found if one["id"] == id_of(videos / ODD_NAME))
+    assert "<b>" in odd["name"]
+    assert httpx.get(address + odd["video"]).content == (videos / ODD_NAME).read_bytes()
+    assert httpx.get(address + odd["poster"]).status_code == 200
+    for page in ("/?q=a+ring", f"/like/{odd['id']}"):
+        answer = httpx.get(address + page)
+        assert answer.status_code == 200
+        assert "<b>" not in answer.text
 
 
 def deleted(path: Path, secret: Path) -> None:

@@ -60,7 +60,7 @@ def media_routes(service: SearchService) -> APIRouter:
             task = ClipTask(Path(file.path), out, start, end)
             await decode_apart(make_clip, task, seconds=service.settings.decode_seconds)
 
-        key = f"clip {file.path} {file.modified} {start:.3f} {end:.3f}"
+        key = f"clip {identifier} {file.modified} {start:.3f} {end:.3f}"
         try:
             made = await service.clips.get(key, ".mp4", make)
         except NotDecodedError as error:
@@ -76,7 +76,7 @@ def media_routes(service: SearchService) -> APIRouter:
             await asyncio.to_thread(partial(_write_poster, Path(file.path), seconds, out))
 
         try:
-            made = await service.posters.get(f"poster {file.path} {file.modified} {seconds:.2f}", ".jpg", make)
+            made = await service.posters.get(f"poster {identifier} {file.modified} {seconds:.2f}", ".jpg", make)
         except VideoError as error:
             raise HTTPException(422, error.reason) from None
         content = await asyncio.to_thread(made.read_bytes)  # small, and asked for by the dozen

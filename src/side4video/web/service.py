@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode
 
+from side4video.checking.findings import encodable
 from side4video.search.filters import Filter
 from side4video.search.metadata import column_kinds
 from side4video.search.records import IndexedFile
 from side4video.search.results import Found
+from side4video.search.stored_text import path_to_text
 from side4video.video.playback import browser_type
 from side4video.video.video_error import VideoError
 from side4video.web.answers import (
@@ -121,7 +123,7 @@ class SearchService:
         info, settings = self.index.info, self.settings
         return InfoAnswer(
             videos=len(self.library.files),
-            model=info.model,
+            model=encodable(info.model),
             similarity=info.similarity,
             columns=self.columns,
             classifies=self.classifier is not None,
@@ -134,8 +136,8 @@ class SearchService:
         )
 
     def name_of(self, path: str) -> str:
-        """A path below the folder that holds all videos of the index."""
-        return os.path.relpath(path, self._folder_of_all) if self._folder_of_all else path
+        """A path below the folder that holds all videos of the index, as far as it can be encoded."""
+        return encodable(os.path.relpath(path, self._folder_of_all) if self._folder_of_all else path)
 
     @asynccontextmanager
     async def uploaded(self, file: BinaryIO) -> AsyncIterator[Path]:
@@ -188,7 +190,7 @@ class SearchService:
         return FoundAnswer(
             id=identifier,
             name=self.name_of(file.path),
-            path=file.path,
+            path=path_to_text(file.path),
             score=found.score,
             start_seconds=found.start_seconds,
             end_seconds=found.end_seconds,
