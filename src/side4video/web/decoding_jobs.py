@@ -65,7 +65,7 @@ async def decode_apart(work: Callable[[Any], str | None], task: object, *, secon
     def wait() -> None:
         try:
             result = next(run_with_timeout(work, [task], processes=1, seconds=seconds, memory_bytes=_MEMORY_BYTES))[1]
-        except RuntimeError as error:  # no process could be started
+        except Exception as error:  # no process could be started; whoever waits must hear of it
             result = Lost("crash", str(error))
         with suppress(RuntimeError):  # the server has ended meanwhile
             loop.call_soon_threadsafe(tell, result)
