@@ -22,6 +22,7 @@ from side4video.models.backbones import load_backbone
 from side4video.models.build import build_model
 from side4video.models.official import Layout, from_official, read_official_checkpoint, to_official
 from side4video.models.weight_files import read_weights
+from side4video.search.metadata import read_metadata
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.token_cache import TokenCache
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -244,6 +245,10 @@ def read_cache(folder):
         batch.clips.frames()
 
 
+def read_facts(folder):
+    read_metadata(folder / "facts.csv").match(["/videos/a.mp4", "/videos/b/c.mp4"])
+
+
 def write_log(folder):
     lines = [{"kind": "train", "step": step, "loss": 1.5} for step in range(3)]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -265,6 +270,7 @@ ORIGINALS = {
     "official checkpoint": write_official,
     "token cache": open_cache,
     "log": write_log,
+    "metadata": functools.partial(write_files, {"facts.csv": "path,camera,year\na.mp4,north,2019\nb/c.mp4,true,1e3\n"}),
 }
 READERS = {
     **{f"list {name}": functools.partial(read_list, next(iter(files))) for name, files in LISTS.items()},
@@ -282,4 +288,5 @@ READERS = {
     "official checkpoint": read_official,
     "token cache": read_cache,
     "log": read_log,
+    "metadata": read_facts,
 }

@@ -52,7 +52,7 @@ def test_the_folder_of_the_csv_goes_before_other_ends(tmp_path):
     [
         ("", "has no rows"),
         ("path,camera\n", "has no rows"),
-        ("clip,camera\na,1\n", "has the columns clip, camera. Call the one of the videos path"),
+        ("clip,camera\na,1\n", "has the columns 'clip', 'camera'. Call the one of the videos path"),
         ("path,camera\n,1\n", "path is empty in row '1'"),
         ("path,camera\na.mp4,1,2\n", "does not fit the header"),
     ],
@@ -69,7 +69,10 @@ def test_a_file_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [("b.mp4,1\n", "is the end of .*Write more of its path"), ("x/b.mp4,1\n/v/x/b.mp4,2\n", "is in a second row")],
+    [
+        ("b.mp4,1\n", "is the end of .*Write more of its path"),
+        ("x/b.mp4,1\n/v/x/b.mp4,2\n", "several rows of .*Keep one of each"),
+    ],
 )
 def test_rows_that_are_not_clear(tmp_path, rows, message):
     source = write(tmp_path / "facts.csv", f"path,camera\n{rows}")

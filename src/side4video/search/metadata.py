@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from side4video.search.records import Metadata
-from side4video.video.list_files import DataError, first_few
+from side4video.video.list_files import SHOWN, DataError, first_few, shorten
 from side4video.video.list_formats import column, read_records
 
 PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name")
@@ -42,22 +42,27 @@ class MetadataFile:
         for path in paths:
             by_name[PurePath(path).name].append(path)
         found: dict[str, Metadata] = {}
-        unknown, problems = [], []
+        unknown, ambiguous, repeated = [], [], []
         for name, metadata in self.rows:
             matches = self._match(name, by_name[PurePath(name).name])
             if not matches:
                 unknown.append(name)
             elif len(matches) > 1:
-                problems.append(f"{self.source}: {name!r} is the end of {first_few(matches)}. Write more of its path.")
+                ambiguous.append(f"{shorten(name)} is the end of {first_few(matches)}")
             elif matches[0] in found:
-                problems.append(f"{self.source}: {name!r} is in a second row. Keep one.")
+                repeated.append(name)
             else:
                 found[matches[0]] = metadata
+        problems = [f"{self.source}: {problem}. Write more of its path." for problem in ambiguous[:SHOWN]]
+        if repeated:
+            problems.append(f"{self.source}: there are several rows of {first_few(repeated)}. Keep one of each.")
         if problems:
             raise DataError(*problems)
         return found, unknown
 
     def _match(self, name: str, candidates: list[str]) -> list[str]:
+        if "\0" in name:  # no file is called so
+            return []
         exact = str((self.source.parent / name).resolve())
         if exact in candidates:
             return [exact]
@@ -78,10 +83,8 @@ def read_metadata(source: Path) -> MetadataFile:
         raise DataError(f"{source} has no rows. Write a header such as path,camera and a row for each video.")
     name = column(records, PATH_COLUMNS)
     if name is None:
-        named = ", ".join(records[0])
-        raise DataError(
-            f"{source} has the columns {named}. Call the one of the videos {' or '.join(PATH_COLUMNS[:3])}."
-        )
+        names = " or ".join(PATH_COLUMNS[:3])
+        raise DataError(f"{source} has the columns {first_few(records[0])}. Call the one of the videos {names}.")
     if odd := [place for place, record in enumerate(records, start=1) if not record.get(name)]:
         raise DataError(f"{source}: {name} is empty in row {first_few(odd)}. Name the video in each row.")
     others = [other for other in records[0] if other and other != name]
