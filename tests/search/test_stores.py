@@ -286,10 +286,10 @@ def test_readers_see_whole_videos_while_another_process_writes(several_processes
 def test_processes_that_write_at_the_same_time_lose_nothing(several_processes, store, address):
     first, second = Writer(address, prefix="/first/"), Writer(address, prefix="/second/")
     time.sleep(1.5)
-    for writer in (first, second):
-        done, at, _ = writer.kill()
+    states = {writer.prefix: writer.kill() for writer in (first, second)}
+    for prefix, (done, at, _) in states.items():
         assert done
-        assert_whole(store, done=done, at=at, before={}, only=writer.prefix)
+        assert_whole(store, done=done, at=at, before={}, only=prefix)
 
 
 def assert_whole(store, *, done, at, before, only="/"):

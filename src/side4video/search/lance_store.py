@@ -144,9 +144,9 @@ class LanceStore:
         table = self._opened()
         if table is None:
             return
-        if table.count_rows() > self._exact_windows and not table.list_indices():
-            _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
         _retrying(lambda: table.optimize(cleanup_older_than=KEPT))
+        if table.count_rows() > self._exact_windows and not table.list_indices():  # of joined files: else it moves too
+            _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
 
     def close(self) -> None:
         """Let go of what was read."""
