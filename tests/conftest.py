@@ -1,11 +1,9 @@
 """Fixtures for all tests: small real video files, and the settings of a small real run on some of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import av
 import huggingface_hub
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -13,6 +11,7 @@ from hub_server import TOKEN, running_hub
 from side4video.config import parse_config
 from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.hub import download
+from small_videos import write_grey_video
 
 settings.register_profile(  # the same examples in every run, few enough for seconds, and no file of earlier failures
     "repeatable",
@@ -23,21 +22,6 @@ settings.register_profile(  # the same examples in every run, few enough for sec
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("repeatable")
-
-
-def write_grey_video(
-    path: Path, brightness: Sequence[int], *, height: int = 48, width: int = 64, fps: int = 10
-) -> Path:
-    """An mp4 file of one-coloured frames: frame n has grey level `brightness[n]`, within 3 when decoded."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "5"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for level in brightness:
-            frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), level, np.uint8), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from side4video.training.run_log import read_log
 from side4video.untrusted import check_untrusted
 from side4video.video.annotations import LabelledVideo, check_video_list, read_video_list
 from side4video.video.captions import check_caption_list, read_caption_list
+from small_videos import write_grey_video
 
 SHARED = Path(__file__).parents[2] / "../shared/data/annotations"
 NAMES = "\n".join(f"{number} {name}" for number, name in enumerate(("archery", "bowling", "diving"), start=1))
@@ -227,8 +228,6 @@ def read_official(folder):
 
 @functools.cache
 def clips(folder):
-    from conftest import write_grey_video
-
     video = folder.parent / "cached.mp4"
     if not video.exists():
         write_grey_video(video, [0, 80, 160], height=32, width=32)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from search.test_kills import assert_same, content
+from search.test_index_kills import assert_same, content
 from side4video.cli import main
 
 
