@@ -98,6 +98,7 @@ def test_page_shows_the_captions_that_were_missed(out):
     assert page.count("data:image/png") == 6 * len(shown)
 
 
+@pytest.mark.slow
 def test_again_replaces_the_run_and_keeps_the_videos(out, capsys):
     before = {path: path.stat().st_mtime_ns for path in (out / "videos").glob("*/*.mp4")}
     page = (out / "run/retrieval.html").stat().st_mtime_ns

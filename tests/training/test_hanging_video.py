@@ -38,6 +38,7 @@ def test_it_is_skipped_and_counted(warm, recipe, sets, tmp_path):
     assert code == 1, output
 
 
+@pytest.mark.slow
 def test_or_the_run_stops(warm, recipe, sets, tmp_path):
     settings = recipe(train={"epochs": 1}, data=sets | {"on_error": "stop"})
     code, output = warm.run("train", settings, "--out", tmp_path / "run")

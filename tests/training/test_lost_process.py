@@ -67,7 +67,7 @@ def check_survivor(run, survivor, *, seconds):
     return said
 
 
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_killed_process_is_named_by_the_other(lost, recipe, tmp_path):
     out = tmp_path / "run"
     with SeparateProcesses(tmp_path, ["train", recipe(train=LONG), "--out", out], world=2) as run:
@@ -77,6 +77,7 @@ def test_a_killed_process_is_named_by_the_other(lost, recipe, tmp_path):
     assert has_checkpoint(out)
 
 
+@pytest.mark.slow
 def test_an_error_of_one_process_is_said_by_the_other(motion_videos, recipe, tmp_path):
     shutil.copytree(motion_videos / "train", tmp_path / "train")
     (tmp_path / "train/clockwise/0001.mp4").write_bytes(b"no video")
@@ -90,6 +91,7 @@ def test_an_error_of_one_process_is_said_by_the_other(motion_videos, recipe, tmp
     ), output[1 - met]
 
 
+@pytest.mark.slow
 def test_processes_that_never_come_are_not_waited_for_long(recipe, tmp_path):
     settings = recipe(train=LONG | {"timeout_minutes": 0.05})
     with SeparateProcesses(tmp_path, ["train", settings, "--out", tmp_path / "run"], world=2) as run:

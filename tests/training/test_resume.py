@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from side4video.config import dump_config
 
 
@@ -35,6 +37,7 @@ def kill_when(process, ready):
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_bit_identical_weights(small_run, tmp_path):
     config = small_run(
         data={"workers": 2}, train={"epochs": 3, "batch": 3, "checkpoint_minutes": 0}, head={"dropout": 0.2}

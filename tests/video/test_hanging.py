@@ -57,7 +57,7 @@ def test_loader(clips, **options):
 test_loader.__test__ = False
 
 
-@pytest.mark.parametrize("hanging", [{1}, {0, 6}])
+@pytest.mark.parametrize("hanging", [pytest.param({1}, marks=pytest.mark.slow), {0, 6}])
 def test_evaluation_goes_on_without_them(hanging, tmp_path):
     clips = TestClips(videos(tmp_path, 7, hanging), sampling=SAMPLING, transform=as_floats)
     started = time.monotonic()
@@ -86,6 +86,7 @@ def test_training_waits_once_for_each(tmp_path):
     assert sum(len(batch.failures) for batch in batches) == 6
 
 
+@pytest.mark.slow
 def test_a_loader_can_be_used_again(tmp_path):
     clips = TestClips(videos(tmp_path, 3, {1}), sampling=SAMPLING, transform=as_floats)
     loader = test_loader(clips, batch_clips=1)
@@ -94,6 +95,7 @@ def test_a_loader_can_be_used_again(tmp_path):
     assert len(loader) == 3
 
 
+@pytest.mark.slow
 def test_a_drive_that_is_gone_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(lost_workers, "_MOST_HANGING", 1)
     clips = TestClips(videos(tmp_path, 8, set(range(8))), sampling=SAMPLING, transform=as_floats)

@@ -55,7 +55,7 @@ class ClipLoader(DataLoader["Batch"]):
 
     def _watched(self, clips: NotingClips, remaining: Remaining, batches: Iterator["Batch"]) -> Iterator["Batch"]:
         without_batch = 0
-        with _watch(clips) as hanging:
+        with _watch(clips) as hanging, _ending_readers(clips):
             while True:
                 try:
                     batch = next(batches)
@@ -119,6 +119,15 @@ def _watch(clips: NotingClips) -> Iterator[list[int]]:
     finally:
         over.set()
         thread.join()
+
+
+@contextmanager
+def _ending_readers(clips: NotingClips) -> Iterator[None]:
+    """Whatever ends the block, workers that are in the middle of a video do not hold up the end of the run."""
+    try:
+        yield
+    finally:
+        clips.end_reading()
 
 
 def _named_in(message: str) -> list[int]:

@@ -81,16 +81,23 @@ class NotingClips(Dataset):
 
         By the system, and not by a thread in the worker: a decoder that hangs may hold the interpreter.
         """
-        late = time.monotonic() - self.timeout_seconds
-        hanging = []
-        for worker, (process, since) in enumerate(zip(self._processes, self._since, strict=True)):
+        return self._end_readers(since=time.monotonic() - self.timeout_seconds)
+
+    def end_reading(self) -> None:
+        """Kill the workers that read a clip now, which nobody waits for any more."""
+        self._end_readers(since=time.monotonic())
+
+    def _end_readers(self, *, since: float) -> list[int]:
+        """Kill the workers that read their clip since that moment or longer; returns the indices of these clips."""
+        ended = []
+        for worker, (process, began) in enumerate(zip(self._processes, self._since, strict=True)):
             index = self._reading[worker]
-            if index != _NOTHING and since < late and _is_there(process):
-                hanging.append(index)
+            if index != _NOTHING and began < since and _is_there(process):
+                ended.append(index)
                 self._reading[worker] = _NOTHING
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
-        return hanging
+        return ended
 
     def forget_workers(self) -> None:
         """Those of an earlier iteration are gone."""
