@@ -79,7 +79,7 @@ def test_training_waits_once_for_each(tmp_path):
     order = TrainOrder(num_samples=5, global_batch=2, micro_batch=2, seed=0, total_steps=steps)
     started = time.monotonic()
     batches = list(train_loader(clips, order, workers=1, timeout_seconds=SECONDS))
-    assert time.monotonic() - started < 20, "six epochs, and one wait"
+    assert time.monotonic() - started < 40, "six epochs, and one wait"
     assert [sorted(batch.indices + [f.index for f in batch.failures]) for batch in batches] == [
         sorted(key.index for key in keys) for keys in order
     ]

@@ -51,6 +51,7 @@ class ClipLoader(DataLoader["Batch"]):
             return super().__iter__()
         assert isinstance(self.batch_sampler, Remaining)
         self.batch_sampler.done = 0
+        self.dataset.begin()
         return self._watched(self.dataset, self.batch_sampler, super().__iter__())  # workers start now
 
     def _watched(self, clips: NotingClips, remaining: Remaining, batches: Iterator["Batch"]) -> Iterator["Batch"]:

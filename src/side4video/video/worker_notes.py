@@ -39,6 +39,7 @@ class NotingClips(Dataset):
     def __init__(self, clips: Any, workers: int, context: BaseContext, *, timeout_seconds: float) -> None:
         self.clips, self.timeout_seconds = clips, timeout_seconds
         self.given_up: set[int] = set()
+        self._over = context.RawValue("b", 0)
         self._since = context.RawArray("d", [0.0] * workers)
         self._processes = context.RawArray("q", [0] * workers)
         self._reading = context.RawArray("q", [_NOTHING] * workers)
@@ -52,14 +53,20 @@ class NotingClips(Dataset):
             return self.clips[key]
         index = key.index if isinstance(key, ClipKey) else key
         if index in self.given_up:
-            video = self._videos[index]
-            reason = f"reading it took more than {self.timeout_seconds:g} seconds (data.timeout_seconds)."
-            return Failure(index, video.name, video.path, reason)
+            return self._failure(
+                index, f"reading it took more than {self.timeout_seconds:g} seconds (data.timeout_seconds)."
+            )
         self._processes[worker.id], self._since[worker.id] = os.getpid(), time.monotonic()
         self._reading[worker.id] = index
+        if self._over.value:
+            return self._failure(index, "nobody waits for it any more.")
         clip = self.clips[key]
         self._reading[worker.id] = _NOTHING
         return clip
+
+    def _failure(self, index: int, reason: str) -> Failure:
+        video = self._videos[index]
+        return Failure(index, video.name, video.path, reason)
 
     def ended(self) -> list[int]:
         """Process ids of workers that are no longer there; waits a little for one that is about to go."""
@@ -84,8 +91,13 @@ class NotingClips(Dataset):
         return self._end_readers(since=time.monotonic() - self.timeout_seconds)
 
     def end_reading(self) -> None:
-        """Kill the workers that read a clip now, which nobody waits for any more."""
+        """Kill the workers that read a clip now, which nobody waits for any more; the others read none from now on."""
+        self._over.value = 1
         self._end_readers(since=time.monotonic())
+
+    def begin(self) -> None:
+        """Workers that start from now on read again."""
+        self._over.value = 0
 
     def _end_readers(self, *, since: float) -> list[int]:
         """Kill the workers that read their clip since that moment or longer; returns the indices of these clips."""
