@@ -146,9 +146,13 @@ def memory_bytes(pid: int) -> int:
     pids, total = [pid], 0
     while pids:
         one = pids.pop()
-        status = Path(f"/proc/{one}/status").read_text()
-        total += 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
-        pids += [int(child) for child in Path(f"/proc/{one}/task/{one}/children").read_text().split()]
+        try:
+            status = Path(f"/proc/{one}/status").read_text()
+            pids += [int(child) for child in Path(f"/proc/{one}/task/{one}/children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):  # a child that ended just now
+            continue
+        if resident := re.search(r"VmRSS:\s+(\d+)", status):  # one that is ending keeps nothing
+            total += 1024 * int(resident[1])
     return total
 
 
