@@ -25,7 +25,7 @@ lint: install           ## format, lint and types
 	$(BIN)/mypy
 
 test: lint              ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf .venv runs dist build .pytest_cache .mypy_cache .ruff_cache

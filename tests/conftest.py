@@ -1,5 +1,6 @@
 """Fixtures for all tests: small real video files, and the settings of a small real run on some of them."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from side4video.config import parse_config
 from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.hub import download
 from small_videos import write_grey_video
+from warm_process import WarmProcess
 
 settings.register_profile(  # the same examples in every run, few enough for seconds, and no file of earlier failures
     "repeatable",
@@ -24,10 +26,23 @@ settings.register_profile(  # the same examples in every run, few enough for sec
 settings.load_profile("repeatable")
 
 
+def pytest_collection_modifyitems(items):
+    """Files of few tests first: they are the long ones, which start processes, and none should be left for the end."""
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: sizes[item.path])  # keeps the order within a size, so files stay whole
+
+
 @pytest.fixture(scope="session")
 def make_video() -> Callable[..., Path]:
     """`make_video(path, brightness, height=48, width=64, fps=10)` writes an mp4 file; see `write_grey_video`."""
     return write_grey_video
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory):
+    """A process that has imported everything, from which real runs start at once."""
+    with WarmProcess(tmp_path_factory.mktemp("warm")) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+from warm_process import WarmRun
+
 
 def free_port():
     with socket.socket() as found:
@@ -23,14 +25,26 @@ class SeparateProcesses:
         address, interface: where they meet.
         prefixes: words before the command of each, which put it on a machine of its own.
         script: run in place of the command line.
+        warm: a `WarmProcess` that starts them; without it each imports everything anew, as for users.
     """
 
-    def __init__(self, folder, arguments, *, world, address="127.0.0.1", interface="lo", prefixes=None, script=None):
+    def __init__(
+        self,
+        folder,
+        arguments,
+        *,
+        world,
+        address="127.0.0.1",
+        interface="lo",
+        prefixes=None,
+        script=None,
+        warm=None,
+    ):
         port = free_port()
-        program = ["-m", "side4video"] if script is None else [str(script)]
-        self.logs = [folder / f"process-{rank}-{port}.txt" for rank in range(world)]
-        self.processes = []
-        for rank, log in enumerate(self.logs):
+        self._program = [sys.executable, *(["-m", "side4video"] if script is None else [str(script)])]
+        self._program += map(str, arguments)
+        self.processes, self._logs = [], [folder / f"process-{rank}-{port}.txt" for rank in range(world)]
+        for rank in range(world):
             environment = {
                 "RANK": rank,
                 "WORLD_SIZE": world,
@@ -40,14 +54,20 @@ class SeparateProcesses:
                 "GLOO_SOCKET_IFNAME": interface,
                 "OMP_NUM_THREADS": 1,
             }
-            with log.open("w") as file:
-                process = subprocess.Popen(
-                    [*(prefixes[rank] if prefixes else ()), sys.executable, *program, *map(str, arguments)],
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    env=os.environ | {name: str(value) for name, value in environment.items()},
-                )
+            if warm is None:
+                process = self._start(rank, prefixes[rank] if prefixes else (), environment)
+            else:
+                process = warm.start(*arguments, script=script, environment=environment)
             self.processes.append(process)
+
+    def _start(self, rank, prefix, environment):
+        with self._logs[rank].open("w") as file:
+            return subprocess.Popen(
+                [*prefix, *self._program],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {name: str(value) for name, value in environment.items()},
+            )
 
     def __enter__(self):
         return self
@@ -63,7 +83,8 @@ class SeparateProcesses:
         return self.processes[rank].wait(timeout=seconds), time.monotonic() - started
 
     def said(self, rank):
-        return self.logs[rank].read_text()
+        process = self.processes[rank]
+        return process.said() if isinstance(process, WarmRun) else self._logs[rank].read_text()
 
     def finish(self):
         """Wait for the end of all, which must be a good one."""

@@ -1,26 +1,18 @@
 """SIGKILL and Ctrl-C at random moments of indexing: the index is whole at any time, and complete in the end."""
 
-import os
 import random
 import shutil
 import signal
 import time
-from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from side4video.search.stores import open_store
-from training.warm_process import WarmProcess, wait_until
+from warm_process import wait_until
 
 TIMES = 6
 """How often the eight videos are there, each with another end."""
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory):
-    with WarmProcess(tmp_path_factory.mktemp("warm") / "log.txt") as process:
-        yield process
 
 
 @pytest.fixture
@@ -79,13 +71,12 @@ def test_killed_at_random_moments(kills, warm, adapter, many, tmp_path):
     expected = content(whole)
     assert len(expected[0]) == total
     for kill in range(kills):
-        process = warm.start(*command(many, killed, adapter))
+        run = warm.start(*command(many, killed, adapter))
         done = total * kill // (kills + 1)
         wait_until(lambda done=done: indexed(killed) > done)
         time.sleep(moments.uniform(0.0, 0.2))  # a video, written by itself, takes about a tenth of that
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-        code, output = warm.finish()
+        run.kill()
+        code, output = run.finish()
         assert code in {-signal.SIGKILL, 0}, output
         assert len(content(killed)[0]) > done
         if code == 0:
@@ -97,10 +88,10 @@ def test_killed_at_random_moments(kills, warm, adapter, many, tmp_path):
 
 def test_ctrl_c_saves_what_is_done(warm, adapter, many, tmp_path):
     index = tmp_path / "index"
-    process = warm.start(*command(many, index, adapter))
+    run = warm.start(*command(many, index, adapter))
     wait_until(lambda: indexed(index) > 2)
-    os.kill(process, signal.SIGINT)
-    code, output = warm.finish()
+    run.send_signal(signal.SIGINT)
+    code, output = run.finish()
     assert code == 130, output
     assert "Stopped by SIGINT. What was done is saved" in output
     done = len(content(index)[0])

@@ -1,15 +1,8 @@
-"""One warm process for all tests that need runs in processes of their own."""
+"""Settings of runs in processes of their own."""
 
 import pytest
 
 from side4video.config import dump_config
-from training.warm_process import WarmProcess
-
-
-@pytest.fixture(scope="session")
-def warm(tmp_path_factory):
-    with WarmProcess(tmp_path_factory.mktemp("warm") / "log.txt") as process:
-        yield process
 
 
 @pytest.fixture

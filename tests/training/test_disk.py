@@ -10,7 +10,7 @@ import pytest
 
 from side4video.files import check_space, check_writable
 from side4video.training.loop import train
-from training.warm_process import wait_until
+from warm_process import wait_until
 
 
 @contextmanager
@@ -82,13 +82,13 @@ def test_a_disk_that_fills_up_while_it_trains(tiny_disk, warm, recipe):
     settings = recipe(
         train={"epochs": 40, "checkpoint_minutes": 0}, side={"width": 8}, data={"test": None, "workers": 0}
     )
-    process = warm.start("train", settings, "--out", out)
+    run = warm.start("train", settings, "--out", out)
     wait_until(lambda: (out / "checkpoint.previous.safetensors").exists())
     with (tiny_disk / "others").open("wb", buffering=0) as others:
-        while is_alive(process):
+        while run.poll() is None:
             with suppress(OSError):
                 others.write(bytes(4096))
-    code, output = warm.finish()
+    code, output = run.finish()
     assert code == 2, output
     assert "Traceback" not in output
     assert re.search(r"OSError: .*/run/\S+ could not be written: No space left on device", output)
@@ -97,14 +97,6 @@ def test_a_disk_that_fills_up_while_it_trains(tiny_disk, warm, recipe):
     code, output = warm.run("train", settings, "--out", out, "--resume")
     assert code == 0, output
     assert "warning" not in output
-
-
-def is_alive(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_folder_without_the_right_to_write(small_run, tmp_path):

@@ -1,6 +1,5 @@
 """SIGKILL at random moments, while a checkpoint is written too: the run goes on and ends bit-identically."""
 
-import os
 import random
 import signal
 import time
@@ -9,7 +8,7 @@ import pytest
 
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.run_log import read_log
-from training.warm_process import wait_until
+from warm_process import wait_until
 
 STEPS = 48
 
@@ -30,12 +29,12 @@ def test_killed_at_random_moments(kills, warm, recipe, tmp_path):
     code, output = warm.run("train", settings, "--out", whole)
     assert code == 0, output
     for kill in range(kills):
-        process = warm.start("train", settings, "--out", killed, "--resume")
+        run = warm.start("train", settings, "--out", killed, "--resume")
         done = STEPS * kill // (kills + 1)
         wait_until(lambda done=done: steps(killed) > done and has_checkpoint(killed))
         time.sleep(moments.uniform(0.0, 0.1))  # a step, its checkpoint included, takes about half of that
-        os.kill(process, signal.SIGKILL)
-        code, output = warm.finish()
+        run.kill()
+        code, output = run.finish()
         assert code == -signal.SIGKILL, output
         assert "is not a whole" not in output  # "is missing" may be: killed between the two renames
     code, output = warm.run("train", settings, "--out", killed, "--resume")

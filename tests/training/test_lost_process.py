@@ -10,7 +10,7 @@ import pytest
 from separate_processes import SeparateProcesses
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.run_log import read_log
-from training.warm_process import wait_until
+from warm_process import wait_until
 
 KILLED_SECONDS = 20
 """A survivor ends in about seven; machines that do other things as well get more."""

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 from side4video.training.run_log import read_log
-from training.warm_process import wait_until
+from warm_process import wait_until
 
 
 def children(process):
@@ -23,11 +23,11 @@ def test_the_run_ends_with_a_message_and_goes_on(warm, recipe, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "run"
     code, output = warm.run("train", settings, "--out", whole)
     assert code == 0, output
-    process = warm.start("train", settings, "--out", out)
+    run = warm.start("train", settings, "--out", out)
     wait_until(lambda: steps(out) >= 3)
-    (worker,) = [worker for child in children(process) for worker in children(child)]
+    (worker,) = [worker for child in children(run.pid) for worker in children(child)]
     os.kill(worker, signal.SIGKILL)
-    code, output = warm.finish()
+    code, output = run.finish()
     assert code == 2, output
     assert "Traceback" not in output
     said = re.search(

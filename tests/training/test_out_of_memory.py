@@ -2,7 +2,6 @@
 
 import errno
 import json
-import subprocess
 import sys
 
 import pytest
@@ -11,32 +10,9 @@ import torch
 from side4video.config import dump_config
 from side4video.training.out_of_memory import is_out_of_memory, what_was_said
 
-LIMITED = """
-import resource, sys
-import torch
-from side4video.cli import main
-import side4video.memory.command, side4video.training.loop, side4video.run_report
-import torch._subclasses.fake_tensor, torch._dynamo
-torch.ones(1, requires_grad=True).sum().backward()  # starts autograd's threads, which reserve 600 MB of addresses
-pages = int(open("/proc/self/statm").read().split()[0])
-limit = pages * resource.getpagesize() + int(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-sys.exit(main(sys.argv[2:]))
-"""
-
-
-def train_with(room, *arguments):
-    """`side4video train` in a process that gets `room` bytes more than it has after its imports."""
-    return subprocess.run(
-        [sys.executable, "-c", LIMITED, str(room), "train", *map(str, arguments)],
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
-def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run, tmp_path):
+def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run, warm, tmp_path):
     large = small_run(
         backbone={"image_size": 160},
         side={"width": 256},
@@ -47,22 +23,22 @@ def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run,
     )
     recipe, out = tmp_path / "large.yaml", tmp_path / "run"
     recipe.write_text(dump_config(large))
-    failed = train_with(700 * 2**20, recipe, "--out", out)
-    assert failed.returncode == 2, failed.stderr
-    assert "Traceback" not in failed.stderr
-    assert "Memory ran out in a training step" in failed.stderr
-    assert "A forward pass of 24 clips" in failed.stderr
-    assert "The fastest mode that fits is --train.memory exact" in failed.stderr, "not the mode that failed"
-    assert "--resume" in failed.stderr
+    code, said = warm.run("train", recipe, "--out", out, more_memory=700 * 2**20)
+    assert code == 2, said
+    assert "Traceback" not in said
+    assert "Memory ran out in a training step" in said
+    assert "A forward pass of 24 clips" in said
+    assert "The fastest mode that fits is --train.memory exact" in said, "not the mode that failed"
+    assert "--resume" in said
     smaller = ("--train.memory", "tight", "--train.micro-batch", "2", "--resume")
-    done = train_with(1400 * 2**20, recipe, "--out", out, *smaller)
-    assert done.returncode == 0, done.stderr
+    code, said = warm.run("train", recipe, "--out", out, *smaller, more_memory=1400 * 2**20)
+    assert code == 0, said
     assert json.loads((out / "evaluation.json").read_text())["num_videos"] == 8
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
 @pytest.mark.parametrize("moment", ["model", "probe", "cache"])
-def test_out_of_memory_before_the_first_step_ends_with_advice(moment, small_run, tmp_path):
+def test_out_of_memory_before_the_first_step_ends_with_advice(moment, small_run, warm, tmp_path):
     """A model of 400 MB in a process that gets 300, and a small one whose frozen tokens need more than that."""
     large = {"embed_dim": 2048, "depth": 2, "num_heads": 16, "patch_size": 8}
     small = {"embed_dim": 256, "depth": 2, "num_heads": 4, "patch_size": 4}
@@ -76,21 +52,19 @@ def test_out_of_memory_before_the_first_step_ends_with_advice(moment, small_run,
     )
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "run"
     recipe.write_text(dump_config(config))
-    failed = train_with(300 * 2**20, recipe, "--out", out)
-    assert failed.returncode == 2, failed.stderr
-    assert "Traceback" not in failed.stderr
-    assert "can't allocate memory" in failed.stderr
-    assert "A forward pass of 2 clips should take at its peak, by --train.memory" in failed.stderr
-    assert (
-        f"Nothing was trained yet: the same command with the changed settings and --resume uses {out}" in failed.stderr
-    )
+    code, said = warm.run("train", recipe, "--out", out, more_memory=300 * 2**20)
+    assert code == 2, said
+    assert "Traceback" not in said
+    assert "can't allocate memory" in said
+    assert "A forward pass of 2 clips should take at its peak, by --train.memory" in said
+    assert f"Nothing was trained yet: the same command with the changed settings and --resume uses {out}" in said
     if moment == "model":
-        assert "Memory ran out while the model was built" in failed.stderr
-        assert "Not one video fits in any mode" in failed.stderr
-        assert "--backbone.dtype bfloat16" in failed.stderr
+        assert "Memory ran out while the model was built" in said
+        assert "Not one video fits in any mode" in said
+        assert "--backbone.dtype bfloat16" in said
     else:
-        assert "Memory ran out while frozen tokens were computed for the probe or the cache" in failed.stderr
-        assert "a smaller --eval.batch needs less" in failed.stderr
+        assert "Memory ran out while frozen tokens were computed for the probe or the cache" in said
+        assert "a smaller --eval.batch needs less" in said
 
 
 def test_other_errors_are_not_taken_for_it():

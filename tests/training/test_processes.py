@@ -39,7 +39,7 @@ sys.exit(main())
 """
 
 RECORDING = """
-import json, os, sys
+import json, sys
 from pathlib import Path
 from side4video.cli import main
 from side4video.processes import process_rank
@@ -49,7 +49,7 @@ original = RecognitionTask.train_batches
 
 def train_batches(self, order):
     for batch in original(self, order):
-        with Path(os.environ["ORDER"] + f"-{process_rank()}").open("a") as file:
+        with Path(sys.argv[-1], f"order-{process_rank()}.txt").open("a") as file:
             print(json.dumps(batch.indices), file=file)
         yield batch
 
@@ -58,25 +58,33 @@ sys.exit(main())
 """
 
 
-def torchrun(config, out, *, processes=2, extra=(), script=None):
+def torchrun(config, out):
     path = out.with_suffix(".yaml")
     path.write_text(dump_config(config))
-    program = ["-m", "side4video"] if script is None else [str(script)]
-    command = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *program]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "side4video", "train", str(path)]
     return subprocess.Popen(
-        [sys.executable, "-m", *command, "train", str(path), "--out", str(out), *extra],
+        [sys.executable, "-m", *command, "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
 
 
-def finish(process, *, seconds=300):
-    output, _ = process.communicate(timeout=seconds)
-    assert process.returncode == 0, output[-3000:]
-    return output
+@pytest.fixture
+def train_on(warm, tmp_path):
+    """`train_on(2, config, out)` trains on processes that start faster than by torchrun; returns what all said."""
+
+    def run(world, config, out, *, script=None):
+        path = out.with_suffix(".yaml")
+        path.write_text(dump_config(config))
+        with SeparateProcesses(
+            tmp_path, ["train", path, "--out", out], world=world, script=script, warm=warm
+        ) as processes:
+            processes.finish()
+            return "".join(map(processes.said, range(world)))
+
+    return run
 
 
 def losses(out):
@@ -84,13 +92,13 @@ def losses(out):
 
 
 @pytest.mark.parametrize("task", ["recognition", "retrieval"])
-def test_two_processes_equal_one(task, small_run, small_retrieval_run, tmp_path):
+def test_two_processes_equal_one(task, small_run, small_retrieval_run, train_on, tmp_path):
     if task == "recognition":
         config = small_run(train=SYNCED, augment={"erasing": 0.0})
     else:
         config = small_retrieval_run(train=SYNCED | {"lr": 1e-4})
     train(config, out=tmp_path / "one")
-    output = finish(torchrun(config, tmp_path / "two"))
+    output = train_on(2, config, tmp_path / "two")
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     one, two = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys()
@@ -107,18 +115,16 @@ def test_two_processes_equal_one(task, small_run, small_retrieval_run, tmp_path)
     assert output.count("top-1") + output.count("text to video") >= 1
 
 
-def test_one_two_and_four_processes_see_the_same_clips_and_losses(recipe, tmp_path, monkeypatch):
+def test_one_two_and_four_processes_see_the_same_clips_and_losses(small_run, train_on, tmp_path):
     """One seed and one global batch: the shares of a step, put side by side, are the step of one process."""
     script = tmp_path / "recording.py"
     script.write_text(RECORDING)
-    settings = recipe(train=SYNCED, augment={"erasing": 0.0})
+    config = small_run(train=SYNCED, augment={"erasing": 0.0})
     steps, found = {}, {}
     for world in (1, 2, 4):
-        monkeypatch.setenv("ORDER", str(tmp_path / f"order-of-{world}"))
         out = tmp_path / f"on-{world}"
-        with SeparateProcesses(tmp_path, ["train", settings, "--out", out], world=world, script=script) as run:
-            run.finish()
-        shares = [(tmp_path / f"order-of-{world}-{rank}").read_text().splitlines() for rank in range(world)]
+        train_on(world, config, out, script=script)
+        shares = [(out / f"order-{rank}.txt").read_text().splitlines() for rank in range(world)]
         steps[world] = [[index for part in step for index in json.loads(part)] for step in zip(*shares, strict=True)]
         found[world] = losses(out)
     assert steps[1] == steps[2] == steps[4]
@@ -129,13 +135,13 @@ def test_one_two_and_four_processes_see_the_same_clips_and_losses(recipe, tmp_pa
     assert found[4] == pytest.approx(found[1], rel=1e-4)
 
 
-def test_the_gradients_of_two_processes_are_those_of_one(small_run, tmp_path):
+def test_the_gradients_of_two_processes_are_those_of_one(small_run, train_on, tmp_path):
     """One step, whose first moment is a tenth of the gradient."""
     config = small_run(
         train=SYNCED | {"epochs": 1, "batch": 24, "lr": 1e-9}, augment={"erasing": 0.0}, data={"test": None}
     )
     train(config, out=tmp_path / "one")
-    finish(torchrun(config, tmp_path / "two"))
+    train_on(2, config, tmp_path / "two")
     one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("one", "two"))
     moments = [name for name in one if name.endswith(".exp_avg")]
     assert len(moments) > 20
@@ -143,11 +149,11 @@ def test_the_gradients_of_two_processes_are_those_of_one(small_run, tmp_path):
         torch.testing.assert_close(two[name], one[name], rtol=2e-3, atol=1e-6, msg=name)
 
 
-def test_a_sharded_frozen_model_gives_the_same(small_run, tmp_path):
+def test_a_sharded_frozen_model_gives_the_same(small_run, train_on, tmp_path):
     config = small_run(train=SYNCED, augment={"erasing": 0.0})  # steps after an evaluation too
-    finish(torchrun(config, tmp_path / "whole"))
+    train_on(2, config, tmp_path / "whole")
     sharded = config.model_copy(update={"train": config.train.model_copy(update={"shard_backbone": True})})
-    finish(torchrun(sharded, tmp_path / "sharded"))
+    train_on(2, sharded, tmp_path / "sharded")
     assert losses(tmp_path / "sharded") == pytest.approx(losses(tmp_path / "whole"), rel=1e-5)
 
 
@@ -169,12 +175,12 @@ def test_a_signal_to_torchrun_saves_before_all_processes_end(small_run, tmp_path
         assert json.loads(file.metadata()["progress"])["step"] == done
 
 
-def test_all_processes_leave_out_the_step_of_which_one_has_a_bad_loss(small_run, motion_videos, tmp_path):
+def test_all_processes_leave_out_the_step_of_which_one_has_a_bad_loss(small_run, train_on, tmp_path):
     """The videos of one step of one process are mixed by infinity."""
     script = tmp_path / "poisoned.py"
     script.write_text(POISONED)
     config = small_run(train=SYNCED | {"sync_bn": False, "on_nonfinite": "skip"}, data={"test": None})
-    output = finish(torchrun(config, tmp_path / "run", script=script))
+    output = train_on(2, config, tmp_path / "run", script=script)
     assert output.count("left out a step: The loss is nan at step 4") == 1
     content = json.loads((tmp_path / "run" / "nonfinite-step-4.json").read_text())
     assert [len(process["losses"]) for process in content["processes"]] == [0, 1]

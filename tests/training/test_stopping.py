@@ -14,7 +14,7 @@ from side4video.training import loop
 from side4video.training.loop import train
 from side4video.training.run_log import read_log
 from side4video.training.stopping import StopRequests, TrainingStopped
-from training.warm_process import wait_until
+from warm_process import wait_until
 
 SETTINGS = {"epochs": 4, "batch": 3, "checkpoint_minutes": 60}
 
@@ -50,20 +50,20 @@ def expected(whole, small_run):
 )
 def test_a_signal_saves_and_ends_the_run(number, code, workers, warm, recipe, expected, tmp_path):
     settings, out = recipe(train=SETTINGS, data={"workers": workers}), tmp_path / "run"
-    process = warm.start("train", settings, "--out", out)
+    run = warm.start("train", settings, "--out", out)
     wait_until(lambda: steps(out) >= 3)
     assert not (out / "checkpoint.safetensors").exists(), "none would have been written for an hour"
     if workers:
-        os.killpg(process, number)  # to every process of the job, as SLURM does
+        os.killpg(run.pid, number)  # to every process of the job, as SLURM does
     else:
-        os.kill(process, number)
-    ended, output = warm.finish()
+        run.send_signal(number)
+    ended, output = run.finish()
     assert ended == code, output
     assert "Traceback" not in output
     done = saved_step(out)
     assert f"Stopped by {number.name}. The state of step {done} was saved: --resume goes on from there." in output
     assert 3 <= done == steps(out) < 32
-    wait_until(lambda: not group_of(process), seconds=20)
+    wait_until(lambda: not group_of(run.pid), seconds=20)
     ended, output = warm.run("train", settings, "--out", out, "--resume")
     assert ended == 0, output
     assert steps(out) == 32

@@ -1,0 +1,171 @@
+"""Real runs in processes of their own that start in a fraction of a second: forks of one that has imported everything.
+
+As a script it is that process: it reads a request per line and answers each in a line: `start` with the process id, and
+`poll` with how a process ended, or null while it has not.
+"""
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+class WarmProcess:
+    """Starts runs; use as a context.
+
+    Args:
+        folder: of what the runs say.
+    """
+
+    def __init__(self, folder):
+        self._folder, self._started = Path(folder), 0
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        assert self._process.stdout.readline() == "ready\n"
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+
+    def start(self, *arguments, script=None, environment=None, file_size_limit=None, more_memory=None):
+        """Begin `side4video ARGUMENTS`, a process group of its own.
+
+        Args:
+            arguments: of the command line.
+            script: a Python file to run in place of it.
+            environment: variables to set.
+            file_size_limit: bytes that a file may have.
+            more_memory: bytes of addresses that it may take beside those that it has after its imports (Linux).
+        """
+        self._started += 1
+        log = self._folder / f"run-{self._started}.txt"
+        process = self.ask(
+            "start",
+            log=str(log),
+            arguments=[str(argument) for argument in arguments],
+            script=None if script is None else str(script),
+            environment={name: str(value) for name, value in (environment or {}).items()},
+            file_size_limit=file_size_limit,
+            more_memory=more_memory,
+        )
+        return WarmRun(self, process, log)
+
+    def run(self, *arguments, **options):
+        """Start, and wait for the end: the exit code and what was said."""
+        return self.start(*arguments, **options).finish()
+
+    def ask(self, question, **about):
+        self._process.stdin.write(json.dumps({"question": question, **about}) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+class WarmRun:
+    """A run that was started; has what `subprocess.Popen` has."""
+
+    def __init__(self, parent, pid, log):
+        self.pid, self._parent, self._log, self._code = pid, parent, log, None
+
+    def poll(self):
+        """The exit code, negative for a signal; None while it runs."""
+        if self._code is None:
+            self._code = self._parent.ask("poll", process=self.pid)
+        return self._code
+
+    def wait(self, timeout=300):
+        wait_until(lambda: self.poll() is not None, seconds=timeout, every=0.02)
+        return self._code
+
+    def said(self):
+        return self._log.read_text()
+
+    def finish(self):
+        """Wait for the end: the exit code and what was said."""
+        return self.wait(), self.said()
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
+def wait_until(ready, *, seconds=120, every=0.002):
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(every)
+
+
+def child(request):
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.update(request["environment"])
+    set_limits(request["file_size_limit"], request["more_memory"])
+    if request["script"] is not None:
+        sys.argv = [request["script"], *request["arguments"]]
+        runpy.run_path(request["script"], run_name="__main__")
+        sys.exit()
+    from side4video.cli import main
+
+    sys.exit(main(request["arguments"]))
+
+
+def set_limits(file_size, more_memory):
+    import resource
+
+    if file_size is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    if more_memory is not None:
+        import torch
+
+        torch.ones(
+            1, requires_grad=True
+        ).sum().backward()  # starts autograd's threads, which reserve 600 MB of addresses
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + more_memory
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def serve():
+    import torch._dynamo
+    import torch._subclasses.fake_tensor  # noqa: F401
+
+    import side4video.cli
+    import side4video.memory.command
+    import side4video.run_report
+    import side4video.training.loop  # noqa: F401
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["question"] == "start":
+            answer = os.fork()
+            if answer == 0:
+                child(request)
+        else:
+            ended, status = os.waitpid(request["process"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if ended else None
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
