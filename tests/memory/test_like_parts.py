@@ -48,12 +48,17 @@ def sizes(by_category):
     [
         {"train": {"precision": "bf16"}, "backbone": {"dtype": "bfloat16", "model_args": ARGS | {"depth": 5}}},
         {"train": {"precision": "bf16", "memory": "plain"}, "side": {"variant": "post-norm", "taps": (0, 1, 2, 3, 4)}},
-        {"train": {"memory": "tight"}, "side": {"variant": "post-norm", "taps": "every-second"}},
         {"side": {"taps": (0, 2, 3, 4, 5), "centred": True}},
-        {"side": {"taps": (0, 1, 2, 3, 4), "attention": False}, "head": {"fused": True}},
-        {"backbone": {"chunk_frames": 30, "model_args": ARGS | {"depth": 5}}, "train": {"memory": "tight"}},
-        {"backbone": {"name": "eva02_tiny_patch14_224", "model_args": {"patch_size": 8, "depth": 5}}},
         {"data": {"cache": "somewhere"}, "train": {"memory": "plain"}},
+        *(
+            pytest.param(changes, marks=pytest.mark.slow)
+            for changes in (
+                {"train": {"memory": "tight"}, "side": {"variant": "post-norm", "taps": "every-second"}},
+                {"side": {"taps": (0, 1, 2, 3, 4), "attention": False}, "head": {"fused": True}},
+                {"backbone": {"chunk_frames": 30, "model_args": ARGS | {"depth": 5}}, "train": {"memory": "tight"}},
+                {"backbone": {"name": "eva02_tiny_patch14_224", "model_args": {"patch_size": 8, "depth": 5}}},
+            )
+        ),
     ],
     ids=str,
 )

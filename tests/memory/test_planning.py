@@ -294,14 +294,15 @@ def test_packed_weights_are_counted_as_numbers():
     assert numbers[0] == numbers[1] == numbers[2]
 
 
-def test_a_retrieval_step_is_planned_to_the_byte(small_retrieval_run):
+@pytest.mark.parametrize(
+    "memory", ["exact", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("plain", "tight"))]
+)
+def test_a_retrieval_step_is_planned_to_the_byte(memory, small_retrieval_run):
     """Against the tensors of a real step of the same model, and the growth of its process, on the CPU."""
-    config = small_retrieval_run(backbone={"chunk_frames": 8}, train={"batch": 6})
+    config = small_retrieval_run(backbone={"chunk_frames": 8}, train={"batch": 6, "memory": memory})
     planner = StepPlanner(config, num_classes=1, target="cpu")
-    for memory in ("plain", "exact", "tight"):
-        mode = config.model_copy(update={"train": config.train.model_copy(update={"memory": memory})})
-        real = measure_step(mode, num_classes=1)
-        assert planner.estimate(memory=memory).total == pytest.approx(real.counted, rel=0.02)
+    real = measure_step(config, num_classes=1)
+    assert planner.estimate(memory=memory).total == pytest.approx(real.counted, rel=0.02)
     assert planner.num_trained_parameters == sum(
         parameter.numel()
         for parameter in build_retrieval_model(config, device=torch.device("cpu")).parameters()

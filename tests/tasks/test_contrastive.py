@@ -1,7 +1,6 @@
 """The contrastive loss: against its formula, in parts and over processes against one whole batch."""
 
 import math
-import socket
 
 import pytest
 import torch
@@ -9,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from torch import nn
 
+from separate_processes import free_port
 from side4video.models.batch_norm import TokenBatchNorm
 from side4video.models.similarity import TextFeatures, VideoFeatures, weighted_token_similarity
 from side4video.tasks.contrastive import backward_in_parts, contrastive_loss, gather
@@ -115,33 +115,41 @@ def test_batch_norm_counts_each_part_once():
     torch.testing.assert_close(embedding_twice.running_var, once.running_var)
 
 
-def _process(rank, sizes, parts, port, folder):
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(sizes))
+SHARES = [([4, 4], 1), ([4, 4], 2), ([5, 3], 1), ([5, 3], 2)]
+"""Clips of both processes, and the parts in which each computes its own."""
+
+
+def _process(rank, port, folder):
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     try:
-        model = TwoTowers()
-        own = [tensor.split(sizes)[rank] for tensor in batch(sum(sizes))]
-        shares = list(zip(*(tensor.tensor_split(parts) for tensor in own), strict=True))
-        embeds = [lambda share=share: model.embed(*share) for share in shares]
-        _, _, loss = backward_in_parts(model, embeds, model.loss, torch.Tensor.backward)
-        found = gradients(model)
-        for gradient in found.values():  # what DistributedDataParallel does
-            dist.all_reduce(gradient)
-            gradient /= len(sizes)
-        torch.save({"loss": loss, "gradients": found}, folder / f"{rank}.pt")
+        for case, (sizes, parts) in enumerate(SHARES):
+            model = TwoTowers()
+            own = [tensor.split(sizes)[rank] for tensor in batch(sum(sizes))]
+            shares = list(zip(*(tensor.tensor_split(parts) for tensor in own), strict=True))
+            embeds = [lambda share=share, model=model: model.embed(*share) for share in shares]
+            _, _, loss = backward_in_parts(model, embeds, model.loss, torch.Tensor.backward)
+            found = gradients(model)
+            for gradient in found.values():  # what DistributedDataParallel does
+                dist.all_reduce(gradient)
+                gradient /= 2
+            torch.save({"loss": loss, "gradients": found}, folder / f"{case}-{rank}.pt")
     finally:
         dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize("sizes", [[4, 4], [5, 3]])
-def test_two_processes_equal_one_with_the_joint_batch(sizes, parts, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    expected_loss, expected = whole_batch(sum(sizes))
-    multiprocessing.spawn(_process, args=(sizes, parts, port, tmp_path), nprocs=2)
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """Where they leave what they found."""
+    folder = tmp_path_factory.mktemp("two")
+    multiprocessing.spawn(_process, args=(free_port(), folder), nprocs=2)
+    return folder
+
+
+@pytest.mark.parametrize("case", range(len(SHARES)), ids=lambda case: str(SHARES[case]))
+def test_two_processes_equal_one_with_the_joint_batch(case, two_processes):
+    expected_loss, expected = whole_batch(sum(SHARES[case][0]))
     for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        found = torch.load(two_processes / f"{case}-{rank}.pt", weights_only=True)
         assert found["loss"].item() == pytest.approx(expected_loss, rel=1e-6)
         for name, gradient in found["gradients"].items():
             torch.testing.assert_close(gradient, expected[name], msg=name)
