@@ -5,9 +5,11 @@ import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
+import httpx
 import numpy as np
 import uvicorn
 
@@ -40,6 +42,12 @@ def write_noise(path: Path, seconds: int) -> Path:
     frames = np.random.default_rng(0).integers(0, 256, (seconds * 4, 12, 16, 3), np.uint8).repeat(8, 1).repeat(8, 2)
     write_video(path, frames, frames_per_second=4)
     return path
+
+
+TIMEOUT_SECONDS = 60
+"""After which a test gives up: only what hangs takes so long, on a busy machine too."""
+
+get, post = partial(httpx.get, timeout=TIMEOUT_SECONDS), partial(httpx.post, timeout=TIMEOUT_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -89,5 +97,5 @@ def running_server(index, *, classifier=None, **settings):
             yield f"http://127.0.0.1:{socket.getsockname()[1]}", service
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(TIMEOUT_SECONDS)
             assert not thread.is_alive()

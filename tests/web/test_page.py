@@ -11,9 +11,11 @@ import pytest
 
 from side4video.search.filters import Filter
 from side4video.web.library import identify
+from web.small_server import TIMEOUT_SECONDS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 expect = sync_api.expect
+expect.set_options(timeout=1000 * TIMEOUT_SECONDS)
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -39,7 +41,7 @@ def open_page(browser, address):
         context = browser.new_context(viewport={"width": width, "height": height}, base_url=address, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1000 * TIMEOUT_SECONDS)
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -63,8 +65,15 @@ def shoot(page, name):
 
 def wait_for(video, condition):
     """Until a condition on a `video`, a locator, holds."""
-    look = f"{condition} ? done() : setTimeout(look, 50)"  # Playwright's own way is eval, which the page forbids
-    video.evaluate(f"video => new Promise(done => {{ const look = () => {look}; look(); }})")
+    # Playwright's own way is eval, which the page forbids.
+    video.evaluate(
+        f"""(video, seconds) => new Promise((done, fail) => {{
+            const look = () => {condition} ? done() : setTimeout(look, 50);
+            look();
+            setTimeout(() => fail(new Error("not within " + seconds + " seconds")), 1000 * seconds);
+        }})""",
+        TIMEOUT_SECONDS,
+    )
 
 
 def search(page, text):
