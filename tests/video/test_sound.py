@@ -25,9 +25,12 @@ def tone(rate, seconds, events, *, hertz=HERTZ, channels=1):
     return np.tile(0.5 * is_loud * np.sin(2 * np.pi * hertz * times), (channels, 1)).astype(np.float32)
 
 
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+
+
 def add_sound(container, codec, rate, samples, *, begin=0.0, **options):
     """Encode samples as a track that begins at a second of the file; the packets, to be written with the pictures."""
-    layout = "mono" if len(samples) == 1 else "stereo"
+    layout = LAYOUTS[len(samples)]
     stream = container.add_stream(codec, rate=rate, options=options, layout=layout)
     resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=rate)
     packets = []
@@ -186,6 +189,14 @@ def test_two_ears_stay_two(tmp_path):
     assert onsets(sound[1:], RATE) == pytest.approx([3], abs=IN_STEP_SECONDS)
 
 
+def test_of_six_channels_come_two_that_are_not_too_loud(tmp_path):
+    path = write(tmp_path / "a.mkv", sound="flac", samples=1.9 * tone(44100, 6, [1, 3], channels=6))
+    sound = decode_sound(path, zero_seconds=0, start_seconds=0, end_seconds=6)
+    assert sound.shape[0] == 2
+    assert np.abs(sound).max() == pytest.approx(1)
+    assert onsets(sound, RATE) == pytest.approx([1, 3], abs=IN_STEP_SECONDS)
+
+
 def test_of_several_tracks_the_best_is_heard(tmp_path):
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
@@ -210,7 +221,7 @@ def test_a_video_without_sound(tmp_path):
     assert flashes == pytest.approx([1, 3], abs=1 / FPS + 0.001)
 
 
-@pytest.mark.parametrize("codec", ["libmp3lame", "aac", "ac3"])
+@pytest.mark.parametrize("codec", ["libmp3lame", "aac", "ac3", "pcm_f32le"])
 def test_a_broken_sound_track_still_gives_the_pictures(tmp_path, codec):
     good = write(tmp_path / "good.mkv", sound=codec)
     broken = tmp_path / "broken.mkv"

@@ -56,7 +56,8 @@ def decode_sound(path: Path, *, zero_seconds: float, start_seconds: float, end_s
     for piece in pieces:
         begin, end = max(piece.place, 0), min(piece.place + piece.samples.shape[1], length)
         sound[:, begin:end] = piece.samples[:, begin - piece.place : end - piece.place]
-    return sound
+    np.nan_to_num(sound, copy=False, posinf=0.0, neginf=0.0)  # of a damaged track; the encoder would refuse them
+    return sound / max(1.0, np.abs(sound).max())  # several channels put into two may be louder than the loudest
 
 
 class SoundTrack:
