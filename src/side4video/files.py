@@ -10,11 +10,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor  # processes that write no tensors do without torch and its 400 MB
 
 _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -78,7 +79,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_tensors(
     path: Path,
-    tensors: Mapping[str, Tensor],
+    tensors: "Mapping[str, Tensor]",
     metadata: Mapping[str, str] | None = None,
     *,
     previous: Path | None = None,
@@ -88,6 +89,8 @@ def write_tensors(
     Raises:
         OSError: it could not be written, for example because the disk is full; what was at `path` is still there.
     """
+    from safetensors.torch import save_file
+
     size = sum(tensor.nbytes for tensor in tensors.values())
     with _saying_why(path, size), replacing(path, previous=previous) as temporary:
         save_file(

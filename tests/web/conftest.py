@@ -5,7 +5,7 @@ import pytest
 
 from side4video.predict import Predictor
 from side4video.training.loop import train
-from web.small_server import make_index, running_server
+from web.small_server import TIMEOUT_SECONDS, make_index, running_server
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def server(indexed, classifier_run):
     """One server for all tests that only ask: its address and its service."""
     index = indexed.open()
     with running_server(
-        index, classifier=Predictor(classifier_run, device="cpu"), max_upload_bytes=2**20, decode_seconds=20
+        index, classifier=Predictor(classifier_run, device="cpu"), max_upload_bytes=2**20, decode_seconds=60
     ) as running:
         yield running
     index.close()
@@ -52,5 +52,5 @@ def service(server):
 
 @pytest.fixture(scope="session")
 def client(address):
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with httpx.Client(base_url=address, timeout=TIMEOUT_SECONDS) as client:
         yield client

@@ -5,9 +5,11 @@ import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
+import httpx
 import numpy as np
 import uvicorn
 
@@ -24,14 +26,20 @@ from side4video.web.settings import ServeSettings
 
 
 def write_old_film(path: Path, seconds: int) -> Path:
-    """MPEG-4 part 2 in AVI, which no browser plays: grey level 8 * n in second n, at 5 frames per second."""
+    """MPEG-4 part 2 in AVI, which no browser plays: grey level 8 * n in second n, at 5 frames per second, and noise."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=5)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        track = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        noise = np.random.default_rng(0).integers(-9000, 9000, (1, 1600), np.int16)  # a fifth of a second
         for index in range(seconds * 5):
             picture = np.full((48, 64, 3), index // 5 * 8, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            heard = av.AudioFrame.from_ndarray(noise, format="s16", layout="mono")
+            heard.sample_rate, heard.pts = 8000, 1600 * index
+            container.mux(track.encode(heard))
         container.mux(stream.encode())
+        container.mux(track.encode())
     return path
 
 
@@ -40,6 +48,12 @@ def write_noise(path: Path, seconds: int) -> Path:
     frames = np.random.default_rng(0).integers(0, 256, (seconds * 4, 12, 16, 3), np.uint8).repeat(8, 1).repeat(8, 2)
     write_video(path, frames, frames_per_second=4)
     return path
+
+
+TIMEOUT_SECONDS = 60
+"""After which a test gives up: only what hangs takes so long, on a busy machine too."""
+
+get, post = partial(httpx.get, timeout=TIMEOUT_SECONDS), partial(httpx.post, timeout=TIMEOUT_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -89,5 +103,5 @@ def running_server(index, *, classifier=None, **settings):
             yield f"http://127.0.0.1:{socket.getsockname()[1]}", service
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(TIMEOUT_SECONDS)
             assert not thread.is_alive()

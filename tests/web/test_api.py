@@ -7,6 +7,7 @@ import pytest
 
 from side4video import Predictor
 from side4video.search.filters import Condition, Filter
+from web.small_server import TIMEOUT_SECONDS
 
 
 def search(client, **parameters):
@@ -90,13 +91,13 @@ def test_search_by_an_upload_and_its_classes(client, indexed, classifier_run, se
     assert not list(service._uploads.iterdir())
 
 
-def test_questions_that_come_together_go_through_the_model_together(address, service):
+def test_questions_that_come_together_go_through_the_model_together(client, address, service):
     service.queue.batch_sizes.clear()
 
     async def ask_all():
-        async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT_SECONDS) as asking:
             ask = [
-                client.get("/api/search", params={"q": f"a star {number % 20}", "top_k": 1 + number % 5})
+                asking.get("/api/search", params={"q": f"a star {number % 20}", "top_k": 1 + number % 5})
                 for number in range(40)
             ]
             return await asyncio.gather(*ask)
@@ -106,7 +107,7 @@ def test_questions_that_come_together_go_through_the_model_together(address, ser
     sizes = service.queue.batch_sizes
     assert sum(size * count for size, count in sizes.items()) == 40
     assert max(sizes) > 4, sizes
-    alone = httpx.get(f"{address}/api/search", params={"q": "a star 7", "top_k": 3}).json()["results"]
+    alone = search(client, q="a star 7", top_k=3)
     assert [one["path"] for one in answers[7].json()["results"]] == [one["path"] for one in alone]
 
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from side4video.web.settings import ServeSettings, is_loopback
-from web.small_server import running_server
+from web.small_server import get, post, running_server
 
 TOKEN = "a1b2c3d4e5f6"
 
@@ -38,22 +38,22 @@ def test_nothing_is_told_without_it(guarded, path):
         {"authorization": "Basic " + TOKEN},
         {"cookie": "side4video=x"},
     ):
-        assert httpx.get(guarded + path, headers=headers).status_code == 401
-    assert httpx.get(guarded + path, params={"token": TOKEN + "x"}).status_code == 401
-    assert httpx.get(guarded + path, headers={"authorization": f"Bearer {TOKEN}"}).status_code in (200, 404)
+        assert get(guarded + path, headers=headers).status_code == 401
+    assert get(guarded + path, params={"token": TOKEN + "x"}).status_code == 401
+    assert get(guarded + path, headers={"authorization": f"Bearer {TOKEN}"}).status_code in (200, 404)
 
 
 def test_uploads_need_it_too(guarded):
     files = {"clip": b"no video"}
-    assert httpx.post(f"{guarded}/api/search-like", files=files).status_code == 401
-    assert httpx.post(f"{guarded}/api/search-like?token={TOKEN}", files=files).status_code == 401
+    assert post(f"{guarded}/api/search-like", files=files).status_code == 401
+    assert post(f"{guarded}/api/search-like?token={TOKEN}", files=files).status_code == 401
     bearer = {"authorization": f"Bearer {TOKEN}"}
-    assert httpx.post(f"{guarded}/api/search-like", files=files, headers=bearer).status_code == 422
+    assert post(f"{guarded}/api/search-like", files=files, headers=bearer).status_code == 422
 
 
 def test_the_redirect_stays_here(guarded):
     url = httpx.URL(guarded).copy_with(raw_path=f"//evil.example/?token={TOKEN}".encode())
-    location = httpx.get(url, follow_redirects=False).headers["location"]
+    location = get(url, follow_redirects=False).headers["location"]
     assert location.startswith("/")
     assert not location.startswith("//")
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from side4video.web.library import identify
-from web.small_server import make_index, running_server
+from web.small_server import get, make_index, running_server
 
 
 def id_of(path):
@@ -114,7 +114,7 @@ def test_no_path_of_a_client_is_opened(address, indexed, attempt):
     quoted = str(video).replace("/", "%2f")
     target = attempt.format(path=video, quoted=quoted, id=id_of(video), ID=id_of(video).upper())
     url = httpx.URL(address).copy_with(raw_path=target.encode())  # as it stands: a client may not tidy it up
-    assert httpx.get(url).status_code == 404
+    assert get(url).status_code == 404
 
 
 ODD_NAME = os.fsdecode(b"\xff\xed\xa0\x80 <b>'&quot;\n.mp4")  # bytes that are no UTF-8, and what HTML may take for more
@@ -133,13 +133,13 @@ def changing(tmp_path_factory, adapter, captioned_videos):
 
 def test_a_name_that_cannot_be_encoded(changing):
     address, videos = changing
-    found = httpx.get(f"{address}/api/search", params={"q": "a ring"}).json()["results"]
+    found = get(f"{address}/api/search", params={"q": "a ring"}).json()["results"]
     odd = next(one for one in found if one["id"] == id_of(videos / ODD_NAME))
     assert "<b>" in odd["name"]
-    assert httpx.get(address + odd["video"]).content == (videos / ODD_NAME).read_bytes()
-    assert httpx.get(address + odd["poster"]).status_code == 200
+    assert get(address + odd["video"]).content == (videos / ODD_NAME).read_bytes()
+    assert get(address + odd["poster"]).status_code == 200
     for page in ("/?q=a+ring", f"/like/{odd['id']}"):
-        answer = httpx.get(address + page)
+        answer = get(address + page)
         assert answer.status_code == 200
         assert "<b>" not in answer.text
 
@@ -183,13 +183,13 @@ def test_a_file_that_is_no_longer_what_was_indexed_is_not_shown(changing, number
     address, videos = changing
     path = sorted(videos.glob("*/0001.mp4"))[0]
     identifier = id_of(path)
-    assert httpx.get(f"{address}/videos/{identifier}").status_code == 200
+    assert get(f"{address}/videos/{identifier}").status_code == 200
     change(path, videos.parent / "secret.mp4")
     for kind in ("/videos/{}", "/posters/{}?seconds=1", "/clips/{}.mp4?start=0&end=1", "/api/like/{}", "/like/{}"):
-        answer = httpx.get(address + kind.format(identifier))
+        answer = get(address + kind.format(identifier))
         assert answer.status_code == 404, kind
         assert b"secret" not in answer.content
-    found = httpx.get(f"{address}/api/search", params={"q": "a ring", "path": str(path)}).json()["results"]
+    found = get(f"{address}/api/search", params={"q": "a ring", "path": str(path)}).json()["results"]
     assert [(one["video"], one["poster"]) for one in found] == [(None, None)]
     assert found[0]["problem"]
     if path.is_symlink() or path.is_fifo() or path.is_file():

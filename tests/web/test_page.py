@@ -11,9 +11,11 @@ import pytest
 
 from side4video.search.filters import Filter
 from side4video.web.library import identify
+from web.small_server import TIMEOUT_SECONDS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 expect = sync_api.expect
+expect.set_options(timeout=1000 * TIMEOUT_SECONDS)
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -25,34 +27,41 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])  # CI runs as root
+        arguments = [
+            "--no-sandbox",
+            "--autoplay-policy=no-user-gesture-required",
+        ]  # CI runs as root; tests press nothing
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
         yield browser
         browser.close()
 
 
 @pytest.fixture
 def open_page(browser, address):
-    """`open_page(width=1280, ...)` opens the page; at the end no request may have left, and no error been reported."""
+    """`open_page(width=1280, ...)` opens the page; at the end no request may have left, and no error been reported.
+
+    A browser also reports what the server refuses: `open_page.refusals` are the statuses that a test expects.
+    """
     contexts, requests, errors = [], [], []
 
     def open_(path="/", width=1280, height=900, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, base_url=address, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1000 * TIMEOUT_SECONDS)
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(path)
         return page
 
+    open_.refusals = {413, 422}
     yield open_
     for context in contexts:
         context.close()
     assert requests
     assert all(url.startswith(f"{address}/") for url in requests), requests
-    refused = [error for error in errors if "status of 422" in error or "status of 413" in error]
-    assert errors == refused  # a browser reports what the server refuses, and nothing else
+    assert [error for error in errors if not any(f"status of {one}" in error for one in open_.refusals)] == []
 
 
 def shoot(page, name):
@@ -63,8 +72,15 @@ def shoot(page, name):
 
 def wait_for(video, condition):
     """Until a condition on a `video`, a locator, holds."""
-    look = f"{condition} ? done() : setTimeout(look, 50)"  # Playwright's own way is eval, which the page forbids
-    video.evaluate(f"video => new Promise(done => {{ const look = () => {look}; look(); }})")
+    # Playwright's own way is eval, which the page forbids.
+    video.evaluate(
+        f"""(video, seconds) => new Promise((done, fail) => {{
+            const look = () => {condition} ? done() : setTimeout(look, 50);
+            look();
+            setTimeout(() => fail(new Error("not within " + seconds + " seconds")), 1000 * seconds);
+        }})""",
+        TIMEOUT_SECONDS,
+    )
 
 
 def search(page, text):
@@ -117,6 +133,35 @@ def test_videos_play_from_the_best_window(open_page, indexed, name):
     start = best.start_seconds - begins
     wait_for(video, f"video.currentTime > {start + 0.3}")
     assert start < video.evaluate("video => video.currentTime") < best.end_seconds - begins
+    assert not video.evaluate("video => video.muted")
+    if name == "old.avi":
+        wait_for(video, "video.webkitAudioDecodedByteCount > 0")
+
+
+def test_what_is_silent_stays_so(open_page, indexed):
+    page = open_page("/?q=a+ring")
+    first, second = (card_of(page, indexed.videos / name).locator("video") for name in ("long.mp4", "old.avi"))
+    first.evaluate("video => { video.play(); video.muted = true; }")
+    wait_for(first, "video.currentTime > 0")
+    second.evaluate("video => video.play()")
+    wait_for(second, "video.muted && video.currentTime > 0")
+    assert first.evaluate("video => video.paused")  # one at a time
+    search(page, "a star")
+    assert page.locator("video").evaluate_all("videos => videos.map(video => video.muted)") == [True] * 10
+
+
+def test_a_video_that_cannot_be_played_says_why(open_page, indexed):
+    path = indexed.videos / "old.avi"
+    page = open_page("/?q=a+ring")
+    card, before = card_of(page, path), path.stat()
+    os.utime(path, (0, 0))
+    try:
+        open_page.refusals |= {404}
+        card.locator(".word").first.click()
+        expect(card.locator(".gone")).to_contain_text("changed since it was indexed")
+        card.locator(".word").first.click()  # which does nothing more
+    finally:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_words_seek(open_page, indexed):
@@ -140,6 +185,8 @@ def test_filters(open_page):
     expect(page.locator(".card")).to_have_count(3)
     for text in page.locator(".metadata").all_inner_texts():
         assert "camera north" in text
+    expect(page.locator(".count")).to_have_text("2")
+    expect(page.get_by_role("status")).to_contain_text("3 of 10 videos")
     shoot(page, "filters")
     page.get_by_label("Path").fill("*/nowhere/*")
     page.keyboard.press("Enter")
@@ -148,6 +195,19 @@ def test_filters(open_page):
     shoot(page, "empty")
     page.get_by_role("link", name="Search without filters").click()
     expect(page.locator(".card")).to_have_count(10)
+    expect(page.get_by_label("Path")).to_have_value("")
+    expect(page.get_by_label("year, at least")).to_have_value("")
+    expect(page.get_by_label("camera", exact=True)).to_have_value("")
+    expect(page.locator(".count")).to_have_count(0)
+
+
+def test_from_filtered_results_to_all(open_page, address):
+    page = open_page("/?q=a+ring&where=camera%3Dnorth")
+    expect(page.locator(".card")).to_have_count(4)
+    page.get_by_role("link", name="search without").click()
+    expect(page.locator(".card")).to_have_count(10)
+    expect(page.get_by_role("searchbox")).to_have_value("a ring")
+    expect(page).to_have_url(f"{address}/?q=a+ring")
 
 
 def test_more_like_this(open_page):

@@ -3,28 +3,29 @@
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 import time
 
-import httpx
 import numpy as np
 import pytest
 
 from side4video.demo.videos import write_video
 from side4video.web.decoding_jobs import NotDecodedError, decode_apart
-from web.small_server import running_server, write_noise
+from web.small_server import TIMEOUT_SECONDS, get, post, running_server, write_noise
 
 
 @pytest.fixture(scope="module")
 def small(indexed):
     """A server that takes next to nothing; without a classifier."""
     index = indexed.open()
-    with running_server(index, max_upload_bytes=200_000, max_clip_seconds=30, upload_seconds=1.5) as running:
+    with running_server(index, max_upload_bytes=200_000, max_clip_seconds=30) as running:
         yield running
     index.close()
 
 
-def post(address, content, name="clip.mp4", path="/api/search-like"):
-    return httpx.post(address + path, files={"clip": (name, content, "video/mp4")}, timeout=30)
+def upload(address, content, name="clip.mp4", path="/api/search-like"):
+    return post(address + path, files={"clip": (name, content, "video/mp4")})
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def post(address, content, name="clip.mp4", path="/api/search-like"):
 )
 def test_what_is_no_video_is_refused(small, content):
     address, service = small
-    answer = post(address, content)
+    answer = upload(address, content)
     assert answer.status_code == 422
     assert "video" in answer.json()["detail"]
     assert not list(service._uploads.iterdir())
@@ -48,20 +49,20 @@ def test_what_is_no_video_is_refused(small, content):
 
 def test_the_name_does_not_matter(small, indexed):
     content = sorted(indexed.videos.glob("*/*.mp4"))[0].read_bytes()
-    assert post(small[0], content, name="a.exe").status_code == 200
+    assert upload(small[0], content, name="a.exe").status_code == 200
 
 
 def test_a_video_that_breaks_off_is_refused(small, indexed):
     content = sorted(indexed.videos.glob("*/*.mp4"))[0].read_bytes()
-    answer = post(small[0], content[: len(content) // 2])
+    answer = upload(small[0], content[: len(content) // 2])
     assert answer.status_code == 422
 
 
 def test_a_long_video_is_refused(small, tmp_path):
     long = write_noise(tmp_path / "long.mp4", 31)
-    answer = post(small[0], long.read_bytes()[:200_000])
+    answer = upload(small[0], long.read_bytes()[:200_000])
     assert answer.status_code in (413, 422)
-    answer = post(small[0], write_slow(tmp_path / "slow.mp4").read_bytes())
+    answer = upload(small[0], write_slow(tmp_path / "slow.mp4").read_bytes())
     assert answer.status_code == 422
     assert "at most 30" in answer.json()["detail"]
 
@@ -74,7 +75,7 @@ def write_slow(path):
 @pytest.mark.parametrize("num_bytes", [200_001, 300_000, 5_000_000])
 def test_a_large_file_is_refused(small, num_bytes):
     address, service = small
-    answer = post(address, bytes(num_bytes))
+    answer = upload(address, bytes(num_bytes))
     assert answer.status_code == 413
     assert "most taken" in answer.json()["detail"]
 
@@ -83,28 +84,39 @@ def test_a_large_file_is_refused(small, num_bytes):
         yield boundary + bytes(num_bytes) + b"\r\n--x--\r\n"
 
     headers = {"content-type": "multipart/form-data; boundary=x"}
-    answer = httpx.post(address + "/api/search-like", content=parts(), headers=headers, timeout=30)
+    answer = post(address + "/api/search-like", content=parts(), headers=headers)
     assert answer.status_code == 413
     assert not list(service._uploads.iterdir())
 
 
-def test_a_file_that_does_not_arrive_is_given_up(small):
-    host, port = small[0].removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
-        head = f"POST /api/search-like HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1000\r\n"
-        connection.sendall(head.encode() + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n")
-        assert b" 408 " in connection.recv(1000).splitlines()[0]
-    assert httpx.get(small[0] + "/api/info").status_code == 200
+def test_a_file_that_does_not_arrive_is_given_up(indexed):
+    index = indexed.open()
+    with running_server(index, upload_seconds=0.5) as (address, _):
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=TIMEOUT_SECONDS) as connection:
+            head = f"POST /api/search-like HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1000\r\n"
+            connection.sendall(head.encode() + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n")
+            assert b" 408 " in connection.recv(1000).splitlines()[0]
+        assert get(address + "/api/info").status_code == 200
+    index.close()
 
 
 def test_without_a_classifier_nothing_is_classified(small):
-    answer = post(small[0], b"x", path="/api/classify")
+    answer = upload(small[0], b"x", path="/api/classify")
     assert answer.status_code == 404
     assert "--classify" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(("work", "task", "is_late"), [(time.sleep, 60, True), (os._exit, 3, False)])
-def test_a_decoder_that_hangs_or_dies_takes_nothing_along(work, task, is_late):
+def test_a_process_that_decodes_imports_no_torch():
+    """It takes seconds and hundreds of megabytes, and decoding needs nothing of it."""
+    look = "import sys, side4video.cli, side4video.web.decoding_jobs; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("work", "task", "seconds", "is_late"), [(time.sleep, 600, 0.5, True), (os._exit, 3, TIMEOUT_SECONDS, False)]
+)
+def test_a_decoder_that_hangs_or_dies_takes_nothing_along(work, task, seconds, is_late):
     with pytest.raises(NotDecodedError) as caught:
-        asyncio.run(decode_apart(work, task, seconds=0.5))
+        asyncio.run(decode_apart(work, task, seconds=seconds))
     assert caught.value.took_too_long == is_late

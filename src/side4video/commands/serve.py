@@ -1,5 +1,6 @@
 """The command `serve`."""
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,4 +68,5 @@ def serve(arguments: list[str]) -> int:
             Server(index, settings, classifier=classifier).run(socket, is_opened=given.open)
         finally:
             index.close()
+    gc.freeze()  # the process ends: looking for cycles among all the libraries' objects first takes a second and more
     return 0

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -55,7 +56,7 @@ class ContainerFacts:
     listed_seconds: float | None
 
 
-def demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+def demux(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[av.Packet]:
     """The stream's packets in file order; a file that breaks off ends there."""
     with suppress(av.FFmpegError):
         for packet in container.demux(stream):

@@ -17,12 +17,14 @@ from PIL import Image
 
 from side4video.files import replacing
 from side4video.video import packets
+from side4video.video.sound import SoundTrack, decode_sound
 from side4video.video.video_error import VideoError
 
 _PLAYED = {
-    "mp4": ({"h264"}, "video/mp4"),
-    "webm": ({"vp8", "vp9"}, "video/webm"),
+    "mp4": ({"h264"}, {"aac", "mp3"}, "video/mp4"),
+    "webm": ({"vp8", "vp9"}, {"opus", "vorbis"}, "video/webm"),
 }
+"""Codecs of pictures and of sound in each container."""
 _EIGHT_BITS = ("yuv420p", "yuvj420p")
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,gif,apng,webp,webp_pipe,avif,m4v,h264,"
@@ -46,18 +48,20 @@ class _Shown(NamedTuple):
 def browser_type(path: Path) -> str | None:
     """The media type under which every present browser plays this file; None where one of them may not.
 
-    Only the header is read. Matroska, AV1, HEVC, MPEG-4 part 2 and 10-bit pictures play in some browsers, or on some
-    machines, alone.
+    Only the header is read. Matroska, AV1, HEVC, MPEG-4 part 2, 10-bit pictures and sound such as AC-3 or PCM play in
+    some browsers, or on some machines, alone.
     """
     with _only_video_errors(path), av.open(str(path), metadata_errors="ignore") as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or not stream.codec_context:
             return None
         family = _family(container, path)
-        codecs, media_type = _PLAYED.get(family, (set(), None))
+        pictures, sounds, media_type = _PLAYED.get(family, (set(), set(), None))
         decoder = stream.codec_context
-        plays = decoder.codec.canonical_name in codecs and decoder.pix_fmt in _EIGHT_BITS
-        return media_type if plays else None
+        plays = decoder.codec.canonical_name in pictures and decoder.pix_fmt in _EIGHT_BITS
+        sound = container.streams.best("audio")
+        is_heard = sound is None or (bool(sound.codec_context) and sound.codec_context.codec.canonical_name in sounds)
+        return media_type if plays and is_heard else None
 
 
 def is_video_itself(path: Path) -> bool:
@@ -70,7 +74,9 @@ def is_video_itself(path: Path) -> bool:
 
 
 def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float, largest_side: int = 854) -> None:
-    """Write a part of a video as an H.264 mp4 file that every browser plays, without its sound.
+    """Write a part of a video as an H.264 mp4 file that every browser plays, with its sound as AAC.
+
+    A file whose sound cannot be decoded gives its pictures alone.
 
     Args:
         path: any video file.
@@ -87,6 +93,7 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
         av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
     ):
         stream: VideoStream | None = None
+        track: SoundTrack | None = None
         last = 0.0
         for shown in _frames_from(path, start_seconds):
             if shown.seconds >= end_seconds:
@@ -96,13 +103,20 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
             picture = _upright(shown, largest_side)
             if stream is None:
                 stream = _add_stream(container, *picture.size)
+                zero = _zero_seconds(path)
+                sound = decode_sound(path, zero_seconds=zero, start_seconds=start_seconds, end_seconds=end_seconds)
+                track = None if sound is None else SoundTrack(container, sound)
             coded = av.VideoFrame.from_image(picture)
             coded.pts, coded.time_base = round((shown.seconds - start_seconds) / _CLOCK), _CLOCK
             container.mux(stream.encode(coded))
             last = shown.seconds
+            if track is not None:
+                track.write_until(last - start_seconds)  # the file has both side by side: it plays while it is loaded
         if stream is None:
             raise VideoError(path, f"there is no frame from {start_seconds:g} to {end_seconds:g} seconds.")
         container.mux(stream.encode())
+        if track is not None:
+            track.finish()
 
 
 def picture_at(path: Path, seconds: float, *, largest_side: int = 480) -> Image.Image:
@@ -136,6 +150,14 @@ def _add_stream(container: Any, width: int, height: int) -> VideoStream:
     stream.codec_context.time_base = _CLOCK
     stream.codec_context.gop_size = 24  # seeking within a clip is quick
     return stream
+
+
+def _zero_seconds(path: Path) -> float:
+    """When the first picture is shown on the file's own clock."""
+    with av.open(str(path), metadata_errors="ignore") as container:
+        stream = container.streams.best("video")
+        assert stream is not None
+        return float((stream.start_time or 0) * (stream.time_base or 1))
 
 
 def _frames_from(path: Path, start: float, *, before: bool = False) -> Iterator[_Shown]:

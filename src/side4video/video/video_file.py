@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import av
 import numpy as np
-import torch
 from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from torch import Tensor
 
 from side4video.video import packets
 from side4video.video.video_error import VideoError, check_indices
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _UNKNOWN_FPS = 25.0  # of a file that says neither times nor rate
 
@@ -104,7 +105,7 @@ class VideoFile:
             self._container.close()
             self._container = None
 
-    def read(self, indices: Sequence[int]) -> Tensor:
+    def read(self, indices: Sequence[int]) -> "Tensor":
         """The frames with these numbers, in this order.
 
         Args:
@@ -116,6 +117,12 @@ class VideoFile:
         Raises:
             VideoError: A number is out of range, a frame did not come out of the decoder, or all came out damaged.
         """
+        import torch  # takes seconds and 400 MB: processes that only try to decode a file do without
+
+        return torch.from_numpy(self.read_pictures(indices)).permute(0, 3, 1, 2)
+
+    def read_pictures(self, indices: Sequence[int]) -> np.ndarray:
+        """The same as `read`, without torch: uint8 RGB, shape (len(indices), height, width, 3)."""
         check_indices(self.path, indices, num_frames=self.num_frames, num_listed=self.num_listed)
         wanted = {self._chosen[index] for index in indices}
         with _only_video_errors(self.path):
@@ -129,7 +136,7 @@ class VideoFile:
         if all(frame.is_corrupt for frame in frames.values()):
             reason = f"all {len(wanted)} asked frames are damaged. Perhaps it is encrypted."
             raise VideoError(self.path, reason, "damaged")
-        return torch.from_numpy(np.stack([pictures[self._chosen[index]] for index in indices])).permute(0, 3, 1, 2)
+        return np.stack([pictures[self._chosen[index]] for index in indices])
 
     def _rewind(self) -> tuple[InputContainer, VideoStream]:
         """The file opened afresh: seeking to its beginning is not exact in every container."""

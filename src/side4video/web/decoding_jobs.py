@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from side4video.checking.workers import Lost, run_with_timeout
-from side4video.video.decoding import VideoError, VideoFile
 from side4video.video.playback import is_video_itself, write_clip
+from side4video.video.video_error import VideoError
+from side4video.video.video_file import VideoFile
 
 _READ_FRAMES = 32  # of an upload, spread over it
 _READ_AT_ONCE = 4
@@ -101,7 +102,7 @@ def check_upload(task: UploadTask) -> str | None:
             step = max(1, video.num_frames // _READ_FRAMES)
             numbers = [*range(0, video.num_frames, step), video.num_frames - 1]
             for first in range(0, len(numbers), _READ_AT_ONCE):
-                video.read(numbers[first : first + _READ_AT_ONCE])
+                video.read_pictures(numbers[first : first + _READ_AT_ONCE])
     except VideoError as error:
         return f"This video cannot be read: {error.reason}"
     return None

@@ -49,7 +49,7 @@ def media_routes(service: SearchService) -> APIRouter:
         start: Annotated[float, Query(ge=0, allow_inf_nan=False, description="seconds")],
         end: Annotated[float, Query(ge=0, allow_inf_nan=False, description="seconds")],
     ) -> FileResponse:
-        """A part of a video as H.264, without sound, made when it is first asked for."""
+        """A part of a video as H.264 with its sound as AAC, made when it is first asked for."""
         file = await find(identifier)
         if not 0 < end - start <= LONGEST_CLIP_SECONDS + 0.01:
             raise HTTPException(

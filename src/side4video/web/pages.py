@@ -52,6 +52,7 @@ class Pages:
         )
         environment.filters |= {
             "clock": clock,
+            "length_of": length_of,
             "file_name": os.path.basename,
             "folder_name": os.path.dirname,
             "short_name": lambda path: "/".join(Path(path).parts[-2:]),
@@ -71,6 +72,7 @@ class Pages:
             wheres=[value for name, value in given if name == "where"],
             filters=filters,
             filter_query=urlencode(filters),
+            unfiltered=without_filters(request),
         )
         return HTMLResponse(content, status_code=status, headers={"cache-control": "no-store"})
 
@@ -137,6 +139,22 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
         return pages.page(request, shown)
 
     return router
+
+
+def without_filters(request: Request) -> str:
+    """The address of the same question about all videos."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name == "q"]
+    path = "/" if request.method == "POST" else request.url.path
+    return path + (f"?{urlencode(kept)}" if kept else "")
+
+
+def length_of(seconds: float) -> str:
+    """How long a video is.
+
+    >>> length_of(2.04), length_of(75.0)
+    ('2.0 s', '1:15.0')
+    """
+    return f"{seconds:.1f} s" if seconds < 59.95 else clock(seconds)
 
 
 def clock(seconds: float) -> str:

@@ -8,6 +8,7 @@ const uploadForm = document.getElementById("upload");
 const clipField = document.getElementById("clip");
 const dropZone = document.getElementById("drop");
 let running = null; // the request whose answer is waited for
+let sound = { muted: false, volume: 1 }; // as the reader has set it in any of the videos
 
 function results() {
   return document.getElementById("results");
@@ -46,7 +47,9 @@ async function show(address, { takesFields = false, ...options } = {}) {
     if (answer.headers.get("content-type")?.startsWith("text/html")) {
       const page = new DOMParser().parseFromString(text, "text/html");
       main.replaceWith(page.getElementById("results"));
+      document.querySelector(".filters summary").innerHTML = page.querySelector(".filters summary").innerHTML;
       putControlsAway();
+      setSound();
       if (takesFields) takeFields(page);
       document.title = page.title;
       uploadForm.action = page.getElementById("upload").action;
@@ -67,9 +70,9 @@ async function show(address, { takesFields = false, ...options } = {}) {
   }
 }
 
-function go(address) {
+function go(address, options) {
   history.pushState(null, "", address);
-  return show(address);
+  return show(address, options);
 }
 
 function searchAddress() {
@@ -85,6 +88,8 @@ function upload(file) {
   }
   const body = new FormData();
   body.append("clip", file);
+  const status = results().querySelector("[role=status]");
+  if (status) status.textContent = `Looking at ${file.name} …`;
   show(uploadForm.action, { method: "POST", body });
 }
 
@@ -95,6 +100,11 @@ function putControlsAway() {
     video.controls = false;
     video.parentElement.classList.add("idle");
   }
+}
+
+// A reader who has silenced one video wants no sound of the next.
+function setSound() {
+  for (const video of document.querySelectorAll("video")) Object.assign(video, sound);
 }
 
 function bringControls(event) {
@@ -133,14 +143,15 @@ clipField.addEventListener("change", () => {
 document.addEventListener("click", (event) => {
   const word = event.target.closest(".word");
   if (word) {
-    seek(word.closest(".card").querySelector("video"), Number(word.dataset.seconds));
+    const video = word.closest(".card").querySelector("video");
+    if (video) seek(video, Number(word.dataset.seconds));
     return;
   }
-  const link = event.target.closest(".like a, .more a, .message a");
+  const link = event.target.closest(".like a, .more a, .message a, .heading a");
   if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
     event.preventDefault();
     const isMore = Boolean(link.closest(".more"));
-    go(link.getAttribute("href")).then(() => {
+    go(link.getAttribute("href"), { takesFields: true }).then(() => {
       if (!isMore) results().focus();
     });
   }
@@ -153,6 +164,21 @@ document.addEventListener("play", (event) => { // one at a time
   for (const video of document.querySelectorAll("video")) {
     if (video !== event.target) video.pause();
   }
+}, true);
+document.addEventListener("volumechange", ({ target }) => {
+  if (target.muted === sound.muted && target.volume === sound.volume) return; // set below
+  sound = { muted: target.muted, volume: target.volume };
+  setSound();
+}, true);
+document.addEventListener("error", async (event) => { // a part that could not be made, or a file that has gone
+  const screen = event.target.closest?.(".screen");
+  if (!screen) return;
+  const answer = await fetch(event.target.src, { headers: { Range: "bytes=0-0" } }).catch(() => null);
+  const isRefused = answer && !answer.ok && answer.headers.get("content-type")?.startsWith("application/json");
+  const reason = isRefused ? (await answer.json()).detail : "This video cannot be played here.";
+  const gone = Object.assign(document.createElement("div"), { className: "gone" });
+  gone.append(Object.assign(document.createElement("p"), { textContent: reason }));
+  screen.replaceWith(gone);
 }, true);
 
 window.addEventListener("popstate", () => show(location.pathname + location.search, { takesFields: true }));
