@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+from search.windows import windows_of
 from side4video.search.stores import open_store
 from training.warm_process import WarmProcess, wait_until
 
@@ -42,7 +43,7 @@ def command(many, index, adapter):
 def content(folder):
     store = open_store(folder)
     files = store.files()
-    windows = {path: store.windows_of(path) for path in files}
+    windows = {path: windows_of(store, path) for path in files}
     total = store.count_windows()
     store.close()
     assert total == sum(map(len, windows.values()))

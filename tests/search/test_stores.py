@@ -13,7 +13,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search.windows import INFO, WIDTH, Writer, assert_same_windows, make_windows, normalised, num_windows, number_of
+from search.windows import (
+    INFO,
+    WIDTH,
+    Writer,
+    assert_same_windows,
+    make_windows,
+    normalised,
+    num_windows,
+    number_of,
+    windows_of,
+)
 from side4video.search.filters import Condition, Filter
 from side4video.search.stores import open_store
 
@@ -106,7 +116,7 @@ def test_an_empty_index_answers(address, opened):
     assert store.read_info() == INFO
     assert store.files() == {}
     assert store.count_windows() == 0
-    assert store.windows_of("/none.mp4") == []
+    assert windows_of(store, "/none.mp4") == []
     assert store.nearest(vectors(1)[0], limit=5, filter=EVERYTHING) == []
     assert store.nearest(vectors(1)[0], limit=5, filter=Filter(path="/x")) == []
     store.replace(["/none.mp4"], [])
@@ -129,7 +139,7 @@ def test_everything_comes_back_as_it_was(filled, address, opened):
         assert reader.files() == {window.file.path: window.file for window in windows}
         assert reader.count_windows() == len(windows)
         for path in VIDEOS:
-            assert_same_windows(reader.windows_of(path), [window for window in windows if window.file.path == path])
+            assert_same_windows(windows_of(reader, path), [window for window in windows if window.file.path == path])
 
 
 @pytest.mark.parametrize("limit", [1, 4, 100])
@@ -189,18 +199,18 @@ def test_filters(filled, filter, names):
 def test_replace_takes_out_and_puts_in(filled, address, opened):
     store, _ = filled
     other = opened(address)
-    assert len(other.windows_of("/clips/2025/c.mp4")) == 3
+    assert len(windows_of(other, "/clips/2025/c.mp4")) == 3
     for count in (1, 3, 2):
         new = make_windows("/clips/2025/c.mp4", count, seed=count, camera="west")
         store.replace(["/clips/2025/c.mp4", "/new.mp4"], [*new, *make_windows("/new.mp4", count)])
         for reader in (store, other):
-            assert_same_windows(reader.windows_of("/clips/2025/c.mp4"), new)
+            assert_same_windows(windows_of(reader, "/clips/2025/c.mp4"), new)
             assert reader.files()["/clips/2025/c.mp4"] == new[0].file
             assert_same_windows(reader.nearest(new[-1].mean, limit=1, filter=EVERYTHING), new[-1:])
     store.replace(["/clips/2025/c.mp4", "/new.mp4", "/never there.mp4"], [])
     for reader in (store, other):
         assert list(reader.files()) == sorted(VIDEOS.keys() - {"/clips/2025/c.mp4"})
-        assert reader.windows_of("/clips/2025/c.mp4") == []
+        assert windows_of(reader, "/clips/2025/c.mp4") == []
         found = reader.nearest(new[0].mean, limit=100, filter=EVERYTHING)
         assert len(found) == reader.count_windows()
         assert "/clips/2025/c.mp4" not in {window.file.path for window in found}
@@ -211,8 +221,8 @@ def test_some_go_while_others_come(filled):
     gone, changed = "/clips/2025/c.mp4", "/clips/2024/b.mov"
     new = make_windows(changed, 1, seed=9)
     store.replace([gone, changed], new)
-    assert store.windows_of(gone) == []
-    assert_same_windows(store.windows_of(changed), new)
+    assert windows_of(store, gone) == []
+    assert_same_windows(windows_of(store, changed), new)
     assert store.count_windows() == len([w for w in windows if w.file.path not in {gone, changed}]) + 1
 
 
@@ -243,7 +253,7 @@ def test_odd_paths(store):
         store.replace([path], own)
     assert list(store.files()) == sorted(ODD_PATHS)
     for path, own in windows.items():
-        assert_same_windows(store.windows_of(path), own)
+        assert_same_windows(windows_of(store, path), own)
         assert store.nearest(own[0].mean, limit=1, filter=EVERYTHING)[0].file == own[0].file
     store.set_metadata({path: {"n": float(number)} for number, path in enumerate(ODD_PATHS)})
     assert [store.files()[path].metadata for path in ODD_PATHS] == [{"n": float(n)} for n in range(len(ODD_PATHS))]
@@ -271,7 +281,7 @@ def test_readers_see_whole_videos_while_another_process_writes(several_processes
     writer, seen, end = Writer(address), set(), time.monotonic() + 3
     try:
         while time.monotonic() < end or len(seen) < 5:
-            windows = store.windows_of("/videos/0.mp4")
+            windows = windows_of(store, "/videos/0.mp4")
             seed = int(windows[0].file.content, 16)
             assert_same_windows(windows, make_windows("/videos/0.mp4", num_windows("/videos/0.mp4", seed), seed=seed))
             seen.add(seed)
@@ -296,7 +306,7 @@ def assert_whole(store, *, done, at, before, only="/"):
     """Every video is as its last finished change left it; the one that was being changed may be new already."""
     files = {path for path in store.files() if path.startswith(only)}
     for path in {*files, *done, *before}:
-        windows = store.windows_of(path)
+        windows = windows_of(store, path)
         states = {done.get(path, before.get(path, 0))}
         if at is not None and at[0] == path:
             states.add(at[1])
@@ -308,7 +318,7 @@ def assert_whole(store, *, done, at, before, only="/"):
             assert_same_windows(windows, make_windows(path, num_windows(path, found), seed=found))
         before[path] = found or 0
     if only == "/":
-        assert store.count_windows() == sum(len(store.windows_of(path)) for path in files)
+        assert store.count_windows() == sum(len(windows_of(store, path)) for path in files)
     assert len(store.nearest(vectors(1)[0], limit=1000, filter=EVERYTHING)) == store.count_windows()
 
 

@@ -43,6 +43,12 @@ def make_windows(path, count=1, *, seed=0, **metadata):
     return windows
 
 
+def windows_of(store, path):
+    """All windows of one video."""
+    (windows,) = store.windows_of([path])
+    return windows
+
+
 def assert_same_windows(found, expected):
     assert [(window.file, window.number) for window in found] == [(window.file, window.number) for window in expected]
     for own, other in zip(found, expected, strict=True):

@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from side4video.search.filters import Filter
 from side4video.search.info_text import info_from_text, info_to_text
-from side4video.search.lance_snapshot import EXACT_WINDOWS, LanceSnapshot
+from side4video.search.lance_snapshot import EXACT_WINDOWS, LanceSnapshot, rows_among
+from side4video.search.portions import WINDOWS_AT_ONCE, read_in_portions
 from side4video.search.records import IndexedFile, IndexInfo, Metadata, Window
 from side4video.search.stored_text import metadata_to_text, path_to_text
 from side4video.search.window_rows import to_rows, window_schema
@@ -97,9 +98,9 @@ class LanceStore:
             raise ValueError(f"Windows of {min(others)!r}, which is not among the paths to replace. Name it there.")
         if not paths:
             return
-        table, of_paths = self._writable(), _among(paths)
+        table, of_paths = self._writable(), rows_among(paths)
         none: set[tuple[str, int]] = set()
-        old = self._read(lambda snapshot: snapshot.rows_where(of_paths), none)
+        old = self._read(lambda snapshot: snapshot.keys_of(paths), none)
         if not windows:
             if old:
                 _retrying(lambda: table.delete(of_paths))
@@ -116,21 +117,32 @@ class LanceStore:
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
         """Replace the metadata of the videos named, by path; others than those of the index are left out."""
         table = self._writable()
-        known = self.files()
-        texts = {path: metadata_to_text(values) for path, values in metadata.items() if path in known}
-        if not texts:
+        if not metadata:
             return
-        change = table.merge_insert("path").when_matched_update_all()
-        columns = {"path": list(map(path_to_text, texts)), "metadata": list(texts.values())}
-        _retrying(lambda: change.execute(pa.table(columns)))
+        texts = {path_to_text(path): metadata_to_text(values) for path, values in metadata.items()}
+        few = len(metadata) <= WINDOWS_AT_ONCE
+        if few and sum(self._count_windows_of(list(metadata)).values()) <= WINDOWS_AT_ONCE:
+            rows = self._read(lambda snapshot: snapshot.rows_of(list(metadata)), table.schema.empty_table())
+            new = pa.array([texts[path] for path in rows["path"].to_pylist()], pa.string())
+            rows = rows.set_column(rows.schema.get_field_index("metadata"), "metadata", new)
+            change = table.merge_insert(["path", "number"]).when_matched_update_all()  # reads these columns alone
+        else:
+            rows = pa.table({"path": list(texts), "metadata": list(texts.values())})
+            change = table.merge_insert("path").when_matched_update_all()  # reads all, but writes this column alone
+        if len(rows):
+            _retrying(lambda: change.execute(rows))
 
     def count_windows(self) -> int:
         """Windows in the index."""
         return self._read(lambda snapshot: snapshot.num_windows, 0)
 
-    def windows_of(self, path: str) -> list[Window]:
-        """All windows of a video, in their order; an empty list where it is not in the index."""
-        return self._read(lambda snapshot: snapshot.windows_where(_among([path])), [])
+    def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
+        """For each of some videos all its windows, in their order; an empty list where it is not in the index."""
+        return read_in_portions(
+            paths,
+            count=self._count_windows_of,
+            read=lambda some: self._read(lambda snapshot: snapshot.windows_of(some), []),
+        )
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
         """The windows whose mean vectors have the largest dot product with a vector of length 1, best first."""
@@ -151,6 +163,10 @@ class LanceStore:
     def close(self) -> None:
         """Let go of what was read."""
         self._snapshot = self._table = None
+
+    def _count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
+        none: dict[str, int] = {}
+        return self._read(lambda snapshot: snapshot.count_windows_of(paths), none)
 
     def _writable(self) -> Table:
         table = self._opened()
@@ -196,12 +212,6 @@ def _create(connection: lancedb.DBConnection, name: str, schema: pa.Schema) -> T
     """Open a table, or make it; another process may do so at the same moment."""
     table = _open(connection, name)
     return connection.create_table(name, schema=schema, exist_ok=True) if table is None else table
-
-
-def _among(paths: Sequence[str]) -> str:
-    """The condition in SQL that a row is of one of some videos."""
-    quoted = ("'" + path_to_text(path).replace("'", "''") + "'" for path in paths)
-    return f"path IN ({', '.join(quoted)})"
 
 
 def _retrying(action: Callable[[], Result]) -> Result:
