@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from search.windows import windows_of
+from side4video.checking.content import hash_content
+from side4video.search import indexing
+from side4video.search.indexing import _embed_share as embed_share
 from side4video.search.indexing import update_index
 from side4video.search.metadata import read_metadata
 from side4video.search.stores import open_store
@@ -89,6 +92,36 @@ def test_a_moved_file_keeps_its_embeddings_and_metadata(update, videos, store, t
     after = windows_of(store, moved)[0]
     assert (after.mean == before.mean).all()
     assert after.file.metadata == {"camera": "north"}
+    assert list(store.files()) == paths_of(videos)
+
+
+@pytest.mark.parametrize("commit_seconds", [0.0, 10.0])  # each file by itself, and all together
+def test_files_that_exchange_their_names(update, videos, store, commit_seconds):
+    update()
+    paths = paths_of(videos)
+    before = {window.file.content: window for path in paths for window in windows_of(store, path)}
+    for source, target in zip(paths, [*paths[1:], paths[0]], strict=True):
+        Path(source).rename(f"{target}.new")
+    for path in paths:
+        Path(f"{path}.new").rename(path)
+    report = update(commit_seconds=commit_seconds)
+    assert (report.videos, report.embedded + report.moved, report.removed) == (8, 8, 0)
+    for path in paths:
+        (window,) = windows_of(store, path)
+        assert window.file.content == hash_content(Path(path))
+        assert window.file.modified == Path(path).stat().st_mtime_ns
+        np.testing.assert_allclose(window.mean, before[window.file.content].mean, atol=1e-5)
+    assert counts(update()) == (0, 8, 0, 0, 0)
+
+
+def test_a_copy_that_goes_while_others_are_embedded_is_listed(update, videos, store, monkeypatch):
+    first = paths_of(videos)[0]
+    copy = Path(shutil.copy(first, videos / "copy.mp4"))
+    with monkeypatch.context() as changes:
+        changes.setattr(indexing, "_embed_share", lambda *given: (copy.unlink(), embed_share(*given))[1])
+        report = update()
+    assert counts(report) == (8, 0, 0, 0, 1)
+    assert (report.unread[0].name, "No such file" in report.unread[0].reason) == (str(copy), True)
     assert list(store.files()) == paths_of(videos)
 
 
@@ -224,13 +257,18 @@ def test_windows_that_do_not_get_on_make_no_index(update, store):
     assert store.read_info() is None
 
 
-def test_a_second_command_at_the_same_time_is_refused(update, videos, store, tmp_path):
-    update()
+@pytest.mark.parametrize("new", [True, False])
+def test_a_second_command_at_the_same_time_is_refused(update, videos, store, tmp_path, new):
+    if not new:
+        update()
+    (tmp_path / "index").mkdir(exist_ok=True)
+    info = store.read_info()
     with (tmp_path / "index/.indexing").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(RuntimeError, match="is being indexed by another process"):
             update()
-    assert update().unchanged == 8
+        assert store.read_info() == info
+    assert update().videos == 8
 
 
 def test_a_folder_of_pictures_is_refused_with_a_reason(update, videos, tmp_path):

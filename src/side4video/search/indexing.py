@@ -67,70 +67,6 @@ def settle_info(
     return info
 
 
-def update_index(
-    store: Store,
-    model: IndexModel,
-    inputs: Sequence[str],
-    *,
-    address: str | Path,
-    metadata: MetadataFile | None = None,
-    window_seconds: float | None = None,
-    overlap_seconds: float | None = None,
-    workers: int | None = None,
-    timeout_seconds: float = TIMEOUT_SECONDS,
-    commit_seconds: float = COMMIT_SECONDS,
-    timeout_minutes: float = WAIT_MINUTES,
-) -> IndexingReport:
-    """Bring an index up to the videos that the inputs stand for; resumes where an earlier call was cut off.
-
-    Processes that torchrun or SLURM started together take a share of the new videos each, and all return the same.
-
-    Args:
-        store: of the index.
-        model: that made it, or will.
-        inputs: video files, folders and patterns. What is gone is forgotten below these alone.
-        address: of the index.
-        metadata: of the videos; those of the inputs that it does not name have none from now on. None: as it was.
-        window_seconds, overlap_seconds: as in `settle_info`.
-        workers: processes that read videos, of each process that embeds.
-        timeout_seconds: that such a process may take for `WINDOWS_TOGETHER` windows of a video.
-        commit_seconds: between two times of writing what was embedded.
-        timeout_minutes: that one process waits for the others.
-
-    Raises:
-        ValueError, FileNotFoundError: the index is of another model, or an input stands for nothing.
-        RuntimeError: another command is indexing into the same folder.
-        TrainingStopped: a signal asked for the end; what was done is saved.
-    """
-    started = time.perf_counter()
-    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopRequests() as stop, ExitStack() as held:
-        plan = None
-        if is_main_process():
-            held.enter_context(indexing_lock(address))
-            info = settle_info(
-                store, model, window_seconds=window_seconds, overlap_seconds=overlap_seconds, address=address
-            )
-            plan = _make_plan(store, inputs, info, metadata)
-            _check_stop(stop)
-            plan.writer(store, commit_seconds).write_known(plan.changes)
-        plan = gather_objects(plan)[0]
-        assert plan is not None, "the first process has made one"
-        writer = plan.writer(store, commit_seconds)
-        embedder = WindowEmbedder(
-            model=model,
-            window_seconds=plan.info.window_seconds,
-            overlap_seconds=plan.info.overlap_seconds,
-            workers=workers,
-            timeout_seconds=timeout_seconds,
-        )
-        own = _embed_share(embedder, writer, plan.changes.embed[process_rank() :: num_processes()], stop)
-        unread = plan.changes.unread + [video for part in gather_objects(own) for video in part]
-        if is_main_process():
-            unread += _write_rest(store, writer, plan, unread)
-        gather_objects(None)  # what the main process wrote last is there for all
-        return _report(store, plan, unread, seconds=time.perf_counter() - started)
-
-
 @dataclass(frozen=True)
 class _Plan:
     """What the first process finds out and all go by.
@@ -214,3 +150,67 @@ def _report(store: Store, plan: _Plan, unread: Sequence[UnreadVideo], *, seconds
         windows=store.count_windows(),
         seconds=seconds,
     )
+
+
+def update_index(
+    store: Store,
+    model: IndexModel,
+    inputs: Sequence[str],
+    *,
+    address: str | Path,
+    metadata: MetadataFile | None = None,
+    window_seconds: float | None = None,
+    overlap_seconds: float | None = None,
+    workers: int | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    commit_seconds: float = COMMIT_SECONDS,
+    timeout_minutes: float = WAIT_MINUTES,
+) -> IndexingReport:
+    """Bring an index up to the videos that the inputs stand for; resumes where an earlier call was cut off.
+
+    Processes that torchrun or SLURM started together take a share of the new videos each, and all return the same.
+
+    Args:
+        store: of the index.
+        model: that made it, or will.
+        inputs: video files, folders and patterns. What is gone is forgotten below these alone.
+        address: of the index.
+        metadata: of the videos; those of the inputs that it does not name have none from now on. None: as it was.
+        window_seconds, overlap_seconds: as in `settle_info`.
+        workers: processes that read videos, of each process that embeds.
+        timeout_seconds: that such a process may take for `WINDOWS_TOGETHER` windows of a video.
+        commit_seconds: between two times of writing what was embedded.
+        timeout_minutes: that one process waits for the others.
+
+    Raises:
+        ValueError, FileNotFoundError: the index is of another model, or an input stands for nothing.
+        RuntimeError: another command is indexing into the same folder.
+        TrainingStopped: a signal asked for the end; what was done is saved.
+    """
+    started = time.perf_counter()
+    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopRequests() as stop, ExitStack() as held:
+        plan = None
+        if is_main_process():
+            held.enter_context(indexing_lock(address))
+            info = settle_info(
+                store, model, window_seconds=window_seconds, overlap_seconds=overlap_seconds, address=address
+            )
+            plan = _make_plan(store, inputs, info, metadata)
+            _check_stop(stop)
+            plan.writer(store, commit_seconds).write_known(plan.changes)
+        plan = gather_objects(plan)[0]
+        assert plan is not None, "the first process has made one"
+        writer = plan.writer(store, commit_seconds)
+        embedder = WindowEmbedder(
+            model=model,
+            window_seconds=plan.info.window_seconds,
+            overlap_seconds=plan.info.overlap_seconds,
+            workers=workers,
+            timeout_seconds=timeout_seconds,
+        )
+        own = _embed_share(embedder, writer, plan.changes.embed[process_rank() :: num_processes()], stop)
+        unread = plan.changes.unread + [video for part in gather_objects(own) for video in part]
+        if is_main_process():
+            unread += _write_rest(store, writer, plan, unread)
+        gather_objects(None)  # what the main process wrote last is there for all
+        return _report(store, plan, unread, seconds=time.perf_counter() - started)

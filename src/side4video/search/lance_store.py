@@ -20,6 +20,7 @@ from side4video.search.lance_snapshot import EXACT_WINDOWS, LanceSnapshot, rows_
 from side4video.search.portions import WINDOWS_AT_ONCE, read_in_portions
 from side4video.search.records import IndexedFile, IndexInfo, Metadata, Window
 from side4video.search.stored_text import metadata_to_text, path_to_text
+from side4video.search.unreachable import why_unreachable
 from side4video.search.window_rows import to_rows, window_schema
 
 WINDOWS, INFO = "windows", "index"
@@ -42,11 +43,14 @@ class LanceStore:
     Args:
         address: a folder, or what LanceDB takes, such as `s3://bucket/folder`.
         exact_windows: more windows are searched with LanceDB's index, which `optimise` makes.
+
+    Raises:
+        ConnectionError: the address is that of no object store that LanceDB takes.
     """
 
     def __init__(self, address: str, *, exact_windows: int = EXACT_WINDOWS) -> None:
         self._address, self._exact_windows = address, exact_windows
-        self._connection = lancedb.connect(address, read_consistency_interval=timedelta(0))
+        self._connection = _reach(address, lambda: lancedb.connect(address, read_consistency_interval=timedelta(0)))
         self._table: Table | None = None
         self._snapshot: LanceSnapshot | None = None
         self._lock = threading.Lock()
@@ -56,8 +60,9 @@ class LanceStore:
 
         Raises:
             ValueError: a later version of this package made it.
+            ConnectionError: an object store does not answer, or refuses.
         """
-        table = _open(self._connection, INFO)
+        table = _reach(self._address, lambda: _open(self._connection, INFO))
         rows = [] if table is None else table.to_arrow()["json"].to_pylist()
         return info_from_text(rows[-1], self._address) if rows else None
 
@@ -197,6 +202,16 @@ class LanceStore:
         What was the newest a moment ago may be removed by another process in the middle of the question.
         """
         return _retrying(lambda: nothing if (snapshot := self._current()) is None else question(snapshot))
+
+
+def _reach(address: str, action: Callable[[], Result]) -> Result:
+    """Do what asks an object store for the first time, and say what is wrong with it."""
+    try:
+        return action()
+    except (OSError, RuntimeError, ValueError) as error:
+        if "://" not in address:
+            raise
+        raise ConnectionError(why_unreachable(address, error)) from error
 
 
 def _open(connection: lancedb.DBConnection, name: str) -> Table | None:

@@ -27,7 +27,7 @@ def open_store(address: str | Path, *, create: bool = False) -> Store:
         FileNotFoundError: there is no index.
         ValueError: the address is none of these, the folder holds something else, or a later version of this package
             made the index.
-        ConnectionError: a server does not answer, or refuses.
+        ConnectionError: a server or an object store does not answer, or refuses.
         ModuleNotFoundError: what the store needs is not installed.
     """
     text = str(address)
