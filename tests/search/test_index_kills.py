@@ -14,13 +14,15 @@ from search.windows import windows_of
 from side4video.search.stores import open_store
 from training.warm_process import WarmProcess, wait_until
 
-TIMES = 6
+TIMES = 3
 """How often the eight videos are there, each with another end."""
+PRELOAD = ("side4video.search.indexing", "lance_namespace")
+"""The second is a part of LanceDB that takes long to import; the whole of it starts a thread."""
 
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory):
-    with WarmProcess(tmp_path_factory.mktemp("warm") / "log.txt") as process:
+    with WarmProcess(tmp_path_factory.mktemp("warm") / "log.txt", preload=PRELOAD) as process:
         yield process
 
 
@@ -82,7 +84,7 @@ def test_killed_at_random_moments(kills, warm, adapter, many, tmp_path):
     for kill in range(kills):
         process = warm.start(*command(many, killed, adapter))
         done = total * kill // (kills + 1)
-        wait_until(lambda done=done: indexed(killed) > done)
+        wait_until(lambda done=done: indexed(killed) > done, every_seconds=0.05)
         time.sleep(moments.uniform(0.0, 0.2))  # a video, written by itself, takes about a tenth of that
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -99,7 +101,7 @@ def test_killed_at_random_moments(kills, warm, adapter, many, tmp_path):
 def test_ctrl_c_saves_what_is_done(warm, adapter, many, tmp_path):
     index = tmp_path / "index"
     process = warm.start(*command(many, index, adapter))
-    wait_until(lambda: indexed(index) > 2)
+    wait_until(lambda: indexed(index) > 2, every_seconds=0.02)
     os.kill(process, signal.SIGINT)
     code, output = warm.finish()
     assert code == 130, output

@@ -10,19 +10,25 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 
 class WarmProcess:
-    """Starts runs; use as a context. Each run is a process group of its own."""
+    """Starts runs; use as a context. Each run is a process group of its own.
 
-    def __init__(self, log):
-        self.log = Path(log)
+    Args:
+        log: a file for what a run says.
+        preload: further modules to import once; none that starts threads, which no fork would have.
+    """
+
+    def __init__(self, log, *, preload=()):
+        self.log, self._preload = Path(log), preload
 
     def __enter__(self):
         self.log.touch()
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(self.log)],
+            [sys.executable, __file__, str(self.log), *self._preload],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -53,11 +59,11 @@ class WarmProcess:
         return self.finish()
 
 
-def wait_until(ready, *, seconds=120):
+def wait_until(ready, *, seconds=120, every_seconds=0.002):
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.002)
+        time.sleep(every_seconds)
 
 
 def child(request, log):
@@ -75,12 +81,14 @@ def child(request, log):
     sys.exit(main(request["arguments"]))
 
 
-def serve(log_path):
+def serve(log_path, *preload):
     import side4video.cli
     import side4video.memory.command
     import side4video.run_report
     import side4video.training.loop  # noqa: F401
 
+    for module in preload:
+        import_module(module)
     print("ready", flush=True)
     for line in sys.stdin:
         log = os.open(log_path, os.O_WRONLY | os.O_APPEND)
@@ -94,4 +102,4 @@ def serve(log_path):
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])
