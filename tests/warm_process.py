@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 
@@ -19,14 +20,15 @@ class WarmProcess:
 
     Args:
         folder: of what the runs say.
+        preload: further modules to import once; none that starts threads, which no fork would have.
     """
 
-    def __init__(self, folder):
-        self._folder, self._started = Path(folder), 0
+    def __init__(self, folder, *, preload=()):
+        self._folder, self._preload, self._started = Path(folder), preload, 0
 
     def __enter__(self):
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, __file__, *self._preload],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -86,7 +88,7 @@ class WarmRun:
         return self._code
 
     def wait(self, timeout=300):
-        wait_until(lambda: self.poll() is not None, seconds=timeout, every=0.02)
+        wait_until(lambda: self.poll() is not None, seconds=timeout, every_seconds=0.02)
         return self._code
 
     def said(self):
@@ -104,11 +106,11 @@ class WarmRun:
         self.send_signal(signal.SIGKILL)
 
 
-def wait_until(ready, *, seconds=120, every=0.002):
+def wait_until(ready, *, seconds=120, every_seconds=0.002):
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(every)
+        time.sleep(every_seconds)
 
 
 def child(request):
@@ -145,7 +147,7 @@ def set_limits(file_size, more_memory):
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def serve():
+def serve(*preload):
     import torch._dynamo
     import torch._subclasses.fake_tensor  # noqa: F401
 
@@ -154,6 +156,8 @@ def serve():
     import side4video.run_report
     import side4video.training.loop  # noqa: F401
 
+    for module in preload:
+        import_module(module)
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
@@ -168,4 +172,4 @@ def serve():
 
 
 if __name__ == "__main__":
-    serve()
+    serve(*sys.argv[1:])

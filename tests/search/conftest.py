@@ -8,6 +8,7 @@ import pytest
 from side4video.demo.videos import write_video
 from side4video.search.index_model import load_index_model
 from side4video.training.loop import train
+from warm_process import WarmProcess
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +17,14 @@ def adapter(tmp_path_factory, small_retrieval_run):
     run = tmp_path_factory.mktemp("searching") / "run"
     train(small_retrieval_run(train={"epochs": 1, "lr": 1e-2}), out=run)
     return run
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory):
+    """See `warm` of all tests; `lance_namespace` is what of LanceDB takes long, the whole of it starts a thread."""
+    preload = ("side4video.search.indexing", "lance_namespace")
+    with WarmProcess(tmp_path_factory.mktemp("warm"), preload=preload) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,11 @@ import time
 import numpy as np
 import pytest
 
+from search.windows import windows_of
 from side4video.search.stores import open_store
 from warm_process import wait_until
 
-TIMES = 6
+TIMES = 3
 """How often the eight videos are there, each with another end."""
 
 
@@ -34,7 +35,7 @@ def command(many, index, adapter):
 def content(folder):
     store = open_store(folder)
     files = store.files()
-    windows = {path: store.windows_of(path) for path in files}
+    windows = {path: windows_of(store, path) for path in files}
     total = store.count_windows()
     store.close()
     assert total == sum(map(len, windows.values()))
@@ -73,7 +74,7 @@ def test_killed_at_random_moments(kills, warm, adapter, many, tmp_path):
     for kill in range(kills):
         run = warm.start(*command(many, killed, adapter))
         done = total * kill // (kills + 1)
-        wait_until(lambda done=done: indexed(killed) > done)
+        wait_until(lambda done=done: indexed(killed) > done, every_seconds=0.05)
         time.sleep(moments.uniform(0.0, 0.2))  # a video, written by itself, takes about a tenth of that
         run.kill()
         code, output = run.finish()
@@ -89,7 +90,7 @@ def test_killed_at_random_moments(kills, warm, adapter, many, tmp_path):
 def test_ctrl_c_saves_what_is_done(warm, adapter, many, tmp_path):
     index = tmp_path / "index"
     run = warm.start(*command(many, index, adapter))
-    wait_until(lambda: indexed(index) > 2)
+    wait_until(lambda: indexed(index) > 2, every_seconds=0.02)
     run.send_signal(signal.SIGINT)
     code, output = run.finish()
     assert code == 130, output

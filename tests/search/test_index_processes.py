@@ -1,4 +1,4 @@
-"""Indexing on two processes that torchrun starts: the index of one, each video once."""
+"""Indexing on two processes: those that torchrun starts share the work; of two commands only one has its turn."""
 
 import json
 import os
@@ -6,8 +6,12 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from search.test_index_kills import assert_same, content
+from search.windows import windows_of
 from side4video.cli import main
+from side4video.search.stores import open_store
 
 
 def test_two_processes_make_the_index_of_one(adapter, videos, tmp_path, write_noise):
@@ -36,3 +40,21 @@ def test_two_processes_make_the_index_of_one(adapter, videos, tmp_path, write_no
     assert first == second
     assert (second["embedded"], second["moved"], second["windows"]) == (9, 1, 26)
     assert done.stdout.count("9 embedded, 0 unchanged") == 1
+
+
+@pytest.mark.slow  # `test_indexing.py` has one command that finds the lock taken
+def test_of_two_first_commands_one_makes_the_index(warm, adapter, tmp_path, write_noise):
+    """Both would choose other windows; the index says what its windows are, whoever was first."""
+    write_noise(tmp_path / "videos/long.mp4", 60.0)
+    index, lengths = tmp_path / "index", (20.0, 30.0)
+    options = ["--model", adapter, "--device", "cpu", "--workers", "0", "--window-seconds"]
+    runs = [warm.start("index", tmp_path / "videos", "--to", index, *options, seconds) for seconds in lengths]
+    ends = [run.finish() for run in runs]
+    assert sorted(code for code, _ in ends) == [0, 2], ends
+    ((made, _),) = [(seconds, said) for seconds, (code, said) in zip(lengths, ends, strict=True) if code == 0]
+    (refused,) = [said for code, said in ends if code == 2]
+    assert "is being indexed by another process" in refused or f"was made with window_seconds = {made:g}" in refused
+    store = open_store(index)
+    assert store.read_info().window_seconds == made
+    assert windows_of(store, str(tmp_path / "videos/long.mp4"))[0].end_seconds == made
+    store.close()

@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.windows import windows_of
+from side4video.checking.content import hash_content
+from side4video.search import indexing
+from side4video.search.indexing import _embed_share as embed_share
 from side4video.search.indexing import update_index
 from side4video.search.metadata import read_metadata
 from side4video.search.stores import open_store
@@ -50,27 +54,27 @@ def test_nothing_is_done_twice(update, videos, store):
 
 def test_new_changed_and_gone(update, videos, store, write_noise):
     update()
-    old, changed, gone = (store.windows_of(path)[0] for path in paths_of(videos)[:3])
+    old, changed, gone = (windows_of(store, path)[0] for path in paths_of(videos)[:3])
     write_noise(videos / "new.mp4", 2.0)
     shutil.copy(videos / "new.mp4", changed.file.path)  # of the same content as the new one
     Path(gone.file.path).unlink()
     report = update()
     assert counts(report) == (1, 6, 1, 1, 0)
     assert list(store.files()) == paths_of(videos)
-    now = store.windows_of(changed.file.path)[0]
+    now = windows_of(store, changed.file.path)[0]
     assert now.file.content != changed.file.content
     assert (now.mean != changed.mean).any()
-    assert (store.windows_of(old.file.path)[0].mean == old.mean).all()
-    assert store.windows_of(gone.file.path) == []
+    assert (windows_of(store, old.file.path)[0].mean == old.mean).all()
+    assert windows_of(store, gone.file.path) == []
 
 
 def test_another_time_alone_does_not_embed_again(update, videos, store):
     update()
     path = paths_of(videos)[0]
-    before = store.windows_of(path)[0]
+    before = windows_of(store, path)[0]
     os.utime(path, ns=(1, 10**18))
     assert counts(update()) == (0, 7, 1, 0, 0)
-    after = store.windows_of(path)[0]
+    after = windows_of(store, path)[0]
     assert after.file.modified == 10**18
     assert (after.mean == before.mean).all()
     assert counts(update()) == (0, 8, 0, 0, 0)
@@ -81,13 +85,43 @@ def test_a_moved_file_keeps_its_embeddings_and_metadata(update, videos, store, t
     path = paths_of(videos)[0]
     facts.write_text(f"path,camera\n{path},north\n")
     update(metadata=read_metadata(facts))
-    before = store.windows_of(path)[0]
+    before = windows_of(store, path)[0]
     (videos / "elsewhere").mkdir()
     moved = shutil.move(path, str(videos / "elsewhere/other.mp4"))
     assert counts(update()) == (0, 7, 1, 1, 0)
-    after = store.windows_of(moved)[0]
+    after = windows_of(store, moved)[0]
     assert (after.mean == before.mean).all()
     assert after.file.metadata == {"camera": "north"}
+    assert list(store.files()) == paths_of(videos)
+
+
+@pytest.mark.parametrize("commit_seconds", [0.0, 10.0])  # each file by itself, and all together
+def test_files_that_exchange_their_names(update, videos, store, commit_seconds):
+    update()
+    paths = paths_of(videos)
+    before = {window.file.content: window for path in paths for window in windows_of(store, path)}
+    for source, target in zip(paths, [*paths[1:], paths[0]], strict=True):
+        Path(source).rename(f"{target}.new")
+    for path in paths:
+        Path(f"{path}.new").rename(path)
+    report = update(commit_seconds=commit_seconds)
+    assert (report.videos, report.embedded + report.moved, report.removed) == (8, 8, 0)
+    for path in paths:
+        (window,) = windows_of(store, path)
+        assert window.file.content == hash_content(Path(path))
+        assert window.file.modified == Path(path).stat().st_mtime_ns
+        np.testing.assert_allclose(window.mean, before[window.file.content].mean, atol=1e-5)
+    assert counts(update()) == (0, 8, 0, 0, 0)
+
+
+def test_a_copy_that_goes_while_others_are_embedded_is_listed(update, videos, store, monkeypatch):
+    first = paths_of(videos)[0]
+    copy = Path(shutil.copy(first, videos / "copy.mp4"))
+    with monkeypatch.context() as changes:
+        changes.setattr(indexing, "_embed_share", lambda *given: (copy.unlink(), embed_share(*given))[1])
+        report = update()
+    assert counts(report) == (8, 0, 0, 0, 1)
+    assert (report.unread[0].name, "No such file" in report.unread[0].reason) == (str(copy), True)
     assert list(store.files()) == paths_of(videos)
 
 
@@ -97,8 +131,8 @@ def test_equal_files_are_embedded_once(update, videos, store):
         shutil.copy(first, videos / name)
     assert counts(update()) == (8, 0, 2, 0, 0)
     assert list(store.files()) == paths_of(videos)
-    windows = [store.windows_of(str(videos / name))[0] for name in ("copy.mp4", "again.mp4")]
-    original = store.windows_of(first)[0]
+    windows = [windows_of(store, str(videos / name))[0] for name in ("copy.mp4", "again.mp4")]
+    original = windows_of(store, first)[0]
     assert all((window.mean == original.mean).all() for window in windows)
     assert counts(update()) == (0, 10, 0, 0, 0)
 
@@ -112,7 +146,7 @@ def test_loader_processes_bring_the_same(update, model, videos, store, tmp_path,
     assert counts(report) == (9, 0, 0, 0, 1)
     assert other.files() == store.files()
     for path in store.files():
-        for one, two in zip(store.windows_of(path), other.windows_of(path), strict=True):
+        for one, two in zip(windows_of(store, path), windows_of(other, path), strict=True):
             np.testing.assert_allclose(one.mean, two.mean, atol=1e-5)
 
 
@@ -176,12 +210,12 @@ def test_metadata_changes_without_embedding(update, videos, store, tmp_path):
     report = update(metadata=read_metadata(facts))
     assert report.unknown == ["unknown.mp4"]
     assert store.files()[paths[0]].metadata == {"camera": "north", "year": 2020.0}
-    before = store.windows_of(paths[1])[0]
+    before = windows_of(store, paths[1])[0]
     facts.write_text(f"path,camera\n{paths[1]},west\n{paths[2]},north\n")
     assert counts(update(metadata=read_metadata(facts))) == (0, 8, 0, 0, 0)
     files = store.files()
     assert [dict(files[path].metadata) for path in paths[:3]] == [{}, {"camera": "west"}, {"camera": "north"}]
-    assert (store.windows_of(paths[1])[0].mean == before.mean).all()
+    assert (windows_of(store, paths[1])[0].mean == before.mean).all()
     update()  # without a CSV all stays
     assert store.files()[paths[1]].metadata == {"camera": "west"}
 
@@ -223,13 +257,18 @@ def test_windows_that_do_not_get_on_make_no_index(update, store):
     assert store.read_info() is None
 
 
-def test_a_second_command_at_the_same_time_is_refused(update, videos, store, tmp_path):
-    update()
+@pytest.mark.parametrize("new", [True, False])
+def test_a_second_command_at_the_same_time_is_refused(update, videos, store, tmp_path, new):
+    if not new:
+        update()
+    (tmp_path / "index").mkdir(exist_ok=True)
+    info = store.read_info()
     with (tmp_path / "index/.indexing").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(RuntimeError, match="is being indexed by another process"):
             update()
-    assert update().unchanged == 8
+        assert store.read_info() == info
+    assert update().videos == 8
 
 
 def test_a_folder_of_pictures_is_refused_with_a_reason(update, videos, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 from qdrant_client import models
 
-from search.windows import INFO, assert_same_windows, make_windows
+from search.windows import INFO, assert_same_windows, make_windows, windows_of
 from side4video.search.filters import Filter
 from side4video.search.qdrant_points import counting_revisions, point_id, to_payload
 from side4video.search.qdrant_store import QdrantStore
@@ -42,7 +42,7 @@ def test_half_a_change_does_not_count(store):
     old = make_windows("/a.mp4", 2)
     store.replace(["/a.mp4"], old)
     write_points(store, make_windows("/a.mp4", 3, seed=1)[:2], revision=2**62, expected=3)
-    assert_same_windows(store.windows_of("/a.mp4"), old)
+    assert_same_windows(windows_of(store, "/a.mp4"), old)
     assert_same_windows(found(store), old)
     assert store.files() == {"/a.mp4": old[0].file}
     assert store.count_windows() == 2
@@ -52,7 +52,7 @@ def test_of_two_whole_changes_the_later_counts(store):
     store.replace(["/a.mp4"], make_windows("/a.mp4", 2))
     new = make_windows("/a.mp4", 3, seed=1)
     write_points(store, new, revision=2**62, expected=3)
-    assert_same_windows(store.windows_of("/a.mp4"), new)
+    assert_same_windows(windows_of(store, "/a.mp4"), new)
     assert_same_windows(found(store), new)
     assert store.files() == {"/a.mp4": new[0].file}
     assert store.count_windows() == 3

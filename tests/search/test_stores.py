@@ -1,9 +1,10 @@
-"""What every store must do, asked of each: LanceDB in a folder, Qdrant without a server, and a server if one is named.
+"""What every store must do, asked of each: LanceDB in a folder and in an object store, Qdrant without a server.
 
-Qdrant without a server is the client's own local mode. It takes the same calls, but it is other code than a server's:
-set SIDE4VIDEO_QDRANT=host:port to ask a real one the same.
+The object store is moto's S3 server. Qdrant without a server is the client's own local mode. It takes the same calls,
+but it is other code than a server's: set SIDE4VIDEO_QDRANT=host:port to ask a real one the same.
 """
 
+import itertools
 import os
 import random
 import time
@@ -13,7 +14,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search.windows import INFO, WIDTH, Writer, assert_same_windows, make_windows, normalised, num_windows, number_of
+from s3_server import BUCKET, running_s3
+from search.windows import (
+    INFO,
+    WIDTH,
+    assert_same_windows,
+    make_windows,
+    normalised,
+    num_windows,
+    number_of,
+    windows_of,
+)
+from search.writers import WriterProcesses
+from side4video.search import lance_store, portions
 from side4video.search.filters import Condition, Filter
 from side4video.search.stores import open_store
 
@@ -43,10 +56,26 @@ SERVER = os.environ.get("SIDE4VIDEO_QDRANT")
 """Collections are made there and removed again."""
 
 
-@pytest.fixture(params=["lance", "qdrant+local", *(["qdrant"] if SERVER else [])])
-def address(request, tmp_path):
+@pytest.fixture(scope="module")
+def object_store():
+    with running_s3() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def writers(tmp_path_factory):
+    with WriterProcesses(tmp_path_factory.mktemp("writers")) as processes:
+        yield processes
+
+
+@pytest.fixture(params=["lance", "s3", "qdrant+local", *(["qdrant"] if SERVER else [])])
+def address(request, tmp_path, monkeypatch):
     if request.param == "lance":
         yield str(tmp_path / "index")
+    elif request.param == "s3":
+        for name, value in request.getfixturevalue("object_store").items():
+            monkeypatch.setenv(name, value)
+        yield f"s3://{BUCKET}/{uuid.uuid4()}/index"
     elif request.param == "qdrant+local":
         yield f"qdrant+local://{tmp_path}/qdrant/videos"
     else:
@@ -106,7 +135,7 @@ def test_an_empty_index_answers(address, opened):
     assert store.read_info() == INFO
     assert store.files() == {}
     assert store.count_windows() == 0
-    assert store.windows_of("/none.mp4") == []
+    assert windows_of(store, "/none.mp4") == []
     assert store.nearest(vectors(1)[0], limit=5, filter=EVERYTHING) == []
     assert store.nearest(vectors(1)[0], limit=5, filter=Filter(path="/x")) == []
     store.replace(["/none.mp4"], [])
@@ -129,78 +158,92 @@ def test_everything_comes_back_as_it_was(filled, address, opened):
         assert reader.files() == {window.file.path: window.file for window in windows}
         assert reader.count_windows() == len(windows)
         for path in VIDEOS:
-            assert_same_windows(reader.windows_of(path), [window for window in windows if window.file.path == path])
+            assert_same_windows(windows_of(reader, path), [window for window in windows if window.file.path == path])
 
 
-@pytest.mark.parametrize("limit", [1, 4, 100])
-def test_nearest_is_brute_force(filled, limit):
+def test_windows_of_many_videos_come_in_the_order_of_their_paths(filled, monkeypatch):
     store, windows = filled
-    for vector in vectors(5):
+    own = {path: [window for window in windows if window.file.path == path] for path in VIDEOS}
+    paths = [*VIDEOS, "/none.mp4", *sorted(VIDEOS), "/clips/2024/a.mp4", "/clips/2024/a.mp4"]
+    for at_once in (1, 2, 4, 1000):
+        monkeypatch.setattr(portions, "WINDOWS_AT_ONCE", at_once)
+        for path, found in zip(paths, store.windows_of(paths), strict=True):
+            assert_same_windows(found, own.get(path, []))
+    assert list(store.windows_of([])) == []
+
+
+def test_nearest_is_brute_force(filled):
+    store, windows = filled
+    for vector, limit in itertools.product(vectors(5), (1, 4, 100)):
         assert_same_windows(store.nearest(vector, limit=limit, filter=EVERYTHING), brute_force(windows, vector, limit))
 
 
 NORTH, SOUTH = Condition("camera", "=", "north"), Condition("camera", "=", "south")
 
 
-@pytest.mark.parametrize(
-    ("filter", "names"),
-    [
-        (Filter((NORTH,)), "ac"),
-        (Filter((Condition("camera", "!=", "north"),)), "be"),
-        (Filter((Condition("camera", "=", "North"),)), ""),
-        (Filter((Condition("camera", "~", "ORTH"),)), "ac"),
-        (Filter((Condition("title", "~", "straße"),)), "c"),
-        (Filter((Condition("title", "~", "cat"),)), ""),
-        (Filter((Condition("year", "=", 2024.0),)), "a"),
-        (Filter((Condition("year", "=", "2024"),)), "e"),
-        (Filter((Condition("year", "!=", 2024.0),)), "bcde"),
-        (Filter((Condition("year", "<", 2024.5),)), "ad"),
-        (Filter((Condition("year", "<=", 2024.5),)), "abd"),
-        (Filter((Condition("year", ">", 2024.5),)), "c"),
-        (Filter((Condition("year", ">=", 2024.5),)), "bc"),
-        (Filter((Condition("outside", "=", True),)), "a"),
-        (Filter((Condition("outside", "=", False),)), "bd"),
-        (Filter((Condition("year", "=", True),)), ""),
-        (Filter((Condition("camera", "<", "o"),)), "ace"),
-        (Filter((Condition("nowhere", "!=", 1.0),)), ""),
-        (Filter((Condition("camera'; --", "=", "x"),)), ""),
-        (Filter((NORTH, Condition("year", ">", 2024.0))), "c"),
-        (Filter((NORTH, SOUTH)), ""),
-        (Filter(path="*/2024/*"), "ab"),
-        (Filter(path="*.mp4"), "acdef"),
-        (Filter(path="/clips/2025"), "cd"),
-        (Filter(path="/clips/2025/"), "cd"),
-        (Filter(path="/clips/2025/c.mp4"), "c"),
-        (Filter(path="/clips/202[45]/?.mp4"), "acd"),
-        (Filter(path="2025"), ""),
-        (Filter(path="/"), "abcdef"),
-        (Filter((NORTH,), path="*/2024/*"), "a"),
-    ],
-    ids=str,
-)
-def test_filters(filled, filter, names):
+FILTERS = [
+    (Filter((NORTH,)), "ac"),
+    (Filter((Condition("camera", "!=", "north"),)), "be"),
+    (Filter((Condition("camera", "=", "North"),)), ""),
+    (Filter((Condition("camera", "~", "ORTH"),)), "ac"),
+    (Filter((Condition("title", "~", "straße"),)), "c"),
+    (Filter((Condition("title", "~", "cat"),)), ""),
+    (Filter((Condition("year", "=", 2024.0),)), "a"),
+    (Filter((Condition("year", "=", "2024"),)), "e"),
+    (Filter((Condition("year", "!=", 2024.0),)), "bcde"),
+    (Filter((Condition("year", "<", 2024.5),)), "ad"),
+    (Filter((Condition("year", "<=", 2024.5),)), "abd"),
+    (Filter((Condition("year", ">", 2024.5),)), "c"),
+    (Filter((Condition("year", ">=", 2024.5),)), "bc"),
+    (Filter((Condition("outside", "=", True),)), "a"),
+    (Filter((Condition("outside", "=", False),)), "bd"),
+    (Filter((Condition("year", "=", True),)), ""),
+    (Filter((Condition("camera", "<", "o"),)), "ace"),
+    (Filter((Condition("nowhere", "!=", 1.0),)), ""),
+    (Filter((Condition("camera'; --", "=", "x"),)), ""),
+    (Filter((NORTH, Condition("year", ">", 2024.0))), "c"),
+    (Filter((NORTH, SOUTH)), ""),
+    (Filter(path="*/2024/*"), "ab"),
+    (Filter(path="*.mp4"), "acdef"),
+    (Filter(path="/clips/2025"), "cd"),
+    (Filter(path="/clips/2025/"), "cd"),
+    (Filter(path="/clips/2025/c.mp4"), "c"),
+    (Filter(path="/clips/202[45]/?.mp4"), "acd"),
+    (Filter(path="2025"), ""),
+    (Filter(path="/"), "abcdef"),
+    (Filter((NORTH,), path="*/2024/*"), "a"),
+]
+"""And the names of the videos that they let through."""
+
+
+def test_filters(filled):
     store, windows = filled
-    allowed = [window for window in windows if window.file.path.split("/")[-1][0] in names]
-    for limit in (2, 100):
-        vector = vectors(1, seed=limit)[0]
-        assert_same_windows(store.nearest(vector, limit=limit, filter=filter), brute_force(allowed, vector, limit))
+    for filter, names in FILTERS:
+        allowed = [window for window in windows if window.file.path.split("/")[-1][0] in names]
+        for limit in (2, 100):
+            vector = vectors(1, seed=limit)[0]
+            found = store.nearest(vector, limit=limit, filter=filter)
+            assert [window.file.path for window in found] == [
+                window.file.path for window in brute_force(allowed, vector, limit)
+            ], filter
+            assert_same_windows(found, brute_force(allowed, vector, limit))
 
 
 def test_replace_takes_out_and_puts_in(filled, address, opened):
     store, _ = filled
     other = opened(address)
-    assert len(other.windows_of("/clips/2025/c.mp4")) == 3
+    assert len(windows_of(other, "/clips/2025/c.mp4")) == 3
     for count in (1, 3, 2):
         new = make_windows("/clips/2025/c.mp4", count, seed=count, camera="west")
         store.replace(["/clips/2025/c.mp4", "/new.mp4"], [*new, *make_windows("/new.mp4", count)])
         for reader in (store, other):
-            assert_same_windows(reader.windows_of("/clips/2025/c.mp4"), new)
+            assert_same_windows(windows_of(reader, "/clips/2025/c.mp4"), new)
             assert reader.files()["/clips/2025/c.mp4"] == new[0].file
             assert_same_windows(reader.nearest(new[-1].mean, limit=1, filter=EVERYTHING), new[-1:])
     store.replace(["/clips/2025/c.mp4", "/new.mp4", "/never there.mp4"], [])
     for reader in (store, other):
         assert list(reader.files()) == sorted(VIDEOS.keys() - {"/clips/2025/c.mp4"})
-        assert reader.windows_of("/clips/2025/c.mp4") == []
+        assert windows_of(reader, "/clips/2025/c.mp4") == []
         found = reader.nearest(new[0].mean, limit=100, filter=EVERYTHING)
         assert len(found) == reader.count_windows()
         assert "/clips/2025/c.mp4" not in {window.file.path for window in found}
@@ -211,8 +254,8 @@ def test_some_go_while_others_come(filled):
     gone, changed = "/clips/2025/c.mp4", "/clips/2024/b.mov"
     new = make_windows(changed, 1, seed=9)
     store.replace([gone, changed], new)
-    assert store.windows_of(gone) == []
-    assert_same_windows(store.windows_of(changed), new)
+    assert windows_of(store, gone) == []
+    assert_same_windows(windows_of(store, changed), new)
     assert store.count_windows() == len([w for w in windows if w.file.path not in {gone, changed}]) + 1
 
 
@@ -236,6 +279,20 @@ def test_metadata_is_replaced_and_nothing_else(filled, address, opened):
         assert {window.file.path for window in kept} == {"/clips/2025/c.mp4"}
 
 
+def test_metadata_of_more_videos_than_are_read_together(filled, monkeypatch):
+    store, windows = filled
+    monkeypatch.setattr(lance_store, "WINDOWS_AT_ONCE", 2)
+    new = {path: {"number": float(number)} for number, path in enumerate([*VIDEOS, "/none"])}
+    store.set_metadata(new)
+    expected = [replace(w, file=replace(w.file, metadata=new[w.file.path])) for w in windows]
+    assert store.files() == {window.file.path: window.file for window in expected}
+    vector = vectors(1)[0]
+    assert_same_windows(store.nearest(vector, limit=100, filter=EVERYTHING), brute_force(expected, vector, 100))
+    store.set_metadata({"/clips/2025/c.mp4": {}})  # alone of more windows
+    assert store.files()["/clips/2025/c.mp4"].metadata == {}
+    assert store.count_windows() == len(windows)
+
+
 def test_odd_paths(store):
     windows = {path: make_windows(path, 2, name=path) for path in ODD_PATHS if "latin" not in path}
     windows |= {path: make_windows(path, 2) for path in ODD_PATHS if "latin" in path}
@@ -243,7 +300,7 @@ def test_odd_paths(store):
         store.replace([path], own)
     assert list(store.files()) == sorted(ODD_PATHS)
     for path, own in windows.items():
-        assert_same_windows(store.windows_of(path), own)
+        assert_same_windows(windows_of(store, path), own)
         assert store.nearest(own[0].mean, limit=1, filter=EVERYTHING)[0].file == own[0].file
     store.set_metadata({path: {"n": float(number)} for number, path in enumerate(ODD_PATHS)})
     assert [store.files()[path].metadata for path in ODD_PATHS] == [{"n": float(n)} for n in range(len(ODD_PATHS))]
@@ -253,9 +310,9 @@ def test_odd_paths(store):
 
 
 def test_optimising_changes_no_answer(store):
-    for number in range(30):
+    for number in range(12):
         store.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4", 2))
-    for number in range(0, 30, 3):
+    for number in range(0, 12, 3):
         store.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4", 1, seed=1))
     vector = vectors(1)[0]
     before, files = store.nearest(vector, limit=50, filter=EVERYTHING), store.files()
@@ -266,12 +323,12 @@ def test_optimising_changes_no_answer(store):
     assert store.nearest(make_windows("/new.mp4")[0].mean, limit=1, filter=EVERYTHING)[0].file.path == "/new.mp4"
 
 
-def test_readers_see_whole_videos_while_another_process_writes(several_processes, store, address):
+def test_readers_see_whole_videos_while_another_process_writes(several_processes, store, address, writers):
     store.replace(["/videos/0.mp4"], make_windows("/videos/0.mp4", num_windows("/videos/0.mp4", 0)))
-    writer, seen, end = Writer(address), set(), time.monotonic() + 3
+    writer, seen, end = writers.start(address), set(), time.monotonic() + 1.5
     try:
         while time.monotonic() < end or len(seen) < 5:
-            windows = store.windows_of("/videos/0.mp4")
+            windows = windows_of(store, "/videos/0.mp4")
             seed = int(windows[0].file.content, 16)
             assert_same_windows(windows, make_windows("/videos/0.mp4", num_windows("/videos/0.mp4", seed), seed=seed))
             seen.add(seed)
@@ -283,9 +340,9 @@ def test_readers_see_whole_videos_while_another_process_writes(several_processes
         writer.close()
 
 
-def test_processes_that_write_at_the_same_time_lose_nothing(several_processes, store, address):
-    first, second = Writer(address, prefix="/first/"), Writer(address, prefix="/second/")
-    time.sleep(1.5)
+def test_processes_that_write_at_the_same_time_lose_nothing(several_processes, store, address, writers):
+    first, second = (writers.start(address, prefix=prefix) for prefix in ("/first/", "/second/"))
+    time.sleep(1)
     states = {writer.prefix: writer.kill() for writer in (first, second)}
     for prefix, (done, at, _) in states.items():
         assert done
@@ -296,7 +353,7 @@ def assert_whole(store, *, done, at, before, only="/"):
     """Every video is as its last finished change left it; the one that was being changed may be new already."""
     files = {path for path in store.files() if path.startswith(only)}
     for path in {*files, *done, *before}:
-        windows = store.windows_of(path)
+        windows = windows_of(store, path)
         states = {done.get(path, before.get(path, 0))}
         if at is not None and at[0] == path:
             states.add(at[1])
@@ -308,14 +365,14 @@ def assert_whole(store, *, done, at, before, only="/"):
             assert_same_windows(windows, make_windows(path, num_windows(path, found), seed=found))
         before[path] = found or 0
     if only == "/":
-        assert store.count_windows() == sum(len(store.windows_of(path)) for path in files)
+        assert store.count_windows() == sum(len(windows_of(store, path)) for path in files)
     assert len(store.nearest(vectors(1)[0], limit=1000, filter=EVERYTHING)) == store.count_windows()
 
 
-def kill_again_and_again(address, opened, times, seed):
+def kill_again_and_again(writers, address, opened, times, seed):
     chance, before, last = random.Random(seed), {}, 0
     for _ in range(times):
-        writer = Writer(address, seed=last)
+        writer = writers.start(address, seed=last)
         time.sleep(chance.uniform(0.0, 0.6))
         done, at, last_seed = writer.kill()
         last = max(last, last_seed)
@@ -326,10 +383,10 @@ def kill_again_and_again(address, opened, times, seed):
     assert last > 0
 
 
-def test_a_killed_writer_leaves_whole_videos(address, opened):
-    kill_again_and_again(address, opened, times=3, seed=0)
+def test_a_killed_writer_leaves_whole_videos(writers, address, opened):
+    kill_again_and_again(writers, address, opened, times=3, seed=0)
 
 
 @pytest.mark.slow
-def test_a_writer_killed_twenty_times_leaves_whole_videos(address, opened):
-    kill_again_and_again(address, opened, times=20, seed=1)
+def test_a_writer_killed_twenty_times_leaves_whole_videos(writers, address, opened):
+    kill_again_and_again(writers, address, opened, times=20, seed=1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from search.windows import windows_of
 from side4video import Embedder, VideoIndex
 from side4video.models.similarity import VideoFeatures, similarity
 from side4video.search.filters import Condition, Filter
@@ -95,7 +96,7 @@ def test_like_an_example_inside_and_outside_of_the_index(model, videos, tmp_path
     assert outside[0].file.path == str(known)
     assert outside[0].score == pytest.approx(1, abs=1e-5)
     assert [video.file.path for video in inside] == [video.file.path for video in outside[1:]]
-    windows = {path: index._store.windows_of(path)[0].mean for path in index.files()}
+    windows = {path: windows_of(index._store, path)[0].mean for path in index.files()}
     expected = sorted(windows, key=lambda path: -float(windows[path] @ windows[str(known)]))
     assert [video.file.path for video in outside] == expected[:4]
     for video in outside:
@@ -153,7 +154,7 @@ def test_what_the_index_keeps_is_what_the_embedder_says(adapter, model, videos, 
     features = embedder.embed_videos(paths, workers=0).features
     store = open_store(tmp_path / "index")
     for place, path in enumerate(paths):
-        (window,) = store.windows_of(str(path))
+        (window,) = windows_of(store, str(path))
         frames = features.frames[place].numpy()
         lengths = np.linalg.norm(frames, axis=1, keepdims=True)
         mean = frames.mean(axis=0)

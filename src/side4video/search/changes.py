@@ -40,6 +40,13 @@ class Changes:
     gone: list[str] = field(default_factory=list)
     unread: list[UnreadVideo] = field(default_factory=list)
 
+    def embed_instead(self, paths: Iterable[str]) -> None:
+        """Embed some of `touched` and `copied` after all."""
+        for path in paths:
+            self.touched.pop(path, None)
+            self.copied.pop(path, None)
+            self.embed.append(path)
+
     @property
     def there(self) -> set[str]:
         """All files that were found, whether they can be read or not."""

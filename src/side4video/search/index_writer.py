@@ -1,7 +1,7 @@
 """Changes of an index, written now and then, with the metadata that belongs to each video."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,12 +42,21 @@ class IndexWriter:
         self._written = time.monotonic()
 
     def write_known(self, changes: Changes) -> None:
-        """Everything for which nothing has to be embedded, but removals."""
-        for path, state in changes.touched.items():
-            self._copy(path, path, state)
-        for path, (source, state) in changes.copied.items():
-            self._copy(path, source, state)
+        """Everything for which nothing has to be embedded, but removals.
+
+        What turns out not to be known any more is among what `changes` has to embed then: of files that have exchanged
+        their names, one may be written before it is read for the other.
+        """
+        sources = {path: (path, state) for path, state in changes.touched.items()} | changes.copied
+        lost = []
+        for path, windows in self._windows_of({path: source for path, (source, _) in sources.items()}):
+            source, state = sources[path]
+            if windows and windows[0].file.content == self._indexed[source].content:
+                self._add_copy(path, windows, state)
+            else:
+                lost.append(path)
         self.flush()
+        changes.embed_instead(lost)
         if self._metadata is None:
             return
         about = (changes.there | self._metadata.keys()) & self._indexed.keys()
@@ -56,13 +65,24 @@ class IndexWriter:
             self._store.set_metadata(other)
 
     def write_repeated(self, repeated: Mapping[str, str], unread: Iterable[UnreadVideo]) -> list[UnreadVideo]:
-        """Files with the content of another that was embedded now; returns those of one that cannot be read."""
+        """Files with the content of another that was embedded now; returns those that could not be written."""
         reasons = {video.name: video.reason for video in unread}
-        for path, source in repeated.items():
-            if source not in reasons:
-                self._copy(path, source, None)
+        failed = [UnreadVideo(path, reasons[source]) for path, source in repeated.items() if source in reasons]
+        readable = {path: source for path, source in repeated.items() if source not in reasons}
+        for path, windows in self._windows_of(readable):
+            try:
+                state = file_state(Path(path))
+            except OSError as error:
+                failed.append(UnreadVideo(path, f"it cannot be read ({error.strerror})."))
+                continue
+            if windows:
+                self._add_copy(path, windows, state)
+            else:
+                failed.append(
+                    UnreadVideo(path, f"{readable[path]}, of the same content, has left the index meanwhile.")
+                )
         self.flush()
-        return [UnreadVideo(path, reasons[source]) for path, source in repeated.items() if source in reasons]
+        return failed
 
     def remove(self, paths: Sequence[str]) -> None:
         """Forget videos."""
@@ -90,9 +110,11 @@ class IndexWriter:
         known = self._indexed.get(path) or self._indexed.get(like or "")
         return known.metadata if known else {}
 
-    def _copy(self, path: str, source: str, state: tuple[int, int] | None) -> None:
-        windows = self._store.windows_of(source)
-        if not windows:
-            return
-        size, modified = state or file_state(Path(path))
-        self.add(replace(windows[0].file, path=path, size=size, modified=modified), windows, like=source)
+    def _windows_of(self, sources: Mapping[str, str]) -> Iterator[tuple[str, list[Window]]]:
+        """Paths, and the windows in the index of the file that each has for its source."""
+        return zip(sources, self._store.windows_of(list(sources.values())), strict=True)
+
+    def _add_copy(self, path: str, windows: Sequence[Window], state: tuple[int, int]) -> None:
+        size, modified = state
+        source = windows[0].file
+        self.add(replace(source, path=path, size=size, modified=modified), windows, like=source.path)

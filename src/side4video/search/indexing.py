@@ -1,16 +1,13 @@
 """Making an index, and bringing it up to the videos on disk: what `side4video index` does."""
 
-import fcntl
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from side4video.checking.findings import printable
 from side4video.processes import (
     WAIT_MINUTES,
     gather_objects,
@@ -19,50 +16,20 @@ from side4video.processes import (
     num_processes,
     process_rank,
 )
-from side4video.search.changes import find_changes
+from side4video.search.changes import Changes, find_changes
 from side4video.search.embedding import WindowEmbedder
 from side4video.search.index_model import IndexModel
 from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
+from side4video.search.indexing_lock import indexing_lock
+from side4video.search.indexing_report import IndexingReport
 from side4video.search.metadata import MetadataFile
-from side4video.search.records import IndexInfo
+from side4video.search.records import IndexedFile, IndexInfo, Metadata
 from side4video.search.store import Store
-from side4video.search.stored_text import path_to_text
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
 from side4video.tasks.evaluation import UnreadVideo
 from side4video.training.stopping import StopRequests, TrainingStopped
 from side4video.video.loading import TIMEOUT_SECONDS
 from side4video.video.lost_workers import LostWorkerError
-
-
-@dataclass
-class IndexingReport:
-    """What was done.
-
-    Attributes:
-        embedded: videos that were new or changed.
-        unchanged: videos of which nothing had to be done.
-        moved: videos whose content the index knew from another path, or under another time.
-        removed: videos that are gone.
-        unread: videos that cannot be read, and why.
-        unknown: rows of the CSV that belong to no video.
-        videos, windows: in the index now.
-        seconds: all of it.
-    """
-
-    embedded: int = 0
-    unchanged: int = 0
-    moved: int = 0
-    removed: int = 0
-    unread: list[UnreadVideo] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    videos: int = 0
-    windows: int = 0
-    seconds: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as JSON has it."""
-        unread = [{"path": path_to_text(video.name), "reason": printable(video.reason)} for video in self.unread]
-        return asdict(self) | {"unread": unread}
 
 
 def settle_info(
@@ -98,6 +65,91 @@ def settle_info(
         info = replace(info, model=model.name)  # the same adapter at another place
         store.write_info(info)
     return info
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the first process finds out and all go by.
+
+    Attributes:
+        info: of the index.
+        indexed: its videos before.
+        changes: to be made.
+        named: metadata by path, where a CSV was given.
+        unknown: rows of the CSV that belong to no video.
+    """
+
+    info: IndexInfo
+    indexed: dict[str, IndexedFile]
+    changes: Changes
+    named: Mapping[str, Metadata] | None
+    unknown: list[str]
+
+    def writer(self, store: Store, commit_seconds: float) -> IndexWriter:
+        return IndexWriter(store, self.indexed, self.named, commit_seconds=commit_seconds)
+
+
+def _make_plan(store: Store, inputs: Sequence[str], info: IndexInfo, metadata: MetadataFile | None) -> _Plan:
+    indexed = store.files()
+    changes = find_changes(inputs, indexed)
+    named, unknown = metadata.match({*indexed, *changes.there}) if metadata else (None, [])
+    return _Plan(info, indexed, changes, named, unknown)
+
+
+def _check_stop(stop: StopRequests) -> None:
+    if (number := stop.first(stop.noted())) is not None:
+        raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
+
+
+def _embed_share(
+    embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopRequests
+) -> list[UnreadVideo]:
+    """Embed videos and write them; returns those that cannot be read."""
+    unread: list[UnreadVideo] = []
+    progress = tqdm(
+        total=len(paths), desc="index", unit="video", dynamic_ncols=True, disable=not paths or not is_main_process()
+    )
+
+    def note(video: UnreadVideo) -> None:
+        unread.append(video)
+        progress.update()
+
+    with progress:
+        try:
+            for file, windows in embedder.embed(paths, on_failure=note):
+                writer.add(file, windows)
+                progress.update()
+                _check_stop(stop)
+        except (TrainingStopped, LostWorkerError):
+            writer.flush()
+            raise
+        writer.flush()
+    return unread
+
+
+def _write_rest(store: Store, writer: IndexWriter, plan: _Plan, unread: Sequence[UnreadVideo]) -> list[UnreadVideo]:
+    """What can be written when all is embedded, and removals; returns further videos that cannot be read."""
+    more = writer.write_repeated(plan.changes.repeated, unread)
+    outdated = {*plan.changes.embed, *plan.changes.repeated} & plan.indexed.keys()  # another content than the index has
+    failed = {video.name for video in (*unread, *more)}
+    writer.remove([*plan.changes.gone, *sorted(outdated & failed)])
+    store.optimise()
+    return more
+
+
+def _report(store: Store, plan: _Plan, unread: Sequence[UnreadVideo], *, seconds: float) -> IndexingReport:
+    changes, failed = plan.changes, {video.name for video in unread}
+    return IndexingReport(
+        embedded=len([path for path in changes.embed if path not in failed]),
+        unchanged=len(changes.unchanged),
+        moved=len(changes.touched) + len(changes.copied) + len(set(changes.repeated) - failed),
+        removed=len(changes.gone),
+        unread=sorted(unread, key=lambda video: video.name),
+        unknown=plan.unknown,
+        videos=len(store.files()),
+        windows=store.count_windows(),
+        seconds=seconds,
+    )
 
 
 def update_index(
@@ -137,93 +189,28 @@ def update_index(
     """
     started = time.perf_counter()
     with joined_processes(model.device, timeout_minutes=timeout_minutes), StopRequests() as stop, ExitStack() as held:
-        work = None
+        plan = None
         if is_main_process():
+            held.enter_context(indexing_lock(address))
             info = settle_info(
                 store, model, window_seconds=window_seconds, overlap_seconds=overlap_seconds, address=address
             )
-            held.enter_context(_alone(address))
-            indexed = store.files()
-            changes = find_changes(inputs, indexed)
+            plan = _make_plan(store, inputs, info, metadata)
             _check_stop(stop)
-            named, unknown = metadata.match({*indexed, *changes.there}) if metadata else (None, [])
-            IndexWriter(store, indexed, named, commit_seconds=commit_seconds).write_known(changes)
-            work = info, indexed, changes, named, unknown
-        shared = gather_objects(work)[0]
-        assert shared is not None
-        info, indexed, changes, named, unknown = shared
-        writer = IndexWriter(store, indexed, named, commit_seconds=commit_seconds)
+            plan.writer(store, commit_seconds).write_known(plan.changes)
+        plan = gather_objects(plan)[0]
+        assert plan is not None, "the first process has made one"
+        writer = plan.writer(store, commit_seconds)
         embedder = WindowEmbedder(
             model=model,
-            window_seconds=info.window_seconds,
-            overlap_seconds=info.overlap_seconds,
+            window_seconds=plan.info.window_seconds,
+            overlap_seconds=plan.info.overlap_seconds,
             workers=workers,
             timeout_seconds=timeout_seconds,
         )
-        own = _embed_share(embedder, writer, changes.embed[process_rank() :: num_processes()], stop)
-        unread = changes.unread + [video for part in gather_objects(own) for video in part]
+        own = _embed_share(embedder, writer, plan.changes.embed[process_rank() :: num_processes()], stop)
+        unread = plan.changes.unread + [video for part in gather_objects(own) for video in part]
         if is_main_process():
-            unread += writer.write_repeated(changes.repeated, unread)
-            outdated = {*changes.embed, *changes.repeated} & indexed.keys()  # another content, which cannot be read
-            writer.remove([*changes.gone, *(video.name for video in unread if video.name in outdated)])
-            store.optimise()
-        failed = {video.name for video in unread}
+            unread += _write_rest(store, writer, plan, unread)
         gather_objects(None)  # what the main process wrote last is there for all
-        return IndexingReport(
-            embedded=len([path for path in changes.embed if path not in failed]),
-            unchanged=len(changes.unchanged),
-            moved=len(changes.touched) + len(changes.copied) + len(set(changes.repeated) - failed),
-            removed=len(changes.gone),
-            unread=sorted(unread, key=lambda video: video.name),
-            unknown=unknown,
-            videos=len(store.files()),
-            windows=store.count_windows(),
-            seconds=time.perf_counter() - started,
-        )
-
-
-@contextmanager
-def _alone(address: str | Path) -> Iterator[None]:
-    """Refuse a second command on the same folder, which would embed the same videos; ends with the process."""
-    if "://" in str(address):
-        yield
-        return
-    with (Path(address) / ".indexing").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(f"{address} is being indexed by another process. Wait until it is done.") from None
-        except OSError:  # some network drives have no locks
-            pass
-        yield
-
-
-def _check_stop(stop: StopRequests) -> None:
-    if (number := stop.first(stop.noted())) is not None:
-        raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
-
-
-def _embed_share(
-    embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopRequests
-) -> list[UnreadVideo]:
-    """Embed videos and write them; returns those that cannot be read."""
-    unread: list[UnreadVideo] = []
-    progress = tqdm(
-        total=len(paths), desc="index", unit="video", dynamic_ncols=True, disable=not paths or not is_main_process()
-    )
-
-    def note(video: UnreadVideo) -> None:
-        unread.append(video)
-        progress.update()
-
-    with progress:
-        try:
-            for file, windows in embedder.embed(paths, on_failure=note):
-                writer.add(file, windows)
-                progress.update()
-                _check_stop(stop)
-        except (TrainingStopped, LostWorkerError):
-            writer.flush()
-            raise
-        writer.flush()
-    return unread
+        return _report(store, plan, unread, seconds=time.perf_counter() - started)

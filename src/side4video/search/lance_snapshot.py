@@ -1,5 +1,7 @@
 """A LanceDB table of windows as it was at one version: what is found in it, whatever others write meanwhile."""
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from side4video.search.filtering import make_test
 from side4video.search.filters import Filter
 from side4video.search.records import IndexedFile, Window
+from side4video.search.stored_text import path_from_text, path_to_text
 from side4video.search.window_rows import FILE_COLUMNS, WINDOW_COLUMNS, files_from_rows, from_rows, numbers_of
 
 EXACT_WINDOWS = 250_000
@@ -90,15 +93,23 @@ class LanceSnapshot:
         """Every video by its path, in order of the paths."""
         return dict(sorted((file.path, file) for file in self._files[1]))
 
-    def windows_where(self, condition: str) -> list[Window]:
-        """Windows of rows that a condition in SQL describes, by path and number."""
-        query = self._table.search().where(condition).select([*FILE_COLUMNS, *WINDOW_COLUMNS, "mean"])
-        return sorted(from_rows(query.to_arrow()), key=lambda window: (window.file.path, window.number))
+    def windows_of(self, paths: Sequence[str]) -> list[Window]:
+        """Windows of some videos, by path and number."""
+        return sorted(from_rows(self.rows_of(paths)), key=lambda window: (window.file.path, window.number))
 
-    def rows_where(self, condition: str) -> set[tuple[str, int]]:
-        """Path, as text, and number of these rows."""
-        table = self._table.search().where(condition).select(["path", "number"]).to_arrow()
+    def rows_of(self, paths: Sequence[str]) -> pa.Table:
+        """All columns of the windows of some videos."""
+        return self._table.search().where(rows_among(paths)).select(self._table.schema.names).to_arrow()
+
+    def keys_of(self, paths: Sequence[str]) -> set[tuple[str, int]]:
+        """Path, as text, and number of these windows."""
+        table = self._table.search().where(rows_among(paths)).select(["path", "number"]).to_arrow()
         return set(zip(table["path"].to_pylist(), table["number"].to_pylist(), strict=True))
+
+    def count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
+        """How many windows each of these videos has; without those that have none."""
+        table = self._table.search().where(rows_among(paths)).select(["path"]).to_arrow()
+        return {path_from_text(text): count for text, count in Counter(table["path"].to_pylist()).items()}
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
         """See `Store.nearest`."""
@@ -180,6 +191,12 @@ class LanceSnapshot:
         table = self._table.search().select(columns).with_row_id(True).to_arrow()
         ids = _row_ids(table)
         return table if (ids[1:] > ids[:-1]).all() else table.take(np.argsort(ids, kind="stable"))
+
+
+def rows_among(paths: Sequence[str]) -> str:
+    """The condition in SQL that a row is of one of some videos."""
+    quoted = ("'" + path_to_text(path).replace("'", "''") + "'" for path in paths)
+    return f"path IN ({', '.join(quoted)})"
 
 
 def _row_ids(table: pa.Table) -> NDArray[np.int64]:

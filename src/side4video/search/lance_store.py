@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from side4video.search.filters import Filter
 from side4video.search.info_text import info_from_text, info_to_text
-from side4video.search.lance_snapshot import EXACT_WINDOWS, LanceSnapshot
+from side4video.search.lance_snapshot import EXACT_WINDOWS, LanceSnapshot, rows_among
+from side4video.search.portions import WINDOWS_AT_ONCE, read_in_portions
 from side4video.search.records import IndexedFile, IndexInfo, Metadata, Window
 from side4video.search.stored_text import metadata_to_text, path_to_text
+from side4video.search.unreachable import why_unreachable
 from side4video.search.window_rows import to_rows, window_schema
 
 WINDOWS, INFO = "windows", "index"
@@ -41,11 +43,14 @@ class LanceStore:
     Args:
         address: a folder, or what LanceDB takes, such as `s3://bucket/folder`.
         exact_windows: more windows are searched with LanceDB's index, which `optimise` makes.
+
+    Raises:
+        ConnectionError: the address is that of no object store that LanceDB takes.
     """
 
     def __init__(self, address: str, *, exact_windows: int = EXACT_WINDOWS) -> None:
         self._address, self._exact_windows = address, exact_windows
-        self._connection = lancedb.connect(address, read_consistency_interval=timedelta(0))
+        self._connection = _reach(address, lambda: lancedb.connect(address, read_consistency_interval=timedelta(0)))
         self._table: Table | None = None
         self._snapshot: LanceSnapshot | None = None
         self._lock = threading.Lock()
@@ -55,8 +60,9 @@ class LanceStore:
 
         Raises:
             ValueError: a later version of this package made it.
+            ConnectionError: an object store does not answer, or refuses.
         """
-        table = _open(self._connection, INFO)
+        table = _reach(self._address, lambda: _open(self._connection, INFO))
         rows = [] if table is None else table.to_arrow()["json"].to_pylist()
         return info_from_text(rows[-1], self._address) if rows else None
 
@@ -97,9 +103,9 @@ class LanceStore:
             raise ValueError(f"Windows of {min(others)!r}, which is not among the paths to replace. Name it there.")
         if not paths:
             return
-        table, of_paths = self._writable(), _among(paths)
+        table, of_paths = self._writable(), rows_among(paths)
         none: set[tuple[str, int]] = set()
-        old = self._read(lambda snapshot: snapshot.rows_where(of_paths), none)
+        old = self._read(lambda snapshot: snapshot.keys_of(paths), none)
         if not windows:
             if old:
                 _retrying(lambda: table.delete(of_paths))
@@ -116,21 +122,32 @@ class LanceStore:
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
         """Replace the metadata of the videos named, by path; others than those of the index are left out."""
         table = self._writable()
-        known = self.files()
-        texts = {path: metadata_to_text(values) for path, values in metadata.items() if path in known}
-        if not texts:
+        if not metadata:
             return
-        change = table.merge_insert("path").when_matched_update_all()
-        columns = {"path": list(map(path_to_text, texts)), "metadata": list(texts.values())}
-        _retrying(lambda: change.execute(pa.table(columns)))
+        texts = {path_to_text(path): metadata_to_text(values) for path, values in metadata.items()}
+        few = len(metadata) <= WINDOWS_AT_ONCE
+        if few and sum(self._count_windows_of(list(metadata)).values()) <= WINDOWS_AT_ONCE:
+            rows = self._read(lambda snapshot: snapshot.rows_of(list(metadata)), table.schema.empty_table())
+            new = pa.array([texts[path] for path in rows["path"].to_pylist()], pa.string())
+            rows = rows.set_column(rows.schema.get_field_index("metadata"), "metadata", new)
+            change = table.merge_insert(["path", "number"]).when_matched_update_all()  # reads these columns alone
+        else:
+            rows = pa.table({"path": list(texts), "metadata": list(texts.values())})
+            change = table.merge_insert("path").when_matched_update_all()  # reads all, but writes this column alone
+        if len(rows):
+            _retrying(lambda: change.execute(rows))
 
     def count_windows(self) -> int:
         """Windows in the index."""
         return self._read(lambda snapshot: snapshot.num_windows, 0)
 
-    def windows_of(self, path: str) -> list[Window]:
-        """All windows of a video, in their order; an empty list where it is not in the index."""
-        return self._read(lambda snapshot: snapshot.windows_where(_among([path])), [])
+    def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
+        """For each of some videos all its windows, in their order; an empty list where it is not in the index."""
+        return read_in_portions(
+            paths,
+            count=self._count_windows_of,
+            read=lambda some: self._read(lambda snapshot: snapshot.windows_of(some), []),
+        )
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
         """The windows whose mean vectors have the largest dot product with a vector of length 1, best first."""
@@ -151,6 +168,10 @@ class LanceStore:
     def close(self) -> None:
         """Let go of what was read."""
         self._snapshot = self._table = None
+
+    def _count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
+        none: dict[str, int] = {}
+        return self._read(lambda snapshot: snapshot.count_windows_of(paths), none)
 
     def _writable(self) -> Table:
         table = self._opened()
@@ -183,6 +204,16 @@ class LanceStore:
         return _retrying(lambda: nothing if (snapshot := self._current()) is None else question(snapshot))
 
 
+def _reach(address: str, action: Callable[[], Result]) -> Result:
+    """Do what asks an object store for the first time, and say what is wrong with it."""
+    try:
+        return action()
+    except (OSError, RuntimeError, ValueError) as error:
+        if "://" not in address:
+            raise
+        raise ConnectionError(why_unreachable(address, error)) from error
+
+
 def _open(connection: lancedb.DBConnection, name: str) -> Table | None:
     try:
         return connection.open_table(name)
@@ -196,12 +227,6 @@ def _create(connection: lancedb.DBConnection, name: str, schema: pa.Schema) -> T
     """Open a table, or make it; another process may do so at the same moment."""
     table = _open(connection, name)
     return connection.create_table(name, schema=schema, exist_ok=True) if table is None else table
-
-
-def _among(paths: Sequence[str]) -> str:
-    """The condition in SQL that a row is of one of some videos."""
-    quoted = ("'" + path_to_text(path).replace("'", "''") + "'" for path in paths)
-    return f"path IN ({', '.join(quoted)})"
 
 
 def _retrying(action: Callable[[], Result]) -> Result:

@@ -16,6 +16,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from side4video.search.filtering import make_test
 from side4video.search.filters import Filter
 from side4video.search.info_text import info_from_text, info_to_text
+from side4video.search.portions import read_in_portions
 from side4video.search.qdrant_points import (
     FILE_FIELDS,
     INFO_ID,
@@ -27,7 +28,7 @@ from side4video.search.qdrant_points import (
     window_of,
 )
 from side4video.search.records import IndexedFile, IndexInfo, Metadata, Window
-from side4video.search.stored_text import metadata_to_text, path_to_text
+from side4video.search.stored_text import metadata_to_text, path_from_text, path_to_text
 
 POINTS_AT_ONCE = 256
 """That are sent in one request; 4 MB of 12 x 512 numbers."""
@@ -177,12 +178,9 @@ class QdrantStore:
         """Windows in the index."""
         return sum(payload["windows"] for payload in self._first_windows().values())
 
-    def windows_of(self, path: str) -> list[Window]:
-        """All windows of a video, in their order; an empty list where it is not in the index."""
-        points = list(self._scroll(models.Filter(must=[_among([path_to_text(path)])]), vectors=True))
-        newest = counting_revisions(payload for payload, _ in points).get(path_to_text(path))
-        windows = [window_of(payload, mean) for payload, mean in points if payload["revision"] == newest]
-        return sorted(windows, key=lambda window: window.number)
+    def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
+        """For each of some videos all its windows, in their order; an empty list where it is not in the index."""
+        return read_in_portions(paths, count=self._count_windows_of, read=self._read_windows_of)
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
         """The windows whose mean vectors have the largest dot product with a vector of length 1, best first."""
@@ -239,6 +237,23 @@ class QdrantStore:
     def _check_made(self) -> None:
         if not self._client.collection_exists(self._collection):
             raise ValueError(f"{self._address} is no index yet: write_info first.")
+
+    def _count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
+        return {
+            path_from_text(payload["path"]): payload["windows"]
+            for some in _portions(paths)
+            for payload, _ in self._scroll_newest(some)
+        }
+
+    def _read_windows_of(self, paths: Sequence[str]) -> list[Window]:
+        pairs = [pair for some in _portions(paths) for pair in self._scroll_newest(some, vectors=True)]
+        return sorted((window_of(*pair) for pair in pairs), key=lambda window: window.number)
+
+    def _scroll_newest(self, paths: Sequence[str], *, vectors: bool = False) -> list[tuple[Payload, list[float]]]:
+        """The points of some videos that count; see `_scroll`."""
+        points = list(self._scroll(models.Filter(must=[_among(list(map(path_to_text, paths)))]), vectors=vectors))
+        newest = counting_revisions(payload for payload, _ in points)
+        return [pair for pair in points if newest.get(pair[0]["path"]) == pair[0]["revision"]]
 
     def _newest(self, texts: set[str]) -> dict[str, int]:
         """See `counting_revisions`, of some videos."""

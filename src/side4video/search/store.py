@@ -1,6 +1,6 @@
 """What an index asks of the place that keeps its windows: LanceDB in a folder, or a Qdrant server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -35,8 +35,12 @@ class Store(Protocol):
     def count_windows(self) -> int:
         """Windows in the index."""
 
-    def windows_of(self, path: str) -> list[Window]:
-        """All windows of a video, in their order; an empty list where it is not in the index."""
+    def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
+        """For each of some videos all its windows, in their order; an empty list where it is not in the index.
+
+        Read for many videos together, and no more at a time than fit in some 100 MB: what is changed while the lists
+        are taken may be seen in the later ones.
+        """
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
         """The windows whose mean vectors have the largest dot product with a vector of length 1, best first.

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from side4video.search.indexing_lock import LOCK_FILE
 from side4video.search.store import Store
 
 _REQUIRED = {"lancedb": "search", "qdrant_client": "qdrant"}
@@ -26,7 +27,7 @@ def open_store(address: str | Path, *, create: bool = False) -> Store:
         FileNotFoundError: there is no index.
         ValueError: the address is none of these, the folder holds something else, or a later version of this package
             made the index.
-        ConnectionError: a server does not answer, or refuses.
+        ConnectionError: a server or an object store does not answer, or refuses.
         ModuleNotFoundError: what the store needs is not installed.
     """
     text = str(address)
@@ -83,5 +84,5 @@ def _check_folder(folder: Path, create: bool) -> None:
         return
     if not create:
         raise FileNotFoundError(f"{folder} is no index. Make one: side4video index VIDEOS... --to {folder}")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(path.name != LOCK_FILE for path in folder.iterdir()):
         raise ValueError(f"{folder} holds other files and no index. Choose an empty or a new folder.")

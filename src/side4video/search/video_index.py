@@ -125,7 +125,7 @@ class VideoIndex:
             VideoError: the example cannot be read.
         """
         path = str(Path(video).resolve())
-        windows = self._store.windows_of(path) or self._embed_example(path)
+        windows = next(self._store.windows_of([path])) or self._embed_example(path)
         mean = np.mean([window.mean for window in windows], axis=0)
         vector = (mean / max(np.linalg.norm(mean), 1e-12)).astype(np.float32)
         best = self._best_windows(
