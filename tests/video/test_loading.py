@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -226,7 +225,7 @@ class Misbehaving(TestClips):
     """Does something else with one of the videos."""
 
     def __init__(self, what: str):
-        self.videos = [SimpleNamespace(path=f"video{index}.mp4") for index in range(6)]
+        self.videos = [LabelledVideo(Path(f"video{index}.mp4"), 0, f"video{index}") for index in range(6)]
         self.what = what
 
     def __getitem__(self, index: int) -> Clip:
@@ -249,7 +248,9 @@ class TestWorkers:
 
     def test_a_dead_worker_raises(self):
         started = time.perf_counter()
-        with pytest.raises(LostWorkerError, match=r"ended by itself while it read video1\.mp4\."):
+        with pytest.raises(
+            LostWorkerError, match=r"A loader process \(\d+, SIGKILL\) ended while it read video1\.mp4\."
+        ):
             list(loading.test_loader(Misbehaving("die"), batch_clips=1, workers=1))
         assert time.perf_counter() - started < 30
 
@@ -260,7 +261,7 @@ class TestWorkers:
         (worker,) = {process for process in loader.dataset._processes if process}
         time.sleep(1)  # it has read ahead as far as it goes
         os.kill(worker, signal.SIGKILL)
-        with pytest.raises(LostWorkerError, match=rf"A loader process \({worker}\) ended by itself between two videos"):
+        with pytest.raises(LostWorkerError, match=rf"A loader process \({worker}, SIGKILL\) ended between two videos"):
             list(batches)
 
     def test_a_worker_outlives_the_signals_that_schedulers_send_to_all(self):
