@@ -1,0 +1,104 @@
+"""A training video and a test video whose decoder crashes by a real signal: the run is that with broken files there."""
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+from side4video.tasks import clips
+from side4video.training.loop import train
+from side4video.training.run_log import RunLog, read_log
+from side4video.video.lost_workers import LostWorkerError
+from side4video.video.transforms import EvalTransform, TrainTransform
+
+CRASHING = "clockwise/crashes.mp4"
+
+
+def end_where_white(frames, number):
+    if frames.float().mean() > 250:
+        os.kill(os.getpid(), number)
+
+
+class EndsTraining(TrainTransform):
+    """Ends its process when it sees white frames."""
+
+    number = signal.SIGSEGV
+
+    def __call__(self, frames, label):
+        end_where_white(frames, self.number)
+        return super().__call__(frames, label)
+
+
+class KillsTraining(EndsTraining):
+    """As the system does where memory is short."""
+
+    number = signal.SIGKILL
+
+
+class EndsEvaluation(EvalTransform):
+    """Ends its process when it sees white frames."""
+
+    def __call__(self, frames):
+        end_where_white(frames, signal.SIGABRT)
+        return super().__call__(frames)
+
+
+@pytest.fixture
+def sets(motion_videos, tmp_path):
+    """Both sets with a file more that is no video yet."""
+    for name in ("train", "test"):
+        shutil.copytree(motion_videos / name, tmp_path / name)
+        (tmp_path / name / CRASHING).write_bytes(b"no video")
+    return {"train": tmp_path / "train", "test": tmp_path / "test"}
+
+
+def trained(folder):
+    return [(folder / name / "model.safetensors").read_bytes() for name in ("best", "last")]
+
+
+def facts(folder):
+    """What is written of a run beside the reason why a file could not be read."""
+    failures = [(entry["name"], entry["step"]) for entry in read_log(folder) if entry["kind"] == "failure"]
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    return failures, [video["name"] for video in evaluation["unread"]], evaluation["top1"]
+
+
+def test_the_rest_is_trained_and_evaluated_also_when_resumed(small_run, make_video, sets, tmp_path, monkeypatch):
+    def config(workers):
+        settings = {"epochs": 2, "batch": 9, "checkpoint_minutes": 0}
+        return small_run(data=sets | {"workers": workers}, train=settings, eval={"max_unread": 0.2, "every": 2})
+
+    train(config(0), out=tmp_path / "whole")
+    for name in ("train", "test"):
+        make_video(sets[name] / CRASHING, [255] * 12)
+    monkeypatch.setattr(clips, "TrainTransform", EndsTraining)
+    monkeypatch.setattr(clips, "EvalTransform", EndsEvaluation)
+    advance = RunLog.advance
+
+    def stop_in_second_epoch(self, **shown):
+        advance(self, **shown)
+        if self._bar.n > 4:
+            raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "advance", stop_in_second_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train(config(1), out=run)
+    train(config(2), out=run, resume=True)
+    assert trained(run) == trained(tmp_path / "whole")
+    assert facts(run) == facts(tmp_path / "whole")
+    assert facts(run)[1] == [CRASHING]
+    assert [name for name, _ in facts(run)[0]] == [CRASHING] * 2, "once in each epoch"
+    (entry,) = json.loads((run / "evaluation.json").read_text())["unread"]
+    assert entry["reason"].startswith("its decoder crashed the process that read it (SIGABRT).")
+
+
+def test_but_not_where_the_system_ends_it(small_run, make_video, sets, tmp_path, monkeypatch):
+    make_video(sets["train"] / CRASHING, [255] * 12)
+    monkeypatch.setattr(clips, "TrainTransform", KillsTraining)
+    config = small_run(data=sets | {"workers": 1, "test": None}, train={"epochs": 1})
+    with pytest.raises(LostWorkerError, match=rf"SIGKILL\) ended while it read .*{CRASHING}"):
+        train(config, out=tmp_path / "run")
