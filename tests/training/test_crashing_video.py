@@ -1,48 +1,17 @@
 """A training video and a test video whose decoder crashes by a real signal: the run is that with broken files there."""
 
 import json
-import os
 import shutil
-import signal
 
 import pytest
 
+from crashing_transforms import CrashingEvalTransform, CrashingTrainTransform, KilledTrainTransform
 from side4video.tasks import clips
 from side4video.training.loop import train
 from side4video.training.run_log import RunLog, read_log
 from side4video.video.lost_workers import LostWorkerError
-from side4video.video.transforms import EvalTransform, TrainTransform
 
 CRASHING = "clockwise/crashes.mp4"
-
-
-def end_where_white(frames, number):
-    if frames.float().mean() > 250:
-        os.kill(os.getpid(), number)
-
-
-class EndsTraining(TrainTransform):
-    """Ends its process when it sees white frames."""
-
-    number = signal.SIGSEGV
-
-    def __call__(self, frames, label):
-        end_where_white(frames, self.number)
-        return super().__call__(frames, label)
-
-
-class KillsTraining(EndsTraining):
-    """As the system does where memory is short."""
-
-    number = signal.SIGKILL
-
-
-class EndsEvaluation(EvalTransform):
-    """Ends its process when it sees white frames."""
-
-    def __call__(self, frames):
-        end_where_white(frames, signal.SIGABRT)
-        return super().__call__(frames)
 
 
 @pytest.fixture
@@ -73,8 +42,8 @@ def test_the_rest_is_trained_and_evaluated_also_when_resumed(small_run, make_vid
     train(config(0), out=tmp_path / "whole")
     for name in ("train", "test"):
         make_video(sets[name] / CRASHING, [255] * 12)
-    monkeypatch.setattr(clips, "TrainTransform", EndsTraining)
-    monkeypatch.setattr(clips, "EvalTransform", EndsEvaluation)
+    monkeypatch.setattr(clips, "TrainTransform", CrashingTrainTransform)
+    monkeypatch.setattr(clips, "EvalTransform", CrashingEvalTransform)
     advance = RunLog.advance
 
     def stop_in_second_epoch(self, **shown):
@@ -98,7 +67,7 @@ def test_the_rest_is_trained_and_evaluated_also_when_resumed(small_run, make_vid
 
 def test_but_not_where_the_system_ends_it(small_run, make_video, sets, tmp_path, monkeypatch):
     make_video(sets["train"] / CRASHING, [255] * 12)
-    monkeypatch.setattr(clips, "TrainTransform", KillsTraining)
+    monkeypatch.setattr(clips, "TrainTransform", KilledTrainTransform)
     config = small_run(data=sets | {"workers": 1, "test": None}, train={"epochs": 1})
     with pytest.raises(LostWorkerError, match=rf"SIGKILL\) ended while it read .*{CRASHING}"):
         train(config, out=tmp_path / "run")

@@ -1,6 +1,7 @@
 """The order of a run by brute force, and loaders with and without worker processes."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -233,6 +234,9 @@ class Misbehaving(TestClips):
             os.kill(os.getpid(), signal.SIGKILL)
         if index == 2 and self.what == "sleep":
             time.sleep(60)
+        if index == 1 and self.what == "allocate":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))  # what is shared counts as a file
+            return Clip(torch.ones(1, 1, 3, 2**8, 2**8), [0], index, str(index))
         return Clip(torch.full((1, 1, 3, 1, 1), float(torch.get_num_threads())), [0], index, str(index))
 
 
@@ -263,6 +267,11 @@ class TestWorkers:
         os.kill(worker, signal.SIGKILL)
         with pytest.raises(LostWorkerError, match=rf"A loader process \({worker}, SIGKILL\) ended between two videos"):
             list(batches)
+
+    def test_a_batch_for_which_there_is_no_shared_memory_raises(self):
+        loader = loading.test_loader(Misbehaving("allocate"), batch_clips=1, workers=1)
+        with pytest.raises(RuntimeError, match=r"no shared memory for a batch of 1 MB: .* docker run --shm-size"):
+            list(loader)
 
     def test_a_worker_outlives_the_signals_that_schedulers_send_to_all(self):
         loader = loading.test_loader(Misbehaving("nothing"), batch_clips=1, workers=1)

@@ -55,8 +55,8 @@ def collate(samples: Sequence[Clip | Failure]) -> Batch:
     frames = torch.cat([clip.frames for clip in clips]) if clips else torch.empty(0)
     labels = torch.tensor([label for clip in clips for label in clip.labels], dtype=torch.long)
     if get_worker_info() is not None:
-        for tensor in (frames, labels):
-            tensor.share_memory_()  # here: when shared memory is full, no video that is read meanwhile is blamed for it
+        _share(frames)
+        _share(labels)
     return Batch(
         clips=frames,
         labels=labels,
@@ -66,6 +66,20 @@ def collate(samples: Sequence[Clip | Failure]) -> Batch:
         failures=[sample for sample in samples if isinstance(sample, Failure)],
         about=[clip.about for clip in clips],
     )
+
+
+def _share(tensor: Tensor) -> None:
+    """Put a worker's tensor where the main process can see it.
+
+    PyTorch would do that in a thread, when the next video is read; if there is no room, that thread is all who notices.
+    """
+    try:
+        tensor.share_memory_()
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"There is no shared memory for a batch of {tensor.nbytes / 1e6:,.0f} MB: {error}. Use fewer workers "
+            "(--data.workers); in a container allow more of it, such as docker run --shm-size 8g."
+        ) from error
 
 
 def steps_per_epoch(num_samples: int, global_batch: int) -> int:

@@ -121,10 +121,10 @@ def _say_lost(clips: NotingClips, lost: dict[int, int]) -> str:
     videos = [clips.path_of(key) for key in map(clips.read_by, lost) if key is not None]
     where = f"while it read {', '.join(videos)}" if videos else "between two videos"
     named = ", ".join(f"{process}, {_name(code)}" for process, code in lost.items())
-    remedy = "Mostly the system kills one when memory runs out: use fewer workers (--data.workers)."
-    if -signal.SIGBUS in lost.values():
-        remedy = "The shared memory may be too small, as in containers: docker run --shm-size 8g, or fewer workers."
-    return f"A loader process ({named}) ended {where}. {remedy}"
+    return (
+        f"A loader process ({named}) ended {where}. Mostly the system kills one when memory runs out: use fewer "
+        "workers (--data.workers)."
+    )
 
 
 def _say_too_many(clips: NotingClips, passed_over: list[ClipKey | int], in_a_row: int, *, hang: bool) -> str:
