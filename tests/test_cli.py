@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 from safetensors.torch import save_file
 
+from crashing_transforms import CrashingEvalTransform
 from side4video.cli import COMMANDS, main
 from side4video.config import load_config, recipe_names
 from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.models.backbones import NAMED_BACKBONES, load_backbone
+from side4video.tasks import clips
 from side4video.training.run_log import read_log
 from side4video.video.decoding import open_video
 
@@ -173,6 +175,22 @@ def test_predict_goes_on_after_a_broken_video_and_says_so(run, folder, capsys, t
     captured = capsys.readouterr()
     assert "broken.mp4" in captured.err
     assert "0001.mp4" in captured.out
+
+
+def test_predict_and_evaluate_go_on_after_a_video_that_crashes_its_decoder(
+    run, folder, capsys, tmp_path, monkeypatch, make_video
+):
+    monkeypatch.setattr(clips, "EvalTransform", CrashingEvalTransform)
+    test = shutil.copytree(folder / "clips/test", tmp_path / "test")
+    make_video(test / "clockwise/white.mp4", [255] * 12)
+    reason = "its decoder crashed the process that read it (SIGABRT). Re-encode it, or leave it out."
+    assert main(["predict", str(run), str(test / "clockwise"), "--device", "cpu"]) == 1
+    captured = capsys.readouterr()
+    assert f"white.mp4: {reason}" in captured.err
+    assert "0001.mp4: " in captured.out
+    flags = ["--data.test", str(test), "--data.workers", "1", "--eval.max-unread", "0.5"]
+    assert main(["evaluate", str(run), *flags]) == 1
+    assert f"not read: clockwise/white.mp4: {reason}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_predict_without_videos_or_adapter_is_refused(run, capsys, tmp_path):

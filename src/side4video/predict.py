@@ -5,19 +5,21 @@
 
 import glob
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from side4video.adapter import load_adapter, read_adapter_for
 from side4video.models.video_model import VideoModel, choose_device
-from side4video.tasks.clips import evaluation_clips
+from side4video.tasks.clips import choose_workers, evaluation_clips
+from side4video.tasks.evaluation import UnreadVideo
 from side4video.tasks.recognition import score_views
 from side4video.video.annotations import LabelledVideo
-from side4video.video.datasets import Failure
 from side4video.video.decoding import VideoError, find_videos
+from side4video.video.loading import test_loader
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class VideoPrediction:
     classes: tuple[ClassScore, ...]
     """Best first."""
     seconds: float
-    """Decoding and inference."""
+    """Decoding and inference; where other processes decode, waiting for them and inference."""
 
 
 class Predictor:
@@ -85,17 +87,45 @@ class Predictor:
 
     def predict_video(self, path: str | Path, *, top_k: int = 5) -> VideoPrediction:
         """As `predict`, with the path and the seconds taken."""
+        (found,) = self.predict_videos([path], top_k=top_k, workers=0)
+        if isinstance(found, UnreadVideo):
+            raise VideoError(path, found.reason)
+        return found
+
+    def predict_videos(
+        self, paths: Sequence[str | Path], *, top_k: int = 5, workers: int | None = None
+    ) -> Iterator[VideoPrediction | UnreadVideo]:
+        """What `predict_video` gives for each of many videos, in order, or why one cannot be read.
+
+        Args:
+            paths: of the videos.
+            top_k: classes to name.
+            workers: processes that read them while the model computes; by default one per core but one, at most 8, and
+                none for a single video. Then a script needs `if __name__ == "__main__":`, and a video that hangs or
+                crashes its decoder is one that cannot be read.
+        """
+        config = self.adapter.config
+        videos = [LabelledVideo(path=Path(path), label=0, name=str(path)) for path in paths]
+        batches = test_loader(
+            evaluation_clips(videos, config=config, backbone=self.model.backbone, **self._views),
+            batch_clips=1,
+            workers=choose_workers(workers) if len(videos) > 1 or workers else 0,
+            timeout_seconds=config.data.timeout_seconds,
+        )
         started = time.perf_counter()
-        video = LabelledVideo(path=Path(path), label=0, name=str(path))
-        dataset = evaluation_clips([video], config=self.adapter.config, backbone=self.model.backbone, **self._views)
-        clip = dataset[0]
-        if isinstance(clip, Failure):
-            raise VideoError(path, clip.reason)
-        by_view = score_views(self.model, clip.frames, device=self.device, chunk=self.adapter.config.eval.batch)
+        for video, batch in zip(videos, batches, strict=True):
+            if batch.failures:
+                yield UnreadVideo(video.name, batch.failures[0].reason)
+            else:
+                classes = self._best_classes(batch.clips, top_k)
+                yield VideoPrediction(path=video.path, classes=classes, seconds=time.perf_counter() - started)
+            started = time.perf_counter()
+
+    def _best_classes(self, views: Tensor, top_k: int) -> tuple[ClassScore, ...]:
+        by_view = score_views(self.model, views, device=self.device, chunk=self.adapter.config.eval.batch)
         scores = by_view.mean(dim=0).cpu().numpy()
         best = np.argsort(-scores, kind="stable")[:top_k]
-        classes = tuple(ClassScore(self.class_names[index], float(scores[index])) for index in best)
-        return VideoPrediction(path=Path(path), classes=classes, seconds=time.perf_counter() - started)
+        return tuple(ClassScore(self.class_names[index], float(scores[index])) for index in best)
 
 
 def expand_inputs(inputs: Iterable[str]) -> Iterator[Path]:

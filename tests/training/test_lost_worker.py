@@ -31,7 +31,7 @@ def test_the_run_ends_with_a_message_and_goes_on(warm, recipe, tmp_path):
     assert code == 2, output
     assert "Traceback" not in output
     said = re.search(
-        r"LostWorkerError: A loader process \((\d+)\) ended by itself (while it read /|between two)", output
+        r"LostWorkerError: A loader process \((\d+), SIGKILL\) ended (while it read /|between two)", output
     )
     assert said, output
     assert int(said[1]) == worker

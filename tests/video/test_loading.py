@@ -1,13 +1,13 @@
 """The order of a run by brute force, and loaders with and without worker processes."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -226,7 +226,7 @@ class Misbehaving(TestClips):
     """Does something else with one of the videos."""
 
     def __init__(self, what: str):
-        self.videos = [SimpleNamespace(path=f"video{index}.mp4") for index in range(6)]
+        self.videos = [LabelledVideo(Path(f"video{index}.mp4"), 0, f"video{index}") for index in range(6)]
         self.what = what
 
     def __getitem__(self, index: int) -> Clip:
@@ -234,6 +234,9 @@ class Misbehaving(TestClips):
             os.kill(os.getpid(), signal.SIGKILL)
         if index == 2 and self.what == "sleep":
             time.sleep(60)
+        if index == 1 and self.what == "allocate":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))  # what is shared counts as a file
+            return Clip(torch.ones(1, 1, 3, 2**8, 2**8), [0], index, str(index))
         return Clip(torch.full((1, 1, 3, 1, 1), float(torch.get_num_threads())), [0], index, str(index))
 
 
@@ -249,7 +252,9 @@ class TestWorkers:
 
     def test_a_dead_worker_raises(self):
         started = time.perf_counter()
-        with pytest.raises(LostWorkerError, match=r"ended by itself while it read video1\.mp4\."):
+        with pytest.raises(
+            LostWorkerError, match=r"A loader process \(\d+, SIGKILL\) ended while it read video1\.mp4\."
+        ):
             list(loading.test_loader(Misbehaving("die"), batch_clips=1, workers=1))
         assert time.perf_counter() - started < 30
 
@@ -260,8 +265,13 @@ class TestWorkers:
         (worker,) = {process for process in loader.dataset._processes if process}
         time.sleep(1)  # it has read ahead as far as it goes
         os.kill(worker, signal.SIGKILL)
-        with pytest.raises(LostWorkerError, match=rf"A loader process \({worker}\) ended by itself between two videos"):
+        with pytest.raises(LostWorkerError, match=rf"A loader process \({worker}, SIGKILL\) ended between two videos"):
             list(batches)
+
+    def test_a_batch_for_which_there_is_no_shared_memory_raises(self):
+        loader = loading.test_loader(Misbehaving("allocate"), batch_clips=1, workers=1)
+        with pytest.raises(RuntimeError, match=r"no shared memory for a batch of 1 MB: .* docker run --shm-size"):
+            list(loader)
 
     def test_a_worker_outlives_the_signals_that_schedulers_send_to_all(self):
         loader = loading.test_loader(Misbehaving("nothing"), batch_clips=1, workers=1)

@@ -54,9 +54,9 @@ def predict(arguments: list[str]) -> int:
 def _classify(given: PredictArguments, paths: list[Path]) -> int:
     """Print the best classes of each video."""
     from side4video.files import write_json
-    from side4video.predict import Predictor, VideoPrediction
-    from side4video.processes import is_main_process, say, share_out
-    from side4video.video.decoding import VideoError
+    from side4video.predict import Predictor
+    from side4video.processes import is_main_process, num_processes, process_rank, say, share_out
+    from side4video.tasks.evaluation import UnreadVideo
 
     predictor = Predictor(
         given.adapter,
@@ -66,18 +66,13 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
         num_crops=given.crops,
     )
 
-    def predict_or_reason(path: Path) -> VideoPrediction | str:
-        try:
-            return predictor.predict_video(path, top_k=given.top_k)
-        except VideoError as error:
-            return error.reason
-
+    share = predictor.predict_videos(paths[process_rank() :: num_processes()], top_k=given.top_k)
     predictions, failures = [], []
-    for path, found in zip(paths, share_out(paths, predict_or_reason), strict=True):
-        if isinstance(found, str):
-            failures.append({"path": str(path), "reason": found})
+    for path, found in zip(paths, share_out(paths, lambda _: next(share)), strict=True):
+        if isinstance(found, UnreadVideo):
+            failures.append({"path": str(path), "reason": found.reason})
             if is_main_process():
-                print(f"{path}: {found}", file=sys.stderr)
+                print(f"{path}: {found.reason}", file=sys.stderr)
             continue
         named = ", ".join(f"{best.name} {best.score:.1%}" for best in found.classes)
         say(f"{path}: {named} ({found.seconds:.2f} s)")

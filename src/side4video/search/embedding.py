@@ -81,7 +81,7 @@ class WindowEmbedder:
             sampling=looks.sampling,
             transform=looks.transform,
         )
-        workers = choose_workers(self.workers) if len(parts) > 1 or self.workers else 0
+        workers = choose_workers(self.workers)  # for a single file too: one that crashes its reader may be the last
         batches = test_loader(clips, batch_clips=1, workers=workers, timeout_seconds=self.timeout_seconds)
         waiting: list[tuple[SeenPart, Tensor]] = []
         for part, frames in _read(batches, on_failure):

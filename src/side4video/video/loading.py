@@ -3,32 +3,24 @@
 The order follows from the seed and the step alone, so a run resumes at any step without having saved a thing.
 """
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from multiprocessing import get_all_start_methods, get_context, parent_process
-from multiprocessing.connection import wait
-from multiprocessing.context import BaseContext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from side4video.video.datasets import Clip, ClipKey, Failure, TestClips, TrainClips
 from side4video.video.lost_workers import ClipLoader, Remaining
 from side4video.video.worker_notes import NotingClips
+from side4video.video.worker_processes import WorkerContext, start_worker
 
 PREFETCHED_BATCHES = 2  # per worker
 TIMEOUT_SECONDS = 300.0
 """How long a worker may take to read a clip where nothing else is said."""
-GRACE_SECONDS = 30.0
-"""How long a worker goes on after a SIGTERM, unless the main process stops it before."""
 
 
 @dataclass
@@ -60,15 +52,34 @@ class Batch:
 def collate(samples: Sequence[Clip | Failure]) -> Batch:
     """Put samples side by side; failures are set apart, none is lost."""
     clips = [sample for sample in samples if isinstance(sample, Clip)]
+    frames = torch.cat([clip.frames for clip in clips]) if clips else torch.empty(0)
+    labels = torch.tensor([label for clip in clips for label in clip.labels], dtype=torch.long)
+    if get_worker_info() is not None:
+        _share(frames)
+        _share(labels)
     return Batch(
-        clips=torch.cat([clip.frames for clip in clips]) if clips else torch.empty(0),
-        labels=torch.tensor([label for clip in clips for label in clip.labels], dtype=torch.long),
+        clips=frames,
+        labels=labels,
         views=[len(clip.labels) for clip in clips],
         indices=[clip.index for clip in clips],
         names=[clip.name for clip in clips],
         failures=[sample for sample in samples if isinstance(sample, Failure)],
         about=[clip.about for clip in clips],
     )
+
+
+def _share(tensor: Tensor) -> None:
+    """Put a worker's tensor where the main process can see it.
+
+    PyTorch would do that in a thread, when the next video is read; if there is no room, that thread is all who notices.
+    """
+    try:
+        tensor.share_memory_()
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"There is no shared memory for a batch of {tensor.nbytes / 1e6:,.0f} MB: {error}. Use fewer workers "
+            "(--data.workers); in a container allow more of it, such as docker run --shm-size 8g."
+        ) from error
 
 
 def steps_per_epoch(num_samples: int, global_batch: int) -> int:
@@ -173,9 +184,10 @@ def train_loader(
 ) -> DataLoader[Batch]:
     """Batches of the whole rest of a run, in its order: iterate once, the worker processes stay.
 
-    Workers are started afresh, not forked, so a script that calls this needs `if __name__ == "__main__":`. Where one
-    dies a `LostWorkerError` is raised here within seconds, which names the video that it was reading. One that reads a
-    clip for longer than it may is replaced within seconds, and the video counts as one that cannot be read.
+    Workers are started afresh, not forked, so a script that calls this needs `if __name__ == "__main__":`. One that
+    reads a clip for longer than it may, or is crashed by its decoder, is replaced within seconds, and the video counts
+    as one that cannot be read. Where one ends otherwise a `LostWorkerError` is raised here within seconds, which names
+    the video that it was reading.
 
     Args:
         dataset: what the order's keys choose from.
@@ -222,49 +234,11 @@ def _options(dataset: TrainClips | TestClips, workers: int, timeout_seconds: flo
         "generator": torch.Generator().manual_seed(0),  # else each iteration draws from the global generator
     }
     if workers:
-        context = _worker_context()
+        context = WorkerContext()
         options |= {
             "dataset": NotingClips(dataset, workers, context, timeout_seconds=timeout_seconds),
             "multiprocessing_context": context,
-            "worker_init_fn": _start_worker,
+            "worker_init_fn": start_worker,
             "prefetch_factor": PREFETCHED_BATCHES,
         }
     return options
-
-
-def _worker_context() -> BaseContext:
-    """Fork workers from a small server: forking a process with threads can hang, and Python 3.12 warns of it."""
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")  # Windows
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["side4video.video.loading"])  # imported once, not once per worker
-    return context
-
-
-def _start_worker(_worker: int) -> None:
-    """Leave signals to the main process, which stops the workers, and end when it is gone, even by SIGKILL.
-
-    Schedulers send SIGTERM and SIGUSR1 to every process of a job at once: a worker that ended then would take from the
-    main process the step that it has yet to finish and save. A worker that hangs still ends, `GRACE_SECONDS` later.
-
-    PyTorch's own watch over the main process looks at the process that forked the worker, here the fork server, which
-    in turn lives as long as its workers.
-    """
-    for number in (signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in threads that are started later too
-    for watch in (_end_with_main_process, _end_after_sigterm):
-        threading.Thread(target=watch, daemon=True).start()
-
-
-def _end_with_main_process() -> None:
-    parent = parent_process()
-    assert parent is not None, "runs in a worker"
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-def _end_after_sigterm() -> None:
-    signal.sigwait({signal.SIGTERM})
-    time.sleep(GRACE_SECONDS)
-    os._exit(1)

@@ -1,6 +1,7 @@
-"""Loader processes that hang over a video are ended and replaced; those that end by themselves are said to be lost."""
+"""Batches in spite of videos that hang or crash the loader process that reads them; other workers that end are lost."""
 
-import re
+import atexit
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
 
+from side4video.video.datasets import ClipKey
 from side4video.video.worker_notes import NotingClips
+from side4video.video.worker_processes import WorkerContext
 
 if TYPE_CHECKING:
     from side4video.video.loading import Batch
 
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+"""Signals that a fault in a decoder ends its own process with; all others come from outside."""
 _MOST_HANGING = 5
-"""Videos that may hang one after the other with no batch between them: more are a drive that is gone."""
+"""Times in a row, with no clip between them, that workers are replaced because they hang: a drive is gone then."""
+_MOST_CRASHING = 20
+"""The same for crashes, which cost seconds each: a camera's files may all lie together, but not all files crash."""
+_EXIT_SECONDS = 2.0
+"""What a worker has to end, once what it had to send does not come."""
 
 
 class LostWorkerError(RuntimeError):
@@ -36,102 +45,153 @@ class Remaining:
 
 
 class ClipLoader(DataLoader["Batch"]):
-    """A `DataLoader` that says which video a worker was reading when it was lost, and goes on where one hangs.
+    """A `DataLoader` that goes on where a video hangs or crashes its worker, and says what a lost one was reading.
 
-    Its `batch_sampler` is a `Remaining` where there are workers.
+    Where there are workers, its `dataset` is a `NotingClips`, its `batch_sampler` a `Remaining` and its
+    `multiprocessing_context` a `WorkerContext`.
     """
 
     def __iter__(self) -> Iterator["Batch"]:  # type: ignore[override]
-        """Batches in order. A video that hangs is a `Failure` in its batch, and in every later one.
+        """Batches in order. A video that hangs or crashes its worker is a `Failure` in its batch.
 
         Raises:
-            LostWorkerError: a worker ended by itself, or videos hang one after the other.
+            LostWorkerError: a worker ended otherwise, or many videos hang or crash one after the other.
         """
         if not isinstance(self.dataset, NotingClips):
             return super().__iter__()
         assert isinstance(self.batch_sampler, Remaining)
         self.batch_sampler.done = 0
-        self.dataset.begin()
-        return self._watched(self.dataset, self.batch_sampler, super().__iter__())  # workers start now
+        return self._watched(self.dataset, self.batch_sampler, self._start(self.dataset))  # workers start now
+
+    def _start(self, clips: NotingClips) -> Iterator["Batch"]:
+        clips.forget_workers()
+        return super().__iter__()
 
     def _watched(self, clips: NotingClips, remaining: Remaining, batches: Iterator["Batch"]) -> Iterator["Batch"]:
-        without_batch = 0
-        with _watch(clips) as hanging, _ending_readers(clips):
+        in_a_row = 0
+        workers: WorkerContext = self.multiprocessing_context
+        with _ending(workers), _watching(clips) as watch:
             while True:
+                batch = None
                 try:
                     batch = next(batches)
                 except StopIteration:
                     return
                 except (RuntimeError, OSError, EOFError) as error:  # of a batch that was under way, an OSError
-                    if hanging:
-                        without_batch += 1
-                        batches = self._started_again(clips, hanging, without_batch)
-                        continue
-                    if not (lost := self._lost(clips, error)):
+                    in_a_row += 1
+                    if not _pass_over(clips, workers, watch.take_hanging(), error, in_a_row):
                         raise
-                    raise LostWorkerError(self._say(clips, lost)) from error
+                if batch is None:
+                    workers.kill()
+                    del batches  # which ends what PyTorch has of them, and is held by the error until here
+                    batches = self._start(clips)
+                    continue
                 remaining.done += 1
-                without_batch = 0
+                if len(batch):
+                    in_a_row = 0
                 yield batch
 
-    def _started_again(self, clips: NotingClips, hanging: list[int], times: int) -> Iterator["Batch"]:
-        """The rest of the batches from new workers, which pass over the videos that hang."""
-        clips.given_up |= set(hanging)
-        if times > _MOST_HANGING:
-            named = ", ".join(clips.path_of(index) for index in sorted(clips.given_up))
-            raise LostWorkerError(
-                f"{times} videos one after the other took more than {clips.timeout_seconds:g} seconds each: {named}. "
-                "Is their drive there? data.timeout_seconds allows more."
-            )
-        hanging.clear()
-        clips.forget_workers()
-        return super().__iter__()
 
-    def _lost(self, clips: NotingClips, error: Exception) -> list[int]:
-        """Process ids of the workers that ended; none where it is another error."""
-        if isinstance(error, RuntimeError):
-            return _named_in(str(error))
-        return clips.ended()
+def _pass_over(
+    clips: NotingClips, workers: WorkerContext, hanging: list[ClipKey | int], error: Exception, in_a_row: int
+) -> bool:
+    """Have new workers leave out what hung or crashed the old ones; False where the error is about something else.
 
-    def _say(self, clips: NotingClips, lost: list[int]) -> str:
-        videos = [clips.read_by(process) for process in lost]
-        named = ", ".join(video for video in videos if video is not None)
-        where = f"while it read {named}" if named else "between two videos"
+    Raises:
+        LostWorkerError: it is about a worker that ended otherwise, or this is one time too many.
+    """
+    ended = workers.ended(wait_seconds=_EXIT_SECONDS)
+    crashed = {}
+    for process, code in ended.items():
+        if -code in _CRASHES and (key := clips.read_by(process)) is not None:
+            crashed[process] = key
+            clips.pass_over_crashing(key, signal.Signals(-code).name)
+    for key in hanging:
+        clips.pass_over_hanging(key)
+    lost = {process: code for process, code in ended.items() if process not in crashed}
+    if lost and not hanging:
+        raise LostWorkerError(_say_lost(clips, lost)) from error
+    passed_over = [*hanging, *crashed.values()]
+    if in_a_row > (_MOST_HANGING if hanging else _MOST_CRASHING):
+        raise LostWorkerError(_say_too_many(clips, passed_over, in_a_row, hang=bool(hanging))) from error
+    return bool(passed_over)
+
+
+def _say_lost(clips: NotingClips, lost: dict[int, int]) -> str:
+    videos = [clips.path_of(key) for key in map(clips.read_by, lost) if key is not None]
+    where = f"while it read {', '.join(videos)}" if videos else "between two videos"
+    named = ", ".join(f"{process}, {_name(code)}" for process, code in lost.items())
+    return (
+        f"A loader process ({named}) ended {where}. Mostly the system kills one when memory runs out: use fewer "
+        "workers (--data.workers)."
+    )
+
+
+def _say_too_many(clips: NotingClips, passed_over: list[ClipKey | int], in_a_row: int, *, hang: bool) -> str:
+    named = ", ".join(map(clips.path_of, passed_over))
+    if hang:
         return (
-            f"A loader process ({', '.join(map(str, lost))}) ended by itself {where}. Mostly the system kills one when "
-            "memory runs out: use fewer --data.workers; a file that ends its reader is found by leaving it out."
+            f"{in_a_row} times in a row, and no video between them, reading took more than "
+            f"{clips.timeout_seconds:g} seconds, at last: {named}. Is their drive there? data.timeout_seconds allows "
+            "more."
         )
+    return (
+        f"{in_a_row} times in a row, and no video between them, the decoder crashed, at last: {named}. "
+        "Does `python -c 'import av'` work? `side4video check-data` lists all files that crash it."
+    )
+
+
+def _name(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+class _Watch:
+    """Kills workers that read one clip for too long."""
+
+    def __init__(self, clips: NotingClips) -> None:
+        self._clips = clips
+        self._hanging: list[ClipKey | int] = []
+        self._lock = threading.Lock()  # who sees a killed worker also sees why
+        self._over = threading.Event()
+
+    def look(self) -> None:
+        """Until it is over."""
+        while not self._over.wait(min(1.0, self._clips.timeout_seconds / 4)):
+            with self._lock:
+                self._hanging += self._clips.end_hanging()
+
+    def take_hanging(self) -> list[ClipKey | int]:
+        """The clips whose workers were killed since this was asked last."""
+        with self._lock:
+            hanging, self._hanging = self._hanging, []
+        return hanging
+
+    def stop(self) -> None:
+        self._over.set()
 
 
 @contextmanager
-def _watch(clips: NotingClips) -> Iterator[list[int]]:
-    """A list that gets the indices of clips that hang, whose workers are killed, until the block ends."""
-    hanging: list[int] = []
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(min(1.0, clips.timeout_seconds / 4)):
-            hanging.extend(clips.end_hanging())
-
-    thread = threading.Thread(target=look, daemon=True)
+def _watching(clips: NotingClips) -> Iterator[_Watch]:
+    watch = _Watch(clips)
+    thread = threading.Thread(target=watch.look, daemon=True)
     thread.start()
     try:
-        yield hanging
+        yield watch
     finally:
-        over.set()
+        watch.stop()
         thread.join()
 
 
 @contextmanager
-def _ending_readers(clips: NotingClips) -> Iterator[None]:
-    """Whatever ends the block, workers that are in the middle of a video do not hold up the end of the run."""
+def _ending(workers: WorkerContext) -> Iterator[None]:
+    """Whatever ends the block, no worker holds up the end of the run.
+
+    An exception that nobody catches keeps the block open until the interpreter exits; what was registered last is
+    done first there, before the standard library waits for the workers.
+    """
+    atexit.register(workers.kill)
     try:
         yield
     finally:
-        clips.end_reading()
-
-
-def _named_in(message: str) -> list[int]:
-    """Process ids in PyTorch's message about workers that ended; none in other messages."""
-    found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", message)
-    return [int(number) for number in found[1].split(",")] if found else []
+        atexit.unregister(workers.kill)
+        workers.kill()

@@ -1,0 +1,42 @@
+"""Transforms that end their own process by a real signal at white frames, as decoders do that crash at some video.
+
+They stand in for those of `side4video.tasks.clips`, and reach loader processes as part of a set of clips.
+"""
+
+import os
+import signal
+
+from side4video.video.transforms import EvalTransform, TrainTransform
+
+
+def end_where_white(frames, number):
+    if frames.float().mean() > 250:
+        os.kill(os.getpid(), number)
+
+
+class CrashingTrainTransform(TrainTransform):
+    number = signal.SIGSEGV
+
+    def __call__(self, frames, label):
+        end_where_white(frames, self.number)
+        return super().__call__(frames, label)
+
+
+class KilledTrainTransform(CrashingTrainTransform):
+    """As the system does where memory is short."""
+
+    number = signal.SIGKILL
+
+
+class CrashingEvalTransform(EvalTransform):
+    number = signal.SIGABRT
+
+    def __call__(self, frames):
+        end_where_white(frames, self.number)
+        return super().__call__(frames)
+
+
+class KilledEvalTransform(CrashingEvalTransform):
+    """As the system does where memory is short."""
+
+    number = signal.SIGKILL
