@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import av
 from av.container import InputContainer
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from PIL import Image
 
@@ -100,15 +101,14 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
                 break
             if stream is not None and shown.seconds - last < 1 / _MOST_FPS - _SAME:
                 continue
-            picture = _upright(shown, largest_side)
+            picture = _upright_frame(shown, largest_side)
             if stream is None:
-                stream = _add_stream(container, *picture.size)
+                stream = _add_stream(container, picture.width, picture.height)
                 zero = _zero_seconds(path)
                 sound = decode_sound(path, zero_seconds=zero, start_seconds=start_seconds, end_seconds=end_seconds)
                 track = None if sound is None else SoundTrack(container, sound)
-            coded = av.VideoFrame.from_image(picture)
-            coded.pts, coded.time_base = round((shown.seconds - start_seconds) / _CLOCK), _CLOCK
-            container.mux(stream.encode(coded))
+            picture.pts, picture.time_base = round((shown.seconds - start_seconds) / _CLOCK), _CLOCK
+            container.mux(stream.encode(picture))
             last = shown.seconds
             if track is not None:
                 track.write_until(last - start_seconds)  # the file has both side by side: it plays while it is loaded
@@ -196,12 +196,28 @@ def _decode(container: InputContainer, *, seek: float | None) -> Iterator[_Shown
 
 def _upright(shown: _Shown, largest_side: int) -> Image.Image:
     """A frame as it is meant to be seen: turned, with square pixels, of even sides."""
+    picture = shown.frame.reformat(format="rgb24", threads=1, **_size(shown, largest_side)).to_image()
+    turns = _quarter_turns(shown.frame)
+    return picture.rotate(90 * turns, expand=True) if turns else picture
+
+
+def _upright_frame(shown: _Shown, largest_side: int) -> av.VideoFrame:
+    """The same for the encoder; most frames are not turned, and need not become RGB and YUV again."""
+    if _quarter_turns(shown.frame):
+        return av.VideoFrame.from_image(_upright(shown, largest_side))
+    frame = shown.frame.reformat(format="yuv420p", threads=1, **_size(shown, largest_side))
+    frame.pict_type = PictureType.NONE  # else the encoder would make key frames where the file has them
+    return frame
+
+
+def _size(shown: _Shown, largest_side: int) -> dict[str, int]:
     width, height = shown.frame.width * shown.pixel_aspect, float(shown.frame.height)
     scale = min(1.0, largest_side / max(width, height))
-    size = {"width": max(2, round(width * scale / 2) * 2), "height": max(2, round(height * scale / 2) * 2)}
-    picture = shown.frame.reformat(format="rgb24", threads=1, **size).to_image()
-    turns = round(shown.frame.rotation / 90) % 4
-    return picture.rotate(90 * turns, expand=True) if turns else picture
+    return {"width": max(2, round(width * scale / 2) * 2), "height": max(2, round(height * scale / 2) * 2)}
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    return round(frame.rotation / 90) % 4
 
 
 @contextmanager
