@@ -40,6 +40,9 @@ class LanceStore:
     Each change is one commit of LanceDB. Processes may write at the same time, as long as they do not write windows of
     the same video. Do not fork a process that has one.
 
+    There is no index of paths: where there is one, LanceDB's merge can leave rows as they were without a word
+    (lancedb/lancedb#3177, #3515).
+
     Args:
         address: a folder, or what LanceDB takes, such as `s3://bucket/folder`.
         exact_windows: more windows are searched with LanceDB's index, which `optimise` makes.
