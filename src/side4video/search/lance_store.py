@@ -28,9 +28,9 @@ WINDOWS, INFO = "windows", "index"
 KEPT = timedelta(milliseconds=1)
 """How long versions stay that were replaced. Longer, and joining small files would leave everything there twice."""
 CHANGES_BESIDE = 32
-"""That may lie in files of their own; joining these can write the whole table again."""
+"""Changes whose files may lie beside each other; joining them can write the whole table again."""
 OUTDATED_PART = 1 / 8
-"""Of all windows, that one process may replace or remove without joining the files."""
+"""Of all windows, that one process may replace or remove without joining files."""
 UNINDEXED = 10_000
 """Windows that may be missing in LanceDB's index; they are compared one by one."""
 ATTEMPTS = 20
@@ -142,10 +142,11 @@ class LanceStore:
             rows = self._read(lambda snapshot: snapshot.rows_of(list(metadata)), table.schema.empty_table())
             new = pa.array([texts[path] for path in rows["path"].to_pylist()], pa.string())
             rows = rows.set_column(rows.schema.get_field_index("metadata"), "metadata", new)
-            change = table.merge_insert(["path", "number"]).when_matched_update_all()  # reads these columns alone
+            change = table.merge_insert(["path", "number"]).when_matched_update_all()  # reads the keys of other rows
+            self._outdated += len(rows)
         else:
             rows = pa.table({"path": list(texts), "metadata": list(texts.values())})
-            change = table.merge_insert("path").when_matched_update_all()  # reads all, but writes this column alone
+            change = table.merge_insert("path").when_matched_update_all()  # reads all of them, writes this column alone
         if len(rows):
             _retrying(lambda: change.execute(rows))
 
@@ -174,7 +175,7 @@ class LanceStore:
         table = self._opened()
         if table is None:
             return
-        if self._is_worth_joining(table):
+        if _retrying(lambda: self._is_worth_joining(table)):
             _retrying(lambda: table.optimize(cleanup_older_than=KEPT))
             self._outdated = 0
         if table.count_rows() > self._exact_windows and not table.list_indices():  # of joined files: else it moves too
