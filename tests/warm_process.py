@@ -54,6 +54,7 @@ class WarmProcess:
         """
         self._started += 1
         log = self._folder / f"run-{self._started}.txt"
+        log.touch()
         process = self.ask(
             "start",
             log=str(log),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from search.windows import INFO, WIDTH, assert_same_windows, make_windows, normalised
+from side4video.search import lance_store
 from side4video.search.filters import Condition, Filter
 from side4video.search.lance_store import LanceStore
 
@@ -89,6 +90,61 @@ def test_replaced_windows_leave_the_disk(tmp_path):
         store.optimise()
         sizes.append(sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()))
     assert max(sizes) < 1.2 * sizes[0]
+
+
+def data_files(folder):
+    return {path.name for path in (folder / "index/windows.lance/data").iterdir()}
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A store of 160 windows in one file."""
+    store = LanceStore(str(tmp_path / "index"))
+    store.write_info(INFO)
+    windows = [make_windows(f"/{number}.mp4")[0] for number in range(160)]
+    store.replace([window.file.path for window in windows], windows)
+    store.optimise()
+    return store
+
+
+def test_little_change_is_no_reason_to_write_all_again(many, tmp_path):
+    first = data_files(tmp_path)
+    for number in range(20):
+        many.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4", seed=1))
+        many.optimise()
+        assert first < data_files(tmp_path)
+    many.replace(["/20.mp4"], make_windows("/20.mp4", seed=1))
+    many.optimise()
+    assert len(data_files(tmp_path)) == 1
+    assert not first & data_files(tmp_path)
+
+
+def test_what_was_removed_leaves_the_disk(many, tmp_path):
+    first = data_files(tmp_path)
+    many.replace([f"/{number}.mp4" for number in range(30)], [])
+    many.optimise()
+    assert len(data_files(tmp_path)) == 1
+    assert not first & data_files(tmp_path)
+    assert many.count_windows() == 130
+
+
+def test_files_of_many_changes_are_joined(many, tmp_path):
+    for number in range(lance_store.CHANGES_BESIDE):
+        many.replace([f"/new{number}.mp4"], make_windows(f"/new{number}.mp4"))
+    assert len(data_files(tmp_path)) == lance_store.CHANGES_BESIDE + 1
+    many.optimise()
+    assert len(data_files(tmp_path)) == 1
+
+
+def test_what_is_missing_in_the_index_is_added(indexed, monkeypatch):
+    store, _ = indexed
+    (index,) = store._table.list_indices()
+    store.replace(["/later.mp4"], make_windows("/later.mp4"))
+    store.optimise()
+    assert store._table.index_stats(index.name).num_unindexed_rows == 1
+    monkeypatch.setattr(lance_store, "UNINDEXED", 0)
+    store.optimise()
+    assert store._table.index_stats(index.name).num_unindexed_rows == 0
 
 
 def test_columns_can_be_read_by_other_programs(tmp_path):

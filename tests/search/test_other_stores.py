@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from s3_server import BUCKET, running_s3
+from search.windows import INFO
 from side4video import VideoIndex
 from side4video.cli import main
 from side4video.search.stores import open_store
@@ -72,6 +73,15 @@ def test_from_videos_to_moments_and_once_more(address, adapter, videos, write_no
         answer = httpx.get(f"{server}/api/search", params={"q": "a star", "top_k": 100}, timeout=30)
         assert len(answer.raise_for_status().json()["results"]) == 8
     index_.close()
+
+
+def test_looking_into_a_bucket_makes_nothing(object_store, environment):
+    with pytest.raises(FileNotFoundError, match="is no index"):
+        open_store(object_store)
+    listed = f"{environment['AWS_ENDPOINT']}/{BUCKET}?list-type=2&prefix={object_store.rpartition('/')[2]}"
+    assert "<KeyCount>0</KeyCount>" in httpx.get(listed).raise_for_status().text
+    open_store(object_store, create=True).write_info(INFO)
+    assert "<KeyCount>0</KeyCount>" not in httpx.get(listed).raise_for_status().text
 
 
 REFUSED = [

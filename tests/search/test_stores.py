@@ -25,7 +25,7 @@ from search.windows import (
     number_of,
     windows_of,
 )
-from search.writers import WriterProcesses
+from search.writers import Writer
 from side4video.search import lance_store, portions
 from side4video.search.filters import Condition, Filter
 from side4video.search.stores import open_store
@@ -60,12 +60,6 @@ SERVER = os.environ.get("SIDE4VIDEO_QDRANT")
 def object_store():
     with running_s3() as environment:
         yield environment
-
-
-@pytest.fixture(scope="module")
-def writers(tmp_path_factory):
-    with WriterProcesses(tmp_path_factory.mktemp("writers")) as processes:
-        yield processes
 
 
 @pytest.fixture(params=["lance", "s3", "qdrant+local", *(["qdrant"] if SERVER else [])])
@@ -323,9 +317,9 @@ def test_optimising_changes_no_answer(store):
     assert store.nearest(make_windows("/new.mp4")[0].mean, limit=1, filter=EVERYTHING)[0].file.path == "/new.mp4"
 
 
-def test_readers_see_whole_videos_while_another_process_writes(several_processes, store, address, writers):
+def test_readers_see_whole_videos_while_another_process_writes(several_processes, store, address, warm):
     store.replace(["/videos/0.mp4"], make_windows("/videos/0.mp4", num_windows("/videos/0.mp4", 0)))
-    writer, seen, end = writers.start(address), set(), time.monotonic() + 1.5
+    writer, seen, end = Writer(warm, address), set(), time.monotonic() + 1.5
     try:
         while time.monotonic() < end or len(seen) < 5:
             windows = windows_of(store, "/videos/0.mp4")
@@ -337,11 +331,11 @@ def test_readers_see_whole_videos_while_another_process_writes(several_processes
             assert len(found) == num_windows("/videos/0.mp4", int(found[0].file.content, 16))
             assert "/videos/0.mp4" in store.files()
     finally:
-        writer.close()
+        writer.kill()
 
 
-def test_processes_that_write_at_the_same_time_lose_nothing(several_processes, store, address, writers):
-    first, second = (writers.start(address, prefix=prefix) for prefix in ("/first/", "/second/"))
+def test_processes_that_write_at_the_same_time_lose_nothing(several_processes, store, address, warm):
+    first, second = (Writer(warm, address, prefix=prefix) for prefix in ("/first/", "/second/"))
     time.sleep(1)
     states = {writer.prefix: writer.kill() for writer in (first, second)}
     for prefix, (done, at, _) in states.items():
@@ -369,10 +363,10 @@ def assert_whole(store, *, done, at, before, only="/"):
     assert len(store.nearest(vectors(1)[0], limit=1000, filter=EVERYTHING)) == store.count_windows()
 
 
-def kill_again_and_again(writers, address, opened, times, seed):
+def kill_again_and_again(warm, address, opened, times, seed):
     chance, before, last = random.Random(seed), {}, 0
     for _ in range(times):
-        writer = writers.start(address, seed=last)
+        writer = Writer(warm, address, seed=last)
         time.sleep(chance.uniform(0.0, 0.6))
         done, at, last_seed = writer.kill()
         last = max(last, last_seed)
@@ -383,10 +377,10 @@ def kill_again_and_again(writers, address, opened, times, seed):
     assert last > 0
 
 
-def test_a_killed_writer_leaves_whole_videos(writers, address, opened):
-    kill_again_and_again(writers, address, opened, times=3, seed=0)
+def test_a_killed_writer_leaves_whole_videos(warm, address, opened):
+    kill_again_and_again(warm, address, opened, times=3, seed=0)
 
 
 @pytest.mark.slow
-def test_a_writer_killed_twenty_times_leaves_whole_videos(writers, address, opened):
-    kill_again_and_again(writers, address, opened, times=20, seed=1)
+def test_a_writer_killed_twenty_times_leaves_whole_videos(warm, address, opened):
+    kill_again_and_again(warm, address, opened, times=20, seed=1)

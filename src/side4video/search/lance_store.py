@@ -27,6 +27,12 @@ WINDOWS, INFO = "windows", "index"
 """Names of the two tables; the second has one row."""
 KEPT = timedelta(milliseconds=1)
 """How long versions stay that were replaced. Longer, and joining small files would leave everything there twice."""
+CHANGES_BESIDE = 32
+"""Changes whose files may lie beside each other; joining them can write the whole table again."""
+OUTDATED_PART = 1 / 8
+"""Of all windows, that one process may replace or remove without joining files."""
+UNINDEXED = 10_000
+"""Windows that may be missing in LanceDB's index; they are compared one by one."""
 ATTEMPTS = 20
 """At what collides with another process's change; 4 seconds together."""
 _COLLISION = re.compile("conflict|not found|no longer exists", re.IGNORECASE)
@@ -39,6 +45,9 @@ class LanceStore:
 
     Each change is one commit of LanceDB. Processes may write at the same time, as long as they do not write windows of
     the same video. Do not fork a process that has one.
+
+    There is no index of paths: where there is one, LanceDB's merge can leave rows as they were without a word
+    (lancedb/lancedb#3177, #3515).
 
     Args:
         address: a folder, or what LanceDB takes, such as `s3://bucket/folder`.
@@ -54,6 +63,7 @@ class LanceStore:
         self._table: Table | None = None
         self._snapshot: LanceSnapshot | None = None
         self._lock = threading.Lock()
+        self._outdated = 0
 
     def read_info(self) -> IndexInfo | None:
         """What was said of the index when it was made; None: nobody has made one here.
@@ -109,6 +119,7 @@ class LanceStore:
         if not windows:
             if old:
                 _retrying(lambda: table.delete(of_paths))
+                self._outdated += len(old)
             return
         rows = to_rows(windows, table.schema)
         if not old:
@@ -118,6 +129,7 @@ class LanceStore:
         if old - set(zip(rows["path"].to_pylist(), rows["number"].to_pylist(), strict=True)):
             change = change.when_not_matched_by_source_delete(of_paths)  # reads the whole table
         _retrying(lambda: change.execute(rows))
+        self._outdated += len(old)
 
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
         """Replace the metadata of the videos named, by path; others than those of the index are left out."""
@@ -130,10 +142,11 @@ class LanceStore:
             rows = self._read(lambda snapshot: snapshot.rows_of(list(metadata)), table.schema.empty_table())
             new = pa.array([texts[path] for path in rows["path"].to_pylist()], pa.string())
             rows = rows.set_column(rows.schema.get_field_index("metadata"), "metadata", new)
-            change = table.merge_insert(["path", "number"]).when_matched_update_all()  # reads these columns alone
+            change = table.merge_insert(["path", "number"]).when_matched_update_all()  # reads the keys of other rows
+            self._outdated += len(rows)
         else:
             rows = pa.table({"path": list(texts), "metadata": list(texts.values())})
-            change = table.merge_insert("path").when_matched_update_all()  # reads all, but writes this column alone
+            change = table.merge_insert("path").when_matched_update_all()  # reads all of them, writes this column alone
         if len(rows):
             _retrying(lambda: change.execute(rows))
 
@@ -156,18 +169,27 @@ class LanceStore:
     def optimise(self) -> None:
         """Join small files, remove what was replaced, and make LanceDB's index where there are windows enough for one.
 
-        A process that still reads what is removed here asks again, of what is there now.
+        Where little has changed nothing is done: joining would write the whole table again for one new video. A process
+        that still reads what is removed here asks again, of what is there now.
         """
         table = self._opened()
         if table is None:
             return
-        _retrying(lambda: table.optimize(cleanup_older_than=KEPT))
+        if _retrying(lambda: self._is_worth_joining(table)):
+            _retrying(lambda: table.optimize(cleanup_older_than=KEPT))
+            self._outdated = 0
         if table.count_rows() > self._exact_windows and not table.list_indices():  # of joined files: else it moves too
             _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
 
     def close(self) -> None:
         """Let go of what was read."""
         self._snapshot = self._table = None
+
+    def _is_worth_joining(self, table: Table) -> bool:
+        if self._outdated > OUTDATED_PART * table.count_rows() or len(table.list_versions()) > CHANGES_BESIDE:
+            return True
+        indexes = [table.index_stats(index.name) for index in table.list_indices()]
+        return any(stats is not None and stats.num_unindexed_rows > UNINDEXED for stats in indexes)
 
     def _count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
         none: dict[str, int] = {}
