@@ -19,6 +19,7 @@ from side4video.video.loading import Batch, TrainOrder, collate, steps_per_epoch
 from side4video.video.lost_workers import LostWorkerError
 from side4video.video.sampling import FrameSampling
 from side4video.video.transforms import EvalTransform, TrainTransform
+from side4video.video.worker_processes import GRACE_SECONDS
 
 STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
@@ -302,7 +303,9 @@ class TestWorkers:
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "[0]\n"
+            interrupted = time.monotonic()
             os.killpg(process.pid, signal.SIGINT)  # as ^C in a terminal does
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=60)  # the pipe's end: of the workers too
+            assert time.monotonic() - interrupted < GRACE_SECONDS / 3
         assert process.returncode == -signal.SIGINT
         assert errors.count("KeyboardInterrupt") == 1

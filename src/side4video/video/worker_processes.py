@@ -19,6 +19,13 @@ GRACE_SECONDS = 30.0
 """How long a worker goes on after a SIGTERM, unless the main process stops it before."""
 
 
+def name_exit(code: int | None) -> str:
+    """How a process ended by multiprocessing's number: -9 is "SIGKILL", 1 "exit code 1", None that it has not ended."""
+    if code is None:
+        return "it has not ended"
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
 class WorkerContext(_Context):
     """Forks workers from a small server, and keeps them, so that each can be asked how it ended.
 
