@@ -15,6 +15,8 @@ if sys.platform == "win32":
 else:
     from multiprocessing.context import ForkServerContext as _Context
 
+PROGRAM = "side4video.cli"
+"""What a process imports that the command line starts, as it imports the program that started it."""
 GRACE_SECONDS = 30.0
 """How long a worker goes on after a SIGTERM, unless the main process stops it before."""
 
@@ -34,7 +36,7 @@ class WorkerContext(_Context):
 
     def __init__(self) -> None:
         super().__init__()
-        self.set_forkserver_preload(["side4video.video.loading"])  # imported once, not once per worker
+        self.set_forkserver_preload([PROGRAM, "side4video.video.loading"])  # imported once, not once per worker
         self._workers: list[BaseProcess] = []
 
     def Process(self, *args: Any, **options: Any) -> BaseProcess:  # type: ignore[override]  # noqa: N802
