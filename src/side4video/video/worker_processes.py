@@ -25,7 +25,10 @@ def name_exit(code: int | None) -> str:
     """How a process ended by multiprocessing's number: -9 is "SIGKILL", 1 "exit code 1", None that it has not ended."""
     if code is None:
         return "it has not ended"
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    names = {int(number): number.name for number in signal.Signals}
+    return names.get(-code, f"signal {-code}")
 
 
 class WorkerContext(_Context):
