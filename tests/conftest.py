@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import huggingface_hub
@@ -30,6 +31,19 @@ def pytest_collection_modifyitems(items):
     """Files of few tests first: they are the long ones, which start processes, and none should be left for the end."""
     sizes = Counter(item.path for item in items)
     items.sort(key=lambda item: sizes[item.path])  # keeps the order within a size, so files stay whole
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_fork_server():
+    """The server that starts all processes of a test session imports what loaders need, whichever test comes first."""
+    set_preload = BaseContext.set_forkserver_preload
+
+    def set_preload_too(self, modules):
+        set_preload(self, [*modules, "side4video.video.loading"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseContext, "set_forkserver_preload", set_preload_too)
+        yield
 
 
 @pytest.fixture(scope="session")

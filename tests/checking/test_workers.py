@@ -64,7 +64,7 @@ def test_a_process_that_dies_is_replaced_and_the_item_named():
     assert (found[1], found[3]) == (1, 3)
     for place in (0, 2):
         assert found[place].kind == "crash"
-        assert f"exit code {-signal.SIGSEGV}" in found[place].reason
+        assert found[place].reason == "the process that decoded it died (SIGSEGV)."
 
 
 def test_an_error_in_the_work_is_told_and_ends_nothing_else():

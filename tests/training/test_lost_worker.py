@@ -1,44 +1,43 @@
 """A loader process of a real run is killed: said, saved, resumed bit-identically."""
 
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
 
-from side4video.training.run_log import read_log
-from warm_process import wait_until
-
-
-def children(process):
-    found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True)
-    return [int(child) for child in found.stdout.split()]
+from side4video.cli import main
+from side4video.training.run_log import RunLog, read_log
 
 
 def steps(folder):
     return sum(entry["kind"] == "train" for entry in read_log(folder))
 
 
-def test_the_run_ends_with_a_message_and_goes_on(warm, recipe, tmp_path):
-    settings = recipe(train={"epochs": 6, "batch": 3}, data={"workers": 1, "test": None})
+def test_the_run_ends_with_a_message_and_goes_on(recipe, tmp_path, monkeypatch, capsys):
+    settings = str(recipe(train={"epochs": 3, "batch": 3}, data={"test": None}))
     whole, out = tmp_path / "whole", tmp_path / "run"
-    code, output = warm.run("train", settings, "--out", whole)
-    assert code == 0, output
-    run = warm.start("train", settings, "--out", out)
-    wait_until(lambda: steps(out) >= 3)
-    (worker,) = [worker for child in children(run.pid) for worker in children(child)]
-    os.kill(worker, signal.SIGKILL)
-    code, output = run.finish()
-    assert code == 2, output
-    assert "Traceback" not in output
+    assert main(["train", settings, "--out", str(whole)]) == 0
+    advance, killed = RunLog.advance, []
+
+    def kill_a_worker(self, **shown):
+        advance(self, **shown)
+        if self._bar.n == 3:
+            (worker,) = multiprocessing.active_children()
+            os.kill(worker.pid, signal.SIGKILL)
+            killed.append(worker.pid)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "advance", kill_a_worker)
+        assert main(["train", settings, "--out", str(out), "--data.workers", "1"]) == 2
+    printed = capsys.readouterr()
     said = re.search(
-        r"LostWorkerError: A loader process \((\d+), SIGKILL\) ended (while it read /|between two)", output
+        r"LostWorkerError: A loader process \((\d+), SIGKILL\) ended (while it read /|between two)", printed.err
     )
-    assert said, output
-    assert int(said[1]) == worker
-    saved = int(re.search(r"The state of step (\d+) was saved", output)[1])
-    assert saved == steps(out) < 48
-    code, output = warm.run("train", settings, "--out", out, "--resume")
-    assert code == 0, output
-    assert steps(out) == 48
+    assert said, printed.err
+    assert [int(said[1])] == killed
+    saved = int(re.search(r"The state of step (\d+) was saved", printed.out)[1])
+    assert 3 <= saved == steps(out) < 24
+    assert main(["train", settings, "--out", str(out), "--resume"]) == 0
+    assert steps(out) == 24
     last = [(folder / "last" / "model.safetensors").read_bytes() for folder in (whole, out)]
     assert last[0] == last[1]

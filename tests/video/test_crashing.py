@@ -57,17 +57,17 @@ def reason(name):
     return f"its decoder crashed the process that read it ({name}). Re-encode it, or leave it out."
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 5 worker processes")  # all crash at once: one wait
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")  # all crash at once: one wait
 def test_evaluation_goes_on_whatever_the_crash(capfd):
-    signals = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
-    clips = Evaluated(videos(10), dict(enumerate(["null pointer", *signals])))
-    batches = list(loading.test_loader(clips, batch_clips=2, workers=5))
-    assert [batch.indices for batch in batches] == [[], [], [5], [6, 7], [8, 9]]
+    ends = {0: "null pointer", 2: signal.SIGABRT, 4: signal.SIGBUS}
+    clips = Evaluated(videos(8), ends)
+    batches = list(loading.test_loader(clips, batch_clips=2, workers=3))
+    assert [batch.indices for batch in batches] == [[1], [3], [5], [6, 7]]
     for batch in batches:
         assert [int(clip.mean()) for clip in batch.clips] == batch.labels.tolist() == batch.indices
     failures = [failure for batch in batches for failure in batch.failures]
-    assert [(failure.index, failure.path.name) for failure in failures] == [(i, f"clip{i}.mp4") for i in range(5)]
-    assert [failure.reason for failure in failures] == [reason(n.name) for n in (signal.SIGSEGV, *signals)]
+    assert [(failure.index, failure.path.name) for failure in failures] == [(i, f"clip{i}.mp4") for i in ends]
+    assert [failure.reason for failure in failures] == [reason(name) for name in ("SIGSEGV", "SIGABRT", "SIGBUS")]
     assert capfd.readouterr().err == "", "nothing but what the run says of it"
 
 

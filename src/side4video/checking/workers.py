@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-_PROGRAM = "side4video.cli"  # each process imports the program that started it, the command line as a rule
+from side4video.video.worker_processes import PROGRAM, name_exit
+
 _RENEWED_AFTER = 1000  # items: what a decoder leaks is given back
 _GIVEN_UP_AFTER = 5.0  # seconds: a process that waits for a dead drive cannot even be killed
 
@@ -33,7 +34,7 @@ class _Worker:
     def __init__(self, work: Callable[[Any], Any], memory_bytes: int) -> None:
         context = multiprocessing.get_context("forkserver")  # the threads of this process are not copied
         # Imported once, so that a replacement is there at once.
-        context.set_forkserver_preload([_PROGRAM, work.__module__])
+        context.set_forkserver_preload([PROGRAM, work.__module__])
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(work, other, memory_bytes), daemon=True)
         self.process.start()
@@ -57,7 +58,7 @@ class _Worker:
             code = self.process.exitcode
             if self.place is None:
                 raise RuntimeError(f"A process could not start (exit code {code}). Is there memory for it?") from None
-            return Lost("crash", f"the process that decoded it died (exit code {code}).")
+            return Lost("crash", f"the process that decoded it died ({name_exit(code)}).")
         self.num_done += self.place is not None
         return result
 

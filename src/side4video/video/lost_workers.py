@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from side4video.video.datasets import ClipKey
 from side4video.video.worker_notes import NotingClips
-from side4video.video.worker_processes import WorkerContext
+from side4video.video.worker_processes import WorkerContext, name_exit
 
 if TYPE_CHECKING:
     from side4video.video.loading import Batch
@@ -105,7 +105,7 @@ def _pass_over(
     for process, code in ended.items():
         if -code in _CRASHES and (key := clips.read_by(process)) is not None:
             crashed[process] = key
-            clips.pass_over_crashing(key, signal.Signals(-code).name)
+            clips.pass_over_crashing(key, name_exit(code))
     for key in hanging:
         clips.pass_over_hanging(key)
     lost = {process: code for process, code in ended.items() if process not in crashed}
@@ -120,7 +120,7 @@ def _pass_over(
 def _say_lost(clips: NotingClips, lost: dict[int, int]) -> str:
     videos = [clips.path_of(key) for key in map(clips.read_by, lost) if key is not None]
     where = f"while it read {', '.join(videos)}" if videos else "between two videos"
-    named = ", ".join(f"{process}, {_name(code)}" for process, code in lost.items())
+    named = ", ".join(f"{process}, {name_exit(code)}" for process, code in lost.items())
     return (
         f"A loader process ({named}) ended {where}. Mostly the system kills one when memory runs out: use fewer "
         "workers (--data.workers)."
@@ -139,10 +139,6 @@ def _say_too_many(clips: NotingClips, passed_over: list[ClipKey | int], in_a_row
         f"{in_a_row} times in a row, and no video between them, the decoder crashed, at last: {named}. "
         "Does `python -c 'import av'` work? `side4video check-data` lists all files that crash it."
     )
-
-
-def _name(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 class _Watch:

@@ -15,8 +15,20 @@ if sys.platform == "win32":
 else:
     from multiprocessing.context import ForkServerContext as _Context
 
+PROGRAM = "side4video.cli"
+"""What a process imports that the command line starts, as it imports the program that started it."""
 GRACE_SECONDS = 30.0
 """How long a worker goes on after a SIGTERM, unless the main process stops it before."""
+
+
+def name_exit(code: int | None) -> str:
+    """How a process ended by multiprocessing's number: -9 is "SIGKILL", 1 "exit code 1", None that it has not ended."""
+    if code is None:
+        return "it has not ended"
+    if code >= 0:
+        return f"exit code {code}"
+    names = {int(number): number.name for number in signal.Signals}
+    return names.get(-code, f"signal {-code}")
 
 
 class WorkerContext(_Context):
@@ -27,7 +39,7 @@ class WorkerContext(_Context):
 
     def __init__(self) -> None:
         super().__init__()
-        self.set_forkserver_preload(["side4video.video.loading"])  # imported once, not once per worker
+        self.set_forkserver_preload([PROGRAM, "side4video.video.loading"])  # imported once, not once per worker
         self._workers: list[BaseProcess] = []
 
     def Process(self, *args: Any, **options: Any) -> BaseProcess:  # type: ignore[override]  # noqa: N802

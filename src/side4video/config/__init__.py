@@ -1,0 +1,48 @@
+"""Every setting of a run, checked when it is read. Nothing heavy is imported here: help and errors come at once."""
+
+from side4video.config.data import AugmentConfig, DataConfig
+from side4video.config.model import (
+    CLIP_TOWERS,
+    MODEL_PRESETS,
+    VIDEO_PROMPTS,
+    BackboneConfig,
+    HeadConfig,
+    SideConfig,
+    TextConfig,
+    check_towers,
+)
+from side4video.config.recipes import (
+    MOST_PROBLEMS,
+    dump_config,
+    load_config,
+    parse_config,
+    recipe_names,
+    recipe_text,
+)
+from side4video.config.run import RunConfig
+from side4video.config.settings import ConfigError, Settings
+from side4video.config.training import EvalConfig, TrainConfig
+
+__all__ = [
+    "CLIP_TOWERS",
+    "MODEL_PRESETS",
+    "MOST_PROBLEMS",
+    "VIDEO_PROMPTS",
+    "AugmentConfig",
+    "BackboneConfig",
+    "ConfigError",
+    "DataConfig",
+    "EvalConfig",
+    "HeadConfig",
+    "RunConfig",
+    "Settings",
+    "SideConfig",
+    "TextConfig",
+    "TrainConfig",
+    "check_towers",
+    "dump_config",
+    "load_config",
+    "parse_config",
+    "recipe_names",
+    "recipe_text",
+]

@@ -1,0 +1,100 @@
+"""Settings of the data: which videos, which of their frames, and how training changes them."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from side4video.config.settings import Settings
+
+
+class DataConfig(Settings):
+    """Which videos, and which of their frames."""
+
+    train: Path | None = None
+    """Training set: a folder with one sub-folder per class, or a list or annotation file."""
+    test: Path | None = None
+    """Evaluation set, in any of the same forms."""
+    captions: Path | None = None
+    """Retrieval: the file of captions where train and test only list videos, as with MSR-VTT, MSVD and VATEX."""
+    root: Path | None = None
+    """Folder the paths of the lists start from; by default the list's own folder."""
+    test_root: Path | None = None
+    """The same for the evaluation set where it differs."""
+    outside_root: Literal["refuse", "allow"] = "refuse"
+    """Whether lists may name videos outside of root, by "..", as absolute paths or through links. Without root their
+    paths are taken as they are."""
+    format: str = "auto"
+    """Form of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
+    msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
+    class_names: Path | None = None
+    """File with one class name per line, or `id,name` rows, where the lists hold numbers."""
+    delimiter: str | None = None
+    """What separates path and label in list files; by default found out."""
+    fold: Literal[1, 2, 3] = 1
+    """Which of the three official splits of UCF101 and HMDB51."""
+    first_label: Literal[0, 1] = 0
+    """Number of the first class where the lists hold numbers."""
+    frame_template: str = "img_{:05d}.jpg"
+    """File names in frame folders."""
+    allow_missing: bool = False
+    """Go on without the listed videos that are not there (their number is reported)."""
+    shots: PositiveInt | None = None
+    """Train on so many videos of each class, chosen by the run's seed; fewer ones are among more."""
+    fraction: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Train on this share of each class's videos (retrieval: of all), at least one, chosen in the same way."""
+    num_frames: PositiveInt = 8
+    """Frames per clip."""
+    sampling: Literal["segments", "dense"] = "segments"
+    """segments: one frame from each equal part of the video; dense: neighbouring frames `stride` apart."""
+    flavour: Literal["something_something", "kinetics"] = "something_something"
+    """Rounding of the paper's two data sets."""
+    stride: PositiveInt | None = None
+    """Distance of dense frames; by default 128 frames are spanned, as in the paper."""
+    arrow_of_time: bool = False
+    """Replace the classes by two: every clip forward, and the same clip reversed."""
+    repeats: PositiveInt = 1
+    """Differently augmented copies of each decoded clip in a training batch."""
+    workers: int | None = Field(default=None, ge=0)
+    """Loader processes; by default one per core but one, at most 8. 0: decode in the main process."""
+    cache: Path | None = None
+    """Folder for the frozen model's tokens: later epochs, and runs with other seeds, skip videos and backbone. Good for
+    few clips on slow machines. Random augmentation is then limited to `cache_copies` versions of each clip."""
+    cache_copies: PositiveInt = 8
+    """Differently augmented versions of each training clip in the cache; epochs take them in turn."""
+    timeout_seconds: float = Field(default=300.0, gt=0.0)
+    """Seconds after which a loader process that still reads the same video is ended: that video counts as one that
+    cannot be read. Without effect with workers 0."""
+    on_error: Literal["skip", "stop"] = "skip"
+    """A training video that cannot be read is skipped, counted and named, or stops the run."""
+
+    @model_validator(mode="after")
+    def _one_part_is_chosen(self) -> Self:
+        if self.shots is not None and self.fraction is not None:
+            raise ValueError(
+                f"data.shots = {self.shots} and data.fraction = {self.fraction} both choose training videos: give one."
+            )
+        return self
+
+
+class AugmentConfig(Settings):
+    """Random changes to training clips; one draw for all frames of a clip."""
+
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """Before cropping: short side, or height and width, in pixels; by default 256/224 of the image size."""
+    crop_scale: tuple[float, float] | None = (0.08, 1.0)
+    """Smallest and largest share of the picture a random crop covers; None: always the middle."""
+    flip: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Probability of a mirrored clip; classes whose names differ in left and right are swapped."""
+    rand_augment: str | None = None
+    """RandAugment in timm's notation, such as rand-m7-n4-mstd0.5-inc1."""
+    colour_jitter: float = Field(default=0.0, ge=0.0)
+    """Strength of random brightness, contrast and saturation."""
+    grey: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability of a clip without colours."""
+    erasing: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability of a randomly erased rectangle."""
+    mixup: float = Field(default=0.0, ge=0.0)
+    """Alpha of mixup between clips; 0: off."""
+    cutmix: float = Field(default=0.0, ge=0.0)
+    """Alpha of cutmix between clips; 0: off."""

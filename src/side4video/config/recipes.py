@@ -1,0 +1,134 @@
+"""Settings as YAML: the recipes of the package, files of a user's own, and what is said of those that cannot be used.
+
+A recipe is a YAML file with the fields of `RunConfig`; flags override it: `--train.lr 5e-4`, `--data.num-frames 16`.
+"""
+
+import difflib
+import reprlib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from side4video.config.model import CLIP_TOWERS, MODEL_PRESETS
+from side4video.config.run import RunConfig
+from side4video.config.settings import ConfigError
+
+MOST_PROBLEMS = 50
+"""Settings that an error lists before it stops."""
+
+_SHORT = reprlib.Repr()  # YAML can hold, in a few lines, a list of more entries than could ever be printed
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in _recipe_folder().iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def recipe_text(name: str) -> str:
+    """The YAML text of a recipe of the package.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in recipe_names():
+        close = difflib.get_close_matches(name, recipe_names(), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"There is no recipe {name!r} and no such file.{hint} Recipes: {', '.join(recipe_names())}.")
+    return (_recipe_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_config(recipe: str | Path) -> RunConfig:
+    """Read a recipe of the package by name, or a YAML file by path.
+
+    A top-level `preset: b16` stands for that preset's backbone, side network and text tower; fields beside it override
+    it. A part `figures` is what a recipe states about itself (`recipe_figures.py`); it sets nothing and is left out.
+
+    Raises:
+        ConfigError: no such recipe, not YAML, or settings that are unknown or out of range (all are listed).
+    """
+    path = Path(recipe)
+    named = path.suffix not in {".yaml", ".yml"}
+    if not named and not path.is_file():
+        raise ConfigError(f"{path} does not exist. Give a YAML file or a recipe's name: {', '.join(recipe_names())}.")
+    try:
+        content = yaml.safe_load(recipe_text(str(recipe)) if named else path.read_text(encoding="utf-8")) or {}
+    except ConfigError:
+        raise
+    except RecursionError:
+        raise ConfigError(f"{recipe} is nested too deeply to be read.") from None
+    except (yaml.YAMLError, ValueError) as error:  # bytes that are not UTF-8, dates and numbers that are none
+        raise ConfigError(f"{recipe} is not YAML: {str(error)[:1000]}") from None
+    return parse_config(content, source=str(recipe))
+
+
+def parse_config(content: Any, *, source: str) -> RunConfig:
+    """Check settings given as nested dictionaries; `source` is named in errors.
+
+    Raises:
+        ConfigError: settings that are unknown or out of range; all are listed, with close matches.
+    """
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source} must hold settings by name, not {type(content).__name__}.")
+    content = dict(content)
+    content.pop("figures", None)
+    preset = content.pop("preset", None)
+    if preset is not None:
+        if not isinstance(preset, str) or preset not in MODEL_PRESETS:
+            raise ConfigError(
+                f"{source}: preset = {_SHORT.repr(preset)} is not known. Presets: {', '.join(MODEL_PRESETS)}."
+            )
+        for part, settings in zip(("backbone", "side"), MODEL_PRESETS[preset], strict=True):
+            content[part] = _override(settings.model_dump(exclude_defaults=True), content.get(part))
+        name, tag = CLIP_TOWERS[MODEL_PRESETS[preset][0].name]
+        content["text"] = _override({"name": name, "tag": tag}, content.get("text"))
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors()[:MOST_PROBLEMS])
+        more = "\n  ..." if error.error_count() > MOST_PROBLEMS else ""
+        raise ConfigError(f"{source} has {error.error_count()} unusable settings:\n{problems}{more}") from None
+
+
+def dump_config(config: RunConfig) -> str:
+    """The resolved config as YAML that `load_config` reads back."""
+    return yaml.dump(config.model_dump(mode="json"), Dumper=_ExactDumper, sort_keys=False, allow_unicode=True)
+
+
+def _recipe_folder() -> Any:
+    return resources.files("side4video") / "recipes"
+
+
+def _override(settings: dict[str, Any], given: Any) -> Any:
+    """Settings with the given ones in their place; what is no settings stays as it is, for its error."""
+    return settings | (given or {}) if given is None or isinstance(given, dict) else given
+
+
+class _ExactDumper(yaml.SafeDumper):
+    """Writes every text so that it is read as it was."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML writes these line ends as they are, and reads them as blanks; between double quotes it escapes them.
+    style = '"' if set(text) & set("\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_ExactDumper.add_representer(str, _represent_text)
+
+
+def _explain(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])[:200]
+    if problem["type"] != "extra_forbidden":
+        return f"{place} = {_SHORT.repr(problem['input'])}: {problem['msg'][:1000]}"
+    group: Any = RunConfig
+    for part in problem["loc"][:-1]:
+        group = group.model_fields[str(part)].annotation
+    close = difflib.get_close_matches(str(problem["loc"][-1]), group.model_fields, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(group.model_fields)}"
+    return f"{place}: no such setting; {hint}"

@@ -1,0 +1,83 @@
+"""All settings of a run, and which of them do not go together."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from side4video.config.data import AugmentConfig, DataConfig
+from side4video.config.model import BackboneConfig, HeadConfig, SideConfig, TextConfig, check_towers
+from side4video.config.settings import Settings
+from side4video.config.training import EvalConfig, TrainConfig
+
+
+class RunConfig(Settings):
+    """All settings of a run."""
+
+    about: str = ""
+    """What the recipe is for."""
+    task: Literal["recognition", "retrieval"] = "recognition"
+    """recognition: name the class of a video; retrieval: find videos by captions and captions by videos."""
+    backbone: BackboneConfig = BackboneConfig()
+    side: SideConfig = SideConfig()
+    head: HeadConfig = HeadConfig()
+    text: TextConfig = TextConfig()
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    seed: int = Field(default=1024, ge=0)
+    """Seed of everything random."""
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> Self:
+        if self.task == "retrieval":
+            self._check_retrieval()
+        if self.head.init == "text":
+            self._check_text_head()
+        if self.head.frozen_probe and not self.head.fused:
+            raise ValueError("head.frozen_probe keeps the probe of a fused head: set head.fused too, or leave it out.")
+        together = self.train.micro_batch or self.train.batch
+        if self.head.pooled_norm and together < 2:
+            raise ValueError(
+                "head.pooled_norm compares the clips of a forward pass: train.micro_batch must be 2 or more."
+            )
+        if (self.augment.mixup or self.augment.cutmix) and self.data.cache is not None:
+            raise ValueError(
+                "augment.mixup and cutmix mix pixels, which the frozen model's cached tokens have left behind: leave "
+                "out data.cache, or them."
+            )
+        if (self.augment.mixup or self.augment.cutmix) and together < 2:
+            raise ValueError(
+                "augment.mixup and cutmix mix the clips of a forward pass: train.micro_batch must be 2 or more."
+            )
+        return self
+
+    def _check_text_head(self) -> None:
+        if not self.head.fused:
+            raise ValueError(
+                "head.init = 'text' is what a fused head starts from: set head.fused too, or leave it out."
+            )
+        if self.data.arrow_of_time:
+            raise ValueError("head.init = 'text' needs classes whose names say what is seen: leave out arrow_of_time.")
+        check_towers(self.backbone, self.text)
+
+    def _check_retrieval(self) -> None:
+        check_towers(self.backbone, self.text)
+        unsuited = {
+            "head": self.head != HeadConfig(),
+            "data.arrow_of_time": self.data.arrow_of_time,
+            "data.repeats": self.data.repeats > 1,
+            "data.shots": self.data.shots is not None,
+            "augment.mixup": self.augment.mixup > 0,
+            "augment.cutmix": self.augment.cutmix > 0,
+            "eval.clips": self.eval.clips > 1,
+            "eval.crops": self.eval.crops > 1,
+        }
+        if given := [name for name, is_given in unsuited.items() if is_given]:
+            raise ValueError(
+                f"{', '.join(given)}: not for task retrieval, which embeds one view of each video. Leave out."
+            )
+        if self.text.decorrelation and self.text.similarity != "wti":
+            raise ValueError("text.decorrelation pairs single words and frames: it needs text.similarity wti.")
+        if self.train.batch < 2:
+            raise ValueError("train.batch = 1 leaves a contrastive loss nothing to compare with. Use 2 or more.")

@@ -1,0 +1,86 @@
+"""Settings of training and evaluation."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from side4video.config.settings import Settings
+
+
+class TrainConfig(Settings):
+    """Optimisation."""
+
+    epochs: PositiveInt = 30
+    """Passes over the training set."""
+    batch: PositiveInt = 32
+    """Videos per optimizer step, over all processes; repeats and arrow_of_time make several clips of each."""
+    micro_batch: PositiveInt | None = None
+    """Videos per forward pass; smaller ones save memory and are accumulated. By default the whole batch."""
+    lr: float = Field(default=1e-3, gt=0.0)
+    """Highest learning rate."""
+    weight_decay: float = Field(default=0.15, ge=0.0)
+    """AdamW's, on every trained parameter."""
+    optimizer: Literal["adamw", "adamw-8bit"] = "adamw"
+    """adamw-8bit: both moments in 8 bits, in 32 for tensors below 4096 numbers (needs the extra `quantised`)."""
+    warmup_epochs: float = Field(default=4.0, ge=0.0)
+    """Epochs of linear warm-up; then a cosine to zero."""
+    label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Share of the target spread over all classes."""
+    finetuned_lr_scale: float = Field(default=1e-3, ge=0.0, le=1.0)
+    """Rate of what starts from CLIP's weights, as a share of lr: retrieval's text tower, last norm and projection; the
+    classes of head.init text."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates of the first and second moment."""
+    eps: float = Field(default=1e-8, gt=0.0)
+    """AdamW's constant beside the root of the second moment."""
+    decay_biases: bool = True
+    """Weight decay on biases and norms (everything with one dimension) too, as the paper does in recognition."""
+    clip_grad_norm: float | None = Field(default=None, gt=0.0)
+    """Largest norm of the whole gradient; by default unlimited."""
+    memory: Literal["plain", "exact", "tight"] = "exact"
+    """What is kept for the backward pass. plain: what autograd needs; exact: a fifth of it, side blocks are computed
+    again, same gradients; tight: a seventh, as exact with what the taps read in 8 bits."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the trained part; auto: bf16 autocast on a GPU, fp32 on a CPU."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps; with several processes each takes its own GPU."""
+    sync_bn: bool = False
+    """Take BatchNorm's statistics over the clips of all processes; by default each has its own, as in the paper."""
+    shard_backbone: bool = False
+    """Spread the frozen weights over all processes, for models that do not fit one card."""
+    timeout_minutes: float = Field(default=10.0, gt=0.0)
+    """Minutes that a process waits for the others before it gives up."""
+    log_every: PositiveInt = 10
+    """Steps between lines in log.jsonl."""
+    checkpoint_minutes: float = Field(default=10.0, ge=0.0)
+    """Minutes between checkpoints within an epoch; each epoch ends with one. 0: after every step."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """A step whose loss or gradient is not finite stops the run before it, or is left out, counted and named."""
+    patience: PositiveInt | None = None
+    """Stop after this many evaluations without a better top-1."""
+    tensorboard: bool = False
+    """Also write TensorBoard event files (needs the extra `tensorboard`)."""
+
+
+class EvalConfig(Settings):
+    """Evaluation."""
+
+    every: PositiveInt = 1
+    """Epochs between evaluations during training; the last epoch is always evaluated."""
+    clips: PositiveInt = 1
+    """Clips per video; the softmax is averaged over all views = clips x crops."""
+    crops: Literal[1, 3, 5, 10] = 1
+    """Crops per clip: centre; three along the long side; centre and corners; these and their mirror images."""
+    batch: PositiveInt = 8
+    """Clips (views) per forward pass."""
+    resize: PositiveInt | None = None
+    """Short side before cropping, in pixels; by default 256/224 of the image size."""
+    max_unread: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Largest share of unreadable videos with which scores are still reported. A few broken files are in every large
+    set; a tenth left out can move a score by more than methods differ, and more is a broken disk or a wrong folder."""
+    ties: Literal["middle", "pessimistic"] = "middle"
+    """Retrieval: equally good candidates count half, or all, as better than the right one."""
+    dual_softmax: bool = False
+    """Retrieval: also report ranks after dual-softmax re-ranking, which needs all queries at once."""
+    probe: bool = False
+    """Also report the frozen model by itself: a linear probe on its features, or its zero-shot retrieval."""
