@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -47,3 +49,29 @@ def test_while_all_are_there_it_waits_for_the_time_given():
     assert 0.2 <= time.monotonic() - started < 5
     context.kill()
     process.join(timeout=30)
+
+
+EARLY = """
+import sys
+from multiprocessing import forkserver
+from side4video.video.worker_processes import WorkerContext, start_early
+
+def server():
+    return forkserver._forkserver._forkserver_pid
+
+start_early(workers=0)
+assert server() is None, "nobody needs one"
+start_early()
+early = server()
+assert early is not None
+worker = WorkerContext().Process(target=sys.exit, args=(5,))
+worker.start()
+worker.join()
+assert (worker.exitcode, server()) == (5, early), "the worker came from it"
+assert "torch" not in sys.modules, "this process has yet to import what the server imports meanwhile"
+"""
+
+
+def test_the_server_starts_before_this_process_has_imported_everything():
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import tyro
 
+from side4video.commands.inputs import is_one_file
+
 
 @dataclass(frozen=True)
 class EmbedArguments:
@@ -30,6 +32,10 @@ class EmbedArguments:
 def embed(arguments: list[str]) -> int:
     """Write embeddings of videos and sentences to a file: embed ADAPTER [VIDEOS...] [--text ...] --out FILE."""
     given = tyro.cli(EmbedArguments, prog="side4video embed", args=arguments)
+
+    from side4video.video.worker_processes import start_early
+
+    start_early(workers=0 if not given.videos or is_one_file(given.videos) else None)
 
     from side4video.embed import Embedder, check_embedding_file, write_embeddings
     from side4video.models.video_model import choose_device

@@ -38,6 +38,10 @@ def evaluate(arguments: list[str]) -> int:
     default = EvaluateArguments(data=settings.data, eval=settings.eval)
     given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
 
+    from side4video.video.worker_processes import start_early
+
+    start_early(workers=given.data.workers)
+
     from side4video.files import write_json
     from side4video.processes import is_main_process
     from side4video.tasks.evaluation import NoneReadError

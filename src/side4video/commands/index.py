@@ -49,6 +49,10 @@ def index(arguments: list[str]) -> int:
     if not given.videos:
         raise ValueError("usage: side4video index VIDEOS... --to FOLDER --model ADAPTER; give videos.")
 
+    from side4video.video.worker_processes import start_early
+
+    start_early(workers=given.workers)
+
     from side4video.checking.findings import printable
     from side4video.files import write_json
     from side4video.processes import is_main_process

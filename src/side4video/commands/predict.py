@@ -6,6 +6,8 @@ from pathlib import Path
 
 import tyro
 
+from side4video.commands.inputs import is_one_file
+
 
 @dataclass(frozen=True)
 class PredictArguments:
@@ -36,6 +38,10 @@ class PredictArguments:
 def predict(arguments: list[str]) -> int:
     """Name what happens in videos: predict ADAPTER VIDEOS... [--top-k 5] [--json FILE]."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
+
+    from side4video.video.worker_processes import start_early
+
+    start_early(workers=0 if is_one_file(given.videos) else None)
 
     from side4video.adapter import read_adapter
     from side4video.models.video_model import choose_device

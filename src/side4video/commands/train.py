@@ -33,6 +33,10 @@ def train(arguments: list[str]) -> int:
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
     given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
 
+    from side4video.video.worker_processes import start_early
+
+    start_early(workers=given.config.data.workers)
+
     from side4video.model_card import CardFacts, write_model_card
     from side4video.processes import is_main_process
     from side4video.run_report import frozen_beside_trained, write_run_report

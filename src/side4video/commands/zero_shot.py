@@ -32,6 +32,10 @@ def zero_shot(arguments: list[str]) -> int:
     default = ZeroShotArguments(backbone=config.backbone, text=config.text, data=config.data, eval=config.eval)
     given = tyro.cli(ZeroShotArguments, prog=f"side4video zero-shot {recipe}", args=rest, default=default)
 
+    from side4video.video.worker_processes import start_early
+
+    start_early(workers=given.data.workers)
+
     from side4video.files import write_json
     from side4video.processes import is_main_process
     from side4video.tasks.evaluation import NoneReadError

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from multiprocessing import parent_process
+from multiprocessing import forkserver, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -62,6 +62,17 @@ class WorkerContext(_Context):
 
     def _started(self) -> list[BaseProcess]:
         return [worker for worker in self._workers if worker.pid is not None]
+
+
+def start_early(*, workers: int | None = None) -> None:
+    """Start the server that workers are forked from: it imports while this process does, and not after it.
+
+    Args:
+        workers: that there will be; none are needed for 0.
+    """
+    WorkerContext()
+    if workers != 0 and sys.platform != "win32":
+        forkserver.ensure_running()
 
 
 def start_worker(_worker: int) -> None:
