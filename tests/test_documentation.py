@@ -232,6 +232,7 @@ def test_shell_blocks_are_right_as_far_as_one_machine_can_tell(document, block, 
                 main(shlex.split(command, comments=True))
 
 
+@pytest.mark.slow  # `training/test_processes.py` has torchrun in every run
 def test_torchrun_on_two_processes(at_home):
     """The first line of the page about processes, with two of them and a small model."""
     command = shlex.split(lines(blocks("docs/processes.md", "sh")[0])[0])

@@ -37,7 +37,7 @@ def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run,
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
-@pytest.mark.parametrize("moment", ["model", "probe", "cache"])
+@pytest.mark.parametrize("moment", ["model", pytest.param("probe", marks=pytest.mark.slow), "cache"])
 def test_out_of_memory_before_the_first_step_ends_with_advice(moment, small_run, warm, tmp_path):
     """A model of 400 MB in a process that gets 300, and a small one whose frozen tokens need more than that."""
     large = {"embed_dim": 2048, "depth": 2, "num_heads": 16, "patch_size": 8}

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ original = RecognitionTask.train_batches
 
 def train_batches(self, order):
     for batch in original(self, order):
-        with Path(sys.argv[-1], f"order-{process_rank()}.txt").open("a") as file:
+        with Path(f"{sys.argv[-1]}-order-{process_rank()}.txt").open("a") as file:  # the folder may not be there yet
             print(json.dumps(batch.indices), file=file)
         yield batch
 
@@ -124,7 +125,7 @@ def test_one_two_and_four_processes_see_the_same_clips_and_losses(small_run, tra
     for world in (1, 2, 4):
         out = tmp_path / f"on-{world}"
         train_on(world, config, out, script=script)
-        shares = [(out / f"order-{rank}.txt").read_text().splitlines() for rank in range(world)]
+        shares = [Path(f"{out}-order-{rank}.txt").read_text().splitlines() for rank in range(world)]
         steps[world] = [[index for part in step for index in json.loads(part)] for step in zip(*shares, strict=True)]
         found[world] = losses(out)
     assert steps[1] == steps[2] == steps[4]
