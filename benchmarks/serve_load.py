@@ -142,17 +142,17 @@ class Reader:
 
 
 def memory_bytes(pid: int) -> int:
-    """What a process and those that it started keep in memory, what they share counted once for each (Linux)."""
+    """What a process and those that it started keep in memory beside files that they map: libraries (Linux)."""
     pids, total = [pid], 0
     while pids:
         one = pids.pop()
         try:
-            status = Path(f"/proc/{one}/status").read_text()
+            kept = Path(f"/proc/{one}/smaps_rollup").read_text()
             pids += [int(child) for child in Path(f"/proc/{one}/task/{one}/children").read_text().split()]
         except (FileNotFoundError, ProcessLookupError):  # a child that ended just now
             continue
-        if resident := re.search(r"VmRSS:\s+(\d+)", status):  # one that is ending keeps nothing
-            total += 1024 * int(resident[1])
+        if anonymous := re.search(r"Pss_Anon:\s+(\d+)", kept):  # one that is ending keeps nothing
+            total += 1024 * int(anonymous[1])
     return total
 
 
