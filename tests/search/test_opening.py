@@ -7,8 +7,10 @@ import sys
 from dataclasses import replace
 
 import pytest
+from qdrant_client import QdrantClient
 
 from search.windows import INFO, make_windows
+from side4video import VideoIndex
 from side4video.search import info_text
 from side4video.search.lance_store import LanceStore
 from side4video.search.qdrant_store import QdrantStore
@@ -80,6 +82,13 @@ def test_addresses_of_qdrant_are_checked(address):
 def test_a_server_that_is_not_there():
     with pytest.raises(OSError, match=r"qdrant://127\.0\.0\.1:1/videos does not answer as a Qdrant server: .*refused"):
         open_store("qdrant://127.0.0.1:1/videos")
+
+
+def test_an_index_whose_model_is_gone_is_let_go(tmp_path):
+    address = make(f"qdrant+local://{tmp_path}/index/one")
+    with pytest.raises(FileNotFoundError, match="cannot be found where it was"):
+        VideoIndex.open(address, device="cpu")
+    QdrantClient(path=str(tmp_path / "index")).close()  # one at a time may have the folder
 
 
 @pytest.mark.parametrize("scheme", ["", "qdrant+local://"])

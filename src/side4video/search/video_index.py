@@ -61,17 +61,20 @@ class VideoIndex:
             ValueError: the model is another than the one that made the index.
         """
         store = open_store(address)
-        info = store.read_info()
-        assert info is not None, "a store that is opened to be read has one"
         try:
-            loaded = load_index_model(model or info.model, backbone_weights=backbone_weights, device=device)
-        except FileNotFoundError as error:
+            info = store.read_info()
+            assert info is not None, "a store that is opened to be read has one"
+            try:
+                loaded = load_index_model(model or info.model, backbone_weights=backbone_weights, device=device)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(
+                    f"The model of {address} cannot be found where it was: {error} Give its place: --model FOLDER, or "
+                    "model in Python."
+                ) from error
+            loaded.check_made(info, address)
+        except BaseException:
             store.close()
-            raise FileNotFoundError(
-                f"The model of {address} cannot be found where it was: {error} Give its place: --model FOLDER, or "
-                "model in Python."
-            ) from error
-        loaded.check_made(info, address)
+            raise
         return cls(store, loaded, info)
 
     def search(
