@@ -84,10 +84,12 @@ def test_a_server_that_is_not_there():
         open_store("qdrant://127.0.0.1:1/videos")
 
 
-def test_an_index_whose_model_is_gone_is_let_go(tmp_path):
+def test_an_index_that_cannot_be_opened_is_let_go(tmp_path, adapter):
     address = make(f"qdrant+local://{tmp_path}/index/one")
     with pytest.raises(FileNotFoundError, match="cannot be found where it was"):
         VideoIndex.open(address, device="cpu")
+    with pytest.raises(ValueError, match="Embeddings of two models"):
+        VideoIndex.open(address, model=adapter, device="cpu")
     QdrantClient(path=str(tmp_path / "index")).close()  # one at a time may have the folder
 
 
@@ -106,7 +108,7 @@ def test_what_an_index_says_of_itself_is_plain_json():
     assert json.loads(info_text.info_to_text(INFO)) == {
         "format": 1,
         "model": "runs/some",
-        "fingerprint": "abc",
+        "fingerprint": "abc-def-ghi",
         "similarity": "wti",
         "num_frames": 3,
         "embed_dim": 8,
