@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from side4video.commands.positional import take_positional
-from side4video.commands.score_output import print_scores, report_refusal, why_refused
+from side4video.commands.score_output import report_scores
 from side4video.config import DataConfig, EvalConfig
 
 
@@ -42,35 +42,23 @@ def evaluate(arguments: list[str]) -> int:
 
     start_early(workers=given.data.workers)
 
-    from side4video.files import write_json
-    from side4video.processes import is_main_process
-    from side4video.tasks.evaluation import NoneReadError
-
     if retrieval:
         from side4video.tasks.retrieval import evaluate_retrieval_adapter as evaluate_adapter
     else:
         from side4video.tasks.recognition import evaluate_adapter  # type: ignore[assignment]
 
-    try:
-        evaluation = evaluate_adapter(
+    found = find_adapter(Path(folder))
+    place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"
+    return report_scores(
+        lambda: evaluate_adapter(
             Path(folder),
             data=given.data,
             settings=given.eval,
             device=given.device,
             backbone_weights=given.backbone_weights,
             timeout_minutes=given.timeout_minutes,
-        )
-    except NoneReadError as error:
-        return report_refusal(str(error), error.unread, given.json)
-    if refused := why_refused(evaluation, given.eval):
-        return report_refusal(refused, evaluation.unread, given.json)
-    exit_code = 1 if evaluation.unread else 0
-    if not is_main_process():
-        return exit_code
-    print_scores(evaluation)
-    found = find_adapter(Path(folder))
-    place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"
-    path = given.json or place  # nothing is written among what was downloaded
-    write_json(path, evaluation.to_json())
-    print(f"written to {path}")
-    return exit_code
+        ),
+        given.eval,
+        path=given.json or place,  # nothing is written among what was downloaded
+        refusal_path=given.json,
+    )

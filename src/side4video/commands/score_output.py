@@ -1,7 +1,7 @@
 """Scores as the commands print them, and what is said in place of scores that are not reported."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,37 @@ def print_scores(evaluation: "Scores", *, max_classes: int | None = None) -> Non
     Console().print(evaluation.table(max_classes=max_classes))
     for video in evaluation.unread:
         print(f"not read: {video.name}: {video.reason}")
+
+
+def report_scores(
+    evaluate: "Callable[[], Scores]", settings: EvalConfig, *, path: Path | None, refusal_path: Path | None
+) -> int:
+    """Evaluate, print the scores or why there are none, write them; returns the exit code.
+
+    Only the main process prints and writes.
+
+    Args:
+        evaluate: returns the scores.
+        settings: say how many videos may be unreadable.
+        path: of the file for scores; None: they are not written.
+        refusal_path: of the file that says why there are no scores.
+    """
+    from side4video.files import write_json
+    from side4video.processes import is_main_process
+    from side4video.tasks.evaluation import NoneReadError
+
+    try:
+        evaluation = evaluate()
+    except NoneReadError as error:
+        return report_refusal(str(error), error.unread, refusal_path)
+    if refused := why_refused(evaluation, settings):
+        return report_refusal(refused, evaluation.unread, refusal_path)
+    if is_main_process():
+        print_scores(evaluation)
+        if path is not None:
+            write_json(path, evaluation.to_json())
+            print(f"written to {path}")
+    return 1 if evaluation.unread else 0
 
 
 def why_refused(evaluation: "Scores", settings: EvalConfig) -> str | None:

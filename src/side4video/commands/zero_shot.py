@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from side4video.commands.positional import take_model
-from side4video.commands.score_output import print_scores, report_refusal, why_refused
+from side4video.commands.score_output import report_scores
 from side4video.config import BackboneConfig, DataConfig, EvalConfig, TextConfig
 
 
@@ -36,24 +36,14 @@ def zero_shot(arguments: list[str]) -> int:
 
     start_early(workers=given.data.workers)
 
-    from side4video.files import write_json
-    from side4video.processes import is_main_process
-    from side4video.tasks.evaluation import NoneReadError
     from side4video.tasks.zero_shot import evaluate_zero_shot
 
     train = config.train.model_copy(update={"device": given.device})
     parts = {"backbone": given.backbone, "text": given.text, "data": given.data, "eval": given.eval, "train": train}
-    try:
-        evaluation = evaluate_zero_shot(config.model_copy(update=parts), timeout_minutes=given.timeout_minutes)
-    except NoneReadError as error:
-        return report_refusal(str(error), error.unread, given.json)
-    if refused := why_refused(evaluation, given.eval):
-        return report_refusal(refused, evaluation.unread, given.json)
-    exit_code = 1 if evaluation.unread else 0
-    if not is_main_process():
-        return exit_code
-    print_scores(evaluation)
-    if given.json is not None:
-        write_json(given.json, evaluation.to_json())
-        print(f"written to {given.json}")
-    return exit_code
+    settings = config.model_copy(update=parts)
+    return report_scores(
+        lambda: evaluate_zero_shot(settings, timeout_minutes=given.timeout_minutes),
+        given.eval,
+        path=given.json,
+        refusal_path=given.json,
+    )
