@@ -134,7 +134,8 @@ def _build_from_hub(name: str, args: dict[str, Any]) -> Any:
     except (OSError, RuntimeError, ValueError) as error:
         raise OSError(
             f"The hub's weights of {name} cannot be loaded ({type(error).__name__}: {error}). Without a connection, "
-            "download the file elsewhere and give its path as weights; model_args must fit the weights."
+            "download the file elsewhere and give its path: --backbone.weights FILE for a recipe, --backbone-weights "
+            "FILE for an adapter. model_args must fit the weights."
         ) from error
 
 

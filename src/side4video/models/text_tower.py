@@ -193,5 +193,6 @@ def _download(name: str, tag: str) -> str:
     except (OSError, RuntimeError, ValueError) as error:
         raise OSError(
             f"The hub's weights of {name} ({tag}) cannot be had ({type(error).__name__}: {error}). Without a "
-            "connection, download the file elsewhere and give its path as text.weights."
+            "connection, download the file elsewhere and give its path: --text.weights FILE, or for a CLIP model by "
+            "itself --backbone-weights FILE."
         ) from error
