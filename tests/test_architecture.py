@@ -32,7 +32,14 @@ MAY_IMPORT = {
 
 ONLY_HERE = {
     "timm": {"models/backbones.py", "models/frozen_backbone.py", "video/transforms.py", "demo/pretrain.py"},
-    "av": {"video/video_file.py", "video/packets.py", "video/playback.py", "video/sound.py", "demo/videos.py"},
+    "av": {
+        "video/opening.py",
+        "video/video_file.py",
+        "video/packets.py",
+        "video/playback.py",
+        "video/sound.py",
+        "demo/videos.py",
+    },
     "tyro": {"commands", "demo/pretrain.py", "demo/pretrain_captions.py"},
     "matplotlib": {"report_pictures.py"},
     "sklearn": {"tasks/linear_probe.py"},

@@ -11,12 +11,12 @@ import random
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
 import pytest
 
 from side4video.checking.workers import Lost, run_with_timeout
 from side4video.video.decoding import VideoError, open_video
+from side4video.video.opening import open_container
 from side4video.video.sampling import FrameSampling
 
 FOLDER = Path(os.environ.get("SIDE4VIDEO_ODD_VIDEOS", Path(__file__).parents[2] / "../shared/data/odd"))
@@ -66,7 +66,7 @@ def read_clip(item):
 
 
 def compare_with_plain_decode(path, first, turns):
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with open_container(path) as container:
         plain = next(container.decode(container.streams.best("video"))).to_ndarray(format="rgb24")
     upright = np.rot90(plain, turns)
     return float(np.abs(upright.astype(int) - first).mean()) if upright.shape == first.shape else float("inf")

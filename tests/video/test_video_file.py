@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from side4video.video.decoding import VideoError, VideoFile
+from side4video.video.opening import open_container
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data with real videos is not there")
@@ -44,7 +45,7 @@ def write_video(path: Path, *, num_frames: int = 60, codec: str = "libx264", fps
 
 def decode_plainly(path: Path, wanted: set[int] | None = None) -> list[np.ndarray | None]:
     """All frames from the first to the last, without any seeking, as PyAV's own loop gives them."""
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with open_container(path) as container:
         stream = container.streams.best("video")
         frames = []
         for number, frame in enumerate(container.decode(stream)):

@@ -39,7 +39,7 @@ class StepHistory(AllocationTracker):
     def peak_of(self, clips: int) -> dict[str, int]:
         """Bytes alive, by category, at the moment of a step of so many clips when their sum is largest."""
         sizes = self._sizes(clips)
-        return dict(zip(self.current, sizes[sizes.sum(axis=1).argmax()].tolist(), strict=True))
+        return dict(zip(self.current, sizes[np.argmax(sizes.sum(axis=1))].tolist(), strict=True))
 
     def highest_of(self, clips: int) -> dict[str, int]:
         """Bytes of each category, in a step of so many clips, when it alone is largest."""

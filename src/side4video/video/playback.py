@@ -18,6 +18,7 @@ from PIL import Image
 
 from side4video.files import replacing
 from side4video.video import packets
+from side4video.video.opening import open_container
 from side4video.video.sound import SoundTrack, decode_sound
 from side4video.video.video_error import VideoError
 
@@ -52,7 +53,7 @@ def browser_type(path: Path) -> str | None:
     Only the header is read. Matroska, AV1, HEVC, MPEG-4 part 2, 10-bit pictures and sound such as AC-3 or PCM play in
     some browsers, or on some machines, alone.
     """
-    with _only_video_errors(path), av.open(str(path), metadata_errors="ignore") as container:
+    with _only_video_errors(path), open_container(path) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or not stream.codec_context:
             return None
@@ -68,7 +69,7 @@ def browser_type(path: Path) -> str | None:
 def is_video_itself(path: Path) -> bool:
     """Whether a file is a container of video, and no playlist, which would have other files or addresses opened."""
     try:
-        with av.open(str(path), options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore"):
+        with open_container(path, {"format_whitelist": _CONTAINERS}):
             return True
     except (av.FFmpegError, OSError, ValueError):
         return False
@@ -154,7 +155,7 @@ def _add_stream(container: Any, width: int, height: int) -> VideoStream:
 
 def _zero_seconds(path: Path) -> float:
     """When the first picture is shown on the file's own clock."""
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with open_container(path) as container:
         stream = container.streams.best("video")
         assert stream is not None
         return float((stream.start_time or 0) * (stream.time_base or 1))
@@ -165,13 +166,13 @@ def _frames_from(path: Path, start: float, *, before: bool = False) -> Iterator[
     for earlier in _SEEKS_BEFORE:
         if start <= earlier:
             break
-        with av.open(str(path), metadata_errors="ignore") as container:
+        with open_container(path) as container:
             found = _decode(container, seek=start - earlier)
             first = next(found, None)
             if first is not None and first.seconds <= start:
                 yield from (shown for shown in chain([first], found) if before or shown.seconds >= start - _SAME)
                 return
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with open_container(path) as container:
         yield from (shown for shown in _decode(container, seek=None) if before or shown.seconds >= start - _SAME)
 
 

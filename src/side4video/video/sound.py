@@ -13,6 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 
 from side4video.video import packets
+from side4video.video.opening import open_container
 
 RATE = 48_000
 """Samples per second of all sound that is made for the browser."""
@@ -95,7 +96,7 @@ def _pieces(path: Path, start: float, end: float) -> Iterator[_Piece]:
     for earlier in (*_SEEKS_BEFORE, None):
         if earlier is not None and start <= earlier:
             continue  # the file's beginning is as near
-        with av.open(str(path), metadata_errors="ignore") as container:
+        with open_container(path) as container:
             stream = container.streams.best("audio")
             if not isinstance(stream, AudioStream) or not stream.codec_context:
                 return

@@ -16,6 +16,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from side4video.video import packets
+from side4video.video.opening import open_container
 from side4video.video.video_error import VideoError, check_indices
 
 if TYPE_CHECKING:
@@ -141,8 +142,7 @@ class VideoFile:
     def _rewind(self) -> tuple[InputContainer, VideoStream]:
         """The file opened afresh: seeking to its beginning is not exact in every container."""
         self.close()
-        # Some files (of HMDB51, say) have metadata that is not UTF-8.
-        self._container = av.open(str(self.path), metadata_errors="ignore")
+        self._container = open_container(self.path)
         stream = self._container.streams.best("video")  # not the cover picture
         if not isinstance(stream, VideoStream):
             has_sound = len(self._container.streams.audio) > 0
