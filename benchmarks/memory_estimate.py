@@ -25,7 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="*", default=ROWS, metavar="model:batch:mode")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path("docs/figures/memory-estimate.json"))
+    parser.add_argument("--out", type=Path, default=Path("docs/figures/estimated-memory.json"))
     given = parser.parse_args()
     print("| model | batch | mode | estimate | tensors | measured | estimate / measured |\n" + "| --- " * 7 + "|")
     found = []
