@@ -7,10 +7,12 @@ but it is other code than a server's: set SIDE4VIDEO_QDRANT=host:port to ask a r
 import itertools
 import os
 import random
+import threading
 import time
 import uuid
 from dataclasses import replace
 
+import lancedb
 import numpy as np
 import pytest
 
@@ -28,6 +30,7 @@ from search.windows import (
 from search.writers import Writer
 from side4video.search import lance_store, portions
 from side4video.search.filters import Condition, Filter
+from side4video.search.index_locks import changing_lock
 from side4video.search.stores import open_store
 
 EVERYTHING = Filter()
@@ -334,13 +337,72 @@ def test_readers_see_whole_videos_while_another_process_writes(several_processes
         writer.kill()
 
 
-def test_processes_that_write_at_the_same_time_lose_nothing(several_processes, store, address, warm):
-    first, second = (Writer(warm, address, prefix=prefix) for prefix in ("/first/", "/second/"))
-    time.sleep(1)
-    states = {writer.prefix: writer.kill() for writer in (first, second)}
+def write_at_the_same_time(store, address, warm, *, seconds):
+    writers = [Writer(warm, address, prefix=prefix) for prefix in ("/first/", "/second/")]
+    chance, end = random.Random(0), time.monotonic() + seconds
+    while time.monotonic() < end:
+        chance.choice(writers).pause(chance.uniform(0.02, 0.1))
+        time.sleep(chance.uniform(0.01, 0.05))
+    states = {writer.prefix: writer.kill() for writer in writers}
     for prefix, (done, at, _) in states.items():
         assert done
         assert_whole(store, done=done, at=at, before={}, only=prefix)
+
+
+def test_processes_that_write_at_the_same_time_lose_nothing(several_processes, store, address, warm):
+    write_at_the_same_time(store, address, warm, seconds=1)
+
+
+@pytest.mark.slow
+def test_processes_that_write_at_the_same_time_for_long_lose_nothing(several_processes, store, address, warm):
+    write_at_the_same_time(store, address, warm, seconds=30)
+
+
+CHANGES = {
+    "write_info": lambda store: store.write_info(INFO),
+    "replace": lambda store: store.replace(["/new.mp4"], make_windows("/new.mp4")),
+    "set_metadata": lambda store: store.set_metadata({"/other/f.mp4": {"x": 1.0}}),
+    "optimise": lambda store: store.optimise(),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_in_a_folder_one_changes_after_the_other(tmp_path, opened, name):
+    """LanceDB would take a change for one that collides with none where the versions since were removed."""
+    address = str(tmp_path / "index")
+    store = opened(address, create=True)
+    store.write_info(INFO)
+    changing = threading.Thread(target=CHANGES[name], args=(store,), daemon=True)
+    with changing_lock(address) as alone:
+        assert alone
+        changing.start()
+        changing.join(0.2)
+        assert changing.is_alive()
+        assert store.files() == {}  # who reads does not wait
+    changing.join(30)
+    assert not changing.is_alive()
+
+
+@pytest.mark.parametrize(("address", "stay"), [("lance", False), ("s3", True)], indirect=["address"])
+def test_replaced_versions_stay_where_there_are_no_locks(store, address, stay):
+    for number in range(12):
+        store.replace(["/some.mp4"], make_windows("/some.mp4", 2, seed=number))
+    store.optimise()
+    assert_same_windows(windows_of(store, "/some.mp4"), make_windows("/some.mp4", 2, seed=11))
+    assert (len(lancedb.connect(address).open_table("windows").list_versions()) > 12) == stay
+
+
+def test_many_changes_are_joined_though_their_versions_stay(object_store, monkeypatch, opened):
+    for name, value in object_store.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(lance_store, "CHANGES_BESIDE", 3)
+    address = f"s3://{BUCKET}/{uuid.uuid4()}/index"
+    store = opened(address, create=True)
+    store.write_info(INFO)
+    for number in range(5):
+        store.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4"))
+    store.optimise()
+    assert lancedb.connect(address).open_table("windows").list_versions()[-1]["metadata"]["total_fragments"] == "1"
 
 
 def assert_whole(store, *, done, at, before, only="/"):

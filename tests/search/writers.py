@@ -1,9 +1,11 @@
 """A process that writes windows until it is killed; as a script it is that process."""
 
 import os
+import signal
 import sys
+import time
 
-from search.windows import INFO, make_windows, num_windows
+from search.windows import INFO, make_windows, num_windows, windows_of
 from warm_process import wait_until
 
 
@@ -22,6 +24,12 @@ class Writer:
         self.prefix = prefix
         self._run = warm.start(address, videos, seed, prefix, script=__file__, environment=os.environ)
         wait_until(lambda: "open\n" in self._run.said() or self._run.poll() is not None, every_seconds=0.01)
+
+    def pause(self, seconds):
+        """Stop it wherever it is, and let it go on later."""
+        self._run.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self._run.send_signal(signal.SIGCONT)
 
     def kill(self):
         """End it at once; (path, seed) of the changes that it finished, the one that it was at, and the last seed."""
@@ -50,11 +58,11 @@ def write_for_ever(address, videos, seed, prefix):
         for number in range(videos):
             path = f"{prefix}{number}.mp4"
             print("begin", path, seed, flush=True)
-            if seed % 5 == 4 and number % 2:
-                store.replace([path], [])
-            else:
-                store.replace([path], make_windows(path, num_windows(path, seed), seed=seed))
+            count = 0 if seed % 5 == 4 and number % 2 else num_windows(path, seed)
+            store.replace([path], make_windows(path, count, seed=seed))
             print("done", path, seed, flush=True)
+            found = [int(window.file.content, 16) for window in windows_of(store, path)]
+            assert found == [seed] * count, (path, seed, found)
 
 
 if __name__ == "__main__":

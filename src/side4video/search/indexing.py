@@ -18,9 +18,9 @@ from side4video.processes import (
 )
 from side4video.search.changes import Changes, find_changes
 from side4video.search.embedding import WindowEmbedder
+from side4video.search.index_locks import indexing_lock
 from side4video.search.index_model import IndexModel
 from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
-from side4video.search.indexing_lock import indexing_lock
 from side4video.search.indexing_report import IndexingReport
 from side4video.search.metadata import MetadataFile
 from side4video.search.records import IndexedFile, IndexInfo, Metadata

@@ -4,8 +4,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
-from typing import TypeVar
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import lancedb
 import numpy as np
@@ -15,6 +16,7 @@ from lancedb.table import Table
 from numpy.typing import NDArray
 
 from side4video.search.filters import Filter
+from side4video.search.index_locks import changing_lock
 from side4video.search.info_text import info_from_text, info_to_text
 from side4video.search.lance_snapshot import EXACT_WINDOWS, LanceSnapshot, rows_among
 from side4video.search.portions import WINDOWS_AT_ONCE, read_in_portions
@@ -25,8 +27,14 @@ from side4video.search.window_rows import to_rows, window_schema
 
 WINDOWS, INFO = "windows", "index"
 """Names of the two tables; the second has one row."""
-KEPT = timedelta(milliseconds=1)
-"""How long versions stay that were replaced. Longer, and joining small files would leave everything there twice."""
+KEPT = timedelta(hours=1)
+"""How long versions stay that were replaced, where nothing keeps other processes from changing the table meanwhile.
+
+LanceDB asks of each change whether it collides with those since it began, and does not miss any of them that were
+removed: the change would be lost without a word. So none may take longer than this.
+"""
+KEPT_ALONE = timedelta(milliseconds=1)
+"""The same where others are kept from it. Longer, and joining small files would leave everything there twice."""
 CHANGES_BESIDE = 32
 """Changes whose files may lie beside each other; joining them can write the whole table again."""
 OUTDATED_PART = 1 / 8
@@ -37,14 +45,28 @@ ATTEMPTS = 20
 """At what collides with another process's change; 4 seconds together."""
 _COLLISION = re.compile("conflict|not found|no longer exists", re.IGNORECASE)
 
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+
+def _one_at_a_time(
+    method: Callable[Concatenate["LanceStore", Arguments], Result],
+) -> Callable[Concatenate["LanceStore", Arguments], Result]:
+    """A method that changes tables, and waits while another process or thread does in the same folder."""
+
+    @wraps(method)
+    def locked(store: "LanceStore", *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with changing_lock(store._address):
+            return method(store, *args, **kwargs)
+
+    return locked
 
 
 class LanceStore:
     """A `Store` in LanceDB.
 
     Each change is one commit of LanceDB. Processes may write at the same time, as long as they do not write windows of
-    the same video. Do not fork a process that has one.
+    the same video; in a folder, one after the other. Do not fork a process that has one.
 
     There is no index of paths: where there is one, LanceDB's merge can leave rows as they were without a word
     (lancedb/lancedb#3177, #3515).
@@ -76,6 +98,7 @@ class LanceStore:
         rows = [] if table is None else table.to_arrow()["json"].to_pylist()
         return info_from_text(rows[-1], self._address) if rows else None
 
+    @_one_at_a_time
     def write_info(self, info: IndexInfo) -> None:
         """Say what index this is; replaces what was said before.
 
@@ -103,6 +126,7 @@ class LanceStore:
         """Every video of the index by its path, in order of the paths."""
         return self._read(lambda snapshot: snapshot.files(), {})
 
+    @_one_at_a_time
     def replace(self, paths: Sequence[str], windows: Sequence[Window]) -> None:
         """In one change, take all windows of `paths` out and put `windows` in, whose paths are among `paths`.
 
@@ -131,6 +155,7 @@ class LanceStore:
         _retrying(lambda: change.execute(rows))
         self._outdated += len(old)
 
+    @_one_at_a_time
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
         """Replace the metadata of the videos named, by path; others than those of the index are left out."""
         table = self._writable()
@@ -175,18 +200,24 @@ class LanceStore:
         table = self._opened()
         if table is None:
             return
-        if _retrying(lambda: self._is_worth_joining(table)):
-            _retrying(lambda: table.optimize(cleanup_older_than=KEPT))
-            self._outdated = 0
-        if table.count_rows() > self._exact_windows and not table.list_indices():  # of joined files: else it moves too
-            _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
+        with changing_lock(self._address) as alone:
+            kept = KEPT_ALONE if alone else KEPT
+            if _retrying(lambda: self._is_worth_joining(table, kept)):
+                _retrying(lambda: table.optimize(cleanup_older_than=kept))
+                self._outdated = 0
+            if table.count_rows() > self._exact_windows and not table.list_indices():  # of joined files: else it moves
+                _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
 
     def close(self) -> None:
         """Let go of what was read."""
         self._snapshot = self._table = None
 
-    def _is_worth_joining(self, table: Table) -> bool:
-        if self._outdated > OUTDATED_PART * table.count_rows() or len(table.list_versions()) > CHANGES_BESIDE:
+    def _is_worth_joining(self, table: Table, kept: timedelta) -> bool:
+        if self._outdated > OUTDATED_PART * table.count_rows():
+            return True
+        versions = table.list_versions()
+        removable = [version for version in versions if version["timestamp"] < datetime.now() - kept]
+        if max(len(removable), int(versions[-1]["metadata"]["total_fragments"])) > CHANGES_BESIDE:
             return True
         indexes = [table.index_stats(index.name) for index in table.list_indices()]
         return any(stats is not None and stats.num_unindexed_rows > UNINDEXED for stats in indexes)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from side4video.search.indexing_lock import LOCK_FILE
+from side4video.search.index_locks import LOCK_FILES
 from side4video.search.store import Store
 
 _REQUIRED = {"lancedb": "search", "qdrant_client": "qdrant"}
@@ -84,5 +84,5 @@ def _check_folder(folder: Path, create: bool) -> None:
         return
     if not create:
         raise FileNotFoundError(f"{folder} is no index. Make one: side4video index VIDEOS... --to {folder}")
-    if folder.exists() and any(path.name != LOCK_FILE for path in folder.iterdir()):
+    if folder.exists() and any(path.name not in LOCK_FILES for path in folder.iterdir()):
         raise ValueError(f"{folder} holds other files and no index. Choose an empty or a new folder.")
