@@ -249,6 +249,7 @@ def test_memory_is_planned_for_recipes_and_models(capsys, tmp_path):
     assert "left free" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_memory_is_measured_beside_the_estimate(capsys, tmp_path):
     out = tmp_path / "plan.json"
     small = [*TINY.split(), "--backbone.image-size", "64", "--side.width", "128", "--train.device", "cpu"]

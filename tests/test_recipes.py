@@ -130,9 +130,14 @@ def test_the_list_shows_the_figures(capsys):
     assert "…" not in listed, "cut off at 80 columns"
 
 
-def test_every_model_is_built_without_memory_and_has_the_stated_parameters():
+KINDS = ("ssv2-b32", "ssv2-b16-light", "ssv1-l14", "k400-e14", "msrvtt-b32", "msvd-l14", "vatex-e14", *sorted(OWN))
+"""A recipe of each kind."""
+
+
+@pytest.mark.parametrize("names", [KINDS, pytest.param(recipe_names(), marks=pytest.mark.slow)], ids=["kinds", "all"])
+def test_every_model_is_built_without_memory_and_has_the_stated_parameters(names):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for name in recipe_names():
+    for name in names:
         figures = read_figures(name)
         with META:
             model = build(on_random_weights(load_config(name)), num_classes=figures.num_classes, device=META)
@@ -150,9 +155,6 @@ def test_the_stated_memory_is_what_the_planner_finds(name):
     for frames, stated in figures.memory_gb.items():
         planner = StepPlanner(planned_config(config, figures, frames=frames), num_classes=figures.num_classes or 1)
         assert round_gb(planner.estimate().total) == pytest.approx(stated, rel=0.05)
-
-
-KINDS = ("ssv2-b32", "ssv2-b16-light", "ssv1-l14", "k400-e14", "msrvtt-b32", "msvd-l14", "vatex-e14", *sorted(OWN))
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -280,6 +280,7 @@ def test_advice_where_no_mode_fits_gives_a_micro_batch_that_does(plan):
     assert real_step(plan.config.model_copy(update={"train": train})).peak_bytes <= budget
 
 
+@pytest.mark.slow
 def test_advice_where_not_one_video_fits_gives_a_smaller_model_or_says_so(plan):
     one = plan.estimate(StepSize(1, 2), memory="tight").total
     assert "--data.num-frames 1 --train.micro-batch" in " ".join(advise(plan, card_with(one - 1)).sentences)

@@ -76,6 +76,7 @@ def test_a_disk_too_small_for_the_checkpoints_is_refused_before_the_first_step(t
     assert everything_in(tiny_disk / "run") == ["config.yaml"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_it_trains(tiny_disk, warm, recipe):
     """The space is taken by somebody else after the start."""
     out = tiny_disk / "run"

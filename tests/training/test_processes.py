@@ -116,6 +116,7 @@ def test_two_processes_equal_one(task, small_run, small_retrieval_run, train_on,
     assert output.count("top-1") + output.count("text to video") >= 1
 
 
+@pytest.mark.slow
 def test_one_two_and_four_processes_see_the_same_clips_and_losses(small_run, train_on, tmp_path):
     """One seed and one global batch: the shares of a step, put side by side, are the step of one process."""
     script = tmp_path / "recording.py"
@@ -188,6 +189,7 @@ def test_all_processes_leave_out_the_step_of_which_one_has_a_bad_loss(small_run,
     assert len(losses(tmp_path / "run")) == 5
 
 
+@pytest.mark.slow
 def test_a_lost_process_ends_the_others_and_the_run_goes_on(small_run, tmp_path):
     config = small_run(train=SYNCED | {"epochs": 30, "checkpoint_minutes": 0})
     out = tmp_path / "run"
