@@ -28,13 +28,13 @@ from side4video.search.window_rows import to_rows, window_schema
 WINDOWS, INFO = "windows", "index"
 """Names of the two tables; the second has one row."""
 KEPT = timedelta(hours=1)
-"""How long versions stay that were replaced, where nothing keeps other processes from changing the table meanwhile.
+"""How long replaced versions stay where nothing keeps other processes from changing the table meanwhile.
 
-LanceDB asks of each change whether it collides with those since it began, and does not miss any of them that were
-removed: the change would be lost without a word. So none may take longer than this.
+LanceDB compares each change with those made since it began, and does not notice where some of these were removed: the
+change would be lost without a word. So no change may take longer than this.
 """
 KEPT_ALONE = timedelta(milliseconds=1)
-"""The same where others are kept from it. Longer, and joining small files would leave everything there twice."""
+"""The same where others are kept from it; longer, and joining small files would leave everything there twice."""
 CHANGES_BESIDE = 32
 """Changes whose files may lie beside each other; joining them can write the whole table again."""
 OUTDATED_PART = 1 / 8
