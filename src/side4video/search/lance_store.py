@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import wraps
@@ -33,8 +34,9 @@ KEPT = timedelta(hours=1)
 LanceDB compares each change with those made since it began, and does not notice where some of these were removed: the
 change would be lost without a word. So no change may take longer than this.
 """
-KEPT_ALONE = timedelta(milliseconds=1)
-"""The same where others are kept from it; longer, and joining small files would leave everything there twice."""
+KEPT_ALONE = timedelta(0)
+"""The same where others are kept from it. Joining small files makes two versions within a millisecond; were the first
+kept, everything would be there twice."""
 CHANGES_BESIDE = 32
 """Changes whose files may lie beside each other; joining them can write the whole table again."""
 OUTDATED_PART = 1 / 8
@@ -203,7 +205,9 @@ class LanceStore:
         with changing_lock(self._address) as alone:
             kept = KEPT_ALONE if alone else KEPT
             if _retrying(lambda: self._is_worth_joining(table, kept)):
-                _retrying(lambda: table.optimize(cleanup_older_than=kept))
+                with warnings.catch_warnings():  # LanceDB says that it must be alone, if nothing is to be kept
+                    warnings.filterwarnings("ignore", "optimize.*removes every version", UserWarning)
+                    _retrying(lambda: table.optimize(cleanup_older_than=kept))
                 self._outdated = 0
             if table.count_rows() > self._exact_windows and not table.list_indices():  # of joined files: else it moves
                 _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
