@@ -25,10 +25,10 @@ import numpy as np
 import torch
 import tyro
 
-from side4video.files import write_json
+from side4video.atomic_files import write_json
+from side4video.data.sampling import FrameSampling
+from side4video.data.transforms import EvalTransform, TrainTransform, seeded
 from side4video.video.decoding import open_video
-from side4video.video.sampling import FrameSampling
-from side4video.video.transforms import EvalTransform, TrainTransform, seeded
 
 FRAMES_PER_SECOND, SECONDS, NUM_FRAMES = 25, 10, 8
 IMAGE_SIZE, MEAN, STD = 224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's

@@ -24,11 +24,11 @@ import torch
 import tyro
 from torch import Tensor
 
-from side4video.adapter import Adapter, load_adapter, save_adapter
+from side4video.adapters.adapter import Adapter, load_adapter, save_adapter
+from side4video.atomic_files import write_json
 from side4video.config import MODEL_PRESETS, RunConfig, parse_config
-from side4video.export import export_adapter
-from side4video.files import write_json
 from side4video.models.build import build_model
+from side4video.sharing.export import export_adapter
 
 CPU = torch.device("cpu")
 

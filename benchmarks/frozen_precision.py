@@ -21,15 +21,16 @@ import torch
 import tyro
 from torch import Tensor
 
+from side4video.atomic_files import write_json
 from side4video.config import MODEL_PRESETS, RunConfig, load_config
-from side4video.files import write_json
-from side4video.models.backbones import FrozenBackbone, load_backbone
+from side4video.data.loading.batch import Batch
+from side4video.data.loading.loader import test_loader
+from side4video.models.backbones.loading import FrozenBackbone, load_backbone
 from side4video.tasks.clips import evaluation_clips
-from side4video.tasks.linear_probe import LinearProbe, frozen_features
-from side4video.tasks.metrics import top_k_accuracy
-from side4video.tasks.recognition import RecognitionData, as_evaluated, read_data
+from side4video.tasks.recognition.linear_probe import LinearProbe, frozen_features
+from side4video.tasks.recognition.metrics import top_k_accuracy
+from side4video.tasks.recognition.recognition import RecognitionData, as_evaluated, read_data
 from side4video.training.loop import train
-from side4video.video.loading import Batch, test_loader
 
 CPU = torch.device("cpu")
 PRESETS = ("b16", "l14", "e14")

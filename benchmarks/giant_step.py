@@ -20,14 +20,14 @@ from typing import Literal
 import torch
 import tyro
 
+from side4video.atomic_files import write_json
 from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig
-from side4video.files import write_json
 from side4video.memory.measuring import resident_bytes
 from side4video.memory.planning import StepPlanner
 from side4video.memory.training_step import StepSize
-from side4video.models.backbones import load_backbone, restore_buffers
+from side4video.models.backbones.loading import load_backbone, restore_buffers
+from side4video.models.backbones.quantisation import quantise_linear_layers
 from side4video.models.heads import ClassificationHead
-from side4video.models.quantisation import quantise_linear_layers
 from side4video.models.video_model import VideoModel, build_side_network
 from side4video.training.optimizer import build_optimizer
 from side4video.training.run_log import peak_memory_mb

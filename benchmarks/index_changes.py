@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import tyro
 
-from side4video.files import write_json
+from side4video.atomic_files import write_json
 from side4video.search.changes import Changes
 from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
-from side4video.search.lance_store import LanceStore
-from side4video.search.records import Window
+from side4video.search.stores.lance_store import LanceStore
+from side4video.search.stores.records import Window
 from video_search import CHUNK, NUM_FRAMES, Videos, build_store, path_of, windows_of
 
 

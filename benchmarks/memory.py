@@ -29,8 +29,8 @@ from measuring.gpu import build_step, measure
 from measuring.table import draw, markdown
 from measuring.timing import time_steps
 from methods import METHODS, SIZES
-from side4video.files import write_json
-from side4video.models.backbones import load_backbone
+from side4video.atomic_files import write_json
+from side4video.models.backbones.loading import load_backbone
 
 
 @dataclass(frozen=True)

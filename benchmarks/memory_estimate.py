@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from side4video.atomic_files import write_json
 from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig
-from side4video.files import write_json
 from side4video.memory.measuring import measure_step
 from side4video.memory.planning import StepPlanner
 

@@ -26,7 +26,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from side4video.files import write_json
+from side4video.atomic_files import write_json
 
 WORDS = (
     "a",

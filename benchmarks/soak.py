@@ -24,9 +24,9 @@ from typing import Any
 
 import tyro
 
+from side4video.atomic_files import write_json
 from side4video.config import dump_config, parse_config
 from side4video.demo.videos import MotionVideos, make_motion_videos
-from side4video.files import write_json
 from side4video.training.run_log import read_log
 
 BATCH, CLIPS_PER_CLASS, CLASSES = 8, 8, 8

@@ -16,8 +16,8 @@ from statistics import median
 
 import tyro
 
+from side4video.atomic_files import write_json
 from side4video.config import RunConfig, load_config
-from side4video.files import write_json
 from side4video.training.loop import train
 from side4video.training.run_log import read_log
 

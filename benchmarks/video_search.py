@@ -42,13 +42,13 @@ import tyro
 from lancedb.index import IvfPq
 from tqdm import tqdm
 
-from side4video.files import write_json
+from side4video.atomic_files import write_json
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
-from side4video.search.filters import Filter
-from side4video.search.lance_store import LanceStore
-from side4video.search.records import IndexedFile, IndexInfo, Window
 from side4video.search.reranking import query_vectors, score_windows
-from side4video.tasks.scoring import score_matrix
+from side4video.search.stores.filters import Filter
+from side4video.search.stores.lance_store import LanceStore
+from side4video.search.stores.records import IndexedFile, IndexInfo, Window
+from side4video.tasks.retrieval.scoring import score_matrix
 
 NUM_FRAMES, WIDTH, NUM_WORDS = 12, 512, 8
 TOPICS, SCENES, CHUNK, TOP_K = 200, 3, 1000, 10

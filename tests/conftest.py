@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hub_server import TOKEN, running_hub
+from side4video.adapters.hub import download
 from side4video.config import parse_config
 from side4video.demo.videos import MotionVideos, make_motion_videos
-from side4video.hub import download
 from small_videos import write_grey_video
 from warm_process import WarmProcess
 
@@ -39,7 +39,7 @@ def one_fork_server():
     set_preload = BaseContext.set_forkserver_preload
 
     def set_preload_too(self, modules):
-        set_preload(self, [*modules, "side4video.video.loading"])
+        set_preload(self, [*modules, "side4video.data.loading.loader"])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseContext, "set_forkserver_preload", set_preload_too)

@@ -6,7 +6,7 @@ They stand in for those of `side4video.tasks.clips`, and reach loader processes 
 import os
 import signal
 
-from side4video.video.transforms import EvalTransform, TrainTransform
+from side4video.data.transforms import EvalTransform, TrainTransform
 
 
 def end_where_white(frames, number):

@@ -1,37 +1,48 @@
 """Data flows one way: what each part of the package may import, read from the source."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "side4video"
 
-FOUNDATION = {"shapes", "files", "config", "processes"}
-MAY_IMPORT = {
-    "shapes": set(),
-    "files": set(),
-    "config": set(),
-    "roll_call": set(),
-    "processes": {"roll_call"},
-    "video": FOUNDATION,
-    "checking": FOUNDATION | {"video"},
-    "models": FOUNDATION,
-    "memory": FOUNDATION | {"models", "tasks", "training"},
-    "report_pictures": set(),
-    "report": {"files", "report_pictures"},
-    "retrieval_report": {"files", "report_pictures"},
-    "hub": set(),
-    "untrusted": {"config"},
-    "adapter": FOUNDATION | {"models", "hub", "untrusted"},
-    "tasks": FOUNDATION | {"video", "models", "adapter"},
-    "search": FOUNDATION | {"video", "models", "adapter", "tasks", "checking", "training", "predict"},
-    "training": FOUNDATION | {"video", "models", "adapter", "tasks"},
+FLOORS = (
+    {"shapes", "atomic_files", "config", "distributed"},
+    {"video", "models/backbones"},
+    {"models/side", "models/text", "data/lists"},
+    {"models", "data"},
+    {"data/loading", "adapters"},
+    {"checking", "tasks", "search/stores"},
+    {"tasks/recognition", "tasks/retrieval"},
+    {"training", "inference"},
+    {"search", "reports", "memory"},
+    {"sharing", "demo", "web"},
+    {"commands"},
+    {"cli"},
+    {"__init__", "__main__"},
+)
+"""Rooms from the ground up: folders of the package, and the files that stand beside them.
+
+A room imports rooms of lower floors only, so nothing imports back up and no rooms import each other.
+"""
+
+NEVER = {
+    "video": {"config", "models", "distributed"},
+    "data": {"models", "adapters", "tasks"},
+    "models": {"video", "data", "tasks"},
+    "config": {"torch", "timm", "av"},
 }
-"""Parts that are missing here stand on top and may import everything."""
+"""What a folder, with all rooms inside it, does not import although the floors would allow it."""
 
 ONLY_HERE = {
-    "timm": {"models/backbones.py", "models/frozen_backbone.py", "video/transforms.py", "demo/pretrain.py"},
+    "timm": {
+        "models/backbones/loading.py",
+        "models/backbones/frozen_backbone.py",
+        "data/transforms.py",
+        "demo/pretrain.py",
+    },
     "av": {
         "video/opening.py",
         "video/video_file.py",
@@ -41,20 +52,20 @@ ONLY_HERE = {
         "demo/videos.py",
     },
     "tyro": {"commands", "demo/pretrain.py", "demo/pretrain_captions.py"},
-    "matplotlib": {"report_pictures.py"},
-    "sklearn": {"tasks/linear_probe.py"},
-    "open_clip": {"models/text_tower.py", "demo/still_clip.py", "demo/pretrain_captions.py"},
-    "huggingface_hub": {"hub.py", "model_card.py"},
-    "onnx": {"export.py"},
-    "onnxruntime": {"export.py"},
-    "onnxscript": {"export.py"},
-    "bitsandbytes": {"models/quantisation.py"},
+    "matplotlib": {"reports/report_pictures.py"},
+    "sklearn": {"tasks/recognition/linear_probe.py"},
+    "open_clip": {"models/text/text_tower.py", "demo/still_clip.py", "demo/pretrain_captions.py"},
+    "huggingface_hub": {"adapters/hub.py", "sharing/model_card.py"},
+    "onnx": {"sharing/export.py"},
+    "onnxruntime": {"sharing/export.py"},
+    "onnxscript": {"sharing/export.py"},
+    "bitsandbytes": {"models/backbones/quantisation.py"},
     "fastapi": {"web"},
     "starlette": {"web"},
     "uvicorn": {"web"},
-    "lancedb": {"search/lance_store.py", "search/lance_snapshot.py"},
-    "pyarrow": {"search/lance_store.py", "search/lance_snapshot.py", "search/window_rows.py"},
-    "qdrant_client": {"search/qdrant_store.py"},
+    "lancedb": {"search/stores/lance_store.py", "search/stores/lance_snapshot.py"},
+    "pyarrow": {"search/stores/lance_store.py", "search/stores/lance_snapshot.py", "search/stores/window_rows.py"},
+    "qdrant_client": {"search/stores/qdrant_store.py"},
 }
 """Libraries that one place alone knows: files, and folders of which all files may."""
 
@@ -74,23 +85,63 @@ def part_of(path):
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+def room_of(module):
+    """The room of a module of the package, such as "data/lists" for "side4video.data.lists.captions"."""
+    names = module.split(".")[1:]
+    folders = [names[: end + 1] for end in range(len(names)) if (SOURCE / "/".join(names[: end + 1])).is_dir()]
+    return "/".join(folders[-1] if folders else names[:1])
+
+
+def module_of(path):
+    return ".".join(("side4video", *path.relative_to(SOURCE).with_suffix("").parts))
+
+
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_imports_follow_the_flow(path):
-    part = part_of(path)
-    own = {module.split(".")[1] for module in imports(path) if module.startswith("side4video.")}
-    if part in MAY_IMPORT:
-        assert own - {part} <= MAY_IMPORT[part]
+def test_imports_go_down(path):
+    room, part = room_of(module_of(path)), part_of(path)
+    assert room in FLOOR_OF, f"{room} has no floor yet: place it in FLOORS"
+    modules = set(imports(path))
+    for other in {room_of(module) for module in modules if module.startswith("side4video.")} - {room}:
+        assert FLOOR_OF[other] < FLOOR_OF[room], f"{room} imports {other}, which is not below it"
+    roots = {module.split(".")[1 if module.startswith("side4video.") else 0] for module in modules}
+    assert not roots & NEVER.get(part, set())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_a_library_is_imported_where_it_belongs(path):
     place = path.relative_to(SOURCE).as_posix()
     libraries = {module.split(".")[0] for module in imports(path)}
     for library in libraries & ONLY_HERE.keys():
-        assert {place, part} & ONLY_HERE[library], f"{library} is imported in {place}"
+        assert {place, part_of(path)} & ONLY_HERE[library], f"{library} is imported in {place}"
 
 
-def test_the_rules_name_parts_and_files_that_exist():
-    parts = {part_of(path) for path in FILES}
-    assert MAY_IMPORT.keys() <= parts
+def test_files_do_not_import_each_other_in_a_circle():
+    known = {module_of(path): path for path in FILES}
+    above = {name: {module for module in imports(path) if module in known} for name, path in known.items()}
+    while free := [name for name, needed in above.items() if not needed]:
+        for name in free:
+            del above[name]
+        for needed in above.values():
+            needed.difference_update(free)
+    assert not above, "these import each other, or what imports each other"
+
+
+def test_the_rules_name_rooms_and_files_that_exist():
+    assert FLOOR_OF.keys() == {room_of(module_of(path)) for path in FILES}
+    assert sum(map(len, FLOORS)) == len(FLOOR_OF), "a room stands on two floors"
     files = {path.relative_to(SOURCE).as_posix() for path in FILES}
-    assert {place for places in ONLY_HERE.values() for place in places} <= files | parts
+    assert {place for places in ONLY_HERE.values() for place in places} <= files | {part_of(path) for path in FILES}
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES} - {SOURCE}), ids=lambda folder: folder.name)
+def test_a_room_lists_its_files(folder):
+    contents = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    listed = set(re.findall(r"^\* ([\w./]+): ", contents, re.MULTILINE))
+    rooms = {f"{path.name}/" for path in folder.iterdir() if (path / "__init__.py").exists()}
+    assert listed == {path.name for path in folder.glob("*.py")} - {"__init__.py"} | rooms
 
 
 def test_no_names_that_say_nothing():

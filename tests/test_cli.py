@@ -14,7 +14,7 @@ from crashing_transforms import CrashingEvalTransform
 from side4video.cli import COMMANDS, main
 from side4video.config import load_config, recipe_names
 from side4video.demo.videos import MotionVideos, make_motion_videos
-from side4video.models.backbones import NAMED_BACKBONES, load_backbone
+from side4video.models.backbones.loading import NAMED_BACKBONES, load_backbone
 from side4video.tasks import clips
 from side4video.training.run_log import read_log
 from side4video.video.decoding import open_video

@@ -20,11 +20,11 @@ import pytest
 
 import side4video.training.loop
 import side4video.web.serving
+from side4video.adapters.convert import official_from_adapter
 from side4video.cli import main
-from side4video.convert import official_from_adapter
+from side4video.data.lists.annotations import read_video_list
+from side4video.data.lists.captions import read_caption_list
 from side4video.demo.videos import MotionVideos, make_motion_videos
-from side4video.video.annotations import read_video_list
-from side4video.video.captions import read_caption_list
 
 ROOT = Path(__file__).parents[1]
 TINY = "--backbone.weights random --backbone.image-size 32 --side.width 16"

@@ -8,7 +8,7 @@ import pytest
 
 from side4video.cli import main
 from side4video.config import dump_config
-from side4video.model_card import CardFacts, card_text
+from side4video.sharing.model_card import CardFacts, card_text
 
 TAG = "<img src=x onerror=alert(1)>"  # file names hold no slash, so no </script>
 QUOTES = "\" onmouseover=\"alert(2)' onfocus='alert(3)"
@@ -114,7 +114,7 @@ def test_the_report_of_a_run_and_its_card(hostile, small_run, tmp_path):
 def test_a_file_of_weights_cannot_leave_its_code_span_in_the_card(hostile, small_run, tmp_path):
     from safetensors.torch import save_file
 
-    from side4video.models.backbones import load_backbone
+    from side4video.models.backbones.loading import load_backbone
 
     settings = small_run().backbone
     backbone = load_backbone(settings.name, weights="random", image_size=32, model_args=dict(settings.model_args))

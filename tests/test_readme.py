@@ -15,16 +15,6 @@ def test_make_targets_exist():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_file_tree_names_every_file_once():
-    tree = re.search(r"## Where things are\n\n```text\n(.*?)```", README, re.DOTALL)
-    assert tree, "the README has no file tree"
-    named = re.findall(r"^\s*([\w.]+\.(?:py|yaml|jinja|safetensors))\s{2,}\S", tree[1], re.MULTILINE)
-    folder = ROOT / "src/side4video"
-    there = [path.name for path in folder.rglob("*.py") if path.stat().st_size and path.name != "__init__.py"]
-    missing = set(there) - set(named)
-    assert not missing, f"not in the README's file tree: {sorted(missing)}"
-
-
 @pytest.mark.parametrize(
     "document", [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
 )

@@ -11,14 +11,14 @@ from recipe_counting import planned_config, round_gb
 from recipe_document import DOCUMENT, with_tables
 from side4video.cli import main
 from side4video.config import MODEL_PRESETS, RunConfig, load_config, parse_config, recipe_names, recipe_text
+from side4video.config.recipe_figures import read_figures
 from side4video.memory.planning import StepPlanner
 from side4video.models.retrieval_model import build_retrieval_model
 from side4video.models.similarity import similarity
-from side4video.models.text_tower import tokenise
+from side4video.models.text.text_tower import tokenise
 from side4video.models.video_model import build_video_model
-from side4video.recipe_figures import read_figures
-from side4video.tasks.contrastive import contrastive_loss
-from side4video.tasks.recognition import RecognitionLoss
+from side4video.tasks.recognition.recognition import RecognitionLoss
+from side4video.tasks.retrieval.contrastive import contrastive_loss
 from side4video.training.optimizer import build_optimizer
 from write_recipes import recipes
 

@@ -11,7 +11,7 @@ import torch
 
 from separate_processes import SeparateProcesses
 from side4video.cli import main
-from side4video.processes import joined_processes
+from side4video.distributed.processes import joined_processes
 from side4video.training.loop import train
 
 SEVERAL_COMMANDS = """

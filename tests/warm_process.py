@@ -154,7 +154,7 @@ def serve(*preload):
 
     import side4video.cli
     import side4video.memory.command
-    import side4video.run_report
+    import side4video.reports.run_report
     import side4video.training.loop  # noqa: F401
 
     for module in preload:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from side4video.config import RunConfig, load_config
+from side4video.config.recipe_figures import RecipeFigures, read_figures
 from side4video.memory.planning import StepPlanner
-from side4video.recipe_figures import RecipeFigures, read_figures
 
 
 def planned_config(config: RunConfig, figures: RecipeFigures, *, frames: int) -> RunConfig:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from side4video.config import load_config, recipe_names
-from side4video.recipe_figures import read_figures
+from side4video.config.recipe_figures import read_figures
 
 DOCUMENT = Path(__file__).parents[1] / "docs/recipes.md"
 HEADER = "| `side4video train` | model | paper, % | views | trained, M | memory, GB | videos |\n" + "| --- " * 7 + "|\n"

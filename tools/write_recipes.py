@@ -13,7 +13,7 @@ from pathlib import Path
 from paper_rows import ACTION_SETS, CAPTION_SETS, MODELS, RETRIEVAL_MODELS, ActionSet, CaptionSet, Model
 from recipe_counting import count_figures, replace_figures
 from recipe_document import write_document
-from side4video.recipe_figures import RecipeFigures, read_figures
+from side4video.config.recipe_figures import RecipeFigures, read_figures
 
 FOLDER = Path(__file__).parents[1] / "src/side4video/recipes"
 PAPER = "arXiv 2311.15769"

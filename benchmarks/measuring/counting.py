@@ -16,7 +16,7 @@ from measuring.step import Step, build_model
 from methods import Method, Size
 from side4video.memory.advice import usable
 from side4video.memory.tracking import AllocationTracker, SavedBytes
-from side4video.models.backbones import load_backbone
+from side4video.models.backbones.loading import load_backbone
 
 FROZEN_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER, CLIPS = "frozen weights", "trained weights", "optimizer", "clips"
 PARTS = (FROZEN_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER, CLIPS)

@@ -10,7 +10,7 @@ from methods import Method, Size
 from side4video.memory.advice import usable
 from side4video.memory.planning import largest_within
 from side4video.memory.tracking import SavedBytes
-from side4video.models.backbones import FrozenBackbone
+from side4video.models.backbones.loading import FrozenBackbone
 
 WARM_UPS, STEPS = 3, 5
 

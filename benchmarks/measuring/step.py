@@ -7,7 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from methods import Method, Size
 from methods.clip4clip import NUM_WORDS
-from side4video.models.backbones import FrozenBackbone
+from side4video.models.backbones.loading import FrozenBackbone
 
 NUM_CLASSES = 174  # of Something-Something
 ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.trunk import ClassTokenHead, run_blocks
-from side4video.models.backbones import FrozenBackbone
+from side4video.models.backbones.loading import FrozenBackbone
 
 DROPOUT = 0.5
 LARGEST_DROP_PATH = 0.2

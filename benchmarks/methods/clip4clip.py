@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.trunk import embed
-from side4video.models.backbones import FrozenBackbone
+from side4video.models.backbones.loading import FrozenBackbone
 
 NUM_WORDS = 32
 LARGEST_LOGIT_SCALE = math.log(100)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from methods.layers import CrossAttention, quick_mlp
 from methods.trunk import frozen_blocks
-from side4video.models.backbones import FrozenBackbone
+from side4video.models.backbones.loading import FrozenBackbone
 
 INTEGRATION_WIDTH = 384
 TEMPORAL_WIDTH = 96

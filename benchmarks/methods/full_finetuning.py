@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.trunk import ClassTokenHead, embed, run_blocks
-from side4video.models.backbones import FrozenBackbone
+from side4video.models.backbones.loading import FrozenBackbone
 
 
 class FullFineTuning(nn.Module):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from methods.trunk import ClassTokenHead, frozen_blocks
-from side4video.models.backbones import FrozenBackbone
+from side4video.models.backbones.loading import FrozenBackbone
 
 
 class LinearProbe(nn.Module):

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from side4video.models.backbones import FrozenBackbone
+from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.heads import ClassificationHead
-from side4video.models.side_network import SideNetwork, resolve_taps
+from side4video.models.side.side_network import SideNetwork, resolve_taps
 from side4video.models.video_model import VideoModel
 
 

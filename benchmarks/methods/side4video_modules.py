@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from methods.trunk import frozen_blocks
-from side4video.models.backbones import FrozenBackbone
-from side4video.models.side_network import resolve_num_heads, resolve_taps
+from side4video.models.backbones.loading import FrozenBackbone
+from side4video.models.side.side_network import resolve_num_heads, resolve_taps
 
 
 class TemporalConvolution(nn.Module):

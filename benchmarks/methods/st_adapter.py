@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.trunk import ClassTokenHead, embed, run_blocks
-from side4video.models.backbones import FrozenBackbone
+from side4video.models.backbones.loading import FrozenBackbone
 
 ADAPTER_WIDTH = 384
 DROPOUT = 0.5

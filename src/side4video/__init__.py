@@ -4,39 +4,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from side4video.adapter import load_adapter as load_adapter
+    from side4video.adapters.adapter import load_adapter as load_adapter
     from side4video.config import MODEL_PRESETS as MODEL_PRESETS
     from side4video.config import RunConfig as RunConfig
     from side4video.config import load_config as load_config
-    from side4video.embed import Embedder as Embedder
-    from side4video.models.backbones import FrozenBackbone as FrozenBackbone
-    from side4video.models.backbones import load_backbone as load_backbone
+    from side4video.inference.embedder import Embedder as Embedder
+    from side4video.inference.predictor import Predictor as Predictor
+    from side4video.models.backbones.loading import FrozenBackbone as FrozenBackbone
+    from side4video.models.backbones.loading import load_backbone as load_backbone
     from side4video.models.heads import ClassificationHead as ClassificationHead
     from side4video.models.retrieval_model import RetrievalModel as RetrievalModel
-    from side4video.models.side_network import SideNetwork as SideNetwork
+    from side4video.models.side.side_network import SideNetwork as SideNetwork
     from side4video.models.video_model import VideoModel as VideoModel
-    from side4video.predict import Predictor as Predictor
     from side4video.search.video_index import VideoIndex as VideoIndex
-    from side4video.share import from_pretrained as from_pretrained
-    from side4video.share import push_to_hub as push_to_hub
+    from side4video.sharing.share import from_pretrained as from_pretrained
+    from side4video.sharing.share import push_to_hub as push_to_hub
     from side4video.training.loop import train as train
 
 _HOMES = {
     "ClassificationHead": "models.heads",
-    "Embedder": "embed",
-    "FrozenBackbone": "models.backbones",
+    "Embedder": "inference.embedder",
+    "FrozenBackbone": "models.backbones.loading",
     "MODEL_PRESETS": "config",
-    "Predictor": "predict",
+    "Predictor": "inference.predictor",
     "RetrievalModel": "models.retrieval_model",
     "RunConfig": "config",
-    "SideNetwork": "models.side_network",
+    "SideNetwork": "models.side.side_network",
     "VideoIndex": "search.video_index",
     "VideoModel": "models.video_model",
-    "load_adapter": "adapter",
-    "load_backbone": "models.backbones",
-    "from_pretrained": "share",
+    "load_adapter": "adapters.adapter",
+    "load_backbone": "models.backbones.loading",
+    "from_pretrained": "sharing.share",
     "load_config": "config",
-    "push_to_hub": "share",
+    "push_to_hub": "sharing.share",
     "train": "training.loop",
 }
 

@@ -14,7 +14,7 @@ from measuring.table import draw, markdown
 from measuring.timing import time_steps
 from methods import METHODS, SIZES, Size
 from side4video.memory.tracking import AllocationTracker
-from side4video.models.backbones import load_backbone
+from side4video.models.backbones.loading import load_backbone
 
 ROOT = Path(__file__).parents[2]
 RESULTS = sorted((ROOT / "docs/figures").glob("memory-*.json"))

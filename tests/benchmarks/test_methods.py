@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from methods import aim, clip4clip, dist, evl, full_finetuning, linear_probe, side4video, side4video_modules, st_adapter
-from side4video.models.backbones import load_backbone
+from side4video.models.backbones.loading import load_backbone
 
 NAMES = {
     "B/16": "vit_base_patch16_clip_quickgelu_224",

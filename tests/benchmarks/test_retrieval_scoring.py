@@ -8,7 +8,7 @@ import pytest
 
 from retrieval_scoring import BatchLoop, main, make_texts, make_videos, number_beginnings
 from side4video.models.similarity import similarity
-from side4video.models.text_tower import tokenise
+from side4video.models.text.text_tower import tokenise
 
 RESULTS = Path(__file__).parents[2] / "docs/figures/retrieval-scoring.json"
 CAPTIONS = ("a man runs", "a man runs", "a man is cooking", "a dog runs", "the man runs")

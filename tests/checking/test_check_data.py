@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from side4video.cli import main
-from side4video.video.annotations import check_video_list, read_video_list
-from side4video.video.captions import read_caption_list
+from side4video.data.lists.annotations import check_video_list, read_video_list
+from side4video.data.lists.captions import read_caption_list
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from side4video.atomic_files import write_json
 from side4video.checking.clean_list import refuse_equal_numbers, write_clean_list
 from side4video.checking.entries import Entry, guess_task, read_entries
 from side4video.config import DataConfig
-from side4video.files import write_json
-from side4video.video.annotations import LabelledVideo, read_video_list
-from side4video.video.captions import read_caption_list
+from side4video.data.lists.annotations import LabelledVideo, read_video_list
+from side4video.data.lists.captions import read_caption_list
 
 
 def video(name, label=None, start=None, end=None):

@@ -7,7 +7,7 @@ import pytest
 from side4video.checking.entries import Entry, EntrySet
 from side4video.checking.judging import judge, part_of
 from side4video.checking.probe import Probe
-from side4video.video.annotations import LabelledVideo
+from side4video.data.lists.annotations import LabelledVideo
 
 
 def entry(path, label=None, *captions, times=(None, None)):

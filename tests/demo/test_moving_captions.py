@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from side4video.data.sampling import FrameSampling
 from side4video.demo.moving_captions import MOTIONS, CrossingScene, MotionCaption, draw_crossing
 from side4video.demo.still_shapes import COLOURS, FORMS
-from side4video.video.sampling import FrameSampling
 
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
+from side4video.data.sampling import FrameSampling
 from side4video.demo.moving_shapes import MOTIONS, NUM_STOPS, Scene, draw_clip
-from side4video.video.sampling import FrameSampling
 
 
 @pytest.fixture

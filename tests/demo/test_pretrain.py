@@ -20,7 +20,7 @@ from side4video.demo.pretrain import (
     still_labels,
 )
 from side4video.demo.still_shapes import FORMS, MAX_RADIUS, MIN_RADIUS, Shape
-from side4video.models.backbones import load_backbone
+from side4video.models.backbones.loading import load_backbone
 
 
 def shape(**changes):

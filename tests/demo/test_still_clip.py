@@ -16,8 +16,8 @@ from side4video.demo.still_clip import (
     unpack_weights,
     write_clip_file,
 )
-from side4video.models.backbones import load_backbone
-from side4video.models.text_tower import load_text_tower, tokenise
+from side4video.models.backbones.loading import load_backbone
+from side4video.models.text.text_tower import load_text_tower, tokenise
 
 CAPTIONS = ["a red square", "an orange disc up there"]
 

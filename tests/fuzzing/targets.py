@@ -16,21 +16,21 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from side4video.adapter import Adapter, load_adapter, read_adapter, save_adapter
+from side4video.adapters.adapter import Adapter, load_adapter, read_adapter, save_adapter
+from side4video.adapters.untrusted import check_untrusted
 from side4video.config import dump_config, load_config, parse_config, recipe_text
-from side4video.models.backbones import load_backbone
+from side4video.data.lists.annotations import LabelledVideo, check_video_list, read_video_list
+from side4video.data.lists.captions import check_caption_list, read_caption_list
+from side4video.models.backbones.loading import load_backbone
+from side4video.models.backbones.weight_files import read_weights
 from side4video.models.build import build_model
 from side4video.models.official import Layout, from_official, read_official_checkpoint, to_official
-from side4video.models.weight_files import read_weights
 from side4video.search.metadata import read_metadata
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.token_cache import TokenCache
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer
 from side4video.training.run_log import read_log
-from side4video.untrusted import check_untrusted
-from side4video.video.annotations import LabelledVideo, check_video_list, read_video_list
-from side4video.video.captions import check_caption_list, read_caption_list
 from small_videos import write_grey_video
 
 SHARED = Path(__file__).parents[2] / "../shared/data/annotations"

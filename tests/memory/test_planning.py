@@ -19,7 +19,7 @@ from side4video.memory.training_step import (
     TrainingStep,
     step_size,
 )
-from side4video.models.backbones import load_backbone
+from side4video.models.backbones.loading import load_backbone
 from side4video.models.retrieval_model import build_retrieval_model
 from side4video.models.video_model import build_video_model
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from side4video.models.backbones import load_backbone
-from side4video.models.side_network import SideNetwork
+from side4video.models.backbones.loading import load_backbone
+from side4video.models.side.side_network import SideNetwork
 
 GOLDEN = Path(os.environ.get("SIDE4VIDEO_GOLDEN", Path(__file__).parents[1] / "golden"))
 RELATIVE = 1e-4

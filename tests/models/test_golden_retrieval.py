@@ -20,8 +20,8 @@ from golden import (
 from side4video.models.official import from_official, read_official_checkpoint, recognise, to_official
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import channel_decorrelation, mean_pool_similarity, weighted_token_similarity
-from side4video.models.text_tower import load_text_tower
-from side4video.tasks.contrastive import contrastive_loss
+from side4video.models.text.text_tower import load_text_tower
+from side4video.tasks.retrieval.contrastive import contrastive_loss
 
 FILES = golden_files("retrieval")
 

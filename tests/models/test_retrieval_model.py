@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from side4video.config import parse_config
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
 from side4video.models.similarity import mean_pool_similarity, weighted_token_similarity
-from side4video.models.text_tower import load_text_tower, tokenise
-from side4video.tasks.contrastive import contrastive_loss
+from side4video.models.text.text_tower import load_text_tower, tokenise
+from side4video.tasks.retrieval.contrastive import contrastive_loss
 
 CAPTIONS = ["a dog runs", "a cat sleeps on a red chair", "rain"]
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from search.windows import windows_of
-from side4video.search.stores import open_store
+from side4video.search.stores.open_store import open_store
 from warm_process import wait_until
 
 TIMES = 3

@@ -8,8 +8,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from side4video.adapter import CONFIG, WEIGHTS, read_weights
+from side4video.adapters.adapter import CONFIG, WEIGHTS, read_weights
+from side4video.atomic_files import write_tensors
 from side4video.config import dump_config, parse_config
+from side4video.data.sampling import FrameSampling
 from side4video.demo.still_clip import (
     BACKBONE_ARGS,
     BACKBONE_NAME,
@@ -20,10 +22,8 @@ from side4video.demo.still_clip import (
     unpack_weights,
     write_clip_file,
 )
-from side4video.files import write_tensors
-from side4video.models.text_tower import tokenise
+from side4video.models.text.text_tower import tokenise
 from side4video.search.index_model import bare_config, load_index_model
-from side4video.video.sampling import FrameSampling
 
 
 @pytest.fixture(scope="module")

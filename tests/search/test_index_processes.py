@@ -9,7 +9,7 @@ from search.test_index_kills import assert_same, content
 from search.windows import windows_of
 from separate_processes import SeparateProcesses
 from side4video.cli import main
-from side4video.search.stores import open_store
+from side4video.search.stores.open_store import open_store
 
 
 def test_two_processes_make_the_index_of_one(warm, adapter, videos, tmp_path, write_noise):

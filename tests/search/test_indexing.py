@@ -14,7 +14,7 @@ from side4video.search import indexing
 from side4video.search.indexing import _embed_share as embed_share
 from side4video.search.indexing import update_index
 from side4video.search.metadata import read_metadata
-from side4video.search.stores import open_store
+from side4video.search.stores.open_store import open_store
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from crashing_transforms import CrashingEvalTransform, KilledEvalTransform
+from side4video.data.loading.worker_watchdog import LostWorkerError
 from side4video.search.indexing import update_index
-from side4video.search.stores import open_store
+from side4video.search.stores.open_store import open_store
 from side4video.tasks import clips
-from side4video.video.lost_workers import LostWorkerError
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
+from side4video.data.lists.list_files import DataError
 from side4video.search.metadata import column_kinds, read_metadata
-from side4video.video.list_files import DataError
 
 
 def write(path, text):

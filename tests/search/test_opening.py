@@ -11,10 +11,10 @@ from qdrant_client import QdrantClient
 
 from search.windows import INFO, make_windows
 from side4video import VideoIndex
-from side4video.search import info_text
-from side4video.search.lance_store import LanceStore
-from side4video.search.qdrant_store import QdrantStore
-from side4video.search.stores import open_store
+from side4video.search.stores import info_text
+from side4video.search.stores.lance_store import LanceStore
+from side4video.search.stores.open_store import open_store
+from side4video.search.stores.qdrant_store import QdrantStore
 
 
 def make(address):
@@ -127,7 +127,7 @@ def test_what_is_not_installed_is_named(tmp_path, module, address, extra):
 import importlib.util
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == {module!r} else find(name, *rest)
-from side4video.search.stores import open_store
+from side4video.search.stores.open_store import open_store
 open_store({address!r}, create=True)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
@@ -170,7 +170,7 @@ def test_an_index_must_be_made_before_it_is_filled(tmp_path, scheme):
 def test_a_folder_of_qdrant_is_for_one_process(tmp_path):
     address = f"qdrant+local://{tmp_path}/folder/videos"
     first, second = open_store(make(address)), open_store(address)
-    code = f"from side4video.search.stores import open_store; open_store({address!r})"
+    code = f"from side4video.search.stores.open_store import open_store; open_store({address!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "cannot be opened" in done.stderr
     assert "already accessed" in done.stderr

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from side4video.models.similarity import TextFeatures, VideoFeatures, similarity
-from side4video.models.text_tower import split_words, tokenise
-from side4video.search.records import IndexedFile, Window
+from side4video.models.text.text_tower import split_words, tokenise
 from side4video.search.reranking import match_frames, match_words, query_vectors, score_windows
+from side4video.search.stores.records import IndexedFile, Window
 
 NUM_FRAMES, WIDTH = 5, 64
 

@@ -8,14 +8,14 @@ import torch
 
 from search.windows import windows_of
 from side4video import Embedder, VideoIndex
+from side4video.data.lists.annotations import LabelledVideo
 from side4video.models.similarity import VideoFeatures, similarity
-from side4video.search.filters import Condition, Filter
 from side4video.search.indexing import update_index
 from side4video.search.metadata import MetadataFile
-from side4video.search.stores import open_store
+from side4video.search.stores.filters import Condition, Filter
+from side4video.search.stores.open_store import open_store
 from side4video.search.windows import cut_windows
 from side4video.tasks.clips import evaluation_clips
-from side4video.video.annotations import LabelledVideo
 from side4video.video.decoding import VideoError
 
 TEXTS = ["a star moves clockwise", "a ring", "something else in the corner"]

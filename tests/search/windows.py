@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from side4video.search.records import IndexedFile, IndexInfo, Window
+from side4video.search.stores.records import IndexedFile, IndexInfo, Window
 
 NUM_FRAMES, WIDTH = 3, 8
 INFO = IndexInfo("runs/some", "abc-def-ghi", "wti", NUM_FRAMES, WIDTH, 10.0, 2.0, "0.1.0")

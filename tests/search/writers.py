@@ -46,7 +46,7 @@ class Writer:
 
 def write_for_ever(address, videos, seed, prefix):
     """Replace one video after the other by its next state, and say so when it is done."""
-    from side4video.search.stores import open_store
+    from side4video.search.stores.open_store import open_store
 
     store = open_store(address, create=True)
     store.write_info(INFO)

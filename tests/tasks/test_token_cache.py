@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from side4video.config import ConfigError, dump_config, load_config
-from side4video.models.backbones import FrozenBackbone
+from side4video.data.datasets import ClipKey
+from side4video.data.loading.order import TrainOrder
+from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.stored_clips import StoredClips
 from side4video.models.video_model import build_video_model
 from side4video.tasks.clips import evaluation_clips
-from side4video.tasks.recognition import as_evaluated, read_data, training_clips
-from side4video.tasks.recognition_task import read_probe
+from side4video.tasks.recognition.recognition import as_evaluated, read_data, training_clips
+from side4video.tasks.recognition.recognition_task import read_probe
 from side4video.tasks.token_cache import TokenCache
 from side4video.training.loop import train
 from side4video.training.run_log import RunLog, read_log
-from side4video.video.datasets import ClipKey
-from side4video.video.loading import TrainOrder
 
 COPIES = 3
 

@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from crashing_transforms import CrashingEvalTransform, CrashingTrainTransform, KilledTrainTransform
+from side4video.data.loading.worker_watchdog import LostWorkerError
 from side4video.tasks import clips
 from side4video.training.loop import train
 from side4video.training.run_log import RunLog, read_log
-from side4video.video.lost_workers import LostWorkerError
 
 CRASHING = "clockwise/crashes.mp4"
 

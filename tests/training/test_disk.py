@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from side4video.files import check_space, check_writable
+from side4video.atomic_files import check_space, check_writable
 from side4video.training.loop import train
 from warm_process import wait_until
 

@@ -24,8 +24,8 @@ SYNCED = {"batch": 8, "sync_bn": True, "epochs": 2, "log_every": 1, "device": "c
 POISONED = """
 import sys, torch
 from side4video.cli import main
-from side4video.processes import process_rank
-from side4video.tasks.recognition_task import RecognitionTask
+from side4video.distributed.processes import process_rank
+from side4video.tasks.recognition.recognition_task import RecognitionTask
 
 original = RecognitionTask.train_batches
 
@@ -43,8 +43,8 @@ RECORDING = """
 import json, sys
 from pathlib import Path
 from side4video.cli import main
-from side4video.processes import process_rank
-from side4video.tasks.recognition_task import RecognitionTask
+from side4video.distributed.processes import process_rank
+from side4video.tasks.recognition.recognition_task import RecognitionTask
 
 original = RecognitionTask.train_batches
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from side4video.predict import Predictor
+from side4video.inference.predictor import Predictor
 from side4video.training.loop import train
 from web.small_server import TIMEOUT_SECONDS, make_index, running_server
 

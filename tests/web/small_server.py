@@ -17,7 +17,7 @@ from side4video.demo.videos import write_video
 from side4video.search.index_model import load_index_model
 from side4video.search.indexing import update_index
 from side4video.search.metadata import read_metadata
-from side4video.search.stores import open_store
+from side4video.search.stores.open_store import open_store
 from side4video.search.video_index import VideoIndex
 from side4video.web.app import make_app
 from side4video.web.service import SearchService

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from side4video import Predictor
-from side4video.search.filters import Condition, Filter
+from side4video.search.stores.filters import Condition, Filter
 from web.small_server import TIMEOUT_SECONDS
 
 

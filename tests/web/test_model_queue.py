@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from side4video.search.filters import Filter
+from side4video.search.stores.filters import Filter
 from side4video.web.model_queue import ModelQueue
 
 

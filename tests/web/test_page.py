@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from side4video.search.filters import Filter
+from side4video.search.stores.filters import Filter
 from side4video.web.library import identify
 from web.small_server import TIMEOUT_SECONDS
 

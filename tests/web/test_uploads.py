@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from side4video.demo.videos import write_video
-from side4video.web.decoding_jobs import NotDecodedError, decode_apart
+from side4video.web.transcode_workers import NotDecodedError, decode_apart
 from web.small_server import TIMEOUT_SECONDS, get, post, running_server, write_noise
 
 
@@ -109,7 +109,7 @@ def test_without_a_classifier_nothing_is_classified(small):
 
 def test_a_process_that_decodes_imports_no_torch():
     """It takes seconds and hundreds of megabytes, and decoding needs nothing of it."""
-    look = "import sys, side4video.cli, side4video.web.decoding_jobs; sys.exit('torch' in sys.modules)"
+    look = "import sys, side4video.cli, side4video.web.transcode_workers; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", look]).returncode == 0
 
 

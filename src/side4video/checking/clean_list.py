@@ -5,9 +5,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from side4video.atomic_files import write_text
 from side4video.checking.entries import Entry
-from side4video.files import write_text
-from side4video.video.list_formats import INTEGER
+from side4video.data.lists.list_formats import INTEGER
 
 
 def refuse_equal_numbers(class_names: Sequence[str]) -> None:

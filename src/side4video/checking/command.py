@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
+from side4video.atomic_files import write_json, write_text
 from side4video.checking.clean_list import refuse_equal_numbers, write_clean_list
 from side4video.checking.content import size_of
 from side4video.checking.entries import EntrySet, Task, guess_task, read_entries
@@ -24,7 +25,6 @@ from side4video.checking.page import write_check_page
 from side4video.checking.probe import Probe, ProbeTask, probe_video
 from side4video.checking.workers import Lost, run_with_timeout
 from side4video.config import DataConfig
-from side4video.files import write_json, write_text
 
 _MARK = "summary.json"
 """A folder with other files and without this one is none of an earlier check."""

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from side4video.config import DataConfig
-from side4video.video.annotations import LabelledVideo, read_video_list
-from side4video.video.caption_detection import detect_caption_format
-from side4video.video.caption_files import load_caption_file
-from side4video.video.captions import read_caption_list
-from side4video.video.list_files import DataError
-from side4video.video.list_formats import CAPTION_COLUMNS
+from side4video.data.lists.annotations import LabelledVideo, read_video_list
+from side4video.data.lists.caption_detection import detect_caption_format
+from side4video.data.lists.caption_files import load_caption_file
+from side4video.data.lists.captions import read_caption_list
+from side4video.data.lists.list_files import DataError
+from side4video.data.lists.list_formats import CAPTION_COLUMNS
 
 Task = Literal["recognition", "retrieval"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from side4video.checking.entries import Entry, EntrySet
 from side4video.checking.findings import KINDS, Finding
 from side4video.checking.probe import Probe
-from side4video.video.annotations import LabelledVideo
+from side4video.data.lists.annotations import LabelledVideo
 
 Part = tuple[str, float | None, float | None]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from side4video.atomic_files import write_text
 from side4video.checking.findings import KINDS, encodable
 from side4video.checking.judging import JudgedSet
-from side4video.files import write_text
 
 _SHOWN = 200
 """Findings of a kind that are listed; all are in reasons.csv."""

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from side4video.video.worker_processes import PROGRAM, name_exit
+from side4video.data.loading.worker_processes import PROGRAM, name_exit
 
 _RENEWED_AFTER = 1000  # items: what a decoder leaks is given back
 _GIVEN_UP_AFTER = 5.0  # seconds: a process that waits for a dead drive cannot even be killed

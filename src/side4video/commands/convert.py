@@ -32,7 +32,7 @@ def convert(arguments: list[str]) -> int:
     source, rest = take_positional(arguments, "convert", "FILE RECIPE --out ADAPTER, or ADAPTER --out FILE")
     if Path(source).is_dir():
         back = tyro.cli(ConvertBackArguments, prog=f"side4video convert {source}", args=rest)
-        from side4video.convert import official_from_adapter
+        from side4video.adapters.convert import official_from_adapter
 
         print(f"{official_from_adapter(Path(source), out=back.out)} tensors under their official names: {back.out}")
         return 0
@@ -43,7 +43,7 @@ def convert(arguments: list[str]) -> int:
     given = tyro.cli(
         ConvertArguments, prog=prog, args=rest, default=ConvertArguments(load_config(recipe), Path("adapter"))
     )
-    from side4video.convert import adapter_from_official
+    from side4video.adapters.convert import adapter_from_official
 
     adapter = adapter_from_official(Path(source), given.config, out=given.out)
     print(f"{adapter.config.task}, {len(adapter.class_names)} classes, on {adapter.config.backbone.name}: {given.out}")

@@ -33,14 +33,14 @@ def embed(arguments: list[str]) -> int:
     """Write embeddings of videos and sentences to a file: embed ADAPTER [VIDEOS...] [--text ...] --out FILE."""
     given = tyro.cli(EmbedArguments, prog="side4video embed", args=arguments)
 
-    from side4video.video.worker_processes import start_early
+    from side4video.data.loading.worker_processes import start_early
 
     start_early(workers=0 if not given.videos or is_one_file(given.videos) else None)
 
-    from side4video.embed import Embedder, check_embedding_file, write_embeddings
+    from side4video.distributed.processes import is_main_process, joined_processes
+    from side4video.inference.embedder import Embedder, check_embedding_file, write_embeddings
+    from side4video.inference.predictor import expand_inputs
     from side4video.models.video_model import choose_device
-    from side4video.predict import expand_inputs
-    from side4video.processes import is_main_process, joined_processes
 
     check_embedding_file(given.out)
     if not given.videos and not given.text:

@@ -30,22 +30,22 @@ class EvaluateArguments:
 def evaluate(arguments: list[str]) -> int:
     """Score an adapter on labelled or captioned videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3]."""
     folder, rest = take_positional(arguments, "evaluate", "ADAPTER: an adapter folder or a run folder")
-    from side4video.adapter import find_adapter, read_adapter
-    from side4video.hub import is_downloaded
+    from side4video.adapters.adapter import find_adapter, read_adapter
+    from side4video.adapters.hub import is_downloaded
 
     settings = read_adapter(Path(folder)).config
     retrieval = settings.task == "retrieval"
     default = EvaluateArguments(data=settings.data, eval=settings.eval)
     given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
 
-    from side4video.video.worker_processes import start_early
+    from side4video.data.loading.worker_processes import start_early
 
     start_early(workers=given.data.workers)
 
     if retrieval:
-        from side4video.tasks.retrieval import evaluate_retrieval_adapter as evaluate_adapter
+        from side4video.tasks.retrieval.retrieval import evaluate_retrieval_adapter as evaluate_adapter
     else:
-        from side4video.tasks.recognition import evaluate_adapter  # type: ignore[assignment]
+        from side4video.tasks.recognition.recognition import evaluate_adapter  # type: ignore[assignment]
 
     found = find_adapter(Path(folder))
     place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"

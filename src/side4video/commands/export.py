@@ -22,7 +22,7 @@ def export(arguments: list[str]) -> int:
     """Write an adapter and its backbone as one model: export ADAPTER OUT.onnx|OUT.pt2."""
     given = tyro.cli(ExportArguments, prog="side4video export", args=arguments)
 
-    from side4video.export import export_adapter
+    from side4video.sharing.export import export_adapter
 
     made = export_adapter(given.adapter, given.out, backbone_weights=given.backbone_weights)
     print(f"{made.num_bytes / 1e6:.1f} MB, within {made.largest_difference:.1e} of PyTorch's outputs")

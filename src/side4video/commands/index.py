@@ -49,17 +49,17 @@ def index(arguments: list[str]) -> int:
     if not given.videos:
         raise ValueError("usage: side4video index VIDEOS... --to FOLDER --model ADAPTER; give videos.")
 
-    from side4video.video.worker_processes import start_early
+    from side4video.data.loading.worker_processes import start_early
 
     start_early(workers=given.workers)
 
+    from side4video.atomic_files import write_json
     from side4video.checking.findings import printable
-    from side4video.files import write_json
-    from side4video.processes import is_main_process
+    from side4video.distributed.processes import is_main_process
     from side4video.search.index_model import load_index_model
     from side4video.search.indexing import update_index
     from side4video.search.metadata import read_metadata
-    from side4video.search.stores import open_store
+    from side4video.search.stores.open_store import open_store
 
     metadata = read_metadata(given.metadata) if given.metadata else None
     store = open_store(given.to, create=True)

@@ -13,7 +13,7 @@ def recipes(arguments: list[str]) -> int:
         return 0
     if arguments:
         raise ValueError(f"recipes {' '.join(arguments)}: expected nothing, or show NAME.")
-    from side4video.recipe_figures import TABLE_NOTES, recipe_table
+    from side4video.config.recipe_figures import TABLE_NOTES, recipe_table
 
     console = Console()
     console.print(recipe_table())
@@ -24,7 +24,7 @@ def recipes(arguments: list[str]) -> int:
 
 def backbones(arguments: list[str]) -> int:
     """List image models: those with short names, one of them, or all with a part in their name: backbones [PART]."""
-    from side4video.models.backbones import NAMED_BACKBONES, list_backbones, weights_source
+    from side4video.models.backbones.loading import NAMED_BACKBONES, list_backbones, weights_source
 
     wanted = arguments[0] if arguments else ""
     if wanted and wanted not in NAMED_BACKBONES:

@@ -39,14 +39,14 @@ def predict(arguments: list[str]) -> int:
     """Name what happens in videos: predict ADAPTER VIDEOS... [--top-k 5] [--json FILE]."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
-    from side4video.video.worker_processes import start_early
+    from side4video.data.loading.worker_processes import start_early
 
     start_early(workers=0 if is_one_file(given.videos) else None)
 
-    from side4video.adapter import read_adapter
+    from side4video.adapters.adapter import read_adapter
+    from side4video.distributed.processes import joined_processes
+    from side4video.inference.predictor import expand_inputs
     from side4video.models.video_model import choose_device
-    from side4video.predict import expand_inputs
-    from side4video.processes import joined_processes
 
     task = read_adapter(given.adapter).config.task
     if (task == "retrieval") != bool(given.text):
@@ -59,10 +59,10 @@ def predict(arguments: list[str]) -> int:
 
 def _classify(given: PredictArguments, paths: list[Path]) -> int:
     """Print the best classes of each video."""
-    from side4video.files import write_json
-    from side4video.predict import Predictor
-    from side4video.processes import is_main_process, num_processes, process_rank, say, share_out
-    from side4video.tasks.evaluation import UnreadVideo
+    from side4video.atomic_files import write_json
+    from side4video.distributed.processes import distribute, is_main_process, num_processes, print_once, process_rank
+    from side4video.inference.predictor import Predictor
+    from side4video.tasks.unread import UnreadVideo
 
     predictor = Predictor(
         given.adapter,
@@ -74,14 +74,14 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
 
     share = predictor.predict_videos(paths[process_rank() :: num_processes()], top_k=given.top_k)
     predictions, failures = [], []
-    for path, found in zip(paths, share_out(paths, lambda _: next(share)), strict=True):
+    for path, found in zip(paths, distribute(paths, lambda _: next(share)), strict=True):
         if isinstance(found, UnreadVideo):
             failures.append({"path": str(path), "reason": found.reason})
             if is_main_process():
                 print(f"{path}: {found.reason}", file=sys.stderr)
             continue
         named = ", ".join(f"{best.name} {best.score:.1%}" for best in found.classes)
-        say(f"{path}: {named} ({found.seconds:.2f} s)")
+        print_once(f"{path}: {named} ({found.seconds:.2f} s)")
         classes = [{"name": best.name, "score": best.score} for best in found.classes]
         predictions.append({"path": str(path), "classes": classes, "seconds": found.seconds})
     if given.json is not None and is_main_process():
@@ -91,9 +91,9 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
 
 def _rank(given: PredictArguments, paths: list[Path]) -> int:
     """Print the best videos for each sentence."""
-    from side4video.embed import Embedder
-    from side4video.files import write_json
-    from side4video.processes import is_main_process
+    from side4video.atomic_files import write_json
+    from side4video.distributed.processes import is_main_process
+    from side4video.inference.embedder import Embedder
 
     embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
     videos = embedder.embed_videos(paths, shared=True)

@@ -10,8 +10,8 @@ from rich.console import Console
 from side4video.config import EvalConfig
 
 if TYPE_CHECKING:
-    from side4video.tasks.evaluation import UnreadVideo
     from side4video.tasks.task import Scores
+    from side4video.tasks.unread import UnreadVideo
 
 
 def print_scores(evaluation: "Scores", *, max_classes: int | None = None) -> None:
@@ -34,9 +34,9 @@ def report_scores(
         path: of the file for scores; None: they are not written.
         refusal_path: of the file that says why there are no scores.
     """
-    from side4video.files import write_json
-    from side4video.processes import is_main_process
-    from side4video.tasks.evaluation import NoneReadError
+    from side4video.atomic_files import write_json
+    from side4video.distributed.processes import is_main_process
+    from side4video.tasks.unread import NoneReadError
 
     try:
         evaluation = evaluate()
@@ -54,7 +54,7 @@ def report_scores(
 
 def why_refused(evaluation: "Scores", settings: EvalConfig) -> str | None:
     """Why the scores of an evaluation are not reported, if that is so."""
-    from side4video.tasks.evaluation import refuse_scores
+    from side4video.tasks.unread import refuse_scores
 
     num_unread = len(evaluation.unread)
     return refuse_scores(num_read=evaluation.num_videos, num_unread=num_unread, max_unread=settings.max_unread)
@@ -65,7 +65,7 @@ def report_refusal(refused: str, unread: "Sequence[UnreadVideo]", path: Path | N
 
     Only the main process says and writes it.
     """
-    from side4video.processes import is_main_process
+    from side4video.distributed.processes import is_main_process
 
     if not is_main_process():
         return 1
@@ -73,7 +73,7 @@ def report_refusal(refused: str, unread: "Sequence[UnreadVideo]", path: Path | N
         print(f"not read: {video.name}: {video.reason}")
     print(refused, file=sys.stderr)
     if path is not None:
-        from side4video.files import write_json
+        from side4video.atomic_files import write_json
 
         rows = [{"name": video.name, "reason": video.reason} for video in unread]
         write_json(path, {"refused": refused, "unread": rows})

@@ -45,11 +45,11 @@ def search(arguments: list[str]) -> int:
     """Find moments in the videos of an index: search FOLDER "words" [--like clip.mp4] [--where camera=north]."""
     given = tyro.cli(SearchArguments, prog="side4video search", args=arguments)
 
+    from side4video.atomic_files import write_json
     from side4video.checking.findings import printable
-    from side4video.files import write_json
-    from side4video.search.filters import parse_filter
+    from side4video.data.lists.list_files import read_lines
+    from side4video.search.stores.filters import parse_filter
     from side4video.search.video_index import VideoIndex
-    from side4video.video.list_files import read_lines
 
     texts = [*given.text, *(read_lines(given.queries) if given.queries else ())]
     if not texts and given.like is None:
@@ -112,7 +112,7 @@ def _shown_path(path: str) -> str:
 
 
 def _as_json(video: "Found") -> dict[str, Any]:
-    from side4video.search.stored_text import path_to_text
+    from side4video.search.stores.stored_text import path_to_text
 
     return {
         "path": path_to_text(video.file.path),

@@ -55,7 +55,7 @@ def serve(arguments: list[str]) -> int:
         raise ValueError(f"--max-upload-mb {given.max_upload_mb} must be 1 or more.")
     settings = ServeSettings.with_token(given.token, host=given.host, max_upload_bytes=given.max_upload_mb * 2**20)
     with listen(given.host, given.port) as socket:  # a port that is taken shows before a model is loaded
-        from side4video.predict import Predictor
+        from side4video.inference.predictor import Predictor
         from side4video.search.video_index import VideoIndex
 
         classifier = None

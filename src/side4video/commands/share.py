@@ -28,7 +28,7 @@ def share(arguments: list[str]) -> int:
     """Put an adapter and its card on the Hugging Face hub: share ADAPTER USER/NAME [--private] [--license mit]."""
     given = tyro.cli(ShareArguments, prog="side4video share", args=arguments)
 
-    from side4video.share import push_to_hub, save_shareable
+    from side4video.sharing.share import push_to_hub, save_shareable
 
     if given.folder is not None:
         files = save_shareable(

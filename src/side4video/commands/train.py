@@ -33,13 +33,13 @@ def train(arguments: list[str]) -> int:
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
     given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
 
-    from side4video.video.worker_processes import start_early
+    from side4video.data.loading.worker_processes import start_early
 
     start_early(workers=given.config.data.workers)
 
-    from side4video.model_card import CardFacts, write_model_card
-    from side4video.processes import is_main_process
-    from side4video.run_report import frozen_beside_trained, write_run_report
+    from side4video.distributed.processes import is_main_process
+    from side4video.reports.run_report import frozen_beside_trained, write_run_report
+    from side4video.sharing.model_card import CardFacts, write_model_card
     from side4video.training.loop import train as run
     from side4video.training.out_of_memory import TrainingMemoryError
 

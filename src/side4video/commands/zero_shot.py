@@ -32,11 +32,11 @@ def zero_shot(arguments: list[str]) -> int:
     default = ZeroShotArguments(backbone=config.backbone, text=config.text, data=config.data, eval=config.eval)
     given = tyro.cli(ZeroShotArguments, prog=f"side4video zero-shot {recipe}", args=rest, default=default)
 
-    from side4video.video.worker_processes import start_early
+    from side4video.data.loading.worker_processes import start_early
 
     start_early(workers=given.data.workers)
 
-    from side4video.tasks.zero_shot import evaluate_zero_shot
+    from side4video.tasks.recognition.zero_shot import evaluate_zero_shot
 
     train = config.train.model_copy(update={"device": given.device})
     parts = {"backbone": given.backbone, "text": given.text, "data": given.data, "eval": given.eval, "train": train}

@@ -1,4 +1,13 @@
-"""Every setting of a run, checked when it is read. Nothing heavy is imported here: help and errors come at once."""
+"""Every setting of a run, checked when it is read. Nothing heavy is imported here: help and errors come at once.
+
+* data.py: which videos and frames, and how training changes them.
+* model.py: image model, side network, classifier, text tower; the paper's models.
+* recipe_figures.py: what recipes state about themselves, as a table.
+* recipes.py: settings as YAML, and what is said of those that cannot be used.
+* run.py: all of them, and what does not go together.
+* settings.py: what all groups of settings have in common.
+* training.py: training and evaluation.
+"""
 
 from side4video.config.data import AugmentConfig, DataConfig
 from side4video.config.model import (

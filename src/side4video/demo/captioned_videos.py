@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from side4video.atomic_files import write_text
 from side4video.demo.moving_captions import MOTIONS, CrossingScene, MotionCaption, draw_crossing
 from side4video.demo.still_shapes import COLOURS, FORMS
 from side4video.demo.videos import FRAMES_PER_SECOND, claim_folder, write_video
-from side4video.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True)

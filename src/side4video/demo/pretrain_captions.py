@@ -26,7 +26,7 @@ from tqdm import tqdm
 from side4video.demo.captioned_stills import StillCaption, draw_captioned_still
 from side4video.demo.moving_captions import MotionCaption
 from side4video.demo.still_clip import BACKBONE_ARGS, WEIGHTS_PATH, WordList, create_clip, pack_weights
-from side4video.tasks.contrastive import contrastive_loss
+from side4video.tasks.retrieval.contrastive import contrastive_loss
 
 MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
 """What CLIP's pictures are normalised with: mean and standard deviation of each channel between 0 and 1."""

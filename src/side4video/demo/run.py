@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from side4video.atomic_files import write_json
 from side4video.config import RunConfig, parse_config
 from side4video.demo.earlier_run import check_earlier_run, remove_earlier_run
 from side4video.demo.pretrain import BACKBONE_ARGS, BACKBONE_NAME, WEIGHTS_PATH
 from side4video.demo.videos import MotionVideos, make_motion_videos
-from side4video.files import write_json
-from side4video.predict import Predictor
-from side4video.run_report import write_run_report
-from side4video.tasks.evaluation import Evaluation
-from side4video.tasks.recognition_task import read_probe
+from side4video.inference.predictor import Predictor
+from side4video.reports.run_report import write_run_report
+from side4video.tasks.recognition.evaluation import Evaluation
+from side4video.tasks.recognition.recognition_task import read_probe
 from side4video.training.loop import TrainResult, train
 
 

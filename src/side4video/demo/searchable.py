@@ -6,9 +6,9 @@ import io
 import shutil
 from pathlib import Path
 
+from side4video.atomic_files import write_text
 from side4video.demo.captioned_videos import CaptionedVideos
 from side4video.demo.moving_captions import MotionCaption
-from side4video.files import write_text
 
 FACTS = "facts.csv"
 """What is known of the test videos: form, colour and motion."""
@@ -37,7 +37,7 @@ def index_test_videos(folder: Path, *, run: Path, videos: Path, made: CaptionedV
     from side4video.search.index_model import load_index_model
     from side4video.search.indexing import update_index
     from side4video.search.metadata import read_metadata
-    from side4video.search.stores import open_store
+    from side4video.search.stores.open_store import open_store
     from side4video.search.video_index import VideoIndex
 
     captions = made.splits["test"]

@@ -13,8 +13,8 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import load_file
 from torch import Tensor
 
-from side4video.files import write_tensors
-from side4video.models.text_tower import tokenise
+from side4video.atomic_files import write_tensors
+from side4video.models.text.text_tower import tokenise
 
 BACKBONE_NAME = "vit_base_patch16_clip_quickgelu_224"
 """The timm model whose class and preprocessing the image tower uses."""

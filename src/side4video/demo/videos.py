@@ -12,8 +12,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from side4video.atomic_files import write_json
 from side4video.demo.moving_shapes import MOTIONS, Scene, draw_clip
-from side4video.files import write_json
 
 FRAMES_PER_SECOND = 12
 """Speed at which the demonstration's videos play; their 24 frames make 2 seconds."""

@@ -10,7 +10,7 @@ from rich.table import Table
 from side4video.config import RunConfig
 from side4video.memory.planning import StepMemory, StepPlanner
 from side4video.memory.training_step import BACKBONE_TRANSIENT, step_size, views_per_video
-from side4video.models.taps import Memory
+from side4video.models.side.taps import Memory
 
 MODES: tuple[Memory, ...] = get_args(Memory)
 """From the fastest to the one that needs least."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from side4video.atomic_files import write_json
 from side4video.config import RunConfig
-from side4video.files import write_json
 from side4video.memory.advice import Advice, advise, format_size, parse_size
 from side4video.memory.measuring import STEPS, measure_step
 from side4video.memory.planning import StepPlanner, Target, target_of

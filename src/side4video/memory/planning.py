@@ -13,7 +13,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from side4video.config import RunConfig
-from side4video.memory.like_parts import find_like_blocks, run_like_parts_once
+from side4video.memory.repeated_blocks import find_repeated_blocks, run_repeated_blocks_once
 from side4video.memory.step_history import StepHistory
 from side4video.memory.training_step import (
     BACKBONE_TRANSIENT,
@@ -27,9 +27,9 @@ from side4video.memory.training_step import (
     step_size,
     views_per_video,
 )
+from side4video.models.backbones.quantisation import QuantisedLinear
 from side4video.models.build import build_model
-from side4video.models.quantisation import QuantisedLinear
-from side4video.models.taps import Memory
+from side4video.models.side.taps import Memory
 from side4video.models.video_model import backbone_dtype
 
 Target = Literal["gpu", "cpu"]
@@ -155,11 +155,11 @@ class StepPlanner:
         self.num_side_blocks = len(model.side.blocks)
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._histories: dict[tuple[Memory, int, bool, bool], StepHistory] = {}
-        self._like = like = find_like_blocks(model)
+        self._like = like = find_repeated_blocks(model)
         sizes = [tensor.nbytes for tensor in (*model.parameters(), *model.buffers()) if tensor.nbytes]
         self._prime = next(prime for prime in PRIMES if all(size % prime for size in sizes))
         with self._fake:
-            run_like_parts_once(model, like)
+            run_repeated_blocks_once(model, like)
             model.to_empty(device="cpu")  # on the "CPU" attention takes the kernel that keeps no N x N, as on a GPU
             self._step = TrainingStep(
                 self.config,

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from side4video.config import RunConfig
-from side4video.memory.like_parts import LikeBlocks, counting_for_all
+from side4video.memory.repeated_blocks import RepeatedBlocks, counting_for_all
 from side4video.memory.step_history import StepHistory
 from side4video.memory.tracking import WORKSPACE, AllocationTracker
-from side4video.models.backbones import BlockTokens
-from side4video.models.eight_bit import EightBitTokens, to_eight_bit
+from side4video.models.backbones.loading import BlockTokens
+from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips
 from side4video.shapes import Clips
 from side4video.tasks.clips import autocast
-from side4video.tasks.recognition import RecognitionLoss
+from side4video.tasks.recognition.recognition import RecognitionLoss
 from side4video.training.optimizer import build_optimizer
 
 BACKBONE_WEIGHTS = "backbone weights"
@@ -150,7 +150,7 @@ class TrainingStep:
             self.optimizer.zero_grad(set_to_none=True)
         return tracker
 
-    def follow_passes(self, size: StepSize, like: LikeBlocks) -> StepHistory:
+    def follow_passes(self, size: StepSize, like: RepeatedBlocks) -> StepHistory:
         """Take a step but for the optimizer, and follow it; blocks that are alike are run once and counted for all.
 
         The history holds for any number of clips if `size.clips` is a large prime number, see `StepHistory`.
@@ -211,11 +211,11 @@ class TrainingStep:
         model, frames = self.model, self.config.data.num_frames
         backbone = model.backbone
         shape = (clips, frames, 1 + backbone.num_patches, backbone.width)
-        groups = to_eight_bit(torch.zeros(1, backbone.width)).scales.shape[-1]
+        groups = to_int8(torch.zeros(1, backbone.width)).scales.shape[-1]
 
-        def tokens() -> EightBitTokens:
+        def tokens() -> Int8Tokens:
             values = torch.randint(-127, 128, shape, dtype=torch.int8, device=self.device)
-            return EightBitTokens(values, torch.rand(*shape[:3], groups, device=self.device).half())
+            return Int8Tokens(values, torch.rand(*shape[:3], groups, device=self.device).half())
 
         pooled = self.config.head.fused or self.config.eval.probe
         pixels = (clips, frames, 3, backbone.image_size, backbone.image_size)

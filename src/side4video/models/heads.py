@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from side4video.models.batch_norm import TokenBatchNorm
-from side4video.models.blocks import Variant
-from side4video.models.text_classifier import TextClassifier
+from side4video.models.side.batch_norm import TokenBatchNorm
+from side4video.models.side.side_block import Variant
+from side4video.models.text.text_classifier import TextClassifier
 
 
 class ClassificationHead(nn.Module):

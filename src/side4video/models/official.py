@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from side4video.models.blocks import Variant
-from side4video.models.text_tower import text_part
-from side4video.models.weight_files import read_weights
+from side4video.models.backbones.weight_files import read_weights
+from side4video.models.side.side_block import Variant
+from side4video.models.text.text_tower import text_part
 
 
 @dataclass(frozen=True)

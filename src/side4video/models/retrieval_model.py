@@ -7,13 +7,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from side4video.config import RunConfig
-from side4video.models.backbones import FrozenBackbone
-from side4video.models.batch_norm import TokenBatchNorm
-from side4video.models.side_network import SideNetwork
+from side4video.models.backbones.loading import FrozenBackbone
+from side4video.models.side.batch_norm import TokenBatchNorm
+from side4video.models.side.side_network import SideNetwork
 from side4video.models.side_trained import SideTrained
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.stored_clips import StoredClips
-from side4video.models.text_tower import TextTower, load_text_tower
+from side4video.models.text.text_tower import TextTower, load_text_tower
 from side4video.models.video_model import build_backbone, build_side_network, seeded_weights
 
 

@@ -4,9 +4,9 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from side4video.models.backbones import FrozenBackbone
-from side4video.models.batch_norm import TokenBatchNorm
-from side4video.models.side_network import SideNetwork
+from side4video.models.backbones.loading import FrozenBackbone
+from side4video.models.side.batch_norm import TokenBatchNorm
+from side4video.models.side.side_network import SideNetwork
 
 
 class SideTrained(nn.Module):

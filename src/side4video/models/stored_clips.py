@@ -7,8 +7,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from side4video.models.backbones import BlockTokens
-from side4video.models.eight_bit import EightBitTokens
+from side4video.models.backbones.loading import BlockTokens
+from side4video.models.side.int8_tokens import Int8Tokens
 from side4video.shapes import Clips, FrameEmbeddings
 
 
@@ -23,7 +23,7 @@ class StoredClips:
         mean, std: of each channel; what the pixels are normalised with.
     """
 
-    blocks: Mapping[int, EightBitTokens]
+    blocks: Mapping[int, Int8Tokens]
     pooled: FrameEmbeddings | None
     pixels: UInt8[Tensor, "B T 3 H W"] | None
     mean: tuple[float, ...]
@@ -49,10 +49,7 @@ class StoredClips:
 
     def _part(self, clips: slice) -> "StoredClips":
         return StoredClips(
-            {
-                block: EightBitTokens(tokens.values[clips], tokens.scales[clips])
-                for block, tokens in self.blocks.items()
-            },
+            {block: Int8Tokens(tokens.values[clips], tokens.scales[clips]) for block, tokens in self.blocks.items()},
             None if self.pooled is None else self.pooled[clips],
             None if self.pixels is None else self.pixels[clips],
             self.mean,
@@ -66,7 +63,7 @@ class StoredClips:
             return torch.stack([x, x.flip(1)], dim=1).flatten(0, 1)
 
         return StoredClips(
-            {block: EightBitTokens(both(tokens.values), both(tokens.scales)) for block, tokens in self.blocks.items()},
+            {block: Int8Tokens(both(tokens.values), both(tokens.scales)) for block, tokens in self.blocks.items()},
             None if self.pooled is None else both(self.pooled),
             None if self.pixels is None else both(self.pixels),
             self.mean,

@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from side4video.config import RunConfig
-from side4video.models.backbones import FrozenBackbone, load_backbone
+from side4video.distributed.processes import launched_processes, local_rank
+from side4video.models.backbones.loading import FrozenBackbone, load_backbone
 from side4video.models.heads import ClassificationHead
-from side4video.models.side_network import SideNetwork, resolve_taps
+from side4video.models.side.side_network import SideNetwork, resolve_taps
 from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips
-from side4video.models.text_classifier import TextClassifier, embed_frames
-from side4video.processes import launched_processes, local_rank
+from side4video.models.text.text_classifier import TextClassifier, embed_frames
 
 
 class VideoModel(SideTrained):
@@ -62,7 +62,7 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
     side = config.side
     text_width = None
     if config.head.init == "text":
-        from side4video.models.text_tower import text_embed_dim  # others need no open_clip
+        from side4video.models.text.text_tower import text_embed_dim  # others need no open_clip
 
         text_width = text_embed_dim(config.text.name, dict(config.text.model_args))
     backbone = build_backbone(config, device=device, projection_width=text_width)

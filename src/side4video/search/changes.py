@@ -10,10 +10,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from side4video.checking.content import hash_content
-from side4video.predict import expand_inputs
-from side4video.search.records import IndexedFile
+from side4video.inference.predictor import expand_inputs
+from side4video.search.stores.records import IndexedFile
 from side4video.search.window_clips import file_state
-from side4video.tasks.evaluation import UnreadVideo
+from side4video.tasks.unread import UnreadVideo
 
 _HASHING_THREADS = 4
 

@@ -9,13 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from side4video.data.loading.batch import Batch
+from side4video.data.loading.loader import TIMEOUT_SECONDS, test_loader
 from side4video.models.similarity import VideoFeatures
 from side4video.search.index_model import IndexModel
-from side4video.search.records import IndexedFile, Window
+from side4video.search.stores.records import IndexedFile, Window
 from side4video.search.window_clips import WINDOWS_TOGETHER, SeenFile, SeenPart, VideoPart, WindowClips
 from side4video.tasks.clips import choose_workers
-from side4video.tasks.evaluation import UnreadVideo
-from side4video.video.loading import TIMEOUT_SECONDS, Batch, test_loader
+from side4video.tasks.unread import UnreadVideo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,17 +13,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from side4video.adapter import load_adapter, read_adapter_for
+from side4video.adapters.adapter import load_adapter, read_adapter_for
 from side4video.config import CLIP_TOWERS, RunConfig, load_config, parse_config
-from side4video.models.backbone_names import NAMED_BACKBONES
-from side4video.models.fingerprint import fingerprint, sample_weights
+from side4video.data.datasets import TestClips
+from side4video.models.backbones.fingerprint import fingerprint, sample_weights
+from side4video.models.backbones.names import NAMED_BACKBONES
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
-from side4video.search.records import IndexInfo
+from side4video.search.stores.records import IndexInfo
 from side4video.tasks.clips import autocast, evaluation_clips
-from side4video.tasks.retrieval import embed_texts
-from side4video.video.datasets import TestClips
+from side4video.tasks.retrieval.retrieval import embed_texts
 
 _PARTS = ("the frozen model's weights", "the trained weights", "the settings of frames and pictures")
 """What the three parts of a fingerprint are of."""

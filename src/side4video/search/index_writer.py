@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from side4video.search.changes import Changes
-from side4video.search.records import IndexedFile, Metadata, Window
-from side4video.search.store import Store
+from side4video.search.stores.records import IndexedFile, Metadata, Window
+from side4video.search.stores.store import Store
 from side4video.search.window_clips import file_state
-from side4video.tasks.evaluation import UnreadVideo
+from side4video.tasks.unread import UnreadVideo
 
 COMMIT_SECONDS = 10.0
 """Between two times of writing: work that a killed process loses at most, beside the videos it was at."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from side4video.processes import (
+from side4video.data.loading.loader import TIMEOUT_SECONDS
+from side4video.data.loading.worker_watchdog import LostWorkerError
+from side4video.distributed.processes import (
     WAIT_MINUTES,
     gather_objects,
     is_main_process,
@@ -18,18 +20,16 @@ from side4video.processes import (
 )
 from side4video.search.changes import Changes, find_changes
 from side4video.search.embedding import WindowEmbedder
-from side4video.search.index_locks import indexing_lock
 from side4video.search.index_model import IndexModel
 from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
 from side4video.search.indexing_report import IndexingReport
 from side4video.search.metadata import MetadataFile
-from side4video.search.records import IndexedFile, IndexInfo, Metadata
-from side4video.search.store import Store
+from side4video.search.stores.index_locks import indexing_lock
+from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata
+from side4video.search.stores.store import Store
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
-from side4video.tasks.evaluation import UnreadVideo
+from side4video.tasks.unread import UnreadVideo
 from side4video.training.stopping import StopRequests, TrainingStopped
-from side4video.video.loading import TIMEOUT_SECONDS
-from side4video.video.lost_workers import LostWorkerError
 
 
 def settle_info(

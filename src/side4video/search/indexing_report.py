@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from side4video.checking.findings import printable
-from side4video.search.stored_text import path_to_text
-from side4video.tasks.evaluation import UnreadVideo
+from side4video.search.stores.stored_text import path_to_text
+from side4video.tasks.unread import UnreadVideo
 
 
 @dataclass

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from side4video.search.records import Metadata
-from side4video.video.list_files import SHOWN, DataError, first_few, shorten
-from side4video.video.list_formats import column, read_records
+from side4video.data.lists.list_files import SHOWN, DataError, first_few, shorten
+from side4video.data.lists.list_formats import column, read_records
+from side4video.search.stores.records import Metadata
 
 PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name")
 """The column that names the video is the first of these that is there."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from side4video.models.similarity import Similarity, TextFeatures
-from side4video.models.text_tower import split_words
-from side4video.search.records import Window
+from side4video.models.text.text_tower import split_words
 from side4video.search.results import Match
+from side4video.search.stores.records import Window
 
 BEST_FRAMES = 3
 """Frames that are named where there are no words to name frames for."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from side4video.search.records import IndexedFile
+from side4video.search.stores.records import IndexedFile
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from side4video.search.embedding import WindowEmbedder
-from side4video.search.filters import Filter
 from side4video.search.index_model import IndexModel, load_index_model
 from side4video.search.metadata import column_kinds
-from side4video.search.records import IndexedFile, IndexInfo, Window
 from side4video.search.reranking import match_frames, match_words, query_vectors, score_windows
 from side4video.search.results import Found, Match
-from side4video.search.store import Store
-from side4video.search.stores import open_store
+from side4video.search.stores.filters import Filter
+from side4video.search.stores.open_store import open_store
+from side4video.search.stores.records import IndexedFile, IndexInfo, Window
+from side4video.search.stores.store import Store
 from side4video.video.decoding import VideoError
 
 EVERYTHING = Filter()

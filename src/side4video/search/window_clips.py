@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from side4video.checking.content import hash_content
+from side4video.data.datasets import NO_LABEL, Clip, EvalTransform, Failure, TestClips
+from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.sampling import FrameSampling
 from side4video.search.windows import cut_windows, frames_between
-from side4video.video.annotations import LabelledVideo
-from side4video.video.datasets import NO_LABEL, Clip, EvalTransform, Failure, TestClips
 from side4video.video.decoding import VideoError, open_video
-from side4video.video.sampling import FrameSampling
 
 WINDOWS_TOGETHER = 8
 """Of a video that are read at once: what lies ready for the model has a bounded size, however long a video is."""

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from side4video.config import RunConfig
+from side4video.data.datasets import TestClips, TrainClips
+from side4video.data.loading.batch import Batch
+from side4video.data.loading.loader import test_loader, train_loader
+from side4video.data.loading.order import TrainOrder
+from side4video.distributed.processes import main_process_first, num_processes, print_once, process_rank
 from side4video.models.side_trained import SideTrained
-from side4video.processes import main_process_first, num_processes, process_rank, say
 from side4video.tasks.clips import choose_workers, videos_per_batch
 from side4video.tasks.token_cache import TokenCache
-from side4video.video.datasets import TestClips, TrainClips
-from side4video.video.loading import Batch, TrainOrder, test_loader, train_loader
 
 
 def shared_test_batches(clips: TestClips, config: RunConfig) -> Iterable[Batch]:
@@ -42,7 +44,7 @@ class ClipBatches:
         folder, copies = self._config.data.cache, self._config.data.cache_copies
         if folder is None:
             return iter(train_loader(clips, order, workers=self._workers, timeout_seconds=self._timeout))
-        say(f"Augmentation is limited to {copies} versions of each clip (data.cache_copies), kept in {folder}.")
+        print_once(f"Augmentation is limited to {copies} versions of each clip (data.cache_copies), kept in {folder}.")
         augment = self._config.augment.model_dump(mode="json")
         return self._cache(clips, augment, copies=copies).train_batches(order)
 

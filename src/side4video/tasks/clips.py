@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 import torch
 
 from side4video.config import DataConfig, EvalConfig, RunConfig
-from side4video.models.backbones import FrozenBackbone
-from side4video.video.annotations import LabelledVideo
-from side4video.video.datasets import TestClips, TrainClips
-from side4video.video.sampling import FrameSampling
-from side4video.video.transforms import EvalTransform, Interpolation, TrainTransform
+from side4video.data.datasets import TestClips, TrainClips
+from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.sampling import FrameSampling
+from side4video.data.transforms import EvalTransform, Interpolation, TrainTransform
+from side4video.models.backbones.loading import FrozenBackbone
 
 
 def sampling_from(config: DataConfig) -> FrameSampling:

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from rich.table import Table
 from torch import Tensor
 
-from side4video.config import RunConfig
+from side4video.data.datasets import TrainClips
+from side4video.data.loading.batch import Batch
+from side4video.data.loading.order import TrainOrder
 from side4video.models.side_trained import SideTrained
-from side4video.tasks.evaluation import UnreadVideo
-from side4video.video.datasets import TrainClips
-from side4video.video.loading import Batch, TrainOrder
+from side4video.tasks.unread import UnreadVideo
 
 ZERO_SHOT = "zero_shot.json"
 """File in the run folder: what the frozen model by itself reaches in retrieval."""
@@ -94,18 +93,3 @@ class Task(Protocol):
 
     def read_scores(self, content: dict[str, Any]) -> Scores:
         """What `Scores.to_json` gave, after a round trip through JSON."""
-
-
-def build_task(config: RunConfig, device: torch.device) -> Task:
-    """Read and check the data, load the model.
-
-    Raises:
-        DataError, ValueError: the data or the model cannot be used.
-    """
-    if config.task == "retrieval":
-        from side4video.tasks.retrieval_task import RetrievalTask
-
-        return RetrievalTask(config, device)
-    from side4video.tasks.recognition_task import RecognitionTask
-
-    return RecognitionTask(config, device)

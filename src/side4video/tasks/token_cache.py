@@ -16,13 +16,15 @@ import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from side4video.files import remove_abandoned, replacing, write_json
-from side4video.models.eight_bit import EightBitTokens, to_eight_bit
+from side4video.atomic_files import remove_abandoned, replacing, write_json
+from side4video.data.datasets import Clip, Failure, TestClips, TrainClips
+from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.loading.batch import Batch
+from side4video.data.loading.loader import TIMEOUT_SECONDS, test_loader
+from side4video.data.loading.order import TrainOrder
+from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips, as_pixels
-from side4video.video.annotations import LabelledVideo
-from side4video.video.datasets import Clip, Failure, TestClips, TrainClips
-from side4video.video.loading import TIMEOUT_SECONDS, Batch, TrainOrder, test_loader
 
 FORMAT_VERSION = 1
 CACHE_SEED = 0
@@ -153,7 +155,7 @@ class TokenCache:
 
         names = records.dtype.names or ()
         blocks = {
-            int(name.removeprefix("values")): EightBitTokens(tensor(name), tensor(name.replace("values", "scales")))  # type: ignore[arg-type]
+            int(name.removeprefix("values")): Int8Tokens(tensor(name), tensor(name.replace("values", "scales")))  # type: ignore[arg-type]
             for name in names
             if name.startswith("values")
         }
@@ -228,7 +230,7 @@ class TokenCache:
         last = backbone.num_blocks - 1
         for tokens in backbone.iterate(views.to(device), {*model.side.taps, *([last] if self._pooled else [])}):
             if tokens.block in model.side.taps:
-                kept = to_eight_bit(torch.cat([tokens.summary, tokens.patches], dim=2))
+                kept = to_int8(torch.cat([tokens.summary, tokens.patches], dim=2))
                 columns[f"values{tokens.block}"] = kept.values.cpu().numpy()
                 columns[f"scales{tokens.block}"] = kept.scales.cpu().numpy()
             if self._pooled and tokens.block == last:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from side4video.files import write_tensors
+from side4video.atomic_files import write_tensors
 from side4video.models.side_trained import SideTrained
 
 CHECKPOINT = "checkpoint.safetensors"

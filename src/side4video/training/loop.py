@@ -10,24 +10,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from side4video.adapter import take_over
+from side4video.adapters.adapter import load_from
+from side4video.atomic_files import write_json
 from side4video.config import RunConfig
-from side4video.files import write_json
-from side4video.models.video_model import choose_device
-from side4video.processes import (
+from side4video.data.datasets import Failure
+from side4video.data.loading.batch import Batch
+from side4video.data.loading.order import TrainOrder
+from side4video.data.transforms import seeded
+from side4video.distributed.processes import (
     broadcast_buffers,
     gather_objects,
     is_main_process,
     joined_processes,
     main_process_first,
     num_processes,
+    print_once,
     process_rank,
-    say,
     sum_gradients,
     sum_over_processes,
 )
-from side4video.tasks.evaluation import refuse_scores, stated_headline
-from side4video.tasks.task import Scores, Task, build_task
+from side4video.models.video_model import choose_device
+from side4video.tasks.task import Scores, Task
+from side4video.tasks.unread import refuse_scores, stated_headline
+from side4video.training.build_task import build_task
 from side4video.training.nonfinite import NonfiniteSteps
 from side4video.training.optimizer import learning_rate
 from side4video.training.out_of_memory import noting_out_of_memory
@@ -35,9 +40,6 @@ from side4video.training.run_folder import check_run_folder, claim_run_folder
 from side4video.training.run_log import Meter, RunLog
 from side4video.training.run_state import RunState
 from side4video.training.stopping import StopRequests, TrainingStopped
-from side4video.video.datasets import Failure
-from side4video.video.loading import Batch, TrainOrder
-from side4video.video.transforms import seeded
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _train(
     ):
         task = build_task(config, device)
         if init_from is not None:
-            say(take_over(task.model, init_from, class_names=task.class_names))
+            print_once(load_from(task.model, init_from, class_names=task.class_names))
         if is_main_process():
             claim_run_folder(out, config)
         run = _Run(config, out, device, stop, task, resume=resume)
@@ -267,7 +269,7 @@ class _Run:
         for failure in (failure for part in gather_objects(self.failures) for failure in part):
             self.progress.skipped += 1
             self.log.write("failure", step, name=failure.name, path=str(failure.path), reason=failure.reason)
-            self.log.say(f"skipped {failure.path}: {failure.reason} ({self.progress.skipped} so far)")
+            self.log.print(f"skipped {failure.path}: {failure.reason} ({self.progress.skipped} so far)")
         self.failures = []
 
     def _end_epoch(self, epoch: int, seconds: float) -> None:
@@ -293,7 +295,7 @@ class _Run:
             max_unread=self.config.eval.max_unread,
         )
         if refused is not None:
-            self.log.say(refused)
+            self.log.print(refused)
             if self.progress.best_score >= 0:
                 return
         elif evaluation.score > self.progress.best_score:

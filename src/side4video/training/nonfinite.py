@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from side4video.atomic_files import write_json
 from side4video.config import RunConfig
-from side4video.files import write_json
-from side4video.processes import gather_objects, is_main_process
+from side4video.data.datasets import ClipKey, TrainClips
+from side4video.data.loading.batch import Batch, collate
+from side4video.distributed.processes import gather_objects, is_main_process
 from side4video.training.checkpoint import Progress
 from side4video.training.run_log import RunLog
-from side4video.video.datasets import ClipKey, TrainClips
-from side4video.video.loading import Batch, collate
 
 MOST_IN_A_ROW = 10
 """Steps that may be left out one after another: more mean that the weights and not the clips are at fault."""
@@ -101,7 +101,7 @@ class NonfiniteSteps:
             )
         progress.nonfinite += 1
         log.write("nonfinite", self._step, file=path.name, names=[name for part in parts for name in part.names])
-        log.say(f"left out a step: {what} ({progress.nonfinite} so far; {path})")
+        log.print(f"left out a step: {what} ({progress.nonfinite} so far; {path})")
 
 
 def _describe(step: int, parts: Sequence[BadClips]) -> str:

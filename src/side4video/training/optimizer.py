@@ -9,7 +9,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from side4video.config import TrainConfig
-from side4video.models.quantisation import import_bitsandbytes
+from side4video.models.backbones.quantisation import import_bitsandbytes
 
 
 def build_optimizer(

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from side4video.atomic_files import check_writable, write_text
 from side4video.config import ConfigError, RunConfig, dump_config, load_config
-from side4video.files import check_writable, write_text
 from side4video.training.checkpoint import has_checkpoint
 
 CONFIG = "config.yaml"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from side4video.files import write_text
+from side4video.atomic_files import write_text
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -135,7 +135,7 @@ class RunLog:
             self._evaluations.append(entry)
             self._write_metrics()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line without breaking the progress bar."""
         if not self.silent:
             self._bar.write(text, file=sys.stdout)

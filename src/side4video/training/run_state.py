@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from side4video.adapter import Adapter, save_adapter
+from side4video.adapters.adapter import Adapter, save_adapter
+from side4video.atomic_files import check_space, remove_abandoned
 from side4video.config import RunConfig
-from side4video.files import check_space, remove_abandoned
-from side4video.processes import is_main_process, say
-from side4video.tasks.evaluation import stated_headline
+from side4video.distributed.processes import is_main_process, print_once
 from side4video.tasks.task import Scores, Task
+from side4video.tasks.unread import stated_headline
 from side4video.training.checkpoint import Progress, has_checkpoint, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer
 from side4video.training.run_log import device_name, peak_memory_mb
@@ -54,7 +54,7 @@ class RunState:
         self.progress, refused = load_checkpoint(self.out, model=self.model, optimizer=self.optimizer)
         self._newest_is_damaged = bool(refused)
         if refused:
-            say(f"warning: {refused}")
+            print_once(f"warning: {refused}")
         if self.progress.scaler:
             self.scaler.load_state_dict(self.progress.scaler)
 
@@ -62,7 +62,7 @@ class RunState:
         """Remove what killed processes left half written, and make sure that everything to be saved fits the disk."""
         for folder in (self.out, self.out / "best", self.out / "last"):
             for path in remove_abandoned(folder, "*"):
-                say(f"Removed {path}, which a killed process left behind.")
+                print_once(f"Removed {path}, which a killed process left behind.")
         trained = sum(parameter.nbytes for parameter in self.trained)
         there = sum(path.stat().st_size for path in self.out.glob("checkpoint*.safetensors"))
         checkpoints = 3 * 3 * trained  # weights and two moments; newest, one before, and the next being written
@@ -114,7 +114,7 @@ class RunState:
         except Exception as error:
             print(f"The state of step {self.progress.step} could not be saved: {error}", file=sys.stderr)
         else:
-            say(f"The state of step {self.progress.step} was saved in {self.out}: --resume goes on from there.")
+            print_once(f"The state of step {self.progress.step} was saved in {self.out}: --resume goes on from there.")
 
     def save_adapter(self, name: str, evaluation: Scores | None, *, epochs: float) -> None:
         """Write what was trained as the adapter `name` of the run folder, with its scores."""

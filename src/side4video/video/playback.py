@@ -16,7 +16,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from PIL import Image
 
-from side4video.files import replacing
+from side4video.atomic_files import replacing
 from side4video.video import packets
 from side4video.video.opening import open_container
 from side4video.video.sound import SoundTrack, decode_sound

@@ -7,7 +7,6 @@ from fastapi import APIRouter, File, HTTPException, Query, UploadFile
 
 from side4video.video.video_error import VideoError
 from side4video.web.answers import ClassesAnswer, InfoAnswer, SearchAnswer
-from side4video.web.decoding_jobs import NotDecodedError
 from side4video.web.library import NotServedError
 from side4video.web.questions import (
     DEFAULT_RESULTS,
@@ -19,6 +18,7 @@ from side4video.web.questions import (
     make_filter,
 )
 from side4video.web.service import SearchService
+from side4video.web.transcode_workers import NotDecodedError
 
 Clip = Annotated[UploadFile, File(description="a video of any format")]
 

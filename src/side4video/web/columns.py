@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from side4video.search.records import IndexedFile
+from side4video.search.stores.records import IndexedFile
 from side4video.web.answers import ColumnAnswer
 
 MOST_CHOICES = 30

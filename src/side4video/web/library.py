@@ -6,7 +6,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from side4video.search.records import IndexedFile
+from side4video.search.stores.records import IndexedFile
 
 
 class NotServedError(LookupError):

@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import FileResponse, Response
 
-from side4video.files import replacing
-from side4video.search.records import IndexedFile
+from side4video.atomic_files import replacing
+from side4video.search.stores.records import IndexedFile
 from side4video.video.playback import picture_at
 from side4video.video.video_error import VideoError
-from side4video.web.decoding_jobs import ClipTask, NotDecodedError, decode_apart, make_clip
 from side4video.web.library import NotServedError
 from side4video.web.service import LONGEST_CLIP_SECONDS, SearchService, play_type
+from side4video.web.transcode_workers import ClipTask, NotDecodedError, decode_apart, make_clip
 
 _KEPT = {"cache-control": "private, max-age=3600"}
 _ASKED_AGAIN = {"cache-control": "private, no-cache"}  # with the entity tag that the answer has

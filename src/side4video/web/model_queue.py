@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from side4video.search.filters import Filter
 from side4video.search.results import Found
+from side4video.search.stores.filters import Filter
 
 if TYPE_CHECKING:
     from side4video.search.video_index import VideoIndex

@@ -10,13 +10,13 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from side4video.search.filters import Filter
+from side4video.search.stores.filters import Filter
 from side4video.video.video_error import VideoError
 from side4video.web.answers import ClassesAnswer, FoundAnswer
 from side4video.web.api import Clip, find_like, refusal
-from side4video.web.decoding_jobs import NotDecodedError
 from side4video.web.questions import DEFAULT_RESULTS, check_number, check_text, form_conditions, make_filter
 from side4video.web.service import SearchService
+from side4video.web.transcode_workers import NotDecodedError
 
 _FILTER_FIELDS = ("where", "min:", "max:", "has:", "path")
 

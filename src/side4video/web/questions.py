@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import HTTPException, Query, Request
 
-from side4video.search.filters import Filter, parse_filter
+from side4video.search.stores.filters import Filter, parse_filter
 
 _LONGEST_FILTER = 500
 _MOST_CONDITIONS = 50

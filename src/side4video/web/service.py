@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode
 
 from side4video.checking.findings import encodable
-from side4video.search.filters import Filter
 from side4video.search.metadata import column_kinds
-from side4video.search.records import IndexedFile
 from side4video.search.results import Found
-from side4video.search.stored_text import path_to_text
+from side4video.search.stores.filters import Filter
+from side4video.search.stores.records import IndexedFile
+from side4video.search.stores.stored_text import path_to_text
 from side4video.video.playback import browser_type
 from side4video.video.video_error import VideoError
 from side4video.web.answers import (
@@ -31,15 +31,15 @@ from side4video.web.answers import (
     SearchAnswer,
 )
 from side4video.web.columns import describe_columns
-from side4video.web.decoding_jobs import UploadTask, check_upload, decode_apart, start_processes
 from side4video.web.guards import too_large
 from side4video.web.library import Library, NotServedError, identify
-from side4video.web.made_files import MadeFiles
 from side4video.web.model_queue import ModelQueue
 from side4video.web.settings import ServeSettings
+from side4video.web.transcode_cache import TranscodeCache
+from side4video.web.transcode_workers import UploadTask, check_upload, decode_apart, start_processes
 
 if TYPE_CHECKING:
-    from side4video.predict import Predictor
+    from side4video.inference.predictor import Predictor
     from side4video.search.video_index import VideoIndex
 
 _LOG = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ class SearchService:
             self._uploads.mkdir()
             made.mkdir()
             for_posters = self.settings.cache_bytes // 8
-            self.clips = MadeFiles(made, max_bytes=self.settings.cache_bytes - for_posters, at_once=1)
-            self.posters = MadeFiles(made, max_bytes=for_posters, at_once=2)
+            self.clips = TranscodeCache(made, max_bytes=self.settings.cache_bytes - for_posters, at_once=1)
+            self.posters = TranscodeCache(made, max_bytes=for_posters, at_once=2)
             await self._read_files()
             tasks = [
                 asyncio.create_task(self._keep_reading_files()),

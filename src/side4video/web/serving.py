@@ -13,7 +13,7 @@ from side4video.web.service import SearchService
 from side4video.web.settings import ServeSettings
 
 if TYPE_CHECKING:
-    from side4video.predict import Predictor
+    from side4video.inference.predictor import Predictor
     from side4video.search.video_index import VideoIndex
 
 _LAST_SECONDS = 3  # for answers that are under way when it ends

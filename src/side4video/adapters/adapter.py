@@ -1,0 +1,237 @@
+"""Adapter folders: the trained tensors of a run and everything that inference needs to know, and nothing else.
+
+model.safetensors   trained tensors only (the frozen backbone is named, not stored)
+config.json         backbone and its fingerprint, side network, frames, preprocessing, class names, settings, scores
+"""
+
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from side4video.adapters.hub import download, is_downloaded, parse_hub_name
+from side4video.adapters.untrusted import NAMED_WEIGHTS, check_untrusted, without_paths
+from side4video.atomic_files import write_json, write_tensors
+from side4video.config import RunConfig, parse_config
+from side4video.models.build import build_model
+from side4video.models.side_trained import SideTrained
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+FORMAT_VERSION = 1
+LONGEST_FINGERPRINT = 100  # characters of one that may be read: it is shown in errors
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter folder says about itself."""
+
+    config: RunConfig
+    """Settings of the run that made it."""
+    class_names: tuple[str, ...]
+    """Empty for retrieval."""
+    fingerprint: str
+    """Of the backbone it was trained on."""
+    scores: dict[str, Any] = field(default_factory=dict)
+    """The evaluation it was chosen by, and how it was done."""
+    run: dict[str, Any] = field(default_factory=dict)
+    """What training took: seconds, peak memory, device, steps, training samples."""
+
+
+def save_adapter(folder: Path, model: SideTrained, adapter: Adapter) -> None:
+    """Write an adapter folder; an older one in its place is replaced file by file, the weights first."""
+    backbone = model.backbone
+    write_tensors(folder / WEIGHTS, model.trained_state(), {"format": "pt"})
+    content = {
+        "format_version": FORMAT_VERSION,
+        "side4video": version("side4video"),
+        "task": adapter.config.task,
+        "backbone": {"name": backbone.name, "fingerprint": adapter.fingerprint},
+        "preprocessing": {
+            "image_size": backbone.image_size,
+            "mean": list(backbone.mean),
+            "std": list(backbone.std),
+            "interpolation": backbone.interpolation,
+        },
+        "class_names": list(adapter.class_names),
+        "scores": adapter.scores,
+        "run": adapter.run,
+        "settings": adapter.config.model_dump(mode="json"),
+    }
+    write_json(folder / CONFIG, content)
+
+
+def find_adapter(folder: Path) -> Path:
+    """The adapter folder meant by `folder`: itself, the best adapter of a run folder, or a download from the hub.
+
+    Where there is neither such a folder nor one that it would lie in, `user/name` and `user/name@revision` are names on
+    the Hugging Face hub: a mistyped `runs/mine` is not asked for there.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    for candidate in (folder, folder / "best", folder / "last"):
+        if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
+            return candidate
+    name = parse_hub_name(folder.as_posix())
+    if name is not None and not folder.exists() and not folder.parent.is_dir():
+        return download(name, (WEIGHTS, CONFIG))
+    asked = f" The hub was not asked, for there is a folder {folder.parent} here." if name is not None else ""
+    raise FileNotFoundError(
+        f"{folder} is no adapter: expected {WEIGHTS} and {CONFIG} in it, or a run folder with an adapter in best/."
+        f"{asked}"
+    )
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """What an adapter says about itself, without its weights.
+
+    One from the hub is a stranger's: its settings are checked, and no path in them is taken over.
+
+    Raises:
+        FileNotFoundError: there is no adapter.
+        ValueError: its config cannot be used.
+    """
+    path = find_adapter(folder) / CONFIG
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format_version"] > FORMAT_VERSION:
+            newer = f"{path} has format version {content['format_version']}, this package reads up to {FORMAT_VERSION}."
+            raise ValueError(f"{newer} Update side4video.")
+        config = parse_config(content["settings"], source=str(path))
+        if is_downloaded(path):
+            check_untrusted(content, config, source=str(folder))
+            config = without_paths(config)
+        return Adapter(
+            config=config,
+            class_names=tuple(map(str, content["class_names"])),
+            fingerprint=str(content["backbone"]["fingerprint"])[:LONGEST_FINGERPRINT],
+            scores={**content["scores"]},
+            run={**content.get("run", {})},
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
+        what = f"{type(error).__name__}: {str(error)[:200]}"
+        raise ValueError(f"{path} is not the config of an adapter ({what}). Copy the adapter folder again.") from error
+
+
+def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) -> Adapter:
+    """As `read_adapter`; refuses one that was trained for another task.
+
+    Raises:
+        FileNotFoundError: there is no adapter.
+        ValueError: its config cannot be used, or the task is another.
+    """
+    adapter = read_adapter(folder)
+    if adapter.config.task != task:
+        hint = "it finds videos by sentences" if task == "recognition" else "it names classes"
+        raise ValueError(f"{folder} was trained for {adapter.config.task}: {hint}. Give an adapter for {task}.")
+    return adapter
+
+
+def load_adapter(
+    folder: Path, *, device: torch.device, backbone_weights: str | None = None, dtype: str | None = None
+) -> tuple[SideTrained, Adapter]:
+    """Build the model of an adapter folder, in eval mode.
+
+    Args:
+        folder: an adapter folder, a run folder (its best adapter is taken), or a name on the Hugging Face hub.
+        device: where the model goes.
+        backbone_weights: local weights file of the backbone; by default what the run used.
+        dtype: number type of the backbone, such as "float32"; by default what the run used.
+
+    Returns:
+        The model, a `VideoModel` or `RetrievalModel` as the adapter's task says, and what the adapter says of itself.
+
+    Raises:
+        FileNotFoundError: no adapter there.
+        ValueError: the adapter is damaged, or the backbone's weights are not there or not those it was trained on.
+    """
+    adapter = read_adapter(folder)
+    config = adapter.config
+    if backbone_weights is None:
+        _check_weights_are_here(folder, adapter)
+    given = {"weights": backbone_weights, "dtype": dtype}
+    changes = {name: value for name, value in given.items() if value is not None}
+    config = config.model_copy(update={"backbone": config.backbone.model_copy(update=changes)})
+    text = config.text.model_copy(update={"weights": "random"})  # the adapter holds the trained text tower
+    config = config.model_copy(update={"text": text})
+    model = _build(config, adapter, device, folder)
+    if model.backbone.fingerprint != adapter.fingerprint:
+        raise ValueError(
+            f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, but {config.backbone.name} "
+            f"with weights {config.backbone.weights!r} has {model.backbone.fingerprint}. Give the weights it was "
+            "trained on."
+        )
+    state = read_weights(folder)
+    try:
+        model.load_trained_state(state)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error} Copy the adapter folder again.") from error
+    return model.eval(), adapter
+
+
+def _build(config: RunConfig, adapter: Adapter, device: torch.device, folder: Path) -> SideTrained:
+    try:
+        return build_model(config, num_classes=len(adapter.class_names), device=device)
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{folder}: its settings make no model: {str(error)[:1000]}") from error
+
+
+def _check_weights_are_here(folder: Path, adapter: Adapter) -> None:
+    backbone = adapter.config.backbone
+    strange = is_downloaded(find_adapter(folder))
+    if backbone.weights in NAMED_WEIGHTS or (not strange and Path(backbone.weights).is_file()):
+        return
+    where = "was on its author's machine" if strange else "is not there"
+    raise ValueError(
+        f"{folder} was trained on {backbone.name} with weights from a file, {Path(backbone.weights).name}, which "
+        f"{where}. Give weights of that model with the fingerprint {adapter.fingerprint}: --backbone-weights FILE, or "
+        "backbone_weights in Python."
+    )
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The trained tensors of an adapter folder.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = find_adapter(folder) / WEIGHTS
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {str(error)[:500]}. Copy the adapter folder again.") from error
+
+
+def load_from(model: SideTrained, folder: Path, *, class_names: tuple[str, ...]) -> str:
+    """Load an adapter's trained tensors into a fresh model and say in a sentence what was taken.
+
+    A classifier for other classes is dropped; everything else must fit.
+
+    Raises:
+        ValueError: the side network is another, or it was trained on another backbone.
+    """
+    adapter, state = read_adapter(folder), read_weights(folder)
+    if adapter.fingerprint != model.backbone.fingerprint:
+        raise ValueError(
+            f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, this run's has "
+            f"{model.backbone.fingerprint}. Use the same backbone and weights."
+        )
+    own = model.trained_state()
+    classifier = {name for name in own.keys() | state.keys() if name.startswith(("head.linear.", "head.probe."))}
+    if adapter.class_names == class_names and own.keys() == state.keys():
+        model.load_trained_state(state)
+        return f"Took over all {len(state)} tensors of {folder}, the classifier included."
+    kept = {name: tensor for name, tensor in state.items() if name not in classifier}
+    model.load_trained_state(kept | {name: tensor for name, tensor in own.items() if name in classifier})
+    return (
+        f"Took over {len(kept)} tensors of {folder}; its classifier for {len(adapter.class_names)} classes was "
+        f"dropped, the one for these {len(class_names)} classes starts fresh."
+    )

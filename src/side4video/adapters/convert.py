@@ -1,0 +1,110 @@
+"""Official Side4Video checkpoints become adapters, and adapters become official state dicts, bit for bit."""
+
+from pathlib import Path
+
+import torch
+
+from side4video.adapters.adapter import Adapter, find_adapter, load_adapter, save_adapter
+from side4video.atomic_files import replacing
+from side4video.config import RunConfig
+from side4video.data.lists.list_files import read_class_names
+from side4video.models.backbones.loading import unlike_weights
+from side4video.models.build import build_model
+from side4video.models.official import (
+    Layout,
+    from_official,
+    frozen_part,
+    read_official_checkpoint,
+    recognise,
+    to_official,
+)
+from side4video.models.side_trained import SideTrained
+
+
+def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> Adapter:
+    """Write the adapter that an official checkpoint holds; of the frozen image model nothing but its name is kept.
+
+    Args:
+        checkpoint: file of the released code: recognition or retrieval, CLIP or EVA. No pickled code is executed.
+        config: settings that it was trained with, such as a recipe; the backbone's weights are loaded and compared
+            with those in the checkpoint. `data.class_names` names the classes, else they are numbers.
+        out: adapter folder, which must not hold an adapter yet.
+
+    Raises:
+        ValueError: not such a checkpoint, settings of another model, another frozen model, or other class names.
+    """
+    if (out / "config.json").exists():
+        raise ValueError(f"{out} holds an adapter already. Choose another --out.")
+    official = read_official_checkpoint(checkpoint)
+    layout = recognise(official, source=str(checkpoint))
+    _check_task(layout, config, checkpoint)
+    state = from_official(official, source=str(checkpoint))
+    class_names = () if layout.retrieval else _class_names(config, len(state["head.linear.bias"]))
+    own = config.model_copy(update={"text": config.text.model_copy(update={"weights": "random"})})
+    model = build_model(own, num_classes=len(class_names), device=torch.device("cpu"))
+    if unlike := unlike_weights(model.backbone, frozen_part(official)):
+        raise ValueError(
+            f"{len(unlike)} frozen tensors of {checkpoint} are not those of {config.backbone.name} with weights "
+            f"{config.backbone.weights!r}, such as {', '.join(unlike[:3])}. Give the image model it was trained on."
+        )
+    model.load_trained_state(
+        {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    )
+    adapter = Adapter(config=config, class_names=class_names, fingerprint=model.backbone.fingerprint)
+    save_adapter(out, model, adapter)
+    return adapter
+
+
+def official_from_adapter(folder: Path, *, out: Path) -> int:
+    """Write an adapter's trained tensors under the official names, as `{"model_state_dict": ...}`.
+
+    The official code wants the frozen model's tensors beside them, which it loads from CLIP's own file.
+
+    Args:
+        folder: adapter or run folder.
+        out: a .pt file.
+
+    Returns:
+        Number of tensors written.
+
+    Raises:
+        ValueError: settings that the official model does not have, such as a fused head.
+    """
+    model, adapter = load_adapter(find_adapter(folder), device=torch.device("cpu"))
+    _check_faithful(model, adapter.config, folder)
+    side, retrieval = adapter.config.side, adapter.config.task == "retrieval"
+    state = to_official(model.trained_state(), Layout(side.variant, len(model.side.blocks), retrieval=retrieval))
+    with replacing(out) as temporary:
+        torch.save({"model_state_dict": {name: tensor.contiguous() for name, tensor in state.items()}}, temporary)
+    return len(state)
+
+
+def _check_task(layout: Layout, config: RunConfig, checkpoint: Path) -> None:
+    task = "retrieval" if layout.retrieval else "recognition"
+    if config.task != task or config.side.variant != layout.variant:
+        raise ValueError(
+            f"{checkpoint} is a {task} model with a {layout.variant} side network of {layout.num_blocks} blocks; the "
+            f"settings are for {config.task}, {config.side.variant}. Give a recipe of that kind."
+        )
+
+
+def _class_names(config: RunConfig, num_classes: int) -> tuple[str, ...]:
+    if config.data.class_names is None:
+        return tuple(str(number) for number in range(num_classes))
+    names = read_class_names(config.data.class_names)
+    if len(names) != num_classes:
+        raise ValueError(f"{config.data.class_names} has {len(names)} names, the checkpoint {num_classes} classes.")
+    return names
+
+
+def _check_faithful(model: SideTrained, config: RunConfig, folder: Path) -> None:
+    beyond = {
+        "side.stem": not config.side.stem,
+        "side.attention": not config.side.attention,
+        "side.centred": config.side.centred,
+        "head.fused": config.head.fused,
+        "head.pooled_norm": config.head.pooled_norm,
+    }
+    if given := [name for name, is_given in beyond.items() if is_given]:
+        raise ValueError(f"{folder} uses {', '.join(given)}, which the official model does not have.")
+    assert model.side.positions is not None

@@ -1,0 +1,8 @@
+"""From lists of videos to batches of clips.
+
+* lists/: lists of labelled and captioned videos: formats, detection, checks.
+* loading/: loader processes: order, batches, watchdog.
+* datasets.py: one clip, random or exhaustive.
+* sampling.py: which frames make a clip.
+* transforms.py: cropping, augmentation, normalisation.
+"""

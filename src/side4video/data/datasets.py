@@ -1,0 +1,223 @@
+"""From a labelled video to a clip of tensors: random for training, exhaustive and without chance for evaluation.
+
+Neither a worker's number nor what it did before plays a part: the same key gives the same bytes everywhere.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.sampling import FrameSampling
+from side4video.data.transforms import seeded
+from side4video.video.decoding import VideoError, open_video
+
+ARROW_OF_TIME = ("forward", "reversed")
+"""Class names of a data set that tells which way a video plays."""
+NO_LABEL = -1
+"""Stands for the label of a video without one."""
+SAMPLING, TRANSFORM = 0, 1  # two independent streams of random numbers for one clip
+
+TrainTransform = Callable[[Tensor, int | None], tuple[Tensor, int | None]]
+EvalTransform = Callable[[Tensor], Tensor]
+
+
+class ClipKey(NamedTuple):
+    """Which clip of a training run: all its randomness follows from these two and the run's seed."""
+
+    epoch: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which a key has no use for
+
+
+@dataclass
+class Clip:
+    """One video as the model sees it.
+
+    `frames` is float (V, T, 3, S, S) with V views: crops and shifts at evaluation, repeats in training. `labels` has
+    one label per view, because a flip can change it; `NO_LABEL` where there is none. `index` and `name` are the
+    video's place and name in its list; `about` is what else its data set has to say of it, if anything.
+    """
+
+    frames: Tensor
+    labels: list[int]
+    index: int
+    name: str
+    about: Any = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A video that could not be read: its place and name in the list, the file, and why."""
+
+    index: int
+    name: str
+    path: Path
+    reason: str
+
+
+def both_ways(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
+    """Each video twice, labelled by which way it plays: item 2i is video i forward (0), item 2i + 1 reversed (1).
+
+    Appearance does not help with these classes (`ARROW_OF_TIME`), so they show whether a model understands time
+    (Wei et al., "Learning and Using the Arrow of Time", CVPR 2018). A transform of theirs must not change labels.
+    """
+    return [
+        replace(video, label=label, reverse=bool(label), name=f"{video.name} ({way})")
+        for video in videos
+        for label, way in enumerate(ARROW_OF_TIME)
+    ]
+
+
+class TrainClips(Dataset):
+    """Random clips for training, by `ClipKey`.
+
+    Args:
+        videos: labelled videos; one without a label raises a `ValueError`.
+        sampling: which frames of a video to take.
+        transform: from uint8 (T, 3, H, W) and a label to float (T, 3, S, S) and the label after it.
+        seed: of the run, from 0.
+        repeats: clips drawn from one reading of a video (repeated augmentation, Hoffer et al., CVPR 2020).
+        arrow_of_time: each clip twice in a row, forward (label 0) and reversed (1), the same frames and the same crop:
+            what the two share then cancels in the gradient. Labels of the videos are not used.
+        frame_template: how frame files are called where videos are folders, such as `img_{:05d}.jpg`.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[LabelledVideo],
+        *,
+        sampling: FrameSampling,
+        transform: TrainTransform,
+        seed: int,
+        repeats: int = 1,
+        arrow_of_time: bool = False,
+        frame_template: str | None = None,
+    ):
+        if repeats < 1:
+            raise ValueError(f"{repeats = } clips cannot be drawn from a video. Use 1 or more.")
+        self.videos = videos
+        self.arrow_of_time = arrow_of_time
+        if not arrow_of_time and (unlabelled := next((video for video in self.videos if video.label is None), None)):
+            raise ValueError(f"{unlabelled.name} has no label, but training needs one for each video.")
+        self.sampling = sampling
+        self.transform = transform
+        self.seed = seed
+        self.repeats = repeats
+        self.frame_template = frame_template
+
+    @property
+    def views(self) -> int:
+        """Views of each video in a batch."""
+        return self.repeats * (2 if self.arrow_of_time else 1)
+
+    def __len__(self) -> int:
+        """Number of videos."""
+        return len(self.videos)
+
+    def __getitem__(self, key: ClipKey) -> Clip | Failure:
+        """The clip of a key, with `views` views; a `Failure` where the video cannot be read."""
+        clip = self.read(key.index, [key.epoch])
+        if isinstance(clip, Failure) or not self.arrow_of_time:
+            return clip
+        both = torch.stack([clip.frames, clip.frames.flip(1)], dim=1).flatten(0, 1)
+        return replace(clip, frames=both, labels=[0, 1] * self.repeats)
+
+    def read(self, index: int, epochs: Sequence[int]) -> Clip | Failure:
+        """What several epochs see of a video, from one reading: `repeats` views for each of them, all played forward.
+
+        A clip's randomness follows from the run's seed, the epoch and the index, whatever it is read together with.
+        """
+        video = self.videos[index]
+        seeds = [(self.seed, epoch, index, repeat) for epoch in epochs for repeat in range(self.repeats)]
+
+        def choose(num_frames: int) -> list[list[int]]:
+            return [self.sampling.train(num_frames, _generator(*numbers, SAMPLING)) for numbers in seeds]
+
+        try:
+            clips = _read_clips(video, choose, self.frame_template)
+        except VideoError as error:
+            return _failure(video, index, error)
+        views, labels = [], []
+        for numbers, frames in zip(seeds, clips, strict=True):
+            with seeded(*numbers, TRANSFORM):
+                view, label = self.transform(frames, video.label)
+            views.append(view)
+            labels.append(NO_LABEL if label is None else label)
+        return Clip(torch.stack(views), labels, index, video.name)
+
+
+class TestClips(Dataset):
+    """Every view of each video for evaluation and prediction, by index.
+
+    Args:
+        videos: videos with or without labels.
+        sampling: which frames of a video to take.
+        transform: from uint8 (T, 3, H, W) to float (crops, T, 3, S, S).
+        num_clips: clips taken at different times of a video.
+        frame_template: how frame files are called where videos are folders.
+
+    A clip has `num_clips` x crops views, the crops of the first clip first.
+    """
+
+    __test__ = False  # no test, for all its name
+
+    def __init__(
+        self,
+        videos: Sequence[LabelledVideo],
+        *,
+        sampling: FrameSampling,
+        transform: EvalTransform,
+        num_clips: int = 1,
+        frame_template: str | None = None,
+    ):
+        if num_clips < 1:
+            raise ValueError(f"{num_clips = } clips cannot be taken from a video. Use 1 or more.")
+        self.videos = videos
+        self.sampling = sampling
+        self.transform = transform
+        self.num_clips = num_clips
+        self.frame_template = frame_template
+
+    def __len__(self) -> int:
+        """Number of videos."""
+        return len(self.videos)
+
+    def __getitem__(self, index: int) -> Clip | Failure:
+        """All views of a video; a `Failure` where it cannot be read."""
+        video = self.videos[index]
+        try:
+            clips = _read_clips(video, lambda n: self.sampling.test(n, self.num_clips), self.frame_template)
+        except VideoError as error:
+            return _failure(video, index, error)
+        views = torch.cat([self.transform(frames) for frames in clips])
+        label = NO_LABEL if video.label is None else video.label
+        return Clip(views, [label] * len(views), index, video.name)
+
+
+def _read_clips(
+    video: LabelledVideo, choose: Callable[[int], list[list[int]]], frame_template: str | None
+) -> list[Tensor]:
+    """The chosen clips of a video, each uint8 (T, 3, H, W); every frame is decoded once, in whatever clips it is."""
+    with open_video(
+        video.path, frame_template=frame_template, start_seconds=video.start_seconds, end_seconds=video.end_seconds
+    ) as file:
+        clips = choose(file.num_frames)
+        wanted = sorted({frame for clip in clips for frame in clip})
+        frames = file.read(wanted)
+    place = {frame: position for position, frame in enumerate(wanted)}
+    return [frames[[place[frame] for frame in (reversed(clip) if video.reverse else clip)]] for clip in clips]
+
+
+def _failure(video: LabelledVideo, index: int, error: VideoError) -> Failure:
+    return Failure(index, video.name, video.path, str(error.reason))
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(seed)

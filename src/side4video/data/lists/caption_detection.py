@@ -1,0 +1,122 @@
+"""Which format a file of captions has, and which reader reads it; files that only look alike are told what they are."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from side4video.data.lists.caption_files import CaptionFile, is_lsmdc
+from side4video.data.lists.caption_formats import CaptionTable, is_record, read_csv_captions, read_json_captions
+from side4video.data.lists.list_files import DataError, first_few
+from side4video.data.lists.list_formats import CAPTION_COLUMNS
+from side4video.data.lists.official_captions import (
+    read_activitynet,
+    read_didemo,
+    read_lsmdc,
+    read_msrvtt,
+    read_msvd,
+    read_vatex,
+)
+
+READERS: dict[str, Callable[[CaptionFile, str | None], CaptionTable]] = {
+    "msrvtt": read_msrvtt,
+    "msvd": read_msvd,
+    "vatex": read_vatex,
+    "didemo": read_didemo,
+    "activitynet": read_activitynet,
+    "lsmdc": read_lsmdc,
+    "csv": read_csv_captions,
+    "json": read_json_captions,
+    "jsonl": read_json_captions,
+}
+FORMAT_BY_KEY = {"enCap": "vatex", "sentences": "activitynet"}  # of what a video's object holds
+MSRVTT_NAME = re.compile(r"video\d+(\.\w+)?")
+MSVD_NAME = re.compile(r"[\w-]{11}_\d+_\d+(\.\w+)?")
+RECOGNITION = "It belongs to action recognition: it has classes and no captions."
+CAPTIONS_OF_ACTIVITYNET = "Captions are in ActivityNet Captions: train.json, val_1.json, val_2.json."
+REMEDY = 'Write {"a.mp4": ["a caption", ...]}, or a CSV with the columns video,caption.'
+
+
+def detect_caption_format(file: CaptionFile) -> str:
+    """The name of the format of a file. Raises `DataError` that says what the file is where it holds no captions."""
+    if file.kind == "jsonl":
+        return "jsonl"
+    if file.kind == "text":
+        return _detect_in_text(file)
+    content = file.content
+    found = None
+    if isinstance(content, dict):
+        found = _detect_in_object(content)
+    elif isinstance(content, list) and content and isinstance(content[0], dict):
+        found = _detect_in_list(content)
+    if found is None:
+        raise DataError(f"{file.path} holds no captions that are known: {_what_it_is(content)} {REMEDY}")
+    return found
+
+
+def _detect_in_text(file: CaptionFile) -> str:
+    lines, columns = file.lines(), file.columns()
+    if columns & set(CAPTION_COLUMNS):
+        return "msrvtt" if {"video_id", "sentence"} <= columns else "csv"
+    if is_lsmdc(lines):
+        return "lsmdc"
+    raise DataError(
+        f"{file.path} has no captions: no column of its header {first_few(columns)} is called like one. Call "
+        "it caption."
+    )
+
+
+def _detect_in_object(content: dict[Any, Any]) -> str | None:
+    if {"videos", "sentences"} <= content.keys():
+        return "msrvtt"
+    if {"images", "annotations"} <= content.keys():
+        annotations = content["annotations"]
+        has_captions = isinstance(annotations, list) and any("caption" in a for a in annotations if isinstance(a, dict))
+        return "msrvtt" if has_captions else None
+    if is_record(content):
+        return "jsonl"
+    values = list(content.values())[:100]
+    objects = [value for value in values if isinstance(value, dict)]
+    if 2 * len(objects) > len(values):
+        return next((name for key, name in FORMAT_BY_KEY.items() if any(key in value for value in objects)), None)
+    texts = [value for value in values if isinstance(value, (list, tuple, str)) and not _is_number(value)]
+    if 2 * len(texts) <= len(values):
+        return None
+    for name, pattern in (("msrvtt", MSRVTT_NAME), ("msvd", MSVD_NAME)):
+        if all(pattern.fullmatch(str(key)) for key in content):
+            return name
+    has_words = any(isinstance(item, (list, tuple)) for value in texts if not isinstance(value, str) for item in value)
+    return "msvd" if has_words else "json"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) or (isinstance(value, str) and value.isdigit())
+
+
+def _detect_in_list(content: list[Any]) -> str | None:
+    keys = {str(key).lower() for entry in content[:100] if isinstance(entry, dict) for key in entry}
+    if "videoid" in keys:
+        return "vatex"  # the private test list too: its reader says that it has no captions
+    if {"video", "description", "annotation_id"} <= keys:
+        return "didemo"
+    return "json" if keys & set(CAPTION_COLUMNS) else None
+
+
+def _what_it_is(content: Any) -> str:
+    """Of what other task or data set a file is, as far as its keys tell."""
+    if isinstance(content, list):
+        first = content[0] if content else None
+        if isinstance(first, dict) and ("template" in first or set(first) == {"id"}):
+            return f"this is a list of Something-Something. {RECOGNITION}"
+        return f"it is a list of {type(first).__name__}s." if content else "it is an empty list."
+    if not isinstance(content, dict) or not content:
+        return "it is no object with anything in it."
+    values = [value for value in content.values() if isinstance(value, dict)]
+    if "database" in content:
+        return f"this is ActivityNet's file for detection (classes and times). {CAPTIONS_OF_ACTIVITYNET}"
+    if any("annotations" in value for value in values):
+        return f"this is ActivityNet's file for detection as mmaction2 writes it. {CAPTIONS_OF_ACTIVITYNET}"
+    if "annotations" in content:
+        return "this is built like COCO, but its annotations have no captions."
+    if all(map(_is_number, content.values())):
+        return f"this is a table of class numbers. {RECOGNITION}"
+    return f"its keys are {first_few(list(content)[:3])} and so on."

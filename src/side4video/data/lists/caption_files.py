@@ -1,0 +1,202 @@
+"""Files of captions and of video names as they lie on disk: JSON, JSON lines, pickles, text; told apart by content."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from side4video.data.lists.list_files import DataError, first_few, parse_json
+from side4video.data.lists.list_formats import CAPTION_COLUMNS, PATH_COLUMNS, column_name, header, header_delimiter
+from side4video.data.lists.safe_unpickler import is_pickle, load_plain_pickle
+
+WRONG_STARTS = {  # the first bytes of what people have instead of a file
+    b"PK\x03\x04": "is a ZIP archive. Unpack it and give the file that is in it.",
+    b"\x1f\x8b": "is a gzip archive. Unpack it and give the file that is in it.",
+    b"Rar!": "is a RAR archive. Unpack it and give the file that is in it.",
+    b"\xff\xfe": "is UTF-16. Save it as UTF-8.",
+    b"\xfe\xff": "is UTF-16. Save it as UTF-8.",
+    b"version https://git-lfs": "is a pointer of Git LFS and not the file itself. Run `git lfs pull` where it is from.",
+    b"<": "is a web page, as a server sends it in place of a file. Fetch the file again.",
+}
+LSMDC_LINE = re.compile(r"[^\t]+(\t[\d.:]+){4}(\t.*)?")
+
+
+class Record(NamedTuple):
+    """One video or caption of a table: its fields by column name, and where it is in the file (`line 3`)."""
+
+    place: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CaptionFile:
+    """A file that was read but not yet understood.
+
+    `content` is the parsed JSON or unpickled data (`json`), a list of `Record` (`jsonl`), or the text (`text`).
+    `problems` are lines that could not be read; `num_not_utf8` counts lines of text that were read as Windows-1252.
+    """
+
+    path: Path
+    kind: Literal["json", "jsonl", "text"]
+    content: Any
+    problems: tuple[str, ...] = ()
+    num_not_utf8: int = 0
+
+    def lines(self) -> list[str]:
+        """The lines of a text that hold anything, without line ends; tabs stay. None of other kinds."""
+        return [line.strip(" \r") for line in self.content.split("\n") if line.strip()] if self.kind == "text" else []
+
+    def columns(self) -> set[str]:
+        """The column names if the first line of a text is a header; it need not be one. None of other kinds."""
+        lines = self.lines()[:1]
+        return set(header(lines[0])) if lines else set()
+
+
+def load_caption_file(path: Path) -> CaptionFile:
+    """Read a file of captions or names. Raises `DataError` where it is missing, empty, an archive or broken."""
+    data = _read_bytes(path)
+    if is_pickle(data):
+        return CaptionFile(path, "json", load_plain_pickle(data, path))
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return _load_json(_decode(data, path), path)
+    try:
+        return CaptionFile(path, "text", data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        lines = [_decode_line(line) for line in data.split(b"\n")]
+        text = "\n".join(line for line, _ in lines)
+        return CaptionFile(path, "text", text, num_not_utf8=sum(not is_utf8 for _, is_utf8 in lines))
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder. Give the file of captions in it.")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
+    for start, what in WRONG_STARTS.items():
+        if data.lstrip().startswith(start):
+            raise DataError(f"{path} {what}")
+    if b"\0" in data[:4096] and not is_pickle(data):
+        raise DataError(f"{path} is no text. Give JSON, CSV, one name per line, or the pickle of MSVD.")
+    if not data.strip(b"\xef\xbb\xbf \t\r\n"):
+        raise DataError(f"{path} is empty. It should hold videos and their captions.")
+    return data
+
+
+def _decode(data: bytes, path: Path) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
+
+
+def _decode_line(line: bytes) -> tuple[str, bool]:
+    """The text of a line, and whether it was UTF-8; otherwise it is Windows-1252, whose five gaps are Latin-1."""
+    try:
+        return line.decode("utf-8"), True
+    except UnicodeDecodeError:
+        gaps = bytes([0x81, 0x8D, 0x8F, 0x90, 0x9D])
+        return "".join(bytes([b]).decode("latin-1" if b in gaps else "cp1252") for b in line), False
+
+
+def _load_json(text: str, path: Path) -> CaptionFile:
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if len(lines) > 1 and _is_object(lines[0][1]):
+        return _load_json_lines(lines, path)
+    return CaptionFile(path, "json", parse_json(text, str(path)))
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _load_json_lines(lines: list[tuple[int, str]], path: Path) -> CaptionFile:
+    records: list[Record] = []
+    problems: list[str] = []
+    for number, line in lines:
+        try:
+            content = parse_json(line, f"{path}, line {number},")
+        except DataError as error:
+            problems += error.problems
+            continue
+        if isinstance(content, dict):
+            records.append(Record(f"line {number}", {column_name(name): value for name, value in content.items()}))
+        else:
+            problems.append(f'{path}, line {number}, is no object {{"video": ..., "caption": ...}}.')
+    if len(problems) > 10:
+        problems = [*problems[:10], f"{path}: {len(problems)} lines in all cannot be read."]
+    return CaptionFile(path, "jsonl", records, tuple(problems))
+
+
+# --- tables and lists of names --------------------------------------------------------------------------------------
+
+
+def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
+    """The rows of a CSV with a header, and what is wrong with it. Delimited by comma, tab or `;`; quoted text may go
+    over several lines."""
+    problems: list[str] = []
+    if file.num_not_utf8:
+        problems.append(f"{file.path} is not UTF-8 text in {file.num_not_utf8} lines. Save it as UTF-8.")
+    text = io.StringIO(file.content, newline="")
+    reader = csv.reader(text, delimiter=header_delimiter(file.lines()[0]), skipinitialspace=True, strict=True)
+    records: list[Record] = []
+    columns: list[str] = []
+    too_long = []
+    try:
+        for fields in reader:
+            if not any(field.strip() for field in fields):
+                continue
+            if not columns:
+                columns = [column_name(field) for field in fields]
+                continue
+            too_long += [f"line {reader.line_num}"] if len(fields) > len(columns) else []
+            values = dict(zip_longest(columns, (field.strip() for field in fields[: len(columns)]), fillvalue=""))
+            records.append(Record(f"line {reader.line_num}", values))
+    except csv.Error as error:
+        problems.append(f"{file.path}, line {reader.line_num}: {error}. Close every quote, and double one in a text.")
+    if too_long:
+        problems.append(
+            f"{file.path} has more fields than the {len(columns)} of its header in {first_few(too_long)}. "
+            "Put captions that hold the delimiter in double quotes."
+        )
+    return records, problems
+
+
+def is_lsmdc(lines: list[str]) -> bool:
+    """Whether most of the first lines are LSMDC's: a clip, four times and a sentence, set apart by tabs."""
+    first = lines[:20]
+    return 2 * sum(LSMDC_LINE.fullmatch(line) is not None for line in first) > len(first)
+
+
+def read_names(file: CaptionFile) -> list[str] | None:
+    """The names in a list of videos without captions: one per line, the column of a CSV, or a JSON list of strings.
+
+    None for a file that holds anything else; a text whose lines have several fields counts as names if no column is
+    called like one of captions.
+    """
+    if file.kind == "json" and isinstance(file.content, list) and file.content:
+        return list(file.content) if all(isinstance(name, str) for name in file.content) else None
+    if file.kind != "text" or file.columns() & set(CAPTION_COLUMNS):
+        return None
+    lines = file.lines()
+    if is_lsmdc(lines):
+        return None
+    if file.num_not_utf8:
+        raise DataError(f"{file.path} is not UTF-8 text in {file.num_not_utf8} lines. Save it as UTF-8.")
+    column = next((name for name in PATH_COLUMNS if name in file.columns()), None)
+    if column is None:
+        return [line.strip() for line in lines]
+    records, problems = read_table(file)
+    if problems:
+        raise DataError(*problems)
+    if nameless := [record.place for record in records if not record.fields[column]]:
+        raise DataError(f"{file.path} has no name of a video, in {first_few(nameless)}.")
+    return [record.fields[column] for record in records]

@@ -1,0 +1,192 @@
+"""Captions that anybody writes: a CSV with a header, JSON lines, a JSON object or list.
+
+A reader gives rows of videos and their captions; where the videos lie is found out later (`captions.py`).
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from side4video.data.lists.caption_files import CaptionFile, Record, read_table
+from side4video.data.lists.list_files import DataError, first_few
+from side4video.data.lists.list_formats import (
+    CAPTION_COLUMNS,
+    END_COLUMNS,
+    PATH_COLUMNS,
+    START_COLUMNS,
+    choose_split,
+    column_name,
+)
+
+SPLIT_IN_NAME = re.compile(
+    r"(?<![a-z])(training|train|validation|validate|valid|val|testing|test)(_[12](?!\d))?(?![a-z])"
+)
+SHORT_SPLIT = {"training": "train", "testing": "test", **dict.fromkeys(("validation", "validate", "valid"), "val")}
+
+
+class CaptionRow(NamedTuple):
+    """Captions of one video; a video may have several rows."""
+
+    name: str  # as the file writes it
+    captions: tuple[str, ...]
+    candidates: tuple[str, ...] = ()  # relative paths, with or without suffix, best first; none: the name
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+
+class CaptionTable(NamedTuple):
+    """What a reader found."""
+
+    rows: list[CaptionRow]
+    split: str = ""  # what the file says of it
+    problems: Sequence[str] = ()  # why it cannot be used
+    notes: Sequence[str] = ()  # what is odd about it
+    anywhere: bool = False  # whether videos may lie in any folder below the root
+
+
+def read_csv_captions(file: CaptionFile, split: str | None) -> CaptionTable:
+    """A header with columns of videos and captions, and maybe of start and end in seconds, and `split`."""
+    if file.kind != "text":
+        raise DataError(f"{file.path} is no CSV but JSON. Use format auto or json.")
+    records, problems = read_table(file)
+    return _read_records(records, problems, file, split)
+
+
+def read_json_captions(file: CaptionFile, split: str | None) -> CaptionTable:
+    """JSON of any of these: `{"a.mp4": ["caption", ...]}`; a list of `{"video": "a.mp4", "caption": "..."}`, where
+    the caption may be a list of them; one such object per line. The fields are called as the columns of a CSV."""
+    content = file.content
+    if file.kind == "jsonl":
+        return _read_records(content, list(file.problems), file, split)
+    if is_record(content):
+        content = [content]
+    if isinstance(content, list):
+        records = [
+            Record(f"entry {number}", {column_name(name): value for name, value in record.items()})
+            for number, record in enumerate(content, start=1)
+            if isinstance(record, dict)
+        ]
+        problems = [f"{file.path} holds more than objects in its list."] if len(records) < len(content) else []
+        return _read_records(records, problems, file, split)
+    if isinstance(content, dict):
+        return read_mapping(content, file.path)
+    raise DataError(f'{file.path} holds no captions. Write {{"a.mp4": ["a caption"]}} or CSV with video,caption.')
+
+
+def is_record(content: object) -> bool:
+    """Whether a JSON object is one video with its captions, and not an object of all videos."""
+    if not isinstance(content, dict):
+        return False
+    names = {column_name(name): value for name, value in content.items()}
+    return any(isinstance(names.get(name), str) for name in PATH_COLUMNS) and bool(names.keys() & set(CAPTION_COLUMNS))
+
+
+def read_mapping(content: dict[str, Any], path: Path, *, token_lists: bool = False) -> CaptionTable:
+    """`{video: [captions]}` or `{video: caption}`; with `token_lists` a caption may be a list of words."""
+    rows, wrong = [], []
+    for name, value in content.items():
+        captions = as_captions(value, token_lists=token_lists)
+        if captions is None:
+            wrong.append(name)
+        else:
+            rows.append(CaptionRow(name, captions))
+    problems = [f"{path}: captions of {len(wrong)} videos are no text: {first_few(wrong)}."] if wrong else []
+    return CaptionTable(rows, split_in_name(path), problems)
+
+
+def as_captions(value: object, *, token_lists: bool = False) -> tuple[str, ...] | None:
+    """The captions in a string, a list of strings or, with `token_lists`, lists of words; None for anything else."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, (list, tuple)):
+        return None
+    captions = [" ".join(item) if token_lists and _is_words(item) else item for item in value]
+    return tuple(captions) if all(isinstance(caption, str) for caption in captions) else None
+
+
+def _is_words(item: object) -> bool:
+    return isinstance(item, (list, tuple)) and all(isinstance(word, str) for word in item)
+
+
+def as_seconds(value: object) -> float | None:
+    """A time in seconds; None where none is given, NaN where it is no time."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            return float(value) if math.isfinite(float(value)) else math.nan
+        except (ValueError, OverflowError):
+            return math.nan
+    return math.nan
+
+
+def split_in_name(path: Path) -> str:
+    """`train`, `val` (`val_1`, `val_2`) or `test` if the name of a file says so; empty otherwise."""
+    match = SPLIT_IN_NAME.search(path.stem.lower())
+    return SHORT_SPLIT.get(match[1], match[1]) + (match[2] or "") if match else ""
+
+
+# --- records --------------------------------------------------------------------------------------------------------
+
+
+def _read_records(
+    records: list[Record], problems: list[str], file: CaptionFile, wanted_split: str | None
+) -> CaptionTable:
+    columns = {name for record in records for name in record.fields}
+    for known, called in ((PATH_COLUMNS, "video"), (CAPTION_COLUMNS, "caption")):
+        if records and not columns & set(known):
+            problems.append(
+                f"{file.path} has no column of {called}s among {first_few(sorted(columns))}. Call it {called}."
+            )
+            raise DataError(*problems)
+    records, split = _select_split(records, wanted_split, file.path)
+    rows, wrong = [], _Wrong()
+    for place, fields in records:
+        name = _field(fields, PATH_COLUMNS)
+        captions = as_captions(_field(fields, CAPTION_COLUMNS))
+        start, end = (as_seconds(_field(fields, known)) for known in (START_COLUMNS, END_COLUMNS))
+        if isinstance(name, int) and not isinstance(name, bool) and name.bit_length() < 64:
+            name = str(name)
+        if not isinstance(name, str) or not name.strip():
+            wrong.add("no name of a video", place)
+        elif captions is None:
+            wrong.add("captions that are no text, or none", place)
+        elif any(time is not None and math.isnan(time) for time in (start, end)):
+            wrong.add("times that are no seconds", place)
+        else:
+            rows.append(CaptionRow(name.strip(), captions, (), start, end))
+    return CaptionTable(rows, split, [*problems, *wrong.sentences(file.path)])
+
+
+def _field(fields: dict[str, Any], known: Sequence[str]) -> Any:
+    """The field of the first of the known columns that a record has; objects of one file may differ in that."""
+    return next((fields[name] for name in known if name in fields), None)
+
+
+class _Wrong:
+    """Places by what is wrong there."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, list[str]] = {}
+
+    def add(self, what: str, place: str) -> None:
+        self._places.setdefault(what, []).append(place)
+
+    def sentences(self, path: Path) -> list[str]:
+        return [f"{path} has {what}, in {first_few(places)}." for what, places in self._places.items()]
+
+
+def _select_split(records: list[Record], wanted: str | None, path: Path) -> tuple[list[Record], str]:
+    """The records of the wanted split, all of them where the file holds one only or none is wanted; and its name."""
+    splits = list(dict.fromkeys(str(record.fields.get("split") or "") for record in records))
+    if wanted is None or len(splits) <= 1:
+        return records, all_splits(splits) or split_in_name(path)
+    chosen = choose_split(splits, wanted, path)
+    return [record for record in records if str(record.fields.get("split") or "") == chosen], chosen
+
+
+def all_splits(splits: Iterable[str]) -> str:
+    """The names of several splits that are used together."""
+    return " + ".join(filter(None, splits))

@@ -1,0 +1,266 @@
+"""Videos and their captions: read from any format in use, matched with files on disk, checked before training."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from side4video.data.lists.annotations import LabelledVideo, find_bad_times, find_missing, what_is_shown
+from side4video.data.lists.caption_detection import READERS, detect_caption_format
+from side4video.data.lists.caption_files import CaptionFile, load_caption_file, read_names
+from side4video.data.lists.caption_formats import CaptionRow
+from side4video.data.lists.inside_root import OutsideRoot, check_inside_root
+from side4video.data.lists.list_files import DataError, first_few
+from side4video.data.lists.official_captions import split_of_names
+from side4video.data.lists.video_finder import VideoFinder, find_below, strip_suffix
+
+__all__ = ["CaptionList", "CheckedCaptions", "DataError", "check_caption_list", "read_caption_list"]
+
+
+@dataclass(frozen=True)
+class CaptionList:
+    """Videos, each once and without label, and the captions of each, at least one, in the order of the file.
+
+    `split` is what is known of the split (`test (1k-A; ...)`, `train`, or empty), for printing beside results; `source`
+    where it was read; `notes` what was odd there.
+    """
+
+    videos: tuple[LabelledVideo, ...]
+    captions: tuple[tuple[str, ...], ...]
+    split: str
+    source: str
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.videos) != len(self.captions) or not all(self.captions):
+            raise ValueError(
+                f"{len(self.videos)} videos, and captions of {len(self.captions)}, {self.captions.count(())} empty. "
+                "Every video needs at least one caption."
+            )
+
+
+@dataclass(frozen=True)
+class CheckedCaptions:
+    """Captions that can be used: `num_found` of `num_listed` videos are there; `warnings` says what is odd."""
+
+    captions: CaptionList
+    num_listed: int
+    num_found: int
+    warnings: tuple[str, ...]
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_caption_list(
+    source: str | Path,
+    *,
+    captions: str | Path | None = None,
+    root: str | Path | None = None,
+    format: str = "auto",
+    split: str | None = None,
+    outside_root: OutsideRoot = "refuse",
+) -> CaptionList:
+    """Read videos with their captions.
+
+    Args:
+        source: a file of captions, or a list of videos without (one name per line, a CSV column, a JSON list).
+        captions: the file of captions where `source` is such a list: then the videos are those of the list, in its
+            order. Not looked at where `source` holds captions itself, so one setting serves a training list without
+            and a test list with captions, as MSR-VTT has them.
+        root: the folder that names start from; by default the folder of `source`. Videos of the public data sets are
+            also found in any folder below it, by their name with or without suffix.
+        format: of the file of captions: `auto`, or one of `msrvtt`, `msvd`, `vatex`, `didemo`, `activitynet`, `lsmdc`,
+            `csv`, `json`, `jsonl`.
+        split: `train`, `val` or `test`: which part of a file that holds several and says which is which (MSR-VTT's
+            JSON, a column `split`). Raises for the public files that hold all of them and do not say; without effect
+            otherwise, and where `source` is a list.
+        outside_root: whether videos may lie outside of a `root` that is given; see `read_video_list`.
+
+    Captions of a video in several lines are put together; DiDeMo and ActivityNet have one paragraph per video. Blanks
+    around captions are cut off. Empty captions are dropped, and videos that have none but those: the public files hold
+    some, an empty text describes nothing, and `notes` counts them. Missing files are kept: `check_caption_list` finds
+    them.
+
+    Raises `DataError` for what cannot be read, with all problems of a file at once.
+    """
+    source = Path(source)
+    if format != "auto" and format not in READERS:
+        raise DataError(f"{format = } is not known. Use auto, {', '.join(READERS)}.")
+    file = load_caption_file(source)
+    names = None if format == "lsmdc" else read_names(file)
+    if names is not None:
+        file = _load_captions_of_names(names, source, captions)
+    format = detect_caption_format(file) if format == "auto" else format
+    table = READERS[format](file, split if names is None else None)
+    rows, problems, notes = _group(table.rows), list(table.problems), list(table.notes)
+    if names is not None:
+        rows = _select(rows, names, source, file.path, problems, notes)
+    rows = _clean(rows, file.path, problems, notes)
+    if not rows and not problems:
+        problems.append(f"{file.path}, read as format {format!r}, holds no captions.")
+    if problems:
+        raise DataError(*problems)
+    paths = _find_files(rows, Path(root) if root is not None else source.parent, table.anywhere, notes)
+    if root is not None and outside_root == "refuse":
+        named = [(row.name, path) for row, path in zip(rows, paths, strict=True)]
+        check_inside_root(named, Path(root), source)
+    videos = (
+        LabelledVideo(path, None, row.name, row.start_seconds, row.end_seconds)
+        for path, row in zip(paths, rows, strict=True)
+    )
+    known_split = table.split if names is None else split_of_names(names, source)
+    return CaptionList(tuple(videos), tuple(row.captions for row in rows), known_split, str(source), tuple(notes))
+
+
+def _load_captions_of_names(names: Sequence[str], source: Path, captions: str | Path | None) -> CaptionFile:
+    shown = f"{source} was read as a list of {len(names)} videos without captions, the first {first_few(names[:1])}"
+    if captions is None:
+        raise DataError(
+            f"{shown}. Give the file of their captions too (MSRVTT_data.json, raw-captions.pkl, vatex_data.json, ...); "
+            "a CSV with captions needs a header with the columns video,caption. Lists of videos and classes are for "
+            "action recognition."
+        )
+    file = load_caption_file(Path(captions))
+    if read_names(file) is not None:
+        raise DataError(f"{shown}; but {captions} is such a list too. Give the file that holds the captions.")
+    return file
+
+
+def _group(rows: Iterable[CaptionRow]) -> list[CaptionRow]:
+    """One row per video, or part of a video, in the order of first appearance."""
+    groups: dict[tuple[str, float | None, float | None], list[CaptionRow]] = defaultdict(list)
+    for row in rows:
+        groups[row.name, row.start_seconds, row.end_seconds].append(row)
+    return [
+        group[0]._replace(captions=tuple(caption for row in group for caption in row.captions))
+        for group in groups.values()
+    ]
+
+
+def _select(
+    rows: list[CaptionRow], names: Sequence[str], source: Path, captions: Path, problems: list[str], notes: list[str]
+) -> list[CaptionRow]:
+    """The rows of the named videos, in the order of the names, which may have or lack the suffix of a file."""
+    exact, loose = defaultdict(list), defaultdict(list)
+    for row in rows:
+        exact[row.name].append(row)
+        for alias in {name for known in (row.name, *row.candidates) for name in (known, strip_suffix(known))}:
+            loose[alias].append(row)
+    chosen: dict[str, list[CaptionRow]] = {}
+    unknown, twice = [], []
+    for name in names:
+        found = exact.get(name) or loose.get(name) or loose.get(strip_suffix(name)) or []
+        if len({row.name for row in found}) != 1:
+            unknown.append(name)
+        elif found[0].name in chosen:
+            twice.append(name)
+        else:
+            chosen[found[0].name] = found
+    if unknown:
+        problems.append(
+            f"{len(unknown)} of {len(names)} videos of {source} have no captions in {captions}: "
+            f"{first_few(unknown)}. The first captions are of {first_few([row.name for row in rows][:3])}: do the "
+            "two files belong together?"
+        )
+    if twice:
+        notes.append(f"{len(twice)} entries of {source} name a video again: {first_few(twice)}. It is used once.")
+    return [row for found in chosen.values() for row in found]
+
+
+def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[str]) -> list[CaptionRow]:
+    """Captions without blanks around them and without empty ones."""
+    kept, silent, num_empty = [], [], 0
+    if unusable := [row.name for row in rows if not all(map(_is_usable, (row.name, *row.candidates, *row.captions)))]:
+        problems.append(
+            f"{path}: names or captions of {len(unusable)} videos hold characters that no text has (NUL, half of a "
+            f"surrogate pair): {first_few(unusable)}. Correct them."
+        )
+    for row in rows:
+        captions = tuple(filter(None, map(str.strip, row.captions)))
+        num_empty += len(row.captions) - len(captions)
+        if captions:
+            kept.append(row._replace(captions=captions))
+        else:
+            silent.append(row.name)
+    if num_empty:
+        notes.append(f"{num_empty} captions are empty; they are left out.")
+    if silent:
+        notes.append(f"{len(silent)} of {len(rows)} videos have no caption; they are left out: {first_few(silent)}.")
+    return kept
+
+
+def _is_usable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _find_files(rows: list[CaptionRow], root: Path, anywhere: bool, notes: list[str]) -> list[Path]:
+    finder = VideoFinder(root)
+    candidates = [row.candidates or (row.name,) for row in rows]
+    if not anywhere:
+        return [finder.find(names) for names in candidates]
+    candidates = [(*names, *map(strip_suffix, names)) for names in candidates]
+    paths = [finder.look_for(names) for names in candidates]
+    lost = {name for names, path in zip(candidates, paths, strict=True) if path is None for name in names}
+    below = find_below(root, lost) if lost else {}
+    several = []
+    for index, (names, path) in enumerate(zip(candidates, paths, strict=True)):
+        if path is None:
+            found = next((below[name] for name in names if name in below), [root / names[0]])
+            paths[index] = found[0]
+            several += [str(path) for path in found] if len(found) > 1 else []
+    if several:
+        notes.append(
+            f"Several files below {root} have the name of one video, and the first is used: {first_few(several)}."
+        )
+    return [path for path in paths if path is not None]
+
+
+# --- checking -------------------------------------------------------------------------------------------------------
+
+
+def check_caption_list(caption_list: CaptionList, *, allow_missing: bool = False) -> CheckedCaptions:
+    """Check that every video file is there and every part of one has a length, before anything is trained.
+
+    Args:
+        allow_missing: drop videos that are not there, with a warning, instead of raising; none at all still raises.
+
+    Warnings also count captions that several videos share, which no search can tell apart, files that are listed under
+    two names, and what reading found odd. Raises `DataError` with all problems at once. Files are looked for, not
+    opened.
+    """
+    videos = caption_list.videos
+    gone, missing, warnings = find_missing(videos, allow_missing=allow_missing)
+    if problems := [*find_bad_times(videos), *missing]:
+        raise DataError(*(f"{caption_list.source}: {problem}" for problem in problems))
+    there = [index for index in range(len(videos)) if index not in gone]
+    kept = replace(
+        caption_list,
+        videos=tuple(videos[index] for index in there),
+        captions=tuple(caption_list.captions[index] for index in there),
+    )
+    oddities = [*_shared_captions(kept), *_shared_files(kept)]
+    return CheckedCaptions(kept, len(videos), len(there), (*caption_list.notes, *warnings, *oddities))
+
+
+def _shared_captions(captions: CaptionList) -> list[str]:
+    owners = Counter(caption for of_video in captions.captions for caption in set(of_video))
+    shared = [caption for caption, count in owners.items() if count > 1]
+    if not shared:
+        return []
+    num_captions = sum(map(len, captions.captions))
+    num_videos = sum(1 for of_video in captions.captions if any(owners[caption] > 1 for caption in of_video))
+    return [
+        f"{len(shared)} captions are those of several videos, {num_videos} in all, which they cannot tell apart "
+        f"({num_captions} captions, {len(owners)} unique): {first_few(shared)}."
+    ]
+
+
+def _shared_files(captions: CaptionList) -> list[str]:
+    shown = Counter(map(what_is_shown, captions.videos))
+    twice = [what[0] for what, count in shown.items() if count > 1]
+    return [f"{len(twice)} videos are listed under several names: {first_few(twice)}."] if twice else []

@@ -1,0 +1,74 @@
+"""Videos that a list names lie below the root that was given for it: a stranger's list could name any file."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from side4video.data.lists.list_files import LONGEST_SHOWN, SHOWN, DataError, shorten
+
+OutsideRoot = Literal["refuse", "allow"]
+
+
+def check_inside_root(named: Sequence[tuple[str, Path]], root: Path, source: Path) -> None:
+    """Make sure that no path leaves a folder, be it by `..`, as an absolute path or through a link.
+
+    Folders are looked at once each, and files not at all: sets have 240,000 of them, on slow disks.
+
+    Args:
+        named: what the list calls each video, and its path.
+        root: the folder.
+        source: the list, or the folder that was read.
+
+    Raises:
+        DataError: some leave it; the first ten are named with their lines.
+    """
+    outside = list(_outside([path for _, path in named], root))
+    if not outside:
+        return
+    lines = _lines_with({named[index][0] for index, _ in outside[:SHOWN]}, source)
+    shown = ", ".join(
+        f"{lines.get(named[index][0], '')}{shorten(named[index][0])} (which is {end[:LONGEST_SHOWN]})"
+        for index, end in outside[:SHOWN]
+    )
+    more = f", ... ({len(outside)} in all)" if len(outside) > SHOWN else ""
+    raise DataError(
+        f"{source} names videos outside of the root {root}: {shown}{more}. A list or archive from elsewhere could mean "
+        "any file of this machine, so this needs your word: --data.outside-root allow, or leave out --data.root where "
+        "the list has absolute paths of your own."
+    )
+
+
+def _outside(paths: Sequence[Path], root: Path) -> Iterator[tuple[int, str]]:
+    """Position and real place of the paths that do not end below `root`."""
+    inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with the slash at its end
+    folders: dict[Path, tuple[str, set[str]]] = {}
+    for index, path in enumerate(paths):
+        with suppress(ValueError):  # of a name that no file can have: it is missing, as is said later
+            if path.parent not in folders:
+                folders[path.parent] = os.path.realpath(path.parent), _links_in(path.parent)
+            folder, links = folders[path.parent]
+            followed = path.name in links or path.name == ".."
+            end = os.path.realpath(path) if followed else os.path.join(folder, path.name)  # noqa: PTH118
+            if not os.path.join(end, "").startswith(inside):  # noqa: PTH118
+                yield index, end
+
+
+def _links_in(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_symlink()}
+    except OSError:
+        return set()
+
+
+def _lines_with(names: set[str], source: Path) -> dict[str, str]:
+    """`line 3, ` for each name that a line of a text file holds; none for other sources."""
+    if not source.is_file():
+        return {}
+    found: dict[str, str] = {}
+    text = source.read_bytes().decode("utf-8", errors="replace")
+    for number, line in enumerate(text.split("\n"), start=1):
+        found = {name: f"line {number}, " for name in names - found.keys() if name in line} | found
+    return found

@@ -1,0 +1,70 @@
+"""Which format a list of videos has, and which reader reads it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from side4video.data.lists.list_files import DataError, read_lines
+from side4video.data.lists.list_formats import (
+    LABEL_COLUMNS,
+    PATH_COLUMNS,
+    ReadOptions,
+    Table,
+    header,
+    read_class_folders,
+    read_csv,
+    read_plain_list,
+)
+from side4video.data.lists.official_lists import (
+    HMDB51_LIST,
+    UCF101_LIST,
+    read_hmdb51,
+    read_kinetics,
+    read_something_v1,
+    read_something_v2,
+    read_ucf101,
+)
+
+READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
+    "folder": read_class_folders,
+    "list": read_plain_list,
+    "csv": read_csv,
+    "kinetics": read_kinetics,
+    "ssv1": read_something_v1,
+    "ssv2": read_something_v2,
+    "ucf101": read_ucf101,
+    "hmdb51": read_hmdb51,
+}
+
+
+def detect_format(source: Path) -> str:
+    """The name of the format of a file or folder. Raises `DataError` that says what was looked for."""
+    if source.is_dir():
+        return _detect_in_folder(source)
+    if source.suffix.lower() == ".json":
+        return "ssv2"
+    if UCF101_LIST.fullmatch(source.stem) and (source.parent / "classInd.txt").is_file():
+        return "ucf101"
+    lines = read_lines(source)
+    if not lines:
+        raise DataError(f"{source} is empty. Write one video per line: `path label`.")
+    columns = set(header(lines[0]))
+    if "youtube_id" in columns or {"video_id", "start_time", "end_time", "label_name"} <= columns:
+        return "kinetics"
+    if columns & set(PATH_COLUMNS) and (len(columns) == 1 or columns & set(LABEL_COLUMNS)):
+        return "csv"
+    return "ssv1" if all(re.match(r"\d+;\s*\D", line) for line in lines) else "list"
+
+
+def _detect_in_folder(source: Path) -> str:
+    entries = list(source.iterdir())
+    if any(entry.name == "classInd.txt" for entry in entries):
+        return "ucf101"
+    if any(HMDB51_LIST.fullmatch(entry.name) for entry in entries):
+        return "hmdb51"
+    if any(entry.is_dir() and not entry.name.startswith((".", "__")) for entry in entries):
+        return "folder"
+    raise DataError(
+        f"{source} holds neither one sub-folder per class, nor classInd.txt (UCF101), nor files named "
+        "<class>_test_split1.txt (HMDB51). Give such a folder or a list file."
+    )

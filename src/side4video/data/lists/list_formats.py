@@ -1,0 +1,262 @@
+"""Lists of videos that anybody writes: a folder per class, `path label` lines, a CSV with a header.
+
+A reader gives rows of names and labels; where the videos lie is found out later (`annotations.py`).
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+from side4video.data.lists.list_files import DataError, first_few, read_lines, shorten
+from side4video.video.decoding import VIDEO_SUFFIXES
+
+DELIMITERS = ("::", "\t", ",", " ")
+PATH_COLUMNS = ("path", "video_path", "file_path", "filename", "file_name", "file", "video", "video_id", "clip", "id")
+LABEL_COLUMNS = ("class_name", "label_name", "class", "label", "labels", "category", "action")
+CAPTION_COLUMNS = ("caption", "captions", "sentence", "sentences", "text", "description", "query")
+START_COLUMNS = ("start_seconds", "start", "start_time", "time_start")
+END_COLUMNS = ("end_seconds", "end", "end_time", "time_end")
+
+SPLITS: dict[str, tuple[str, ...]] = {  # a split and other words for it, best first
+    "train": ("training",),
+    "training": ("train",),
+    "test": ("testing", "val", "valid", "validation", "validate"),
+    "testing": ("test",),
+    **dict.fromkeys(("val", "valid", "validation", "validate"), ("val", "valid", "validation", "validate")),
+}
+LONGEST_LINE = 10_000  # characters of `path label`; paths have at most 4,096
+INTEGER = re.compile(r"-?\d{1,18}")  # Python refuses to read numbers of thousands of digits
+SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
+VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
+PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
+
+
+class Row(NamedTuple):
+    """One video of a list."""
+
+    name: str  # as the list writes it
+    label: str | int | None  # a class name, an index from 0, or not given
+    candidates: tuple[str, ...]  # relative paths, with or without suffix, best first
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+
+class Table(NamedTuple):
+    """What a reader found. `class_names` is the order that the data set itself fixes, if it does."""
+
+    rows: list[Row]
+    class_names: tuple[str, ...] | None = None
+    ignore_case: bool = False  # whether file names on disk may differ in case
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """What a caller may say about a list; see `read_video_list`."""
+
+    class_names: tuple[str, ...] | None = None
+    delimiter: str | None = None
+    split: str | None = None
+    fold: int = 1
+    first_label: int = 0
+
+
+# --- one sub-folder per class ---------------------------------------------------------------------------------------
+
+
+def read_class_folders(source: Path, options: ReadOptions) -> Table:
+    """`<class>/<video>`, at any depth below the class; classes in sorted order. Folders of frames count as videos.
+
+    Where the sub-folders are called train, val, test, the classes are below the one that `split` names.
+    """
+    classes, prefix = _folders_in(source), ""
+    if classes and all(name.lower() in SPLITS for name in classes):
+        if options.split is None:
+            raise DataError(f"{source} holds {first_few(classes)}, which are splits and not classes. Give one of them.")
+        prefix = f"{choose_split(classes, options.split, source)}/"
+        classes = _folders_in(source / prefix)
+    rows = [Row(name, label, (name,)) for label in classes for name in _videos_below(source, prefix + label)]
+    return Table(rows, tuple(classes))
+
+
+def _folders_in(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__")))
+
+
+def _videos_below(root: Path, folder: str) -> Iterator[str]:
+    for parent, folders, files in os.walk(root / folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        relative = Path(parent).relative_to(root).as_posix()
+        files = sorted(name for name in files if not name.startswith("."))
+        yield from (f"{relative}/{name}" for name in files if name.lower().endswith(tuple(VIDEO_SUFFIXES)))
+        if relative != folder and any(name.lower().endswith((".jpg", ".jpeg", ".png")) for name in files):
+            yield relative
+
+
+# --- `path label` and `path frames label` ---------------------------------------------------------------------------
+
+
+def read_plain_list(source: Path, options: ReadOptions) -> Table:
+    """`path`, `path label` or `path frames label`, one video per line, delimited by blank, tab, comma or `::`.
+
+    Lines are split from the right, so paths may hold blanks. Where every line ends in two numbers they are read as
+    `frames label`; the number of frames is not used, because it is often wrong.
+    """
+    lines = [line.strip() for line in read_lines(source)]
+    if long := [line for line in lines if len(line) > LONGEST_LINE]:
+        raise DataError(f"{source} is no list of videos: a line is {shorten(long[0])}. Write one video per line.")
+    delimiter = options.delimiter or _sniff_delimiter(lines)
+    if delimiter is None:
+        return Table([Row(line, None, (line,)) for line in lines])
+    numbers = min((_count_trailing_numbers(line, delimiter) for line in lines), default=0)
+    if numbers > 2:
+        raise DataError(
+            f"{source}: every line ends in {numbers} numbers. Offsets into a folder of frames and several labels "
+            "per video are not read. Write `path label`."
+        )
+    pairs = [_split_line(line, delimiter, max(numbers, 1)) for line in lines]
+    if unlabelled := [path for path, label in pairs if label is None]:
+        raise DataError(f"{source}: no label behind {delimiter!r} in {first_few(unlabelled)}, but in other lines.")
+    return _with_indices([Row(path, label, (path,)) for path, label in pairs], options, source)
+
+
+def _sniff_delimiter(lines: list[str]) -> str | None:
+    """The delimiter that sets a label apart in most of the first lines; None where none does in any."""
+    lines = lines[:1000]
+    labelled = {
+        delimiter: sum(_split_line(line, delimiter, 1)[1] is not None for line in lines) for delimiter in DELIMITERS
+    }
+    best = max(DELIMITERS, key=lambda delimiter: labelled[delimiter])  # the first of equals
+    return best if labelled[best] else None
+
+
+def _split_line(line: str, delimiter: str, columns: int) -> tuple[str, str | None]:
+    """Path and label of a line whose last `columns` fields belong to the label; no label where they are not there."""
+    if delimiter == " " and columns == 1 and (match := PATH_AND_REST.fullmatch(line)):
+        return match[1], match[2]  # the label may be a name of several words
+    if delimiter == "," and line.startswith('"'):
+        fields = next(csv.reader([line], skipinitialspace=True))
+    else:
+        fields = line.rsplit(None if delimiter == " " else delimiter, columns)
+    label = fields[-1].strip()
+    if len(fields) <= columns or not label or VIDEO_SUFFIX.search(label):
+        return line, None
+    return delimiter.join(fields[:-columns]).strip(), label
+
+
+def _count_trailing_numbers(line: str, delimiter: str) -> int:
+    fields = [field.strip() for field in line.split(None if delimiter == " " else delimiter)]
+    return sum(1 for _ in takewhile(INTEGER.fullmatch, reversed(fields[1:])))
+
+
+def _with_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
+    """Labels that are all integers become indices from 0, and -1 no label; otherwise all of them are class names."""
+    labels = [row.label for row in rows if row.label is not None]
+    numbers = [label for label in labels if INTEGER.fullmatch(str(label))]
+    if numbers and len(numbers) == len(labels):
+        indices = {number: None if number == "-1" else int(number) - options.first_label for number in set(numbers)}
+        return Table([row if row.label is None else row._replace(label=indices[row.label]) for row in rows])
+    if numbers and options.class_names is None:
+        names = (label for label in labels if not INTEGER.fullmatch(str(label)))
+        raise DataError(
+            f"{source}: the labels are numbers ({shorten(numbers[0])}) and names ({shorten(next(names))}). Write one "
+            "kind of label."
+        )
+    return Table(rows)
+
+
+# --- CSV with a header ----------------------------------------------------------------------------------------------
+
+
+def read_csv(source: Path, options: ReadOptions) -> Table:
+    """A header with a column of paths and one of labels (names, or indices from 0), delimited by comma, tab or `;`.
+
+    Columns of start and end in seconds are used where they are there; a column `split` if `split` is given.
+    """
+    records = select_split(read_records(source), options, source)
+    path, label = column(records, PATH_COLUMNS), column(records, LABEL_COLUMNS)
+    start, end = column(records, START_COLUMNS), column(records, END_COLUMNS)
+    if path is None:
+        raise DataError(f"{source} has no column of paths. Call it one of {', '.join(PATH_COLUMNS)}.")
+    rows = []
+    for record in records:
+        if not record.get(path):
+            raise DataError(f"{source}: the column {path} is empty in {shorten(record)}. Give every row a path.")
+        times = [seconds(record.get(name or ""), source) for name in (start, end)]
+        rows.append(Row(record[path], record.get(label or "") or None, (record[path],), *times))
+    return _with_indices(rows, options, source)
+
+
+def read_records(source: Path) -> list[dict[str, str]]:
+    """The rows of a CSV as column name -> field; missing last fields are left out."""
+    lines = read_lines(source)
+    columns = header(lines[0]) if lines else []
+    records = []
+    for fields in _split_rows(lines[1:], header_delimiter(lines[0]) if lines else ",", source):
+        record = dict(zip(columns, (field.strip() for field in fields), strict=False))
+        if len(fields) > len(columns):
+            raise DataError(
+                f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that hold a "
+                "delimiter."
+            )
+        records.append(record)
+    return records
+
+
+def _split_rows(lines: Sequence[str], delimiter: str, source: Path) -> Iterator[list[str]]:
+    rows = csv.reader(lines, delimiter=delimiter)
+    try:
+        yield from rows
+    except csv.Error as error:  # a field of more than 128 KB, mostly a quote that is never closed
+        raise DataError(f"{source}, line {rows.line_num + 1}: {error}. Close every quote.") from None
+
+
+def header_delimiter(line: str) -> str:
+    """Comma, tab or `;`: the one that a header has most of."""
+    return max(",\t;", key=line.count)
+
+
+def header(line: str) -> list[str]:
+    """The column names of a header in lower case, with `_` for blanks and hyphens."""
+    return [column_name(name) for name in line.split(header_delimiter(line))]
+
+
+def column_name(name: str) -> str:
+    """A column's name as it is looked for: lower case, with `_` for blanks and hyphens."""
+    return re.sub(r"[\s-]", "_", name.strip(' "').lower())
+
+
+def column(records: list[dict[str, str]], names: Sequence[str]) -> str | None:
+    """The first of `names` that is a column of the records."""
+    return next((name for name in names if records and name in records[0]), None)
+
+
+def seconds(text: str | None, source: Path) -> float | None:
+    """A time in seconds; None for an empty field."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise DataError(f"{source}: {shorten(text)} is not a time in seconds.") from None
+
+
+def select_split(records: list[dict[str, str]], options: ReadOptions, source: Path) -> list[dict[str, str]]:
+    """The records of the wanted split; all of them where none is wanted or the file holds one only."""
+    splits = sorted({record.get("split", "") for record in records})
+    if options.split is None or len(splits) <= 1:
+        return records
+    chosen = choose_split(splits, options.split, source)
+    return [record for record in records if record.get("split", "") == chosen]
+
+
+def choose_split(splits: Sequence[str], wanted: str, source: Path) -> str:
+    """The split of that name, or by another word for it (val for test). Raises `DataError` where there is none."""
+    alike = SPLITS.get(wanted.lower(), ())
+    chosen = [split for word in (wanted.lower(), *alike) for split in splits if split.lower() == word]
+    if not chosen:
+        raise DataError(f"{source} has no split {wanted!r}; the splits in it are {first_few(splits)}.")
+    return chosen[0]

@@ -1,0 +1,204 @@
+"""The captions that come with public data sets: MSR-VTT, MSVD, VATEX, DiDeMo, ActivityNet Captions, LSMDC."""
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from side4video.data.lists.caption_files import CaptionFile, is_lsmdc
+from side4video.data.lists.caption_formats import (
+    CaptionRow,
+    CaptionTable,
+    all_splits,
+    as_captions,
+    as_seconds,
+    read_csv_captions,
+    read_json_captions,
+    read_mapping,
+    split_in_name,
+)
+from side4video.data.lists.list_files import DataError, first_few
+from side4video.data.lists.list_formats import choose_split
+from side4video.data.lists.video_finder import strip_suffix
+
+MSRVTT_1K_A = "test (1k-A; this field also validates on it: val == test)"
+MSRVTT_LISTS = {9000: "train (9k)", 7010: "train (7k: official train and validate)"}
+MSVD_TRAIN = 1200  # videos in the largest of its splits
+DIDEMO_END_SECONDS = 31.0  # the annotators saw 30 seconds; CLIP4Clip reads to second 31
+
+
+# --- MSR-VTT --------------------------------------------------------------------------------------------------------
+
+
+def read_msrvtt(file: CaptionFile, split: str | None) -> CaptionTable:
+    """The official JSON (`videos` and `sentences`), of which `split` chooses a part; the variant of it that is built
+    like COCO (`images` and `annotations`) and has no splits; the 1k-A test CSV; JSON as anybody writes it."""
+    content = file.content
+    if file.kind == "text":
+        table = read_csv_captions(file, split)
+        is_1k_a = "vid_key" in file.columns() and len({row.name for row in table.rows}) == 1000
+        return table._replace(split=MSRVTT_1K_A if is_1k_a else table.split, anywhere=True)
+    if isinstance(content, dict) and {"videos", "sentences"} <= content.keys():
+        return _read_official_msrvtt(content, file.path, split)
+    if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
+        _refuse_split(split, file.path, "MSRVTT_train.9k.csv")
+        captions, problems = _entries(content["annotations"], ("image_id", "caption"), " of `annotations`", file.path)
+        rows = [CaptionRow(entry["image_id"], (entry["caption"],)) for entry in captions]
+        return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
+    table = read_json_captions(file, split)._replace(anywhere=True)
+    if len({row.name for row in table.rows}) > max(MSRVTT_LISTS):
+        _refuse_split(split, file.path, "MSRVTT_train.9k.csv")
+    return table
+
+
+def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None) -> CaptionTable:
+    videos, problems = _entries(content["videos"], ("video_id",), " of `videos`", path)
+    sentences, more = _entries(content["sentences"], ("video_id", "caption"), " of `sentences`", path)
+    problems += more
+    split_of = {video["video_id"]: str(video.get("split") or "") for video in videos}
+    if strange := [name for name in dict.fromkeys(s["video_id"] for s in sentences) if name not in split_of]:
+        problems.append(f"{path}: sentences are of {len(strange)} videos that `videos` lacks: {first_few(strange)}.")
+    splits = list(dict.fromkeys(split_of.values()))
+    wanted = set(splits if split is None or len(splits) <= 1 else [choose_split(splits, split, path)])
+    if silent := split_of.keys() - {sentence["video_id"] for sentence in sentences}:
+        names = [name for name, its_split in split_of.items() if name in silent and its_split in wanted]
+        problems += [f"{path}: {len(names)} videos have no sentence: {first_few(names)}."] if names else []
+    rows = [CaptionRow(s["video_id"], (s["caption"],)) for s in sentences if split_of.get(s["video_id"]) in wanted]
+    label = all_splits(name for name in splits if name in wanted)
+    return CaptionTable(rows, f"{label} (official split)" if label else "", problems, anywhere=True)
+
+
+def _entries(entries: Any, texts: Sequence[str], where: str, path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The objects of a list in which all `texts` are strings, and what is wrong with the others."""
+    if not isinstance(entries, list):
+        raise DataError(f"{path}: the content{where} is no list.")
+    good = [isinstance(e, dict) and all(isinstance(e.get(name), str) for name in texts) for e in entries]
+    bad = [f"entry {number}" for number, is_good in enumerate(good, start=1) if not is_good]
+    problem = f"{path}: {' and '.join(texts)} are not there as text in {first_few(bad)}{where}."
+    return [entry for entry, is_good in zip(entries, good, strict=True) if is_good], [problem] if bad else []
+
+
+def _refuse_split(split: str | None, path: Path, example: str) -> None:
+    """Raise where a split is wanted of a file that holds all of them and does not say which video is in which."""
+    if split is not None and not split_in_name(path):
+        raise DataError(
+            f"{path} holds all splits and does not say which videos are in {split!r}. Give the list of the split (as "
+            f"{example}) as the source and this file as captions."
+        )
+
+
+# --- MSVD and VATEX -------------------------------------------------------------------------------------------------
+
+
+def read_msvd(file: CaptionFile, split: str | None) -> CaptionTable:
+    """`{id: [captions]}` as JSON or as the old pickle, in which a caption is a list of words."""
+    if not isinstance(file.content, dict):
+        raise DataError(f"{file.path} holds no captions of MSVD. They are JSON or a pickle: {{id: [captions]}}.")
+    if len(file.content) > MSVD_TRAIN:
+        _refuse_split(split, file.path, "train_list.txt")
+    return read_mapping(file.content, file.path, token_lists=True)._replace(anywhere=True)
+
+
+def read_vatex(file: CaptionFile, split: str | None) -> CaptionTable:
+    """The official list of `{"videoID": ..., "enCap": [...]}`, or `{id: {"enCap": [...]}}` of all splits together."""
+    content = file.content
+    if isinstance(content, dict):
+        _refuse_split(split, file.path, "train_list.txt")
+        content = [{**(entry if isinstance(entry, dict) else {}), "videoID": name} for name, entry in content.items()]
+    entries, problems = _entries(content, ("videoID",), "", file.path)
+    if entries and not any("enCap" in entry for entry in entries):
+        raise DataError(
+            f"{file.path} has no captions (enCap): it is VATEX's private test list. Its captions were never "
+            "published; test on the public test or the validation set."
+        )
+    rows, wrong = [], []
+    for entry in entries:
+        captions = as_captions(entry.get("enCap"))
+        if captions is None:
+            wrong.append(entry["videoID"])
+        else:
+            rows.append(CaptionRow(entry["videoID"], captions))
+    if wrong:
+        problems.append(f"{file.path}: enCap of {len(wrong)} videos is no list of text: {first_few(wrong)}.")
+    return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
+
+
+# --- DiDeMo and ActivityNet: one paragraph per video ----------------------------------------------------------------
+
+
+def read_didemo(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: ARG001
+    """A list of `{"video": ..., "description": ...}`: all descriptions of a video, in the order of the file, become
+    one caption of its first 31 seconds.
+
+    A video is known by its name without ending: the files name some videos with two (`.mov` and `.mp4`) or with none.
+    """
+    entries, problems = _entries(file.content, ("video", "description"), "", file.path)
+    texts: dict[str, list[str]] = {}
+    names: dict[str, dict[str, None]] = {}
+    for entry in entries:
+        name = entry["video"].rpartition(".")[0] or entry["video"]
+        texts.setdefault(name, []).append(entry["description"])
+        names.setdefault(name, {})[entry["video"]] = None
+    rows = [
+        CaptionRow(name, (_paragraph(texts[name]),), (*names[name], name), 0.0, DIDEMO_END_SECONDS) for name in texts
+    ]
+    return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
+
+
+def read_activitynet(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: ARG001
+    """`{"v_<id>": {"duration": seconds, "sentences": [...]}}`: the sentences become one caption of the whole video.
+
+    Files are called `<id>` or `v_<id>`.
+    """
+    if not isinstance(file.content, dict):
+        raise DataError(f"{file.path} is no ActivityNet Captions: {{id: {{duration, timestamps, sentences}}}}.")
+    rows, wrong = [], []
+    for name, entry in file.content.items():
+        sentences = as_captions(entry.get("sentences")) if isinstance(entry, dict) else None
+        duration = as_seconds(entry.get("duration")) if isinstance(entry, dict) else None
+        if sentences is None or not duration or not duration > 0:
+            wrong.append(name)
+        else:
+            candidates = (name.removeprefix("v_"), name)
+            rows.append(CaptionRow(name, (_paragraph(sentences),), candidates, 0.0, float(math.ceil(duration))))
+    problems = [f"{file.path}: {first_few(wrong)} lack sentences as text or a positive duration."] if wrong else []
+    return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
+
+
+def _paragraph(sentences: Sequence[str]) -> str:
+    return " ".join(stripped for sentence in sentences if (stripped := sentence.strip()))
+
+
+# --- LSMDC ----------------------------------------------------------------------------------------------------------
+
+
+def read_lsmdc(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: ARG001
+    """Lines of `clip, start, end, start, end, sentence`, set apart by tabs, without header; a clip may have several.
+
+    The times are those in the film; the files are cut already. Lines that are not UTF-8 are read as Windows-1252.
+    """
+    lines = file.lines()
+    if not lines or not is_lsmdc(lines):
+        raise DataError(f"{file.path} is no list of LSMDC: its lines are a clip, four times, a sentence, between tabs.")
+    rows, wrong = [], []
+    for line in lines:
+        name, *fields = (field.strip() for field in line.split("\t"))
+        sentence, *rest = fields[4:] or ("",)  # an empty sentence may have lost the tab before it
+        if len(fields) < 4 or any(rest) or not name:
+            wrong.append(line)
+        else:
+            rows.append(CaptionRow(name, (sentence,)))
+    problems = (
+        [f"{file.path}: {len(wrong)} lines have not the six fields of LSMDC: {first_few(wrong)}."] if wrong else []
+    )
+    notes = [f"{file.num_not_utf8} lines are not UTF-8 and were read as Windows-1252."] if file.num_not_utf8 else []
+    test = "test" if "challenge" in file.path.stem else ""  # LSMDC16_challenge_1000_publictect.csv
+    return CaptionTable(rows, test or split_in_name(file.path), problems, notes, anywhere=True)
+
+
+def split_of_names(names: Sequence[str], path: Path) -> str:
+    """What a list of names is known as: the lists of MSR-VTT by their length, others by the name of the file."""
+    is_msrvtt = all(re.fullmatch(r"video\d+", strip_suffix(name)) for name in names)
+    known = MSRVTT_LISTS.get(len(set(names)), "") if is_msrvtt else ""
+    return known or split_in_name(path)

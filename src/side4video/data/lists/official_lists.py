@@ -1,0 +1,142 @@
+"""The lists that come with public data sets: Kinetics, Something-Something V1 and V2, UCF101 (and Jester), HMDB51."""
+
+import re
+from pathlib import Path
+
+from side4video.data.lists.list_files import ClassIndex, DataError, first_few, read_class_names, read_json, read_lines
+from side4video.data.lists.list_formats import (
+    END_COLUMNS,
+    LABEL_COLUMNS,
+    START_COLUMNS,
+    ReadOptions,
+    Row,
+    Table,
+    column,
+    read_records,
+    seconds,
+    select_split,
+)
+
+UCF101_LIST = re.compile(r"(train|test|val)list\d*", re.IGNORECASE)
+HMDB51_LIST = re.compile(r"(.+)_test_split(\d)\.txt")
+
+
+# --- Kinetics -------------------------------------------------------------------------------------------------------
+
+
+def read_kinetics(source: Path, options: ReadOptions) -> Table:
+    """The official CSV: `label,youtube_id,time_start,time_end,split[,is_cc]`, label and split optional.
+
+    A clip is `<id>_<start>_<end>` with times of six digits, or the bare id, with or without a folder of its class
+    (blanks or underscores). Files are taken to be cut to the clip already. Classes are in the order of their names.
+    """
+    records = select_split(read_records(source), options, source)
+    columns = [column(records, names) for names in (("youtube_id", "video_id"), START_COLUMNS, END_COLUMNS)]
+    if None in columns:
+        raise DataError(f"{source} is no Kinetics list: it needs the columns youtube_id, time_start and time_end.")
+    label_column = column(records, LABEL_COLUMNS)
+    rows = [_kinetics_row(record, [str(column) for column in columns], label_column, source) for record in records]
+    labels = sorted({str(row.label) for row in rows if row.label is not None})
+    return Table(rows, tuple(labels) or None)
+
+
+def _kinetics_row(record: dict[str, str], columns: list[str], label_column: str | None, source: Path) -> Row:
+    youtube_id, *times = (record.get(column, "") for column in columns)
+    start, end = (int(seconds(time, source) or 0) for time in times)
+    names = (f"{youtube_id}_{start:06d}_{end:06d}", youtube_id)
+    label = record.get(label_column or "") or None
+    folders = [] if label is None else [label, label.replace(" ", "_")]
+    return Row(names[0], label, (*names, *(f"{folder}/{name}" for folder in folders for name in names)))
+
+
+# --- Something-Something --------------------------------------------------------------------------------------------
+
+
+def read_something_v1(source: Path, options: ReadOptions) -> Table:
+    """Version 1: `<id>;<class name>` without a header; the test list has ids only.
+
+    The class order is that of the labels file beside it, one name per line.
+    """
+    fields = [line.partition(";") for line in read_lines(source)]
+    rows = [Row(name.strip(), label.strip().strip('"') or None, (name.strip(),)) for name, _, label in fields]
+    return Table(rows, _labels_beside(source, options))
+
+
+def read_something_v2(source: Path, options: ReadOptions) -> Table:
+    """Version 2: JSON records with `id` and `template`; the test list has ids only.
+
+    A class is the template without its brackets; the class order is that of the labels file beside it.
+    """
+    records = read_json(source)
+    if not isinstance(records, list) or not all(isinstance(record, dict) and "id" in record for record in records):
+        raise DataError(f'{source} is no list of records {{"id": ..., "template": ...}}, as Something-Something V2 is.')
+    rows = []
+    for record in records:
+        label = str(record.get("template", "")).replace("[", "").replace("]", "")
+        rows.append(Row(str(record["id"]), label or None, (str(record["id"]),)))
+    return Table(rows, _labels_beside(source, options))
+
+
+def _labels_beside(source: Path, options: ReadOptions) -> tuple[str, ...] | None:
+    """Names from the data set's labels file; the order of the two versions differs, so it is never made up."""
+    stem = re.sub("train|validation|val|test", "labels", source.stem)
+    for path in (source.with_stem(stem), source.with_stem("labels")):
+        if path.is_file():
+            return read_class_names(path)
+    if options.class_names is None:
+        raise DataError(f"{source} needs the class order: put {stem}{source.suffix} beside it or give class_names.")
+    return None
+
+
+# --- UCF101 and HMDB51 ----------------------------------------------------------------------------------------------
+
+
+def read_ucf101(source: Path, options: ReadOptions) -> Table:
+    """`trainlist0X.txt` and `testlist0X.txt` with labels from 1 or none, and `classInd.txt` beside them.
+
+    `source` is such a list, or the folder of them: then `split` and `fold` choose. Without a label the class is the
+    video's folder. Also Jester's lists, which are alike.
+    """
+    folder = source if source.is_dir() else source.parent
+    path = _in_folder(source, f"{options.split}list{options.fold:02d}.txt", options) if source.is_dir() else source
+    names = read_class_names(folder / "classInd.txt") if (folder / "classInd.txt").is_file() else options.class_names
+    if names is None:
+        raise DataError(f"{source} needs the class order: put classInd.txt beside it or give class_names.")
+    by_number = {str(number): name for number, name in enumerate(names, start=1)}
+    index = ClassIndex(names)
+    rows, unknown = [], []
+    for line in read_lines(path):
+        name, number = match.groups() if (match := re.fullmatch(r"(.*\S)\s+(\d+)", line)) else (line, None)
+        position = index.find(name.split("/")[-2]) if number is None and "/" in name else None
+        label = by_number.get(number) if number else None if position is None else names[position]
+        rows.append(Row(name, label, (name,)))
+        unknown += [line] if label is None else []
+    if unknown:
+        raise DataError(f"{path}: no class among the {len(names)} known ones for {first_few(unknown)}.")
+    return Table(rows, names, ignore_case=True)  # folder HandstandPushups, file v_HandStandPushups_g01_c01.avi
+
+
+def read_hmdb51(source: Path, options: ReadOptions) -> Table:
+    """The folder of `<class>_test_split<fold>.txt` with lines `<video> <1: train, 2: test, 0: unused>`."""
+    flag = {"train": "1", "test": "2"}.get(str(options.split))
+    files = sorted((match[1], path) for path in source.iterdir() if (match := HMDB51_LIST.fullmatch(path.name)))
+    chosen = [(label, path) for label, path in files if path.name.endswith(f"_test_split{options.fold}.txt")]
+    if flag is None or not chosen:
+        raise DataError(
+            f"{source}: split={options.split!r}, fold={options.fold} choose nothing. Give train or test, 1 to 3."
+        )
+    rows = []
+    for label, path in chosen:
+        pairs = [line.rsplit(None, 1) for line in read_lines(path)]
+        rows += [
+            Row(f"{label}/{pair[0]}", label, (f"{label}/{pair[0]}", pair[0])) for pair in pairs if pair[-1] == flag
+        ]
+    return Table(rows, tuple(label for label, _ in chosen))
+
+
+def _in_folder(folder: Path, name: str, options: ReadOptions) -> Path:
+    if not (folder / name).is_file():
+        raise DataError(
+            f"{folder} holds no {name}: split={options.split!r}, fold={options.fold}. Give train or test, 1 to 3."
+        )
+    return folder / name

@@ -1,0 +1,94 @@
+"""Pickles of plain data, read without running what may be in them.
+
+A pickle is a program: it may import and call anything. The captions of MSVD go round as one, so only the instructions
+that make numbers, text, lists, tuples and dictionaries are known here; at any other one reading stops.
+"""
+
+import io
+import pickle
+import pickletools
+import re
+from pathlib import Path
+from typing import Any
+
+from side4video.data.lists.list_files import DataError
+
+PLAIN_OPCODES = re.findall(
+    r"\w+",
+    """
+    PROTO FRAME STOP MARK POP POP_MARK DUP PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET
+    NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
+    STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
+    BINBYTES SHORT_BINBYTES BINBYTES8
+    EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
+    EMPTY_DICT DICT SETITEM SETITEMS
+""",
+)
+NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
+CODES = {name: code for code, name in NAMES.items()}
+
+# The first bytes of a pickle of protocol 2 and later; of a dictionary or list in protocols 0 and 1.
+START = re.compile(rb"\x80[\x02-\x05]|[(][dl]p\d+\r?\n|[}\]]q", re.DOTALL)
+
+
+class _RefusedError(Exception):
+    """An instruction that does more than make plain data."""
+
+
+class _PlainInstructions(dict):
+    def __missing__(self, code: int) -> Any:
+        raise _RefusedError(f"instruction {NAMES.get(code, code)}")
+
+
+def _with_plain_keys(load: Any, first: int) -> Any:
+    """The instruction `load`, which puts keys and values from the stack into a dictionary, if all keys are text."""
+
+    def load_with_plain_keys(unpickler: Any) -> None:
+        # Hashing a tuple in a tuple a million times over would end the process.
+        if not all(isinstance(key, str) for key in unpickler.stack[first::2]):
+            raise _RefusedError("a dictionary key that is not text")
+        load(unpickler)
+
+    return load_with_plain_keys
+
+
+_KNOWN = pickle._Unpickler.dispatch
+_PLAIN = {CODES[name]: _KNOWN[CODES[name]] for name in PLAIN_OPCODES} | {
+    CODES[name]: _with_plain_keys(_KNOWN[CODES[name]], first)
+    for name, first in (("SETITEM", -2), ("SETITEMS", 0), ("DICT", 0))
+}
+
+
+class _PlainUnpickler(pickle._Unpickler):
+    # The unpickler in Python has a table of instructions that can be cut down. The one in C has not: it asks
+    # `find_class`, but not for classes known by number, and a large memo index alone makes it take gigabytes.
+    dispatch = _PlainInstructions(_PLAIN)
+
+
+def is_pickle(data: bytes) -> bool:
+    """Whether a file with this content, or this beginning, is a pickle."""
+    return START.match(data) is not None
+
+
+def load_plain_pickle(data: bytes, path: Path) -> Any:
+    """The numbers, text, lists, tuples and dictionaries of a pickle, of Python 2 or 3, of protocols 0 to 5.
+
+    Text of Python 2 is taken as UTF-8, or Latin-1 where it is not. Nothing in the pickle is imported or called. Raises
+    `DataError` where it wants that, and where it is broken; `path` is named in the error.
+    """
+    try:
+        try:
+            return _load(data, "utf-8")
+        except UnicodeDecodeError:
+            return _load(data, "latin-1")
+    except _RefusedError as refused:
+        raise DataError(
+            f"{path} is a pickle that holds more than text, numbers, lists and dictionaries ({refused}). "
+            "Reading it could run somebody else's code, so it is not read. Save the captions as JSON: {id: [captions]}."
+        ) from None
+    except Exception as error:  # a broken pickle can end in any exception
+        raise DataError(f"{path} is a broken pickle ({type(error).__name__}: {error}). Fetch it again.") from None
+
+
+def _load(data: bytes, encoding: str) -> Any:
+    return _PlainUnpickler(io.BytesIO(data), encoding=encoding).load()

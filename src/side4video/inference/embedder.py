@@ -1,0 +1,162 @@
+"""Embeddings of videos and sentences from an adapter trained for retrieval, and which belong together.
+
+`Embedder("runs/mine").rank(["a dog catches a frisbee"], videos)` gives the best videos with their scores.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from side4video.adapters.adapter import load_adapter, read_adapter_for
+from side4video.atomic_files import replacing, write_tensors
+from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.loading.loader import test_loader
+from side4video.distributed.processes import num_processes, process_rank
+from side4video.models.retrieval_model import RetrievalModel
+from side4video.models.similarity import TextFeatures, VideoFeatures
+from side4video.models.video_model import choose_device
+from side4video.tasks.clips import choose_workers, evaluation_clips, videos_per_batch
+from side4video.tasks.retrieval.retrieval import embed_texts, embed_videos_together
+from side4video.tasks.retrieval.scoring import score_matrix
+from side4video.tasks.unread import UnreadVideo
+
+SUFFIXES = (".npz", ".safetensors")
+
+
+@dataclass(frozen=True)
+class EmbeddedVideos:
+    """Videos that could be read, and what the model knows of them.
+
+    Attributes:
+        paths: of the V videos.
+        features: of the same.
+        unread: the videos that could not be read, and why.
+    """
+
+    paths: tuple[str, ...]
+    features: VideoFeatures
+    unread: tuple[UnreadVideo, ...]
+
+
+@dataclass(frozen=True)
+class EmbeddedTexts:
+    """Sentences and what the model knows of them."""
+
+    texts: tuple[str, ...]
+    features: TextFeatures
+
+
+class Embedder:
+    """A model trained for retrieval.
+
+    Args:
+        folder: an adapter folder, a run folder, or a name on the Hugging Face hub: `user/name`, `user/name@revision`.
+        backbone_weights: local weights of the backbone; by default what training used.
+        device: "auto", "cpu", "cuda", ...
+
+    Raises:
+        FileNotFoundError: no adapter there.
+        ValueError: damaged adapter, one for recognition, or other backbone weights than it was trained on.
+    """
+
+    def __init__(self, folder: str | Path, *, backbone_weights: str | None = None, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        read_adapter_for("retrieval", Path(folder))
+        model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
+        assert isinstance(model, RetrievalModel)
+        self.model = model
+
+    def embed_videos(
+        self, paths: Sequence[str | Path], *, workers: int | None = None, shared: bool = False
+    ) -> EmbeddedVideos:
+        """Embed video files or frame folders, each once.
+
+        Args:
+            paths: of the videos.
+            workers: processes that read them; by default one per core but one, at most 8, and none for a single video.
+            shared: where several processes were joined each embeds a share, and all get everything; all must call this.
+
+        Raises:
+            ValueError: none of them can be read.
+        """
+        config = self.adapter.config
+        videos = [LabelledVideo(path=Path(path), label=0, name=str(path)) for path in paths]
+        clips = evaluation_clips(videos, config=config, backbone=self.model.backbone, num_clips=1, num_crops=1)
+        processes = choose_workers(workers) if len(videos) > 1 else 0
+        share = {"world": num_processes(), "rank": process_rank()} if shared else {}
+        batches = test_loader(
+            clips,
+            batch_clips=videos_per_batch(config.eval),
+            workers=processes,
+            timeout_seconds=config.data.timeout_seconds,
+            **share,
+        )
+        found, unread = embed_videos_together(
+            self.model, batches, device=self.device, chunk=config.eval.batch, num_videos=len(videos), shared=shared
+        )
+        if not found:
+            reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
+            raise ValueError(f"None of the {len(videos)} videos can be read: {reasons}")
+        features = VideoFeatures.concatenate(list(found.values()))
+        return EmbeddedVideos(tuple(str(paths[index]) for index in found), features, unread)
+
+    def embed_texts(self, texts: Sequence[str]) -> EmbeddedTexts:
+        """Embed sentences; long ones are cut at the adapter's number of words.
+
+        Raises:
+            ValueError: there are none, or one is empty.
+        """
+        if not texts or not all(text.strip() for text in texts):
+            raise ValueError(f"{list(texts)!r}: there must be a sentence, and none may be empty.")
+        return EmbeddedTexts(tuple(texts), embed_texts(self.model, texts, device=self.device))
+
+    def rank(self, texts: Sequence[str], videos: EmbeddedVideos, *, top_k: int = 5) -> list[list[tuple[str, float]]]:
+        """For each sentence the `top_k` best videos with their similarity, -1 to 1, best first."""
+        scores = score_matrix(
+            self.embed_texts(texts).features,
+            videos.features,
+            similarity=self.adapter.config.text.similarity,
+            device=self.device,
+        )
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+        return [
+            [(videos.paths[index], float(row[index])) for index in columns]
+            for row, columns in zip(scores, best, strict=True)
+        ]
+
+
+def check_embedding_file(path: Path) -> None:
+    """Refuse a file name of another kind before anything is computed."""
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"--out {path}: embeddings are written to {' or '.join(SUFFIXES)} files.")
+
+
+def write_embeddings(path: Path, *, videos: EmbeddedVideos | None, texts: EmbeddedTexts | None) -> None:
+    """Write embeddings, atomically.
+
+    Arrays with one row per video: `frames` (V, T, E), `frame_weights` (V, T), `video` (V, E), the mean of the frames;
+    with one row per sentence: `words` (C, W, E), `word_mask` and `word_weights` (C, W), `sentence` (C, E). None is
+    normalised. Names are in `paths` and `texts`: string arrays in .npz, JSON lists in the metadata of .safetensors.
+    """
+    check_embedding_file(path)
+    arrays: dict[str, Any] = {}
+    names: dict[str, Sequence[str]] = {}
+    if videos is not None:
+        features = videos.features
+        arrays |= {"frames": features.frames, "frame_weights": features.weights, "video": features.frames.mean(dim=1)}
+        names["paths"] = videos.paths
+    if texts is not None:
+        words = texts.features
+        arrays |= {"words": words.words, "word_mask": words.mask, "word_weights": words.weights}
+        arrays["sentence"] = words.sentence
+        names["texts"] = texts.texts
+    if path.suffix == ".safetensors":
+        write_tensors(path, arrays, {name: json.dumps(values) for name, values in names.items()})
+        return
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        arrays = {name: tensor.numpy() for name, tensor in arrays.items()}
+        np.savez(file, allow_pickle=False, **arrays, **{name: np.array(values) for name, values in names.items()})

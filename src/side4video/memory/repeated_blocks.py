@@ -1,0 +1,129 @@
+"""What needs the same memory as its neighbours is run once and counted for all: chunks of frames, and blocks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from side4video.memory.step_history import StepHistory
+from side4video.models.side_trained import SideTrained
+
+BORDER_BEFORE, BORDER_BEHIND = 1, 1
+"""Taps that are always run by themselves: the first has the stem before it, the last the head behind it."""
+
+_PLAIN = (bool, int, float, str, tuple, type(None))
+
+
+@dataclass(frozen=True)
+class RepeatedBlocks:
+    """Which blocks of a model are run, and how many they stand for.
+
+    A tap and the backbone blocks since the one before it belong together.
+
+    Attributes:
+        times: by number of a tapped block that stands for others: how many taps it stands for, its own included.
+        left_out: numbers of the backbone blocks, tapped ones included, that need not run.
+    """
+
+    times: dict[int, int]
+    left_out: frozenset[int]
+
+
+def _kind(block: nn.Module) -> list[Any]:
+    """Everything of a block but the values of its tensors."""
+    return [
+        (
+            name,
+            type(part),
+            [(key, value) for key, value in vars(part).items() if isinstance(value, _PLAIN)],
+            [
+                (key, tensor.shape, tensor.dtype)
+                for key, tensor in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))
+            ],
+        )
+        for name, part in block.named_modules()
+    ]
+
+
+def find_repeated_blocks(model: SideTrained) -> RepeatedBlocks:
+    """The blocks of a model that differ from their neighbours in the values of their weights alone."""
+    taps, blocks = model.side.taps, model.backbone.model.blocks
+    reads = [range(before + 1, tap + 1) for before, tap in pairwise((-1, *taps))]
+    kinds = [[_kind(blocks[block]) for block in read] for read in reads]
+    times: dict[int, int] = {}
+    left_out: set[int] = set()
+    first = 0
+    for index in range(BORDER_BEFORE, len(taps) - BORDER_BEHIND):
+        if first and kinds[index] == kinds[first]:
+            times[taps[first]] = times.get(taps[first], 1) + 1
+            left_out.update(reads[index])
+        else:
+            first = index
+    return RepeatedBlocks(times, frozenset(left_out))
+
+
+def run_repeated_blocks_once(model: SideTrained, like: RepeatedBlocks) -> None:
+    """Leave out blocks, and let only the first chunk of frames, which is the largest, go through those of the backbone.
+
+    Chunks need their memory one after the other, and there are hundreds of them in a large batch.
+    """
+    backbone = model.backbone
+
+    def embed(images: Tensor) -> tuple[Tensor, Tensor | None]:
+        limit = backbone.chunk_frames
+        chunk, ropes = backbone._embed_chunk(images[:limit])
+        if len(images) <= limit:
+            return chunk, ropes
+        x = chunk.new_empty(len(images), *chunk.shape[1:])
+        backbone._embed_chunk(images[:limit])  # the second, while the first is still there
+        return x, ropes
+
+    def advance(x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
+        if block in like.left_out:
+            return x
+        if len(x) <= backbone.chunk_frames:
+            return backbone._advance_chunk(x, block, ropes)
+        out = x if in_place else torch.empty_like(x)
+        backbone._advance_chunk(x[: backbone.chunk_frames], block, ropes)
+        return out
+
+    vars(backbone).update(_embed=embed, _advance=advance)
+
+
+@contextmanager
+def counting_for_all(model: SideTrained, like: RepeatedBlocks, history: StepHistory) -> Iterator[None]:
+    """Inside the `with` block forward and backward passes of the model run without the blocks that are left out.
+
+    What happens between the outputs of two side blocks, or between the gradients of two outputs, is a part that the
+    history counts for all of its kind.
+    """
+    advance = model.side.advance
+    run = [tap for tap in model.side.taps if tap not in like.left_out]
+    following = dict(pairwise(run))
+    current: int | None = None
+
+    def begin(tap: int | None) -> None:
+        nonlocal current
+        if current is not None:
+            history.end_part(like.times[current])
+        current = tap if tap in like.times else None
+        if current is not None:
+            history.begin_part()
+
+    def advance_and_mark(x: Tensor, *, block: int, **tokens: Tensor) -> Tensor:
+        if block in like.left_out:
+            return x
+        x = advance(x, block=block, **tokens)
+        begin(following.get(block))
+        x.register_hook(lambda _: begin(block))
+        return x
+
+    vars(model.side)["advance"] = advance_and_mark
+    try:
+        yield
+    finally:
+        vars(model.side).pop("advance")

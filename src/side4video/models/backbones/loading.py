@@ -1,0 +1,256 @@
+"""Backbones by name: which there are, and their weights from the hub, from a file, or random."""
+
+import difflib
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+import torch
+from timm.models import model_entrypoint
+
+from side4video.models.backbones.frozen_backbone import (
+    MODEL_CLASSES,
+    BlockTokens,
+    FrozenBackbone,
+    architecture_of,
+    refusal,
+)
+from side4video.models.backbones.names import NAMED_BACKBONES, full_name
+from side4video.models.backbones.weight_files import check_fit, read_weights
+from side4video.models.backbones.weight_kinds import is_openai, kind_of
+
+__all__ = [
+    "NAMED_BACKBONES",
+    "BlockTokens",
+    "FrozenBackbone",
+    "list_backbones",
+    "load_backbone",
+    "unlike_weights",
+    "weights_source",
+]
+
+# Tensors of a weight file that belong to a head or to a pre-training task, which no side network reads.
+_IGNORED = ("head", "fc.", "attn_pool.", "pre_logits.", "lm_head.", "decoder_", "mask_token")
+# What timm's own builders tell the converter of a weight file for some names; the first match counts.
+_CONVERTER_OPTIONS: dict[str, dict[str, Any]] = {
+    "deit3": {"adapt_layer_scale": True},
+    "flexivit": {"interpolation": "bilinear", "antialias": False},
+    "base_patch16_radio_v3": {"interpolation": "bilinear", "antialias": False, "align_corners": True},
+    "huge_patch16_radio_v3": {"interpolation": "bilinear", "antialias": False, "align_corners": True},
+    "radio": {"interpolation": "bilinear", "antialias": False, "align_corners": False},
+}
+
+
+_QUICK_GELU_HINT = "With another activation it would work, and badly: use the name with _clip_quickgelu_."
+
+
+def _class_name(name: str) -> str:
+    """The class that a timm model will be of, read from its builder's annotation: nothing is built or downloaded."""
+    builder = model_entrypoint(name)
+    return getattr(builder.__annotations__.get("return"), "__name__", builder.__module__.rpartition(".")[2])
+
+
+def list_backbones() -> list[str]:
+    """Names of all models that `load_backbone` takes, sorted; timm's, without tags."""
+    return [name for name in timm.list_models() if _class_name(name) in {known.__name__ for known in MODEL_CLASSES}]
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """Where the hub's weights of a backbone come from.
+
+    Attributes:
+        repo_id: the repository on the Hugging Face hub; None: they are elsewhere, or there are none.
+        license: as timm knows it, such as "apache-2.0"; None: unknown.
+    """
+
+    repo_id: str | None
+    license: str | None
+
+
+def weights_source(name: str) -> WeightsSource:
+    """What timm knows of the weights that `load_backbone` takes from the hub; nothing is downloaded."""
+    settings = timm.get_pretrained_cfg(full_name(name))
+    return WeightsSource(settings.hf_hub_id, settings.license) if settings else WeightsSource(None, None)
+
+
+def _check_name(name: str) -> None:
+    """Refuse what cannot work before anything is built or downloaded."""
+    if not timm.is_model(name):
+        close = difflib.get_close_matches(architecture_of(name), list_backbones(), n=5)
+        hint = f"Did you mean {', '.join(close)}?" if close else "See list_backbones()."
+        raise ValueError(f"timm has no model {name!r}. {hint}")
+    if _class_name(name) not in {known.__name__ for known in MODEL_CLASSES}:
+        raise ValueError(refusal(name, _class_name(name)))
+    quick = name.replace("_clip_", "_clip_quickgelu_")
+    if "." in name and quick != name and timm.list_pretrained(quick):
+        raise ValueError(f"The weights of {name} belong to a network with QuickGELU. {_QUICK_GELU_HINT}")
+    tags = timm.list_pretrained(f"{architecture_of(name)}.*")
+    if "." in name and name not in tags:
+        known = ", ".join(tags) or "no tags at all"
+        raise ValueError(f"{name!r} has a tag that timm does not know. There are: {known}.")
+
+
+def _check_model_args(model_args: Mapping[str, Any]) -> None:
+    """Let arguments of timm's model classes alone through: its `create_model` has others, which read files."""
+    known = {name for kind in MODEL_CLASSES for name in inspect.signature(kind.__init__).parameters} - {
+        "self",
+        "args",
+        "kwargs",
+    }
+    if unknown := sorted(model_args.keys() - known):
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"model_args: timm's models have no {', '.join(unknown)}.{hint}")
+
+
+def _create(name: str, args: dict[str, Any]) -> Any:
+    try:
+        return timm.create_model(name, **args)
+    except (AssertionError, ArithmeticError, TypeError) as error:
+        raise ValueError(f"timm cannot build {name} with {args}: {error}. Correct model_args.") from error
+
+
+def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
+    device = torch.get_default_device()
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(cuda):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reseed devices that are not restored
+        if cuda:
+            torch.cuda.manual_seed(seed)
+        return _create(name, args)
+
+
+def _build_from_hub(name: str, args: dict[str, Any]) -> Any:
+    # With its own head timm loads strictly; with num_classes=0 it would pass over missing tensors, and with a number
+    # that is not the weights' own it would leave the head random.
+    settings = timm.get_pretrained_cfg(name)
+    own = settings.num_classes if settings else None
+    if args.get("num_classes", own) != own:
+        raise ValueError(
+            f"The weights of {name} project into {own} dimensions, not {args['num_classes']}. Use a text tower of the "
+            "same model."
+        )
+    try:
+        return timm.create_model(name, pretrained=True, **args)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise OSError(
+            f"The hub's weights of {name} cannot be loaded ({type(error).__name__}: {error}). Without a connection, "
+            "download the file elsewhere and give its path: --backbone.weights FILE for a recipe, --backbone-weights "
+            "FILE for an adapter. model_args must fit the weights."
+        ) from error
+
+
+def _convert(name: str, state: dict[str, Any], model: Any) -> dict[str, Any]:
+    """Tensors under the names of the model's authors, or timm's, under timm's."""
+    convert = sys.modules[model_entrypoint(name).__module__].checkpoint_filter_fn  # of the builder's own module
+    options = next((options for part, options in _CONVERTER_OPTIONS.items() if part in name), {})
+    return convert(state, model, **options)
+
+
+def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.dtype) -> Any:
+    """The model with the tensors of the file, which are taken over one by one: it never takes twice its memory."""
+    state = read_weights(path)
+    kind = kind_of(state)
+    if is_openai(state) and "quickgelu" not in name:
+        raise ValueError(
+            f"{path} has OpenAI's own weights, whose network uses QuickGELU; {name} has not. {_QUICK_GELU_HINT}"
+        )
+    device = torch.get_default_device()
+    with torch.device("meta"):  # no time spent on random values that the file replaces
+        model: Any = _create(name, args)
+        if "num_classes" not in args:
+            model.reset_classifier(0, "")
+    state = _convert(name, state, model)
+    check_fit(state, model.state_dict(), ignored=_IGNORED, what=f"{path}, {kind}, as weights of {name}")
+    for key in list(state):
+        if state[key].is_floating_point():
+            state[key] = state[key].to(device=device, dtype=dtype, copy=True).contiguous()
+    model.load_state_dict(state, strict=False, assign=True)
+    restore_buffers(model, device)
+    return model
+
+
+def restore_buffers(model: Any, device: torch.device) -> None:
+    """Compute what is in no file, such as rotary tables."""
+    for module in model.modules():
+        for key, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:
+                setattr(module, key, torch.empty_like(buffer, device=device))
+    for module in model.modules():
+        if restore := getattr(module, "init_non_persistent_buffers", None):
+            restore()
+
+
+def load_backbone(
+    name: str,
+    *,
+    weights: str | Path = "hub",
+    image_size: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    quantise: Literal["none", "int8", "nf4"] = "none",
+    chunk_frames: int = 64,
+    model_args: dict[str, Any] | None = None,
+    projection_width: int | None = None,
+    seed: int = 0,
+) -> FrozenBackbone:
+    """Build a backbone by its name in timm and fill it.
+
+    Args:
+        name: a short name such as "clip-b16" (see `NAMED_BACKBONES`), or one of `list_backbones`, such as
+            "vit_base_patch16_clip_quickgelu_224". A tag of weights may follow, such as ".openai"; without one, timm's
+            default weights and normalisation are meant.
+        weights: "hub" (downloaded from the Hugging Face hub once and kept there), "random", or the path of a file:
+            `.safetensors`, one of `torch.save` with tensors only (`.pt`, `.pth`), or OpenAI's TorchScript archive,
+            with timm's names or those of the model's authors. Nothing in a file is executed. Heads are ignored.
+        image_size: height and width of the frames, pixels; default: the model's own. Position tables are resampled.
+        dtype: of weights and tokens.
+        quantise: keep the weights inside the blocks in 8 bits ("int8") or 4 ("nf4"), see `FrozenBackbone.quantise`.
+        chunk_frames: frames that go through a block at once, see `FrozenBackbone`.
+        model_args: further arguments of timm's model, e.g. `{"depth": 4, "embed_dim": 128}`.
+        projection_width: E, keep the projection into the space of that width which a CLIP model shares with its texts;
+            default: leave it out.
+        seed: of random weights; the global random state is left as it was.
+
+    The model is built on the current default device: `with torch.device("cuda"):` spares a large one the way through
+    the processor, and `with torch.device("meta"):` gives random weights that take no memory, for counting.
+
+    Raises:
+        ValueError: an unknown name or tag, a kind of model that cannot be used, a file that does not fit the model.
+        FileNotFoundError: there is no such file.
+        OSError: the hub's weights cannot be had.
+        ModuleNotFoundError: it is to be quantised and bitsandbytes is not installed.
+    """
+    name = full_name(name)
+    _check_name(name)
+    _check_model_args(model_args or {})
+    args = dict(model_args or {}) | ({} if image_size is None else {"img_size": image_size})
+    if projection_width is not None:
+        args |= {"num_classes": projection_width, "global_pool": "token"}
+    if weights == "hub":
+        model = _build_from_hub(name, args)
+    elif weights == "random":
+        model = _build_random(name, args, seed)
+    else:
+        model = _build_from_file(name, args, Path(weights), dtype)
+    keep = projection_width is not None
+    backbone = FrozenBackbone(model.to(dtype), name=name, chunk_frames=chunk_frames, keep_projection=keep)
+    return backbone if quantise == "none" else backbone.quantise(quantise)
+
+
+def unlike_weights(backbone: FrozenBackbone, state: dict[str, Any]) -> list[str]:
+    """Which tensors of an image model, under its authors' names, are not the backbone's, to the rounding of 16 bits.
+
+    Tensors that the backbone has no place for, and those that `state` does not hold, are passed over.
+    """
+    own = backbone.model.state_dict()
+    given = _convert(backbone.name, state, backbone.model)
+    return sorted(
+        name
+        for name, tensor in given.items()
+        if name in own and not torch.allclose(tensor.float(), own[name].float(), rtol=0.01, atol=1e-4)
+    )

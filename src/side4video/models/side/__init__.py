@@ -1,0 +1,9 @@
+"""The side network and its memory modes.
+
+* batch_norm.py: BatchNorm3d for channels-last tokens.
+* int8_tokens.py: tokens in 8 bits.
+* recompute.py: blocks that are computed again in the backward pass.
+* side_block.py: the side block.
+* side_network.py: stem and side blocks.
+* taps.py: how a side block reads frozen tokens.
+"""

@@ -1,0 +1,198 @@
+"""CLIP's text tower and tokeniser: captions in, an embedding of each word and of the whole sentence out."""
+
+import difflib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from jaxtyping import Bool, Float, Int
+from open_clip.tokenizer import SimpleTokenizer
+from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
+from torch import Tensor, nn
+
+from side4video.models.backbones.weight_files import check_fit, read_weights
+from side4video.models.backbones.weight_kinds import is_openai, kind_of
+
+INITIAL_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), where CLIP's own training starts (arXiv 2103.00020, section 2.5)
+_LAYER_SETTINGS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
+
+
+class TextTower(nn.Module):
+    """A causal text transformer that is trained along, at a tiny rate.
+
+    Args:
+        model: open_clip's `TextTransformer` with a text projection.
+        logit_scale: natural logarithm of what similarities are multiplied with; becomes a parameter.
+
+    Attributes:
+        embed_dim: E, width of the embeddings.
+        context_length: words of a caption at most, start and end of the text included.
+    """
+
+    def __init__(self, model: TextTransformer, *, logit_scale: float = INITIAL_LOGIT_SCALE) -> None:
+        super().__init__()
+        self.model = model
+        self.logit_scale = nn.Parameter(torch.tensor(logit_scale))
+        self.embed_dim: int = model.text_projection.shape[1]
+        self.context_length: int = model.context_length
+
+    def forward(self, ids: Int[Tensor, "C W"]) -> tuple[Float[Tensor, "C W E"], Float[Tensor, "C E"]]:
+        """Embeddings of all words and of the end of the text, in the space of the frame embeddings; not normalised."""
+        model, W = self.model, ids.shape[1]  # noqa: N806
+        x = model.token_embedding(ids) + model.positional_embedding[:W]
+        x = model.transformer(x, attn_mask=model.attn_mask[:W, :W])  # open_clip's own forward takes full rows alone
+        x = model.ln_final(x)
+        ends = x[torch.arange(len(ids), device=ids.device), ids.argmax(dim=1)]
+        return x @ model.text_projection, ends @ model.text_projection
+
+    def set_recompute(self, on: bool) -> None:
+        """Keep one tensor per layer for the backward pass and compute the rest again, or keep all."""
+        self.model.set_grad_checkpointing(on)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer() -> SimpleTokenizer:
+    return SimpleTokenizer()  # its vocabulary is part of the open_clip package
+
+
+def tokenise(captions: Sequence[str], *, max_words: int) -> tuple[Int[Tensor, "C W"], Bool[Tensor, "C W"]]:
+    """CLIP's byte-pair numbers of captions, and where there is a word.
+
+    Each row is start, words, end, then zeros; longer captions are cut and keep their end. W = `max_words`.
+
+    >>> ids, mask = tokenise(["a dog runs", "a dog"], max_words=6)
+    >>> ids.tolist()
+    [[49406, 320, 1929, 5586, 49407, 0], [49406, 320, 1929, 49407, 0, 0]]
+    >>> mask.sum(dim=1).tolist()
+    [5, 4]
+    """
+    if max_words < 3:
+        raise ValueError(f"{max_words = } leaves no room between start and end of the text. Use 3 or more.")
+    ids = _tokenizer()(list(captions), context_length=max_words)
+    return ids, word_mask(ids)
+
+
+def word_mask(ids: Int[Tensor, "C W"]) -> Bool[Tensor, "C W"]:
+    """True up to the end of the text, which has the highest number (0 alone says nothing: "!" is a word too)."""
+    return torch.arange(ids.shape[1], device=ids.device) <= ids.argmax(dim=1, keepdim=True)
+
+
+def split_words(caption: str, *, max_words: int) -> list[tuple[str, range]]:
+    """The words of a caption as `tokenise` understands it, and the places in its row of what stands for each.
+
+    What `tokenise` cuts off is left out, and so is punctuation.
+
+    >>> split_words("A dog jumps, backflipping", max_words=9)
+    [('a', range(1, 2)), ('dog', range(2, 3)), ('jumps', range(3, 4)), ('backflipping', range(5, 7))]
+    """
+    tokenizer = _tokenizer()
+    pieces = [tokenizer.decoder[number] for number in tokenizer.encode(caption)[: max_words - 2]]
+    words, start = [], 0
+    for end, piece in enumerate(pieces, start=1):
+        if piece.endswith("</w>") or end == len(pieces):
+            letters = "".join(pieces[start:end]).removesuffix("</w>")
+            word = bytes(tokenizer.byte_decoder[letter] for letter in letters).decode("utf-8", "replace")
+            if any(letter.isalnum() for letter in word):
+                words.append((word, range(start + 1, end + 1)))
+            start = end
+    return words
+
+
+def load_text_tower(
+    name: str,
+    *,
+    weights: str | Path = "hub",
+    tag: str = "openai",
+    model_args: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> TextTower:
+    """Build the text tower of an open_clip model by name and fill it.
+
+    Args:
+        name: open_clip's name, such as "ViT-B-16-quickgelu" or "EVA02-E-14". OpenAI's weights need a "-quickgelu" name.
+        weights: "hub" (downloaded once and kept), "random", or the path of a `.safetensors` or `.pt` file with a whole
+            CLIP model or its text tower alone. Nothing in a file is executed.
+        tag: of the hub's weights, such as "openai" or "laion2b_s4b_b115k".
+        model_args: what differs from the named model: embed_dim, context_length, vocab_size, width, heads, layers.
+        seed: of random weights; the global random state is left as it was.
+
+    Raises:
+        ValueError: an unknown name or tag, a tower of another kind than CLIP's, a file that does not fit.
+        FileNotFoundError: there is no such file.
+        OSError: the hub's weights cannot be had.
+    """
+    settings = _settings(name, model_args or {})
+    if weights == "hub":
+        weights = _download(name, tag)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = TextTransformer(
+            **{key: value for key, value in settings.items() if key not in {"embed_dim", "quick_gelu"}},
+            output_dim=settings["embed_dim"],
+            act_layer=QuickGELU if settings["quick_gelu"] else nn.GELU,
+            norm_layer=LayerNorm,
+        )
+    if weights == "random":
+        return TextTower(model)
+    state = read_weights(Path(weights))
+    if is_openai(state) and not settings["quick_gelu"]:
+        raise ValueError(f"{weights} has OpenAI's own weights, which need the name with -quickgelu, not {name!r}.")
+    text = text_part(state)
+    check_fit(text, model.state_dict(), ignored=(), what=f"{weights}, {kind_of(state)}, as the text tower of {name}")
+    model.load_state_dict({key: value.float() for key, value in text.items()})
+    scale = state.get("logit_scale")
+    return TextTower(model, logit_scale=INITIAL_LOGIT_SCALE if scale is None else float(scale))
+
+
+def text_embed_dim(name: str, model_args: dict[str, Any] | None = None) -> int:
+    """E, width of the embeddings of a text tower, without building it; see `load_text_tower`."""
+    return int(_settings(name, model_args or {})["embed_dim"])
+
+
+def _settings(name: str, model_args: dict[str, Any]) -> dict[str, Any]:
+    """What the tower is built from, as open_clip's table of models and `model_args` say."""
+    config = open_clip.get_model_config(name)
+    if config is None:
+        close = difflib.get_close_matches(name, open_clip.list_models(), n=3)
+        hint = f"Did you mean {', '.join(close)}?" if close else "open_clip.list_models() names them."
+        raise ValueError(f"open_clip has no model {name!r}. {hint}")
+    if odd := sorted(config["text_cfg"].keys() - _LAYER_SETTINGS):
+        raise ValueError(
+            f"The text tower of {name} is not CLIP's ({', '.join(odd)}). Use one with CLIP's tokeniser and a causal "
+            "transformer, such as ViT-B-16-quickgelu, ViT-L-14-quickgelu or EVA02-L-14."
+        )
+    known = {
+        **config["text_cfg"],
+        "embed_dim": config["embed_dim"],
+        "quick_gelu": config.get("quick_gelu", False),
+    }
+    if unknown := sorted(model_args.keys() - known.keys()):
+        raise ValueError(f"model_args of the text tower has {', '.join(unknown)}; known: {', '.join(sorted(known))}.")
+    return known | model_args
+
+
+def text_part(state: dict[str, Any]) -> dict[str, Tensor]:
+    """The text tower's tensors of a whole model's: behind `text.`, or beside the image tower's at the top."""
+    if any(name.startswith("text.") for name in state):
+        return {name.removeprefix("text."): value for name, value in state.items() if name.startswith("text.")}
+    own = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection")
+    return {name: value for name, value in state.items() if name.startswith(own)}
+
+
+def _download(name: str, tag: str) -> str:
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if tag not in tags:
+        raise ValueError(f"{tag = }: open_clip knows {', '.join(tags) or 'no weights'} for {name}. Use one of them.")
+    if open_clip.get_pretrained_cfg(name, tag).get("quick_gelu") and not name.endswith("-quickgelu"):
+        raise ValueError(f"The weights {tag!r} of {name} were trained with QuickGELU: use the name {name}-quickgelu.")
+    try:
+        return open_clip.download_pretrained(open_clip.get_pretrained_cfg(name, tag))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise OSError(
+            f"The hub's weights of {name} ({tag}) cannot be had ({type(error).__name__}: {error}). Without a "
+            "connection, download the file elsewhere and give its path: --text.weights FILE, or for a CLIP model by "
+            "itself --backbone-weights FILE."
+        ) from error

@@ -1,0 +1,7 @@
+"""HTML reports of runs.
+
+* report.py: one self-contained HTML page.
+* report_pictures.py: its curves, confusion matrix and film strips.
+* retrieval_report.py: one page about what some models found for captions.
+* run_report.py: the report of a run folder.
+"""

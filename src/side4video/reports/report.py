@@ -1,0 +1,192 @@
+"""One self-contained HTML page about a run: scores, settings, training curves, confusion matrix, film strips.
+
+The page makes no request of any kind, follows the reader's light or dark preference and fits a phone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from side4video.atomic_files import write_text
+from side4video.reports.report_pictures import draw_confusion, draw_curves, draw_film_strip
+
+LARGEST_PICTURE = 60
+"""Most classes for which the confusion matrix is drawn; beyond, the most confused pairs are listed alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Lines over one x axis.
+
+    Attributes:
+        title: heading of the chart.
+        lines: name of each line -> its x and its y values, of equal length.
+        x_label: what x counts, for instance "step".
+        y_label: what y measures.
+        log_scale: divide the y axis logarithmically.
+    """
+
+    title: str
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+    x_label: str
+    y_label: str
+    log_scale: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipExample:
+    """A clip and what the model said about it.
+
+    Attributes:
+        name: how the reader finds the clip again, for instance its path in the data set.
+        frames: uint8 (T, H, W, 3), RGB.
+        predicted_class: name of the class with the highest score.
+        score: that class's score, 0 to 1; None: not shown.
+        true_class: name of the right class; None where it is not known.
+    """
+
+    name: str
+    frames: NDArray[np.uint8]
+    predicted_class: str
+    score: float | None
+    true_class: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the prediction is "right", "wrong" or "unknown"."""
+        if self.true_class is None:
+            return "unknown"
+        return "right" if self.predicted_class == self.true_class else "wrong"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScore:
+    """How one class fared; shares are 0 to 1, None where there is nothing to divide by."""
+
+    name: str
+    num_clips: int
+    num_right: int
+    recall: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfusedPair:
+    """How often clips of one class were taken for another."""
+
+    true_class: str
+    predicted_class: str
+    num_clips: int
+    share: float
+
+
+def class_scores(confusion: NDArray[np.integer], class_names: Sequence[str]) -> list[ClassScore]:
+    """Return each class's counts, recall and precision from a confusion matrix (C, C), row: true class."""
+    right, clips, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    return [
+        ClassScore(
+            name=name,
+            num_clips=int(clips[i]),
+            num_right=int(right[i]),
+            recall=float(right[i] / clips[i]) if clips[i] else None,
+            precision=float(right[i] / predicted[i]) if predicted[i] else None,
+        )
+        for i, name in enumerate(class_names)
+    ]
+
+
+def most_confused(confusion: NDArray[np.integer], class_names: Sequence[str], *, limit: int = 10) -> list[ConfusedPair]:
+    """Return the pairs of different classes with the most mistaken clips, at most `limit`, most mistaken first.
+
+    Args:
+        confusion: (C, C) counts; row: true class, column: predicted class.
+        class_names: C names.
+        limit: most pairs returned; pairs without a mistake are never returned.
+    """
+    mistakes = confusion - np.diag(confusion.diagonal())
+    cells = sorted(np.argwhere(mistakes > 0).tolist(), key=lambda cell: -mistakes[cell[0], cell[1]])[:limit]
+    return [
+        ConfusedPair(
+            true_class=class_names[row],
+            predicted_class=class_names[column],
+            num_clips=int(mistakes[row, column]),
+            share=float(mistakes[row, column] / confusion[row].sum()),
+        )
+        for row, column in cells
+    ]
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    summary: str = "",
+    scores: Mapping[str, float] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    charts: Sequence[Chart] = (),
+    confusion: NDArray[np.integer] | None = None,
+    class_names: Sequence[str] = (),
+    examples: Sequence[ClipExample] = (),
+) -> None:
+    """Write the page; parts for which nothing is given are left out. All names are shown as plain text, never as HTML.
+
+    Args:
+        path: the HTML file; replaced when it exists, its folder is made.
+        title: heading of the page.
+        summary: a paragraph below the heading.
+        scores: what is compared -> its accuracy, 0 to 1; shown as bars in the given order.
+        settings: name -> value, shown as text in a table.
+        charts: training curves.
+        confusion: (C, C) counts on the evaluated clips; row: true class, column: predicted class.
+        class_names: C names, wanted with `confusion`.
+        examples: clips to show as film strips, the wrong ones first.
+
+    Raises:
+        ValueError: for scores outside 0 to 1, or a confusion matrix that is not (C, C).
+    """
+    _check(scores or {}, examples, confusion, class_names)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+    drawn = confusion is not None and len(class_names) <= LARGEST_PICTURE
+    page = environment.get_template("report.html.jinja").render(
+        title=title,
+        summary=summary,
+        scores=scores or {},
+        settings=settings or {},
+        charts=[(chart.title, _draw(chart)) for chart in charts],
+        confusion_picture=draw_confusion(confusion, class_names) if confusion is not None and drawn else None,
+        confused_pairs=most_confused(confusion, class_names) if confusion is not None else [],
+        classes=class_scores(confusion, class_names) if confusion is not None else [],
+        examples=[
+            (example, draw_film_strip(example.frames))
+            for verdict in ("wrong", "right", "unknown")
+            for example in examples
+            if example.verdict == verdict
+        ],
+    )
+    write_text(path, page)
+
+
+def _draw(chart: Chart) -> str:
+    return draw_curves(chart.lines, x_label=chart.x_label, y_label=chart.y_label, log_scale=chart.log_scale)
+
+
+def _check(
+    scores: Mapping[str, float],
+    examples: Sequence[ClipExample],
+    confusion: NDArray[np.integer] | None,
+    class_names: Sequence[str],
+) -> None:
+    for name, score in [*scores.items(), *((example.name, example.score) for example in examples)]:
+        if score is not None and not 0 <= score <= 1:
+            raise ValueError(f"The score of {name!r} is {score}, outside 0 to 1. Divide percentages by 100.")
+    if confusion is not None and confusion.shape != (len(class_names), len(class_names)):
+        raise ValueError(
+            f"{confusion.shape = } does not fit {len(class_names)} class names. Give one row and column per class."
+        )

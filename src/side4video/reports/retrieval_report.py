@@ -1,0 +1,96 @@
+"""One self-contained HTML page about text-video retrieval: scores of some models, and what each found for captions.
+
+The page makes no request of any kind, follows the reader's light or dark preference and fits a phone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from side4video.atomic_files import write_text
+from side4video.reports.report_pictures import draw_film_strip
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundVideo:
+    """A video that a model found for a caption.
+
+    Attributes:
+        name: how the reader finds the video again, for instance its path in the data set.
+        caption: its own caption.
+        frames: uint8 (T, H, W, 3), RGB.
+        similarity: to the query, -1 to 1.
+        right: whether the query belongs to it.
+    """
+
+    name: str
+    caption: str
+    frames: NDArray[np.uint8]
+    similarity: float
+    right: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A caption, and the videos that each model found for it.
+
+    Attributes:
+        caption: what was asked for.
+        rank: name of each model -> the place, from 1, of the right video among all.
+        found: name of each model -> its first videos, best first.
+    """
+
+    caption: str
+    rank: Mapping[str, float]
+    found: Mapping[str, Sequence[FoundVideo]]
+
+
+def write_retrieval_report(
+    path: Path,
+    *,
+    title: str,
+    summary: str,
+    scores: Mapping[str, Mapping[str, float]],
+    queries: Sequence[Query] = (),
+) -> None:
+    """Write the page; all names and captions are shown as plain text, never as HTML.
+
+    Args:
+        path: the HTML file; replaced when it exists, its folder is made.
+        title: heading of the page.
+        summary: a paragraph below the heading.
+        scores: what is measured -> name of each model -> its share, 0 to 1.
+        queries: captions to show with what was found for them, in this order.
+
+    Raises:
+        ValueError: for shares outside 0 to 1, or models that differ from one measure or query to the next.
+    """
+    models = list(dict.fromkeys(model for shares in scores.values() for model in shares))
+    _check(models, scores, queries)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+    drawn = [
+        (query, {model: [(video, draw_film_strip(video.frames)) for video in query.found[model]] for model in models})
+        for query in queries
+    ]
+    page = environment.get_template("retrieval_report.html.jinja").render(
+        title=title, summary=summary, models=models, scores=scores, queries=drawn
+    )
+    write_text(path, page)
+
+
+def _check(models: list[str], scores: Mapping[str, Mapping[str, float]], queries: Sequence[Query]) -> None:
+    for measure, shares in scores.items():
+        if list(shares) != models:
+            raise ValueError(f"{measure!r} has scores of {[*shares]}, others of {models}. Give all of them everywhere.")
+        for model, share in shares.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"{measure!r} of {model!r} is {share}, outside 0 to 1. Divide percentages by 100.")
+    for query in queries:
+        if set(query.found) != set(models) or set(query.rank) != set(models):
+            raise ValueError(f"{query.caption!r} was answered by {[*query.found]}, scored are {models}. Give the same.")

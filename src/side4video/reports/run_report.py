@@ -1,0 +1,214 @@
+"""The report of a run folder: what the run logged and scored, with frames of right and wrong clips."""
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from side4video.config import RunConfig, load_config
+from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.sampling import FrameSampling
+from side4video.reports.report import Chart, ClipExample, write_report
+from side4video.tasks.clips import sampling_from
+from side4video.tasks.recognition.evaluation import Evaluation, Prediction
+from side4video.tasks.recognition.recognition import as_evaluated, read_data
+from side4video.tasks.recognition.recognition_task import read_probe
+from side4video.tasks.task import ZERO_SHOT
+from side4video.tasks.unread import UnreadVideo, refuse_scores
+from side4video.training.run_log import read_log
+from side4video.video.decoding import VideoError, open_video
+
+SHOWN_RIGHT, SHOWN_WRONG = 8, 12
+
+
+def write_run_report(folder: Path) -> Path:
+    """Write `report.html` in a run folder that has been evaluated; returns its path.
+
+    Raises:
+        FileNotFoundError: the folder holds no evaluated run.
+    """
+    if not (folder / "evaluation.json").is_file():
+        raise FileNotFoundError(f"{folder} holds no evaluation.json. Train with --data.test first.")
+    config = load_config(folder / "config.yaml")
+    content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    own = _retrieval_parts if config.task == "retrieval" else _recognition_parts
+    path = folder / "report.html"
+    write_report(
+        path,
+        title=f"Run {folder.name}",
+        settings=changed_settings(config),
+        charts=training_charts(read_log(folder)),
+        **own(folder, config, content),
+    )
+    return path
+
+
+def frozen_beside_trained(folder: Path) -> dict[str, float]:
+    """What the frozen model reached by itself, where that was asked for, and what it reached with the side network."""
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    if "top1" in evaluation:
+        frozen, trained = read_probe(folder), evaluation["top1"]
+        names = ("linear probe on the frozen features: top-1", "with the side network: top-1")
+    else:
+        path = folder / ZERO_SHOT
+        frozen = _recall_at_1(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        trained = _recall_at_1(evaluation)
+        names = ("zero-shot with the frozen model: R@1", "with the side network: R@1")
+    return ({} if frozen is None else {names[0]: frozen}) | {names[1]: trained}
+
+
+def _recall_at_1(evaluation: dict[str, Any]) -> float:
+    return evaluation["scores"]["text_to_video"]["recall_at_1"]
+
+
+def _recognition_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
+    evaluation = Evaluation.from_json(content)
+    refused = _refusal(config, evaluation.num_videos, evaluation.unread)
+    return {
+        "summary": (
+            f"{refused}{config.about} Evaluated on {evaluation.num_videos} videos of {config.data.test}, "
+            f"{evaluation.views} view{'s' if evaluation.views > 1 else ''} each.{_unread(evaluation.unread)}"
+        ).strip(),
+        "scores": {}
+        if refused
+        else frozen_beside_trained(folder) | {"mean of classes": evaluation.mean_class_accuracy},
+        "confusion": np.array(evaluation.confusion),
+        "class_names": evaluation.class_names,
+        "examples": _examples(config, evaluation),
+    }
+
+
+def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
+    from side4video.tasks.retrieval.retrieval import read_caption_data
+    from side4video.tasks.retrieval.retrieval_evaluation import RetrievalEvaluation
+
+    evaluation = RetrievalEvaluation.from_json(content)
+    found = evaluation.scores
+    test = read_caption_data(config.data.model_copy(update={"train": None})).test
+    videos = {video.name: video for video in test.videos} if test else {}
+    sampling = sampling_from(config.data)
+    wrong = [query for query in evaluation.queries if query.best[0] != query.video][:SHOWN_WRONG]
+    right = [query for query in evaluation.queries if query.best[0] == query.video][:SHOWN_RIGHT]
+    examples = []
+    for query in (*wrong, *right):
+        best = query.best[0]
+        examples.append(_example(query.caption, videos.get(best), best, None, query.video, sampling, config))
+    split = f" ({evaluation.split})" if evaluation.split else ""
+    refused = _refusal(config, evaluation.num_videos, evaluation.unread)
+    return {
+        "summary": (
+            f"{refused}{config.about} Evaluated on {evaluation.num_videos} videos and {evaluation.num_captions} "
+            f"captions of {evaluation.source}{split}.{_unread(evaluation.unread)} {' '.join(evaluation.definitions())} "
+            "The film strips show the best video for a caption."
+        ).strip(),
+        "scores": {}
+        if refused
+        else frozen_beside_trained(folder)
+        | {
+            "text to video: R@5": found.text_to_video.recall_at_5,
+            "text to video: R@10": found.text_to_video.recall_at_10,
+            "video to text: R@1": found.video_to_text.recall_at_1,
+            "video to text: R@5": found.video_to_text.recall_at_5,
+            "video to text: R@10": found.video_to_text.recall_at_10,
+        },
+        "examples": [example for example in examples if example is not None],
+    }
+
+
+def _refusal(config: RunConfig, num_read: int, unread: Sequence[UnreadVideo]) -> str:
+    """Why no score is shown, as a sentence and a blank; empty where scores are."""
+    refused = refuse_scores(num_read=num_read, num_unread=len(unread), max_unread=config.eval.max_unread)
+    return "" if refused is None else f"{refused} "
+
+
+def _unread(videos: Sequence[UnreadVideo]) -> str:
+    return f" {len(videos)} more could not be read." if videos else ""
+
+
+def changed_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings that differ from the defaults, by their flags' names."""
+    changed = config.model_dump(mode="json", exclude_defaults=True, exclude={"about"})
+    flat: dict[str, Any] = {}
+    for name, value in changed.items():
+        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def training_charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
+    """Loss, scores and learning rate over the steps of a run, as far as they were logged."""
+
+    def line(kind: str, name: str) -> tuple[list[float], list[float]]:
+        entries = [entry for entry in log if entry["kind"] == kind]
+        entries = [entry for entry in entries if name in entry]
+        return [entry["step"] for entry in entries], [entry[name] for entry in entries]
+
+    charts = [
+        Chart(title="Loss", lines={"training": line("train", "loss")}, x_label="step", y_label="cross-entropy"),
+        Chart(
+            title="Top-1",
+            lines={"training": line("train", "train_top1"), "evaluation": line("evaluation", "top1")},
+            x_label="step",
+            y_label="share of clips",
+        ),
+        Chart(
+            title="Recall at 1",
+            lines={
+                name: line("evaluation", key)
+                for name, key in (("text to video", "t2v_r1"), ("video to text", "v2t_r1"))
+            },
+            x_label="step",
+            y_label="share of queries",
+        ),
+        Chart(title="Learning rate", lines={"rate": line("train", "lr")}, x_label="step", y_label="learning rate"),
+    ]
+    return [chart for chart in charts if any(x for x, _ in chart.lines.values())]
+
+
+def _examples(config: RunConfig, evaluation: Evaluation) -> list[ClipExample]:
+    data = read_data(config.data, seed=config.seed)
+    videos = {video.name: video for video in as_evaluated(data.test, config.data)} if data.test else {}
+    sampling = sampling_from(config.data)
+    wrong = [prediction for prediction in evaluation.predictions if not prediction.right]
+    right = _spread(prediction for prediction in evaluation.predictions if prediction.right)
+    shown = [*wrong[:SHOWN_WRONG], *islice(right, SHOWN_RIGHT)]
+    examples = (
+        _example(one.name, videos.get(one.name), one.classes[0], one.scores[0], one.label, sampling, config)
+        for one in shown
+    )
+    return [example for example in examples if example is not None]
+
+
+def _spread(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
+    """One prediction of each class before the second of any."""
+    by_class = [list(group) for _, group in groupby(sorted(predictions, key=lambda p: str(p.label)), lambda p: p.label)]
+    for place in range(max(map(len, by_class), default=0)):
+        yield from (group[place] for group in by_class if place < len(group))
+
+
+def _example(
+    name: str,
+    video: LabelledVideo | None,
+    answer: str,
+    score: float | None,
+    truth: str | None,
+    sampling: FrameSampling,
+    config: RunConfig,
+) -> ClipExample | None:
+    if video is None:
+        return None
+    span = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
+    try:
+        with open_video(video.path, frame_template=config.data.frame_template, **span) as file:
+            frames = file.read(sampling.test(file.num_frames, 1)[0])
+    except VideoError:
+        return None  # it was readable when it was scored; its file is gone since
+    return ClipExample(
+        name=name,
+        frames=(frames.flip(0) if video.reverse else frames).permute(0, 2, 3, 1).numpy(),
+        predicted_class=answer,
+        score=score,
+        true_class=truth,
+    )

@@ -1,0 +1,211 @@
+"""A LanceDB table of windows as it was at one version: what is found in it, whatever others write meanwhile."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.table import Table
+from numpy.typing import NDArray
+
+from side4video.search.stores.filtering import make_test
+from side4video.search.stores.filters import Filter
+from side4video.search.stores.records import IndexedFile, Window
+from side4video.search.stores.stored_text import path_from_text, path_to_text
+from side4video.search.stores.window_rows import FILE_COLUMNS, WINDOW_COLUMNS, files_from_rows, from_rows, numbers_of
+
+EXACT_WINDOWS = 250_000
+"""Up to so many windows, mean vectors are compared one by one, in memory: 512 MB of 512 numbers."""
+NPROBES = 64
+"""Parts of LanceDB's index that are looked through, of about the square root of the number of windows."""
+FILTERS_KEPT = 16
+"""Filters whose rows are remembered: people ask several questions with the same."""
+WIDER = 4
+"""Times as much is asked of LanceDB's index and looked through, while the filter leaves too little."""
+
+
+class LanceSnapshot:
+    """One version of a table.
+
+    Args:
+        connection: to the database.
+        name: of the table.
+        version: of the table.
+        earlier: the snapshot that this one takes the place of, whose mean vectors need not be read again.
+        exact_windows: see `EXACT_WINDOWS`.
+    """
+
+    def __init__(
+        self,
+        connection: lancedb.DBConnection,
+        name: str,
+        version: int,
+        *,
+        earlier: "LanceSnapshot | None" = None,
+        exact_windows: int = EXACT_WINDOWS,
+    ) -> None:
+        self.version = version
+        self._table: Table = connection.open_table(name)
+        self._table.checkout(version)
+        self._exact_windows = exact_windows
+        self._filtered: dict[Filter, NDArray[np.int64]] = {}
+        self._earlier = None
+        if earlier is not None and "_means" in vars(earlier) and earlier._table.schema == self._table.schema:
+            self._earlier = earlier._means
+
+    @cached_property
+    def num_windows(self) -> int:
+        """Rows."""
+        return self._table.count_rows()
+
+    @cached_property
+    def _files(self) -> tuple[NDArray[np.int64], list[IndexedFile]]:
+        """Row ids, in ascending order, and the file of each row."""
+        table = self._scan(list(FILE_COLUMNS))
+        return _row_ids(table), files_from_rows(table)
+
+    @cached_property
+    def _means(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Row ids, in ascending order, and their mean vectors.
+
+        A row id is the number of a file on disk, which never changes and whose number is not given again, and a place
+        in it. So a row that was there before still has the mean vector it had.
+        """
+        earlier, self._earlier = self._earlier, None
+        if earlier is None:
+            table = self._scan(["mean"])
+            return _row_ids(table), numbers_of(table, "mean")
+        known, known_means = earlier
+        ids = _row_ids(self._scan([]))
+        places = np.searchsorted(known, ids)
+        there = places < len(known)
+        there[there] = known[places[there]] == ids[there]
+        means = np.empty((len(ids), known_means.shape[1]), np.float32)
+        means[there] = known_means[places[there]]
+        if not there.all():
+            means[~there] = numbers_of(self._take(ids[~there], ["mean"]), "mean")
+        return ids, means
+
+    def files(self) -> dict[str, IndexedFile]:
+        """Every video by its path, in order of the paths."""
+        return dict(sorted((file.path, file) for file in self._files[1]))
+
+    def windows_of(self, paths: Sequence[str]) -> list[Window]:
+        """Windows of some videos, by path and number."""
+        return sorted(from_rows(self.rows_of(paths)), key=lambda window: (window.file.path, window.number))
+
+    def rows_of(self, paths: Sequence[str]) -> pa.Table:
+        """All columns of the windows of some videos."""
+        return self._table.search().where(rows_among(paths)).select(self._table.schema.names).to_arrow()
+
+    def keys_of(self, paths: Sequence[str]) -> set[tuple[str, int]]:
+        """Path, as text, and number of these windows."""
+        table = self._table.search().where(rows_among(paths)).select(["path", "number"]).to_arrow()
+        return set(zip(table["path"].to_pylist(), table["number"].to_pylist(), strict=True))
+
+    def count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
+        """How many windows each of these videos has; without those that have none."""
+        table = self._table.search().where(rows_among(paths)).select(["path"]).to_arrow()
+        return {path_from_text(text): count for text, count in Counter(table["path"].to_pylist()).items()}
+
+    def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
+        """See `Store.nearest`."""
+        vector = np.asarray(vector, np.float32)
+        allowed = None if filter == Filter() else self._allowed(filter)
+        if allowed is not None and not len(allowed):
+            return []
+        if self.num_windows <= self._exact_windows:
+            return self._nearest_in_memory(vector, limit, allowed)
+        if allowed is not None and len(allowed) <= self._exact_windows:
+            means = numbers_of(self._take(allowed, ["mean"]), "mean")
+            return self._best(allowed, means, vector, limit)
+        return self._nearest_by_index(vector, limit, allowed)
+
+    def _allowed(self, filter: Filter) -> NDArray[np.int64]:
+        """Ids of the rows that a filter lets through, in ascending order."""
+        if (known := self._filtered.get(filter)) is not None:
+            return known
+        ids, files = self._files
+        test = make_test(filter)
+        passes: dict[int, bool] = {}
+        for file in files:
+            if id(file) not in passes:
+                passes[id(file)] = test(file)
+        allowed = ids[np.fromiter((passes[id(file)] for file in files), bool, len(files))]
+        if len(self._filtered) >= FILTERS_KEPT:
+            self._filtered = {}
+        self._filtered[filter] = allowed
+        return allowed
+
+    def _nearest_in_memory(
+        self, vector: NDArray[np.float32], limit: int, allowed: NDArray[np.int64] | None
+    ) -> list[Window]:
+        ids, means = self._means
+        if allowed is None:
+            return self._best(ids, means, vector, limit)
+        places = np.searchsorted(ids, allowed)
+        if len(places) * 4 > len(ids):  # copying costs more than comparing
+            scores = (means @ vector)[places]
+            order = _largest(scores, limit)
+            return self._fetch(allowed[order], means[places[order]])
+        return self._best(allowed, means[places], vector, limit)
+
+    def _nearest_by_index(
+        self, vector: NDArray[np.float32], limit: int, allowed: NDArray[np.int64] | None
+    ) -> list[Window]:
+        wanted, probes = limit, NPROBES
+        while True:
+            query: Any = self._table.search(vector, vector_column_name="mean")
+            query = query.distance_type("dot").nprobes(probes).limit(wanted).select(["mean", "_distance"])
+            table = query.with_row_id(True).to_arrow()
+            ids, means = table["_rowid"].to_numpy().astype(np.int64), numbers_of(table, "mean")
+            if allowed is not None:
+                passes = np.isin(ids, allowed, assume_unique=True)
+                ids, means = ids[passes], means[passes]
+            if len(ids) >= limit or wanted >= self.num_windows:
+                return self._best(ids, means, vector, limit)
+            wanted, probes = wanted * WIDER, probes * WIDER
+
+    def _best(
+        self, ids: NDArray[np.int64], means: NDArray[np.float32], vector: NDArray[np.float32], limit: int
+    ) -> list[Window]:
+        order = _largest(means @ vector, limit)
+        return self._fetch(ids[order], means[order])
+
+    def _fetch(self, ids: NDArray[np.int64], means: NDArray[np.float32]) -> list[Window]:
+        return from_rows(self._take(ids, [*FILE_COLUMNS, *WINDOW_COLUMNS]), means)
+
+    def _take(self, ids: NDArray[np.int64], columns: list[str]) -> pa.Table:
+        """Columns of some rows, in their order."""
+        if not len(ids):
+            return self._table.schema.empty_table().select(columns)
+        table = self._table.take_row_ids(ids.tolist()).select(columns).with_row_id().to_arrow()
+        places = np.argsort(table["_rowid"].to_numpy(), kind="stable")
+        return table.take(places[np.argsort(np.argsort(ids, kind="stable"), kind="stable")])
+
+    def _scan(self, columns: list[str]) -> pa.Table:
+        """Columns of all rows, in ascending order of the row ids."""
+        table = self._table.search().select(columns).with_row_id(True).to_arrow()
+        ids = _row_ids(table)
+        return table if (ids[1:] > ids[:-1]).all() else table.take(np.argsort(ids, kind="stable"))
+
+
+def rows_among(paths: Sequence[str]) -> str:
+    """The condition in SQL that a row is of one of some videos."""
+    quoted = ("'" + path_to_text(path).replace("'", "''") + "'" for path in paths)
+    return f"path IN ({', '.join(quoted)})"
+
+
+def _row_ids(table: pa.Table) -> NDArray[np.int64]:
+    return table["_rowid"].to_numpy().astype(np.int64)
+
+
+def _largest(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Places of the `count` largest, largest first; equal ones in their order."""
+    places = np.arange(len(scores))
+    if count < len(scores):
+        places = np.sort(np.argpartition(-scores, count)[:count])
+    return places[np.argsort(-scores[places], kind="stable")]

@@ -1,0 +1,107 @@
+"""Windows as points of a Qdrant collection, and which points of a video count."""
+
+import base64
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from side4video.search.stores.records import IndexedFile, Window
+from side4video.search.stores.stored_text import metadata_from_text, metadata_to_text, path_from_text, path_to_text
+
+FILE_FIELDS = ["path", "content", "size", "modified", "duration_seconds", "metadata", "number", "revision", "windows"]
+"""What must be read of a point to know its video and whether it counts."""
+_NAMESPACE = uuid.UUID("5b1cf1a6-5c5d-4a4e-9a0c-2c1d6c9d7f10")
+INFO_ID = str(uuid.uuid5(_NAMESPACE, "index"))
+"""The point that says what index this is."""
+
+Payload = dict[str, Any]
+
+
+def point_id(window: Window, revision: int) -> str:
+    """The same for the same part of the same video, written by the same change."""
+    return str(uuid.uuid5(_NAMESPACE, f"{path_to_text(window.file.path)}\n{window.number}\n{revision}"))
+
+
+def to_payload(window: Window, *, revision: int, windows: int) -> Payload:
+    """What is kept of a window beside its mean vector.
+
+    Args:
+        window: to keep.
+        revision: of the change that writes it; later ones are larger.
+        windows: that the change writes of this video.
+    """
+    file = window.file
+    return {
+        "path": path_to_text(file.path),
+        "content": file.content,
+        "size": file.size,
+        "modified": file.modified,
+        "duration_seconds": file.duration_seconds,
+        "metadata": metadata_to_text(file.metadata),
+        "number": window.number,
+        "revision": revision,
+        "windows": windows,
+        "start_seconds": window.start_seconds,
+        "end_seconds": window.end_seconds,
+        "frames": _to_text(window.frames, np.float16),
+        "frame_weights": _to_text(window.frame_weights, np.float32),
+        "frame_seconds": _to_text(window.frame_seconds, np.float32),
+    }
+
+
+def file_of(payload: Payload) -> IndexedFile:
+    """The video of a point."""
+    return IndexedFile(
+        path_from_text(payload["path"]),
+        payload["content"],
+        payload["size"],
+        payload["modified"],
+        payload["duration_seconds"],
+        metadata_from_text(payload["metadata"]),
+    )
+
+
+def window_of(payload: Payload, mean: list[float]) -> Window:
+    """The window of a point."""
+    weights = _from_text(payload["frame_weights"], np.float32)
+    return Window(
+        file=file_of(payload),
+        number=payload["number"],
+        start_seconds=payload["start_seconds"],
+        end_seconds=payload["end_seconds"],
+        frames=_from_text(payload["frames"], np.float16).reshape(len(weights), -1),
+        frame_weights=weights,
+        frame_seconds=_from_text(payload["frame_seconds"], np.float32),
+        mean=np.asarray(mean, np.float32),
+    )
+
+
+def counting_revisions(payloads: Iterable[Payload]) -> dict[str, int]:
+    """By path as text, the newest revision of which all windows are there; videos without one are left out.
+
+    A change writes the new points first and removes the old ones then. Before it is done, and for ever if the process
+    was killed, there are points of two revisions, or too few of one.
+    """
+    numbers: dict[tuple[str, int], set[int]] = defaultdict(set)
+    expected: dict[tuple[str, int], int] = {}
+    for payload in payloads:
+        key = payload["path"], payload["revision"]
+        numbers[key].add(payload["number"])
+        expected[key] = payload["windows"]
+    counting: dict[str, int] = {}
+    for (path, revision), found in numbers.items():
+        if len(found) == expected[path, revision]:
+            counting[path] = max(revision, counting.get(path, revision))
+    return counting
+
+
+def _to_text(numbers: NDArray[Any], kind: DTypeLike) -> str:
+    return base64.b64encode(np.ascontiguousarray(numbers, np.dtype(kind).newbyteorder("<")).tobytes()).decode()
+
+
+def _from_text(text: str, kind: DTypeLike) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text), np.dtype(kind).newbyteorder("<")).astype(kind)

@@ -1,0 +1,301 @@
+"""Windows in Qdrant: on a server or a cluster of them; or in a folder without a server, for tests."""
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from side4video.search.stores.filtering import make_test
+from side4video.search.stores.filters import Filter
+from side4video.search.stores.info_text import info_from_text, info_to_text
+from side4video.search.stores.portions import read_in_portions
+from side4video.search.stores.qdrant_points import (
+    FILE_FIELDS,
+    INFO_ID,
+    Payload,
+    counting_revisions,
+    file_of,
+    point_id,
+    to_payload,
+    window_of,
+)
+from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, Window
+from side4video.search.stores.stored_text import metadata_to_text, path_from_text, path_to_text
+
+POINTS_AT_ONCE = 256
+"""That are sent in one request; 4 MB of 12 x 512 numbers."""
+EXACT_POINTS = 250_000
+"""Up to so many, mean vectors are compared one by one."""
+_INFO = models.HasIdCondition(has_id=[INFO_ID])
+
+Item = TypeVar("Item")
+
+_folders: dict[Path, tuple[QdrantClient, int]] = {}
+"""Clients of folders, which Qdrant opens once at a time, and how many stores use each."""
+_folders_lock = threading.Lock()
+
+
+class QdrantStore:
+    """A `Store` in a collection of Qdrant.
+
+    Qdrant has no change of several points that is whole or not there. So points carry the change that wrote them, and
+    a reader takes of each video the newest change of which every point is there: for each video by itself a change is
+    whole or not there, not for several videos together. New metadata of a video with several windows is written point
+    by point. Conditions of a filter are looked up in the videos of the whole collection, which takes seconds where
+    there are very many.
+
+    Args:
+        client: of the server or the folder.
+        collection: its name.
+        address: for errors.
+        folder: of the client, where there is no server.
+    """
+
+    def __init__(self, client: QdrantClient, collection: str, address: str, *, folder: Path | None = None) -> None:
+        self._client, self._collection, self._address, self._folder = client, collection, address, folder
+
+    @classmethod
+    def on_server(cls, host: str, port: int, collection: str, *, tls: bool = False) -> Self:
+        """A collection of a server; the environment variable QDRANT_API_KEY has the key, where one is needed.
+
+        Raises:
+            ConnectionError: the server does not answer, or refuses.
+        """
+        address = f"qdrant://{host}:{port}/{collection}"
+        key = os.environ.get("QDRANT_API_KEY")
+        client = QdrantClient(host=host, port=port, https=tls, api_key=key, check_compatibility=False, timeout=60)
+        try:
+            client.collection_exists(collection)
+        except (ResponseHandlingException, UnexpectedResponse) as error:
+            client.close()
+            raise ConnectionError(
+                f"{address} does not answer as a Qdrant server: {error}. Is it running, and does it need ?tls=true, or "
+                "a key in the environment variable QDRANT_API_KEY?"
+            ) from error
+        return cls(client, collection, address)
+
+    @classmethod
+    def on_disk(cls, folder: Path, collection: str) -> Self:
+        """A collection in a folder, without a server: for tests and some thousand windows, and one process at a time.
+
+        Raises:
+            ValueError: another process has opened the folder.
+        """
+        folder = folder.resolve()
+        address = f"qdrant+local://{folder}/{collection}"
+        with _folders_lock:
+            client, users = _folders.get(folder, (None, 0))
+            if client is None:
+                try:
+                    client = QdrantClient(path=str(folder))
+                except RuntimeError as error:
+                    raise ValueError(f"{address} cannot be opened: {error}") from error
+            _folders[folder] = client, users + 1
+        return cls(client, collection, address, folder=folder)
+
+    def read_info(self) -> IndexInfo | None:
+        """What was said of the index when it was made; None: nobody has made one here.
+
+        Raises:
+            ValueError: a later version of this package made it.
+        """
+        if not self._client.collection_exists(self._collection):
+            return None
+        points = self._client.retrieve(self._collection, [INFO_ID], with_payload=True)
+        return info_from_text((points[0].payload or {})["json"], self._address) if points else None
+
+    def write_info(self, info: IndexInfo) -> None:
+        """Say what index this is; replaces what was said before.
+
+        Raises:
+            ValueError: there are vectors of another width.
+        """
+        if not self._client.collection_exists(self._collection):
+            self._client.create_collection(
+                self._collection,
+                vectors_config=models.VectorParams(size=info.embed_dim, distance=models.Distance.DOT),
+                on_disk_payload=True,
+            )
+            if self._folder is None:
+                self._client.create_payload_index(self._collection, "path", models.PayloadSchemaType.KEYWORD)
+        size = self._client.get_collection(self._collection).config.params.vectors.size  # type: ignore[union-attr]
+        if size != info.embed_dim:
+            raise ValueError(
+                f"{self._address} holds vectors of {size} numbers, not {info.embed_dim}. Use another collection."
+            )
+        point = models.PointStruct(id=INFO_ID, vector=[0.0] * info.embed_dim, payload={"json": info_to_text(info)})
+        self._client.upsert(self._collection, [point], wait=True)
+
+    def files(self) -> dict[str, IndexedFile]:
+        """Every video of the index by its path, in order of the paths."""
+        return dict(sorted((file.path, file) for file in map(file_of, self._first_windows().values())))
+
+    def replace(self, paths: Sequence[str], windows: Sequence[Window]) -> None:
+        """Take all windows of `paths` out and put `windows` in, whose paths are among `paths`; whole for each video.
+
+        Raises:
+            ValueError: a window is of another video, or there is no index yet.
+        """
+        if others := {window.file.path for window in windows} - set(paths):
+            raise ValueError(f"Windows of {min(others)!r}, which is not among the paths to replace. Name it there.")
+        self._check_made()
+        revision, counts = time.time_ns(), Counter(window.file.path for window in windows)
+        for some in _portions(windows):
+            points = [
+                models.PointStruct(
+                    id=point_id(window, revision),
+                    vector=window.mean.tolist(),
+                    payload=to_payload(window, revision=revision, windows=counts[window.file.path]),
+                )
+                for window in some
+            ]
+            self._client.upsert(self._collection, points, wait=True)
+        new = models.FieldCondition(key="revision", match=models.MatchValue(value=revision))
+        for names in _portions(paths):
+            old = models.Filter(must=[_among(list(map(path_to_text, names)))], must_not=[new])
+            self._client.delete(self._collection, models.FilterSelector(filter=old), wait=True)
+
+    def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
+        """Replace the metadata of the videos named, by path; others than those of the index are left out."""
+        self._check_made()
+        for path, values in metadata.items():
+            self._client.set_payload(
+                self._collection,
+                {"metadata": metadata_to_text(values)},
+                models.Filter(must=[_among([path_to_text(path)])]),
+                wait=True,
+            )
+
+    def count_windows(self) -> int:
+        """Windows in the index."""
+        return sum(payload["windows"] for payload in self._first_windows().values())
+
+    def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
+        """For each of some videos all its windows, in their order; an empty list where it is not in the index."""
+        return read_in_portions(paths, count=self._count_windows_of, read=self._read_windows_of)
+
+    def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
+        """The windows whose mean vectors have the largest dot product with a vector of length 1, best first."""
+        if not self._client.collection_exists(self._collection):
+            return []
+        must: list[Any] = []
+        if filter != Filter():
+            test = make_test(filter)
+            must = [_among([path_to_text(path) for path, file in self.files().items() if test(file)])]
+        params, wanted, again = self._search_params(limit), limit, 2
+        while True:
+            answer = self._client.query_points(
+                self._collection,
+                query=vector.tolist(),
+                query_filter=models.Filter(must=must, must_not=[_INFO]),
+                search_params=params,
+                limit=limit,
+                with_payload=True,
+                with_vectors=True,
+            ).points
+            found = [(point.payload or {}, point.vector) for point in answer]
+            newest = self._newest({payload["path"] for payload, _ in found})
+            counting = [pair for pair in found if newest.get(pair[0]["path"]) == pair[0]["revision"]]
+            missing = len(found) - len(counting)
+            if not missing or (len(found) < limit and not again):
+                return [window_of(payload, mean) for payload, mean in counting][:wanted]  # type: ignore[arg-type]
+            limit += missing
+            again = max(again - 1, 0)  # what was just replaced is found anew; what a killed process left never counts
+
+    def optimise(self) -> None:
+        """Qdrant does so by itself."""
+
+    def close(self) -> None:
+        """Let go of the connection, or of the folder."""
+        if self._folder is None:
+            self._client.close()
+            return
+        with _folders_lock:
+            client, users = _folders.get(self._folder, (None, 0))
+            if client is self._client and users == 1:
+                client.close()
+                del _folders[self._folder]
+            elif client is self._client:
+                _folders[self._folder] = client, users - 1
+        self._folder = None
+
+    def _search_params(self, limit: int) -> models.SearchParams | None:
+        if self._folder is not None:
+            return None  # always exact
+        if self._client.count(self._collection, exact=False).count <= EXACT_POINTS:
+            return models.SearchParams(exact=True)
+        return models.SearchParams(hnsw_ef=2 * limit)
+
+    def _check_made(self) -> None:
+        if not self._client.collection_exists(self._collection):
+            raise ValueError(f"{self._address} is no index yet: write_info first.")
+
+    def _count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
+        return {
+            path_from_text(payload["path"]): payload["windows"]
+            for some in _portions(paths)
+            for payload, _ in self._scroll_newest(some)
+        }
+
+    def _read_windows_of(self, paths: Sequence[str]) -> list[Window]:
+        pairs = [pair for some in _portions(paths) for pair in self._scroll_newest(some, vectors=True)]
+        return sorted((window_of(*pair) for pair in pairs), key=lambda window: window.number)
+
+    def _scroll_newest(self, paths: Sequence[str], *, vectors: bool = False) -> list[tuple[Payload, list[float]]]:
+        """The points of some videos that count; see `_scroll`."""
+        points = list(self._scroll(models.Filter(must=[_among(list(map(path_to_text, paths)))]), vectors=vectors))
+        newest = counting_revisions(payload for payload, _ in points)
+        return [pair for pair in points if newest.get(pair[0]["path"]) == pair[0]["revision"]]
+
+    def _newest(self, texts: set[str]) -> dict[str, int]:
+        """See `counting_revisions`, of some videos."""
+        return counting_revisions(
+            payload
+            for some in _portions(sorted(texts))
+            for payload, _ in self._scroll(models.Filter(must=[_among(list(some))]))
+        )
+
+    def _first_windows(self) -> dict[str, Payload]:
+        """Of each video, the payload of the first of its windows that count."""
+        payloads = [payload for payload, _ in self._scroll(models.Filter(must_not=[_INFO]))]
+        newest = counting_revisions(payloads)
+        first: dict[str, Payload] = {}
+        for payload in payloads:
+            if newest.get(payload["path"]) == payload["revision"] and payload["number"] == 0:
+                first[payload["path"]] = payload
+        return first
+
+    def _scroll(self, condition: models.Filter, *, vectors: bool = False) -> Iterator[tuple[Payload, list[float]]]:
+        """Payload and mean vector of points; without `vectors` what is needed of the payload, and no vector."""
+        if not self._client.collection_exists(self._collection):
+            return
+        place = None
+        while True:
+            points, place = self._client.scroll(
+                self._collection,
+                scroll_filter=condition,
+                limit=POINTS_AT_ONCE if vectors else 16 * POINTS_AT_ONCE,
+                offset=place,
+                with_payload=True if vectors else FILE_FIELDS,
+                with_vectors=vectors,
+            )
+            for point in points:
+                yield point.payload or {}, point.vector or []  # type: ignore[misc]
+            if place is None:
+                return
+
+
+def _portions(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[start : start + POINTS_AT_ONCE] for start in range(0, len(items), POINTS_AT_ONCE))
+
+
+def _among(texts: list[str]) -> models.FieldCondition:
+    return models.FieldCondition(key="path", match=models.MatchAny(any=texts))

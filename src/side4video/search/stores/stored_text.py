@@ -1,0 +1,45 @@
+"""Paths and metadata as the text that a database keeps: any file name, and back to the same."""
+
+import json
+import os
+from urllib.parse import quote, unquote_to_bytes
+
+from side4video.search.stores.records import Metadata
+
+_FILE_ADDRESS = "file://"
+
+
+def path_to_text(path: str) -> str:
+    """A path as valid Unicode: itself, or a `file://` address where its bytes are no UTF-8, which file systems allow.
+
+    >>> path_to_text("/videos/cat.mp4")
+    '/videos/cat.mp4'
+    >>> path_to_text("/videos/caf" + chr(0xDCE9) + ".mp4")  # Latin-1, as Python shows it
+    'file:///videos/caf%E9.mp4'
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return _FILE_ADDRESS + quote(os.fsencode(path))
+    return _FILE_ADDRESS + quote(path.encode()) if path.startswith(_FILE_ADDRESS) else path
+
+
+def path_from_text(text: str) -> str:
+    """The path that `path_to_text` wrote."""
+    if not text.startswith(_FILE_ADDRESS):
+        return text
+    return os.fsdecode(unquote_to_bytes(text.removeprefix(_FILE_ADDRESS)))
+
+
+def metadata_to_text(metadata: Metadata) -> str:
+    """JSON; equal metadata is equal text, whatever the order of its columns.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(dict(metadata), sort_keys=True, allow_nan=False)
+
+
+def metadata_from_text(text: str) -> Metadata:
+    """The metadata that `metadata_to_text` wrote."""
+    return json.loads(text)

@@ -1,0 +1,105 @@
+"""Windows as rows of an Arrow table, and back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from side4video.search.stores.records import IndexedFile, Window
+from side4video.search.stores.stored_text import metadata_from_text, metadata_to_text, path_from_text, path_to_text
+
+FILE_COLUMNS = ("path", "content", "size", "modified", "duration_seconds", "metadata")
+WINDOW_COLUMNS = ("number", "start_seconds", "end_seconds", "frames", "frame_weights", "frame_seconds")
+
+
+def window_schema(num_frames: int, embed_dim: int) -> pa.Schema:
+    """Columns of a table of windows of `num_frames` frames."""
+    return pa.schema(
+        [
+            ("path", pa.string()),
+            ("number", pa.int32()),
+            ("start_seconds", pa.float64()),
+            ("end_seconds", pa.float64()),
+            ("content", pa.string()),
+            ("size", pa.int64()),
+            ("modified", pa.int64()),
+            ("duration_seconds", pa.float64()),
+            ("metadata", pa.string()),  # JSON
+            ("frame_weights", pa.list_(pa.float32(), num_frames)),
+            ("frame_seconds", pa.list_(pa.float32(), num_frames)),
+            ("frames", pa.list_(pa.float16(), num_frames * embed_dim)),
+            ("mean", pa.list_(pa.float32(), embed_dim)),
+        ]
+    )
+
+
+def _rows(arrays: Sequence[NDArray[Any]], field: pa.Field) -> pa.Array:
+    """Arrays of equal size, one in each row."""
+    numbers = np.ascontiguousarray(np.stack(arrays)).reshape(-1)
+    if len(numbers) != len(arrays) * field.type.list_size:
+        raise ValueError(f"{field.name} of {arrays[0].shape} does not fit an index of {field.type.list_size} numbers.")
+    return pa.FixedSizeListArray.from_arrays(pa.array(numbers, field.type.value_type), field.type.list_size)
+
+
+def to_rows(windows: Sequence[Window], schema: pa.Schema) -> pa.Table:
+    """A row for each window."""
+    files = {window.file.path: window.file for window in windows}
+    metadata = {path: metadata_to_text(file.metadata) for path, file in files.items()}
+    columns: dict[str, Any] = {
+        "path": [path_to_text(window.file.path) for window in windows],
+        "metadata": [metadata[window.file.path] for window in windows],
+    }
+    for name in ("number", "start_seconds", "end_seconds"):
+        columns[name] = [getattr(window, name) for window in windows]
+    for name in ("content", "size", "modified", "duration_seconds"):
+        columns[name] = [getattr(window.file, name) for window in windows]
+    for name in ("frame_weights", "frame_seconds", "frames", "mean"):
+        columns[name] = _rows([getattr(window, name) for window in windows], schema.field(name))
+    return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+def numbers_of(table: pa.Table, name: str) -> NDArray[Any]:
+    """(rows, numbers of a row) of a column that `to_rows` made; its memory is Arrow's where that is one piece."""
+    column = table[name].combine_chunks()
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+
+
+def files_from_rows(table: pa.Table) -> list[IndexedFile]:
+    """The file of each row; those of one video are one object."""
+    metadata: dict[str, Any] = {}
+    files: dict[tuple[Any, ...], IndexedFile] = {}
+    found = []
+    for row in zip(*(table[name].to_pylist() for name in FILE_COLUMNS), strict=True):
+        file = files.get(row)
+        if file is None:
+            path, content, size, modified, duration_seconds, text = row
+            if text not in metadata:
+                metadata[text] = metadata_from_text(text)
+            file = IndexedFile(path_from_text(path), content, size, modified, duration_seconds, metadata[text])
+            files[row] = file
+        found.append(file)
+    return found
+
+
+def from_rows(table: pa.Table, means: NDArray[np.float32] | None = None) -> list[Window]:
+    """The window of each row of a table with `FILE_COLUMNS` and `WINDOW_COLUMNS`.
+
+    Args:
+        table: of which the windows' arrays are parts.
+        means: (rows, E), where the table has no column of them.
+    """
+    means = numbers_of(table, "mean") if means is None else means
+    frames = numbers_of(table, "frames")
+    frames = frames.reshape(len(table), frames.shape[1] // means.shape[1], means.shape[1])
+    columns = zip(
+        files_from_rows(table),
+        *(table[name].to_pylist() for name in ("number", "start_seconds", "end_seconds")),
+        frames,
+        numbers_of(table, "frame_weights"),
+        numbers_of(table, "frame_seconds"),
+        means,
+        strict=True,
+    )
+    return [Window(*values) for values in columns]

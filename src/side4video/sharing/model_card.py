@@ -1,0 +1,297 @@
+"""The model card of an adapter: README.md with the metadata that the hub reads, and a picture beside it."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from safetensors import safe_open
+
+from side4video.adapters.adapter import CONFIG, WEIGHTS, Adapter, find_adapter, read_adapter
+from side4video.adapters.untrusted import NAMED_WEIGHTS, without_paths
+from side4video.atomic_files import replacing, write_text
+from side4video.config import DataConfig
+from side4video.models.backbones.loading import weights_source
+from side4video.reports.report_pictures import draw_panels
+from side4video.reports.run_report import changed_settings, training_charts
+from side4video.tasks.unread import refuse_scores
+from side4video.training.run_log import read_log
+
+CARD = "README.md"
+PICTURE = "training.png"
+MARKER = "<!-- Written by side4video. Remove this line, and your own changes of this file are kept. -->"
+SHOWN_CLASSES = 60
+_LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_OFFICIAL = {
+    "kinetics": "Kinetics",
+    "ssv1": "Something-Something V1",
+    "ssv2": "Something-Something V2",
+    "ucf101": "UCF101",
+    "hmdb51": "HMDB51",
+    "msrvtt": "MSR-VTT",
+    "msvd": "MSVD",
+    "vatex": "VATEX",
+    "didemo": "DiDeMo",
+    "activitynet": "ActivityNet Captions",
+    "lsmdc": "LSMDC",
+}
+_RECOGNITION = {
+    "top1": ("top-1 accuracy", "accuracy"),
+    "top5": ("top-5 accuracy", "accuracy"),
+    "mean_class_accuracy": ("mean of the classes' accuracies", "accuracy"),
+}
+_RETRIEVAL = {
+    f"{short}_r{k}": (f"{direction}, recall at {k}", f"recall_at_{k}")
+    for short, direction in (("t2v", "text to video"), ("v2t", "video to text"))
+    for k in (1, 5, 10)
+}
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What an adapter's files do not say.
+
+    Attributes:
+        name: where it will be found, `user/name` on the hub; None: not known yet.
+        license: the hub's name of a licence, such as "mit"; None: not stated.
+        dataset: name of the data set; None: the official one's where the settings say which, else that of its file.
+
+    Raises:
+        ValueError: the licence is no name that the hub could know.
+    """
+
+    name: str | None = None
+    license: str | None = None
+    dataset: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.license is not None and not _LICENSE.fullmatch(self.license):
+            remedy = "Use the hub's short name of one, such as mit or apache-2.0."
+            raise ValueError(f"{self.license!r} is no licence of the hub. {remedy}")
+
+
+def write_model_card(folder: Path, facts: CardFacts = CardFacts()) -> Path:
+    """Write the card of an adapter folder or of a run's best adapter, and its picture; returns the card's path.
+
+    A card without the line that `MARKER` is was changed by hand: of it, the licence alone is brought up to date.
+
+    Raises:
+        FileNotFoundError: no adapter there.
+        ValueError: its config cannot be used, or the metadata of the card that is there cannot be read.
+    """
+    folder = find_adapter(folder)
+    path = folder / CARD
+    if path.is_file():
+        before = read_model_card(path)
+        license = facts.license or before.data.license  # type: ignore[attr-defined]
+        facts = CardFacts(facts.name, license, facts.dataset)
+        if MARKER not in before.content:
+            before.data.license = license  # type: ignore[attr-defined]
+            write_text(path, str(before))
+            return path
+    picture = _write_picture(folder)
+    write_text(path, card_text(folder, facts, picture=picture))
+    return path
+
+
+def read_model_card(path: Path) -> ModelCard:
+    """A card, its metadata read as the hub does.
+
+    Raises:
+        ValueError: the metadata cannot be read.
+    """
+    try:
+        return ModelCard(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises what its YAML parser does
+        raise ValueError(f"{path}: its first lines, between ---, cannot be read as metadata: {error}") from error
+
+
+def card_text(folder: Path, facts: CardFacts, *, picture: bool) -> str:
+    """The card of an adapter folder: metadata and Markdown. No path of this machine is in it."""
+    adapter = read_adapter(folder)
+    config = without_paths(adapter.config)
+    written = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    source = weights_source(config.backbone.name)
+    from_hub = config.backbone.weights == "hub"
+    named = config.backbone.weights in NAMED_WEIGHTS
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        sizes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118 (no mapping)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters |= {"text": _plain, "code": _code}
+    retrieval = config.task == "retrieval"
+    body = environment.get_template("model_card.md.jinja").render(
+        title=facts.name or f"{'Text-video retrieval' if retrieval else 'Action recognition'} with side4video",
+        name=facts.name or "path/to/this/folder",
+        about=config.about,
+        retrieval=retrieval,
+        backbone=config.backbone,
+        weights_file=None if named else config.backbone.weights,
+        fingerprint=adapter.fingerprint,
+        backbone_license=_backbone_license(source.license, config.backbone.weights),
+        num_parameters=sum(map(prod, sizes)),
+        num_bytes=(folder / WEIGHTS).stat().st_size,
+        class_names=adapter.class_names,
+        shown_names=adapter.class_names[:SHOWN_CLASSES],
+        scores=_score_rows(adapter),
+        conditions=_conditions(adapter, facts),
+        picture=picture,
+        data=_data(adapter, facts),
+        input=_input(adapter, written["preprocessing"]),
+        training=_training(adapter),
+        settings=changed_settings(config),
+        version=written["side4video"],
+        license=facts.license,
+        marker=MARKER,
+    )
+    metadata = ModelCardData(
+        license=facts.license,
+        library_name="side4video",
+        pipeline_tag="feature-extraction" if retrieval else "video-classification",
+        tags=["side4video", "video", "text-video-retrieval" if retrieval else "action-recognition"],
+        base_model=source.repo_id if from_hub else None,
+        base_model_relation="adapter" if from_hub and source.repo_id else None,
+        model_name=facts.name or "side4video adapter",
+        eval_results=_eval_results(adapter, facts) or None,
+    )
+    return f"---\n{metadata.to_yaml()}\n---\n\n{body}"
+
+
+def _write_picture(folder: Path) -> bool:
+    """Draw the curves of the run that the adapter lies in; without one an older picture stays. Is there one now?"""
+    charts = training_charts(read_log(folder.parent))
+    shown = [chart for chart in charts if chart.title != "Learning rate"]
+    if shown:
+        panels = {chart.title: (chart.lines, chart.x_label, chart.y_label) for chart in shown}
+        with replacing(folder / PICTURE) as temporary:
+            temporary.write_bytes(draw_panels(panels))
+    return (folder / PICTURE).is_file()
+
+
+def _refusal(adapter: Adapter) -> str | None:
+    """Why scores are not stated, where too few of the videos could be read."""
+    num_read, num_unread = adapter.scores.get("videos", 0), adapter.scores.get("unread", 0)
+    return refuse_scores(num_read=num_read, num_unread=num_unread, max_unread=adapter.config.eval.max_unread)
+
+
+def _metrics(adapter: Adapter) -> Iterable[tuple[str, str, float]]:
+    """Label, the hub's type, and value 0 to 1 of each score; none where too few of the videos could be read."""
+    if _refusal(adapter) is not None:
+        return
+    known = _RETRIEVAL if adapter.config.task == "retrieval" else _RECOGNITION
+    for key, (label, kind) in known.items():
+        if key in adapter.scores:
+            yield label, kind, float(adapter.scores[key])
+
+
+def _score_rows(adapter: Adapter) -> dict[str, str]:
+    return {label: f"{value:.1%}" for label, _, value in _metrics(adapter)}
+
+
+def _eval_results(adapter: Adapter, facts: CardFacts) -> list[EvalResult]:
+    retrieval = adapter.config.task == "retrieval"
+    dataset = _dataset(adapter.config.data, facts, "test")
+    counts: dict[str, Any] = {
+        key: adapter.scores[key] for key in ("videos", "captions", "views") if key in adapter.scores
+    }
+    return [
+        EvalResult(
+            task_type="feature-extraction" if retrieval else "video-classification",
+            task_name="text-video retrieval" if retrieval else "action recognition",
+            dataset_type=re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-") or "unnamed",
+            dataset_name=dataset,
+            dataset_split=adapter.scores.get("split") or None,
+            metric_type=kind,
+            metric_name=label,
+            metric_value=value,
+            metric_args=counts or None,
+        )
+        for label, kind, value in _metrics(adapter)
+    ]
+
+
+def _dataset(data: DataConfig, facts: CardFacts, split: str) -> str:
+    path = data.test if split == "test" else data.train
+    return facts.dataset or _OFFICIAL.get(data.format) or (path.name if path else "") or "not stated"
+
+
+def _conditions(adapter: Adapter, facts: CardFacts) -> str:
+    scores = adapter.scores
+    if not scores:
+        return ""
+    if (refused := _refusal(adapter)) is not None:
+        return refused
+    split = f" ({scores['split']})" if scores.get("split") else ""
+    captions = f" and {scores['captions']} captions" if "captions" in scores else ""
+    views = f", {scores['views']} view{'s' * (scores['views'] != 1)} of each" if "views" in scores else ""
+    unread = f" {scores['unread']} more could not be read and are not in the scores." if scores.get("unread") else ""
+    dataset = _dataset(adapter.config.data, facts, "test")
+    definitions = " ".join(scores.get("definitions", ()))
+    sentence = f"Evaluation set: {dataset}{split}, {scores['videos']} videos{captions}{views}.{unread} {definitions}"
+    return f"{sentence.strip()} The best adapter of a run is chosen by these scores."
+
+
+def _data(adapter: Adapter, facts: CardFacts) -> list[str]:
+    count = adapter.run.get("train_samples")
+    samples = "" if count is None else f", {count} {'samples' if adapter.config.task == 'retrieval' else 'videos'}"
+    lines = [f"Trained on: {_dataset(adapter.config.data, facts, 'train')}{samples}"]
+    if adapter.config.data.arrow_of_time:
+        lines.append("Each clip was shown forward and reversed; the classes are these two")
+    return lines
+
+
+def _input(adapter: Adapter, read: dict[str, Any]) -> dict[str, str]:
+    data = adapter.config.data
+    size = read["image_size"]
+    stride = f", {data.stride or 'by default about 128 / T'} frames apart" if data.sampling == "dense" else ""
+    kinds = {"segments": "one from each equal part of the video", "dense": f"neighbouring ones{stride}"}
+    return {
+        "Frames": f"{data.num_frames}, {kinds[data.sampling]}",
+        "Size": f"short side to {adapter.config.eval.resize or round(size * 256 / 224)} pixels "
+        f"({read['interpolation']}), then {size} x {size} from the middle",
+        "Normalisation of red, green, blue between 0 and 1": f"mean {_rounded(read['mean'])}, deviation "
+        f"{_rounded(read['std'])}",
+    }
+
+
+def _training(adapter: Adapter) -> dict[str, str]:
+    run, train = adapter.run, adapter.config.train
+    facts = {"Precision": train.precision, "Memory mode": train.memory, "Batch": f"{train.batch} videos"}
+    if run:
+        hours, minutes = divmod(round(run["seconds"] / 60), 60)
+        time = f"{hours} h {minutes} min" if run["seconds"] >= 600 else f"{run['seconds']:.0f} s"
+        memory = "GPU memory" if "(" not in run["device"] else "resident memory of the process"
+        facts |= {
+            "Steps": f"{run['steps']} ({run['epochs']:g} of {train.epochs} epochs)",
+            "Time": f"{time}, with evaluations, on {run['device']}",
+            "Most memory": f"{run['peak_memory_mb'] / 1024:.1f} GiB ({memory})",
+        }
+    return facts
+
+
+def _backbone_license(license: str | None, weights: str) -> str:
+    if weights == "random":
+        return "none, they are random numbers"
+    if weights != "hub":
+        return "not known, they were read from a file"
+    return license or "not known to timm, see where they come from"
+
+
+def _rounded(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
+
+
+def _plain(text: str) -> str:
+    """A text as Markdown that shows it as it is, in one line."""
+    return re.sub(r"([\\`*_{}\[\]<>#|&!])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """A text as it can stand between two backticks."""
+    return " ".join(text.replace("`", "'").split())

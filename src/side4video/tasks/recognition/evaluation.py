@@ -1,0 +1,165 @@
+"""What an evaluation found, and how it is printed and written."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from rich.table import Table
+
+from side4video.tasks.recognition.metrics import class_accuracies, confusion_matrix, mean_class_accuracy, top_k_accuracy
+from side4video.tasks.unread import NoneReadError, UnreadVideo
+
+KEPT_SCORES = 5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The best classes of one video."""
+
+    name: str
+    """The video as its list writes it."""
+    label: str | None
+    """True class, where known."""
+    classes: tuple[str, ...]
+    """Best classes first, at most five."""
+    scores: tuple[float, ...]
+    """Their softmax scores, 0..1, averaged over the views."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the best class is the true one."""
+        return self.classes[0] == self.label
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores on an evaluation set; shares are 0..1 over the videos that could be read."""
+
+    class_names: tuple[str, ...]
+    views: int
+    """Clips x crops whose softmax was averaged."""
+    num_videos: int
+    """Videos that were read and scored, each once."""
+    top1: float
+    top5: float
+    mean_class_accuracy: float
+    class_accuracies: tuple[float | None, ...]
+    """By class; None for classes without videos."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Row: true class, column: predicted class."""
+    predictions: tuple[Prediction, ...]
+    unread: tuple[UnreadVideo, ...]
+    """Videos that could not be read. They are not in the scores."""
+
+    @property
+    def score(self) -> float:
+        """Top-1, by which adapters are compared."""
+        return self.top1
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain lists and dictionaries."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Evaluation":
+        """What `to_json` gave, after a round trip through JSON."""
+        return cls(
+            **content
+            | {
+                "class_names": tuple(content["class_names"]),
+                "class_accuracies": tuple(content["class_accuracies"]),
+                "confusion": tuple(tuple(row) for row in content["confusion"]),
+                "predictions": tuple(
+                    Prediction(**row | {"classes": tuple(row["classes"]), "scores": tuple(row["scores"])})
+                    for row in content["predictions"]
+                ),
+                "unread": tuple(UnreadVideo(**row) for row in content["unread"]),
+            }
+        )
+
+    def headline(self) -> dict[str, float | int]:
+        """The few numbers that a log line needs."""
+        return {
+            "top1": self.top1,
+            "top5": self.top5,
+            "mean_class_accuracy": self.mean_class_accuracy,
+            "videos": self.num_videos,
+            "unread": len(self.unread),
+        }
+
+    def conditions(self) -> dict[str, Any]:
+        """The views of each video."""
+        return {"views": self.views}
+
+    def table(self, *, max_classes: int | None = None) -> Table:
+        """A printable table: the totals, and a row per class unless there are more than `max_classes`."""
+        title = f"{self.num_videos} videos, {self.views} view{'s' if self.views > 1 else ''} each"
+        if self.unread:
+            title += f"; {len(self.unread)} could not be read and are not in the scores"
+        table = Table("class", "videos", "accuracy", title=title)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        if max_classes is None or len(self.class_names) <= max_classes:
+            for name, accuracy, row in zip(self.class_names, self.class_accuracies, self.confusion, strict=True):
+                table.add_row(name, str(sum(row)), "-" if accuracy is None else f"{accuracy:.1%}")
+            table.add_section()
+        table.add_row("mean of classes", "", f"{self.mean_class_accuracy:.1%}")
+        table.add_row("top-1", str(self.num_videos), f"{self.top1:.1%}")
+        table.add_row("top-5", str(self.num_videos), f"{self.top5:.1%}")
+        return table
+
+
+def evaluation_from_scores(
+    scores: Float[ndarray, "V C"],
+    labels: Int[ndarray, " V"],
+    *,
+    names: list[str],
+    class_names: tuple[str, ...],
+    views: int,
+    unread: tuple[UnreadVideo, ...] = (),
+) -> Evaluation:
+    """Compute every metric from softmax scores (V videos, C classes) and labels.
+
+    Raises:
+        NoneReadError: no video could be read.
+    """
+    if not len(scores):
+        reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
+        raise NoneReadError(f"None of the {len(unread)} videos could be read: {reasons}", unread)
+    confusion = confusion_matrix(scores.argmax(axis=1), labels, len(class_names))
+    accuracies = class_accuracies(confusion)
+    return Evaluation(
+        class_names=class_names,
+        views=views,
+        num_videos=len(scores),
+        top1=top_k_accuracy(scores, labels, 1),
+        top5=top_k_accuracy(scores, labels, min(5, len(class_names))),
+        mean_class_accuracy=mean_class_accuracy(confusion),
+        class_accuracies=tuple(None if np.isnan(value) else float(value) for value in accuracies),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        predictions=tuple(
+            best_classes(row, name=name, label=class_names[label], class_names=class_names)
+            for row, name, label in zip(scores, names, labels, strict=True)
+        ),
+        unread=unread,
+    )
+
+
+def best_classes(
+    scores: Float[ndarray, " C"],
+    *,
+    name: str,
+    label: str | None,
+    class_names: tuple[str, ...],
+    top_k: int = KEPT_SCORES,
+) -> Prediction:
+    """The `top_k` best classes of one video."""
+    best = np.argsort(-scores, kind="stable")[:top_k]
+    return Prediction(
+        name=name,
+        label=label,
+        classes=tuple(class_names[index] for index in best),
+        scores=tuple(float(scores[index]) for index in best),
+    )

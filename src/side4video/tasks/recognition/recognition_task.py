@@ -1,0 +1,128 @@
+"""Training of action recognition, as the training loop wants it."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from side4video.atomic_files import write_json
+from side4video.config import RunConfig
+from side4video.data.datasets import TestClips
+from side4video.data.lists.annotations import VideoList
+from side4video.data.loading.batch import Batch
+from side4video.data.loading.order import TrainOrder
+from side4video.distributed.processes import is_main_process, print_once
+from side4video.models.video_model import VideoModel, build_video_model
+from side4video.tasks.clip_batches import ClipBatches
+from side4video.tasks.clips import autocast, evaluation_clips, videos_per_batch
+from side4video.tasks.recognition.evaluation import Evaluation
+from side4video.tasks.recognition.linear_probe import probe_accuracy
+from side4video.tasks.recognition.recognition import RecognitionLoss, as_evaluated, evaluate, read_data, training_clips
+from side4video.tasks.task import Backward, StepResult
+from side4video.tasks.token_cache import CACHE_SEED
+
+PROBE = "probe.json"
+
+
+class RecognitionTask:
+    """Data, model, loss and evaluation of a recognition run; see `Task`.
+
+    Args:
+        config: all settings.
+        device: where the model goes.
+    """
+
+    def __init__(self, config: RunConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.data = read_data(config.data, seed=config.seed)
+        for warning in self.data.warnings:
+            print_once(f"warning: {warning}")
+        if self.data.choice:
+            print_once(self.data.choice)
+        self.class_names = self.data.class_names
+        self.model: VideoModel = build_video_model(config, num_classes=len(self.class_names), device=device)
+        augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})
+        self.train_set = training_clips(self.data, config=augmented, backbone=self.model.backbone)
+        self.test_set = self._evaluation_clips(self.data.test) if self.data.test else None
+        self.has_test_set = self.test_set is not None
+        self.loss = RecognitionLoss(config, num_classes=len(self.class_names))
+        self.batches = ClipBatches(config, self.model, pooled=config.head.fused or config.eval.probe)
+
+    def prepare(self, out: Path, *, resumed: bool) -> None:
+        """Fit a linear probe where one is wanted: to start a fused head from, to report beside the result, or both.
+
+        A fused head that starts from the class names gets their embeddings instead; one that was taken over from an
+        adapter is left as it is.
+        """
+        from_names = self.config.head.init == "text"
+        lacks_start = self.model.head.lacks_start and not resumed
+        if lacks_start and from_names:
+            self._start_from_class_names()
+        fits_head = lacks_start and not from_names
+        if not (self.config.eval.probe or fits_head) or (resumed and (out / PROBE).is_file()):
+            return
+        assert self.data.train is not None
+        train = self._evaluation_clips(self.data.train, num_clips=1, num_crops=1)
+        probe, top1 = probe_accuracy(
+            self.model.backbone,
+            train=self._test_batches(train, shared=False),
+            test=None if self.test_set is None else self._test_batches(self.test_set, shared=False),
+            num_classes=len(self.class_names),
+            device=self.device,
+        )
+        if fits_head:
+            self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
+        if is_main_process():
+            write_json(out / PROBE, {"top1": top1})
+
+    def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
+        """The micro-batches of the rest of a run."""
+        return self.batches.train(self.train_set, order)
+
+    def step(self, batches: Iterator[Batch], backward: Backward, *, views: int, epoch: int) -> StepResult:  # noqa: ARG002
+        """Forward and backward pass of each micro-batch in turn."""
+        loss_sum, right, seen = 0.0, 0, 0
+        for batch in batches:
+            with autocast(self.device, self.config.train.precision):
+                clips, labels = batch.clips.to(self.device, non_blocking=True), batch.labels.to(self.device)
+                loss, correct = self.loss(self.model, clips, labels)
+            backward(loss / views, [batch])
+            loss_sum, right, seen = loss_sum + loss.item(), right + int(correct), seen + len(labels)
+        return StepResult(loss_sum, right, seen)
+
+    def evaluate(self) -> Evaluation:
+        """Score the test set."""
+        assert self.test_set is not None
+        return evaluate(
+            self.model,
+            self._test_batches(self.test_set),
+            class_names=self.class_names,
+            device=self.device,
+            chunk=self.config.eval.batch,
+        )
+
+    def read_scores(self, content: dict[str, Any]) -> Evaluation:
+        """What an evaluation wrote."""
+        return Evaluation.from_json(content)
+
+    def _test_batches(self, clips: TestClips, *, shared: bool = True) -> Iterable[Batch]:
+        return self.batches.test(clips, videos_per_batch=videos_per_batch(self.config.eval), shared=shared)
+
+    def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
+        evaluated = as_evaluated(videos, self.config.data)
+        return evaluation_clips(evaluated, config=self.config, backbone=self.model.backbone, **views)
+
+    def _start_from_class_names(self) -> None:
+        from side4video.models.text.class_names import embed_classes, load_named_tower  # others need no open_clip
+
+        text = load_named_tower(self.config.text).to(self.device)
+        classes = embed_classes(text, self.class_names, self.config.text.prompts)
+        self.model.head.load_classes(classes, text.logit_scale)
+
+
+def read_probe(out: Path) -> float | None:
+    """Top-1, 0..1, of the linear probe of a run; None where none was fitted or there is no test set."""
+    path = out / PROBE
+    return json.loads(path.read_text(encoding="utf-8"))["top1"] if path.is_file() else None

@@ -1,0 +1,51 @@
+"""Action recognition without training: class names as sentences beside a CLIP model's image embeddings."""
+
+import torch
+
+from side4video.config import RunConfig, check_towers
+from side4video.distributed.processes import WAIT_MINUTES, joined_processes, print_once
+from side4video.models.text.class_names import embed_classes, load_named_tower
+from side4video.models.text.text_classifier import TextClassifier, ZeroShotModel
+from side4video.models.video_model import build_backbone, choose_device
+from side4video.tasks.clip_batches import shared_test_batches
+from side4video.tasks.clips import evaluation_clips
+from side4video.tasks.recognition.evaluation import Evaluation
+from side4video.tasks.recognition.recognition import as_evaluated, evaluate, read_data
+
+
+def build_zero_shot_model(config: RunConfig, class_names: tuple[str, ...], *, device: torch.device) -> ZeroShotModel:
+    """The CLIP model of `config.backbone` and `config.text`, with a classifier from the class names, on `device`.
+
+    Raises:
+        ValueError: the two towers do not fit each other.
+    """
+    check_towers(config.backbone, config.text)
+    text = load_named_tower(config.text).to(device)
+    backbone = build_backbone(config, device=device, projection_width=text.embed_dim)
+    classifier = TextClassifier(num_classes=len(class_names), embed_dim=text.embed_dim).to(device)
+    classifier.start_from(embed_classes(text, class_names, config.text.prompts), text.logit_scale)
+    return ZeroShotModel(backbone=backbone, classifier=classifier).to(device).eval().requires_grad_(False)
+
+
+def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUTES) -> Evaluation:
+    """Score the frozen model on the labelled videos of `config.data.test`; frames are averaged, then views.
+
+    Processes that torchrun or SLURM started together take a share each, wait `timeout_minutes` for the others at most,
+    and all return the same.
+
+    Raises:
+        DataError: the set cannot be used.
+        ValueError: there is none, or backbone and text tower do not fit each other.
+    """
+    if config.data.arrow_of_time:
+        raise ValueError("The names of data.arrow_of_time's classes say nothing of what is seen: leave it out.")
+    device = choose_device(config.train.device)
+    with joined_processes(device, timeout_minutes=timeout_minutes):
+        data = read_data(config.data.model_copy(update={"train": None}))
+        for warning in data.warnings:
+            print_once(f"warning: {warning}")
+        assert data.test is not None  # read_data refuses to read nothing
+        model = build_zero_shot_model(config, data.class_names, device=device)
+        clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
+        batches = shared_test_batches(clips, config)
+        return evaluate(model, batches, class_names=data.class_names, device=device, chunk=config.eval.batch)

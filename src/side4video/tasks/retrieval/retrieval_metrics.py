@@ -1,0 +1,207 @@
+"""Metrics of text-video retrieval: pure functions on a matrix of scores, with exactly one rank for each query.
+
+A query's rank is 1 + the candidates that score better than its own + half of those that score the same (or all of
+them). So a model that gives everything the same score ranks in the middle, and equal captions cost what they should.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from side4video.tasks.retrieval.dual_softmax import ASSUMPTION, RowReader, dual_softmax_rows
+from side4video.tasks.retrieval.score_storage import row_chunks
+
+Ties = Literal["middle", "pessimistic"]
+"""How candidates count that score the same as the right one: half of them as better, or all."""
+
+_TIE_WORDS: dict[Ties, str] = {
+    "middle": "+ half of those that score the same",
+    "pessimistic": "+ those that score the same",
+}
+
+
+@dataclass(frozen=True)
+class DirectionScores:
+    """How well queries find what belongs to them, in one direction."""
+
+    recall_at_1: float
+    """Share of the queries whose rank is at most 1, 0 to 1; the same for the others."""
+    recall_at_5: float
+    recall_at_10: float
+    recall_at_50: float
+    median_rank: float
+    """1 is best."""
+    mean_rank: float
+    num_queries: int
+    num_candidates: int
+    definition: str
+    """One sentence that says what was ranked and how; belongs beside the numbers."""
+
+
+@dataclass(frozen=True)
+class RetrievalScores:
+    """Both directions."""
+
+    text_to_video: DirectionScores
+    video_to_text: DirectionScores
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain dictionaries."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "RetrievalScores":
+        """What `to_json` gave, after a round trip through JSON."""
+        return cls(**{direction: DirectionScores(**scores) for direction, scores in content.items()})
+
+
+def text_to_video_ranks(
+    scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"], *, ties: Ties = "middle"
+) -> Float[ndarray, " C"]:
+    """Rank, 1 to V, of each caption's video among all videos. Arguments and errors as in `retrieval_scores`."""
+    columns = _checked(scores, video_of_caption, ties)
+    return _text_to_video_ranks(scores.__getitem__, columns, scores.shape[1], ties)
+
+
+def video_to_text_ranks(
+    scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"], *, ties: Ties = "middle"
+) -> Float[ndarray, " V"]:
+    """Rank, 1 to V, of each video's captions among the V sets of captions, each set with the score of its best one.
+
+    Arguments and errors as in `retrieval_scores`.
+    """
+    columns = _checked(scores, video_of_caption, ties)
+    return _video_to_text_ranks(scores.__getitem__, columns, scores.shape[1], ties)
+
+
+def retrieval_scores(
+    scores: Float[ndarray, "C V"],
+    video_of_caption: Int[ndarray, " C"],
+    *,
+    ties: Ties = "middle",
+    dual_softmax_temperature: float | None = None,
+) -> RetrievalScores:
+    """Recall and ranks of both directions, from the scores of C captions and V videos.
+
+    Text to video, each caption is a query among all videos. Video to text, each video is a query among the V sets of
+    captions, and a set scores as its best caption does; with one caption for each video the sets are the captions.
+
+    Args:
+        scores: higher is more alike; may be a memory map, it is read in chunks of rows.
+        video_of_caption: column of the video that each caption belongs to, 0 to V - 1.
+        ties: whether half of the candidates that tie with the right one count as better, or all.
+        dual_softmax_temperature: re-rank by `dual_softmax` with this temperature; by default not. The definitions
+            in the result then say so, and what that assumes.
+
+    Raises:
+        ValueError: scores that are NaN, captions of no video, or videos without a caption.
+    """
+    columns = _checked(scores, video_of_caption, ties)
+    num_captions, num_videos = scores.shape
+    text_to_video: RowReader = scores.__getitem__
+    video_to_text: RowReader = scores.__getitem__
+    ending = "."
+    if dual_softmax_temperature is not None:
+        text_to_video = dual_softmax_rows(scores, "text-to-video", temperature=dual_softmax_temperature)
+        video_to_text = dual_softmax_rows(scores, "video-to-text", temperature=dual_softmax_temperature)
+        ending = f", after dual softmax at temperature {dual_softmax_temperature:g}, which {ASSUMPTION}."
+    rank = f"rank 1 + those that score better than its own {_TIE_WORDS[ties]}{ending}"
+    sets = "captions" if num_captions == num_videos else f"sets of captions, each by its best of {num_captions}"
+    return RetrievalScores(
+        text_to_video=_summary(
+            _text_to_video_ranks(text_to_video, columns, num_videos, ties),
+            num_candidates=num_videos,
+            definition=f"Each of {num_captions} captions ranks {num_videos} videos: {rank}",
+        ),
+        video_to_text=_summary(
+            _video_to_text_ranks(video_to_text, columns, num_videos, ties),
+            num_candidates=num_videos,
+            definition=f"Each of {num_videos} videos ranks {num_videos} {sets}: {rank}",
+        ),
+    )
+
+
+def _text_to_video_ranks(
+    read: RowReader, video_of_caption: Int[ndarray, " C"], num_videos: int, ties: Ties
+) -> Float[ndarray, " C"]:
+    ranks = np.empty(len(video_of_caption))
+    for chunk in row_chunks(len(ranks), num_videos):
+        rows = read(np.arange(chunk.start, chunk.stop))
+        own = np.take_along_axis(rows, video_of_caption[chunk, None], axis=1)
+        ranks[chunk] = _ranks((rows > own).sum(axis=1), (rows == own).sum(axis=1), ties)
+    return ranks
+
+
+def _video_to_text_ranks(
+    read: RowReader, video_of_caption: Int[ndarray, " C"], num_videos: int, ties: Ties
+) -> Float[ndarray, " V"]:
+    order = np.argsort(video_of_caption, kind="stable")
+    videos = video_of_caption[order]
+    own = np.full(num_videos, -np.inf)
+    for chunk in row_chunks(len(order), num_videos):
+        rows = read(order[chunk])
+        np.maximum.at(own, videos[chunk], np.take_along_axis(rows, videos[chunk, None], axis=1)[:, 0])
+    better, equal = np.zeros(num_videos, dtype=np.int64), np.zeros(num_videos, dtype=np.int64)
+    unfinished = np.empty((0, num_videos))  # the set that the last chunk broke off in, as far as it was read
+    for chunk in row_chunks(len(order), num_videos):
+        starts = np.flatnonzero(np.diff(videos[chunk], prepend=-1))
+        sets = np.maximum.reduceat(read(order[chunk]), starts, axis=0)
+        if len(unfinished) and videos[chunk.start] == videos[chunk.start - 1]:
+            sets[0] = np.maximum(sets[0], unfinished[0])
+        elif len(unfinished):
+            sets = np.concatenate([unfinished, sets])
+        finished = len(sets) if chunk.stop == len(order) else len(sets) - 1
+        better += (sets[:finished] > own).sum(axis=0)
+        equal += (sets[:finished] == own).sum(axis=0)
+        unfinished = sets[finished:].copy()
+    return _ranks(better, equal, ties)
+
+
+def _ranks(better: Int[ndarray, " n"], equal: Int[ndarray, " n"], ties: Ties) -> Float[ndarray, " n"]:
+    """`equal` counts the query's own candidate too."""
+    return 1 + better + (equal - 1) * (0.5 if ties == "middle" else 1.0)
+
+
+def _summary(ranks: Float[ndarray, " n"], *, num_candidates: int, definition: str) -> DirectionScores:
+    return DirectionScores(
+        **{f"recall_at_{k}": float((ranks <= k).mean()) for k in (1, 5, 10, 50)},
+        median_rank=float(np.median(ranks)),
+        mean_rank=float(ranks.mean()),
+        num_queries=len(ranks),
+        num_candidates=num_candidates,
+        definition=definition,
+    )
+
+
+def _checked(scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"], ties: Ties) -> Int[ndarray, " C"]:
+    if ties not in _TIE_WORDS:
+        raise ValueError(f"{ties = } is not known. Use {' or '.join(_TIE_WORDS)}.")
+    num_captions, num_videos = scores.shape
+    if video_of_caption.shape != (num_captions,) or not np.issubdtype(video_of_caption.dtype, np.integer):
+        raise ValueError(
+            f"The scores have {num_captions} rows, so {num_captions} column numbers are needed, one for each caption; "
+            f"these are {video_of_caption.shape} of type {video_of_caption.dtype}."
+        )
+    outside = np.flatnonzero((video_of_caption < 0) | (video_of_caption >= num_videos))
+    if len(outside):
+        first = outside[0]
+        raise ValueError(
+            f"{len(outside)} captions belong to no column: caption {first} has {video_of_caption[first]}, "
+            f"and the columns are 0 to {num_videos - 1}."
+        )
+    columns = video_of_caption.astype(np.int64)
+    alone = np.flatnonzero(np.bincount(columns, minlength=num_videos) == 0)
+    if len(alone):
+        raise ValueError(
+            f"{len(alone)} of {num_videos} videos have no caption (columns {', '.join(map(str, alone[:10]))}), so "
+            "nothing can be found for them. Leave their columns out."
+        )
+    if not num_captions:
+        raise ValueError("There are no captions and no videos, so there is nothing to rank.")
+    missing = sum(int(np.count_nonzero(np.isnan(scores[chunk]))) for chunk in row_chunks(*scores.shape))
+    if missing:
+        raise ValueError(f"{missing} of {scores.size} scores are NaN, which cannot be ranked.")
+    return columns

@@ -1,0 +1,145 @@
+"""Training of text-video retrieval, as the training loop wants it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from side4video.atomic_files import write_json
+from side4video.config import RunConfig
+from side4video.data.loading.batch import Batch
+from side4video.data.loading.order import TrainOrder
+from side4video.distributed.processes import is_main_process, num_processes, print_once
+from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
+from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures, channel_decorrelation, similarity
+from side4video.models.text.text_tower import tokenise
+from side4video.tasks.clip_batches import ClipBatches
+from side4video.tasks.clips import autocast, train_clips, videos_per_batch
+from side4video.tasks.retrieval.contrastive import MAX_LOGIT_SCALE, backward_in_parts, contrastive_loss, gather
+from side4video.tasks.retrieval.retrieval import caption_clips, evaluate_retrieval, read_caption_data
+from side4video.tasks.retrieval.retrieval_evaluation import RetrievalEvaluation
+from side4video.tasks.task import ZERO_SHOT, Backward, StepResult
+from side4video.tasks.token_cache import CACHE_SEED
+
+CAPTION = 2  # stream of random numbers beside those of sampling and augmentation
+
+
+class RetrievalTask:
+    """Data, model, loss and evaluation of a retrieval run; see `Task`.
+
+    Args:
+        config: all settings.
+        device: where the model goes.
+    """
+
+    class_names: tuple[str, ...] = ()
+
+    def __init__(self, config: RunConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.data = read_caption_data(config.data, seed=config.seed)
+        for warning in self.data.warnings:
+            print_once(f"warning: {warning}")
+        if self.data.choice:
+            print_once(self.data.choice)
+        if self.data.train is None:
+            raise ValueError("No training set: give --data.train.")
+        self.model: RetrievalModel = build_retrieval_model(config, device=device)
+        if config.data.cache is not None and self.model.read_blocks != self.model.side.taps:
+            raise ValueError(
+                "data.cache keeps the blocks that the side network taps, and retrieval also reads the last one: tap "
+                "it too, or leave out data.cache."
+            )
+        videos, captions = self.data.train.videos, self.data.train.captions
+        if config.text.captions_per_video == "all":
+            videos = tuple(video for video, own in zip(videos, captions, strict=True) for _ in own)
+            captions = tuple((caption,) for own in captions for caption in own)
+        self.captions = captions
+        augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})
+        labelled = [replace(video, label=index) for index, video in enumerate(videos)]
+        self.train_set = train_clips(labelled, config=augmented, backbone=self.model.backbone)
+        self.has_test_set = self.data.test is not None
+        self.batches = ClipBatches(config, self.model, pooled=False)
+
+    def prepare(self, out: Path, *, resumed: bool) -> None:
+        """Score the frozen model by itself, where that is asked for and there is a test set."""
+        if self.config.eval.probe and self.has_test_set and not (resumed and (out / ZERO_SHOT).is_file()):
+            evaluation = self._evaluate("mean-pool")
+            if is_main_process():
+                write_json(out / ZERO_SHOT, evaluation.to_json())
+
+    def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
+        """The micro-batches of the rest of a run."""
+        return self.batches.train(self.train_set, order)
+
+    def step(self, batches: Iterator[Batch], backward: Backward, *, views: int, epoch: int) -> StepResult:  # noqa: ARG002
+        """Forward and backward pass: every caption of the step is compared with every video, in whatever parts."""
+        read = list(batches)
+        names = [name for batch in read for name in batch.names]
+        if not read and num_processes() == 1:
+            return StepResult(0.0, 0, 0)
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+        with autocast(self.device, self.config.train.precision):
+            texts, videos, loss = backward_in_parts(
+                self.model,
+                [partial(self._embed, batch, epoch) for batch in read] or [self._embed_nothing],
+                self._loss,
+                lambda loss: backward(loss / num_processes(), read),  # gradients are summed over processes
+            )
+        if not read:
+            return StepResult(0.0, 0, 0)
+        with torch.no_grad():
+            best = similarity(texts, videos, self.config.text.similarity).argmax(dim=1)
+        right = int((best == torch.arange(len(best), device=best.device)).sum())
+        return StepResult(loss.item() * len(names), right, len(names))
+
+    def evaluate(self) -> RetrievalEvaluation:
+        """Score the test set."""
+        return self._evaluate(self.config.text.similarity)
+
+    def read_scores(self, content: dict[str, Any]) -> RetrievalEvaluation:
+        """What an evaluation wrote."""
+        return RetrievalEvaluation.from_json(content)
+
+    def _embed(self, batch: Batch, epoch: int) -> tuple[TextFeatures, VideoFeatures]:
+        captions = [self._caption(index, epoch) for index in batch.indices]
+        ids, mask = (x.to(self.device) for x in tokenise(captions, max_words=self.model.max_words))
+        texts = self.model.embed_texts(ids, mask, padded=self.config.text.decorrelation > 0)
+        return texts, self.model.embed_videos(batch.clips.to(self.device, non_blocking=True))
+
+    def _embed_nothing(self) -> tuple[TextFeatures, VideoFeatures]:
+        """Features of no caption and no video, for a process that could read none while others could."""
+        embed_dim, words = self.model.text.embed_dim, self.model.max_words
+        empty = torch.zeros(0, words, device=self.device)
+        texts = TextFeatures(
+            empty.unsqueeze(-1).expand(0, words, embed_dim), empty.bool(), empty, empty[:, :1].expand(0, embed_dim)
+        )
+        frames = torch.zeros(0, self.config.data.num_frames, embed_dim, device=self.device)
+        return texts, VideoFeatures(frames, frames[..., 0])
+
+    def _caption(self, index: int, epoch: int) -> str:
+        """The caption of a training sample in an epoch; it follows from the run's seed, the epoch and the sample."""
+        own = self.captions[index]
+        generator = np.random.default_rng((self.config.seed, epoch, index, CAPTION))
+        return own[int(generator.integers(len(own)))]
+
+    def _loss(self, texts: TextFeatures, videos: VideoFeatures) -> Tensor:
+        settings = self.config.text
+        texts, videos = gather(texts), gather(videos)
+        loss = contrastive_loss(similarity(texts, videos, settings.similarity), self.model.logit_scale)
+        if settings.decorrelation:
+            loss = loss + settings.decorrelation * channel_decorrelation(texts, videos)
+        return loss
+
+    def _evaluate(self, kind: Similarity) -> RetrievalEvaluation:
+        assert self.data.test is not None
+        clips = caption_clips(self.data.test, config=self.config, model=self.model)
+        batches: Iterable[Batch] = self.batches.test(clips, videos_per_batch=videos_per_batch(self.config.eval))
+        return evaluate_retrieval(
+            self.model, self.data.test, batches, similarity=kind, settings=self.config.eval, device=self.device
+        )

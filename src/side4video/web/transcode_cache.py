@@ -1,0 +1,51 @@
+"""Files made for the browser, kept in a temporary folder of bounded size."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+
+class TranscodeCache:
+    """Files that are made when they are first asked for; those not asked for the longest go first.
+
+    Args:
+        folder: for these files alone.
+        max_bytes: of all of them; the newest is kept whatever its size.
+        at_once: how many are made at the same time.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int, at_once: int) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._being_made: dict[str, asyncio.Task[Path]] = {}
+        self._places = asyncio.Semaphore(at_once)
+
+    async def get(self, key: str, suffix: str, make: Callable[[Path], Awaitable[None]]) -> Path:
+        """The file of a key; `make` writes it to the path it is given, and what it raises is raised here."""
+        name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest() + suffix
+        if name in self._sizes:
+            self._sizes.move_to_end(name)
+            return self.folder / name
+        if name not in self._being_made:
+            task = asyncio.create_task(self._make(name, make))
+            task.add_done_callback(lambda done: self._forget(name, done))
+            self._being_made[name] = task
+        return await asyncio.shield(self._being_made[name])  # a client that goes away does not take it from others
+
+    async def _make(self, name: str, make: Callable[[Path], Awaitable[None]]) -> Path:
+        path = self.folder / name
+        async with self._places:
+            await make(path)
+        self._sizes[name] = path.stat().st_size
+        while len(self._sizes) > 1 and sum(self._sizes.values()) > self.max_bytes:
+            oldest, _ = self._sizes.popitem(last=False)
+            (self.folder / oldest).unlink(missing_ok=True)
+        return path
+
+    def _forget(self, name: str, done: asyncio.Task[Path]) -> None:
+        del self._being_made[name]
+        if not done.cancelled():
+            done.exception()  # taken note of, also when all clients have gone

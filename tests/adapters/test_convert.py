@@ -1,0 +1,190 @@
+"""Official checkpoints and adapters: there and back bit for bit, the same outputs, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from side4video.adapters.adapter import load_adapter
+from side4video.adapters.convert import adapter_from_official, official_from_adapter
+from side4video.cli import main
+from side4video.config import dump_config, parse_config
+from side4video.models.build import build_model
+from side4video.models.official import recognise, to_official
+
+CPU = torch.device("cpu")
+KINDS = [(task, tower) for task in ("recognition", "retrieval") for tower in ("clip", "eva")]
+CLASSES = ("jump", "run", "sit")
+
+
+def settings(task, tower, weights):
+    clip = tower == "clip"
+    small = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
+    return {
+        "task": task,
+        "backbone": {
+            "name": "vit_base_patch16_clip_quickgelu_224" if clip else "eva02_enormous_patch14_clip_224",
+            "weights": str(weights),
+            "image_size": 32,
+            "model_args": small if clip else small | {"mlp_ratio": 2.0},
+        },
+        "text": {
+            "name": "ViT-B-16-quickgelu" if clip else "EVA02-E-14",
+            "weights": "random",
+            "model_args": {"embed_dim": 16, "width": 32, "heads": 2, "layers": 1},
+        },
+        "side": {"width": 16, "variant": "pre-norm" if clip else "post-norm"},
+    }
+
+
+def frozen_names(model, tower):
+    """The image tower under the names of its authors: CLIP's, or timm's, which are EVA's."""
+    tensors = dict(model.backbone.model.state_dict())
+    if model.backbone.projection is not None:
+        tensors |= {f"head.{name}": tensor for name, tensor in model.backbone.projection.state_dict().items()}
+    if tower == "eva":
+        return {f"visual.{name}": tensor for name, tensor in tensors.items()}
+    renamed = {
+        "cls_token": "class_embedding",
+        "pos_embed": "positional_embedding",
+        "patch_embed.proj.weight": "conv1.weight",
+        "norm_pre": "ln_pre",
+        "norm.": "ln_post.",
+        "head.weight": "proj",
+    }
+    inside = {"attn.qkv.": "attn.in_proj_", "attn.proj": "attn.out_proj", "norm": "ln_", "mlp.fc1": "mlp.c_fc"}
+    inside |= {"mlp.fc2": "mlp.c_proj"}
+    official = {}
+    for name, tensor in tensors.items():
+        if name.startswith("blocks."):
+            number, rest = name.removeprefix("blocks.").split(".", 1)
+            for ours, theirs in inside.items():
+                rest = rest.replace(ours, theirs) if rest.startswith(ours) else rest
+            name = f"transformer.resblocks.{number}.{rest}"
+        for ours, theirs in renamed.items():
+            if name.startswith(ours):
+                name = name.replace(ours, theirs)
+        if name in {"class_embedding", "positional_embedding"}:
+            tensor = tensor.flatten(0, -2) if name == "positional_embedding" else tensor.flatten()
+        official[f"visual.{name}"] = tensor.T.contiguous() if name == "proj" else tensor
+    return official
+
+
+@pytest.fixture(scope="module", params=KINDS, ids="-".join)
+def case(request, tmp_path_factory):
+    """Settings, a file of the frozen model, and a checkpoint as the released code writes one."""
+    task, tower = request.param
+    folder = tmp_path_factory.mktemp("official")
+    first = build_model(parse_config(settings(task, tower, "random"), source="test"), num_classes=3, device=CPU)
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    frozen = frozen_names(first, tower)
+    save_file({name: tensor.contiguous() for name, tensor in frozen.items()}, folder / "frozen.safetensors")
+    config = parse_config(settings(task, tower, folder / "frozen.safetensors"), source="test")
+    model = build_model(config, num_classes=3, device=CPU)
+    with torch.no_grad():  # what training leaves: everything has moved
+        for tensor in model.trained_state().values():
+            tensor.add_(torch.rand_like(tensor) * 0.1 if tensor.is_floating_point() else 7)
+    layout = recognise(to_official(model.trained_state(), _layout(config, model)))
+    trained = to_official(model.trained_state(), layout)
+    start = "clip." if task == "retrieval" else ""
+    whole = {start + name: tensor for name, tensor in frozen.items()} | trained
+    wrapped = {f"module.{name}": tensor for name, tensor in whole.items()}
+    torch.save(
+        {"model_state_dict": wrapped, "epoch": 29, "optimizer_state_dict": {"state": {}}}, folder / "official.pt"
+    )
+    return config, model, trained, folder
+
+
+def _layout(config, model):
+    from side4video.models.official import Layout
+
+    return Layout(config.side.variant, len(model.side.blocks), retrieval=config.task == "retrieval")
+
+
+def convert(config, folder, out):
+    names = folder / "names.txt"
+    names.write_text("\n".join(CLASSES))
+    return adapter_from_official(
+        folder / "official.pt",
+        config.model_copy(update={"data": config.data.model_copy(update={"class_names": names})}),
+        out=out,
+    )
+
+
+def test_there_and_back_bit_for_bit_and_with_the_same_outputs(case, tmp_path):
+    config, model, trained, folder = case
+    adapter = convert(config, folder, tmp_path / "adapter")
+    assert adapter.class_names == (CLASSES if config.task == "recognition" else ())
+    assert not [name for name in load_file(tmp_path / "adapter/model.safetensors") if name.startswith("backbone")]
+    loaded, _ = load_adapter(tmp_path / "adapter", device=CPU)
+    clips = torch.randn(2, 3, 3, 32, 32)
+    with torch.no_grad():
+        for one, other in ((model.eval(), loaded),):
+            if config.task == "recognition":
+                assert torch.equal(one(clips), other(clips))
+            else:
+                assert torch.equal(one.embed_videos(clips).frames, other.embed_videos(clips).frames)
+    count = official_from_adapter(tmp_path / "adapter", out=tmp_path / "back.pt")
+    back = torch.load(tmp_path / "back.pt", weights_only=True)["model_state_dict"]
+    assert back.keys() == trained.keys()
+    assert count == len(back)
+    for name, tensor in trained.items():
+        assert torch.equal(back[name], tensor), name
+
+
+def test_the_command_does_the_same(case, tmp_path, capsys):
+    config, _, trained, folder = case
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(dump_config(config))
+    arguments = ["convert", str(folder / "official.pt"), str(recipe), "--out", str(tmp_path / "adapter")]
+    assert main(arguments) == 0
+    names = json.loads((tmp_path / "adapter/config.json").read_text())["class_names"]
+    assert names == (["0", "1", "2"] if config.task == "recognition" else [])
+    assert main(["convert", str(tmp_path / "adapter"), "--out", str(tmp_path / "back.pt")]) == 0
+    assert f"{len(trained)} tensors under their official names" in capsys.readouterr().out
+    assert main(arguments) == 2
+    assert "holds an adapter already" in capsys.readouterr().err
+
+
+def test_another_frozen_model_is_refused(case, tmp_path):
+    config, _, _, folder = case
+    other = config.model_copy(update={"backbone": config.backbone.model_copy(update={"weights": "random"})})
+    with pytest.raises(ValueError, match=r"frozen tensors of .* are not those of"):
+        convert(other, folder, tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_settings_of_another_model_are_refused(case, tmp_path):
+    config, _, _, folder = case
+    variant = "post-norm" if config.side.variant == "pre-norm" else "pre-norm"
+    other = config.model_copy(update={"side": config.side.model_copy(update={"variant": variant})})
+    with pytest.raises(ValueError, match="Give a recipe of that kind"):
+        convert(other, folder, tmp_path / "adapter")
+    wider = config.model_copy(update={"side": config.side.model_copy(update={"width": 32})})
+    with pytest.raises(ValueError, match="of another shape"):
+        convert(wider, folder, tmp_path / "adapter")
+
+
+def test_what_the_official_model_does_not_have_is_refused(small_run, tmp_path):
+    from side4video.training.loop import train
+
+    train(small_run(train={"epochs": 1}, side={"centred": True}), out=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"uses side\.centred"):
+        official_from_adapter(tmp_path / "run", out=tmp_path / "official.pt")
+    assert not Path(tmp_path / "official.pt").exists()
+
+
+def test_class_names_must_be_as_many_as_classes(case, tmp_path):
+    config, _, _, folder = case
+    if config.task == "retrieval":
+        pytest.skip("retrieval has no classes")
+    (tmp_path / "two.txt").write_text("jump\nrun\n")
+    data = config.data.model_copy(update={"class_names": tmp_path / "two.txt"})
+    with pytest.raises(ValueError, match="has 2 names, the checkpoint 3 classes"):
+        adapter_from_official(
+            folder / "official.pt", config.model_copy(update={"data": data}), out=tmp_path / "adapter"
+        )

@@ -1,0 +1,198 @@
+"""Adapters go to a hub, a real small one on this machine, and come back; every way in which that can fail says so."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+import yaml
+
+from hub_server import TOKEN, running_hub
+from side4video import Predictor, from_pretrained, push_to_hub
+from side4video.adapters.adapter import find_adapter, load_adapter
+from side4video.adapters.hub import download, is_downloaded, parse_hub_name
+from side4video.cli import main
+from side4video.training.loop import train
+
+FILES = ["README.md", "config.json", "model.safetensors", "training.png"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, motion_videos):
+    """A short run, by the command."""
+    folder = tmp_path_factory.mktemp("hub")
+    settings = {
+        "backbone": {
+            "name": "vit_tiny_patch16_224",
+            "weights": "random",
+            "image_size": 32,
+            "model_args": {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2},
+        },
+        "side": {"width": 16},
+        "data": {
+            "train": str(motion_videos / "train"),
+            "test": str(motion_videos / "test"),
+            "num_frames": 4,
+            "workers": 0,
+        },
+        "train": {"epochs": 1, "batch": 8, "log_every": 1, "device": "cpu"},
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["train", str(folder / "recipe.yaml"), "--out", str(folder / "run"), "--license", "mit"]) == 0
+    return folder / "run"
+
+
+def one_video(folder):
+    return sorted((folder / "test").glob("*/*.mp4"))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "repo_id", "revision"),
+    [("user/name", "user/name", None), ("user/a.b-c_d@refs/pr/1", "user/a.b-c_d", "refs/pr/1")],
+)
+def test_names_on_the_hub(text, repo_id, revision):
+    name = parse_hub_name(text)
+    assert (name.repo_id, name.revision) == (repo_id, revision)
+    assert str(name) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name", "/user/name", "./name", "../name", "a/b/c", "user/", "user/na..me", "user/na--me", "user/name@", ""],
+)
+def test_what_is_no_name_on_the_hub(text):
+    assert parse_hub_name(text) is None
+
+
+def test_a_shared_adapter_comes_back_and_answers_the_same(run, hub, motion_videos, tmp_path):
+    assert push_to_hub(run, "user/moves") == f"{hub.address}/user/moves"
+    assert sorted(hub.commits["user/moves"][hub.newest("user/moves")]) == FILES
+    video = one_video(motion_videos)
+    assert Predictor("user/moves").predict(video) == Predictor(run).predict(video)
+    model = from_pretrained("user/moves", device="cpu")
+    own, _ = load_adapter(run, device=torch.device("cpu"))
+    for name, tensor in own.trained_state().items():
+        torch.testing.assert_close(model.trained_state()[name], tensor, rtol=0, atol=0)
+    snapshot = find_adapter(Path("user/moves"))
+    assert is_downloaded(snapshot)
+    assert not is_downloaded(run)
+    assert sorted(path.name for path in snapshot.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_no_path_of_this_machine_is_uploaded(run, hub, motion_videos):
+    push_to_hub(run, "user/moves")
+    files = hub.commits["user/moves"][hub.newest("user/moves")]
+    for name, content in files.items():
+        for place in (motion_videos, run, Path.home()):
+            assert str(place).encode() not in content, f"{place} in {name}"
+    assert str(motion_videos) in (run / "best/config.json").read_text(), "the run's own settings stay whole"
+
+
+def test_evaluate_wants_data_from_here_and_writes_nothing_into_the_cache(
+    run, hub, motion_videos, tmp_path, monkeypatch
+):
+    push_to_hub(run, "user/moves")
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "user/moves"]) == 2  # where the author's videos lay is not known here
+    data = ["--data.test", str(motion_videos / "test"), "--data.workers", "0"]
+    assert main(["evaluate", "user/moves", *data, "--device", "cpu"]) == 0
+    assert json.loads((tmp_path / "evaluation-user-moves.json").read_text())["num_videos"] == 8
+    snapshot = find_adapter(Path("user/moves"))
+    assert sorted(path.name for path in snapshot.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_revision_is_an_adapter_of_its_own(run, hub, motion_videos):
+    push_to_hub(run, "user/moves")
+    first = hub.newest("user/moves")
+    config = json.loads(hub.commits["user/moves"][first]["config.json"])
+    config["class_names"] = [f"class {place}" for place in range(len(config["class_names"]))]
+    hub.commit("user/moves", {"config.json": json.dumps(config).encode()})
+    assert Predictor("user/moves").class_names[0] == "class 0"
+    assert Predictor(f"user/moves@{first}").class_names == Predictor(run).class_names
+    with pytest.raises(FileNotFoundError, match="no revision 'v9'"):
+        Predictor("user/moves@v9")
+
+
+def test_a_folder_here_comes_before_the_hub(run, hub, monkeypatch):
+    monkeypatch.chdir(run.parent.parent)
+    assert Predictor(f"{run.parent.name}/run").class_names
+    assert not hub.requests
+
+
+def test_a_mistyped_run_is_not_asked_for_on_the_hub(hub, monkeypatch, tmp_path):
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"runs/mien is no adapter.* The hub was not asked"):
+        Predictor("runs/mien")
+    assert not hub.requests
+
+
+def test_without_a_token_nothing_is_sent(run, hub, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(PermissionError, match="hf auth login"):
+        push_to_hub(run, "user/moves")
+    assert not hub.commits
+
+
+def test_everything_is_checked_before_anything_is_sent(run, hub, tmp_path, capsys):
+    assert main(["share", str(run), "no-name"]) == 2
+    assert "user/name" in capsys.readouterr().err
+    assert main(["share", str(run), "user/moves", "--license", "My Own"]) == 2
+    assert "licence" in capsys.readouterr().err
+    assert main(["share", str(tmp_path), "user/moves"]) == 2
+    assert "is no adapter" in capsys.readouterr().err
+    assert not hub.requests
+
+
+def test_a_private_repository_is_hidden_from_others(run, hub, monkeypatch):
+    push_to_hub(run, "user/moves", private=True)
+    assert hub.private == {"user/moves": True}
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(FileNotFoundError, match=r"no folder here, and no repository .* private"):
+        Predictor("user/moves")
+
+
+def test_a_repository_that_holds_something_else(hub):
+    hub.commit("user/other", {"pytorch_model.bin": b"a pickle"})
+    with pytest.raises(FileNotFoundError, match=r"is no adapter: it has no model\.safetensors and no config\.json"):
+        Predictor("user/other")
+    assert not any("pytorch_model.bin" in request for request in hub.requests)
+
+
+def test_what_was_downloaded_serves_without_a_connection(run, hub, motion_videos, monkeypatch):
+    push_to_hub(run, "user/moves")
+    Predictor("user/moves")
+    download.cache_clear()
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert Predictor("user/moves").predict(one_video(motion_videos))
+    with pytest.raises(FileNotFoundError, match=r"user/movies is no folder here.* cannot be asked"):
+        Predictor("user/movies")
+    with pytest.raises(OSError, match="cannot be uploaded"):
+        push_to_hub(run, "user/moves")
+
+
+def test_training_starts_from_an_adapter_of_the_hub(run, hub, small_run, tmp_path, capsys):
+    push_to_hub(run, "user/moves")
+    train(small_run(train={"epochs": 1}), out=tmp_path / "next", init_from=Path("user/moves"))
+    assert "Took over all" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_commands_in_processes_of_their_own(run, motion_videos, tmp_path):
+    """As a user has it: the environment says where the hub is and who one is."""
+    video = one_video(motion_videos)
+    with running_hub() as hub:
+        environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
+
+        def side4video(*arguments):
+            command = [sys.executable, "-m", "side4video", *map(str, arguments)]
+            return subprocess.check_output(command, env=environment, cwd=tmp_path, text=True, stderr=subprocess.PIPE)
+
+        assert f"{hub.address}/user/moves" in side4video("share", run, "user/moves", "--private")
+        assert str(video) in side4video("predict", "user/moves", video, "--device", "cpu")
+    snapshots = tmp_path / "home/hub/models--user--moves/snapshots"
+    assert sorted(path.name for path in snapshots.rglob("*.*")) == ["config.json", "model.safetensors"]

@@ -1,0 +1,197 @@
+"""An adapter from the hub is a stranger's: what its config could do with files and terminals is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from side4video import Predictor
+from side4video.adapters.adapter import load_adapter, read_adapter
+from side4video.adapters.untrusted import check_untrusted, without_paths
+from side4video.atomic_files import write_json
+from side4video.cli import main
+from side4video.config import RunConfig
+from side4video.models.backbones.loading import load_backbone
+from side4video.training.loop import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return tmp_path_factory.mktemp("untrusted") / "run"
+
+
+@pytest.fixture
+def adapter(trained, small_run, tmp_path, monkeypatch):
+    """A folder in the hub's cache with an adapter, as a download leaves it."""
+    if not trained.exists():
+        train(small_run(train={"epochs": 1}), out=trained)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    return shutil.copytree(trained / "last", tmp_path / "cache/models--user--moves/snapshots/1")
+
+
+def change(folder, group, **values):
+    content = json.loads((folder / "config.json").read_text())
+    place = content["settings"][group] if group else content
+    place.update(values)
+    write_json(folder / "config.json", content)
+
+
+def test_paths_are_forgotten(adapter, tmp_path):
+    change(
+        adapter, "data", train="/etc", test="//host/share", root="/", cache=str(tmp_path / "cache"), captions="/etc/x"
+    )
+    change(adapter, "data", class_names="/etc/passwd", test_root="..")
+    data = read_adapter(adapter).config.data
+    assert {data.train, data.test, data.root, data.test_root, data.cache, data.captions, data.class_names} == {None}
+
+
+def test_a_stranger_lets_no_list_of_yours_leave_its_root(adapter):
+    change(adapter, "data", outside_root="allow")
+    assert read_adapter(adapter).config.data.outside_root == "refuse"
+
+
+def test_no_setting_that_is_a_path_is_forgotten_about():
+    """Nor one that comes later: they are all among those of the data, and all are dropped."""
+    paths = {
+        (group, name)
+        for group, settings in RunConfig.model_fields.items()
+        for name, field in getattr(settings.annotation, "model_fields", {}).items()
+        if "Path" in str(field.annotation)
+    }
+    assert {group for group, _ in paths} == {"data"}
+    full = RunConfig().data.model_copy(update={name: Path("/etc") for _, name in paths})
+    left = without_paths(RunConfig(data=full)).data
+    assert {getattr(left, name) for _, name in paths} == {None}
+    assert len(paths) >= 7
+
+
+def test_predicting_neither_reads_nor_writes_where_the_config_points(adapter, motion_videos, tmp_path):
+    change(adapter, "data", train=str(tmp_path / "data"), cache=str(tmp_path / "tokens"), test=str(tmp_path / "data"))
+    before = sorted(tmp_path.rglob("*"))
+    assert Predictor(adapter).predict(sorted((motion_videos / "test").glob("*/*.mp4"))[0])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_of_weights_is_never_looked_for(adapter, tmp_path):
+    weights = tmp_path / "vit.safetensors"
+    save_file(load_backbone_of(adapter).model.state_dict(), weights)
+    change(adapter, "backbone", weights=str(weights))
+    with pytest.raises(ValueError, match=r"vit\.safetensors, which was on its author's machine.*--backbone-weights"):
+        load_adapter(adapter, device=CPU)
+    model, _ = load_adapter(adapter, device=CPU, backbone_weights=str(weights))
+    assert model.backbone.fingerprint == read_adapter(adapter).fingerprint
+
+
+def test_in_an_adapter_of_ones_own_it_is(adapter, tmp_path):
+    own = shutil.copytree(adapter, tmp_path / "own")
+    weights = tmp_path / "vit.safetensors"
+    save_file(load_backbone_of(adapter).model.state_dict(), weights)
+    change(own, "backbone", weights=str(weights))
+    load_adapter(own, device=CPU)
+    weights.unlink()
+    with pytest.raises(ValueError, match=r"vit\.safetensors, which is not there.*fingerprint"):
+        load_adapter(own, device=CPU)
+
+
+def load_backbone_of(folder):
+    settings = read_adapter(folder).config.backbone
+    return load_backbone(
+        settings.name, weights="random", image_size=settings.image_size, model_args=dict(settings.model_args)
+    )
+
+
+@pytest.mark.parametrize("name", ["local-dir:/tmp/model", "hf-hub:someone/else", "hf_hub:someone/else", "/tmp/model"])
+@pytest.mark.parametrize("group", ["backbone", "text"])
+def test_models_from_elsewhere_are_refused(adapter, group, name):
+    change(adapter, group, name=name)
+    with pytest.raises(ValueError, match="is no name of a model"):
+        read_adapter(adapter)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"checkpoint_path": "/tmp/x.pt"}, {"cache_dir": "/tmp"}, {"pretrained": True}, {"pretrained_cfg": "x"}],
+)
+def test_arguments_of_timm_that_read_files_are_refused(adapter, arguments):
+    change(adapter, "backbone", model_args={**read_adapter(adapter).config.backbone.model_args, **arguments})
+    with pytest.raises(ValueError, match=f"timm's models have no {next(iter(arguments))}"):
+        load_adapter(adapter, device=CPU)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["../../secret/{:05d}.jpg", "/etc/{:05d}.jpg", "..\\{:05d}.jpg", "{0.__class__}.jpg", "{:99999999d}.jpg"],
+)
+def test_file_names_of_frames_stay_in_their_folder(adapter, template):
+    change(adapter, "data", frame_template=template)
+    with pytest.raises(ValueError, match="is no plain file name"):
+        read_adapter(adapter)
+
+
+@pytest.mark.parametrize("template", ["img_{:05d}.jpg", "frame-{:06d}.png", "{:d}.jpg", "image {:04d}.jpeg"])
+def test_usual_file_names_of_frames_are_taken(adapter, template):
+    change(adapter, "data", frame_template=template)
+    assert read_adapter(adapter).config.data.frame_template == template
+
+
+@pytest.mark.parametrize("odd", ["\x1b[2Jgone", "bell\x07", "two\nlines", "\u202eesrever", "half \ud800"])
+def test_class_names_cannot_steer_a_terminal(adapter, odd, capsys):
+    content = json.loads((adapter / "config.json").read_text())
+    content["class_names"][0] = odd
+    (adapter / "config.json").write_text(json.dumps(content))
+    assert main(["predict", str(adapter), "clip.mp4"]) == 2
+    captured = capsys.readouterr()
+    assert "control characters" in captured.err
+    assert odd not in captured.out + captured.err
+
+
+@pytest.mark.parametrize("name", ["Überschlag", "跑步", "क़दम", "turn left 👈🏽", "no\u00a0break"])
+def test_class_names_in_every_language_are_taken(adapter, name):
+    names = list(read_adapter(adapter).class_names)
+    change(adapter, None, class_names=[name, *names[1:]])
+    assert read_adapter(adapter).class_names[0] == name
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "[" * 100_000, '{"format_version": "x"}', '{"settings": 1}'])
+def test_a_config_that_is_none_is_refused(adapter, text):
+    (adapter / "config.json").write_text(text)
+    with pytest.raises(ValueError, match="is not the config of an adapter"):
+        read_adapter(adapter)
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "said"),
+    [
+        (None, {"scores": "none"}, "is not the config of an adapter"),
+        (None, {"run": [1]}, "is not the config of an adapter"),
+        (None, {"class_names": ["one"]}, "missing, unknown or of another shape"),
+        ("backbone", {"model_args": {"patch": 8}}, "its settings make no model"),
+        ("backbone", {"model_args": {"patch_size": 100, "embed_dim": 32}}, "its settings make no model"),
+        ("backbone", {"model_args": {"embed_dim": -3}}, "its settings make no model"),
+        ("side", {"width": 18}, "missing, unknown or of another shape"),
+    ],
+)
+def test_settings_of_no_model_are_refused_by_the_name_of_the_adapter(adapter, group, values, said):
+    change(adapter, group, **values)
+    with pytest.raises(ValueError, match=said) as caught:
+        load_adapter(adapter, device=CPU)
+    assert str(adapter) in str(caught.value)
+
+
+def test_weights_that_are_a_pickle_are_refused(adapter):
+    torch.save({"head.linear.bias": torch.zeros(8)}, adapter / "model.safetensors")
+    with pytest.raises(ValueError, match="is damaged"):
+        load_adapter(adapter, device=CPU)
+
+
+def test_of_a_file_of_weights_the_name_alone_is_shared(small_run):
+    config = small_run(backbone={"weights": "C:\\Users\\me\\vit.pt"})
+    assert without_paths(config).backbone.weights == "vit.pt"
+    assert without_paths(small_run()).backbone.weights == "random"
+    check_untrusted({}, config, source="a test")

@@ -1,0 +1,568 @@
+"""Lists of videos in every format, from the public data sets' own files where they are there."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from side4video.data.lists.annotations import (
+    DataError,
+    LabelledVideo,
+    VideoList,
+    check_video_list,
+    read_class_names,
+    read_video_list,
+)
+
+SHARED = Path(__file__).parents[3] / "../shared/data"
+ANNOTATIONS = SHARED / "annotations"
+needs_annotations = pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason="no ../shared/data/annotations")
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())  # bytes: line ends stay as they are
+    return path
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        write(root / name, "")
+
+
+def labels(video_list: VideoList) -> dict[str, int | None]:
+    return {video.name: video.label for video in video_list.videos}
+
+
+def problems(video_list: VideoList, **options) -> str:
+    with pytest.raises(DataError) as caught:
+        check_video_list(video_list, **options)
+    return str(caught.value)
+
+
+class TestFolder:
+    def test_one_sub_folder_per_class(self, tmp_path):
+        touch(tmp_path, "walk/b.MP4", "walk/a.webm", "jump/deep/c.avi", "jump/readme.txt", ".cache/x.mp4", "note.txt")
+        touch(tmp_path, "walk/frames of d/img_00001.jpg", "walk/._a.webm")
+        found = read_video_list(tmp_path)
+        assert found.class_names == ("jump", "walk")
+        assert labels(found) == {"jump/deep/c.avi": 0, "walk/a.webm": 1, "walk/b.MP4": 1, "walk/frames of d": 1}
+        assert [video.path for video in found.videos] == [tmp_path / video.name for video in found.videos]
+
+    def test_split_folders(self, tmp_path):
+        touch(tmp_path, "train/walk/a.mp4", "val/walk/b.mp4")
+        assert labels(read_video_list(tmp_path, split="test")) == {"val/walk/b.mp4": 0}
+        assert read_video_list(tmp_path, split="train").videos[0].path == tmp_path / "train/walk/a.mp4"
+
+    def test_split_folders_are_not_classes(self, tmp_path):
+        touch(tmp_path, "train/walk/a.mp4", "val/walk/b.mp4")
+        with pytest.raises(DataError, match="splits and not classes"):
+            read_video_list(tmp_path)
+
+    def test_class_names_of_another_list_decide_the_order(self, tmp_path):
+        touch(tmp_path, "walk/a.mp4", "Jump_up/b.mp4")
+        found = read_video_list(tmp_path, class_names=["walk", "run", "jump up"])
+        assert labels(found) == {"walk/a.mp4": 0, "Jump_up/b.mp4": 2}
+
+    def test_unknown_classes_are_listed(self, tmp_path):
+        touch(tmp_path, "walk/a.mp4", *(f"new{n:02d}/b.mp4" for n in range(12)))
+        with pytest.raises(DataError, match=r"'new00'.*'new09', \.\.\. \(12 in all\).*'walk', 'run'"):
+            read_video_list(tmp_path, class_names=["walk", "run"])
+
+    def test_names_that_differ_in_signs_only_are_not_mixed_up(self, tmp_path):
+        touch(tmp_path, "C/a.mp4", "C++/b.mp4")
+        assert labels(read_video_list(tmp_path)) == {"C/a.mp4": 0, "C++/b.mp4": 1}
+        touch(tmp_path, "C#/b.mp4")
+        with pytest.raises(DataError, match="'C#'"):
+            read_video_list(tmp_path, class_names=["C", "C++"])
+
+    def test_empty_folder(self, tmp_path):
+        with pytest.raises(DataError, match="neither one sub-folder per class"):
+            read_video_list(tmp_path)
+
+    def test_folders_without_videos(self, tmp_path):
+        (tmp_path / "walk").mkdir()
+        with pytest.raises(DataError, match="lists no videos"):
+            read_video_list(tmp_path)
+
+
+class TestList:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "a b/my clip 1.mp4 0\nc.mp4 12\n",
+            "a b/my clip 1.mp4 250 0\nc.mp4 9 12\n",
+            "a b/my clip 1.mp4\t0\nc.mp4\t12\n",
+            "a b/my clip 1.mp4,0\nc.mp4,12\n",
+            "a b/my clip 1.mp4::0\nc.mp4::12\n",
+            '"a b/my clip 1.mp4",0\nc.mp4, 12\n',
+            "\ufeffa b/my clip 1.mp4 0 \r\n\r\nc.mp4   12\t\r\n\r\n",  # BOM, CRLF, trailing blanks
+        ],
+    )
+    def test_delimiters_and_blanks(self, tmp_path, text):
+        found = read_video_list(write(tmp_path / "list.txt", text))
+        assert labels(found) == {"a b/my clip 1.mp4": 0, "c.mp4": 12}
+        assert found.class_names == tuple(str(n) for n in range(13))
+
+    def test_commas_in_paths(self, tmp_path):
+        assert labels(read_video_list(write(tmp_path / "l.txt", "a, b.mp4 1\nc,d.mp4 0\n"))) == {
+            "a, b.mp4": 1,
+            "c,d.mp4": 0,
+        }
+        assert labels(read_video_list(write(tmp_path / "l.txt", '"a, b.mp4",1\n"c,d",0\n'))) == {
+            "a, b.mp4": 1,
+            "c,d": 0,
+        }
+
+    def test_frame_folders(self, tmp_path):
+        touch(tmp_path, "frames/v1/img_00001.jpg", "frames/v2/img_00001.jpg")
+        found = read_video_list(write(tmp_path / "l.txt", "v1 30 1\nv2 4 0"), root=tmp_path / "frames")
+        assert labels(found) == {"v1": 1, "v2": 0}
+        assert check_video_list(found).num_found == 2
+
+    def test_class_names_as_labels(self, tmp_path):
+        found = read_video_list(write(tmp_path / "l.txt", "a.mp4 brush hair\nb.mp4 air_drumming\n"))
+        assert found.class_names == ("air_drumming", "brush hair")
+        assert labels(found) == {"a.mp4": 1, "b.mp4": 0}
+        found = read_video_list(tmp_path / "l.txt", class_names=["x", "Brush Hair", "air drumming"])
+        assert labels(found) == {"a.mp4": 1, "b.mp4": 2}
+
+    def test_numbers_are_indices_into_names(self, tmp_path):
+        found = read_video_list(write(tmp_path / "l.txt", "a.mp4 1\nb.mp4 0\n"), class_names=["x", "y"])
+        assert (found.class_names, labels(found)) == (("x", "y"), {"a.mp4": 1, "b.mp4": 0})
+
+    def test_numbers_are_names_where_all_classes_are_numbers(self, tmp_path):
+        found = read_video_list(write(tmp_path / "l.txt", "a.mp4 1\nb.mp4 10\n"), class_names=["1", "10", "2"])
+        assert labels(found) == {"a.mp4": 0, "b.mp4": 1}
+
+    def test_no_labels(self, tmp_path):
+        found = read_video_list(write(tmp_path / "l.txt", "a 1.mp4\nb.mp4\n"), class_names=["x"])
+        assert labels(found) == {"a 1.mp4": None, "b.mp4": None}
+        assert labels(read_video_list(write(tmp_path / "l.txt", "a.mp4 -1\n"))) == {"a.mp4": None}
+
+    def test_labels_from_one(self, tmp_path):
+        write(tmp_path / "l.txt", "a.mp4 1\nb.mp4 2\n")
+        assert labels(read_video_list(tmp_path / "l.txt", first_label=1)) == {"a.mp4": 0, "b.mp4": 1}
+        assert "count from 1: use first_label=1" in problems(
+            read_video_list(tmp_path / "l.txt", class_names=["x", "y"]), allow_missing=True
+        )
+
+    def test_a_line_without_label(self, tmp_path):
+        with pytest.raises(DataError, match=r"no label.*'b\.mp4'"):
+            read_video_list(write(tmp_path / "l.txt", "a.mp4 1\nb.mp4\nc.mp4 0"))
+
+    def test_mixed_labels(self, tmp_path):
+        with pytest.raises(DataError, match=r"numbers \('1'\) and names \('walk'\)"):
+            read_video_list(write(tmp_path / "l.txt", "a.mp4 1\nb.mp4 walk\n"))
+
+    def test_long_lines_are_refused_in_a_short_message(self, tmp_path):
+        with pytest.raises(DataError, match=r"l\.txt is no list of videos") as caught:
+            read_video_list(write(tmp_path / "l.txt", "a" * 500_000 + " 1\n"))
+        assert len(str(caught.value)) < 1000
+
+    @pytest.mark.parametrize("name", ["a\0/b.mp4", f"{'a' * 300}/b.mp4"], ids=["NUL", "too long"])
+    @pytest.mark.parametrize("ignore_case", [False, True])
+    def test_names_that_no_file_can_have_are_missing(self, name, ignore_case, tmp_path):
+        write(tmp_path / "classInd.txt", "1 x\n")
+        list_name = "trainlist01.txt" if ignore_case else "l.txt"  # UCF101 is found in any case
+        found = read_video_list(write(tmp_path / list_name, f"{name} {int(ignore_case)}\n"))
+        assert "1 of 1 videos are not there" in problems(found, allow_missing=True)
+
+    def test_labels_that_would_make_a_billion_classes_are_refused(self, tmp_path):
+        with pytest.raises(DataError, match=r"l\.txt has the label 1000000000: .* 1,000,000 at most"):
+            read_video_list(write(tmp_path / "l.txt", "a.mp4 0\nb.mp4 1000000000\n"))
+
+    def test_more_digits_than_python_reads_are_a_name(self, tmp_path):
+        found = read_video_list(write(tmp_path / "l.txt", f"a.mp4 {'9' * 5000}\n"))
+        assert found.class_names == ("9" * 5000,)
+
+    def test_offsets_are_refused(self, tmp_path):
+        with pytest.raises(DataError, match="Offsets into a folder"):
+            read_video_list(write(tmp_path / "l.txt", "v1 30 60 1\nv2 0 60 0\n"))
+
+    @needs_annotations
+    @pytest.mark.parametrize(
+        ("name", "count", "classes", "first"),
+        [
+            ("kinetics/kinetics_rgb_val_se320.txt", 19796, 400, ("--07WQ2iBlw", 166)),
+            ("kinetics/kinetics_video_val_se320.txt", 19796, 400, ("0wR5jVB-WPk.mp4", 0)),
+            ("something-something/v1_val_rgb.txt", 11522, 174, ("85", 30)),
+            ("something-something/v2_val_rgb.txt", 24777, 174, ("74225", 140)),
+            ("something-something/v2_validation_videos.txt", 24777, 174, ("74225.webm", 140)),
+            ("hmdb51/val_rgb_split_1.txt", 1530, 51, (None, 0)),
+        ],
+    )
+    def test_real_lists(self, name, count, classes, first):
+        found = read_video_list(ANNOTATIONS / name)
+        assert (len(found.videos), len(found.class_names)) == (count, classes)
+        assert found.videos[0].label == first[1]
+        assert first[0] in (None, found.videos[0].name)
+        expected = Counter(line.split()[-1] for line in (ANNOTATIONS / name).read_text().splitlines())
+        assert Counter(str(video.label) for video in found.videos) == expected
+
+
+class TestCsv:
+    def test_header_with_times(self, tmp_path):
+        text = 'Label,video-path,start_seconds,end_seconds\n"run, fast","a, b.mp4",1.5,3\nwalk,c.mp4,,\n'
+        found = read_video_list(write(tmp_path / "data.csv", text))
+        first, second = found.videos
+        assert found.class_names == ("run, fast", "walk")
+        assert (first.name, first.label, first.start_seconds, first.end_seconds) == ("a, b.mp4", 0, 1.5, 3.0)
+        assert (second.label, second.start_seconds, second.end_seconds) == (1, None, None)
+
+    @pytest.mark.parametrize("delimiter", ["\t", ";", ","])
+    def test_delimiters(self, tmp_path, delimiter):
+        text = "\ufefffilename,class\r\na.mp4,0\r\nb.mp4,1 \r\n".replace(",", delimiter)
+        assert labels(read_video_list(write(tmp_path / "x.tsv", text))) == {"a.mp4": 0, "b.mp4": 1}
+
+    def test_split_column(self, tmp_path):
+        write(tmp_path / "x.csv", "path,label,split\na.mp4,0,train\nb.mp4,1,val\n")
+        assert labels(read_video_list(tmp_path / "x.csv", split="train")) == {"a.mp4": 0}
+        assert labels(read_video_list(tmp_path / "x.csv", split="test")) == {"b.mp4": 1}  # val, for want of a test
+        assert len(read_video_list(tmp_path / "x.csv").videos) == 2
+        with pytest.raises(DataError, match=r"no split 'dev'.*'train', 'val'"):
+            read_video_list(tmp_path / "x.csv", split="dev")
+
+    def test_unknown_class(self, tmp_path):
+        with pytest.raises(DataError, match="'run'"):
+            read_video_list(write(tmp_path / "x.csv", "path,label\na.mp4,run\n"), class_names=["walk"])
+
+    def test_no_path_column(self, tmp_path):
+        with pytest.raises(DataError, match="no column of paths"):
+            read_video_list(write(tmp_path / "x.csv", "clap,label\na.mp4,run\n"), format="csv")
+
+    def test_unquoted_delimiter(self, tmp_path):
+        with pytest.raises(DataError, match="Quote fields"):
+            read_video_list(write(tmp_path / "x.csv", "path,label\na, b.mp4,run\n"))
+
+    def test_bad_time(self, tmp_path):
+        with pytest.raises(DataError, match="'soon' is not a time"):
+            read_video_list(write(tmp_path / "x.csv", "path,label,start\na.mp4,run,soon\n"))
+
+
+class TestKinetics:
+    HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"
+
+    def test_names_of_files(self, tmp_path):
+        text = self.HEADER + (
+            "massaging person's head,-Abc_dEf-12,5,15,val,0\n"
+            '"petting animal (not cat)",--bcdefghij,0.0,10.0,val,0\n'
+            "abseiling,a_cdefghijk,100,110,val,0\n"
+            "abseiling,gone_______,100,110,val,0\n"
+        )
+        videos = tmp_path / "videos"
+        touch(
+            videos, "massaging_person's_head/-Abc_dEf-12_000005_000015.mp4", "abseiling/a_cdefghijk_000100_000110.mkv"
+        )
+        touch(videos, "--bcdefghij.webm")
+        found = read_video_list(write(tmp_path / "k.csv", text), root=videos)
+        assert found.class_names == ("abseiling", "massaging person's head", "petting animal (not cat)")
+        assert [(video.path.relative_to(videos).as_posix(), video.label) for video in found.videos] == [
+            ("massaging_person's_head/-Abc_dEf-12_000005_000015.mp4", 1),
+            ("--bcdefghij.webm", 2),
+            ("abseiling/a_cdefghijk_000100_000110.mkv", 0),
+            ("gone________000100_000110", 0),
+        ]
+        checked = check_video_list(found, allow_missing=True)
+        assert (checked.num_listed, checked.num_found) == (4, 3)
+        assert "1 of 4 videos are not there: 'gone________000100_000110'; they are left out." in checked.warnings
+
+    def test_test_list_without_labels(self, tmp_path):
+        text = "youtube_id,time_start,time_end,split\nabcdefghijk,1,11,test\n"
+        found = read_video_list(write(tmp_path / "k.csv", text), class_names=["x"])
+        assert labels(found) == {"abcdefghijk_000001_000011": None}
+
+    @needs_annotations
+    def test_real_list(self):
+        source = ANNOTATIONS / "kinetics/kinetics-400_val.csv"
+        found = read_video_list(source, split="test")
+        names = ANNOTATIONS / "kinetics/kinetics_400_labels.csv"
+        assert found.class_names == read_class_names(names)
+        with source.open(newline="") as file:
+            expected = [row["label"] for row in csv.DictReader(file)]
+        assert [found.class_names[video.label] for video in found.videos] == expected
+        # The same clips, with the same labels, in the list of another project.
+        other = labels(read_video_list(ANNOTATIONS / "kinetics/kinetics_rgb_val_se320.txt", class_names=names))
+        bare = {video.name.rsplit("_", 2)[0]: video.label for video in found.videos}
+        both = other.keys() & bare.keys()
+        assert len(both) > 19_000
+        assert {name: other[name] for name in both} == {name: bare[name] for name in both}
+
+
+class TestSomethingSomething:
+    NAMES = ("Putting something onto something", "Holding something, then letting go")
+
+    def records(self) -> str:
+        return json.dumps(
+            [
+                {"id": "12", "label": "holding a cup", "template": "Holding [something], then letting go"},
+                {"id": "7", "label": "putting a cup", "template": "Putting [something] onto [something]"},
+            ]
+        )
+
+    def test_version_2(self, tmp_path):
+        write(tmp_path / "something-something-v2-labels.json", json.dumps({self.NAMES[0]: "0", self.NAMES[1]: "1"}))
+        touch(tmp_path / "v", "12.webm", "7.webm")
+        source = write(tmp_path / "something-something-v2-train.json", self.records())
+        found = read_video_list(source, root=tmp_path / "v")
+        assert (found.class_names, labels(found)) == (self.NAMES, {"12": 1, "7": 0})
+        assert found.videos[0].path == tmp_path / "v/12.webm"
+        test = write(tmp_path / "something-something-v2-test.json", '[{"id": "12"}]')
+        assert labels(read_video_list(test)) == {"12": None}
+
+    def test_version_1(self, tmp_path):
+        write(tmp_path / "something-something-v1-labels.csv", "\n".join(self.NAMES))
+        text = f"85;{self.NAMES[1]}\r\n9;{self.NAMES[0]}\r\n"
+        touch(tmp_path / "v", "85/00001.jpg", "9/00001.jpg")
+        source = write(tmp_path / "something-something-v1-train.csv", text)
+        found = read_video_list(source, root=tmp_path / "v")
+        assert (found.class_names, labels(found)) == (self.NAMES, {"85": 1, "9": 0})
+        assert check_video_list(found).num_found == 2
+
+    def test_names_decide_across_versions(self, tmp_path):
+        """The versions hold the same classes in different order and with different punctuation."""
+        other = ["Holding something then letting go", "Putting something onto something"]
+        found = read_video_list(write(tmp_path / "validation.json", self.records()), class_names=other)
+        assert labels(found) == {"12": 0, "7": 1}
+
+    def test_no_made_up_order(self, tmp_path):
+        with pytest.raises(DataError, match=r"needs the class order: put labels\.json beside it"):
+            read_video_list(write(tmp_path / "train.json", self.records()))
+
+    def test_other_json(self, tmp_path):
+        with pytest.raises(DataError, match="no list of records"):
+            read_video_list(write(tmp_path / "x.json", '{"a": 1}'), class_names=["x"])
+        with pytest.raises(DataError, match="is not JSON"):
+            read_video_list(write(tmp_path / "x.json", "a.mp4 0"), class_names=["x"])
+
+
+class TestUcf101:
+    def lists(self, tmp_path: Path) -> Path:
+        write(tmp_path / "splits/classInd.txt", "1 HandstandPushups\r\n2 Archery\r\n")
+        write(tmp_path / "splits/trainlist01.txt", "Archery/v_Archery_g08_c01.avi 2\r\n")
+        write(tmp_path / "splits/testlist02.txt", "HandstandPushups/v_HandStandPushups_g01_c01.avi\r\n")
+        return tmp_path / "splits"
+
+    def test_train_and_test_list(self, tmp_path):
+        splits = self.lists(tmp_path)
+        found = read_video_list(splits / "trainlist01.txt")
+        assert (found.class_names, found.videos[0].label) == (("HandstandPushups", "Archery"), 1)
+        assert read_video_list(splits / "testlist02.txt").videos[0].label == 0
+        assert labels(read_video_list(splits, split="train")) == labels(found)
+        assert read_video_list(splits, split="test", fold=2).videos[0].label == 0
+
+    @pytest.mark.parametrize("folder", ["HandStandPushups", "HandstandPushups"])
+    def test_case_of_file_names(self, tmp_path, folder):
+        touch(tmp_path / "v", f"{folder}/v_HandstandPushups_g01_c01.avi")
+        found = read_video_list(self.lists(tmp_path) / "testlist02.txt", root=tmp_path / "v")
+        assert found.videos[0].path == tmp_path / "v" / folder / "v_HandstandPushups_g01_c01.avi"
+
+    def test_other_class_order(self, tmp_path):
+        found = read_video_list(self.lists(tmp_path) / "trainlist01.txt", class_names=["Archery", "HandstandPushups"])
+        assert found.videos[0].label == 0
+
+    def test_missing_fold(self, tmp_path):
+        with pytest.raises(DataError, match=r"holds no trainlist03\.txt"):
+            read_video_list(self.lists(tmp_path), split="train", fold=3)
+
+    def test_unknown_number_and_folder(self, tmp_path):
+        splits = self.lists(tmp_path)
+        write(splits / "trainlist03.txt", "Archery/a.avi 3\nArchery/b.avi 0\nArchery/c.avi 1\nKnitting/d.avi\n")
+        with pytest.raises(DataError, match=r"'Archery/a.avi 3', 'Archery/b.avi 0', 'Knitting/d.avi'"):
+            read_video_list(splits / "trainlist03.txt")
+
+    def test_no_class_order(self, tmp_path):
+        with pytest.raises(DataError, match=r"classInd\.txt"):
+            read_video_list(write(tmp_path / "trainlist01.txt", "A/a.avi 1"), format="ucf101")
+
+    @needs_annotations
+    def test_real_lists(self):
+        folder = ANNOTATIONS / "ucf101"
+        everything = set()
+        for fold in (1, 2, 3):
+            train = read_video_list(folder, split="train", fold=fold)
+            test = read_video_list(folder / f"testlist0{fold}.txt")
+            names = {video.name for video in (*train.videos, *test.videos)}
+            assert len(names) == len(train.videos) + len(test.videos) == 13_320
+            everything |= names
+            for video in (*train.videos, *test.videos):
+                assert train.class_names[video.label] == video.name.split("/")[0]
+        assert len(everything) == 13_320
+
+    @needs_annotations
+    def test_jester(self):
+        found = read_video_list(ANNOTATIONS / "jester/vallist.txt")
+        assert found.class_names[0] == "Doing_other_things"
+        assert (found.videos[0].name, found.videos[0].label) == ("9223", 20)
+        assert {video.label for video in found.videos} == set(range(27))
+
+    @needs_annotations
+    def test_real_videos(self):
+        folder = SHARED / "ucf3"
+        train = read_video_list(
+            folder / "train.txt", root=folder / "videos", class_names=("BabyCrawling", "Punch", "PushUps")
+        )
+        checked = check_video_list(train)
+        assert (checked.num_listed, checked.num_found, checked.warnings) == (120, 120, ())
+        by_folder = read_video_list(folder / "videos")
+        assert by_folder.class_names == train.class_names
+        assert labels(train).items() <= labels(by_folder).items()
+        assert len(check_video_list(by_folder).videos.videos) == 168
+
+
+class TestHmdb51:
+    def lists(self, tmp_path: Path) -> Path:
+        write(tmp_path / "s/brush_hair_test_split1.txt", "#20_Rhythm_&(x)[y]!.avi 1 \nb.avi 2 \nc.avi 0 \n")
+        write(tmp_path / "s/wave_test_split1.txt", "d.avi 1 \ne.avi 2 \n")
+        write(tmp_path / "s/wave_test_split2.txt", "d.avi 2 \n")
+        return tmp_path / "s"
+
+    def test_flags(self, tmp_path):
+        splits = self.lists(tmp_path)
+        touch(tmp_path / "v", "brush_hair/#20_Rhythm_&(x)[y]!.avi", "d.avi")
+        train = read_video_list(splits, split="train", root=tmp_path / "v")
+        assert train.class_names == ("brush_hair", "wave")
+        assert labels(train) == {"brush_hair/#20_Rhythm_&(x)[y]!.avi": 0, "wave/d.avi": 1}
+        assert check_video_list(train).num_found == 2
+        assert labels(read_video_list(splits, split="test")) == {"brush_hair/b.avi": 0, "wave/e.avi": 1}
+        assert labels(read_video_list(splits, split="test", fold=2)) == {"wave/d.avi": 0}
+
+    @pytest.mark.parametrize("options", [{}, {"split": "train", "fold": 3}])
+    def test_nothing_chosen(self, tmp_path, options):
+        with pytest.raises(DataError, match="choose nothing"):
+            read_video_list(self.lists(tmp_path), **options)
+
+
+class TestClassNames:
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("n.txt", "\ufeffair drumming\r\nzumba, fast \r\n\r\n"),
+            ("n.txt", "2 zumba, fast\n1 air drumming\n"),
+            ("n.csv", 'id,name\n0,air drumming\n1,"zumba, fast"\n'),
+            ("n.json", '["air drumming", "zumba, fast"]'),
+            ("n.json", '{"zumba, fast": "1", "air drumming": "0"}'),
+            ("n.json", '{"1": "zumba, fast", "0": "air drumming"}'),
+        ],
+    )
+    def test_formats(self, tmp_path, name, text):
+        assert read_class_names(write(tmp_path / name, text)) == ("air drumming", "zumba, fast")
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("n.txt", "a\nb\na\n", "names a class twice: 'a'"),
+            ("n.txt", "\n", "holds no class names"),
+            ("n.json", '{"a": 0, "b": 2}', "not from 0 to 1"),
+            ("n.json", '{"a": 0, "b": 1, "a": 2}', "an entry twice in one object: 'a'"),
+            ("n.json", "[" * 100_000, "nested too deeply"),
+            ("n.json", "[1, 2]", "holds no class names"),
+        ],
+    )
+    def test_broken(self, tmp_path, name, text, message):
+        with pytest.raises(DataError, match=message):
+            read_class_names(write(tmp_path / name, text))
+
+    def test_not_utf8(self, tmp_path):
+        (tmp_path / "n.txt").write_bytes("café".encode("latin-1"))
+        with pytest.raises(DataError, match=r"not UTF-8.*Save it as UTF-8"):
+            read_class_names(tmp_path / "n.txt")
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(DataError, match="cannot be read: No such file"):
+            read_class_names(tmp_path / "n.txt")
+
+    @needs_annotations
+    def test_real_files(self):
+        assert read_class_names(ANNOTATIONS / "something-something/sth_labels.csv")[86].startswith(
+            "Pulling something from"
+        )
+        assert read_class_names(ANNOTATIONS / "ucf101/classInd.txt")[100] == "YoYo"
+        assert len(read_class_names(ANNOTATIONS / "jester/classInd.txt")) == 27
+
+
+class TestReading:
+    def test_missing_source(self, tmp_path):
+        with pytest.raises(DataError, match=r"no\.txt does not exist"):
+            read_video_list(tmp_path / "no.txt")
+
+    def test_empty_source(self, tmp_path):
+        with pytest.raises(DataError, match="is empty"):
+            read_video_list(write(tmp_path / "l.txt", "\n\n"))
+
+    def test_unknown_format(self, tmp_path):
+        with pytest.raises(DataError, match="'vhs' is not known"):
+            read_video_list(write(tmp_path / "l.txt", "a.mp4 0"), format="vhs")
+
+    def test_suffix_is_found_and_the_written_name_comes_first(self, tmp_path):
+        touch(tmp_path, "a.webm", "a.mp4", "b.MKV", "c.d.avi", "e/img_00001.jpg", "e.mp4")
+        found = read_video_list(write(tmp_path / "l.txt", "a 0\nb 0\nc.d 0\ne 0\nf 0\n"))
+        assert [video.path.name for video in found.videos] == ["a.mp4", "b.MKV", "c.d.avi", "e", "f"]
+
+    def test_absolute_paths_and_parents(self, tmp_path):
+        touch(tmp_path, "v/a.mp4", "w/b.mp4")
+        found = read_video_list(write(tmp_path / "x/l.txt", f"{tmp_path}/v/a 0\n../w/b.mp4 0\n"))
+        assert [video.path.resolve() for video in found.videos] == [tmp_path / "v/a.mp4", tmp_path / "w/b.mp4"]
+
+    def test_long_list(self, tmp_path):
+        write(tmp_path / "l.txt", "".join(f"{n % 400}/video{n} {n % 400}\n" for n in range(24_000)))
+        touch(tmp_path, *(f"{n % 400}/video{n}.mp4" for n in range(800)))
+        found = read_video_list(tmp_path / "l.txt")
+        checked = check_video_list(found, allow_missing=True)
+        assert (checked.num_listed, checked.num_found) == (24_000, 800)
+
+
+class TestCheck:
+    def video(self, root: Path, name: str, label: int | None, **more) -> LabelledVideo:
+        return LabelledVideo(path=root / name, label=label, name=name, **more)
+
+    def test_all_problems_at_once(self, tmp_path):
+        touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+        videos = (
+            self.video(tmp_path, "a.mp4", 0),
+            self.video(tmp_path, "a.mp4", 1),
+            self.video(tmp_path, "b.mp4", 2),
+            self.video(tmp_path, "b.mp4", None),
+            self.video(tmp_path, "c.mp4", 0, start_seconds=3.0, end_seconds=3.0),
+            *(self.video(tmp_path, f"gone{n}.mp4", 0) for n in range(12)),
+        )
+        found = problems(VideoList(videos, ("x", "y"), "my list"))
+        assert "1 labels are outside 0 to 1: 'b.mp4 2'" in found
+        assert "1 videos have no label: 'b.mp4'" in found
+        assert "videos have two labels" in found
+        assert "1 videos end before they start: 'c.mp4 from 3.0 to 3.0'" in found
+        assert "12 of 17 videos are not there: 'gone0.mp4'" in found
+        assert f"(12 in all). Looked in '{tmp_path}'" in found
+        assert all(line.startswith("my list: ") for line in found.splitlines())
+
+    def test_oddities_are_warnings(self, tmp_path):
+        touch(tmp_path, "a.mp4")
+        video = self.video(tmp_path, "a.mp4", 1)
+        part = self.video(tmp_path, "a.mp4", 1, start_seconds=1.0)  # another part of a video is no double
+        checked = check_video_list(VideoList((video, video, part), ("x", "y", "z"), "l"))
+        assert checked.warnings == (
+            f"1 videos are listed more than once: '{tmp_path}/a.mp4'.",
+            "2 of 3 classes have no video: 'x', 'z'.",
+        )
+        assert check_video_list(VideoList((video,), ("x", "y"), "l")).videos.videos == (video,)
+
+    def test_nothing_there_is_never_allowed(self, tmp_path):
+        found = VideoList((self.video(tmp_path, "a.mp4", 0),), ("x",), "l")
+        assert "1 of 1 videos are not there" in problems(found, allow_missing=True)
+
+    def test_labels_are_not_required_for_prediction(self, tmp_path):
+        touch(tmp_path, "a.mp4")
+        found = VideoList((self.video(tmp_path, "a.mp4", None),), ("x",), "l")
+        assert check_video_list(found, require_labels=False).num_found == 1
+        assert "no label" in problems(found)
+
+
+@pytest.mark.parametrize("written", ["007", "7"])
+def test_given_names_that_are_numbers_keep_their_zeros(tmp_path, written):
+    (tmp_path / "a.csv").write_text(f"video,label\na.mp4,{written}\n")
+    read = read_video_list(tmp_path / "a.csv", class_names=["003", "007"])
+    assert [video.label for video in read.videos] == [1]
+    with pytest.raises(DataError, match="not among the 2 given ones"):
+        read_video_list(tmp_path / "a.csv", class_names=["003", "008"])

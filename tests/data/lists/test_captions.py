@@ -1,0 +1,374 @@
+"""Videos with captions in everybody's own formats, what reading and checking say of them."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.lists.captions import CaptionList, DataError, check_caption_list, read_caption_list
+
+
+def write(path: Path, content: str | bytes | list | dict) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, (list, dict)):
+        content = json.dumps(content)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)  # bytes: line ends stay as they are
+    return path
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        write(root / name, "")
+
+
+def as_dict(found: CaptionList) -> dict[str, tuple[str, ...]]:
+    return dict(zip((video.name for video in found.videos), found.captions, strict=True))
+
+
+def problems(source: Path, **options) -> str:
+    with pytest.raises(DataError) as caught:
+        read_caption_list(source, **options)
+    return str(caught.value)
+
+
+THREE = {"a b.mp4": ("one", "two"), "c.mp4": ("three, and",)}
+
+
+class TestOwnData:
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("d.csv", 'video,caption\na b.mp4,one\nc.mp4,"three, and"\na b.mp4,two\n'),
+            ("d.csv", '\ufeffVideo;Caption\r\na b.mp4;one\r\n\r\nc.mp4; "three, and"\r\na b.mp4;two  \r\n'),
+            ("d.tsv", "id\tpath\tsentence\n7\ta b.mp4\tone\n8\tc.mp4\tthree, and\n9\ta b.mp4\ttwo\n"),
+            (
+                "d.jsonl",
+                '{"video": "a b.mp4", "caption": "one"}\n\n{"video":"c.mp4","caption":["three, and"]}\r\n'
+                '{"video": "a b.mp4", "caption": " two\\n"}',
+            ),
+            (
+                "d.txt",
+                '\ufeff{"Video": "a b.mp4", "captions": ["one", "two"]}\n{"video":"c.mp4","text":"three, and"}\n',
+            ),
+            ("d.json", {"a b.mp4": ["one", "two"], "c.mp4": "three, and"}),
+            ("d", [{"video": "a b.mp4", "caption": ["one", "two"]}, {"video": "c.mp4", "caption": "three, and"}]),
+            (
+                "d.json",
+                json.dumps([{"video": "a b.mp4", "caption": ["one", "two", "\t"]}] * 1)[:-1]
+                + ',{"video":"c.mp4","caption":"three, and"}]',
+            ),
+        ],
+    )
+    def test_formats(self, tmp_path, name, content):
+        found = read_caption_list(write(tmp_path / name, content))
+        assert as_dict(found) == THREE
+        assert {video.label for video in found.videos} == {None}
+        assert [video.path for video in found.videos] == [tmp_path / "a b.mp4", tmp_path / "c.mp4"]
+        assert (found.split, found.source) == ("", str(tmp_path / name))
+
+    def test_one_video(self, tmp_path):
+        for content in ('{"video": "a.mp4", "caption": "one"}', '{"a.mp4": "one"}', "video,caption\na.mp4,one"):
+            assert as_dict(read_caption_list(write(tmp_path / "x", content))) == {"a.mp4": ("one",)}
+
+    def test_text_over_several_lines_and_quotes(self, tmp_path):
+        found = read_caption_list(write(tmp_path / "d.csv", 'video,caption\na.mp4,"a ""good""\ncatch\n\nby, him"\n'))
+        assert as_dict(found) == {"a.mp4": ('a "good"\ncatch\n\nby, him',)}
+
+    def test_parts_of_a_video_are_videos(self, tmp_path):
+        text = "video,start,end,caption\na,0,2.5,x\na,2.5,,y\na,0,2.5,z\nb,,,w\n"
+        found = read_caption_list(write(tmp_path / "d.csv", text))
+        assert [(v.name, v.start_seconds, v.end_seconds) for v in found.videos] == [
+            ("a", 0.0, 2.5),
+            ("a", 2.5, None),
+            ("b", None, None),
+        ]
+        assert found.captions == (("x", "z"), ("y",), ("w",))
+
+    @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
+    def test_split_column(self, tmp_path, name):
+        rows = [("a", "x", "train"), ("b", "y", "val"), ("c", "z", "train")]
+        records = [dict(zip(("video", "caption", "split"), row, strict=True)) for row in rows]
+        content = {
+            "d.csv": "video,caption,split\n" + "\n".join(map(",".join, rows)),
+            "d.jsonl": "\n".join(map(json.dumps, records)),
+            "d.json": records,
+        }[name]
+        source = write(tmp_path / name, content)
+        train = read_caption_list(source, split="train")
+        assert (as_dict(train), train.split) == ({"a": ("x",), "c": ("z",)}, "train")
+        test = read_caption_list(source, split="test")  # val, for want of a test
+        assert (as_dict(test), test.split) == ({"b": ("y",)}, "val")
+        assert read_caption_list(source).split == "train + val"
+        assert "no split 'dev'; the splits in it are 'train', 'val'" in problems(source, split="dev")
+
+    @pytest.mark.parametrize(
+        ("name", "split"),
+        [("my-Test.csv", "test"), ("train9k.csv", "train"), ("validation.csv", "val"), ("contest.csv", "")],
+    )
+    def test_split_in_the_name(self, tmp_path, name, split):
+        assert read_caption_list(write(tmp_path / name, "video,caption\na,b\n"), split="train").split == split
+
+    def test_list_and_captions(self, tmp_path):
+        captions = write(tmp_path / "c.json", {"a.mp4": ["x"], "b": ["y", "z"], "c": ["w"]})
+        expected = {"b": ("y", "z"), "a.mp4": ("x",)}
+        for name, content, again in (
+            ("train.txt", "b.mp4\r\na\r\nb\r\n", "'b'"),
+            ("train.csv", "key,video\n1,b\n2,a.mp4\n3,b.mp4\n", "'b.mp4'"),
+            ("train.json", ["b", "a", "b"], "'b'"),
+        ):
+            found = read_caption_list(write(tmp_path / name, content), captions=captions)
+            assert list(as_dict(found).items()) == list(expected.items())
+            assert found.split == "train"
+            assert found.notes == (f"1 entries of {tmp_path / name} name a video again: {again}. It is used once.",)
+
+    def test_captions_of_the_list_come_first(self, tmp_path):
+        source = write(tmp_path / "t.csv", "video,caption\na,own\n")
+        found = read_caption_list(source, captions=write(tmp_path / "c.json", {"a": ["other"]}))
+        assert as_dict(found) == {"a": ("own",)}
+
+    def test_names_without_captions(self, tmp_path):
+        captions = write(tmp_path / "c.json", {"a": ["x"]})
+        source = write(tmp_path / "l.txt", "".join(f"b{n}\n" for n in range(12)) + "a\n")
+        found = problems(source, captions=captions)
+        assert f"12 of 13 videos of {source} have no captions in {captions}: 'b0'" in found
+        assert "(12 in all). The first captions are of 'a': do the two files belong together?" in found
+        assert f"{source} was read as a list of 13 videos without captions, the first 'b0'" in problems(source)
+        assert "is such a list too" in problems(source, captions=source)
+
+    def test_a_name_that_could_be_two_videos(self, tmp_path):
+        captions = write(tmp_path / "c.json", {"a.mp4": ["x"], "a.avi": ["y"]})
+        assert as_dict(read_caption_list(write(tmp_path / "l", "a.avi"), captions=captions)) == {"a.avi": ("y",)}
+        assert "1 of 1 videos" in problems(write(tmp_path / "l", "a"), captions=captions)
+
+    def test_empty_captions_are_left_out_and_counted(self, tmp_path):
+        """They are in public files: to refuse these would send people to edit them."""
+        source = write(tmp_path / "d.csv", "video,caption\na,x\na,  \nb,\nc,y\nd\n")
+        found = read_caption_list(source)
+        assert as_dict(found) == {"a": ("x",), "c": ("y",)}
+        assert found.notes == (
+            "3 captions are empty; they are left out.",
+            "2 of 4 videos have no caption; they are left out: 'b', 'd'.",
+        )
+        assert "holds no captions" in problems(write(tmp_path / "d.csv", "video,caption\na, \n"))
+        assert "holds no captions" in problems(write(tmp_path / "d.csv", "video,caption\n"))
+
+
+class TestRefused:
+    def test_all_problems_at_once(self, tmp_path):
+        lines = [
+            '{"video": "a", "caption": "fine"}',
+            '{"video": "b", "caption": 7}',
+            '{"video": "", "caption": "x"}',
+            '{"caption": "x"}',
+            '{"video": "c", "caption": ["x", null]}',
+            '{"video": "d", "caption": "x", "start": "soon"}',
+            '{"video": "e", "caption": "x", "end": Infinity}',
+            '{"video": "f\\u0000", "caption": "x"}',
+            '{"video": "g", "caption": "\\ud800"}',
+            '{"video": "h"}',
+            "oops",
+        ]
+        found = problems(write(tmp_path / "d.jsonl", "\n".join(lines)))
+        assert "has captions that are no text, or none, in 'line 2', 'line 5', 'line 10'" in found
+        assert "has no name of a video, in 'line 3', 'line 4'" in found
+        assert "has times that are no seconds, in 'line 6', 'line 7'" in found
+        assert "names or captions of 2 videos hold characters that no text has" in found
+        assert r"'f\x00', 'g'" in found
+        assert "d.jsonl, line 11, is not JSON" in found
+        assert len(found.splitlines()) == 5
+
+    def test_broken_lines(self, tmp_path):
+        good = '{"video": "a", "caption": "x"}\n'
+        found = problems(write(tmp_path / "d.jsonl", good + "oops\n" + good + "[1]\n"))
+        assert "d.jsonl, line 2, is not JSON" in found
+        assert "d.jsonl, line 4, is no object" in found
+        found = problems(write(tmp_path / "d.jsonl", good + "oops\n" * 50))
+        assert len(found.splitlines()) == 11
+        assert "50 lines in all cannot be read" in found
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("", "is empty"),
+            ("\ufeff \n\n", "is empty"),
+            (
+                "video,caption\na,b,c\nd,e\nf,g,h\n",
+                r"more fields than the 2 of its header in 'line 2', 'line 4'\. Put capt",
+            ),
+            ('video,caption\na,"never closed\nb,c\n', "unexpected end of data. Close every quote"),
+            ('video,caption\na,"x" y\n', "line 2: ',' expected after '\"'"),
+            ("clap,caption\na,b\n", r"no column of videos among 'caption', 'clap'\. Call it video"),
+            ("video,words\na,b\n", "list of 1 videos without captions"),
+            (b"video,caption\na,caf\xe9\n", r"not UTF-8 text in 1 lines\. Save it as UTF-8"),
+            (b"caf\xe9\nb\n", r"not UTF-8 text in 1 lines\. Save it as UTF-8"),
+            (b'{"a": "caf\xe9"}', "not UTF-8 text .*Save it as UTF-8"),
+            ("video,caption\na,b\n".encode("utf-16"), r"is UTF-16\. Save it as UTF-8"),
+            (b"PK\x03\x04aaa", "is a ZIP archive. Unpack it"),
+            ("\n<!DOCTYPE html><title>404</title>", "is a web page, .* Fetch the file again"),
+            ("version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a pointer of Git LFS"),
+            ("id,video\n1,a\n2,\n3,b\n4\n", "has no name of a video, in 'line 3', 'line 5'"),
+            (b"\x00\x01\x02", "is no text"),
+            ('{"a": ["x"', "is not JSON"),
+            ("[" * 100_000, "nested too deeply"),
+            ('{"a": ["x"], "a": ["y"]}', r"entry twice in one object: 'a'\. Keep one"),
+            ('{"a": [1]}', "captions of 1 videos are no text: 'a'"),
+            ('{"a": ["x"], "b": [["x"]], "c": null}', "captions of 1 videos are no text: 'c'"),
+            ("{}", "holds no captions that are known: it is no object with anything in it"),
+            ("[]", "it is an empty list"),
+            ("[1, 2]", "it is a list of ints"),
+            ('[{"video": "a", "caption": "x"}, 3]', "more than objects in its list"),
+            ('[{"video": "a", "when": "x"}]', "no captions that are known"),
+        ],
+    )
+    def test_broken_files(self, tmp_path, content, message):
+        assert re.search(message, problems(write(tmp_path / "d.x", content), format="auto"))
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ({"database": {"-A": {}}, "version": "1.3"}, "ActivityNet's file for detection"),
+            ({"v_a": {"duration_second": 9.0, "annotations": [{"segment": [0, 1], "label": "x"}]}}, "as mmaction2"),
+            ({"images": [], "annotations": [{"bbox": [0, 0, 1, 1], "image_id": 3}]}, "annotations have no captions"),
+            ({"Holding something": "0", "Pushing something": "1"}, "table of class numbers"),
+            ({"0": 3, "1": 4}, "table of class numbers"),
+            ([{"id": "1", "template": "Holding [something]", "label": "holding"}], "list of Something-Something"),
+            ([{"id": "1"}, {"id": "2"}], "list of Something-Something"),
+            ({"a": {"start": 3}}, "its keys are 'a' and so on"),
+            ("label,youtube_id,time_start,time_end,split\nclap,abcdefghijk,1,2,val\n", "are for action recognition"),
+            ("a.mp4 3\nb.mp4 4\n", "are for action recognition"),
+        ],
+    )
+    def test_other_things(self, tmp_path, content, message):
+        assert message in problems(write(tmp_path / "d.x", content))
+
+    def test_folders_missing_files_and_formats(self, tmp_path):
+        assert "is a folder. Give the file" in problems(tmp_path)
+        assert "cannot be read: No such file" in problems(tmp_path / "no.csv")
+        source = write(tmp_path / "l.txt", "a\n")
+        assert "cannot be read: No such file" in problems(source, captions=tmp_path / "no.json")
+        assert "format = 'vhs' is not known. Use auto, msrvtt, " in problems(source, format="vhs")
+
+    @pytest.mark.parametrize("format", ["msvd", "vatex", "didemo", "activitynet", "lsmdc"])
+    def test_forced_formats(self, tmp_path, format):
+        assert "d.csv" in problems(write(tmp_path / "d.csv", "video,caption\na,b\n"), format=format)
+        assert "d.json" in problems(write(tmp_path / "d.json", "[3]"), format=format)
+        assert "d.json" in problems(write(tmp_path / "d.json", '{"a": 3}'), format=format)
+
+    def test_csv_that_is_json(self, tmp_path):
+        assert "is no CSV but JSON" in problems(write(tmp_path / "d.json", {"a": ["b"]}), format="csv")
+
+
+class TestNastyText:
+    CHARACTERS = "ab ,;\t\"'\n\r\\{}[]:.é日\u2028\x85\x0b\x1c😀\u200b\ufeff\x7f"
+
+    def test_whatever_is_written_is_read(self, tmp_path):
+        """A CSV that Python's csv and JSON lines that json wrote come back as they were, but for blanks around."""
+        import csv
+
+        generator = random.Random(1)
+        for trial in range(60):
+            texts = ["".join(generator.choices(self.CHARACTERS, k=generator.randrange(1, 12))) for _ in range(8)]
+            captions = {f"v{number}": text for number, text in enumerate(texts) if text.strip()}
+            path = tmp_path / f"{trial}.csv"
+            with path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+                writer.writerow(["video", "caption"])
+                writer.writerows(captions.items())
+            lines = [
+                json.dumps({"video": name, "caption": text}, ensure_ascii=False) for name, text in captions.items()
+            ]
+            jsonl = write(tmp_path / f"{trial}.jsonl", "\n".join(lines))
+            expected = {name: (text.strip(),) for name, text in captions.items()}
+            assert as_dict(read_caption_list(path)) == expected
+            assert as_dict(read_caption_list(jsonl)) == expected
+
+    def test_whatever_is_given_is_read_or_refused(self, tmp_path):
+        generator = random.Random(2)
+        starts = ["video,caption\n", '{"video": "a", "caption": "b"}\n', "", '{"a": ', "a\t1\t2\t3\t4\t5\n", "[", "}q"]
+        outcomes = set()
+        for trial in range(400):
+            length = generator.randrange(30)
+            content = generator.choice(starts) + "".join(generator.choices(self.CHARACTERS + "\x00\ud800", k=length))
+            source = tmp_path / f"{trial}"
+            source.write_bytes(content.encode("utf-8", "surrogatepass"))
+            try:
+                outcomes.add(bool(read_caption_list(source).captions))
+            except DataError:
+                outcomes.add(False)
+        assert outcomes == {True, False}
+
+
+class TestFiles:
+    def test_suffix_and_sub_folders(self, tmp_path):
+        touch(tmp_path, "v/a.webm", "v/deep/b.avi", "v/c.mp4")
+        source = write(tmp_path / "d.csv", "video,caption\na,x\ndeep/b,y\nc.mp4,z\n")
+        found = read_caption_list(source, root=tmp_path / "v")
+        assert [video.path.name for video in found.videos] == ["a.webm", "b.avi", "c.mp4"]
+        checked = check_caption_list(found)
+        assert (checked.num_listed, checked.num_found, checked.warnings) == (3, 3, ())
+        assert checked.captions == found
+
+    def test_own_names_are_taken_as_written(self, tmp_path):
+        """Another file of the same stem, or in another folder, may be another video."""
+        touch(tmp_path, "a.avi", "x/b.mp4")
+        found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na.mp4,x\nb.mp4,y\n"))
+        with pytest.raises(DataError, match=r"2 of 2 videos are not there: 'a\.mp4', 'b\.mp4'"):
+            check_caption_list(found)
+
+    def test_missing_videos(self, tmp_path):
+        touch(tmp_path, "a.mp4", "c.mp4")
+        source = write(tmp_path / "d.csv", "video,caption\na,x\nb,y\nc,z\nd,w\n")
+        found = read_caption_list(source)
+        with pytest.raises(DataError) as caught:
+            check_caption_list(found)
+        assert f"{source}: 2 of 4 videos are not there: 'b', 'd'. Looked in '{tmp_path}'. Check root" in str(
+            caught.value
+        )
+        checked = check_caption_list(found, allow_missing=True)
+        assert (checked.num_listed, checked.num_found) == (4, 2)
+        assert as_dict(checked.captions) == {"a": ("x",), "c": ("z",)}
+        assert checked.warnings == ("2 of 4 videos are not there: 'b', 'd'; they are left out.",)
+
+    def test_nothing_there_is_never_allowed(self, tmp_path):
+        found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na,x\n"), root=tmp_path / "nowhere")
+        with pytest.raises(DataError, match="1 of 1 videos are not there"):
+            check_caption_list(found, allow_missing=True)
+
+    def test_parts_that_end_before_they_start(self, tmp_path):
+        touch(tmp_path, "a.mp4")
+        found = read_caption_list(write(tmp_path / "d.csv", "video,caption,start,end\na,x,3,3\nb,y,0,1\n"))
+        with pytest.raises(DataError) as caught:
+            check_caption_list(found, allow_missing=True)
+        assert "1 videos end before they start: 'a from 3.0 to 3.0'" in str(caught.value)
+        with pytest.raises(DataError, match="1 of 2 videos are not there"):
+            check_caption_list(found)
+
+    def test_captions_of_several_videos(self, tmp_path):
+        touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+        source = write(tmp_path / "d.json", {"a": ["x", "x", "y"], "b": ["y"], "c": ["z"]})
+        checked = check_caption_list(read_caption_list(source))
+        assert checked.warnings == (
+            "1 captions are those of several videos, 2 in all, which they cannot tell apart "
+            "(5 captions, 3 unique): 'y'.",
+        )
+
+    def test_two_names_of_one_file(self, tmp_path):
+        touch(tmp_path, "a.mp4")
+        checked = check_caption_list(read_caption_list(write(tmp_path / "d.json", {"a": ["x"], "a.mp4": ["y"]})))
+        assert checked.warnings == (f"1 videos are listed under several names: '{tmp_path}/a.mp4'.",)
+
+    def test_notes_of_reading_are_warnings(self, tmp_path):
+        touch(tmp_path, "a.mp4")
+        checked = check_caption_list(read_caption_list(write(tmp_path / "d.json", {"a": ["x", ""]})))
+        assert checked.warnings == ("1 captions are empty; they are left out.",)
+
+
+def test_a_caption_list_checks_itself(tmp_path):
+    video = LabelledVideo(tmp_path, None, "a")
+    with pytest.raises(ValueError, match="Every video needs at least one caption"):
+        CaptionList((video,), ((),), "", "")
+    with pytest.raises(ValueError, match="1 videos, and captions of 2"):
+        CaptionList((video,), (("x",), ("y",)), "", "")

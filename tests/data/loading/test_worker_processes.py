@@ -1,0 +1,77 @@
+"""Processes of a `WorkerContext`: how they ended, and that they can be ended at any time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from side4video.data.loading.worker_processes import WorkerContext, name_exit
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (-11, "SIGSEGV"),
+        (-9, "SIGKILL"),
+        (-40, "signal 40"),
+        (0, "exit code 0"),
+        (3, "exit code 3"),
+        (None, "it has not ended"),
+    ],
+)
+def test_names(code, name):
+    assert name_exit(code) == name
+
+
+def test_how_each_ended():
+    context = WorkerContext()
+    ends = context.Process(target=os._exit, args=(3,))
+    stays = context.Process(target=time.sleep, args=(600,))
+    context.Process(target=os._exit, args=(4,))  # never started
+    for process in (ends, stays):
+        process.start()
+    assert context.ended(wait_seconds=30) == {ends.pid: 3}
+    context.kill()
+    stays.join(timeout=30)
+    assert stays.exitcode == -signal.SIGKILL
+    assert context.ended(wait_seconds=0) == {}, "forgotten"
+
+
+def test_while_all_are_there_it_waits_for_the_time_given():
+    context = WorkerContext()
+    process = context.Process(target=time.sleep, args=(600,))
+    process.start()
+    started = time.monotonic()
+    assert context.ended(wait_seconds=0.2) == {}
+    assert 0.2 <= time.monotonic() - started < 5
+    context.kill()
+    process.join(timeout=30)
+
+
+EARLY = """
+import sys
+from multiprocessing import forkserver
+from side4video.data.loading.worker_processes import WorkerContext, start_early
+
+def server():
+    return forkserver._forkserver._forkserver_pid
+
+start_early(workers=0)
+assert server() is None, "nobody needs one"
+start_early()
+early = server()
+assert early is not None
+worker = WorkerContext().Process(target=sys.exit, args=(5,))
+worker.start()
+worker.join()
+assert (worker.exitcode, server()) == (5, early), "the worker came from it"
+assert "torch" not in sys.modules, "this process has yet to import what the server imports meanwhile"
+"""
+
+
+def test_the_server_starts_before_this_process_has_imported_everything():
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,97 @@
+"""Kinds of weight files: real models' names, and what the errors and refusals say."""
+
+from pathlib import Path
+
+import open_clip
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from side4video.models.backbones.loading import load_backbone
+from side4video.models.backbones.names import NAMED_BACKBONES
+from side4video.models.backbones.weight_kinds import OPENAI_ONLY, kind_of
+from side4video.models.side.side_network import SideNetwork
+from side4video.models.text.text_tower import load_text_tower
+
+
+def clip_names(name):
+    with torch.device("meta"):
+        return open_clip.create_model(name, device="meta").state_dict()
+
+
+def timm_names(name):
+    with torch.device("meta"):
+        return timm.create_model(name).state_dict()
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (lambda: clip_names("ViT-B-32-quickgelu"), "a CLIP model in OpenAI's layout"),
+        (lambda: clip_names("RN50"), "a CLIP model with a convolutional image tower"),
+        (lambda: clip_names("EVA02-B-16"), "an open_clip model with an image tower of timm"),
+        (lambda: timm_names("vit_tiny_patch16_224"), "a Vision Transformer under timm's names"),
+        (lambda: timm_names("eva02_tiny_patch14_224"), "a Vision Transformer under timm's names"),
+        (lambda: timm_names("swin_tiny_patch4_window7_224"), "a Swin Transformer"),
+        (lambda: timm_names("resnet18"), "a ResNet"),
+        (lambda: torchvision.models.vit_b_32().state_dict(), "a ViT of torchvision"),
+        (lambda: {"vision_model.encoder.layers.0.self_attn.q_proj.weight": 0}, "a Hugging Face CLIP or SigLIP model"),
+        (lambda: nn.Linear(2, 2).state_dict(), "nothing known, with names such as bias, weight"),
+    ],
+)
+def test_kinds(names, kind):
+    assert kind_of(names()) == kind
+
+
+def test_our_own_and_the_official_ones():
+    side = SideNetwork(backbone_width=8, num_patches=4, patch_size=8, taps=[0], width=16)
+    ours = [f"side.{name}" for name in side.state_dict()] + ["head.linear.weight"]
+    assert kind_of(ours) == "an adapter of this package"
+    assert kind_of(["visual.transformer.side_linears.0.weight", "fc.weight"]) == "an official Side4Video checkpoint"
+
+
+def test_a_wrong_file_is_named_for_what_it_is(tmp_path):
+    save_file(timm.create_model("resnet18").state_dict(), tmp_path / "resnet.safetensors")
+    with pytest.raises(ValueError, match=r"resnet\.safetensors, a ResNet, as weights of vit_tiny_patch16_224"):
+        load_backbone("vit_tiny_patch16_224", weights=tmp_path / "resnet.safetensors")
+
+
+def test_quickgelu_is_never_lost(tmp_path):
+    for name in ("vit_base_patch16_clip_224.openai", "vit_large_patch14_clip_224.openai"):
+        with pytest.raises(ValueError, match="belong to a network with QuickGELU"):
+            load_backbone(name)
+    state = {name: torch.zeros(1) for name in OPENAI_ONLY} | {"visual.conv1.weight": torch.zeros(1)}
+    save_file(state, tmp_path / "openai.safetensors")
+    with pytest.raises(ValueError, match=r"OpenAI's own weights.*_clip_quickgelu_"):
+        load_backbone("vit_base_patch16_clip_224", weights=tmp_path / "openai.safetensors")
+    with pytest.raises(ValueError, match="need the name with -quickgelu"):
+        load_text_tower("ViT-B-16", weights=tmp_path / "openai.safetensors")
+    with pytest.raises(ValueError, match="use the name ViT-B-16-quickgelu"):
+        load_text_tower("ViT-B-16", tag="openai")
+
+
+def test_the_documentation_lists_them_all():
+    text = (Path(__file__).parents[3] / "docs/backbones.md").read_text(encoding="utf-8")
+    for short, named in NAMED_BACKBONES.items():
+        sizes = f"{named.width} | {named.num_blocks} | {named.patch_size} / {named.image_size}"
+        assert f"| `{short}` | {named.millions:,.1f} | {sizes} |" in text, short
+
+
+@pytest.mark.parametrize("short", NAMED_BACKBONES)
+def test_what_is_said_of_named_backbones_is_true(short):
+    named = NAMED_BACKBONES[short]
+    with torch.device("meta"):
+        backbone = load_backbone(short, weights="random")
+    assert backbone.name == named.name
+    assert round(sum(parameter.numel() for parameter in backbone.parameters()) / 1e6, 1) == named.millions
+    sizes = (backbone.width, backbone.num_blocks, backbone.patch_size, backbone.image_size)
+    assert sizes == (named.width, named.num_blocks, named.patch_size, named.image_size)
+    settings = timm.get_pretrained_cfg(named.name)
+    assert (backbone.mean, backbone.std) == (settings.mean, settings.std)
+    if named.text is not None:
+        name, tag = named.text
+        assert tag in open_clip.list_pretrained_tags_by_model(name)
+        assert open_clip.get_model_config(name)["embed_dim"] == settings.num_classes

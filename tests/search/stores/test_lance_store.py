@@ -1,0 +1,158 @@
+"""What LanceDB alone does: its index above a size, vectors that are kept in memory, and files that go again."""
+
+import numpy as np
+import pytest
+
+from search.windows import INFO, WIDTH, assert_same_windows, make_windows, normalised
+from side4video.search.stores import lance_store
+from side4video.search.stores.filters import Condition, Filter
+from side4video.search.stores.lance_store import LanceStore
+
+EVERYTHING = Filter()
+
+
+@pytest.fixture
+def vector():
+    return normalised(np.random.default_rng(5).standard_normal(WIDTH, np.float32))
+
+
+def brute_force(windows, vector, limit):
+    return sorted(windows, key=lambda window: -float(window.mean @ vector))[:limit]
+
+
+@pytest.fixture
+def indexed(tmp_path):
+    """A store whose 600 windows are more than it compares one by one, with LanceDB's index."""
+    store = LanceStore(str(tmp_path / "index"), exact_windows=100)
+    store.write_info(INFO)
+    windows = [
+        make_windows(f"/{number}.mp4", half=float(number % 2), tenth=float(number % 10))[0] for number in range(600)
+    ]
+    store.replace([window.file.path for window in windows], windows)
+    store.optimise()
+    assert len(store._table.list_indices()) == 1
+    return store, windows
+
+
+def test_the_index_finds_what_is_nearest(indexed, vector):
+    store, windows = indexed
+    assert_same_windows(store.nearest(vector, limit=20, filter=EVERYTHING), brute_force(windows, vector, 20))
+
+
+def test_the_index_finds_what_came_later_and_nothing_that_went(indexed, vector):
+    store, windows = indexed
+    later = [make_windows(f"/later{number}.mp4")[0] for number in range(50)]
+    store.replace([window.file.path for window in later], later)
+    gone = brute_force(windows, vector, 5)
+    store.replace([window.file.path for window in gone], [])
+    left = [window for window in [*windows, *later] if window.file not in [other.file for other in gone]]
+    assert {window.file.path for window in brute_force(left, vector, 20)} & {window.file.path for window in later}
+    assert_same_windows(store.nearest(vector, limit=20, filter=EVERYTHING), brute_force(left, vector, 20))
+    store.optimise()
+    assert_same_windows(store.nearest(vector, limit=20, filter=EVERYTHING), brute_force(left, vector, 20))
+
+
+@pytest.mark.parametrize("column", ["half", "tenth"])  # more, and fewer than are compared one by one
+def test_the_index_keeps_to_filters(indexed, vector, column):
+    store, windows = indexed
+    allowed = [window for window in windows if window.file.metadata[column] == 1.0]
+    for limit in (5, 1000):
+        found = store.nearest(vector, limit=limit, filter=Filter((Condition(column, "=", 1.0),)))
+        assert_same_windows(found, brute_force(allowed, vector, limit))
+
+
+def test_vectors_in_memory_follow_every_change(tmp_path, vector):
+    address = str(tmp_path / "index")
+    store, reader = LanceStore(address), LanceStore(address)
+    store.write_info(INFO)
+    chance, current = np.random.default_rng(0), {}
+    for step in range(25):
+        paths = [f"/{number}.mp4" for number in chance.choice(12, 3, replace=False)]
+        windows = [w for path in paths[1:] for w in make_windows(path, int(chance.integers(1, 4)), seed=step)]
+        current = {path: own for path, own in current.items() if path not in paths}
+        for window in windows:
+            current.setdefault(window.file.path, []).append(window)
+        store.replace(paths, windows)
+        if step % 8 == 7:
+            store.optimise()
+        if step % 3 == 2:
+            store.set_metadata({paths[1]: {}})
+        expected = [window for own in current.values() for window in own]
+        assert_same_windows(reader.nearest(vector, limit=6, filter=EVERYTHING), brute_force(expected, vector, 6))
+
+
+def test_replaced_windows_leave_the_disk(tmp_path):
+    store = LanceStore(str(tmp_path / "index"))
+    store.write_info(INFO)
+    sizes = []
+    for seed in range(6):
+        store.replace(["/a.mp4"], make_windows("/a.mp4", 200, seed=seed))
+        store.optimise()
+        sizes.append(sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()))
+    assert max(sizes) < 1.2 * sizes[0]
+
+
+def data_files(folder):
+    return {path.name for path in (folder / "index/windows.lance/data").iterdir()}
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A store of 160 windows in one file."""
+    store = LanceStore(str(tmp_path / "index"))
+    store.write_info(INFO)
+    windows = [make_windows(f"/{number}.mp4")[0] for number in range(160)]
+    store.replace([window.file.path for window in windows], windows)
+    store.optimise()
+    return store
+
+
+def test_little_change_is_no_reason_to_write_all_again(many, tmp_path):
+    first = data_files(tmp_path)
+    for number in range(20):
+        many.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4", seed=1))
+        many.optimise()
+        assert first < data_files(tmp_path)
+    many.replace(["/20.mp4"], make_windows("/20.mp4", seed=1))
+    many.optimise()
+    assert len(data_files(tmp_path)) == 1
+    assert not first & data_files(tmp_path)
+
+
+def test_what_was_removed_leaves_the_disk(many, tmp_path):
+    first = data_files(tmp_path)
+    many.replace([f"/{number}.mp4" for number in range(30)], [])
+    many.optimise()
+    assert len(data_files(tmp_path)) == 1
+    assert not first & data_files(tmp_path)
+    assert many.count_windows() == 130
+
+
+def test_files_of_many_changes_are_joined(many, tmp_path):
+    for number in range(lance_store.CHANGES_BESIDE):
+        many.replace([f"/new{number}.mp4"], make_windows(f"/new{number}.mp4"))
+    assert len(data_files(tmp_path)) == lance_store.CHANGES_BESIDE + 1
+    many.optimise()
+    assert len(data_files(tmp_path)) == 1
+
+
+def test_what_is_missing_in_the_index_is_added(indexed, monkeypatch):
+    store, _ = indexed
+    (index,) = store._table.list_indices()
+    store.replace(["/later.mp4"], make_windows("/later.mp4"))
+    store.optimise()
+    assert store._table.index_stats(index.name).num_unindexed_rows == 1
+    monkeypatch.setattr(lance_store, "UNINDEXED", 0)
+    store.optimise()
+    assert store._table.index_stats(index.name).num_unindexed_rows == 0
+
+
+def test_columns_can_be_read_by_other_programs(tmp_path):
+    import lancedb
+
+    store = LanceStore(str(tmp_path / "index"))
+    store.write_info(INFO)
+    store.replace(["/a.mp4"], make_windows("/a.mp4", camera="north"))
+    row = lancedb.connect(tmp_path / "index").open_table("windows").to_arrow().to_pylist()[0]
+    assert (row["path"], row["number"], row["size"], row["metadata"]) == ("/a.mp4", 0, 1234, '{"camera": "north"}')
+    assert len(row["frames"]) == INFO.num_frames * WIDTH

@@ -1,0 +1,42 @@
+"""Any path and any metadata come back from the text that is kept of them."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from side4video.search.stores.stored_text import metadata_from_text, metadata_to_text, path_from_text, path_to_text
+
+BYTES = st.binary(max_size=40).map(lambda name: os.fsdecode(b"/" + name.replace(b"\0", b"_")))
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
+PATHS = BYTES | TEXTS | TEXTS.map("file://".__add__)
+METADATA = st.dictionaries(TEXTS, TEXTS | st.booleans() | st.floats(allow_nan=False, allow_infinity=False), max_size=5)
+
+
+@given(PATHS)
+def test_paths_come_back(path):
+    text = path_to_text(path)
+    text.encode("utf-8")  # what databases take
+    assert path_from_text(text) == path
+
+
+@given(st.lists(PATHS, unique=True, max_size=10))
+def test_different_paths_are_different_text(paths):
+    assert len({path_to_text(path) for path in paths}) == len(paths)
+
+
+@given(METADATA)
+def test_metadata_come_back(metadata):
+    text = metadata_to_text(metadata)
+    assert metadata_from_text(text) == metadata
+    assert {column: type(value) for column, value in metadata_from_text(text).items()} == {
+        column: type(value) for column, value in metadata.items()
+    }
+    assert metadata_to_text(dict(reversed(metadata.items()))) == text
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_json_lacks_are_refused(number):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        metadata_to_text({"a": number})

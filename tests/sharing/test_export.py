@@ -1,0 +1,183 @@
+"""Exported models give PyTorch's outputs, for any number of clips, without this package."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from side4video.adapters.adapter import Adapter, load_adapter, save_adapter
+from side4video.cli import main
+from side4video.config import parse_config
+from side4video.models.build import build_model
+from side4video.sharing import export
+from side4video.sharing.export import METADATA, describe_export, export_adapter
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+CPU = torch.device("cpu")
+CLASSES = ("jump", "walk", "Überschlag")
+SMALL = {"patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
+CLIP = {"name": "vit_base_patch16_clip_quickgelu_224", "weights": "random", "image_size": 32, "model_args": SMALL}
+ROPE = {**CLIP, "name": "eva02_base_patch16_clip_224"}
+DEEP = {**CLIP, "model_args": {**SMALL, "depth": 3}}
+TEXT = {"weights": "random", "model_args": {"embed_dim": 16, "width": 32, "heads": 2, "layers": 1}}
+
+KINDS = {
+    "CLIP, pre-norm, two taps of three": {"backbone": DEEP, "side": {"width": 16, "taps": (0, 2)}},
+    "EVA with rotary positions, post-norm": {"backbone": ROPE, "side": {"width": 16, "variant": "post-norm"}},
+    "fused head, no attention": {
+        "backbone": CLIP,
+        "side": {"width": 16, "attention": False, "stem": False, "centred": True},
+        "head": {"fused": True, "pooled_norm": True},
+    },
+    "retrieval": {"task": "retrieval", "backbone": CLIP, "text": TEXT, "side": {"width": 16}},
+}
+MORE_KINDS = {
+    "EVA, post-norm, fused": {
+        "backbone": {**CLIP, "name": "eva02_enormous_patch14_clip_224"},
+        "side": {"width": 16, "variant": "post-norm"},
+        "head": {"fused": True},
+    },
+    "SigLIP, which has no class token": {
+        "backbone": {**CLIP, "name": "vit_base_patch16_siglip_224"},
+        "side": {"width": 16},
+        "head": {"fused": True},
+    },
+    "retrieval with EVA": {"task": "retrieval", "backbone": ROPE, "text": TEXT, "side": {"width": 16}},
+}
+
+
+def make_adapter(folder, settings):
+    """An adapter whose tensors are all away from their first values, so that none of them can be left out."""
+    settings = {"data": {"num_frames": 4}, "eval": {"resize": 40}, **settings}
+    config = parse_config(settings, source="a test")
+    names = () if config.task == "retrieval" else CLASSES
+    model = build_model(config, num_classes=len(names), device=CPU)
+    generator = torch.Generator().manual_seed(1)
+    for tensor in model.trained_state().values():
+        if tensor.is_floating_point():
+            tensor.add_(0.05 * torch.rand(tensor.shape, generator=generator))
+    adapter = Adapter(config=config, class_names=names, fingerprint=model.backbone.fingerprint)
+    save_adapter(folder, model, adapter)
+    return folder
+
+
+def outputs(folder, clips):
+    model, _ = load_adapter(folder, device=CPU)
+    with torch.no_grad():
+        if not load_adapter(folder, device=CPU)[1].class_names:
+            features = model.embed_videos(clips)
+            return [features.frames, features.weights]
+        return [model(clips)]
+
+
+@pytest.mark.parametrize(
+    "settings", [*KINDS.values(), *(pytest.param(kind, marks=pytest.mark.slow) for kind in MORE_KINDS.values())]
+)
+def test_onnx_gives_the_same_outputs_for_any_number_of_clips(settings, tmp_path):
+    folder = make_adapter(tmp_path / "adapter", settings)
+    made = export_adapter(folder, tmp_path / "model.onnx")
+    assert [path.name for path in made.files] == ["model.onnx"]
+    assert made.num_bytes == (tmp_path / "model.onnx").stat().st_size
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for num_clips in (1, 2, 5):
+        clips = torch.randn(num_clips, 4, 3, 32, 32)
+        expected = outputs(folder, clips)
+        found = session.run(None, {"clips": clips.numpy()})
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert one.shape == other.shape
+            np.testing.assert_allclose(one, other.numpy(), rtol=0, atol=1e-4)
+    onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
+    entries = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
+    names = () if "task" in settings else CLASSES
+    assert json.loads(entries["class_names"]) == list(names)
+    assert json.loads(entries["frames"])["num_frames"] == 4
+
+
+def test_the_description_is_what_a_program_must_know(tmp_path):
+    folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
+    described = describe_export(*load_adapter(folder, device=CPU))
+    assert described["task"] == "recognition"
+    assert described["class_names"] == list(CLASSES)
+    frames = {"num_frames": 4, "sampling": "segments", "flavour": "something_something", "stride": None}
+    assert described["frames"] == frames
+    preprocessing = described["preprocessing"]
+    assert (preprocessing["image_size"], preprocessing["resize_short_side"]) == (32, 40)
+    assert preprocessing["mean"] == pytest.approx([0.48145466, 0.4578275, 0.40821073])  # CLIP's
+    assert preprocessing["std"] == pytest.approx([0.26862954, 0.26130258, 0.27577711])
+
+
+@pytest.mark.parametrize(
+    "kind", ["retrieval", pytest.param("EVA with rotary positions, post-norm", marks=pytest.mark.slow)]
+)
+def test_pt2_runs_with_torch_alone(kind, tmp_path):
+    folder = make_adapter(tmp_path / "adapter", KINDS[kind])
+    assert main(["export", str(folder), str(tmp_path / "model.pt2")]) == 0
+    clips = torch.randn(5, 4, 3, 32, 32)
+    save_file({"clips": clips}, tmp_path / "clips.safetensors")
+    program = f"""
+import sys, torch
+from safetensors.torch import load_file, save_file
+files = {{{METADATA!r}: ""}}
+program = torch.export.load("model.pt2", extra_files=files)
+assert not any("text" in name for name in program.state_dict)
+model = program.module()
+outputs = model(load_file("clips.safetensors")["clips"])
+assert not any(name.split(".")[0] in {{"side4video", "timm"}} for name in sys.modules)
+save_file({{str(place): output.contiguous() for place, output in enumerate(outputs)}}, "outputs.safetensors")
+print(files[{METADATA!r}])
+"""
+    printed = subprocess.check_output([sys.executable, "-c", program], cwd=tmp_path, text=True)
+    found = load_file(tmp_path / "outputs.safetensors")
+    for place, expected in enumerate(outputs(folder, clips)):
+        torch.testing.assert_close(found[str(place)], expected, rtol=0, atol=1e-6)
+    metadata = json.loads(printed)
+    assert metadata["frames"]["num_frames"] == 4
+    assert metadata["class_names"] == ([] if kind == "retrieval" else list(CLASSES))
+
+
+def test_a_quantised_backbone_is_written_unpacked(tmp_path):
+    pytest.importorskip("bitsandbytes")
+    settings = {"backbone": {**CLIP, "quantise": "nf4"}, "side": {"width": 16}}
+    folder = make_adapter(tmp_path / "adapter", settings)
+    assert export_adapter(folder, tmp_path / "model.pt2").largest_difference < 1e-5
+    clips = torch.randn(2, 4, 3, 32, 32)
+    found = torch.export.load(tmp_path / "model.pt2").module()(clips)
+    torch.testing.assert_close(found[0], outputs(folder, clips)[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_large_weights_go_into_a_second_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "LARGEST_ONNX_FILE", 1000)
+    folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
+    made = export_adapter(folder, tmp_path / "out" / "model.onnx")
+    assert [path.name for path in made.files] == ["model.onnx", "model.onnx.data"]
+    session = onnxruntime.InferenceSession(made.files[0], providers=["CPUExecutionProvider"])
+    clips = torch.randn(2, 4, 3, 32, 32)
+    np.testing.assert_allclose(
+        session.run(None, {"clips": clips.numpy()})[0], outputs(folder, clips)[0].numpy(), rtol=0, atol=1e-4
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.onnx", "model.onnx.data"]
+
+
+def test_an_export_that_is_off_is_not_kept(tmp_path):
+    folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
+    weights = load_file(folder / "model.safetensors")
+    weights["head.linear.bias"] += torch.nan
+    save_file(weights, folder / "model.safetensors")
+    (tmp_path / "model.pt2").write_text("an older one")
+    with pytest.raises(RuntimeError, match="differ"):
+        export_adapter(folder, tmp_path / "model.pt2")
+    assert (tmp_path / "model.pt2").read_text() == "an older one"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "model.pt2"]
+
+
+def test_other_kinds_of_files_are_refused_at_once(tmp_path, capsys):
+    assert main(["export", str(tmp_path), str(tmp_path / "model.bin")]) == 2
+    assert ".onnx or .pt2" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""What is given to others in a folder: checked, complete for them, and free of what is private."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file, save_file
+
+from side4video import Embedder, Predictor, from_pretrained
+from side4video.adapters.adapter import load_adapter, read_adapter
+from side4video.atomic_files import write_json
+from side4video.cli import main
+from side4video.models.retrieval_model import RetrievalModel
+from side4video.models.video_model import VideoModel
+from side4video.sharing.share import check_adapter, push_to_hub, save_shareable
+from side4video.training.loop import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("share") / "run"
+
+
+@pytest.fixture
+def run(place, small_run):
+    """A run, trained once; tests must not change it."""
+    if not place.exists():
+        train(small_run(train={"epochs": 1}), out=place)
+    return place
+
+
+@pytest.fixture
+def adapter(run, tmp_path):
+    return shutil.copytree(run / "best", tmp_path / "adapter")
+
+
+def test_the_folder_holds_what_others_need_and_nothing_else(run, motion_videos, tmp_path):
+    out = tmp_path / "given"
+    assert main(["share", str(run), "user/moves", "--folder", str(out), "--license", "mit"]) == 0
+    names = ["README.md", "config.json", "model.safetensors", "training.png"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    video = sorted((motion_videos / "test").glob("*/*.mp4"))[0]
+    assert Predictor(out).predict(video) == Predictor(run).predict(video)
+    assert read_adapter(out).scores == read_adapter(run).scores
+    assert ModelCard.load(out / "README.md").data.license == "mit"
+    assert (out / "model.safetensors").read_bytes() == (run / "best/model.safetensors").read_bytes()
+    for path in out.iterdir():
+        assert str(motion_videos).encode() not in path.read_bytes()
+        assert str(run).encode() not in path.read_bytes()
+
+
+def test_all_other_settings_are_shared(run, tmp_path):
+    save_shareable(run, tmp_path)
+    own, given = (json.loads((folder / "config.json").read_text()) for folder in (run / "best", tmp_path))
+    for name in ("train", "test"):
+        assert own["settings"]["data"][name] is not None
+        assert given["settings"]["data"][name] is None
+        del own["settings"]["data"][name], given["settings"]["data"][name]
+    assert own == given
+
+
+def test_other_files_of_an_adapter_stay_here(adapter, tmp_path):
+    (adapter / "evaluation.json").write_text("{}")
+    (adapter / "notes.txt").write_text("mine")
+    files = save_shareable(adapter, tmp_path / "given")
+    assert {"evaluation.json", "notes.txt"}.isdisjoint(path.name for path in files)
+    assert {"evaluation.json", "notes.txt"}.isdisjoint(path.name for path in (tmp_path / "given").iterdir())
+
+
+def test_retrieval(small_retrieval_run, tmp_path):
+    train(small_retrieval_run(train={"epochs": 1}), out=tmp_path / "run")
+    save_shareable(tmp_path / "run", tmp_path / "given")
+    assert isinstance(from_pretrained(tmp_path / "given", device="cpu"), RetrievalModel)
+    sentences = ["a shape moves clockwise"]
+    own, given = (Embedder(tmp_path / name).embed_texts(sentences).features for name in ("run", "given"))
+    torch.testing.assert_close(own.words, given.words, rtol=0, atol=0)
+
+
+def test_from_pretrained_gives_the_model(run):
+    model = from_pretrained(str(run), device="cpu")
+    assert isinstance(model, VideoModel)
+    assert not model.training
+
+
+def test_numbers_that_are_not_finite_are_refused(adapter, tmp_path):
+    tensors = load_file(adapter / "model.safetensors")
+    tensors["head.linear.weight"][0, 0] = torch.inf
+    save_file(tensors, adapter / "model.safetensors")
+    with pytest.raises(ValueError, match=r"head\.linear\.weight hold numbers that are not finite"):
+        save_shareable(adapter, tmp_path / "given")
+    assert not (tmp_path / "given").exists()
+
+
+def test_tensors_that_do_not_fit_are_refused(adapter):
+    tensors = load_file(adapter / "model.safetensors")
+    del tensors["head.linear.bias"]
+    save_file(tensors, adapter / "model.safetensors")
+    with pytest.raises(ValueError, match=r"missing, unknown or of another shape: head\.linear\.bias"):
+        check_adapter(adapter)
+
+
+def test_checking_needs_no_weights_of_the_backbone(adapter):
+    content = json.loads((adapter / "config.json").read_text())
+    content["settings"]["backbone"]["weights"] = "/nowhere/vit.pt"
+    write_json(adapter / "config.json", content)
+    check_adapter(adapter)
+    with pytest.raises(ValueError, match=r"vit\.pt, which is not there"):
+        load_adapter(adapter, device=CPU)
+
+
+@pytest.mark.parametrize("name", ["moves", "user/moves/best", "user/moves@v1", "../moves", "user/mo ves"])
+def test_what_is_no_name_on_the_hub_is_refused(adapter, name):
+    with pytest.raises(ValueError, match="is no name on the hub"):
+        push_to_hub(adapter, name)

@@ -1,0 +1,155 @@
+"""The contrastive loss: against its formula, in parts and over processes against one whole batch."""
+
+import math
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from torch import nn
+
+from separate_processes import free_port
+from side4video.models.side.batch_norm import TokenBatchNorm
+from side4video.models.similarity import TextFeatures, VideoFeatures, weighted_token_similarity
+from side4video.tasks.retrieval.contrastive import backward_in_parts, contrastive_loss, gather
+
+W, T, E = 5, 3, 6
+
+
+class TwoTowers(nn.Module):
+    """What a retrieval model does, small: trained parameters before, in and behind the features."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.frames = nn.Linear(E, E), nn.Linear(E, E)
+        self.weights = nn.Linear(E, 1)
+        self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def embed(self, words, mask, frames):
+        words, frames = self.words(words), self.frames(frames)
+        weights = self.weights(words).squeeze(-1).masked_fill(~mask, -torch.inf).softmax(dim=1)
+        texts = TextFeatures(words=words, mask=mask, weights=weights, sentence=words[:, 0])
+        return texts, VideoFeatures(frames=frames, weights=self.weights(frames).squeeze(-1).softmax(dim=1))
+
+    def loss(self, texts, videos):
+        texts, videos = gather(texts), gather(videos)
+        return contrastive_loss(weighted_token_similarity(texts, videos), self.scale)
+
+
+def batch(size):
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.randint(2, W + 1, (size, 1), generator=generator)
+    return (
+        torch.randn(size, W, E, generator=generator),
+        torch.arange(W).expand(size, W) < lengths,
+        torch.randn(size, T, E, generator=generator),
+    )
+
+
+def gradients(model):
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def whole_batch(size):
+    model = TwoTowers()
+    loss = model.loss(*model.embed(*batch(size)))
+    loss.backward()
+    return loss.item(), gradients(model)
+
+
+def test_the_loss_is_the_mean_of_both_cross_entropies():
+    similarity, scale = torch.randn(4, 4, dtype=torch.float64), torch.tensor(1.5, dtype=torch.float64)
+    rows = [[math.exp(math.exp(1.5) * x) for x in row] for row in similarity.tolist()]
+    columns = list(zip(*rows, strict=True))
+    expected = -sum(math.log(rows[i][i] / sum(rows[i])) + math.log(columns[i][i] / sum(columns[i])) for i in range(4))
+    assert contrastive_loss(similarity, scale).item() == pytest.approx(expected / 8)
+
+
+@pytest.mark.parametrize("sizes", [[7], [4, 3], [1, 1, 5]])
+def test_parts_give_the_gradient_of_the_whole_batch(sizes):
+    expected_loss, expected = whole_batch(7)
+    model = TwoTowers()
+    parts = zip(*(tensor.split(sizes) for tensor in batch(7)), strict=True)
+    embeds = [lambda part=part: model.embed(*part) for part in parts]
+    texts, videos, loss = backward_in_parts(model, embeds, model.loss, torch.Tensor.backward)
+    assert loss.item() == pytest.approx(expected_loss, rel=1e-6)
+    assert (len(texts), len(videos)) == (7, 7)
+    assert not texts.words.requires_grad
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, expected[name], msg=name)
+
+
+def test_parts_without_the_others_would_give_another_gradient():
+    """So that the test above can fail: fewer negatives are another loss."""
+    _, expected = whole_batch(7)
+    model = TwoTowers()
+    for part in zip(*(tensor.split([4, 3]) for tensor in batch(7)), strict=True):
+        (model.loss(*model.embed(*part)) * len(part[0]) / 7).backward()
+    assert (gradients(model)["words.weight"] - expected["words.weight"]).abs().max() > 1e-3
+
+
+def test_batch_norm_counts_each_part_once():
+    class Normed(TwoTowers):
+        def __init__(self):
+            super().__init__()
+            self.norm = TokenBatchNorm(E)
+
+        def embed(self, words, mask, frames):
+            return super().embed(words, mask, self.norm(frames))
+
+    def trained(steps):
+        model = Normed().train()
+        steps(model)
+        return model.norm
+
+    parts = list(zip(*(tensor.split([4, 3]) for tensor in batch(7)), strict=True))
+    once = trained(lambda model: [model.embed(*part) for part in parts])
+    embedding_twice = trained(
+        lambda model: backward_in_parts(
+            model, [lambda part=part: model.embed(*part) for part in parts], model.loss, torch.Tensor.backward
+        )
+    )
+    assert embedding_twice.num_batches_tracked == once.num_batches_tracked == 2
+    torch.testing.assert_close(embedding_twice.running_mean, once.running_mean)
+    torch.testing.assert_close(embedding_twice.running_var, once.running_var)
+
+
+SHARES = [([4, 4], 1), ([4, 4], 2), ([5, 3], 1), ([5, 3], 2)]
+"""Clips of both processes, and the parts in which each computes its own."""
+
+
+def _process(rank, port, folder):
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    try:
+        for case, (sizes, parts) in enumerate(SHARES):
+            model = TwoTowers()
+            own = [tensor.split(sizes)[rank] for tensor in batch(sum(sizes))]
+            shares = list(zip(*(tensor.tensor_split(parts) for tensor in own), strict=True))
+            embeds = [lambda share=share, model=model: model.embed(*share) for share in shares]
+            _, _, loss = backward_in_parts(model, embeds, model.loss, torch.Tensor.backward)
+            found = gradients(model)
+            for gradient in found.values():  # what DistributedDataParallel does
+                dist.all_reduce(gradient)
+                gradient /= 2
+            torch.save({"loss": loss, "gradients": found}, folder / f"{case}-{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """Where they leave what they found."""
+    folder = tmp_path_factory.mktemp("two")
+    multiprocessing.spawn(_process, args=(free_port(), folder), nprocs=2)
+    return folder
+
+
+@pytest.mark.parametrize("case", range(len(SHARES)), ids=lambda case: str(SHARES[case]))
+def test_two_processes_equal_one_with_the_joint_batch(case, two_processes):
+    expected_loss, expected = whole_batch(sum(SHARES[case][0]))
+    for rank in range(2):
+        found = torch.load(two_processes / f"{case}-{rank}.pt", weights_only=True)
+        assert found["loss"].item() == pytest.approx(expected_loss, rel=1e-6)
+        for name, gradient in found["gradients"].items():
+            torch.testing.assert_close(gradient, expected[name], msg=name)
