@@ -27,9 +27,9 @@ from side4video.data.loading.batch import Batch
 from side4video.data.loading.loader import test_loader
 from side4video.models.backbones.loading import FrozenBackbone, load_backbone
 from side4video.tasks.clips import evaluation_clips
+from side4video.tasks.recognition.data import RecognitionData, as_evaluated, read_data
 from side4video.tasks.recognition.linear_probe import LinearProbe, frozen_features
 from side4video.tasks.recognition.metrics import top_k_accuracy
-from side4video.tasks.recognition.recognition import RecognitionData, as_evaluated, read_data
 from side4video.training.loop import train
 
 CPU = torch.device("cpu")

@@ -39,7 +39,7 @@ from side4video.data.lists.captions import read_caption_list
 from side4video.memory.tracking import AllocationTracker
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.text.text_tower import tokenise
-from side4video.tasks.retrieval.scoring import score_matrix
+from side4video.tasks.retrieval.score_matrix import score_matrix
 
 BATCH = 16
 """Captions, and videos, in a batch of the loop."""

@@ -48,7 +48,7 @@ from side4video.search.reranking import query_vectors, score_windows
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.lance_store import LanceStore
 from side4video.search.stores.records import IndexedFile, IndexInfo, Window
-from side4video.tasks.retrieval.scoring import score_matrix
+from side4video.tasks.retrieval.score_matrix import score_matrix
 
 NUM_FRAMES, WIDTH, NUM_WORDS = 12, 512, 8
 TOPICS, SCENES, CHUNK, TOP_K = 200, 3, 1000, 10

@@ -17,7 +17,7 @@ from side4video.models.retrieval_model import build_retrieval_model
 from side4video.models.similarity import similarity
 from side4video.models.text.text_tower import tokenise
 from side4video.models.video_model import build_video_model
-from side4video.tasks.recognition.recognition import RecognitionLoss
+from side4video.tasks.recognition.loss import RecognitionLoss
 from side4video.tasks.retrieval.contrastive import contrastive_loss
 from side4video.training.optimizer import build_optimizer
 from write_recipes import recipes

@@ -4,8 +4,8 @@ import pytest
 from side4video.demo.captioned_videos import CaptionedVideos, make_captioned_videos
 from side4video.demo.retrieval import retrieval_demo_config
 from side4video.demo.search_page import compare, write_search_page
-from side4video.tasks.retrieval.retrieval_evaluation import QueryResult, RetrievalEvaluation
-from side4video.tasks.retrieval.retrieval_metrics import retrieval_scores, text_to_video_ranks
+from side4video.tasks.retrieval.metrics import retrieval_scores, text_to_video_ranks
+from side4video.tasks.retrieval.scores import QueryResult, RetrievalEvaluation
 from side4video.video.decoding import VideoError
 
 VIDEOS = CaptionedVideos(train_clips_per_caption=1, forms=("disc",), colours=("red", "blue"), size=32)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from side4video.config import ConfigError, DataConfig, parse_config
-from side4video.tasks.recognition.recognition import read_data
-from side4video.tasks.recognition.recognition_task import RecognitionTask
-from side4video.tasks.retrieval.retrieval import read_caption_data
-from side4video.tasks.retrieval.retrieval_task import RetrievalTask
+from side4video.tasks.recognition.data import read_data
+from side4video.tasks.recognition.task import RecognitionTask
+from side4video.tasks.retrieval.data import read_caption_data
+from side4video.tasks.retrieval.task import RetrievalTask
 from side4video.tasks.subset import choose_videos
 
 CPU = torch.device("cpu")

@@ -18,8 +18,8 @@ from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.stored_clips import StoredClips
 from side4video.models.video_model import build_video_model
 from side4video.tasks.clips import evaluation_clips
-from side4video.tasks.recognition.recognition import as_evaluated, read_data, training_clips
-from side4video.tasks.recognition.recognition_task import read_probe
+from side4video.tasks.recognition.data import as_evaluated, read_data, training_clips
+from side4video.tasks.recognition.task import read_probe
 from side4video.tasks.token_cache import TokenCache
 from side4video.training.loop import train
 from side4video.training.run_log import RunLog, read_log

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from side4video.adapters.adapter import load_adapter, read_adapter
 from side4video.config import ConfigError, TrainConfig, load_config
-from side4video.tasks.recognition.recognition_task import read_probe
+from side4video.tasks.recognition.task import read_probe
 from side4video.training.loop import train
 from side4video.training.optimizer import learning_rate
 from side4video.training.run_log import read_log

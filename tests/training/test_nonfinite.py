@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from side4video.tasks.recognition.recognition_task import RecognitionTask
+from side4video.tasks.recognition.task import RecognitionTask
 from side4video.training import loop, nonfinite
 from side4video.training.loop import train
 from side4video.training.nonfinite import has_finite_gradients, read_again

@@ -25,7 +25,7 @@ POISONED = """
 import sys, torch
 from side4video.cli import main
 from side4video.distributed.processes import process_rank
-from side4video.tasks.recognition.recognition_task import RecognitionTask
+from side4video.tasks.recognition.task import RecognitionTask
 
 original = RecognitionTask.train_batches
 
@@ -44,7 +44,7 @@ import json, sys
 from pathlib import Path
 from side4video.cli import main
 from side4video.distributed.processes import process_rank
-from side4video.tasks.recognition.recognition_task import RecognitionTask
+from side4video.tasks.recognition.task import RecognitionTask
 
 original = RecognitionTask.train_batches
 

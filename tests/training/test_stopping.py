@@ -9,7 +9,7 @@ import threading
 import pytest
 from safetensors import safe_open
 
-from side4video.tasks.recognition.recognition_task import RecognitionTask
+from side4video.tasks.recognition.task import RecognitionTask
 from side4video.training import loop
 from side4video.training.loop import train
 from side4video.training.run_log import read_log

@@ -43,9 +43,9 @@ def evaluate(arguments: list[str]) -> int:
     start_early(workers=given.data.workers)
 
     if retrieval:
-        from side4video.tasks.retrieval.retrieval import evaluate_retrieval_adapter as evaluate_adapter
+        from side4video.tasks.retrieval.evaluate import evaluate_retrieval_adapter as evaluate_adapter
     else:
-        from side4video.tasks.recognition.recognition import evaluate_adapter  # type: ignore[assignment]
+        from side4video.tasks.recognition.evaluate import evaluate_adapter  # type: ignore[assignment]
 
     found = find_adapter(Path(folder))
     place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"

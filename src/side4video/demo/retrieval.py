@@ -12,7 +12,7 @@ from side4video.demo.moving_captions import NUM_STOPS
 from side4video.demo.search_page import compare, write_search_page
 from side4video.demo.searchable import index_test_videos
 from side4video.demo.still_clip import BACKBONE_ARGS, BACKBONE_NAME, TEXT_ARGS, TEXT_NAME, write_clip_file
-from side4video.tasks.retrieval.retrieval_evaluation import RetrievalEvaluation
+from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT
 from side4video.training.loop import train
 

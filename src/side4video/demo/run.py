@@ -10,8 +10,8 @@ from side4video.demo.pretrain import BACKBONE_ARGS, BACKBONE_NAME, WEIGHTS_PATH
 from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.inference.predictor import Predictor
 from side4video.reports.run_report import write_run_report
-from side4video.tasks.recognition.evaluation import Evaluation
-from side4video.tasks.recognition.recognition_task import read_probe
+from side4video.tasks.recognition.scores import Evaluation
+from side4video.tasks.recognition.task import read_probe
 from side4video.training.loop import TrainResult, train
 
 

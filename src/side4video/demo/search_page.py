@@ -10,7 +10,7 @@ from side4video.config import RunConfig
 from side4video.demo.moving_captions import MOTIONS, MotionCaption
 from side4video.reports.retrieval_report import FoundVideo, Query, write_retrieval_report
 from side4video.tasks.clips import sampling_from
-from side4video.tasks.retrieval.retrieval_evaluation import QueryResult, RetrievalEvaluation
+from side4video.tasks.retrieval.scores import QueryResult, RetrievalEvaluation
 from side4video.video.decoding import open_video
 
 SHOWN_PER_MOTION, SHOWN_WRONG = 2, 2

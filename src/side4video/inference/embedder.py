@@ -20,8 +20,8 @@ from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
 from side4video.tasks.clips import choose_workers, evaluation_clips, videos_per_batch
-from side4video.tasks.retrieval.retrieval import embed_texts, embed_videos_together
-from side4video.tasks.retrieval.scoring import score_matrix
+from side4video.tasks.retrieval.embeddings import embed_texts, embed_videos_together
+from side4video.tasks.retrieval.score_matrix import score_matrix
 from side4video.tasks.unread import UnreadVideo
 
 SUFFIXES = (".npz", ".safetensors")

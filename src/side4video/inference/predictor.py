@@ -17,7 +17,7 @@ from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clips import choose_workers, evaluation_clips
-from side4video.tasks.recognition.recognition import score_views
+from side4video.tasks.recognition.evaluate import score_views
 from side4video.tasks.unread import UnreadVideo
 from side4video.video.decoding import VideoError, find_videos
 

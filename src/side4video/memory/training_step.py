@@ -22,7 +22,7 @@ from side4video.models.side_trained import SideTrained
 from side4video.models.stored_clips import StoredClips
 from side4video.shapes import Clips
 from side4video.tasks.clips import autocast
-from side4video.tasks.recognition.recognition import RecognitionLoss
+from side4video.tasks.recognition.loss import RecognitionLoss
 from side4video.training.optimizer import build_optimizer
 
 BACKBONE_WEIGHTS = "backbone weights"

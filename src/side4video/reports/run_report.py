@@ -13,9 +13,9 @@ from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
 from side4video.reports.report import Chart, ClipExample, write_report
 from side4video.tasks.clips import sampling_from
-from side4video.tasks.recognition.evaluation import Evaluation, Prediction
-from side4video.tasks.recognition.recognition import as_evaluated, read_data
-from side4video.tasks.recognition.recognition_task import read_probe
+from side4video.tasks.recognition.data import as_evaluated, read_data
+from side4video.tasks.recognition.scores import Evaluation, Prediction
+from side4video.tasks.recognition.task import read_probe
 from side4video.tasks.task import ZERO_SHOT
 from side4video.tasks.unread import UnreadVideo, refuse_scores
 from side4video.training.run_log import read_log
@@ -82,8 +82,8 @@ def _recognition_parts(folder: Path, config: RunConfig, content: dict[str, Any])
 
 
 def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
-    from side4video.tasks.retrieval.retrieval import read_caption_data
-    from side4video.tasks.retrieval.retrieval_evaluation import RetrievalEvaluation
+    from side4video.tasks.retrieval.data import read_caption_data
+    from side4video.tasks.retrieval.scores import RetrievalEvaluation
 
     evaluation = RetrievalEvaluation.from_json(content)
     found = evaluation.scores

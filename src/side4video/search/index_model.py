@@ -23,7 +23,7 @@ from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
 from side4video.search.stores.records import IndexInfo
 from side4video.tasks.clips import autocast, evaluation_clips
-from side4video.tasks.retrieval.retrieval import embed_texts
+from side4video.tasks.retrieval.embeddings import embed_texts
 
 _PARTS = ("the frozen model's weights", "the trained weights", "the settings of frames and pictures")
 """What the three parts of a fingerprint are of."""

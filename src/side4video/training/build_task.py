@@ -13,9 +13,9 @@ def build_task(config: RunConfig, device: torch.device) -> Task:
         DataError, ValueError: the data or the model cannot be used.
     """
     if config.task == "retrieval":
-        from side4video.tasks.retrieval.retrieval_task import RetrievalTask
+        from side4video.tasks.retrieval.task import RetrievalTask
 
         return RetrievalTask(config, device)
-    from side4video.tasks.recognition.recognition_task import RecognitionTask
+    from side4video.tasks.recognition.task import RecognitionTask
 
     return RecognitionTask(config, device)

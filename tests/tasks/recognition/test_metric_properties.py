@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from side4video.tasks.recognition.metrics import class_accuracies, confusion_matrix, mean_class_accuracy, top_k_accuracy
-from side4video.tasks.retrieval.retrieval_metrics import retrieval_scores, text_to_video_ranks, video_to_text_ranks
+from side4video.tasks.retrieval.metrics import retrieval_scores, text_to_video_ranks, video_to_text_ranks
 
 values = st.sampled_from([-2.0, -0.0, 0.0, 0.5, 0.5000001, 1.0, 1e30])  # few, so that there are ties
 

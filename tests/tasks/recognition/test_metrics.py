@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, top_k_accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from side4video.tasks.recognition.evaluation import evaluation_from_scores
 from side4video.tasks.recognition.metrics import class_accuracies, confusion_matrix, mean_class_accuracy, top_k_accuracy
+from side4video.tasks.recognition.scores import evaluation_from_scores
 from side4video.tasks.unread import UnreadVideo
 
 

@@ -11,7 +11,7 @@ from side4video.adapters.adapter import load_adapter
 from side4video.cli import main
 from side4video.config import dump_config
 from side4video.models.text.class_names import embed_classes, load_named_tower
-from side4video.tasks.recognition.recognition_task import RecognitionTask
+from side4video.tasks.recognition.task import RecognitionTask
 from side4video.tasks.recognition.zero_shot import evaluate_zero_shot
 from side4video.training.loop import train
 from side4video.training.run_log import read_log

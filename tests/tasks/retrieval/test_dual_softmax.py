@@ -8,7 +8,7 @@ import pytest
 from side4video.tasks.retrieval import dual_softmax as module
 from side4video.tasks.retrieval import score_storage
 from side4video.tasks.retrieval.dual_softmax import dual_softmax
-from side4video.tasks.retrieval.retrieval_metrics import retrieval_scores, text_to_video_ranks, video_to_text_ranks
+from side4video.tasks.retrieval.metrics import retrieval_scores, text_to_video_ranks, video_to_text_ranks
 
 DIRECTIONS = ("text-to-video", "video-to-text")
 

@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import rankdata
 from sklearn.metrics import coverage_error, top_k_accuracy_score
 
-from side4video.tasks.retrieval import dual_softmax, retrieval_metrics, score_storage
-from side4video.tasks.retrieval.retrieval_metrics import (
+from side4video.tasks.retrieval import dual_softmax, metrics, score_storage
+from side4video.tasks.retrieval.metrics import (
     RetrievalScores,
     retrieval_scores,
     text_to_video_ranks,
@@ -60,7 +60,7 @@ def test_ranks_equal_brute_force(seed, levels, ties, monkeypatch):
     for rows in (1, 2, 3, 1000):  # portions that break sets of captions apart
         size = 8 * scores.shape[1] * rows
         monkeypatch.setattr(
-            retrieval_metrics,
+            metrics,
             "row_chunks",
             lambda *shape, size=size: score_storage.row_chunks(*shape, chunk_bytes=size),
         )
@@ -145,7 +145,7 @@ def test_scores_may_lie_in_a_file(tmp_path):
 
 def test_a_few_rows_are_in_memory_at_a_time(monkeypatch):
     scores, columns = np.random.default_rng(0).random((3000, 500), dtype=np.float32), np.arange(3000) % 500
-    for module in (retrieval_metrics, dual_softmax):
+    for module in (metrics, dual_softmax):
         monkeypatch.setattr(module, "row_chunks", lambda *shape: score_storage.row_chunks(*shape, chunk_bytes=100_000))
     for temperature, chunks in ((None, 3), (100.0, 5)):
         tracemalloc.start()

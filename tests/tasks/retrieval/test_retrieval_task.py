@@ -17,9 +17,10 @@ from side4video.inference.embedder import Embedder
 from side4video.inference.predictor import Predictor
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
 from side4video.reports.run_report import frozen_beside_trained, write_run_report
-from side4video.tasks.recognition.recognition import evaluate_adapter
-from side4video.tasks.retrieval.retrieval import evaluate_retrieval_adapter, read_caption_data
-from side4video.tasks.retrieval.retrieval_task import RetrievalTask
+from side4video.tasks.recognition.evaluate import evaluate_adapter
+from side4video.tasks.retrieval.data import read_caption_data
+from side4video.tasks.retrieval.evaluate import evaluate_retrieval_adapter
+from side4video.tasks.retrieval.task import RetrievalTask
 from side4video.training.loop import train
 from side4video.training.run_log import read_log
 

@@ -8,7 +8,7 @@ import torch
 
 from side4video.memory.tracking import AllocationTracker
 from side4video.models.similarity import TextFeatures, VideoFeatures, similarity
-from side4video.tasks.retrieval.scoring import score_matrix
+from side4video.tasks.retrieval.score_matrix import score_matrix
 
 WIDTH, PLACES, FRAMES = 16, 6, 3
 
@@ -217,6 +217,6 @@ def test_progress_is_shown_only_where_it_takes_long(capsys, monkeypatch):
     texts, videos = captions_of(SENTENCES), random_videos(7)
     score_matrix(texts, videos)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("side4video.tasks.retrieval.scoring.SECONDS_BEFORE_PROGRESS", 0.0)
+    monkeypatch.setattr("side4video.tasks.retrieval.score_matrix.SECONDS_BEFORE_PROGRESS", 0.0)
     score_matrix(texts, videos)
     assert "scores" in capsys.readouterr().err

@@ -1,9 +1,11 @@
 """Action recognition: data, loss, evaluation, linear probe.
 
-* evaluation.py: what an evaluation found.
-* linear_probe.py: what the frozen model knows by itself.
+* data.py: the labelled videos of a run, read and checked.
+* evaluate.py: every video scored once.
+* loss.py: cross-entropy with label smoothing, mixup and cutmix.
 * metrics.py: accuracies, confusion.
-* recognition.py: data, loss and evaluation of action recognition.
-* recognition_task.py: its training.
+* linear_probe.py: what the frozen model reaches without a side network.
+* scores.py: the scores of an evaluation.
+* task.py: what the training loop needs of recognition.
 * zero_shot.py: recognition by class names, without training.
 """

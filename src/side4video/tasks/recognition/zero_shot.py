@@ -9,8 +9,9 @@ from side4video.models.text.text_classifier import TextClassifier, ZeroShotModel
 from side4video.models.video_model import build_backbone, choose_device
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clips import evaluation_clips
-from side4video.tasks.recognition.evaluation import Evaluation
-from side4video.tasks.recognition.recognition import as_evaluated, evaluate, read_data
+from side4video.tasks.recognition.data import as_evaluated, read_data
+from side4video.tasks.recognition.evaluate import evaluate
+from side4video.tasks.recognition.scores import Evaluation
 
 
 def build_zero_shot_model(config: RunConfig, class_names: tuple[str, ...], *, device: torch.device) -> ZeroShotModel:

@@ -1,12 +1,14 @@
 """Text-video retrieval: data, loss, scoring, evaluation.
 
 * contrastive.py: the loss over the batch of all processes.
-* dual_softmax.py: re-ranking that knows all queries, on request.
-* prefix_trie.py: what captions that begin alike share.
-* retrieval.py: captions and videos read, embedded, scored.
-* retrieval_evaluation.py: what an evaluation of retrieval found.
-* retrieval_metrics.py: recall and ranks, from text to video and back.
-* retrieval_task.py: training of retrieval.
+* data.py: the captioned videos of a run, read and checked.
+* dual_softmax.py: re-ranking that needs all queries, on request.
+* embeddings.py: embeddings of videos and captions.
+* evaluate.py: every caption compared with every video.
+* metrics.py: recall and ranks, from text to video and back.
+* prefix_trie.py: captions with the same first words share their work.
+* score_matrix.py: scores of all captions and all videos.
 * score_storage.py: a matrix of scores, in memory or in a file.
-* scoring.py: scores of all captions and all videos.
+* scores.py: the scores of an evaluation.
+* task.py: what the training loop needs of retrieval.
 """

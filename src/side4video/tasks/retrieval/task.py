@@ -21,8 +21,9 @@ from side4video.models.text.text_tower import tokenise
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, train_clips, videos_per_batch
 from side4video.tasks.retrieval.contrastive import MAX_LOGIT_SCALE, backward_in_parts, contrastive_loss, gather
-from side4video.tasks.retrieval.retrieval import caption_clips, evaluate_retrieval, read_caption_data
-from side4video.tasks.retrieval.retrieval_evaluation import RetrievalEvaluation
+from side4video.tasks.retrieval.data import caption_clips, read_caption_data
+from side4video.tasks.retrieval.evaluate import evaluate_retrieval
+from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT, Backward, StepResult
 from side4video.tasks.token_cache import CACHE_SEED
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from side4video.tasks.retrieval.retrieval_metrics import RetrievalScores
+from side4video.tasks.retrieval.metrics import RetrievalScores
 from side4video.tasks.unread import UnreadVideo
 
 NUM_SHOWN = 3

@@ -17,9 +17,11 @@ from side4video.distributed.processes import is_main_process, print_once
 from side4video.models.video_model import VideoModel, build_video_model
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, evaluation_clips, videos_per_batch
-from side4video.tasks.recognition.evaluation import Evaluation
+from side4video.tasks.recognition.data import as_evaluated, read_data, training_clips
+from side4video.tasks.recognition.evaluate import evaluate
 from side4video.tasks.recognition.linear_probe import probe_accuracy
-from side4video.tasks.recognition.recognition import RecognitionLoss, as_evaluated, evaluate, read_data, training_clips
+from side4video.tasks.recognition.loss import RecognitionLoss
+from side4video.tasks.recognition.scores import Evaluation
 from side4video.tasks.task import Backward, StepResult
 from side4video.tasks.token_cache import CACHE_SEED
 

@@ -1,0 +1,112 @@
+"""The labelled videos of a run: read, checked, chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from side4video.config import DataConfig, RunConfig
+from side4video.data.datasets import ARROW_OF_TIME, TrainClips, both_ways
+from side4video.data.lists.annotations import LabelledVideo, VideoList, check_video_list, read_video_list
+from side4video.data.transforms import flip_label_pairs
+from side4video.models.backbones.loading import FrozenBackbone
+from side4video.tasks.clips import train_clips
+from side4video.tasks.subset import choose_videos, describe_choice
+
+
+@dataclass(frozen=True)
+class RecognitionData:
+    """The videos of a run, checked; each once, see `as_evaluated`."""
+
+    train: VideoList | None
+    test: VideoList | None
+    class_names: tuple[str, ...]
+    """Of the model's outputs; with arrow_of_time these are "forward" and "reversed"."""
+    warnings: tuple[str, ...]
+    """What is odd about the lists, in sentences."""
+    choice: str | None = None
+    """Which part of the training videos was chosen, in a sentence."""
+
+
+def read_data(
+    config: DataConfig, *, class_names: Sequence[str] | None = None, seed: int | None = None
+) -> RecognitionData:
+    """Read and check the lists named in `config`.
+
+    Args:
+        config: which sets there are. Classes are in the order of `config.class_names`, else of the training list.
+        class_names: the model's classes, where it is trained already: labels are matched with them by name.
+        seed: of the run; `config.shots` and `config.fraction` choose training videos by it.
+
+    Raises:
+        DataError: anything that would fail later; all problems of a list at once.
+        ValueError: no set is named, or a class has fewer training videos than `config.shots`.
+    """
+    names: Sequence[str] | Path | None = class_names
+    if names is None or config.arrow_of_time:
+        names = config.class_names
+    warnings: list[str] = []
+    train = _read_list(config, config.train, config.root, names, "train", warnings)
+    choice = None
+    if train is not None:
+        if not config.arrow_of_time:
+            names = train.class_names
+        train, choice = _choose(train, config, seed)
+    test = _read_list(config, config.test, config.test_root or config.root, names, "test", warnings)
+    known = train or test
+    if known is None:
+        raise ValueError(
+            "No videos: give --data.train and --data.test, a folder with one sub-folder per class or a list."
+        )
+    if config.arrow_of_time:
+        train, test = (videos and replace(videos, class_names=ARROW_OF_TIME) for videos in (train, test))
+        known = replace(known, class_names=ARROW_OF_TIME)
+    return RecognitionData(train, test, known.class_names, tuple(warnings), choice)
+
+
+def _choose(train: VideoList, config: DataConfig, seed: int | None) -> tuple[VideoList, str | None]:
+    """The part of the training videos that the settings want, and a sentence about it."""
+    kept = choose_videos(
+        [video.label for video in train.videos], config=config, seed=seed, names=dict(enumerate(train.class_names))
+    )
+    chosen = replace(train, videos=tuple(train.videos[place] for place in kept))
+    return chosen, describe_choice(len(kept), len(train.videos), config)
+
+
+def _read_list(
+    config: DataConfig,
+    source: Path | None,
+    root: Path | None,
+    names: Sequence[str] | Path | None,
+    split: str,
+    warnings: list[str],
+) -> VideoList | None:
+    if source is None:
+        return None
+    has_parts = config.format in {"ucf101", "hmdb51"}
+    listed = read_video_list(
+        source,
+        root=root,
+        format=config.format,
+        class_names=names,
+        delimiter=config.delimiter,
+        split=split if has_parts else None,
+        fold=config.fold,
+        first_label=config.first_label,
+        outside_root=config.outside_root,
+    )
+    checked = check_video_list(listed, allow_missing=config.allow_missing)
+    warnings += [f"{source}: {warning}" for warning in checked.warnings]
+    return checked.videos
+
+
+def as_evaluated(videos: VideoList, config: DataConfig) -> list[LabelledVideo]:
+    """The videos that are scored: each one, or with arrow_of_time each one forward and reversed."""
+    return both_ways(videos.videos) if config.arrow_of_time else list(videos.videos)
+
+
+def training_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone) -> TrainClips:
+    """The randomly augmented training set."""
+    if data.train is None:
+        raise ValueError("No training set: give --data.train.")
+    flip_labels = None if config.data.arrow_of_time else flip_label_pairs(data.class_names)
+    return train_clips(data.train.videos, config=config, backbone=backbone, flip_labels=flip_labels)

@@ -1,0 +1,112 @@
+"""Evaluation of recognition: every video scored once, over one process or several."""
+
+from collections.abc import Iterable
+from operator import itemgetter
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from side4video.adapters.adapter import load_adapter, read_adapter_for
+from side4video.config import DataConfig, EvalConfig
+from side4video.data.loading.batch import Batch
+from side4video.distributed.processes import WAIT_MINUTES, gather_objects, is_main_process, joined_processes, print_once
+from side4video.models.video_model import VideoModel, choose_device
+from side4video.tasks.clip_batches import shared_test_batches
+from side4video.tasks.clips import autocast, evaluation_clips
+from side4video.tasks.recognition.data import as_evaluated, read_data
+from side4video.tasks.recognition.scores import Evaluation, evaluation_from_scores
+from side4video.tasks.unread import UnreadVideo
+
+
+@torch.no_grad()
+def score_views(
+    model: nn.Module, clips: Float[Tensor, "V T 3 H W"], *, device: torch.device, chunk: int
+) -> Float[Tensor, "V C"]:
+    """Softmax scores of clips, `chunk` at a time; puts the model in eval mode."""
+    model.eval()
+    with autocast(device, "auto" if device.type == "cuda" else "fp32"):
+        return torch.cat([model(part.to(device)).float().softmax(dim=1) for part in clips.split(chunk)])
+
+
+def evaluate(
+    model: nn.Module, batches: Iterable[Batch], *, class_names: tuple[str, ...], device: torch.device, chunk: int
+) -> Evaluation:
+    """Score every video once; the softmax is averaged over a video's views. Unreadable videos are reported.
+
+    With several processes each gives its own batches, and all get the same result.
+
+    Args:
+        model: clips in, logits out; put in eval mode and left there.
+        batches: from a test loader.
+        class_names: of the model's outputs.
+        device: where the model is.
+        chunk: views per forward pass.
+    """
+    found: list[tuple[int, Tensor, int, str]] = []  # place in the list, scores, label, name
+    unread: list[tuple[int, UnreadVideo]] = []
+    views = 1
+    for batch in tqdm(
+        batches, desc="evaluate", unit="batch", dynamic_ncols=True, leave=False, disable=not is_main_process()
+    ):
+        unread += [(failure.index, UnreadVideo(failure.name, failure.reason)) for failure in batch.failures]
+        if not batch.views:
+            continue
+        views = batch.views[0]
+        by_view = score_views(model, batch.clips, device=device, chunk=chunk).cpu()
+        scores = [part.mean(dim=0) for part in by_view.split(batch.views)]
+        labels = [int(part[0]) for part in batch.labels.split(batch.views)]
+        found += zip(batch.indices, scores, labels, batch.names, strict=True)
+    found = sorted((row for part in gather_objects(found) for row in part), key=itemgetter(0))
+    unread = sorted((row for part in gather_objects(unread) for row in part), key=itemgetter(0))
+    return evaluation_from_scores(
+        (torch.stack([row[1] for row in found]) if found else torch.zeros(0, len(class_names))).numpy(),
+        torch.tensor([row[2] for row in found], dtype=torch.long).numpy(),
+        names=[row[3] for row in found],
+        class_names=class_names,
+        views=max(gather_objects(views)),
+        unread=tuple(video for _, video in unread),
+    )
+
+
+def evaluate_adapter(
+    folder: Path,
+    *,
+    data: DataConfig,
+    settings: EvalConfig,
+    device: str = "auto",
+    backbone_weights: str | None = None,
+    timeout_minutes: float = WAIT_MINUTES,
+) -> Evaluation:
+    """Load an adapter and score it on `data.test`; labels are matched with its classes by name.
+
+    Processes that torchrun or SLURM started together take a share each, and all return the same.
+
+    Args:
+        folder: an adapter folder, a run folder, or a name on the Hugging Face hub.
+        data: names the set.
+        settings: views of each video, and how many go through the model at a time.
+        device: "auto", "cpu", "cuda", ...
+        backbone_weights: local weights of the backbone; by default what training used.
+        timeout_minutes: that one of several processes waits for the others.
+
+    Raises:
+        DataError: the set cannot be used, or has classes that the adapter does not know.
+        ValueError, FileNotFoundError: the adapter cannot be used.
+    """
+    class_names = read_adapter_for("recognition", folder).class_names
+    place = choose_device(device)
+    with joined_processes(place, timeout_minutes=timeout_minutes):
+        videos = read_data(data.model_copy(update={"train": None}), class_names=class_names)
+        for warning in videos.warnings:
+            print_once(f"warning: {warning}")
+        if videos.test is None:
+            raise ValueError("No evaluation set: give --data.test.")
+        model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+        assert isinstance(model, VideoModel)
+        config = adapter.config.model_copy(update={"data": data, "eval": settings})
+        clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
+        batches = shared_test_batches(clips, config)
+        return evaluate(model, batches, class_names=class_names, device=place, chunk=settings.batch)

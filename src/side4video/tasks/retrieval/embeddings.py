@@ -1,0 +1,107 @@
+"""Embeddings of videos and captions, over one process or several."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+from tqdm import tqdm
+
+from side4video.data.datasets import Failure
+from side4video.data.loading.batch import Batch
+from side4video.distributed.processes import (
+    gather_objects,
+    is_main_process,
+    num_processes,
+    process_rank,
+)
+from side4video.models.retrieval_model import RetrievalModel
+from side4video.models.similarity import TextFeatures, VideoFeatures
+from side4video.models.text.text_tower import tokenise
+from side4video.tasks.clips import autocast
+from side4video.tasks.unread import UnreadVideo
+
+TEXTS_PER_PASS = 64
+
+
+@torch.inference_mode()
+def embed_videos(
+    model: RetrievalModel,
+    batches: Iterable[Batch],
+    *,
+    device: torch.device,
+    chunk: int,
+    on_failure: Callable[[Failure], None],
+) -> Iterator[tuple[int, VideoFeatures]]:
+    """Place in the list and features, on the CPU, of each video that can be read; puts the model in eval mode.
+
+    Args:
+        model: where `device` says.
+        batches: one view of each video.
+        device: where the model is.
+        chunk: videos per forward pass.
+        on_failure: called with each video that cannot be read.
+    """
+    model.eval()
+    for batch in batches:
+        for failure in batch.failures:
+            on_failure(failure)
+        if not len(batch):
+            continue
+        with autocast(device, "auto" if device.type == "cuda" else "fp32"):
+            parts = [model.embed_videos(part.to(device)).map(torch.Tensor.cpu) for part in batch.clips.split(chunk)]
+        features = VideoFeatures.concatenate(parts)
+        for place, index in enumerate(batch.indices):
+            yield index, features.map(lambda tensor, place=place: tensor[place : place + 1])  # type: ignore[misc]
+
+
+def embed_videos_together(
+    model: RetrievalModel, batches: Iterable[Batch], *, device: torch.device, chunk: int, num_videos: int, shared: bool
+) -> tuple[dict[int, VideoFeatures], tuple[UnreadVideo, ...]]:
+    """Features, by place in the list, of all videos that can be read, and those that cannot, in the list's order.
+
+    Args:
+        model: where `device` says; put in eval mode.
+        batches: one view of each video.
+        device: where the model is.
+        chunk: videos per forward pass.
+        num_videos: of the list.
+        shared: each of several processes gives batches of its own, and all get everything.
+    """
+    failures: list[Failure] = []
+    found = dict(
+        tqdm(
+            embed_videos(model, batches, device=device, chunk=chunk, on_failure=failures.append),
+            desc="videos",
+            unit="video",
+            total=-(-num_videos // num_processes()) if shared else num_videos,
+            dynamic_ncols=True,
+            leave=False,
+            delay=1,
+            disable=shared and not is_main_process(),
+        )
+    )
+    if shared:
+        found = {index: features for part in gather_objects(found) for index, features in part.items()}
+        failures = [failure for part in gather_objects(failures) for failure in part]
+    unread = tuple(UnreadVideo(one.name, one.reason) for one in sorted(failures, key=lambda one: one.index))
+    return {index: found[index] for index in sorted(found)}, unread
+
+
+@torch.inference_mode()
+def embed_texts(model: RetrievalModel, captions: Sequence[str], *, device: torch.device) -> TextFeatures:
+    """Features of captions, on the CPU; puts the model in eval mode."""
+    model.eval()
+    parts = []
+    starts = range(0, len(captions), TEXTS_PER_PASS)
+    for start in tqdm(starts, desc="captions", unit="batch", dynamic_ncols=True, leave=False, delay=2):
+        ids, mask = tokenise(captions[start : start + TEXTS_PER_PASS], max_words=model.max_words)
+        with autocast(device, "auto" if device.type == "cuda" else "fp32"):
+            parts.append(model.embed_texts(ids.to(device), mask.to(device)).map(torch.Tensor.cpu))
+    return TextFeatures.concatenate(parts)
+
+
+def _embed_texts_together(model: RetrievalModel, captions: Sequence[str], *, device: torch.device) -> TextFeatures:
+    """As `embed_texts`, in equal shares of all processes."""
+    size = -(-len(captions) // num_processes())
+    mine = captions[process_rank() * size : (process_rank() + 1) * size]
+    parts = gather_objects(embed_texts(model, mine, device=device) if mine else None)
+    return TextFeatures.concatenate([part for part in parts if part is not None])

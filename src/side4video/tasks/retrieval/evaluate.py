@@ -1,0 +1,136 @@
+"""Evaluation of retrieval: every caption compared with every video."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from side4video.adapters.adapter import load_adapter, read_adapter_for
+from side4video.config import DataConfig, EvalConfig
+from side4video.data.lists.captions import CaptionList
+from side4video.data.loading.batch import Batch
+from side4video.distributed.processes import (
+    WAIT_MINUTES,
+    joined_processes,
+    print_once,
+)
+from side4video.models.retrieval_model import RetrievalModel
+from side4video.models.similarity import Similarity, VideoFeatures
+from side4video.models.video_model import choose_device
+from side4video.tasks.clip_batches import shared_test_batches
+from side4video.tasks.retrieval.data import caption_clips, read_caption_data
+from side4video.tasks.retrieval.dual_softmax import TEMPERATURE
+from side4video.tasks.retrieval.embeddings import _embed_texts_together, embed_videos_together
+from side4video.tasks.retrieval.metrics import retrieval_scores, text_to_video_ranks
+from side4video.tasks.retrieval.score_matrix import score_matrix
+from side4video.tasks.retrieval.scores import NUM_SHOWN, QueryResult, RetrievalEvaluation
+from side4video.tasks.unread import NoneReadError
+
+
+def evaluate_retrieval(
+    model: RetrievalModel,
+    captions: CaptionList,
+    batches: Iterable[Batch],
+    *,
+    similarity: Similarity,
+    settings: EvalConfig,
+    device: torch.device,
+) -> RetrievalEvaluation:
+    """Embed every video and every caption once, score all pairs and rank them, in both directions.
+
+    Videos that cannot be read are reported; they and their captions are not in the scores. With several processes each
+    gives its own batches, and all get the same result.
+
+    Args:
+        model: put in eval mode and left there.
+        captions: the set.
+        batches: one view of each of its videos, in their order.
+        similarity: how captions and videos are compared.
+        settings: ties, dual softmax, videos per forward pass.
+        device: where the model is.
+
+    Raises:
+        NoneReadError: none of the videos can be read.
+    """
+    found, unread = embed_videos_together(
+        model, batches, device=device, chunk=settings.batch, num_videos=len(captions.videos), shared=True
+    )
+    if not found:
+        reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
+        message = f"None of the {len(captions.videos)} videos of {captions.source} can be read: {reasons}"
+        raise NoneReadError(message, unread)
+    read = list(found)
+    queries = [(caption, column) for column, index in enumerate(read) for caption in captions.captions[index]]
+    texts = _embed_texts_together(model, [caption for caption, _ in queries], device=device)
+    videos = VideoFeatures.concatenate(list(found.values()))
+    columns = np.array([column for _, column in queries])
+    scores = score_matrix(texts, videos, similarity=similarity, device=device)
+    temperature = TEMPERATURE if settings.dual_softmax else None
+    names = [captions.videos[index].name for index in read]
+    return RetrievalEvaluation(
+        source=captions.source,
+        split=captions.split,
+        similarity=similarity,
+        num_videos=len(read),
+        num_captions=len(queries),
+        scores=retrieval_scores(scores, columns, ties=settings.ties),
+        dual_softmax=None
+        if temperature is None
+        else retrieval_scores(scores, columns, ties=settings.ties, dual_softmax_temperature=temperature),
+        queries=_query_results(queries, names, scores, text_to_video_ranks(scores, columns, ties=settings.ties)),
+        unread=unread,
+    )
+
+
+def _query_results(
+    queries: Sequence[tuple[str, int]], names: Sequence[str], scores: np.ndarray, ranks: np.ndarray
+) -> tuple[QueryResult, ...]:
+    results = []
+    for row, (caption, column) in enumerate(queries):
+        best = np.argsort(-scores[row], kind="stable")[:NUM_SHOWN]
+        results.append(
+            QueryResult(
+                caption=caption,
+                video=names[column],
+                rank=float(ranks[row]),
+                best=tuple(names[index] for index in best),
+                best_scores=tuple(float(scores[row, index]) for index in best),
+            )
+        )
+    return tuple(results)
+
+
+def evaluate_retrieval_adapter(
+    folder: Path,
+    *,
+    data: DataConfig,
+    settings: EvalConfig,
+    device: str = "auto",
+    backbone_weights: str | None = None,
+    timeout_minutes: float = WAIT_MINUTES,
+) -> RetrievalEvaluation:
+    """Load an adapter and score it on the captioned videos of `data.test`; arguments as in `evaluate_adapter`.
+
+    Processes that torchrun or SLURM started together take a share each, and all return the same.
+
+    Raises:
+        DataError: the set cannot be used.
+        ValueError, FileNotFoundError: the adapter cannot be used.
+    """
+    read_adapter_for("retrieval", folder)
+    place = choose_device(device)
+    with joined_processes(place, timeout_minutes=timeout_minutes):
+        captioned = read_caption_data(data.model_copy(update={"train": None}))
+        for warning in captioned.warnings:
+            print_once(f"warning: {warning}")
+        if captioned.test is None:
+            raise ValueError("No evaluation set: give --data.test.")
+        model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+        assert isinstance(model, RetrievalModel)
+        config = adapter.config.model_copy(update={"data": data, "eval": settings})
+        clips = caption_clips(captioned.test, config=config, model=model)
+        batches = shared_test_batches(clips, config)
+        return evaluate_retrieval(
+            model, captioned.test, batches, similarity=config.text.similarity, settings=settings, device=place
+        )
