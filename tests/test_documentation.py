@@ -85,7 +85,8 @@ def inline_commands(document):
     return re.findall(r"`(side4video train runs/[^`]+)`", text_of(document))
 
 
-DOCUMENTS = [path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [path.relative_to(ROOT).as_posix() for path in PAGES]
 WITH_COMMANDS = [name for name in DOCUMENTS if blocks(name, "console", "python") or inline_commands(name)]
 WITH_DATA = [(name, block) for name in DOCUMENTS for block in blocks(name, "csv", "jsonl")]
 IN_SHELLS = [(name, block) for name in DOCUMENTS for block in blocks(name, "sh")]
@@ -235,7 +236,7 @@ def test_shell_blocks_are_right_as_far_as_one_machine_can_tell(document, block, 
 @pytest.mark.slow  # `training/test_processes.py` has torchrun in every run
 def test_torchrun_on_two_processes(at_home):
     """The first line of the page about processes, with two of them and a small model."""
-    command = shlex.split(lines(blocks("docs/processes.md", "sh")[0])[0])
+    command = shlex.split(lines(blocks("docs/how-to/multi-gpu.md", "sh")[0])[0])
     assert command[:3] == ["torchrun", "--nproc-per-node", "8"]
     small = ["--standalone", "--nproc-per-node", "2", *command[3:], *SMALL["ssv2-b16"], "--train.device", "cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -257,9 +258,13 @@ def test_every_block_is_of_a_kind_that_is_run_or_checked(document):
 
 
 def test_there_is_much_to_run():
-    assert {"README.md", "docs/own-data.md", "docs/adapters.md", "docs/evaluation.md", "docs/search.md"} <= set(
-        WITH_COMMANDS
-    )
+    pages = {
+        "docs/how-to/own-data.md",
+        "docs/how-to/evaluate.md",
+        "docs/how-to/search.md",
+        "docs/reference/adapters.md",
+    }
+    assert {"README.md", *pages} <= set(WITH_COMMANDS)
     assert len(commands("README.md")) >= 11
     assert len(blocks("README.md", "python")) == 4
     assert len(WITH_DATA) >= 4

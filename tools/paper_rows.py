@@ -170,7 +170,7 @@ CAPTION_SETS = (
             "--data.train train_list.txt --data.test test_list.txt",
             "--data.captions vatex_data.json --data.root VATEX/videos",
         ),
-        notes="The lists are those of the paper's code; docs/text-video-data.md says which files do as well.",
+        notes="The lists are those of the paper's code; docs/reference/text-video-data.md says which files do as well.",
         captions="259,910",
         data="  format: vatex\n  allow_missing: true       # many are gone from YouTube; the coverage is reported\n",
         scores={"e14": 68.8},

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/recipes.md from the recipes; the sentences around them are written by hand."""
+"""Writes the tables of docs/reference/recipes.md from the recipes; the sentences around them are written by hand."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from side4video.config import load_config, recipe_names
 from side4video.config.recipe_figures import read_figures
 
-DOCUMENT = Path(__file__).parents[1] / "docs/recipes.md"
+DOCUMENT = Path(__file__).parents[1] / "docs/reference/recipes.md"
 HEADER = "| `side4video train` | model | paper, % | views | trained, M | memory, GB | videos |\n" + "| --- " * 7 + "|\n"
 
 
@@ -43,5 +43,5 @@ def row(name: str) -> str:
 
 
 def write_document() -> None:
-    """Write the tables of docs/recipes.md anew."""
+    """Write the tables of docs/reference/recipes.md anew."""
     DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Writes the recipes of the paper's settings and docs/recipes.md, from what differs between them.
+"""Writes the recipes of the paper's settings and docs/reference/recipes.md, from what differs between them.
 
     python tools/write_recipes.py            # after a change here: files are written again with the figures they have
     python tools/write_recipes.py --count    # parameters are counted and memory is planned anew; takes minutes

@@ -108,14 +108,14 @@ def test_a_method_that_does_not_fit_is_said_so_and_the_others_go_on(tmp_path):
 
 def test_committed_results_are_what_the_documentation_shows(tmp_path):
     assert RESULTS
-    documentation = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    documentation = (ROOT / "docs/background/results.md").read_text(encoding="utf-8")
     for path in RESULTS:
         results = json.loads(path.read_text())
         rows = {(row["size"], row["method"]) for row in results["rows"]}
         assert rows == {(size, name) for name, method in METHODS.items() for size in method.options}
         for word in (results["date"], results["device"], results["command"], f"figures/{path.stem}.svg"):
             assert word in documentation, word
-        assert markdown(results) in documentation, f"{path.name} and docs/results.md differ"
+        assert markdown(results) in documentation, f"{path.name} and docs/background/results.md differ"
         draw(results, tmp_path / "drawn.svg")
         assert (tmp_path / "drawn.svg").stat().st_size > 5000
 

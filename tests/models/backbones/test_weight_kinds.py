@@ -74,7 +74,7 @@ def test_quickgelu_is_never_lost(tmp_path):
 
 
 def test_the_documentation_lists_them_all():
-    text = (Path(__file__).parents[3] / "docs/backbones.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs/reference/backbones.md").read_text(encoding="utf-8")
     for short, named in NAMED_BACKBONES.items():
         sizes = f"{named.width} | {named.num_blocks} | {named.patch_size} / {named.image_size}"
         assert f"| `{short}` | {named.millions:,.1f} | {sizes} |" in text, short

@@ -70,7 +70,8 @@ class SideNetwork(nn.Module):
         memory: "plain", "exact" or "tight": what training keeps for the backward pass, see `SideBlock`. Weights and
             outputs are the same.
 
-    Stem, attention, centred and memory go beyond the paper; docs/own-clips.md and docs/memory.md say when they help.
+    Stem, attention, centred and memory go beyond the paper; docs/how-to/own-clips.md and docs/background/memory.md say
+    when they help.
 
     Raises:
         ValueError: the width does not suit the heads.
