@@ -27,7 +27,7 @@ def frozen_blocks(backbone: FrozenBackbone, clips: Tensor, blocks: Iterable[int]
     handed_over = False
     for number in range(max(wanted) + 1):
         with torch.no_grad(), torch.autocast(clips.device.type, enabled=False):
-            x = backbone._advance(x, number, ropes, in_place=not handed_over)
+            x = backbone._run_block(x, number, ropes, in_place=not handed_over)
         handed_over = number in wanted
         if handed_over:
             yield x

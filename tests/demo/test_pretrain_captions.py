@@ -7,7 +7,7 @@ from safetensors import safe_open
 
 from side4video.demo.captioned_stills import StillCaption
 from side4video.demo.moving_captions import MotionCaption
-from side4video.demo.pretrain_captions import draw_batch, known_words, main, measure, pretrain
+from side4video.demo.pretrain_captions import caption_vocabulary, draw_batch, main, measure, pretrain
 from side4video.demo.still_clip import WEIGHTS_PATH, create_clip
 
 
@@ -21,7 +21,7 @@ def test_weights_say_how_they_were_made_and_what_they_know():
 
 
 def test_pretrained_model_reads_pictures_and_a_random_one_does_not():
-    words = known_words()
+    words = caption_vocabulary()
     torch.manual_seed(0)
     clip = create_clip(vocab_size=len(words))
     assert measure(clip, words, seed=12345)["caption"] < 0.05
@@ -47,7 +47,7 @@ def test_batches_that_need_a_caption_twice_are_refused(batch_size):
 
 
 def test_words_of_motion_are_known_and_their_embeddings_are_never_trained():
-    words = known_words()
+    words = caption_vocabulary()
     torch.manual_seed(3)
     first = create_clip(vocab_size=len(words)).token_embedding.weight.detach()
     trained = pretrain(words, steps=3, batch_size=8, seed=3).token_embedding.weight.detach()
@@ -60,7 +60,7 @@ def test_words_of_motion_are_known_and_their_embeddings_are_never_trained():
 
 
 def test_seed_alone_decides_the_model():
-    words = known_words()
+    words = caption_vocabulary()
     first, again, other = (pretrain(words, steps=2, batch_size=4, seed=seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["visual.conv1.weight"], other["visual.conv1.weight"])
@@ -72,5 +72,5 @@ def test_command_writes_weights_that_fit_the_model(tmp_path, capsys):
     with safe_open(tmp_path / "weights.safetensors", framework="pt") as weights:
         names = set(weights.keys())
         made = json.loads(weights.metadata()["made"])
-    assert names == {*create_clip(vocab_size=len(known_words())).state_dict(), "token_embedding.ids"}
+    assert names == {*create_clip(vocab_size=len(caption_vocabulary())).state_dict(), "token_embedding.ids"}
     assert (made["steps"], made["batch_size"]) == (2, 4)

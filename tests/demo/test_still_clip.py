@@ -10,7 +10,7 @@ from side4video.demo.still_clip import (
     TEXT_ARGS,
     TEXT_NAME,
     WEIGHTS_PATH,
-    WordList,
+    Vocabulary,
     create_clip,
     pack_weights,
     unpack_weights,
@@ -90,7 +90,7 @@ def test_unknown_tokens_are_zero_and_known_ones_are_not():
 
 
 def test_words_are_renumbered_in_order():
-    words = WordList(CAPTIONS)
+    words = Vocabulary(CAPTIONS)
     tokens = SimpleTokenizer(context_length=TEXT_ARGS["context_length"])(CAPTIONS)
     encoded = words.encode(CAPTIONS)
     assert words.ids[encoded].equal(tokens)
@@ -100,11 +100,11 @@ def test_words_are_renumbered_in_order():
 
 def test_words_that_are_not_in_the_list_are_refused():
     with pytest.raises(ValueError, match="a red elephant"):
-        WordList(CAPTIONS).encode(["a red elephant"])
+        Vocabulary(CAPTIONS).encode(["a red elephant"])
 
 
 def test_packing_and_unpacking_lose_nothing_but_half_precision(tmp_path):
-    words = WordList(CAPTIONS)
+    words = Vocabulary(CAPTIONS)
     clip = create_clip(vocab_size=len(words))
     packed = pack_weights(clip, words)
     save_file(packed, tmp_path / "packed.safetensors")

@@ -1,4 +1,4 @@
-"""Exported models give PyTorch's outputs, for any number of clips, without this package."""
+"""ExportResult models give PyTorch's outputs, for any number of clips, without this package."""
 
 import json
 import subprocess
@@ -154,7 +154,7 @@ def test_a_quantised_backbone_is_written_unpacked(tmp_path):
 
 @pytest.mark.slow
 def test_large_weights_go_into_a_second_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "LARGEST_ONNX_FILE", 1000)
+    monkeypatch.setattr(export, "MAX_ONNX_BYTES", 1000)
     folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
     made = export_adapter(folder, tmp_path / "out" / "model.onnx")
     assert [path.name for path in made.files] == ["model.onnx", "model.onnx.data"]

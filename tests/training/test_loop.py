@@ -16,7 +16,7 @@ from side4video.tasks.recognition.task import read_probe
 from side4video.training.loop import train
 from side4video.training.optimizer import learning_rate
 from side4video.training.run_log import read_log
-from side4video.training.run_state import RunState
+from side4video.training.training_state import TrainingState
 
 
 def weights(folder):
@@ -129,15 +129,15 @@ def test_resume_after_any_step_is_bit_identical(cached, small_run, tmp_path):
 def _train_until(config, folder, stop_after):
     from side4video.training import run_log
 
-    original = run_log.RunLog.advance
+    original = run_log.RunLog.update_progress
 
-    def advance(self, **shown):
+    def update_progress(self, **shown):
         original(self, **shown)
         if self._bar.n > stop_after:  # one step more than the last checkpoint
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_log.RunLog, "advance", advance)
+        patch.setattr(run_log.RunLog, "update_progress", update_progress)
         train(config, out=folder)
 
 
@@ -229,14 +229,14 @@ def test_an_evaluation_without_a_score_is_no_best_one(small_run, motion_videos, 
     away = (videos / "clockwise").rename(tmp_path / "away")
     (videos / "clockwise").mkdir()
     (videos / "clockwise" / "0001.mp4").write_bytes(b"no video")
-    save_adapter = RunState.save_adapter
+    save_adapter = TrainingState.save_adapter
 
     def saving(self, name, *arguments, **options):
         save_adapter(self, name, *arguments, **options)
         if name == "last" and away.is_dir():
             shutil.copytree(away, videos / "clockwise", dirs_exist_ok=True)
 
-    monkeypatch.setattr(RunState, "save_adapter", saving)
+    monkeypatch.setattr(TrainingState, "save_adapter", saving)
     config = small_run(data={"test": videos}, train={"epochs": 2, "lr": 1e-12})
     result = train(config, out=tmp_path / "run")
     first, second = (entry for entry in read_log(tmp_path / "run") if entry["kind"] == "evaluation")

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from side4video.tasks.recognition.task import RecognitionTask
 from side4video.training import loop, nonfinite
 from side4video.training.loop import train
-from side4video.training.nonfinite import has_finite_gradients, read_again
+from side4video.training.nonfinite import has_finite_gradients, reload_clips
 from side4video.training.run_log import read_log
 
 BAD_STEP = 4  # the second of the second epoch of three steps
@@ -59,7 +59,7 @@ def test_the_same_clips_can_be_read_again(poisoned, small_run, tmp_path, monkeyp
         train(small_run(), out=tmp_path / "run")
     content = json.loads((tmp_path / "run" / "nonfinite-step-4.json").read_text())
     task = RecognitionTask(small_run(), torch.device("cpu"))
-    again = read_again(content, task.train_set)
+    again = reload_clips(content, task.train_set)
     assert again.names == seen[0].names == content["processes"][0]["names"]
     different = (again.clips != seen[0].clips).nonzero().tolist()
     assert different == [[1, 0, 0, 3, 3]], "bit for bit, but for the pixel that was spoiled"
@@ -95,7 +95,7 @@ def test_a_skipped_step_leaves_no_trace_in_the_model(poisoned, small_run, tmp_pa
 
 
 def test_steps_that_all_fail_end_the_run_even_with_skip(small_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(nonfinite, "MOST_IN_A_ROW", 2)
+    monkeypatch.setattr(nonfinite, "MAX_CONSECUTIVE_STEPS", 2)
     config = small_run(train={"on_nonfinite": "skip", "lr": 1e30, "warmup_epochs": 0.0}, data={"test": None})
     with pytest.raises(FloatingPointError, match="So were 3 steps in a row: the weights are at fault"):
         train(config, out=tmp_path / "run")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from side4video.config import dump_config
-from side4video.training.out_of_memory import is_out_of_memory, what_was_said
+from side4video.training.out_of_memory import is_out_of_memory, short_message
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
@@ -76,7 +76,7 @@ def test_other_errors_are_not_taken_for_it():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
     assert is_out_of_memory(caught.value)
-    assert what_was_said(caught.value).startswith("DefaultCPUAllocator: can't allocate memory")
+    assert short_message(caught.value).startswith("DefaultCPUAllocator: can't allocate memory")
     long = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79 GiB."
-    assert what_was_said(torch.OutOfMemoryError(long)) == "CUDA out of memory. Tried to allocate 2.00 GiB."
-    assert what_was_said(MemoryError()) == "MemoryError."
+    assert short_message(torch.OutOfMemoryError(long)) == "CUDA out of memory. Tried to allocate 2.00 GiB."
+    assert short_message(MemoryError()) == "MemoryError."

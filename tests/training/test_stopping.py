@@ -13,7 +13,7 @@ from side4video.tasks.recognition.task import RecognitionTask
 from side4video.training import loop
 from side4video.training.loop import train
 from side4video.training.run_log import read_log
-from side4video.training.stopping import StopRequests, TrainingStopped
+from side4video.training.stopping import StopSignals, TrainingStopped
 from warm_process import wait_until
 
 SETTINGS = {"epochs": 4, "batch": 3, "checkpoint_minutes": 60}
@@ -102,16 +102,16 @@ def enter(block):
 
 
 def test_where_nothing_has_to_be_finished_it_ends_at_once():
-    with StopRequests() as stop:
+    with StopSignals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(TrainingStopped, match=r"Stopped by SIGTERM\. Nothing yet"):
-            enter(stop.at_once("Nothing yet"))
+            enter(stop.raising_immediately("Nothing yet"))
 
 
 def test_a_second_signal_does_not_wait(capfd):
-    with StopRequests() as stop:
+    with StopSignals() as stop:
         os.kill(os.getpid(), signal.SIGINT)
-        assert stop.first(stop.noted()) == signal.SIGINT
+        assert stop.first_received(stop.counts()) == signal.SIGINT
         with pytest.raises(TrainingStopped, match="twice"):
             os.kill(os.getpid(), signal.SIGINT)
     assert "SIGINT: the run stops when this step is done" in capfd.readouterr().err
@@ -119,15 +119,15 @@ def test_a_second_signal_does_not_wait(capfd):
 
 def test_handlers_are_put_back_and_other_threads_left_alone():
     before = signal.getsignal(signal.SIGTERM)
-    with StopRequests():
+    with StopSignals():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
     errors = []
 
     def elsewhere():
         try:
-            with StopRequests() as stop:
-                assert stop.first(stop.noted()) is None
+            with StopSignals() as stop:
+                assert stop.first_received(stop.counts()) is None
         except BaseException as error:
             errors.append(error)
 

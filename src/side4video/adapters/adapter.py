@@ -19,7 +19,7 @@ from side4video.adapters.untrusted import NAMED_WEIGHTS, check_untrusted, withou
 from side4video.atomic_files import write_json, write_tensors
 from side4video.config import RunConfig, parse_config
 from side4video.models.build import build_model
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -43,7 +43,7 @@ class Adapter:
     """What training took: seconds, peak memory, device, steps, training samples."""
 
 
-def save_adapter(folder: Path, model: SideTrained, adapter: Adapter) -> None:
+def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
     """Write an adapter folder; an older one in its place is replaced file by file, the weights first."""
     backbone = model.backbone
     write_tensors(folder / WEIGHTS, model.trained_state(), {"format": "pt"})
@@ -135,7 +135,7 @@ def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) ->
 
 def load_adapter(
     folder: Path, *, device: torch.device, backbone_weights: str | None = None, dtype: str | None = None
-) -> tuple[SideTrained, Adapter]:
+) -> tuple[SideTunedModel, Adapter]:
     """Build the model of an adapter folder, in eval mode.
 
     Args:
@@ -175,7 +175,7 @@ def load_adapter(
     return model.eval(), adapter
 
 
-def _build(config: RunConfig, adapter: Adapter, device: torch.device, folder: Path) -> SideTrained:
+def _build(config: RunConfig, adapter: Adapter, device: torch.device, folder: Path) -> SideTunedModel:
     try:
         return build_model(config, num_classes=len(adapter.class_names), device=device)
     except torch.OutOfMemoryError:
@@ -210,7 +210,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} is damaged: {str(error)[:500]}. Copy the adapter folder again.") from error
 
 
-def load_from(model: SideTrained, folder: Path, *, class_names: tuple[str, ...]) -> str:
+def load_from(model: SideTunedModel, folder: Path, *, class_names: tuple[str, ...]) -> str:
     """Load an adapter's trained tensors into a fresh model and say in a sentence what was taken.
 
     A classifier for other classes is dropped; everything else must fit.

@@ -8,7 +8,7 @@ from side4video.adapters.adapter import Adapter, find_adapter, load_adapter, sav
 from side4video.atomic_files import replacing
 from side4video.config import RunConfig
 from side4video.data.lists.list_files import read_class_names
-from side4video.models.backbones.loading import unlike_weights
+from side4video.models.backbones.loading import mismatched_weights
 from side4video.models.build import build_model
 from side4video.models.official import (
     Layout,
@@ -18,7 +18,7 @@ from side4video.models.official import (
     recognise,
     to_official,
 )
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 
 
 def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> Adapter:
@@ -42,7 +42,7 @@ def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> 
     class_names = () if layout.retrieval else _class_names(config, len(state["head.linear.bias"]))
     own = config.model_copy(update={"text": config.text.model_copy(update={"weights": "random"})})
     model = build_model(own, num_classes=len(class_names), device=torch.device("cpu"))
-    if unlike := unlike_weights(model.backbone, frozen_part(official)):
+    if unlike := mismatched_weights(model.backbone, frozen_part(official)):
         raise ValueError(
             f"{len(unlike)} frozen tensors of {checkpoint} are not those of {config.backbone.name} with weights "
             f"{config.backbone.weights!r}, such as {', '.join(unlike[:3])}. Give the image model it was trained on."
@@ -97,7 +97,7 @@ def _class_names(config: RunConfig, num_classes: int) -> tuple[str, ...]:
     return names
 
 
-def _check_faithful(model: SideTrained, config: RunConfig, folder: Path) -> None:
+def _check_faithful(model: SideTunedModel, config: RunConfig, folder: Path) -> None:
     beyond = {
         "side.stem": not config.side.stem,
         "side.attention": not config.side.attention,

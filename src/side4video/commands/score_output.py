@@ -36,11 +36,11 @@ def report_scores(
     """
     from side4video.atomic_files import write_json
     from side4video.distributed.processes import is_main_process
-    from side4video.tasks.unread import NoneReadError
+    from side4video.tasks.unread import NoReadableVideosError
 
     try:
         evaluation = evaluate()
-    except NoneReadError as error:
+    except NoReadableVideosError as error:
         return report_refusal(str(error), error.unread, refusal_path)
     if refused := why_refused(evaluation, settings):
         return report_refusal(refused, evaluation.unread, refusal_path)
@@ -54,10 +54,10 @@ def report_scores(
 
 def why_refused(evaluation: "Scores", settings: EvalConfig) -> str | None:
     """Why the scores of an evaluation are not reported, if that is so."""
-    from side4video.tasks.unread import refuse_scores
+    from side4video.tasks.unread import withheld_scores_reason
 
     num_unread = len(evaluation.unread)
-    return refuse_scores(num_read=evaluation.num_videos, num_unread=num_unread, max_unread=settings.max_unread)
+    return withheld_scores_reason(num_read=evaluation.num_videos, num_unread=num_unread, max_unread=settings.max_unread)
 
 
 def report_refusal(refused: str, unread: "Sequence[UnreadVideo]", path: Path | None = None) -> int:

@@ -48,7 +48,7 @@ def train(arguments: list[str]) -> int:
     try:
         result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
     except TrainingMemoryError as error:
-        failure = TrainingMemoryError(error.reason, moment=error.moment, num_classes=error.num_classes)
+        failure = TrainingMemoryError(error.reason, phase=error.phase, num_classes=error.num_classes)
     if failure is not None:  # out of the handler, so that the tensors of the run are gone by now
         from side4video.memory.command import advise_after_failure
 

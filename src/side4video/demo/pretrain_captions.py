@@ -25,16 +25,16 @@ from tqdm import tqdm
 
 from side4video.demo.captioned_stills import StillCaption, draw_captioned_still
 from side4video.demo.moving_captions import MotionCaption
-from side4video.demo.still_clip import BACKBONE_ARGS, WEIGHTS_PATH, WordList, create_clip, pack_weights
+from side4video.demo.still_clip import BACKBONE_ARGS, WEIGHTS_PATH, Vocabulary, create_clip, pack_weights
 from side4video.tasks.retrieval.contrastive import contrastive_loss
 
 MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
 """What CLIP's pictures are normalised with: mean and standard deviation of each channel between 0 and 1."""
 
 
-def known_words() -> WordList:
+def caption_vocabulary() -> Vocabulary:
     """The words of all captions of pictures and of videos; those of motion keep their first, random embeddings."""
-    return WordList(str(caption) for caption in [*StillCaption.every(), *MotionCaption.every()])
+    return Vocabulary(str(caption) for caption in [*StillCaption.every(), *MotionCaption.every()])
 
 
 def draw_batch(generator: np.random.Generator, *, batch_size: int) -> tuple[Tensor, list[StillCaption]]:
@@ -53,7 +53,7 @@ def draw_batch(generator: np.random.Generator, *, batch_size: int) -> tuple[Tens
     return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255 - mean) / std, chosen
 
 
-def measure(clip: CLIP, words: WordList, *, seed: int) -> dict[str, float]:
+def measure(clip: CLIP, words: Vocabulary, *, seed: int) -> dict[str, float]:
     """Return how often, 0 to 1, a picture's best caption of all is right: as a whole, and in form, colour and place.
 
     One fresh picture for each caption.
@@ -85,7 +85,9 @@ def _groups(clip: CLIP) -> list[dict[str, Any]]:
     ]
 
 
-def pretrain(words: WordList, *, steps: int, batch_size: int = 96, learning_rate: float = 1e-3, seed: int = 0) -> CLIP:
+def pretrain(
+    words: Vocabulary, *, steps: int, batch_size: int = 96, learning_rate: float = 1e-3, seed: int = 0
+) -> CLIP:
     """Train on `steps` batches of fresh pictures; AdamW, one-cycle rate. The same seed gives the same model."""
     torch.manual_seed(seed)
     generator = np.random.default_rng([seed, 0])
@@ -115,7 +117,7 @@ def main(*, out: Path = WEIGHTS_PATH, steps: int = 2500, batch_size: int = 96, s
         batch_size: pictures per step.
         seed: decides the first weights and the pictures.
     """
-    words = known_words()
+    words = caption_vocabulary()
     clip = pretrain(words, steps=steps, batch_size=batch_size, seed=seed)
     accuracy = measure(clip, words, seed=seed + 1)
     made = {"steps": steps, "batch_size": batch_size, "seed": seed, "open_clip": open_clip.__version__}

@@ -7,10 +7,10 @@ from pathlib import Path
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig, parse_config
 from side4video.demo.captioned_videos import CaptionedVideos, make_captioned_videos
-from side4video.demo.earlier_run import check_earlier_run, remove_earlier_run
+from side4video.demo.demo_index import index_test_videos
 from side4video.demo.moving_captions import NUM_STOPS
+from side4video.demo.previous_run import check_previous_run, remove_previous_run
 from side4video.demo.search_page import compare, write_search_page
-from side4video.demo.searchable import index_test_videos
 from side4video.demo.still_clip import BACKBONE_ARGS, BACKBONE_NAME, TEXT_ARGS, TEXT_NAME, write_clip_file
 from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT
@@ -41,7 +41,7 @@ class RetrievalDemoArguments:
 def run_retrieval_demo(arguments: RetrievalDemoArguments) -> int:
     """Run the demonstration and print where everything is; returns the exit code."""
     videos, run, weights = (arguments.out / name for name in ("videos", "run", "still_clip.safetensors"))
-    check_earlier_run(run)
+    check_previous_run(run)
     made = CaptionedVideos(
         train_clips_per_caption=arguments.train_clips_per_caption,
         forms=arguments.forms,
@@ -51,7 +51,7 @@ def run_retrieval_demo(arguments: RetrievalDemoArguments) -> int:
     config = retrieval_demo_config(videos, weights, epochs=arguments.epochs, seed=arguments.seed)
     make_captioned_videos(videos, made)
     write_clip_file(weights)
-    remove_earlier_run(run)
+    remove_previous_run(run)
     train(config, out=run)
     evaluations = {BEFORE: _read_evaluation(run / ZERO_SHOT), AFTER: _read_evaluation(run / "evaluation.json")}
     scores = compare(evaluations)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig, parse_config
-from side4video.demo.earlier_run import check_earlier_run, remove_earlier_run
 from side4video.demo.pretrain import BACKBONE_ARGS, BACKBONE_NAME, WEIGHTS_PATH
+from side4video.demo.previous_run import check_previous_run, remove_previous_run
 from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.inference.predictor import Predictor
 from side4video.reports.run_report import write_run_report
@@ -34,7 +34,7 @@ class DemoArguments:
 def run_demo(arguments: DemoArguments) -> int:
     """Run the demonstration and print where everything is; returns the exit code."""
     videos, run = arguments.out / "videos", arguments.out / "run"
-    check_earlier_run(run)
+    check_previous_run(run)
     made = MotionVideos(
         train_clips_per_class=arguments.train_clips_per_class,
         test_clips_per_class=arguments.test_clips_per_class,
@@ -42,7 +42,7 @@ def run_demo(arguments: DemoArguments) -> int:
     )
     config = demo_config(videos, epochs=arguments.epochs, seed=arguments.seed)
     make_motion_videos(videos, made)
-    remove_earlier_run(run)
+    remove_previous_run(run)
     result = train(config, out=run)
     _predict_some(run, videos / "test")
     report = write_run_report(run)

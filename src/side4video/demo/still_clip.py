@@ -54,7 +54,7 @@ def create_clip(*, vocab_size: int) -> CLIP:
     return CLIP(embed_dim=text.pop("embed_dim"), vision_cfg=vision, text_cfg=CLIPTextCfg(**text), quick_gelu=True)
 
 
-class WordList:
+class Vocabulary:
     """The tokens of some captions, numbered anew from 0 in the order of their numbers in CLIP's vocabulary.
 
     The end-of-text token has the highest number of all, before and after, as CLIP's text tower wants it.
@@ -91,7 +91,7 @@ def _tokens(captions: list[str]) -> Tensor:
     return tokenise(captions, max_words=TEXT_ARGS["context_length"])[0]
 
 
-def pack_weights(clip: CLIP, words: WordList) -> dict[str, Tensor]:
+def pack_weights(clip: CLIP, words: Vocabulary) -> dict[str, Tensor]:
     """Return the weights of a CLIP whose vocabulary is `words`, float16, with the words' numbers beside them."""
     weights = {name: tensor.detach().half().contiguous() for name, tensor in clip.state_dict().items()}
     return weights | {_IDS: words.ids.to(torch.int32)}

@@ -20,7 +20,7 @@ from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
 from side4video.tasks.clips import choose_workers, evaluation_clips, videos_per_batch
-from side4video.tasks.retrieval.embeddings import embed_texts, embed_videos_together
+from side4video.tasks.retrieval.embeddings import embed_texts, embed_videos_distributed
 from side4video.tasks.retrieval.score_matrix import score_matrix
 from side4video.tasks.unread import UnreadVideo
 
@@ -95,7 +95,7 @@ class Embedder:
             timeout_seconds=config.data.timeout_seconds,
             **share,
         )
-        found, unread = embed_videos_together(
+        found, unread = embed_videos_distributed(
             self.model, batches, device=self.device, chunk=config.eval.batch, num_videos=len(videos), shared=shared
         )
         if not found:

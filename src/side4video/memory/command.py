@@ -74,18 +74,18 @@ def plan_memory(
 def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out: Path) -> str:
     """What to tell whoever started a run that ran out of memory."""
     gc.collect()  # the run's tensors, so that planning has room itself
-    lines = [f"Memory ran out {failure.moment}: {failure.reason}"]
+    lines = [f"Memory ran out {failure.phase}: {failure.reason}"]
     target = target_of(config) if config.train.device != "auto" or torch.cuda.is_available() else "cpu"
     try:
         planner = StepPlanner(config, num_classes=failure.num_classes, target=target)
-        built = failure.moment != "while the model was built"
+        built = failure.phase != "while the model was built"
         tried = planner.estimate().total if built else planner.weight_bytes
         advice = advise(planner, _memory_here(target), too_little=tried)
     except (MemoryError, RuntimeError):  # the memory does not suffice for planning either
-        lines.append(f"Smaller: {REMEDIES[failure.moment]}.")
+        lines.append(f"Smaller: {REMEDIES[failure.phase]}.")
     else:
         lines += _needs(advice)
-    if failure.moment == "while frozen tokens were computed for the probe or the cache":
+    if failure.phase == "while frozen tokens were computed for the probe or the cache":
         lines.append(
             f"Up to {config.eval.batch} clips went through the frozen model at a time: a smaller --eval.batch needs "
             "less, and so does a smaller --backbone.chunk-frames."

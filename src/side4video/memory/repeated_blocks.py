@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from side4video.memory.step_history import StepHistory
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 
 BORDER_BEFORE, BORDER_BEHIND = 1, 1
 """Taps that are always run by themselves: the first has the stem before it, the last the head behind it."""
@@ -49,7 +49,7 @@ def _kind(block: nn.Module) -> list[Any]:
     ]
 
 
-def find_repeated_blocks(model: SideTrained) -> RepeatedBlocks:
+def find_repeated_blocks(model: SideTunedModel) -> RepeatedBlocks:
     """The blocks of a model that differ from their neighbours in the values of their weights alone."""
     taps, blocks = model.side.taps, model.backbone.model.blocks
     reads = [range(before + 1, tap + 1) for before, tap in pairwise((-1, *taps))]
@@ -66,7 +66,7 @@ def find_repeated_blocks(model: SideTrained) -> RepeatedBlocks:
     return RepeatedBlocks(times, frozenset(left_out))
 
 
-def run_repeated_blocks_once(model: SideTrained, like: RepeatedBlocks) -> None:
+def run_repeated_blocks_once(model: SideTunedModel, like: RepeatedBlocks) -> None:
     """Leave out blocks, and let only the first chunk of frames, which is the largest, go through those of the backbone.
 
     Chunks need their memory one after the other, and there are hundreds of them in a large batch.
@@ -86,16 +86,16 @@ def run_repeated_blocks_once(model: SideTrained, like: RepeatedBlocks) -> None:
         if block in like.left_out:
             return x
         if len(x) <= backbone.chunk_frames:
-            return backbone._advance_chunk(x, block, ropes)
+            return backbone._run_block_chunk(x, block, ropes)
         out = x if in_place else torch.empty_like(x)
-        backbone._advance_chunk(x[: backbone.chunk_frames], block, ropes)
+        backbone._run_block_chunk(x[: backbone.chunk_frames], block, ropes)
         return out
 
-    vars(backbone).update(_embed=embed, _advance=advance)
+    vars(backbone).update(_embed=embed, _run_block=advance)
 
 
 @contextmanager
-def counting_for_all(model: SideTrained, like: RepeatedBlocks, history: StepHistory) -> Iterator[None]:
+def counting_for_all(model: SideTunedModel, like: RepeatedBlocks, history: StepHistory) -> Iterator[None]:
     """Inside the `with` block forward and backward passes of the model run without the blocks that are left out.
 
     What happens between the outputs of two side blocks, or between the gradients of two outputs, is a part that the

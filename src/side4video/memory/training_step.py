@@ -18,7 +18,7 @@ from side4video.memory.step_history import StepHistory
 from side4video.memory.tracking import WORKSPACE, AllocationTracker
 from side4video.models.backbones.loading import BlockTokens
 from side4video.models.side.int8_tokens import Int8Tokens, to_int8
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips
 from side4video.shapes import Clips
 from side4video.tasks.clips import autocast
@@ -108,7 +108,7 @@ class TrainingStep:
     def __init__(
         self,
         config: RunConfig,
-        model: SideTrained,
+        model: SideTunedModel,
         *,
         num_classes: int,
         device: torch.device,

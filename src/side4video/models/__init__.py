@@ -7,7 +7,7 @@
 * heads.py: classifier.
 * official.py: names in the official code's checkpoints.
 * retrieval_model.py: backbone, side network and text tower together.
-* side_trained.py: what all trained models have in common.
+* side_tuned_model.py: what all trained models have in common.
 * similarity.py: how alike a caption and a video are.
 * stored_clips.py: clips whose frozen tokens were computed before.
 * video_model.py: backbone, side network and classifier together.

@@ -3,11 +3,11 @@
 import torch
 
 from side4video.config import RunConfig
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import build_video_model
 
 
-def build_model(config: RunConfig, *, num_classes: int, device: torch.device) -> SideTrained:
+def build_model(config: RunConfig, *, num_classes: int, device: torch.device) -> SideTunedModel:
     """A `VideoModel` for recognition, a `RetrievalModel` for retrieval, where `num_classes` plays no part.
 
     Raises:

@@ -94,4 +94,4 @@ class ClassificationHead(nn.Module):
         """Start the fused head from what a text tower says of the class names, and its logit scale."""
         if not isinstance(self.probe, TextClassifier):
             raise ValueError("This head does not know classes by their names. Build it with text_width.")
-        self.probe.start_from(classes, logit_scale)
+        self.probe.load_classes(classes, logit_scale)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from side4video.models.backbones.weight_files import read_weights
 from side4video.models.side.side_block import Variant
-from side4video.models.text.text_tower import text_part
+from side4video.models.text.text_tower import text_tower_state
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def from_official(official: dict[str, Tensor], *, source: str = "the state dict"
 def _text_tower(official: dict[str, Tensor]) -> dict[str, Tensor]:
     """The text tower, which has open_clip's names there and here; EVA's lies behind `text.`."""
     scale = {"text.logit_scale": official["logit_scale"]} if "logit_scale" in official else {}
-    return scale | {f"text.model.{name}": tensor for name, tensor in text_part(official).items()}
+    return scale | {f"text.model.{name}": tensor for name, tensor in text_tower_state(official).items()}
 
 
 def to_official(state: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from side4video.config import RunConfig
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.side.batch_norm import TokenBatchNorm
 from side4video.models.side.side_network import SideNetwork
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.stored_clips import StoredClips
 from side4video.models.text.text_tower import TextTower, load_text_tower
@@ -55,7 +55,7 @@ class TokenWeights(nn.Module):
         return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
 
 
-class RetrievalModel(SideTrained):
+class RetrievalModel(SideTunedModel):
     """Captions and videos in, features that can be compared out (arXiv 2311.15769, section 3.3).
 
     Trained are the side network, the weights of words and frames, copies of the frozen model's last norm and

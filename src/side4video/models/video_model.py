@@ -12,12 +12,12 @@ from side4video.distributed.processes import launched_processes, local_rank
 from side4video.models.backbones.loading import FrozenBackbone, load_backbone
 from side4video.models.heads import ClassificationHead
 from side4video.models.side.side_network import SideNetwork, resolve_taps
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips
 from side4video.models.text.text_classifier import TextClassifier, embed_frames
 
 
-class VideoModel(SideTrained):
+class VideoModel(SideTunedModel):
     """Clips in, logits out. Only the side network and the head are trained.
 
     Args:

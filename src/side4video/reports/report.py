@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from side4video.atomic_files import write_text
 from side4video.reports.report_pictures import draw_confusion, draw_curves, draw_film_strip
 
-LARGEST_PICTURE = 60
+MAX_DRAWN_CLASSES = 60
 """Most classes for which the confusion matrix is drawn; beyond, the most confused pairs are listed alone."""
 
 
@@ -153,7 +153,7 @@ def write_report(
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
-    drawn = confusion is not None and len(class_names) <= LARGEST_PICTURE
+    drawn = confusion is not None and len(class_names) <= MAX_DRAWN_CLASSES
     page = environment.get_template("report.html.jinja").render(
         title=title,
         summary=summary,

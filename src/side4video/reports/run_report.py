@@ -17,7 +17,7 @@ from side4video.tasks.recognition.data import as_evaluated, read_data
 from side4video.tasks.recognition.scores import Evaluation, Prediction
 from side4video.tasks.recognition.task import read_probe
 from side4video.tasks.task import ZERO_SHOT
-from side4video.tasks.unread import UnreadVideo, refuse_scores
+from side4video.tasks.unread import UnreadVideo, withheld_scores_reason
 from side4video.training.run_log import read_log
 from side4video.video.decoding import VideoError, open_video
 
@@ -120,7 +120,7 @@ def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -
 
 def _refusal(config: RunConfig, num_read: int, unread: Sequence[UnreadVideo]) -> str:
     """Why no score is shown, as a sentence and a blank; empty where scores are."""
-    refused = refuse_scores(num_read=num_read, num_unread=len(unread), max_unread=config.eval.max_unread)
+    refused = withheld_scores_reason(num_read=num_read, num_unread=len(unread), max_unread=config.eval.max_unread)
     return "" if refused is None else f"{refused} "
 
 

@@ -29,7 +29,7 @@ from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata
 from side4video.search.stores.store import Store
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
 from side4video.tasks.unread import UnreadVideo
-from side4video.training.stopping import StopRequests, TrainingStopped
+from side4video.training.stopping import StopSignals, TrainingStopped
 
 
 def settle_info(
@@ -96,13 +96,13 @@ def _make_plan(store: Store, inputs: Sequence[str], info: IndexInfo, metadata: M
     return _Plan(info, indexed, changes, named, unknown)
 
 
-def _check_stop(stop: StopRequests) -> None:
-    if (number := stop.first(stop.noted())) is not None:
+def _check_stop(stop: StopSignals) -> None:
+    if (number := stop.first_received(stop.counts())) is not None:
         raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
 
 
 def _embed_share(
-    embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopRequests
+    embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopSignals
 ) -> list[UnreadVideo]:
     """Embed videos and write them; returns those that cannot be read."""
     unread: list[UnreadVideo] = []
@@ -188,7 +188,7 @@ def update_index(
         TrainingStopped: a signal asked for the end; what was done is saved.
     """
     started = time.perf_counter()
-    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopRequests() as stop, ExitStack() as held:
+    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopSignals() as stop, ExitStack() as held:
         plan = None
         if is_main_process():
             held.enter_context(indexing_lock(address))

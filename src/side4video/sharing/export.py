@@ -22,20 +22,20 @@ from torch import Tensor, nn
 from side4video.adapters.adapter import Adapter, load_adapter
 from side4video.models.backbones.quantisation import unpack_linear_layers
 from side4video.models.retrieval_model import RetrievalModel
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import VideoModel
 
 SUFFIXES = (".onnx", ".pt2")
-LARGEST_DIFFERENCE = 1e-3
+MAX_DIFFERENCE = 1e-3
 """Of an output from PyTorch's, as a share of the largest output; an export that is further off is refused."""
-LARGEST_ONNX_FILE = 1_900_000_000
+MAX_ONNX_BYTES = 1_900_000_000
 """Bytes of weights that go into the ONNX file itself; more go into a second file beside it (2 GB are the limit)."""
 METADATA = "side4video.json"
 """Name of the metadata among the extra files of a `.pt2` file; an ONNX file has each entry in its own metadata."""
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """An exported model, compared with PyTorch's own outputs on random clips.
 
     Attributes:
@@ -56,7 +56,7 @@ class ExportedModel(nn.Module):
         model: in eval mode; a retrieval model loses its text tower.
     """
 
-    def __init__(self, model: SideTrained) -> None:
+    def __init__(self, model: SideTunedModel) -> None:
         super().__init__()
         if isinstance(model, RetrievalModel):
             model.text = nn.Identity()  # type: ignore[assignment]  # its weights would be written as well
@@ -72,7 +72,7 @@ class ExportedModel(nn.Module):
         return features.frames, features.weights
 
 
-def export_adapter(adapter: str | Path, out: Path, *, backbone_weights: str | None = None) -> Exported:
+def export_adapter(adapter: str | Path, out: Path, *, backbone_weights: str | None = None) -> ExportResult:
     """Write an adapter with its backbone as one self-contained model, in float32, and compare it with PyTorch's.
 
     A backbone that was quantised in training is written unpacked: the same function, in more bytes.
@@ -102,12 +102,12 @@ def export_adapter(adapter: str | Path, out: Path, *, backbone_weights: str | No
         made = Path(folder) / out.name
         write(program, clips[:2], made, describe_export(model, read))
         difference = max(_difference(run(made, part), program(part)) for part in (clips[:1], clips))
-        if not difference <= LARGEST_DIFFERENCE:  # NaN is refused too
+        if not difference <= MAX_DIFFERENCE:  # NaN is refused too
             raise RuntimeError(
                 f"The outputs of the exported model differ from PyTorch's by {difference:.1e}. Not kept."
             )
         files = tuple(path.replace(out.parent / path.name) for path in sorted(made.parent.iterdir()))
-    return Exported(files, sum(path.stat().st_size for path in files), difference)
+    return ExportResult(files, sum(path.stat().st_size for path in files), difference)
 
 
 def check_export_file(out: Path) -> None:
@@ -131,7 +131,7 @@ def check_export_file(out: Path) -> None:
             ) from error
 
 
-def describe_export(model: SideTrained, adapter: Adapter) -> dict[str, Any]:
+def describe_export(model: SideTunedModel, adapter: Adapter) -> dict[str, Any]:
     """What a program that runs the exported model must know: frames, preprocessing, class names."""
     data, backbone = adapter.config.data, model.backbone
     return {
@@ -184,7 +184,7 @@ def _write_onnx(program: ExportedModel, clips: Tensor, path: Path, metadata: Map
     for name, value in metadata.items():
         made.model.metadata_props[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     num_bytes = sum(parameter.numel() * parameter.element_size() for parameter in program.parameters())
-    made.save(path, external_data=num_bytes > LARGEST_ONNX_FILE)
+    made.save(path, external_data=num_bytes > MAX_ONNX_BYTES)
 
 
 def _run_onnx(path: Path, clips: Tensor) -> list[Tensor]:

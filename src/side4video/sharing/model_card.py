@@ -19,7 +19,7 @@ from side4video.config import DataConfig
 from side4video.models.backbones.loading import weights_source
 from side4video.reports.report_pictures import draw_panels
 from side4video.reports.run_report import changed_settings, training_charts
-from side4video.tasks.unread import refuse_scores
+from side4video.tasks.unread import withheld_scores_reason
 from side4video.training.run_log import read_log
 
 CARD = "README.md"
@@ -177,7 +177,7 @@ def _write_picture(folder: Path) -> bool:
 def _refusal(adapter: Adapter) -> str | None:
     """Why scores are not stated, where too few of the videos could be read."""
     num_read, num_unread = adapter.scores.get("videos", 0), adapter.scores.get("unread", 0)
-    return refuse_scores(num_read=num_read, num_unread=num_unread, max_unread=adapter.config.eval.max_unread)
+    return withheld_scores_reason(num_read=num_read, num_unread=num_unread, max_unread=adapter.config.eval.max_unread)
 
 
 def _metrics(adapter: Adapter) -> Iterable[tuple[str, str, float]]:

@@ -12,11 +12,11 @@ from side4video.adapters.hub import is_downloaded, parse_hub_name, upload
 from side4video.adapters.untrusted import without_paths
 from side4video.atomic_files import replacing, write_json
 from side4video.models.build import build_model
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import choose_device
 from side4video.sharing.model_card import CARD, PICTURE, CardFacts, read_model_card, write_model_card
 
-SHARED = (WEIGHTS, CONFIG, CARD, PICTURE)
+SHARED_FILES = (WEIGHTS, CONFIG, CARD, PICTURE)
 """All that is ever given away; the picture where there is one."""
 
 
@@ -94,7 +94,7 @@ def save_shareable(
         if (source / file).is_file():
             with replacing(folder / file) as temporary:
                 shutil.copyfile(source / file, temporary)
-    return [folder / file for file in SHARED if (folder / file).is_file()]
+    return [folder / file for file in SHARED_FILES if (folder / file).is_file()]
 
 
 def check_adapter(folder: Path) -> None:
@@ -118,7 +118,7 @@ def check_adapter(folder: Path) -> None:
 
 def from_pretrained(
     name_or_folder: str | Path, *, device: str = "auto", backbone_weights: str | None = None
-) -> SideTrained:
+) -> SideTunedModel:
     """The model of an adapter in eval mode, a `VideoModel` or `RetrievalModel`; `load_adapter` gives its classes too.
 
     Args:

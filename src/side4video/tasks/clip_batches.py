@@ -9,7 +9,7 @@ from side4video.data.loading.batch import Batch
 from side4video.data.loading.loader import test_loader, train_loader
 from side4video.data.loading.order import TrainOrder
 from side4video.distributed.processes import main_process_first, num_processes, print_once, process_rank
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.tasks.clips import choose_workers, videos_per_batch
 from side4video.tasks.token_cache import TokenCache
 
@@ -35,7 +35,7 @@ class ClipBatches:
         pooled: also keep the frozen model's pooled summary of each frame there.
     """
 
-    def __init__(self, config: RunConfig, model: SideTrained, *, pooled: bool) -> None:
+    def __init__(self, config: RunConfig, model: SideTunedModel, *, pooled: bool) -> None:
         self._config, self._model, self._pooled = config, model, pooled
         self._workers, self._timeout = choose_workers(config.data.workers), config.data.timeout_seconds
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from side4video.data.datasets import TrainClips
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.tasks.unread import UnreadVideo
 
 ZERO_SHOT = "zero_shot.json"
@@ -64,7 +64,7 @@ class Task(Protocol):
     """Model, data, loss and evaluation of a run."""
 
     @property
-    def model(self) -> SideTrained:
+    def model(self) -> SideTunedModel:
         """What is trained."""
 
     train_set: TrainClips

@@ -23,7 +23,7 @@ from side4video.data.loading.batch import Batch
 from side4video.data.loading.loader import TIMEOUT_SECONDS, test_loader
 from side4video.data.loading.order import TrainOrder
 from side4video.models.side.int8_tokens import Int8Tokens, to_int8
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips, as_pixels
 
 FORMAT_VERSION = 1
@@ -71,7 +71,7 @@ class TokenCache:
         self,
         folder: Path,
         clips: TrainClips | TestClips,
-        model: SideTrained,
+        model: SideTunedModel,
         *,
         transform: dict[str, Any],
         pooled: bool,

@@ -14,7 +14,7 @@ class UnreadVideo:
     reason: str
 
 
-class NoneReadError(ValueError):
+class NoReadableVideosError(ValueError):
     """An evaluation of which no video could be read; `unread` has them with their reasons."""
 
     def __init__(self, message: str, unread: Sequence[UnreadVideo]) -> None:
@@ -25,7 +25,7 @@ class NoneReadError(ValueError):
         return str(self.args[0])
 
 
-def refuse_scores(*, num_read: int, num_unread: int, max_unread: float) -> str | None:
+def withheld_scores_reason(*, num_read: int, num_unread: int, max_unread: float) -> str | None:
     """Why scores of a set must not be reported, in a sentence; None where enough of it was read.
 
     Args:
@@ -43,12 +43,12 @@ def refuse_scores(*, num_read: int, num_unread: int, max_unread: float) -> str |
     )
 
 
-def stated_headline(headline: Mapping[str, float | int], *, max_unread: float) -> dict[str, float | int]:
+def reported_headline(headline: Mapping[str, float | int], *, max_unread: float) -> dict[str, float | int]:
     """The numbers of a log line: the counts alone where too much was unreadable for scores.
 
-    >>> stated_headline({"top1": 0.9, "videos": 3, "unread": 1}, max_unread=0.1)
+    >>> reported_headline({"top1": 0.9, "videos": 3, "unread": 1}, max_unread=0.1)
     {'videos': 3, 'unread': 1}
     """
     num_read, num_unread = int(headline["videos"]), int(headline["unread"])
-    refused = refuse_scores(num_read=num_read, num_unread=num_unread, max_unread=max_unread) is not None
+    refused = withheld_scores_reason(num_read=num_read, num_unread=num_unread, max_unread=max_unread) is not None
     return {name: value for name, value in headline.items() if not refused or name in _COUNTS}

@@ -8,6 +8,6 @@
 * out_of_memory.py: the errors that say so.
 * run_folder.py: one folder, one set of settings.
 * run_log.py: progress bar, log.jsonl, metrics.csv, TensorBoard.
-* run_state.py: checkpoints and adapters, also when something ends the run early.
+* training_state.py: checkpoints and adapters, also when something ends the run early.
 * stopping.py: signals that ask a run to stop.
 """

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from side4video.atomic_files import write_tensors
-from side4video.models.side_trained import SideTrained
+from side4video.models.side_tuned_model import SideTunedModel
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint.previous.safetensors"
@@ -51,7 +51,7 @@ def has_checkpoint(folder: Path) -> bool:
 def save_checkpoint(
     folder: Path,
     *,
-    model: SideTrained,
+    model: SideTunedModel,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     keep_previous: bool = False,
@@ -78,7 +78,7 @@ def save_checkpoint(
     )
 
 
-def load_checkpoint(folder: Path, *, model: SideTrained, optimizer: torch.optim.Optimizer) -> tuple[Progress, str]:
+def load_checkpoint(folder: Path, *, model: SideTunedModel, optimizer: torch.optim.Optimizer) -> tuple[Progress, str]:
     """Restore what `save_checkpoint` wrote: the newest checkpoint, or the one before where that is damaged or missing.
 
     Returns:
@@ -133,7 +133,7 @@ def _checksum(tensors: Mapping[str, Tensor], progress: str) -> str:
     return digest.hexdigest()
 
 
-def _restore(tensors: Mapping[str, Tensor], model: SideTrained, optimizer: torch.optim.Optimizer) -> None:
+def _restore(tensors: Mapping[str, Tensor], model: SideTunedModel, optimizer: torch.optim.Optimizer) -> None:
     model.load_trained_state(
         {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     )
@@ -146,11 +146,11 @@ def _restore(tensors: Mapping[str, Tensor], model: SideTrained, optimizer: torch
         }
 
 
-def _trained_parameters(model: SideTrained) -> dict[str, torch.nn.Parameter]:
+def _trained_parameters(model: SideTunedModel) -> dict[str, torch.nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def _optimizer_state(model: SideTrained, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+def _optimizer_state(model: SideTunedModel, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
     return {
         name: optimizer.state[parameter]
         for name, parameter in _trained_parameters(model).items()

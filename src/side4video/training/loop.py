@@ -31,15 +31,15 @@ from side4video.distributed.processes import (
 )
 from side4video.models.video_model import choose_device
 from side4video.tasks.task import Scores, Task
-from side4video.tasks.unread import refuse_scores, stated_headline
+from side4video.tasks.unread import reported_headline, withheld_scores_reason
 from side4video.training.build_task import build_task
 from side4video.training.nonfinite import NonfiniteSteps
 from side4video.training.optimizer import learning_rate
-from side4video.training.out_of_memory import noting_out_of_memory
+from side4video.training.out_of_memory import converting_out_of_memory
 from side4video.training.run_folder import check_run_folder, claim_run_folder
 from side4video.training.run_log import Meter, RunLog
-from side4video.training.run_state import RunState
-from side4video.training.stopping import StopRequests, TrainingStopped
+from side4video.training.stopping import StopSignals, TrainingStopped
+from side4video.training.training_state import TrainingState
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,18 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
     """
     check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
-    with StopRequests() as stop, joined_processes(device, timeout_minutes=config.train.timeout_minutes):
+    with StopSignals() as stop, joined_processes(device, timeout_minutes=config.train.timeout_minutes):
         return _train(config, out, device, stop, resume=resume, init_from=init_from)
 
 
 def _train(
-    config: RunConfig, out: Path, device: torch.device, stop: StopRequests, *, resume: bool, init_from: Path | None
+    config: RunConfig, out: Path, device: torch.device, stop: StopSignals, *, resume: bool, init_from: Path | None
 ) -> TrainResult:
     with (
-        stop.at_once("No step was taken."),
-        noting_out_of_memory("while the model was built", num_classes=1),  # how many is not known, nor matters there
+        stop.raising_immediately("No step was taken."),
+        converting_out_of_memory(
+            "while the model was built", num_classes=1
+        ),  # how many is not known, nor matters there
     ):
         task = build_task(config, device)
         if init_from is not None:
@@ -91,18 +93,18 @@ def _train(
         if is_main_process():
             claim_run_folder(out, config)
         run = _Run(config, out, device, stop, task, resume=resume)
-    return run.go()
+    return run.run()
 
 
 class _Run:
     """One run: its parts, and the steps it goes through."""
 
     def __init__(
-        self, config: RunConfig, out: Path, device: torch.device, stop: StopRequests, task: Task, *, resume: bool
+        self, config: RunConfig, out: Path, device: torch.device, stop: StopSignals, task: Task, *, resume: bool
     ) -> None:
         self.config, self.out, self.device, self.stop = config, out, device, stop
         self.task, self.model = task, task.model
-        self.state = RunState(config, out, device, task, resume=resume)
+        self.state = TrainingState(config, out, device, task, resume=resume)
         self.progress, self.trained = self.state.progress, self.state.trained
         self.optimizer, self.scaler = self.state.optimizer, self.state.scaler
         if config.train.sync_bn:
@@ -112,14 +114,14 @@ class _Run:
         self.order = self._order()
         self.failures: list[Failure] = []
         self.nonfinite = NonfiniteSteps(config, seed=task.train_set.seed)
-        self.between_steps = True
-        self.stop_for: int | None = None
+        self.weights_unchanged = True
+        self.stop_signal: int | None = None
 
-    def go(self) -> TrainResult:
+    def run(self) -> TrainResult:
         num_classes = len(self.task.class_names)
         with (
-            self.stop.at_once("It was not at a step; --resume goes on where it was."),
-            noting_out_of_memory(
+            self.stop.raising_immediately("It was not at a step; --resume goes on where it was."),
+            converting_out_of_memory(
                 "while frozen tokens were computed for the probe or the cache", num_classes=num_classes
             ),
         ):
@@ -134,7 +136,7 @@ class _Run:
             silent=not is_main_process(),
         )
         try:
-            with noting_out_of_memory("in a training step or an evaluation", num_classes=num_classes):
+            with converting_out_of_memory("in a training step or an evaluation", num_classes=num_classes):
                 self._steps(batches)
         finally:
             self.log.close()
@@ -165,8 +167,8 @@ class _Run:
         for step in range(self.progress.step, self.order.total_steps):
             if self.progress.stopped_early:
                 break
-            meter.add(self._whole_step(step, batches))
-            self.log.advance(**meter.shown(self.device))
+            meter.add(self._atomic_step(step, batches))
+            self.log.update_progress(**meter.progress_values(self.device))
             if self.progress.step % self.config.train.log_every == 0 and (values := meter.flush(self.device)):
                 self.log.write("train", self.progress.step, **values)
             self.progress.evaluation_due = self.progress.step % self.order.steps_per_epoch == 0
@@ -176,36 +178,36 @@ class _Run:
                 epoch_started = time.monotonic()
             self.state.checkpoint_if_due()
 
-    def _whole_step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
+    def _atomic_step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
         """A step that is taken as a whole, or not at all: whatever goes wrong, what was trained before is saved."""
         buffers, skipped = self.state.buffers(), self.progress.skipped
-        self.between_steps = True
+        self.weights_unchanged = True
         try:
             result = self._step(step, batches)
         except Exception:
-            if self.between_steps:
-                self.state.take_back(buffers)
+            if self.weights_unchanged:
+                self.state.roll_back(buffers)
                 self.progress.skipped = skipped
-                self.state.checkpoint_before_the_end()
+                self.state.save_after_error()
             raise
         if not result["views"]:
-            self.state.take_back(buffers)
+            self.state.roll_back(buffers)
         self.progress.step = step + 1
         return result
 
     def _stop_if_asked(self) -> None:
         """End the run between two steps where any process got a signal that asks for it."""
-        if self.stop_for is None:
+        if self.stop_signal is None:
             return
         self.state.checkpoint()
         raise TrainingStopped(
-            self.stop_for, f"The state of step {self.progress.step} was saved: --resume goes on from there."
+            self.stop_signal, f"The state of step {self.progress.step} was saved: --resume goes on from there."
         )
 
     def _step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
         """One optimizer step: the task's forward and backward passes, then clip and update."""
         settings = self.config.train
-        self.nonfinite.begin(step, self.order.epoch(step))
+        self.nonfinite.start_step(step, self.order.epoch(step))
         rate = learning_rate(step, steps_per_epoch=self.order.steps_per_epoch, config=settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
@@ -214,16 +216,16 @@ class _Run:
             if self.device.type == "cuda":
                 torch.cuda.manual_seed(torch.initial_seed())
             found = self.task.step(
-                self._readable(step, batches),
+                self._readable_batches(step, batches),
                 self._backward,
                 views=self.order.step_size(step) * self.task.train_set.views,
                 epoch=self.order.epoch(step),
             )
         counted = [found.loss_sum, found.right, found.views, len(self.failures), self.nonfinite.count]
-        sums = torch.tensor(counted + self.stop.noted(), dtype=torch.float64)
+        sums = torch.tensor(counted + self.stop.counts(), dtype=torch.float64)
         loss_sum, right, seen, failed, nonfinite, *stops = sum_over_processes(sums.to(self.device)).tolist()
-        self.stop_for = self.stop.first(stops)
-        self._report(step, anywhere=failed > 0)
+        self.stop_signal = self.stop.first_received(stops)
+        self._report_failures(step, anywhere=failed > 0)
         if not seen:
             raise RuntimeError(f"None of the clips of step {step} could be read; {self.out / 'log.jsonl'} names them.")
         if not nonfinite:
@@ -231,9 +233,9 @@ class _Run:
             if not self.scaler.is_enabled():  # which leaves out such steps by itself
                 nonfinite = self.nonfinite.check_gradients(self.trained)
         if nonfinite:
-            self.nonfinite.leave_out(self.out, self.log, self.progress)
+            self.nonfinite.skip_step(self.out, self.log, self.progress)
             return {"loss_sum": 0.0, "right": 0, "views": 0, "lr": rate}
-        self.between_steps = False
+        self.weights_unchanged = False
         if settings.clip_grad_norm is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trained, settings.clip_grad_norm)
@@ -242,7 +244,7 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         return {"loss_sum": loss_sum, "right": int(right), "views": int(seen), "lr": rate}
 
-    def _readable(self, step: int, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _readable_batches(self, step: int, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The micro-batches of a step, but those of which nothing could be read."""
         for _ in range(self.order.num_micro_batches(step)):
             batch = next(batches)
@@ -262,7 +264,7 @@ class _Run:
         self.nonfinite.check_loss(loss.item(), batches)
         self.scaler.scale(loss).backward()  # of any loss: other processes may wait for what this one sends in it
 
-    def _report(self, step: int, *, anywhere: bool) -> None:
+    def _report_failures(self, step: int, *, anywhere: bool) -> None:
         """Say what could not be read in a step, in whatever process."""
         if not anywhere:
             return
@@ -278,18 +280,18 @@ class _Run:
         broadcast_buffers(self.model)  # BatchNorm's running statistics: those of the main process count
         if self.task.has_test_set and (last or epoch % settings.eval.every == 0):
             evaluation = self._evaluate()
-            headline = stated_headline(evaluation.headline(), max_unread=settings.eval.max_unread)
+            headline = reported_headline(evaluation.headline(), max_unread=settings.eval.max_unread)
             self.log.write("evaluation", self.progress.step, epoch=epoch, epoch_seconds=seconds, **headline)
-            self._compare(evaluation, epoch)
+            self._update_best(evaluation, epoch)
             self.state.save_adapter("last", evaluation, epochs=epoch)
         elif not self.task.has_test_set:
             self.state.save_adapter("last", None, epochs=epoch)
         self.progress.evaluation_due = False
         self.state.checkpoint()
 
-    def _compare(self, evaluation: Scores, epoch: int) -> None:
+    def _update_best(self, evaluation: Scores, epoch: int) -> None:
         """Keep the adapter if it is the best so far; one without a score only until there is one with."""
-        refused = refuse_scores(
+        refused = withheld_scores_reason(
             num_read=evaluation.num_videos,
             num_unread=len(evaluation.unread),
             max_unread=self.config.eval.max_unread,
@@ -312,12 +314,12 @@ class _Run:
     def _evaluate(self) -> Scores:
         """Score the test set; when that is cut short the epoch's training is saved and only this is done again."""
         try:
-            with self.stop.at_once(
+            with self.stop.raising_immediately(
                 f"The state of step {self.progress.step} was saved: --resume evaluates it and goes on."
             ):
                 return self.task.evaluate()
         except (Exception, TrainingStopped):
-            self.state.checkpoint_before_the_end()
+            self.state.save_after_error()
             raise
 
     def _best_evaluation(self) -> Scores | None:

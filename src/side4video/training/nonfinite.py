@@ -17,7 +17,7 @@ from side4video.distributed.processes import gather_objects, is_main_process
 from side4video.training.checkpoint import Progress
 from side4video.training.run_log import RunLog
 
-MOST_IN_A_ROW = 10
+MAX_CONSECUTIVE_STEPS = 10
 """Steps that may be left out one after another: more mean that the weights and not the clips are at fault."""
 SHOWN_NAMES = 8
 
@@ -48,10 +48,10 @@ class NonfiniteSteps:
 
     def __init__(self, config: RunConfig, *, seed: int) -> None:
         self._config, self._seed = config, seed
-        self._in_a_row = self._last_left_out = 0
-        self.begin(0, 0)
+        self._consecutive = self._last_skipped = 0
+        self.start_step(0, 0)
 
-    def begin(self, step: int, epoch: int) -> None:
+    def start_step(self, step: int, epoch: int) -> None:
         """A new step."""
         copies = self._config.data.cache_copies if self._config.data.cache is not None else None
         self._step, self._epoch = step, epoch if copies is None else epoch % copies
@@ -76,7 +76,7 @@ class NonfiniteSteps:
         self._bad = self._all
         return True
 
-    def leave_out(self, out: Path, log: RunLog, progress: Progress) -> None:
+    def skip_step(self, out: Path, log: RunLog, progress: Progress) -> None:
         """Name the clips of a step that is not finite in any process, and stop or go on; all processes come here.
 
         Raises:
@@ -92,12 +92,12 @@ class NonfiniteSteps:
             raise FloatingPointError(
                 f"{what} {path} has its clips (--train.on-nonfinite skip goes on without the step)"
             )
-        self._in_a_row = self._in_a_row + 1 if self._step == self._last_left_out + 1 else 1
-        self._last_left_out = self._step
-        if self._in_a_row > MOST_IN_A_ROW:
+        self._consecutive = self._consecutive + 1 if self._step == self._last_skipped + 1 else 1
+        self._last_skipped = self._step
+        if self._consecutive > MAX_CONSECUTIVE_STEPS:
             raise FloatingPointError(
-                f"{what} So were {self._in_a_row} steps in a row: the weights are at fault, not the clips. Use a lower "
-                "--train.lr, --train.clip-grad-norm, or --train.precision fp32."
+                f"{what} So were {self._consecutive} steps in a row: the weights are at fault, not the clips. Use a "
+                "lower --train.lr, --train.clip-grad-norm, or --train.precision fp32."
             )
         progress.nonfinite += 1
         log.write("nonfinite", self._step, file=path.name, names=[name for part in parts for name in part.names])
@@ -113,7 +113,7 @@ def _describe(step: int, parts: Sequence[BadClips]) -> str:
     return f"The {what} at step {step} on {', '.join(names[:SHOWN_NAMES])}{more}."
 
 
-def read_again(content: dict[str, Any], clips: TrainClips, *, process: int = 0) -> Batch:
+def reload_clips(content: dict[str, Any], clips: TrainClips, *, process: int = 0) -> Batch:
     """The clips of such a step once more, bit for bit as they were.
 
     Args:

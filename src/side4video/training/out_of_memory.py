@@ -18,14 +18,14 @@ _PHRASES = (
 )
 
 
-Moment = Literal[
+Phase = Literal[
     "while the model was built",
     "while frozen tokens were computed for the probe or the cache",
     "in a training step or an evaluation",
 ]
 """When memory ran out."""
 
-REMEDIES: dict[Moment, str] = {
+REMEDIES: dict[Phase, str] = {
     "while the model was built": "--backbone.dtype bfloat16, --backbone.quantise int8, or another backbone",
     "while frozen tokens were computed for the probe or the cache": "--eval.batch, --backbone.chunk-frames",
     "in a training step or an evaluation": "--train.memory exact or tight, --train.micro-batch, --data.num-frames",
@@ -38,15 +38,15 @@ class TrainingMemoryError(RuntimeError):
 
     Args:
         reason: what the allocator said.
-        moment: when it said so.
+        phase: when it said so.
         num_classes: C, of the model.
     """
 
-    def __init__(self, reason: str, *, moment: Moment, num_classes: int) -> None:
+    def __init__(self, reason: str, *, phase: Phase, num_classes: int) -> None:
         super().__init__(
-            f"Memory ran out {moment}: {reason} Smaller: {REMEDIES[moment]}; `side4video memory` says what fits."
+            f"Memory ran out {phase}: {reason} Smaller: {REMEDIES[phase]}; `side4video memory` says what fits."
         )
-        self.reason, self.moment, self.num_classes = reason, moment, num_classes
+        self.reason, self.phase, self.num_classes = reason, phase, num_classes
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -58,7 +58,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _PHRASES)
 
 
-def what_was_said(error: BaseException) -> str:
+def short_message(error: BaseException) -> str:
     """The first two sentences of an error, without where in PyTorch it arose; some go on for many lines."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     sentences = re.sub(r"^\[enforce fail.*?\] .*?\. ", "", lines[0]).rstrip(".").split(". ")
@@ -66,11 +66,11 @@ def what_was_said(error: BaseException) -> str:
 
 
 @contextmanager
-def noting_out_of_memory(moment: Moment, *, num_classes: int) -> Iterator[None]:
+def converting_out_of_memory(phase: Phase, *, num_classes: int) -> Iterator[None]:
     """Turn errors that say that memory ran out in the `with` block into a `TrainingMemoryError`."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainingMemoryError(what_was_said(error), moment=moment, num_classes=num_classes) from None
+        raise TrainingMemoryError(short_message(error), phase=phase, num_classes=num_classes) from None

@@ -46,7 +46,7 @@ class Meter:
         self.loss_sum, self.right = self.loss_sum + step["loss_sum"], self.right + step["right"]
         self.views, self.lr = self.views + step["views"], step["lr"]
 
-    def shown(self, device: torch.device) -> dict[str, str]:
+    def progress_values(self, device: torch.device) -> dict[str, str]:
         """What stands beside the progress bar."""
         if not self.views:
             return {}
@@ -112,7 +112,7 @@ class RunLog:
         self._file = (folder / "log.jsonl").open("ab", buffering=0)  # a line that fails does not fail again later
         self._events = _open_tensorboard(folder / "tensorboard", start_step) if tensorboard else None
 
-    def advance(self, **shown: Any) -> None:
+    def update_progress(self, **shown: Any) -> None:
         """One optimizer step is done; `shown` appears beside the progress bar."""
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()

@@ -30,7 +30,7 @@ class TrainingStopped(KeyboardInterrupt):
         return 128 + self.number
 
 
-class StopRequests:
+class StopSignals:
     """Signals that came while this is entered as a context; they are handled again as before when it is left.
 
     A second one of the same kind ends the run at once, without saving. Threads other than the main one cannot handle
@@ -38,44 +38,44 @@ class StopRequests:
     """
 
     def __init__(self) -> None:
-        self._came: dict[int, int] = dict.fromkeys(SIGNALS, 0)
-        self._before: dict[int, Any] = {}
-        self._saved_if_at_once: str | None = None
+        self._counts: dict[int, int] = dict.fromkeys(SIGNALS, 0)
+        self._previous_handlers: dict[int, Any] = {}
+        self._immediate_message: str | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._previous_handlers = {number: signal.signal(number, self._count_signal) for number in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
     @contextmanager
-    def at_once(self, saved: str) -> Iterator[None]:
-        """Inside the block a signal, or one noted before, raises `TrainingStopped` at once, with the text `saved`."""
-        self._saved_if_at_once = saved
+    def raising_immediately(self, saved: str) -> Iterator[None]:
+        """In the block a signal, or one received before, raises `TrainingStopped` immediately with the text `saved`."""
+        self._immediate_message = saved
         try:
-            if (number := self.first(self.noted())) is not None:
+            if (number := self.first_received(self.counts())) is not None:
                 raise TrainingStopped(number, saved)
             yield
         finally:
-            self._saved_if_at_once = None
+            self._immediate_message = None
 
-    def noted(self) -> list[int]:
+    def counts(self) -> list[int]:
         """How often each of `SIGNALS` came."""
-        return [self._came[number] for number in SIGNALS]
+        return [self._counts[number] for number in SIGNALS]
 
     @staticmethod
-    def first(noted: Sequence[float]) -> int | None:
-        """The signal to stop for, where several processes added up what they noted; None: go on."""
-        return next((number for number, times in zip(SIGNALS, noted, strict=True) if times), None)
+    def first_received(counts: Sequence[float]) -> int | None:
+        """The signal to stop for, where several processes added up their counts; None: go on."""
+        return next((number for number, times in zip(SIGNALS, counts, strict=True) if times), None)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._came[number] += 1
-        if self._saved_if_at_once is not None:
-            raise TrainingStopped(number, self._saved_if_at_once)
-        if self._came[number] > 1:
+    def _count_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._counts[number] += 1
+        if self._immediate_message is not None:
+            raise TrainingStopped(number, self._immediate_message)
+        if self._counts[number] > 1:
             raise TrainingStopped(number, "It came twice, so nothing was saved now; --resume goes on where it was.")
         said = f"\n{signal.Signals(number).name}: the run stops when this step is done and saved.\n"
         os.write(2, said.encode())  # print may be at work where the signal came

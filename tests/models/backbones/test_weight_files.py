@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from side4video.models.backbones.weight_files import check_fit, read_weights
+from side4video.models.backbones.weight_files import check_state_dict, read_weights
 
 
 def linear_weights() -> dict[str, torch.Tensor]:
@@ -90,13 +90,15 @@ class TestReadWeights:
 
 class TestCheckFit:
     def test_fits(self):
-        check_fit(linear_weights(), linear_weights(), ignored=(), what="it")
-        check_fit({**linear_weights(), "head.bias": torch.zeros(2)}, linear_weights(), ignored=("head",), what="it")
+        check_state_dict(linear_weights(), linear_weights(), ignored=(), what="it")
+        check_state_dict(
+            {**linear_weights(), "head.bias": torch.zeros(2)}, linear_weights(), ignored=("head",), what="it"
+        )
 
     def test_every_problem_is_named(self):
         state = {"fc.weight": torch.zeros(3, 2), "neck": torch.zeros(1)}
         with pytest.raises(ValueError) as error:
-            check_fit(state, linear_weights(), ignored=("head",), what="it")
+            check_state_dict(state, linear_weights(), ignored=("head",), what="it")
         assert (
             "it: 1 missing: fc.bias; 1 unknown: neck; 1 of another shape: fc.weight (3, 2) instead of (2, 3)."
             in str(error.value)
@@ -104,6 +106,6 @@ class TestCheckFit:
 
     def test_ten_names_and_the_count(self):
         with pytest.raises(ValueError, match="12 missing: t00, ") as error:
-            check_fit({}, {f"t{i:02}": torch.zeros(1) for i in range(12)}, ignored=(), what="it")
+            check_state_dict({}, {f"t{i:02}": torch.zeros(1) for i in range(12)}, ignored=(), what="it")
         assert "t09." in str(error.value)
         assert "t10" not in str(error.value)

@@ -12,7 +12,7 @@ from torch import nn
 
 from side4video.models.backbones.loading import load_backbone
 from side4video.models.backbones.names import NAMED_BACKBONES
-from side4video.models.backbones.weight_kinds import OPENAI_ONLY, kind_of
+from side4video.models.backbones.weight_kinds import OPENAI_ONLY, describe_weights
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.text.text_tower import load_text_tower
 
@@ -43,14 +43,17 @@ def timm_names(name):
     ],
 )
 def test_kinds(names, kind):
-    assert kind_of(names()) == kind
+    assert describe_weights(names()) == kind
 
 
 def test_our_own_and_the_official_ones():
     side = SideNetwork(backbone_width=8, num_patches=4, patch_size=8, taps=[0], width=16)
     ours = [f"side.{name}" for name in side.state_dict()] + ["head.linear.weight"]
-    assert kind_of(ours) == "an adapter of this package"
-    assert kind_of(["visual.transformer.side_linears.0.weight", "fc.weight"]) == "an official Side4Video checkpoint"
+    assert describe_weights(ours) == "an adapter of this package"
+    assert (
+        describe_weights(["visual.transformer.side_linears.0.weight", "fc.weight"])
+        == "an official Side4Video checkpoint"
+    )
 
 
 def test_a_wrong_file_is_named_for_what_it_is(tmp_path):

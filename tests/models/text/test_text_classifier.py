@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from side4video.config import VIDEO_PROMPTS, ConfigError, RunConfig, TextConfig, load_config, parse_config
 from side4video.models.backbones.loading import load_backbone
-from side4video.models.text.class_names import embed_classes, load_named_tower, spoken_name
+from side4video.models.text.class_names import embed_classes, load_configured_tower, readable_class_name
 from side4video.models.text.text_classifier import TextClassifier, ZeroShotModel, embed_frames
 from side4video.models.video_model import build_video_model
 
@@ -55,12 +55,12 @@ def settings(path, **groups) -> RunConfig:
 
 def zero_shot_model(path):
     config = settings(path)
-    text = load_named_tower(config.text)
+    text = load_configured_tower(config.text)
     backbone = load_backbone(
         config.backbone.name, weights=path, image_size=32, model_args=IMAGES, projection_width=text.embed_dim
     )
     classifier = TextClassifier(num_classes=3, embed_dim=text.embed_dim)
-    classifier.start_from(embed_classes(text, NAMES, VIDEO_PROMPTS), text.logit_scale)
+    classifier.load_classes(embed_classes(text, NAMES, VIDEO_PROMPTS), text.logit_scale)
     return ZeroShotModel(backbone=backbone, classifier=classifier).eval()
 
 
@@ -103,7 +103,7 @@ def test_a_head_from_class_names_starts_as_zero_shot(clip, frozen):
     _, path = clip
     config = settings(path, head={"frozen_probe": frozen})
     model = build_video_model(config, num_classes=3, device=CPU).eval()
-    text = load_named_tower(config.text)
+    text = load_configured_tower(config.text)
     model.head.load_classes(embed_classes(text, NAMES, VIDEO_PROMPTS), text.logit_scale)
     clips = torch.randn(2, 3, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
@@ -134,7 +134,7 @@ def test_heads_of_the_other_kind_are_refused(clip):
 
 
 def test_names_are_spoken_as_people_would():
-    assert [spoken_name(name) for name in NAMES] == SPOKEN
+    assert [readable_class_name(name) for name in NAMES] == SPOKEN
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from side4video.tasks.unread import NoneReadError, UnreadVideo, refuse_scores
+from side4video.tasks.unread import NoReadableVideosError, UnreadVideo, withheld_scores_reason
 
 
 @pytest.mark.parametrize(
@@ -19,18 +19,18 @@ from side4video.tasks.unread import NoneReadError, UnreadVideo, refuse_scores
     ],
 )
 def test_scores_are_refused_above_the_share_and_not_at_it(num_read, num_unread, max_unread, is_refused):
-    refused = refuse_scores(num_read=num_read, num_unread=num_unread, max_unread=max_unread)
+    refused = withheld_scores_reason(num_read=num_read, num_unread=num_unread, max_unread=max_unread)
     assert (refused is not None) == is_refused
 
 
 def test_the_sentence_has_value_rule_and_remedy():
-    refused = refuse_scores(num_read=6, num_unread=2, max_unread=0.1)
+    refused = withheld_scores_reason(num_read=6, num_unread=2, max_unread=0.1)
     for part in ("2 of 8 videos (25.0%)", "eval.max_unread = 0.1", "check-data", "allow more"):
         assert part in refused
 
 
 def test_the_error_survives_a_process_border():
-    error = NoneReadError("none", [UnreadVideo("a", "empty")])
+    error = NoReadableVideosError("none", [UnreadVideo("a", "empty")])
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, ValueError)
     assert (str(again), again.unread) == ("none", (UnreadVideo("a", "empty"),))

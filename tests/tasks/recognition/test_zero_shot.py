@@ -10,7 +10,7 @@ from separate_processes import SeparateProcesses
 from side4video.adapters.adapter import load_adapter
 from side4video.cli import main
 from side4video.config import dump_config
-from side4video.models.text.class_names import embed_classes, load_named_tower
+from side4video.models.text.class_names import embed_classes, load_configured_tower
 from side4video.tasks.recognition.task import RecognitionTask
 from side4video.tasks.recognition.zero_shot import evaluate_zero_shot
 from side4video.training.loop import train
@@ -80,7 +80,7 @@ def test_training_starts_at_zero_shot_and_the_adapter_needs_no_text_tower(from_n
     train(config, out=tmp_path / "run")
     text = config.text.model_copy(update={"weights": str(tmp_path / "gone.pt")})
     model, adapter = load_adapter(tmp_path / "run", device=CPU)
-    classes = embed_classes(load_named_tower(config.text), adapter.class_names, config.text.prompts)
+    classes = embed_classes(load_configured_tower(config.text), adapter.class_names, config.text.prompts)
     torch.testing.assert_close(model.head.probe.classes, classes)  # frozen: as they were
     path = tmp_path / "run/best/config.json"
     content = json.loads(path.read_text())
@@ -93,7 +93,7 @@ def test_trained_classes_move_and_a_run_resumes(from_names, tmp_path):
     config = from_names(head={"fused": True, "init": "text", "frozen_probe": False}, train={"finetuned_lr_scale": 1.0})
     train(config, out=tmp_path / "run")
     model, adapter = load_adapter(tmp_path / "run/last", device=CPU)
-    classes = embed_classes(load_named_tower(config.text), adapter.class_names, config.text.prompts)
+    classes = embed_classes(load_configured_tower(config.text), adapter.class_names, config.text.prompts)
     assert (model.head.probe.classes - classes).abs().max() > 1e-4
     again = train(config, out=tmp_path / "run", resume=True)
     assert again.evaluation is not None

@@ -11,7 +11,7 @@ from torch import nn
 from separate_processes import free_port
 from side4video.models.side.batch_norm import TokenBatchNorm
 from side4video.models.similarity import TextFeatures, VideoFeatures, weighted_token_similarity
-from side4video.tasks.retrieval.contrastive import backward_in_parts, contrastive_loss, gather
+from side4video.tasks.retrieval.contrastive import backward_with_gradient_cache, contrastive_loss, gather
 
 W, T, E = 5, 3, 6
 
@@ -72,7 +72,7 @@ def test_parts_give_the_gradient_of_the_whole_batch(sizes):
     model = TwoTowers()
     parts = zip(*(tensor.split(sizes) for tensor in batch(7)), strict=True)
     embeds = [lambda part=part: model.embed(*part) for part in parts]
-    texts, videos, loss = backward_in_parts(model, embeds, model.loss, torch.Tensor.backward)
+    texts, videos, loss = backward_with_gradient_cache(model, embeds, model.loss, torch.Tensor.backward)
     assert loss.item() == pytest.approx(expected_loss, rel=1e-6)
     assert (len(texts), len(videos)) == (7, 7)
     assert not texts.words.requires_grad
@@ -106,7 +106,7 @@ def test_batch_norm_counts_each_part_once():
     parts = list(zip(*(tensor.split([4, 3]) for tensor in batch(7)), strict=True))
     once = trained(lambda model: [model.embed(*part) for part in parts])
     embedding_twice = trained(
-        lambda model: backward_in_parts(
+        lambda model: backward_with_gradient_cache(
             model, [lambda part=part: model.embed(*part) for part in parts], model.loss, torch.Tensor.backward
         )
     )
@@ -127,7 +127,7 @@ def _process(rank, port, folder):
             own = [tensor.split(sizes)[rank] for tensor in batch(sum(sizes))]
             shares = list(zip(*(tensor.tensor_split(parts) for tensor in own), strict=True))
             embeds = [lambda share=share, model=model: model.embed(*share) for share in shares]
-            _, _, loss = backward_in_parts(model, embeds, model.loss, torch.Tensor.backward)
+            _, _, loss = backward_with_gradient_cache(model, embeds, model.loss, torch.Tensor.backward)
             found = gradients(model)
             for gradient in found.values():  # what DistributedDataParallel does
                 dist.all_reduce(gradient)

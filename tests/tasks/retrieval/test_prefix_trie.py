@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from side4video.tasks.retrieval import prefix_trie
-from side4video.tasks.retrieval.prefix_trie import equal_rows, prefix_tries
+from side4video.tasks.retrieval.prefix_trie import number_distinct_words, prefix_tries
 
 SENTENCES = ("a man runs", "a dog", "a man", "a man runs", "a", "the man runs", "a man cooks fish")
 
@@ -66,7 +66,7 @@ def test_one_bit_is_a_difference():
     words = torch.zeros(3, 1, 4)
     words[1, 0, 2] = 1e-45
     words[2, 0, 2] = -0.0
-    numbers = equal_rows(words, np.ones((3, 1), dtype=bool), 1000)
+    numbers = number_distinct_words(words, np.ones((3, 1), dtype=bool), 1000)
     assert len(set(numbers.flatten())) == 3
 
 
@@ -79,11 +79,11 @@ def test_equal_hashes_are_not_taken_for_equal_rows(monkeypatch):
 
     monkeypatch.setattr(prefix_trie.np.random, "default_rng", lambda seed: Ones())
     words = torch.tensor([[[1.0, 2.0]], [[2.0, 1.0]], [[1.0, 2.0]], [[2.0, 1.0]]])
-    numbers = equal_rows(words, np.ones((4, 1), dtype=bool), 1000).flatten()
+    numbers = number_distinct_words(words, np.ones((4, 1), dtype=bool), 1000).flatten()
     assert numbers[0] == numbers[2]
     assert numbers[1] != numbers[0]
 
 
 def test_places_without_a_word_have_no_number():
     words, mask, _ = embedded(["a", "a b"], places=3)
-    np.testing.assert_array_equal(equal_rows(words, mask.numpy(), 1000) < 0, ~mask.numpy())
+    np.testing.assert_array_equal(number_distinct_words(words, mask.numpy(), 1000) < 0, ~mask.numpy())

@@ -31,7 +31,7 @@ def architecture_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def refusal(name: str, class_name: str) -> str:
+def unsupported_message(name: str, class_name: str) -> str:
     """Why a model of another class of timm's is no backbone."""
     known = ", ".join(known.__name__ for known in MODEL_CLASSES)
     return (
@@ -104,7 +104,7 @@ class FrozenBackbone(nn.Module):
         if chunk_frames < 1:
             raise ValueError(f"{chunk_frames = }: at least one frame must go through a block at once. Use 1 or more.")
         if type(model) not in MODEL_CLASSES:
-            raise ValueError(refusal(name, type(model).__name__))
+            raise ValueError(unsupported_message(name, type(model).__name__))
         self.projection: nn.Linear | None = _projection(model) if keep_projection else None
         model.reset_classifier(0, "")
         self.model: Any = model.requires_grad_(False)
@@ -227,21 +227,21 @@ class FrozenBackbone(nn.Module):
         # The context is entered anew for every block: one that spans a yield would leak to the caller.
         with _frozen(frames.device.type):
             x, ropes = self._embed(frames.flatten(0, 1))  # (B*T, prefix + N, D)
-        handed_over = False
+        yielded = False
         for block in range(blocks[-1] + 1):
             with _frozen(frames.device.type):
-                x = self._advance(x, block, ropes, in_place=not handed_over)
-            handed_over = block in blocks
-            if handed_over:
-                yield self._hand_over(x.unflatten(0, (B, T)), block)
+                x = self._run_block(x, block, ropes, in_place=not yielded)
+            yielded = block in blocks
+            if yielded:
+                yield self._split_tokens(x.unflatten(0, (B, T)), block)
 
-    def _goes_at_once(self, frames: Tensor) -> bool:
+    def _fits_one_chunk(self, frames: Tensor) -> bool:
         # An exported program takes any number of frames, so that no number may decide; and memory is its runtime's.
         return torch.compiler.is_exporting() or len(frames) <= self.chunk_frames
 
     def _embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images (B*T, 3, H, W) to tokens (B*T, prefix + N, D) and rotary positions, if the model has any."""
-        if self._goes_at_once(images):
+        if self._fits_one_chunk(images):
             return self._embed_chunk(images)
         x, ropes = None, None
         for start in range(0, len(images), self.chunk_frames):
@@ -259,23 +259,23 @@ class FrozenBackbone(nn.Module):
             return model.norm_pre(x), ropes
         return model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images)))), None
 
-    def _advance(self, x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
+    def _run_block(self, x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
         """Tokens (B*T, prefix + N, D) behind a block; `in_place`: nobody else holds `x`, it may be written over."""
-        if self._goes_at_once(x):
-            return self._advance_chunk(x, block, ropes)
+        if self._fits_one_chunk(x):
+            return self._run_block_chunk(x, block, ropes)
         out = x if in_place else torch.empty_like(x)
         for before, behind in zip(x.split(self.chunk_frames), out.split(self.chunk_frames), strict=True):
-            behind.copy_(self._advance_chunk(before, block, ropes))
+            behind.copy_(self._run_block_chunk(before, block, ropes))
         return out
 
-    def _advance_chunk(self, x: Tensor, block: int, ropes: Tensor | None) -> Tensor:
+    def _run_block_chunk(self, x: Tensor, block: int, ropes: Tensor | None) -> Tensor:
         if not isinstance(self.model, Eva):
             return self.model.blocks[block](x)
         if ropes is not None and self.model.rope_mixed:
             ropes = ropes[block]  # learned rotations: each block has its own
         return self.model.blocks[block](x, rope=ropes)
 
-    def _hand_over(self, x: Tensor, block: int) -> BlockTokens:
+    def _split_tokens(self, x: Tensor, block: int) -> BlockTokens:
         """Split (B, T, prefix + N, D); prefix tokens are the class token, then registers or a distillation token."""
         patches = x[:, :, self.model.num_prefix_tokens :]
         has_class_token = self.model.cls_token is not None

@@ -17,11 +17,11 @@ from side4video.models.backbones.frozen_backbone import (
     BlockTokens,
     FrozenBackbone,
     architecture_of,
-    refusal,
+    unsupported_message,
 )
 from side4video.models.backbones.names import NAMED_BACKBONES, full_name
-from side4video.models.backbones.weight_files import check_fit, read_weights
-from side4video.models.backbones.weight_kinds import is_openai, kind_of
+from side4video.models.backbones.weight_files import check_state_dict, read_weights
+from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
 
 __all__ = [
     "NAMED_BACKBONES",
@@ -29,7 +29,7 @@ __all__ = [
     "FrozenBackbone",
     "list_backbones",
     "load_backbone",
-    "unlike_weights",
+    "mismatched_weights",
     "weights_source",
 ]
 
@@ -85,7 +85,7 @@ def _check_name(name: str) -> None:
         hint = f"Did you mean {', '.join(close)}?" if close else "See list_backbones()."
         raise ValueError(f"timm has no model {name!r}. {hint}")
     if _class_name(name) not in {known.__name__ for known in MODEL_CLASSES}:
-        raise ValueError(refusal(name, _class_name(name)))
+        raise ValueError(unsupported_message(name, _class_name(name)))
     quick = name.replace("_clip_", "_clip_quickgelu_")
     if "." in name and quick != name and timm.list_pretrained(quick):
         raise ValueError(f"The weights of {name} belong to a network with QuickGELU. {_QUICK_GELU_HINT}")
@@ -155,8 +155,8 @@ def _convert(name: str, state: dict[str, Any], model: Any) -> dict[str, Any]:
 def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.dtype) -> Any:
     """The model with the tensors of the file, which are taken over one by one: it never takes twice its memory."""
     state = read_weights(path)
-    kind = kind_of(state)
-    if is_openai(state) and "quickgelu" not in name:
+    kind = describe_weights(state)
+    if is_openai_clip(state) and "quickgelu" not in name:
         raise ValueError(
             f"{path} has OpenAI's own weights, whose network uses QuickGELU; {name} has not. {_QUICK_GELU_HINT}"
         )
@@ -166,7 +166,7 @@ def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.d
         if "num_classes" not in args:
             model.reset_classifier(0, "")
     state = _convert(name, state, model)
-    check_fit(state, model.state_dict(), ignored=_IGNORED, what=f"{path}, {kind}, as weights of {name}")
+    check_state_dict(state, model.state_dict(), ignored=_IGNORED, what=f"{path}, {kind}, as weights of {name}")
     for key in list(state):
         if state[key].is_floating_point():
             state[key] = state[key].to(device=device, dtype=dtype, copy=True).contiguous()
@@ -242,7 +242,7 @@ def load_backbone(
     return backbone if quantise == "none" else backbone.quantise(quantise)
 
 
-def unlike_weights(backbone: FrozenBackbone, state: dict[str, Any]) -> list[str]:
+def mismatched_weights(backbone: FrozenBackbone, state: dict[str, Any]) -> list[str]:
     """Which tensors of an image model, under its authors' names, are not the backbone's, to the rounding of 16 bits.
 
     Tensors that the backbone has no place for, and those that `state` does not hold, are passed over.

@@ -25,7 +25,7 @@ _DTYPES = {
     "ByteStorage": torch.uint8,
 }
 
-_MOST_PARTS = 100_000  # modules in an archive; large models have some thousands
+_MAX_PARTS = 100_000  # modules in an archive; large models have some thousands
 
 
 class _Module:
@@ -111,7 +111,7 @@ def _tensors(module: Any) -> dict[str, Tensor]:
     """The tensors in nested modules and dictionaries; a forged archive may nest them without end."""
     found: dict[str, Tensor] = {}
     todo = [("", module)]
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         if not todo:
             return found
         prefix, part = todo.pop()
@@ -121,4 +121,4 @@ def _tensors(module: Any) -> dict[str, Tensor]:
                 found[f"{prefix}{name}"] = value
             elif isinstance(value, (_Module, dict)):
                 todo.append((f"{prefix}{name}.", value))
-    raise ValueError(f"it has more than {_MOST_PARTS} parts")
+    raise ValueError(f"it has more than {_MAX_PARTS} parts")

@@ -13,7 +13,7 @@ from torch import Tensor
 from side4video.models.backbones.torchscript import is_torchscript, read_torchscript
 
 _WRAPPERS = ("model_state_dict", "state_dict", "model", "module")  # keys under which training scripts put the weights
-_MOST_WRAPPERS = 4  # one in another; a dictionary in a forged file may hold itself
+_MAX_WRAPPERS = 4  # one in another; a dictionary in a forged file may hold itself
 _PREFIXES = ("module.", "_orig_mod.")  # of parallel and of compiled training
 
 
@@ -39,7 +39,7 @@ def read_weights(path: Path) -> dict[str, Any]:
             "a TorchScript archive, or one of torch.save with tensors and plain containers. Save model.state_dict() "
             "and nothing else."
         ) from error
-    for _ in range(_MOST_WRAPPERS):
+    for _ in range(_MAX_WRAPPERS):
         inside = [state[key] for key in _WRAPPERS if isinstance(state, dict) and isinstance(state.get(key), dict)]
         state = inside[0] if inside else state
     if not isinstance(state, dict) or not state or not all(isinstance(name, str) for name in state):
@@ -47,7 +47,9 @@ def read_weights(path: Path) -> dict[str, Any]:
     return {_strip(name): value for name, value in state.items()}
 
 
-def check_fit(state: Mapping[str, Any], own: Mapping[str, Tensor], *, ignored: tuple[str, ...], what: str) -> None:
+def check_state_dict(
+    state: Mapping[str, Any], own: Mapping[str, Tensor], *, ignored: tuple[str, ...], what: str
+) -> None:
     """Make sure that a file fills a model: the same names, the same shapes.
 
     Args:

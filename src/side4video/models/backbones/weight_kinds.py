@@ -24,10 +24,10 @@ OPENAI_ONLY = {"input_resolution", "context_length", "vocab_size"}
 """Names in OpenAI's own CLIP files, whose networks use QuickGELU throughout."""
 
 
-def kind_of(names: Collection[str]) -> str:
+def describe_weights(names: Collection[str]) -> str:
     """What weights with these names are, as a noun.
 
-    >>> kind_of(["visual.trunk.blocks.0.norm1.weight", "text.token_embedding.weight"])
+    >>> describe_weights(["visual.trunk.blocks.0.norm1.weight", "text.token_embedding.weight"])
     'an open_clip model with an image tower of timm'
     """
     for kind, parts in _KINDS:
@@ -36,6 +36,6 @@ def kind_of(names: Collection[str]) -> str:
     return f"nothing known, with names such as {', '.join(sorted(names)[:3])}"
 
 
-def is_openai(names: Collection[str]) -> bool:
+def is_openai_clip(names: Collection[str]) -> bool:
     """Whether these are OpenAI's own weights, for networks with QuickGELU."""
     return set(names) >= OPENAI_ONLY

@@ -12,10 +12,10 @@ from side4video.config import TextConfig
 from side4video.models.text.text_tower import TextTower, load_text_tower, tokenise
 
 
-def spoken_name(name: str) -> str:
+def readable_class_name(name: str) -> str:
     """A class name as it stands in a sentence; classes are often called as folders are.
 
-    >>> spoken_name("brush_hair"), spoken_name("BabyCrawling"), spoken_name("playing the piano")
+    >>> readable_class_name("brush_hair"), readable_class_name("BabyCrawling"), readable_class_name("playing the piano")
     ('brush hair', 'Baby Crawling', 'playing the piano')
     """
     return " ".join(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.replace("_", " ")).split())
@@ -27,14 +27,14 @@ def embed_classes(text: TextTower, class_names: Sequence[str], prompts: Sequence
     device = text.logit_scale.device
     embedded = []
     for name in class_names:
-        sentences = [prompt.replace("{}", spoken_name(name)) for prompt in prompts]
+        sentences = [prompt.replace("{}", readable_class_name(name)) for prompt in prompts]
         ids, _ = tokenise(sentences, max_words=text.context_length)
         _, ends = text(ids.to(device))
         embedded.append(F.normalize(F.normalize(ends.float(), dim=-1).mean(dim=0), dim=0))
     return torch.stack(embedded)
 
 
-def load_named_tower(config: TextConfig) -> TextTower:
+def load_configured_tower(config: TextConfig) -> TextTower:
     """The text tower that the settings name, in eval mode; see `load_text_tower`."""
     args = dict(config.model_args)
     return load_text_tower(config.name, weights=config.weights, tag=config.tag, model_args=args).eval()

@@ -22,8 +22,8 @@ class TextClassifier(nn.Module):
         embed_dim: E, of the space that images and sentences share.
 
     Attributes:
-        classes: (C, E), one embedding for each class; zeros until `start_from`.
-        logit_scale: natural logarithm of what cosines are multiplied with; 100 until `start_from`.
+        classes: (C, E), one embedding for each class; zeros until `load_classes`.
+        logit_scale: natural logarithm of what cosines are multiplied with; 100 until `load_classes`.
     """
 
     def __init__(self, *, num_classes: int, embed_dim: int) -> None:
@@ -37,7 +37,7 @@ class TextClassifier(nn.Module):
         return self.logit_scale.exp() * videos.to(self.classes.dtype) @ F.normalize(self.classes, dim=-1).T
 
     @torch.no_grad()
-    def start_from(self, classes: Float[Tensor, "C E"], logit_scale: Float[Tensor, ""]) -> None:
+    def load_classes(self, classes: Float[Tensor, "C E"], logit_scale: Float[Tensor, ""]) -> None:
         """Take over what a text tower says of the classes, and its logit scale."""
         self.classes.copy_(classes)
         self.logit_scale.copy_(logit_scale)

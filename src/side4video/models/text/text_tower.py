@@ -13,8 +13,8 @@ from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
 from torch import Tensor, nn
 
-from side4video.models.backbones.weight_files import check_fit, read_weights
-from side4video.models.backbones.weight_kinds import is_openai, kind_of
+from side4video.models.backbones.weight_files import check_state_dict, read_weights
+from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
 
 INITIAL_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), where CLIP's own training starts (arXiv 2103.00020, section 2.5)
 _LAYER_SETTINGS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
@@ -138,10 +138,12 @@ def load_text_tower(
     if weights == "random":
         return TextTower(model)
     state = read_weights(Path(weights))
-    if is_openai(state) and not settings["quick_gelu"]:
+    if is_openai_clip(state) and not settings["quick_gelu"]:
         raise ValueError(f"{weights} has OpenAI's own weights, which need the name with -quickgelu, not {name!r}.")
-    text = text_part(state)
-    check_fit(text, model.state_dict(), ignored=(), what=f"{weights}, {kind_of(state)}, as the text tower of {name}")
+    text = text_tower_state(state)
+    check_state_dict(
+        text, model.state_dict(), ignored=(), what=f"{weights}, {describe_weights(state)}, as the text tower of {name}"
+    )
     model.load_state_dict({key: value.float() for key, value in text.items()})
     scale = state.get("logit_scale")
     return TextTower(model, logit_scale=INITIAL_LOGIT_SCALE if scale is None else float(scale))
@@ -174,7 +176,7 @@ def _settings(name: str, model_args: dict[str, Any]) -> dict[str, Any]:
     return known | model_args
 
 
-def text_part(state: dict[str, Any]) -> dict[str, Tensor]:
+def text_tower_state(state: dict[str, Any]) -> dict[str, Tensor]:
     """The text tower's tensors of a whole model's: behind `text.`, or beside the image tower's at the top."""
     if any(name.startswith("text.") for name in state):
         return {name.removeprefix("text."): value for name, value in state.items() if name.startswith("text.")}

@@ -9,7 +9,7 @@ from numpy import ndarray
 from rich.table import Table
 
 from side4video.tasks.recognition.metrics import class_accuracies, confusion_matrix, mean_class_accuracy, top_k_accuracy
-from side4video.tasks.unread import NoneReadError, UnreadVideo
+from side4video.tasks.unread import NoReadableVideosError, UnreadVideo
 
 KEPT_SCORES = 5
 
@@ -123,11 +123,11 @@ def evaluation_from_scores(
     """Compute every metric from softmax scores (V videos, C classes) and labels.
 
     Raises:
-        NoneReadError: no video could be read.
+        NoReadableVideosError: no video could be read.
     """
     if not len(scores):
         reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-        raise NoneReadError(f"None of the {len(unread)} videos could be read: {reasons}", unread)
+        raise NoReadableVideosError(f"None of the {len(unread)} videos could be read: {reasons}", unread)
     confusion = confusion_matrix(scores.argmax(axis=1), labels, len(class_names))
     accuracies = class_accuracies(confusion)
     return Evaluation(

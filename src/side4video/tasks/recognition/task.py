@@ -117,9 +117,9 @@ class RecognitionTask:
         return evaluation_clips(evaluated, config=self.config, backbone=self.model.backbone, **views)
 
     def _start_from_class_names(self) -> None:
-        from side4video.models.text.class_names import embed_classes, load_named_tower  # others need no open_clip
+        from side4video.models.text.class_names import embed_classes, load_configured_tower  # others need no open_clip
 
-        text = load_named_tower(self.config.text).to(self.device)
+        text = load_configured_tower(self.config.text).to(self.device)
         classes = embed_classes(text, self.class_names, self.config.text.prompts)
         self.model.head.load_classes(classes, text.logit_scale)
 

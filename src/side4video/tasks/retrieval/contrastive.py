@@ -59,7 +59,7 @@ class _Gather(torch.autograd.Function):
         return grad[start : start + ctx.sizes[rank]] * len(ctx.sizes), None
 
 
-def backward_in_parts(
+def backward_with_gradient_cache(
     model: nn.Module, parts: Sequence[Embed], loss_of: Loss, backward: Callable[[Tensor], None]
 ) -> tuple[TextFeatures, VideoFeatures, Tensor]:
     """Back-propagate the loss of a whole batch while autograd keeps what one part of it needs (arXiv 2101.06983).

@@ -53,7 +53,7 @@ def embed_videos(
             yield index, features.map(lambda tensor, place=place: tensor[place : place + 1])  # type: ignore[misc]
 
 
-def embed_videos_together(
+def embed_videos_distributed(
     model: RetrievalModel, batches: Iterable[Batch], *, device: torch.device, chunk: int, num_videos: int, shared: bool
 ) -> tuple[dict[int, VideoFeatures], tuple[UnreadVideo, ...]]:
     """Features, by place in the list, of all videos that can be read, and those that cannot, in the list's order.
@@ -99,7 +99,7 @@ def embed_texts(model: RetrievalModel, captions: Sequence[str], *, device: torch
     return TextFeatures.concatenate(parts)
 
 
-def _embed_texts_together(model: RetrievalModel, captions: Sequence[str], *, device: torch.device) -> TextFeatures:
+def embed_texts_distributed(model: RetrievalModel, captions: Sequence[str], *, device: torch.device) -> TextFeatures:
     """As `embed_texts`, in equal shares of all processes."""
     size = -(-len(captions) // num_processes())
     mine = captions[process_rank() * size : (process_rank() + 1) * size]

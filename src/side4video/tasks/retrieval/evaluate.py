@@ -21,11 +21,11 @@ from side4video.models.video_model import choose_device
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.retrieval.data import caption_clips, read_caption_data
 from side4video.tasks.retrieval.dual_softmax import TEMPERATURE
-from side4video.tasks.retrieval.embeddings import _embed_texts_together, embed_videos_together
+from side4video.tasks.retrieval.embeddings import embed_texts_distributed, embed_videos_distributed
 from side4video.tasks.retrieval.metrics import retrieval_scores, text_to_video_ranks
 from side4video.tasks.retrieval.score_matrix import score_matrix
 from side4video.tasks.retrieval.scores import NUM_SHOWN, QueryResult, RetrievalEvaluation
-from side4video.tasks.unread import NoneReadError
+from side4video.tasks.unread import NoReadableVideosError
 
 
 def evaluate_retrieval(
@@ -51,18 +51,18 @@ def evaluate_retrieval(
         device: where the model is.
 
     Raises:
-        NoneReadError: none of the videos can be read.
+        NoReadableVideosError: none of the videos can be read.
     """
-    found, unread = embed_videos_together(
+    found, unread = embed_videos_distributed(
         model, batches, device=device, chunk=settings.batch, num_videos=len(captions.videos), shared=True
     )
     if not found:
         reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
         message = f"None of the {len(captions.videos)} videos of {captions.source} can be read: {reasons}"
-        raise NoneReadError(message, unread)
+        raise NoReadableVideosError(message, unread)
     read = list(found)
     queries = [(caption, column) for column, index in enumerate(read) for caption in captions.captions[index]]
-    texts = _embed_texts_together(model, [caption for caption, _ in queries], device=device)
+    texts = embed_texts_distributed(model, [caption for caption, _ in queries], device=device)
     videos = VideoFeatures.concatenate(list(found.values()))
     columns = np.array([column for _, column in queries])
     scores = score_matrix(texts, videos, similarity=similarity, device=device)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from side4video.tasks.retrieval.score_storage import row_chunks
 
-_WORDS_PER_NODE, _MOST_WORDS_PER_NODE = 3, 4
+_WORDS_PER_NODE, _MAX_WORDS_PER_NODE = 3, 4
 """Where a tree ends, or captions that are all alike would make a small tree with any number of paths. The second is for
 equal captions: in one tree they get bit for bit the same scores, so that they tie when they are ranked."""
 _COMPARED_BYTES = 20
@@ -74,7 +74,7 @@ def prefix_tries(
             "start and an end."
         )
     places = np.argsort(~present, axis=1, kind="stable")  # words first, padding last
-    rows = np.take_along_axis(equal_rows(words, present, working_bytes), places, axis=1)
+    rows = np.take_along_axis(number_distinct_words(words, present, working_bytes), places, axis=1)
     order = np.lexsort(rows.T[::-1])
     for padded in (True, False):
         captions = order[(lengths[order] < width) == padded]
@@ -84,7 +84,9 @@ def prefix_tries(
             yield _trie(part, padded, new[chunk], places[part], lengths[part])
 
 
-def equal_rows(words: Float[Tensor, "C W E"], present: Bool[ndarray, "C W"], working_bytes: int) -> Int[ndarray, "C W"]:
+def number_distinct_words(
+    words: Float[Tensor, "C W E"], present: Bool[ndarray, "C W"], working_bytes: int
+) -> Int[ndarray, "C W"]:
     """A number for each word, the same for words whose embeddings are bit for bit the same; -1 where there is none."""
     captions, places = np.nonzero(present)
     factors = np.random.default_rng(0).integers(2**64, size=words.shape[2], dtype=np.uint64) | np.uint64(1)
@@ -120,7 +122,7 @@ def _new_words(rows: Int[ndarray, "c W"]) -> Bool[ndarray, "c W"]:
 def _chunks(new: Int[ndarray, " c"], lengths: Int[ndarray, " c"], max_nodes: int) -> Iterator[slice]:
     start, nodes, words = 0, 0, 0
     for index, (more, length) in enumerate(zip(new.tolist(), lengths.tolist(), strict=True)):
-        most_words = max_nodes * (_WORDS_PER_NODE if more else _MOST_WORDS_PER_NODE)
+        most_words = max_nodes * (_WORDS_PER_NODE if more else _MAX_WORDS_PER_NODE)
         if index > start and (nodes + more > max_nodes or words + length > most_words):
             yield slice(start, index)
             start, nodes, words = index, 0, 0

@@ -27,7 +27,7 @@ from side4video.tasks.retrieval.score_storage import IN_MEMORY_BYTES, empty_scor
 CPU_WORKING_BYTES = 32 * 2**20
 """Small enough for a block to stay in a processor's caches, large enough for a good matrix product."""
 GPU_WORKING_BYTES = 2**30
-VIDEOS_SIDE_BY_SIDE = 32
+VIDEO_BLOCK_MULTIPLE = 32
 """Blocks have a multiple of it, if they can: what one loop of PyTorch's vectorised kernels takes."""
 SECONDS_BEFORE_PROGRESS = 2.0
 
@@ -54,8 +54,8 @@ def _block_shape(texts: TextFeatures, videos: VideoFeatures, working_bytes: int)
         need = 4 * (per_word * places + 3 * num_frames * (width + places))
         raise ValueError(f"{working_bytes = } is too little for one caption and one video, which take {need}.")
     num_videos = int(min(max(balanced, num_frames), beside_one_caption) // num_frames)
-    if num_videos > VIDEOS_SIDE_BY_SIDE:
-        num_videos -= num_videos % VIDEOS_SIDE_BY_SIDE
+    if num_videos > VIDEO_BLOCK_MULTIPLE:
+        num_videos -= num_videos % VIDEO_BLOCK_MULTIPLE
     num_videos = min(num_videos, len(videos))
     frames = num_videos * num_frames
     return int((numbers - 3 * frames * width) // (per_word + 3 * frames)), num_videos

@@ -20,7 +20,12 @@ from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
 from side4video.models.text.text_tower import tokenise
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, train_clips, videos_per_batch
-from side4video.tasks.retrieval.contrastive import MAX_LOGIT_SCALE, backward_in_parts, contrastive_loss, gather
+from side4video.tasks.retrieval.contrastive import (
+    MAX_LOGIT_SCALE,
+    backward_with_gradient_cache,
+    contrastive_loss,
+    gather,
+)
 from side4video.tasks.retrieval.data import caption_clips, read_caption_data
 from side4video.tasks.retrieval.evaluate import evaluate_retrieval
 from side4video.tasks.retrieval.scores import RetrievalEvaluation
@@ -86,7 +91,7 @@ class RetrievalTask:
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         with autocast(self.device, self.config.train.precision):
-            texts, videos, loss = backward_in_parts(
+            texts, videos, loss = backward_with_gradient_cache(
                 self.model,
                 [partial(self._embed, batch, epoch) for batch in read] or [self._embed_nothing],
                 self._loss,

@@ -9,7 +9,7 @@ from side4video.models.side.batch_norm import TokenBatchNorm
 from side4video.models.side.side_network import SideNetwork
 
 
-class SideTrained(nn.Module):
+class SideTunedModel(nn.Module):
     """A model with a frozen `backbone` and a `side` network; all but the backbone is trained."""
 
     backbone: FrozenBackbone

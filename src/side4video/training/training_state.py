@@ -14,13 +14,13 @@ from side4video.atomic_files import check_space, remove_abandoned
 from side4video.config import RunConfig
 from side4video.distributed.processes import is_main_process, print_once
 from side4video.tasks.task import Scores, Task
-from side4video.tasks.unread import stated_headline
+from side4video.tasks.unread import reported_headline
 from side4video.training.checkpoint import Progress, has_checkpoint, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer
 from side4video.training.run_log import device_name, peak_memory_mb
 
 
-class RunState:
+class TrainingState:
     """Model, optimizer and progress of a run, new or from its last checkpoint. The main process writes, no other.
 
     Args:
@@ -46,7 +46,7 @@ class RunState:
         if self.resumed:
             self._load()
         if is_main_process():
-            self._make_room()
+            self._check_disk_space()
         self._last_checkpoint = self._last_count = time.monotonic()
         self._saved_step = -1
 
@@ -58,7 +58,7 @@ class RunState:
         if self.progress.scaler:
             self.scaler.load_state_dict(self.progress.scaler)
 
-    def _make_room(self) -> None:
+    def _check_disk_space(self) -> None:
         """Remove what killed processes left half written, and make sure that everything to be saved fits the disk."""
         for folder in (self.out, self.out / "best", self.out / "last"):
             for path in remove_abandoned(folder, "*"):
@@ -72,7 +72,7 @@ class RunState:
         """A copy of BatchNorm's running statistics, which a forward pass changes already."""
         return {name: buffer.clone() for name, buffer in self._trained_buffers()}
 
-    def take_back(self, buffers: dict[str, Tensor]) -> None:
+    def roll_back(self, buffers: dict[str, Tensor]) -> None:
         """Undo what forward and backward passes changed since `buffers` were copied."""
         self.optimizer.zero_grad(set_to_none=True)
         for name, buffer in self._trained_buffers():
@@ -85,7 +85,7 @@ class RunState:
         """Write what resuming needs. Only between two steps."""
         if not is_main_process():
             return
-        self._count_time_and_memory()
+        self._update_usage()
         self.progress.scaler = self.scaler.state_dict()
         save_checkpoint(
             self.out,
@@ -104,7 +104,7 @@ class RunState:
         if time.monotonic() - self._last_checkpoint >= 60 * self.config.train.checkpoint_minutes:
             self.checkpoint()
 
-    def checkpoint_before_the_end(self) -> None:
+    def save_after_error(self) -> None:
         """The same when an error is on its way, which a second one must not hide."""
         if not self.progress.step:
             return
@@ -120,12 +120,12 @@ class RunState:
         """Write what was trained as the adapter `name` of the run folder, with its scores."""
         if not is_main_process():
             return
-        self._count_time_and_memory()
+        self._update_usage()
         adapter = Adapter(
             config=self.config,
             class_names=self.task.class_names,
             fingerprint=self.model.backbone.fingerprint,
-            scores=self._stated(evaluation) if evaluation else {},
+            scores=self._reported_scores(evaluation) if evaluation else {},
             run={
                 "train_samples": len(self.task.train_set),
                 "steps": self.progress.step,
@@ -137,11 +137,11 @@ class RunState:
         )
         save_adapter(self.out / name, self.model, adapter)
 
-    def _stated(self, evaluation: Scores) -> dict[str, Any]:
-        headline = stated_headline(evaluation.headline(), max_unread=self.config.eval.max_unread)
+    def _reported_scores(self, evaluation: Scores) -> dict[str, Any]:
+        headline = reported_headline(evaluation.headline(), max_unread=self.config.eval.max_unread)
         return {**headline, **evaluation.conditions()}
 
-    def _count_time_and_memory(self) -> None:
+    def _update_usage(self) -> None:
         now = time.monotonic()
         self.progress.seconds += now - self._last_count
         self.progress.peak_memory_mb = max(self.progress.peak_memory_mb, peak_memory_mb(self.device))

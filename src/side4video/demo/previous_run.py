@@ -6,7 +6,7 @@ from pathlib import Path
 from side4video.config import ConfigError
 
 
-def check_earlier_run(run: Path) -> None:
+def check_previous_run(run: Path) -> None:
     """Refuse a folder that is there and is no run.
 
     Raises:
@@ -16,12 +16,12 @@ def check_earlier_run(run: Path) -> None:
         raise ConfigError(f"{run} is there and is not the run of a demonstration. Choose another --out.")
 
 
-def remove_earlier_run(run: Path) -> None:
+def remove_previous_run(run: Path) -> None:
     """Remove an earlier demonstration's run, and nothing else.
 
     Raises:
         ConfigError: the folder is something else.
     """
-    check_earlier_run(run)
+    check_previous_run(run)
     if run.exists():
         shutil.rmtree(run)
