@@ -37,6 +37,10 @@ class DataConfig(Settings):
     """Number of the first class where the lists hold numbers."""
     frame_template: str = "img_{:05d}.jpg"
     """File names in frame folders."""
+    group: str | None = None
+    """Which training clips were cut from the same recording, so that cross-validation keeps them together: a column of
+    the CSV, a CSV file with columns path and group, or a regular expression over the names. By default a column called
+    group, else names of a known form such as v_CLASS_g01_c02."""
     allow_missing: bool = False
     """Go on without the listed videos that are not there (their number is reported)."""
     shots: PositiveInt | None = None

@@ -67,6 +67,7 @@ class RunConfig(Settings):
             "head": self.head != HeadConfig(),
             "data.arrow_of_time": self.data.arrow_of_time,
             "data.repeats": self.data.repeats > 1,
+            "data.group": self.data.group is not None,
             "data.shots": self.data.shots is not None,
             "augment.mixup": self.augment.mixup > 0,
             "augment.cutmix": self.augment.cutmix > 0,

@@ -5,6 +5,7 @@
 * caption_files.py: JSON, pickles and text, told apart by content.
 * caption_formats.py: CSV, JSON lines, JSON.
 * captions.py: videos with captions, read and checked.
+* groups.py: which clips belong together.
 * inside_root.py: no list leaves the root that was given.
 * list_detection.py: which format a list has.
 * list_files.py: text files and class names as users have them.

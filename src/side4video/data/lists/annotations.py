@@ -31,7 +31,7 @@ class LabelledVideo:
     """One video of a data set, or the part of it from `start_seconds` to before `end_seconds`.
 
     `path` is a video file or a folder of frames, `label` an index into the list's class names, `name` what the list
-    calls the video; `reverse` plays it backwards.
+    calls the video; `reverse` plays it backwards; `group` names what it was cut from, where a column says so.
     """
 
     path: Path
@@ -40,6 +40,7 @@ class LabelledVideo:
     start_seconds: float | None = None
     end_seconds: float | None = None
     reverse: bool = False
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def read_video_list(
     fold: int = 1,
     first_label: int = 0,
     outside_root: OutsideRoot = "refuse",
+    group: str | None = None,
 ) -> VideoList:
     """Read a list of labelled videos.
 
@@ -94,6 +96,7 @@ def read_video_list(
             otherwise.
         outside_root: whether videos may lie outside of a `root` that is given, by `..`, as absolute paths or through
             links. Without `root` the list's own paths are taken as they are.
+        group: the column of a `csv` that names the recording of each video; by default one called `group`.
 
     Numbers as labels are indices into `class_names`, unless all of these are numbers themselves: then they are names.
     A path without suffix is matched with a video of that name or a folder of frames. Missing files and labels out of
@@ -106,7 +109,9 @@ def read_video_list(
     if not source.exists():
         raise DataError(f"{source} does not exist. Give a list file or a folder with one sub-folder per class.")
     given = _given_names(class_names)
-    options = ReadOptions(class_names=given, delimiter=delimiter, split=split, fold=fold, first_label=first_label)
+    options = ReadOptions(
+        class_names=given, delimiter=delimiter, split=split, fold=fold, first_label=first_label, group=group
+    )
     format = detect_format(source) if format == "auto" else format
     if format not in READERS:
         raise DataError(f"{format = } is not known. Use auto, {', '.join(READERS)}.")
@@ -117,7 +122,7 @@ def read_video_list(
     default_root = source if source.is_dir() else source.parent
     finder = VideoFinder(default_root if root is None else Path(root), ignore_case=table.ignore_case)
     videos = [
-        LabelledVideo(finder.find(row.candidates), label, row.name, row.start_seconds, row.end_seconds)
+        LabelledVideo(finder.find(row.candidates), label, row.name, row.start_seconds, row.end_seconds, group=row.group)
         for row, label in zip(table.rows, labels, strict=True)
     ]
     if root is not None and outside_root == "refuse":

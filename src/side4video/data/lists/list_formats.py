@@ -21,6 +21,7 @@ LABEL_COLUMNS = ("class_name", "label_name", "class", "label", "labels", "catego
 CAPTION_COLUMNS = ("caption", "captions", "sentence", "sentences", "text", "description", "query")
 START_COLUMNS = ("start_seconds", "start", "start_time", "time_start")
 END_COLUMNS = ("end_seconds", "end", "end_time", "time_end")
+GROUP_COLUMNS = ("group", "groups", "recording", "session")
 
 SPLITS: dict[str, tuple[str, ...]] = {  # a split and other words for it, best first
     "train": ("training",),
@@ -44,6 +45,7 @@ class Row(NamedTuple):
     candidates: tuple[str, ...]  # relative paths, with or without suffix, best first
     start_seconds: float | None = None
     end_seconds: float | None = None
+    group: str | None = None  # clips that belong together, such as parts of one recording
 
 
 class Table(NamedTuple):
@@ -63,6 +65,7 @@ class ReadOptions:
     split: str | None = None
     fold: int = 1
     first_label: int = 0
+    group: str | None = None
 
 
 # --- one sub-folder per class ---------------------------------------------------------------------------------------
@@ -176,9 +179,11 @@ def _with_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
 def read_csv(source: Path, options: ReadOptions) -> Table:
     """A header with a column of paths and one of labels (names, or indices from 0), delimited by comma, tab or `;`.
 
-    Columns of start and end in seconds are used where they are there; a column `split` if `split` is given.
+    Columns of start and end in seconds and of groups are used where they are there; a column `split` if `split` is
+    given.
     """
     records = select_split(read_records(source), options, source)
+    group = column(records, [column_name(options.group)] if options.group else GROUP_COLUMNS)
     path, label = column(records, PATH_COLUMNS), column(records, LABEL_COLUMNS)
     start, end = column(records, START_COLUMNS), column(records, END_COLUMNS)
     if path is None:
@@ -188,7 +193,9 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
         if not record.get(path):
             raise DataError(f"{source}: the column {path} is empty in {shorten(record)}. Give every row a path.")
         times = [seconds(record.get(name or ""), source) for name in (start, end)]
-        rows.append(Row(record[path], record.get(label or "") or None, (record[path],), *times))
+        rows.append(
+            Row(record[path], record.get(label or "") or None, (record[path],), *times, record.get(group or "") or None)
+        )
     return _with_indices(rows, options, source)
 
 

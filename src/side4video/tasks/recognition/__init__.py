@@ -1,6 +1,7 @@
 """Action recognition: data, loss, evaluation, linear probe.
 
 * data.py: the labelled videos of a run, read and checked.
+* folds.py: folds of cross-validation inside the training clips.
 * evaluate.py: every video scored once.
 * loss.py: cross-entropy with label smoothing, mixup and cutmix.
 * metrics.py: accuracies, confusion.

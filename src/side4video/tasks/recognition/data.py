@@ -93,6 +93,7 @@ def _read_list(
         fold=config.fold,
         first_label=config.first_label,
         outside_root=config.outside_root,
+        group=config.group,
     )
     checked = check_video_list(listed, allow_missing=config.allow_missing)
     warnings += [f"{source}: {warning}" for warning in checked.warnings]

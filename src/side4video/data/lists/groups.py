@@ -1,0 +1,106 @@
+"""Which clips belong together, such as parts of one recording: from a column, a file, or the names of the clips."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.lists.list_files import DataError, first_few
+from side4video.data.lists.list_formats import GROUP_COLUMNS, PATH_COLUMNS, column, read_records
+
+NAME_PATTERNS = {
+    "UCF101 (v_CLASS_gNN_cNN)": r"(?:^|/)(v_\w+_g\d+)_c\d+",
+    "HMDB51 (MOVIE_CLASS_..._NUMBER)": r"(?:^|/)(.+)_[hful]_(?:cm|nm)_np\d_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+",
+    "Kinetics (ID_START_END)": r"(?:^|/)([\w-]{11})_\d{6}_\d{6}",
+    "numbered parts (NAME_clip3, NAME-part3)": r"(?:^|/)([^/]+?)[_-](?:clip|part|seg|segment|chunk)[_-]?\d+",
+}
+"""Forms of names that say which clips belong together; group 1 of each expression is what they share."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The group of each clip, and where it was found.
+
+    Attributes:
+        groups: one name per clip; None: nothing says which clips belong together.
+        origin: a sentence for the log.
+    """
+
+    groups: tuple[str, ...] | None
+    origin: str
+
+
+def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Grouping:
+    """Find out which clips belong together and must stay in one fold.
+
+    Args:
+        videos: the clips of a list.
+        setting: a CSV file with columns of paths and groups, the name of a column of the list, or a regular expression
+            over the clips' names, whose first group (else the whole match) names the group. None: the list's column
+            `group`, else the names where they have a form of `NAME_PATTERNS`.
+
+    Raises:
+        DataError: the setting finds no group for some of the clips.
+
+    >>> clips = [LabelledVideo(Path(name), 0, name) for name in ("run_g01_a.avi", "run_g01_b.avi")]
+    >>> find_groups(clips, "g[0-9]+").groups
+    ('g01', 'g01')
+    """
+    if setting is not None and Path(setting).is_file():
+        return _describe(_from_file(videos, Path(setting)), f"column of {setting}")
+    if any(video.group for video in videos):
+        groups = _complete(videos, lambda video: video.group, "The column of groups is empty for")
+        return _describe(groups, f"column {setting or 'group'} of the list")
+    if setting is not None:
+        return _describe(_from_pattern(videos, setting), f"pattern {setting!r} over the names")
+    for form, pattern in NAME_PATTERNS.items():
+        matches = [re.search(pattern, video.name) for video in videos]
+        if all(matches) and len({match[1] for match in matches if match}) > 1:
+            return _describe([match[1] for match in matches if match], f"names, read as {form}")
+    return Grouping(None, "No groups: nothing says which clips come from one recording. If some do, give --data.group.")
+
+
+def _describe(groups: Sequence[str], origin: str) -> Grouping:
+    sizes = sorted(groups.count(group) for group in set(groups))
+    return Grouping(tuple(groups), f"Groups: {len(sizes)} of {sizes[0]} to {sizes[-1]} clips each ({origin}).")
+
+
+def _from_file(videos: Sequence[LabelledVideo], source: Path) -> list[str]:
+    records = read_records(source)
+    path, group = column(records, PATH_COLUMNS), column(records, GROUP_COLUMNS)
+    if path is None or group is None:
+        raise DataError(
+            f"data.group = {source} needs a column of paths ({', '.join(PATH_COLUMNS[:3])}, ...) and one of groups "
+            f"({', '.join(GROUP_COLUMNS)})."
+        )
+    of_path = {record.get(path): record.get(group) for record in records}
+    return _complete(videos, lambda video: of_path.get(video.name), f"{source} has no group for")
+
+
+def _from_pattern(videos: Sequence[LabelledVideo], pattern: str) -> list[str]:
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise DataError(
+            f"data.group = {pattern!r} is no column of the list, no file, and no regular expression ({error})."
+        ) from None
+
+    def group(video: LabelledVideo) -> str | None:
+        match = expression.search(video.name)
+        return match and (match[1] if expression.groups else match[0])
+
+    return _complete(
+        videos,
+        group,
+        f"data.group = {pattern!r} is no column of the list and no file; as an expression it does not match",
+    )
+
+
+def _complete(
+    videos: Sequence[LabelledVideo], group: Callable[[LabelledVideo], str | None], complaint: str
+) -> list[str]:
+    groups = [(video.name, group(video)) for video in videos]
+    if missing := [name for name, found in groups if not found]:
+        raise DataError(f"{complaint} {len(missing)} of {len(videos)} clips: {first_few(missing)}. Name all of them.")
+    return [str(found) for _, found in groups]

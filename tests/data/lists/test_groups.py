@@ -1,0 +1,89 @@
+"""Which clips belong together: a column, a file, a pattern, known forms of names."""
+
+import pytest
+
+from side4video.data.lists.annotations import DataError, read_video_list
+from side4video.data.lists.groups import find_groups
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """`clips(*names, column=values)` reads a list of these names, with a column where one is given."""
+
+    def make(*names, setting=None, **columns):
+        path = tmp_path / "clips.csv"
+        head = ",".join(["path", "label", *columns])
+        rows = [",".join([name, "cat", *values]) for name, *values in zip(names, *columns.values(), strict=True)]
+        path.write_text("\n".join([head, *rows]))
+        return read_video_list(path, group=setting).videos
+
+    return make
+
+
+def test_a_column_called_group_is_taken(clips):
+    found = find_groups(clips("a.mp4", "b.mp4", "c.mp4", group="xxy"), None)
+    assert found.groups == ("x", "x", "y")
+    assert found.origin == "Groups: 2 of 1 to 2 clips each (column group of the list)."
+
+
+def test_another_column_by_name(clips):
+    videos = clips("a.mp4", "b.mp4", group="xx", setting="scene", scene="12")
+    assert find_groups(videos, "scene").groups == ("1", "2")
+
+
+def test_an_empty_field_of_the_column_is_an_error(clips):
+    with pytest.raises(DataError, match=r"empty for 1 of 2 clips: 'b.mp4'"):
+        find_groups(clips("a.mp4", "b.mp4", group=["x", ""]), None)
+
+
+@pytest.mark.parametrize(
+    ("names", "groups"),
+    [
+        (["Run/v_Run_g01_c01.avi", "Run/v_Run_g01_c02.avi", "Run/v_Run_g12_c01.avi"], "v_Run_g01 v_Run_g01 v_Run_g12"),
+        (["a-cut_clip1.mp4", "a-cut_clip12.mp4", "b-part3.mp4"], "a-cut a-cut b"),
+        (["abcdefghijk_000001_000011.mp4", "abcdefghijk_000020_000030.mp4", "-bcdefghij__000001_000011.mp4"], None),
+        (["Tom_run_f_cm_np1_le_med_0.avi", "Tom_run_f_cm_np1_ri_bad_1.avi", "Al_run_f_nm_np1_le_med_0.avi"], None),
+    ],
+)
+def test_names_of_known_forms(clips, names, groups):
+    found = find_groups(clips(*names), None)
+    first, second, third = groups.split() if groups else found.groups
+    assert found.groups == (first, second, third)
+    assert first == second != third
+    assert "names, read as" in found.origin
+
+
+@pytest.mark.parametrize("names", [["left_1.mp4", "left_2.mp4"], ["v_Run_g01_c01.avi", "other.avi"]])
+def test_other_names_say_nothing(clips, names):
+    found = find_groups(clips(*names), None)
+    assert found.groups is None
+    assert "--data.group" in found.origin
+
+
+def test_a_pattern_over_the_names(clips):
+    videos = clips("set1_01_kick.avi", "set1_01_push.avi", "set1_02_kick.avi")
+    assert find_groups(videos, r"set\d_(\d+)").groups == ("01", "01", "02")
+    assert find_groups(videos, r"set\d_\d+").groups == ("set1_01", "set1_01", "set1_02")
+
+
+def test_a_file_of_groups(clips, tmp_path):
+    file = tmp_path / "groups.csv"
+    file.write_text("path,group\nb.mp4,y\na.mp4,x\n")
+    assert find_groups(clips("a.mp4", "b.mp4"), str(file)).groups == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("path,group\na.mp4,x\n", "no group for 1 of 2"), ("name,colour\na.mp4,x\n", "needs a column of paths")],
+)
+def test_a_file_that_does_not_name_all(clips, tmp_path, content, complaint):
+    file = tmp_path / "groups.csv"
+    file.write_text(content)
+    with pytest.raises(DataError, match=complaint):
+        find_groups(clips("a.mp4", "b.mp4"), str(file))
+
+
+@pytest.mark.parametrize(("setting", "complaint"), [("scene", "does not match"), ("(", "no regular expression")])
+def test_a_setting_that_is_nothing(clips, setting, complaint):
+    with pytest.raises(DataError, match=complaint):
+        find_groups(clips("a.mp4", "b.mp4", setting=setting), setting)
