@@ -192,10 +192,9 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
     for record in records:
         if not record.get(path):
             raise DataError(f"{source}: the column {path} is empty in {shorten(record)}. Give every row a path.")
-        times = [seconds(record.get(name or ""), source) for name in (start, end)]
-        rows.append(
-            Row(record[path], record.get(label or "") or None, (record[path],), *times, record.get(group or "") or None)
-        )
+        first, last = (seconds(record.get(name or ""), source) for name in (start, end))
+        of_class, of_group = (record.get(name or "") or None for name in (label, group))
+        rows.append(Row(record[path], of_class, (record[path],), first, last, of_group))
     return _with_indices(rows, options, source)
 
 

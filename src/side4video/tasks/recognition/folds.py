@@ -74,7 +74,7 @@ def make_folds(
     if len(divisible) < 2:
         notes.append(
             f"No cross-validation: {len(labels)} clips of {len(np.unique(labels_))} classes leave fewer than two "
-            "classes with a clip to train on and another to test. Give two clips of each class, of different recordings."
+            "classes with a clip to train on and one to test. Give two clips of each class, of different recordings."
         )
         return Folds((), tuple(notes))
     notes += _notes(labels_, units, divisible, class_names, num_folds)
