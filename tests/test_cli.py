@@ -271,6 +271,15 @@ def test_wrong_input_to_memory_is_refused(capsys):
     assert "b16-light" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_answers_help(name, capsys):
+    try:
+        assert main([name, "--help"]) == 0
+    except SystemExit as end:
+        assert end.code == 0
+    assert capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
 def test_help_names_every_command(arguments, capsys):
     assert main(arguments) == 0

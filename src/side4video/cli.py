@@ -42,6 +42,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "demo": demo,
 }
 
+NO_HELP_OF_THEIR_OWN = {"convert", "recipes", "backbones"}
+"""Commands whose flags depend on their first argument, or that have none: their help is one line."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 some videos are bad, 2 wrong input, 128 + a signal."""
@@ -55,6 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         print(f"There is no command {name!r}.{hint} Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
+    if name in NO_HELP_OF_THEIR_OWN and rest[:1] in (["-h"], ["--help"]):
+        print(COMMANDS[name].__doc__)
+        return 0
     try:
         return COMMANDS[name](rest)
     except USER_ERRORS as error:

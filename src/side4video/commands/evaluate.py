@@ -29,6 +29,8 @@ class EvaluateArguments:
 
 def evaluate(arguments: list[str]) -> int:
     """Score an adapter on labelled or captioned videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3]."""
+    if arguments[:1] in (["-h"], ["--help"]):  # without an adapter: its settings would be the defaults
+        tyro.cli(EvaluateArguments, prog="side4video evaluate ADAPTER", args=["--help"])
     folder, rest = take_positional(arguments, "evaluate", "ADAPTER: an adapter folder or a run folder")
     from side4video.adapters.adapter import find_adapter, read_adapter
     from side4video.adapters.hub import is_downloaded
