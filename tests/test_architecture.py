@@ -44,11 +44,11 @@ ONLY_HERE = {
         "demo/pretrain.py",
     },
     "av": {
-        "video/opening.py",
+        "video/container.py",
         "video/video_file.py",
         "video/packets.py",
         "video/playback.py",
-        "video/sound.py",
+        "video/audio.py",
         "demo/videos.py",
     },
     "tyro": {"commands", "demo/pretrain.py", "demo/pretrain_captions.py"},

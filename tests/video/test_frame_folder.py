@@ -40,7 +40,7 @@ def test_grey_and_palette_images_become_rgb(tmp_path):
 
 def test_gap_is_refused_with_the_first_missing_file(tmp_path):
     folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [1, 2, 4, 6])
-    with pytest.raises(VideoError, match=r"img_00003\.jpg is missing, but img_00006\.jpg is there"):
+    with pytest.raises(VideoError, match=r"img_00003\.jpg is missing, but img_00006\.jpg exists"):
         FrameFolder(folder)
 
 
@@ -52,7 +52,7 @@ def test_numbers_that_start_late_are_a_gap(tmp_path):
 
 def test_other_template_is_refused_with_an_example(tmp_path):
     folder = write_frames(tmp_path / "clip", "{:06d}.jpg", [1, 2])
-    with pytest.raises(VideoError, match=r"no file is named like img_00001\.jpg; it holds 000001\.jpg"):
+    with pytest.raises(VideoError, match=r"no file is named like img_00001\.jpg; the folder holds 000001\.jpg"):
         FrameFolder(folder)
     with pytest.raises(VideoError, match=r"no file is named like 00001\.jpg"):
         FrameFolder(folder, template="{:05d}.jpg")
@@ -60,14 +60,14 @@ def test_other_template_is_refused_with_an_example(tmp_path):
 
 @pytest.mark.parametrize("template", ["img.jpg", "{:05d}_{:05d}.jpg"])
 def test_template_without_one_place_for_the_number_is_refused(tmp_path, template):
-    with pytest.raises(ValueError, match="no single place for the frame's number"):
+    with pytest.raises(ValueError, match="exactly one placeholder for the frame's number"):
         FrameFolder(tmp_path, template=template)
 
 
 def test_missing_and_empty_folders_are_refused(tmp_path):
     with pytest.raises(VideoError, match="cannot be listed"):
         FrameFolder(tmp_path / "gone")
-    with pytest.raises(VideoError, match="it holds nothing"):
+    with pytest.raises(VideoError, match="holds nothing"):
         FrameFolder(tmp_path)
 
 
@@ -76,7 +76,7 @@ def test_broken_image_is_named(tmp_path):
     (folder / "img_00002.jpg").write_bytes(b"no image")
     video = FrameFolder(folder)
     assert video.read([0]).shape == (1, 3, 12, 16)
-    with pytest.raises(VideoError, match=r"img_00002\.jpg is no image"):
+    with pytest.raises(VideoError, match=r"img_00002\.jpg is not a readable image"):
         video.read([0, 1])
 
 
@@ -84,14 +84,14 @@ def test_truncated_image_is_named(tmp_path):
     folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [1], size=(200, 200))
     path = folder / "img_00001.jpg"
     path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(VideoError, match=r"img_00001\.jpg is no image"):
+    with pytest.raises(VideoError, match=r"img_00001\.jpg is not a readable image"):
         FrameFolder(folder)
 
 
 def test_frame_of_another_size_is_named(tmp_path):
     folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [1])
     write_frames(folder, "img_{:05d}.jpg", [2], size=(10, 16))
-    with pytest.raises(VideoError, match=r"img_00002\.jpg has 16 x 10 pixels, not 16 x 12"):
+    with pytest.raises(VideoError, match=r"img_00002\.jpg has 16 x 10 pixels, the first has 16 x 12"):
         FrameFolder(folder).read([0, 1])
 
 
@@ -115,5 +115,7 @@ def test_times_need_the_frame_rate(tmp_path):
 
 def test_empty_interval_is_refused(tmp_path):
     folder = write_frames(tmp_path / "clip", PNG, range(1, 13))
-    with pytest.raises(VideoError, match=r"no frame from start_seconds=3 to end_seconds=None; it is 3.000 seconds"):
+    with pytest.raises(
+        VideoError, match=r"no frame from start_seconds=3 to end_seconds=None; the video is 3.000 seconds"
+    ):
         FrameFolder(folder, template=PNG, fps=4, start_seconds=3)

@@ -16,8 +16,8 @@ import pytest
 
 from side4video.checking.workers import Lost, run_with_timeout
 from side4video.data.sampling import FrameSampling
+from side4video.video.container import open_container
 from side4video.video.decoding import VideoError, open_video
-from side4video.video.opening import open_container
 
 FOLDER = Path(os.environ.get("SIDE4VIDEO_ODD_VIDEOS", Path(__file__).parents[2] / "../shared/data/odd"))
 MANIFEST = FOLDER / "manifest.json"

@@ -3,7 +3,7 @@ import random
 import av
 import pytest
 
-from side4video.video.packets import group_runs, starting_at_key
+from side4video.video.packets import group_runs, start_at_key
 
 
 def test_worked_example():
@@ -46,14 +46,14 @@ def packets(*descriptions):
 
 @pytest.mark.parametrize("first", [10, 7])
 def test_packets_that_start_at_a_key_frame_are_passed_on(first):
-    passed = starting_at_key(packets((first, True), (9, False), (12, False)), 10)
+    passed = start_at_key(packets((first, True), (9, False), (12, False)), 10)
     assert [packet.pts for packet in passed] == [first, 9, 12]
 
 
 @pytest.mark.parametrize("first", [(10, False), (11, True), (None, True)])
 def test_packets_that_start_elsewhere_are_not(first):
-    assert list(starting_at_key(packets(first, (12, True)), 10)) == []
+    assert list(start_at_key(packets(first, (12, True)), 10)) == []
 
 
 def test_no_packets_at_all_are_no_error():
-    assert list(starting_at_key(packets(), 10)) == []
+    assert list(start_at_key(packets(), 10)) == []

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from side4video.video.playback import browser_type, is_video_itself, picture_at, write_clip
+from side4video.video.playback import browser_type, is_video_container, picture_at, write_clip
 from side4video.video.video_error import VideoError
 
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_shown(tmp_path):
     with pytest.raises(VideoError, match="no frame from 5 to 6"):
         write_clip(good, tmp_path / "out.mp4", start_seconds=5, end_seconds=6)
     assert not list(tmp_path.glob("*out*"))
-    assert is_video_itself(good)
-    assert not is_video_itself(tmp_path / "text.mp4")
-    assert not is_video_itself(tmp_path / "list.m3u8")
-    assert not is_video_itself(tmp_path / "nothing.mp4")
+    assert is_video_container(good)
+    assert not is_video_container(tmp_path / "text.mp4")
+    assert not is_video_container(tmp_path / "list.m3u8")
+    assert not is_video_container(tmp_path / "nothing.mp4")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from side4video.video.container import open_container
 from side4video.video.decoding import VideoError, VideoFile
-from side4video.video.opening import open_container
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data with real videos is not there")
@@ -209,12 +209,12 @@ def test_read_works_again_and_after_closing(clip):
 
 @pytest.mark.parametrize("index", [-1, 60])
 def test_frame_outside_is_refused(clip, index):
-    with pytest.raises(VideoError, match=rf"frames \[{index}\] were asked for, but there are only 0 to 59"):
+    with pytest.raises(VideoError, match=rf"frames \[{index}\] were requested, but there are only 0 to 59"):
         VideoFile(clip).read([0, index])
 
 
 def test_no_frames_asked_is_refused(clip):
-    with pytest.raises(ValueError, match="Ask for one frame"):
+    with pytest.raises(ValueError, match="Request at least one frame"):
         VideoFile(clip).read([])
 
 
@@ -260,7 +260,7 @@ def test_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a video", b"\x00" * 5000], ids=["empty", "text", "zeros"])
 def test_file_that_is_no_video_is_refused(tmp_path, content):
     (tmp_path / "broken.mp4").write_bytes(content)
-    with pytest.raises(VideoError, match=r"broken\.mp4: it cannot be decoded"):
+    with pytest.raises(VideoError, match=r"broken\.mp4: the file cannot be decoded"):
         VideoFile(tmp_path / "broken.mp4")
 
 
@@ -297,7 +297,7 @@ def test_wiped_frames_are_missed_and_the_others_are_read(clip):
     clip.write_bytes(content)
     with VideoFile(clip) as video:
         assert_same_frames(video.read([3, 55]), [3, 55], expected)
-        with pytest.raises(VideoError, match=r"only 2 of 3 asked frames came out, not \[25\]"):
+        with pytest.raises(VideoError, match=r"only 2 of 3 requested frames can be decoded, not \[25\]"):
             video.read([3, 25, 55])
 
 
@@ -331,7 +331,7 @@ def test_odd_file_gives_the_asked_frames_or_a_video_error(entry):
         assert video.num_frames == num_frames
         indices = [video.num_frames * third // 3 for third in (2, 0, 1)]
         if entry["name"] in ENCRYPTED:
-            with pytest.raises(VideoError, match="all 3 asked frames are damaged"):
+            with pytest.raises(VideoError, match="all 3 requested frames are corrupt"):
                 video.read(indices)
             return
         read = video.read(indices)

@@ -1,11 +1,11 @@
-"""From a video file to a batch of clips.
+"""Read frames of one video, by number and by time.
 
-* decoding.py: open any video.
-* frame_folder.py: chosen frames of a folder of pictures.
-* opening.py: a video file opened by whichever PyAV there is.
-* packets.py: what a container lists without decoding.
-* playback.py: what a browser plays, and making it so.
-* sound.py: the sound of a part as AAC, in step with its pictures.
-* video_error.py: the one exception that reading raises.
-* video_file.py: chosen frames of a video file.
+* audio.py: the audio of a part of a video as AAC, in sync with its frames.
+* container.py: open a video file with any supported PyAV version.
+* decoding.py: open any video: a file or a folder of frames.
+* frame_folder.py: frames of a folder with one image per frame.
+* packets.py: frame times and key frames, read from a container without decoding.
+* playback.py: media types, clips and pictures for a browser.
+* video_error.py: the one exception that reading a video raises.
+* video_file.py: frames of a video file.
 """

@@ -1,4 +1,4 @@
-"""Reading frames out of video files and frame folders: the asked frames, exactly, or a `VideoError`."""
+"""Open video files and frame folders, whose frames are read exactly as requested or raise a `VideoError`."""
 
 from pathlib import Path
 
@@ -12,11 +12,13 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv"),
     *(".flv", ".3gp", ".ogv", ".3g2", ".mts", ".m2ts"),
 )
-"""File name endings, in lower case, of what is taken for a video; the most likely first."""
+"""File name endings of videos, in lower case, the most common first."""
 
 
 def find_videos(folder: str | Path) -> list[Path]:
-    """Every video file in `folder` and below, sorted by path. Known by `VIDEO_SUFFIXES`; hidden files are left out.
+    """Every video file in `folder` and its subfolders, sorted by path.
+
+    A file is a video if its name ends with one of `VIDEO_SUFFIXES`. Hidden files are ignored.
 
     Raises:
         NotADirectoryError: `folder` is not a directory.
@@ -36,17 +38,21 @@ def open_video(
     start_seconds: float | None = None,
     end_seconds: float | None = None,
 ) -> VideoFile | FrameFolder:
-    """A video whose frames can be read by number: a `FrameFolder` where `path` is a directory, else a `VideoFile`.
+    """Open a video whose frames can be read by number: a `FrameFolder` if `path` is a folder, else a `VideoFile`.
+
+    >>> with open_video("clip.mp4") as video:
+    ...     video.num_frames, video.duration_seconds
+    (24, 2.0)
 
     Args:
         path: A video file or a folder of frames.
-        frame_template: File names in a folder of frames, by default `img_{:05d}.jpg`; not used for a file.
-        fps: Frames per second of a folder of frames; a file knows its own.
+        frame_template: File names in a folder of frames, by default `img_{:05d}.jpg`; ignored for a file.
+        fps: Frames per second of a folder of frames; ignored for a file, which stores its own.
         start_seconds: Only frames at or after this time.
         end_seconds: Only frames before this time.
 
     Raises:
-        VideoError: It cannot be read.
+        VideoError: The video cannot be read.
     """
     path = Path(path)
     if not path.is_dir():

@@ -1,4 +1,4 @@
-"""What the compressed packets of a video stream tell: which frames there are, and where decoding can start.
+"""Frame times and key frames of a video stream, read from its compressed packets.
 
 Times here are display times in the stream's time base.
 """
@@ -15,18 +15,18 @@ from av.video.stream import VideoStream
 
 _STORE_DISPLAY_TIMES = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _SEEK_KEY_FRAMES = (*_STORE_DISPLAY_TIMES, "avi")
-_SKIPPING_DECODERS = ("h264",)  # in HEVC such pictures may still be referred to from a higher temporal layer
-_NO_PICTURE_BYTES = 20  # an MPEG-4 packet below this repeats a picture; the decoder may give no frame for it
+_SKIPPING_DECODERS = ("h264",)  # in HEVC a higher temporal layer may still refer to such pictures
+_NO_PICTURE_BYTES = 20  # a smaller MPEG-4 packet repeats a picture; the decoder may output no frame for it
 
 
 @dataclass(frozen=True)
 class Packet:
-    """What a compressed packet says before it is decoded.
+    """Properties of a compressed packet that are known before decoding.
 
     Attributes:
-        time: When its frame is displayed; None: not said.
+        time: When its frame is displayed; None: not stated.
         is_key: Decoding can start here.
-        is_shown: It gives a frame; not so before the start mark of an edited file, and for VP8's hidden pictures.
+        is_shown: It yields a frame. False before the start mark of an edited file, and for VP8's hidden pictures.
         num_bytes: Its size.
     """
 
@@ -38,15 +38,15 @@ class Packet:
 
 @dataclass(frozen=True)
 class ContainerFacts:
-    """What a file holds, and what its header says of that; where the two differ it was cut off.
+    """What a file contains and what its header states; if the two differ, the file is truncated.
 
     Attributes:
         names: FFmpeg's names of the container, such as ("matroska", "webm").
-        num_packets: Compressed pictures that came out of it.
-        num_listed: Those that the header speaks of; 0: it does not.
-        seconds: The last of their display times, counted from the first or from 0, whichever is earlier; None: not
-            known. Lengths in headers are of both kinds where a file is a piece of another and starts late.
-        listed_seconds: The length in the header; None: not said, or perhaps that of the sound.
+        num_packets: Compressed pictures read from the file.
+        num_listed: Compressed pictures stated in the header; 0: not stated.
+        seconds: The last display time, counted from the first one or from 0, whichever is earlier; None: unknown.
+            In a file that was cut from another one and starts late, headers count the length in either way.
+        listed_seconds: The length stated in the header; None: not stated, or possibly the length of the audio.
     """
 
     names: tuple[str, ...]
@@ -57,26 +57,26 @@ class ContainerFacts:
 
 
 def demux(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[av.Packet]:
-    """The stream's packets in file order; a file that breaks off ends there."""
+    """Yield the stream's packets in file order; a truncated file ends at its last packet."""
     with suppress(av.FFmpegError):
         for packet in container.demux(stream):
-            if packet.size:  # the decoder would take an empty packet for the end
+            if packet.size:  # an empty packet would tell the decoder that the stream ends
                 yield packet
 
 
 def decode(packets: Iterable[av.Packet], stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """The frames of `packets` in display order; a packet that cannot be decoded gives none."""
+    """Yield the frames of `packets` in display order; packets that cannot be decoded are skipped."""
     for packet in packets:
         frames: list[av.VideoFrame] = []
         with suppress(av.FFmpegError):
             frames = stream.codec_context.decode(packet)
         yield from frames
     with suppress(av.FFmpegError):
-        yield from stream.codec_context.decode(None)  # what the decoder still holds back
+        yield from stream.codec_context.decode(None)  # frames that the decoder has buffered
 
 
 def scan(container: InputContainer, stream: VideoStream) -> tuple[av.VideoFrame | None, list[Packet]]:
-    """The first frame that can be decoded, and a description of every packet; only few are decoded for it."""
+    """Return the first frame that can be decoded and a description of every packet; few packets are decoded."""
     described: list[Packet] = []
 
     def describe_each() -> Iterator[av.Packet]:
@@ -92,7 +92,7 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[av.VideoFrame 
 
 
 def container_facts(container: InputContainer, stream: VideoStream, packets: Sequence[Packet]) -> ContainerFacts:
-    """What `scan` found of a file beside what its header says."""
+    """Combine what `scan` found in a file with what its header states."""
     known = [packet.time for packet in packets if packet.time is not None]
     time_base = stream.time_base or 1
     listed = None
@@ -110,10 +110,10 @@ def container_facts(container: InputContainer, stream: VideoStream, packets: Seq
 
 
 def display_times(packets: Sequence[Packet], container: InputContainer, stream: VideoStream) -> list[int] | None:
-    """The time of each frame in display order; None where packets do not stand for frames.
+    """Return the time of each frame in display order, or None if packets do not correspond to frames.
 
-    They do not where times are missing or repeated; where the file starts inside a group of pictures; where MPEG-4
-    packets hold no picture; and where frames are reordered in a container without display times (as in UCF101's AVIs).
+    They do not correspond if times are missing or repeated, if the file starts inside a group of pictures, if MPEG-4
+    packets hold no picture, or if frames are reordered in a container without display times (as in UCF101's AVIs).
     """
     known = [packet.time for packet in packets if packet.time is not None]
     if len(set(known)) < len(packets) or not packets[0].is_key or packets[0].time != min(known):
@@ -126,18 +126,20 @@ def display_times(packets: Sequence[Packet], container: InputContainer, stream: 
 
 
 def key_times(packets: Sequence[Packet], container: InputContainer) -> list[int]:
-    """Sorted times of the key frames; none where the container does not find them again."""
+    """Return the sorted times of the key frames; empty if the container cannot seek to key frames."""
     if container.format.name not in _SEEK_KEY_FRAMES:
         return []
     return sorted(packet.time for packet in packets if packet.is_key and packet.time is not None)
 
 
 def group_runs(times: Sequence[int], keys: Sequence[int]) -> list[tuple[int | None, set[int]]]:
-    """Sorted display times in runs that are decoded in one go, each with the key frame to start at.
+    """Group sorted display times into runs that are decoded in one go, each with the key frame to start at.
 
-    A new run starts with each group of pictures that holds wanted frames: the rest of the group before it is left out.
-    Example: times 0, 3, 12, 35 and key frames at 0, 10, 20, 30 give [(0, {0, 3}), (10, {12}), (30, {35})]. None stands
-    for the beginning of the file where there is no key frame before a time.
+    Each group of pictures with wanted frames starts a new run, so that the rest of the previous group is not decoded.
+    The key frame is None (the beginning of the file) for times before the first key frame.
+
+    >>> group_runs([0, 3, 12, 35], [0, 10, 20, 30])
+    [(0, {0, 3}), (10, {12}), (30, {35})]
     """
     runs: list[tuple[int | None, set[int]]] = []
     for time in times:
@@ -149,10 +151,11 @@ def group_runs(times: Sequence[int], keys: Sequence[int]) -> list[tuple[int | No
     return runs
 
 
-def skipping_unwanted(packets: Iterable[av.Packet], stream: VideoStream, wanted: set[int]) -> Iterator[av.Packet]:
-    """`packets`, with the decoder told to leave out pictures that are not wanted and that no other picture refers to.
+def skip_unwanted(packets: Iterable[av.Packet], stream: VideoStream, wanted: set[int]) -> Iterator[av.Packet]:
+    """Yield `packets`; the decoder skips unwanted pictures that no other picture refers to.
 
-    That is about half of an H.264 file as encoders make them by default. The other pictures are the same to the bit.
+    In H.264 files with the default settings of encoders these are about half of the pictures. The other pictures are
+    bit-identical.
     """
     decoder = stream.codec_context
     for packet in packets:
@@ -161,8 +164,8 @@ def skipping_unwanted(packets: Iterable[av.Packet], stream: VideoStream, wanted:
         yield packet
 
 
-def starting_at_key(packets: Iterator[av.Packet], key: int) -> Iterator[av.Packet]:
-    """`packets`, or none of them if they start behind the time `key` or not with a key frame."""
+def start_at_key(packets: Iterator[av.Packet], key: int) -> Iterator[av.Packet]:
+    """Yield `packets`, or nothing if they start after the time `key` or not with a key frame."""
     first = next(packets, None)
     if first is not None and first.is_keyframe and first.pts is not None and first.pts <= key:
         yield first
@@ -170,6 +173,6 @@ def starting_at_key(packets: Iterator[av.Packet], key: int) -> Iterator[av.Packe
 
 
 def _describe(packet: av.Packet, codec: str) -> Packet:
-    # A VP8 packet may hold a picture that is only referred to: bit 4 of its first byte tells (RFC 6386, section 9.1).
+    # A VP8 packet may hold a picture that is never shown: bit 4 of its first byte tells (RFC 6386, section 9.1).
     is_hidden = packet.is_discard or (codec == "vp8" and not memoryview(packet)[0] & 0x10)
     return Packet(packet.pts, packet.is_keyframe, not is_hidden, packet.size)

@@ -1,6 +1,6 @@
-"""Showing a video in a browser: whether it plays the file itself; a part of it as H.264; a picture out of it.
+"""Show videos in a browser: the media type of a file, a part of it as H.264, and a still picture of it.
 
-Seconds are counted from the first frame, as everywhere here.
+Seconds count from the first frame, as everywhere in this package.
 """
 
 from collections.abc import Iterator
@@ -18,29 +18,29 @@ from PIL import Image
 
 from side4video.atomic_files import replacing
 from side4video.video import packets
-from side4video.video.opening import open_container
-from side4video.video.sound import SoundTrack, decode_sound
+from side4video.video.audio import AudioTrack, decode_audio
+from side4video.video.container import open_container
 from side4video.video.video_error import VideoError
 
 _PLAYED = {
     "mp4": ({"h264"}, {"aac", "mp3"}, "video/mp4"),
     "webm": ({"vp8", "vp9"}, {"opus", "vorbis"}, "video/webm"),
 }
-"""Codecs of pictures and of sound in each container."""
+"""Supported video and audio codecs of each container, and its media type."""
 _EIGHT_BITS = ("yuv420p", "yuvj420p")
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,gif,apng,webp,webp_pipe,avif,m4v,h264,"
     "hevc,av1,ivf,mxf,rm,dv,nut,swf,wtv,yuv4mpegpipe"
 )
-_CLOCK = Fraction(1, 90_000)  # seconds: what the frames' times in a clip are counted in
-_SEEKS_BEFORE = (0.0, 2.0, 15.0)  # seconds: some containers find a key frame behind what was asked for
-_MOST_FPS = 60
-_SAME = 1e-3  # seconds by which times that are meant to be the same may differ
-_UNKNOWN_FPS = 25.0  # of a file that says neither times nor rate
+_CLOCK = Fraction(1, 90_000)  # seconds: the time base of written clips
+_SEEKS_BEFORE = (0.0, 2.0, 15.0)  # seconds: some containers seek to a key frame after the requested time
+_MAX_FPS = 60
+_TOLERANCE = 1e-3  # seconds: times that differ by less are equal
+_UNKNOWN_FPS = 25.0  # of a file that states neither times nor a frame rate
 
 
 class _Shown(NamedTuple):
-    """A frame, when it is shown, and how many times wider than high its pixels are."""
+    """A frame, the time when it is shown, and the aspect ratio (width / height) of its pixels."""
 
     seconds: float
     frame: av.VideoFrame
@@ -48,26 +48,31 @@ class _Shown(NamedTuple):
 
 
 def browser_type(path: Path) -> str | None:
-    """The media type under which every present browser plays this file; None where one of them may not.
+    """Return the media type with which every current browser plays this file; None if some browser may not play it.
 
-    Only the header is read. Matroska, AV1, HEVC, MPEG-4 part 2, 10-bit pictures and sound such as AC-3 or PCM play in
-    some browsers, or on some machines, alone.
+    Only the header is read. Matroska, AV1, HEVC, MPEG-4 part 2, 10-bit pictures and audio such as AC-3 or PCM only
+    play in some browsers or on some machines.
+
+    >>> browser_type(Path("clip.mp4"))
+    'video/mp4'
     """
-    with _only_video_errors(path), open_container(path) as container:
+    with _raise_video_errors(path), open_container(path) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or not stream.codec_context:
             return None
         family = _family(container, path)
-        pictures, sounds, media_type = _PLAYED.get(family, (set(), set(), None))
+        video_codecs, audio_codecs, media_type = _PLAYED.get(family, (set(), set(), None))
         decoder = stream.codec_context
-        plays = decoder.codec.canonical_name in pictures and decoder.pix_fmt in _EIGHT_BITS
-        sound = container.streams.best("audio")
-        is_heard = sound is None or (bool(sound.codec_context) and sound.codec_context.codec.canonical_name in sounds)
-        return media_type if plays and is_heard else None
+        video_plays = decoder.codec.canonical_name in video_codecs and decoder.pix_fmt in _EIGHT_BITS
+        audio = container.streams.best("audio")
+        audio_plays = audio is None or (
+            bool(audio.codec_context) and audio.codec_context.codec.canonical_name in audio_codecs
+        )
+        return media_type if video_plays and audio_plays else None
 
 
-def is_video_itself(path: Path) -> bool:
-    """Whether a file is a container of video, and no playlist, which would have other files or addresses opened."""
+def is_video_container(path: Path) -> bool:
+    """Whether a file is a video container and not a playlist, which could make FFmpeg open other files or addresses."""
     try:
         with open_container(path, {"format_whitelist": _CONTAINERS}):
             return True
@@ -76,13 +81,17 @@ def is_video_itself(path: Path) -> bool:
 
 
 def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float, largest_side: int = 854) -> None:
-    """Write a part of a video as an H.264 mp4 file that every browser plays, with its sound as AAC.
+    """Write a part of a video as an H.264 mp4 file that every browser plays, with its audio as AAC.
 
-    A file whose sound cannot be decoded gives its pictures alone.
+    If the audio cannot be decoded, the clip has no audio.
+
+    >>> write_clip(Path("clip.mp4"), Path("part.mp4"), start_seconds=0.5, end_seconds=1.5)
+    >>> browser_type(Path("part.mp4"))
+    'video/mp4'
 
     Args:
         path: any video file.
-        out: is there when it is whole.
+        out: the file to write; it appears when it is complete.
         start_seconds, end_seconds: the part, half-open.
         largest_side: width and height in pixels are at most this.
 
@@ -91,28 +100,28 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
     """
     with (
         replacing(out) as temporary,
-        _only_video_errors(path),
+        _raise_video_errors(path),
         av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
     ):
         stream: VideoStream | None = None
-        track: SoundTrack | None = None
+        track: AudioTrack | None = None
         last = 0.0
         for shown in _frames_from(path, start_seconds):
             if shown.seconds >= end_seconds:
                 break
-            if stream is not None and shown.seconds - last < 1 / _MOST_FPS - _SAME:
+            if stream is not None and shown.seconds - last < 1 / _MAX_FPS - _TOLERANCE:
                 continue
             picture = _upright_frame(shown, largest_side)
             if stream is None:
                 stream = _add_stream(container, picture.width, picture.height)
                 zero = _zero_seconds(path)
-                sound = decode_sound(path, zero_seconds=zero, start_seconds=start_seconds, end_seconds=end_seconds)
-                track = None if sound is None else SoundTrack(container, sound)
+                audio = decode_audio(path, zero_seconds=zero, start_seconds=start_seconds, end_seconds=end_seconds)
+                track = None if audio is None else AudioTrack(container, audio)
             picture.pts, picture.time_base = round((shown.seconds - start_seconds) / _CLOCK), _CLOCK
             container.mux(stream.encode(picture))
             last = shown.seconds
             if track is not None:
-                track.write_until(last - start_seconds)  # the file has both side by side: it plays while it is loaded
+                track.write_until(last - start_seconds)  # interleaved, so that the file plays while it is loaded
         if stream is None:
             raise VideoError(path, f"there is no frame from {start_seconds:g} to {end_seconds:g} seconds.")
         container.mux(stream.encode())
@@ -121,13 +130,13 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
 
 
 def picture_at(path: Path, seconds: float, *, largest_side: int = 480) -> Image.Image:
-    """The picture that is shown at a moment, upright, RGB; the last one where the video ends before.
+    """Return the upright RGB picture shown at a time; after the end of the video, its last picture.
 
     Raises:
-        VideoError: the file cannot be read, or gives no frame.
+        VideoError: the file cannot be read, or no frame can be decoded.
     """
     last = None
-    with _only_video_errors(path):
+    with _raise_video_errors(path):
         for shown in _frames_from(path, seconds, before=True):
             if shown.seconds > seconds and last is not None:
                 break
@@ -138,9 +147,9 @@ def picture_at(path: Path, seconds: float, *, largest_side: int = 480) -> Image.
 
 
 def _family(container: InputContainer, path: Path) -> str:
-    """mp4, webm, or FFmpeg's name of the container."""
+    """Return mp4, webm, or FFmpeg's name of the container."""
     names = container.format.name.split(",")
-    if "webm" in names:  # FFmpeg does not tell WebM from other Matroska
+    if "webm" in names:  # FFmpeg does not distinguish WebM from other Matroska files
         return "webm" if path.suffix.lower() == ".webm" else "matroska"
     return "mp4" if "mp4" in names else names[0]
 
@@ -149,12 +158,12 @@ def _add_stream(container: Any, width: int, height: int) -> VideoStream:
     stream = cast(VideoStream, container.add_stream("libx264", options={"preset": "veryfast", "crf": "23"}))
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.codec_context.time_base = _CLOCK
-    stream.codec_context.gop_size = 24  # seeking within a clip is quick
+    stream.codec_context.gop_size = 24  # makes seeking within a clip fast
     return stream
 
 
 def _zero_seconds(path: Path) -> float:
-    """When the first picture is shown on the file's own clock."""
+    """Return when the first picture is shown on the file's own clock."""
     with open_container(path) as container:
         stream = container.streams.best("video")
         assert stream is not None
@@ -162,7 +171,7 @@ def _zero_seconds(path: Path) -> float:
 
 
 def _frames_from(path: Path, start: float, *, before: bool = False) -> Iterator[_Shown]:
-    """Frames at or after a time; `before`: also those that had to be decoded for the first of them."""
+    """Yield frames at or after a time; with `before` also the frames that had to be decoded for the first one."""
     for earlier in _SEEKS_BEFORE:
         if start <= earlier:
             break
@@ -170,14 +179,14 @@ def _frames_from(path: Path, start: float, *, before: bool = False) -> Iterator[
             found = _decode(container, seek=start - earlier)
             first = next(found, None)
             if first is not None and first.seconds <= start:
-                yield from (shown for shown in chain([first], found) if before or shown.seconds >= start - _SAME)
+                yield from (shown for shown in chain([first], found) if before or shown.seconds >= start - _TOLERANCE)
                 return
     with open_container(path) as container:
-        yield from (shown for shown in _decode(container, seek=None) if before or shown.seconds >= start - _SAME)
+        yield from (shown for shown in _decode(container, seek=None) if before or shown.seconds >= start - _TOLERANCE)
 
 
 def _decode(container: InputContainer, *, seek: float | None) -> Iterator[_Shown]:
-    """Frames from the beginning, or from about the time `seek`."""
+    """Yield frames from the beginning, or from about the time `seek`."""
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or not stream.codec_context:
         return
@@ -196,18 +205,18 @@ def _decode(container: InputContainer, *, seek: float | None) -> Iterator[_Shown
 
 
 def _upright(shown: _Shown, largest_side: int) -> Image.Image:
-    """A frame as it is meant to be seen: turned, with square pixels, of even sides."""
+    """Return a frame rotated upright, with square pixels and even sides."""
     picture = shown.frame.reformat(format="rgb24", threads=1, **_size(shown, largest_side)).to_image()
     turns = _quarter_turns(shown.frame)
     return picture.rotate(90 * turns, expand=True) if turns else picture
 
 
 def _upright_frame(shown: _Shown, largest_side: int) -> av.VideoFrame:
-    """The same for the encoder; most frames are not turned, and need not become RGB and YUV again."""
+    """Return an upright frame for the encoder; most frames need no rotation and thus no conversion to RGB and back."""
     if _quarter_turns(shown.frame):
         return av.VideoFrame.from_image(_upright(shown, largest_side))
     frame = shown.frame.reformat(format="yuv420p", threads=1, **_size(shown, largest_side))
-    frame.pict_type = PictureType.NONE  # else the encoder would make key frames where the file has them
+    frame.pict_type = PictureType.NONE  # otherwise the encoder copies the key frames of the file
     return frame
 
 
@@ -222,8 +231,8 @@ def _quarter_turns(frame: av.VideoFrame) -> int:
 
 
 @contextmanager
-def _only_video_errors(path: Path) -> Iterator[None]:
+def _raise_video_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
-        raise VideoError(path, f"it cannot be decoded ({type(error).__name__}: {error}).") from error
+        raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error

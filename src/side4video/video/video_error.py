@@ -8,16 +8,20 @@ Fault = Literal["missing", "unreadable", "audio-only", "no-frames", "damaged"]
 
 
 class VideoError(RuntimeError):
-    """A video that cannot be read as asked: missing, broken, empty or too short. Reading one raises nothing else.
+    """A video cannot be read as requested: it is missing, corrupt, empty or too short. Reading raises nothing else.
+
+    >>> error = VideoError("a.mp4", "there is no such file.", "missing")
+    >>> str(error), error.fault
+    ('a.mp4: there is no such file.', 'missing')
 
     Args:
         path: The file or the frame folder.
         reason: What is wrong with it, as a sentence.
-        fault: Of which kind that is, for counting; "unreadable" is all that is not told apart further.
+        fault: The kind of error, for counting; "unreadable" covers every kind without a name of its own.
     """
 
     def __init__(self, path: str | Path, reason: str, fault: Fault = "unreadable") -> None:
-        super().__init__(str(path), reason, fault)  # all in `args`: it crosses process borders
+        super().__init__(str(path), reason, fault)  # everything in `args`, so that it can be pickled
         self.path = Path(path)
         self.reason = reason
         self.fault = fault
@@ -27,14 +31,14 @@ class VideoError(RuntimeError):
 
 
 def check_indices(path: Path, indices: Sequence[int], *, num_frames: int, num_listed: int = 0) -> None:
-    """Refuse frame numbers that the video at `path` does not have; `num_listed` is what its header promises.
+    """Refuse frame numbers that the video at `path` does not have; `num_listed` is the number stated in its header.
 
     Raises:
         VideoError: A number is outside 0 to `num_frames - 1`.
-        ValueError: There is no number at all.
+        ValueError: `indices` is empty.
     """
     if not len(indices):
-        raise ValueError("indices is empty. Ask for one frame at least.")
+        raise ValueError("indices is empty. Request at least one frame.")
     if outside := sorted({int(index) for index in indices if not 0 <= index < num_frames}):
         listed = f" ({num_frames} of {num_listed} listed)" if num_listed > num_frames else ""
-        raise VideoError(path, f"frames {outside} were asked for, but there are only 0 to {num_frames - 1}{listed}.")
+        raise VideoError(path, f"frames {outside} were requested, but there are only 0 to {num_frames - 1}{listed}.")

@@ -1,4 +1,4 @@
-"""A video file whose frames are read by number, through PyAV."""
+"""Frames of a video file, read by number through PyAV."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -16,51 +16,55 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from side4video.video import packets
-from side4video.video.opening import open_container
+from side4video.video.container import open_container
 from side4video.video.video_error import VideoError, check_indices
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_UNKNOWN_FPS = 25.0  # of a file that says neither times nor rate
+_UNKNOWN_FPS = 25.0  # of a file that states neither times nor a frame rate
 
 
 @dataclass(frozen=True)
 class _FrameTable:
-    """All frames of a file in display order, and how to find them again."""
+    """All frames of a file in display order, and how to seek to them."""
 
     seconds: list[float]  # since the first frame
     end_seconds: float
     times: list[int] | None  # in the stream's time base; None: frame n is the n-th decoded
-    keys: list[int]  # times at which decoding can start; empty: only at the beginning
+    keys: list[int]  # times where decoding can start; empty: only at the beginning
     height: int  # before rotation
     width: int
     quarter_turns: int  # counter-clockwise
-    num_listed: int  # what the file's header says; 0: nothing
+    num_listed: int  # stated in the file's header; 0: not stated
     container: packets.ContainerFacts
 
 
 class VideoFile:
     """A video file whose frames can be read by number, counted from 0 in display order.
 
+    >>> with VideoFile("clip.mp4", start_seconds=1.0) as video:
+    ...     video.num_frames, video.read([0, 11]).shape
+    (12, torch.Size([2, 3, 32, 32]))
+
     Args:
-        path: Any file FFmpeg reads; its best video stream is used.
+        path: Any file that FFmpeg reads; its best video stream is used.
         start_seconds: Only frames at or after this time, counted from the first frame, in seconds.
         end_seconds: Only frames before this time.
 
     Attributes:
-        num_frames: Frames that can be asked for, at least 1.
-        num_listed: Frames the file's header speaks of, 0 where it does not; more than `num_frames` in a file that was
-            cut off, and in one that is edited or restricted by time.
+        num_frames: Frames that can be requested, at least 1.
+        num_listed: Frames stated in the file's header, 0 if not stated; more than `num_frames` if the file is
+            truncated, edited, or restricted to a time range.
         height: Of a frame as shown, in pixels: rotation is applied, the pixel aspect ratio is not.
-        width: The same.
+        width: Of a frame as shown, in pixels.
         average_fps: Frames per second over the whole file.
-        duration_seconds: From the first chosen frame to the end of the last.
+        duration_seconds: From the first selected frame to the end of the last.
         frame_seconds: When each frame is shown, in seconds since the file's first frame.
-        container: What the file holds and what its header says of that, whatever part of it is chosen.
+        container: What the whole file contains and what its header states.
 
     Raises:
-        VideoError: The file is missing, is no video, gives no frame, or has none between the two times.
+        VideoError: The file is missing, is not a video, has no frame, or has no frame between the two times.
     """
 
     def __init__(
@@ -69,12 +73,12 @@ class VideoFile:
         self.path = Path(path)
         self._container: InputContainer | None = None
         self._converter = VideoReformatter()
-        if self.path.exists() and not self.path.is_file():  # opening a pipe would wait for whoever writes to it
-            raise VideoError(self.path, "it is no file but a pipe, a socket or a device.")
+        if self.path.exists() and not self.path.is_file():  # opening a pipe would wait for its writer
+            raise VideoError(self.path, "it is a pipe, a socket or a device. Give a regular file.")
         if not self.path.is_file():
             raise VideoError(self.path, "there is no such file.", "missing")
         try:
-            with _only_video_errors(self.path):
+            with _raise_video_errors(self.path):
                 self._table = self._scan()
             self._chosen = _choose_range(self._table, self.path, start_seconds, end_seconds)
         except VideoError:
@@ -101,7 +105,7 @@ class VideoFile:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; a later `read` opens it again."""
+        """Close the file; a later `read` opens it again."""
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -116,9 +120,9 @@ class VideoFile:
             uint8 RGB, shape (len(indices), 3, height, width), 0 to 255, in channels-last memory format.
 
         Raises:
-            VideoError: A number is out of range, a frame did not come out of the decoder, or all came out damaged.
+            VideoError: A number is out of range, the decoder did not output a frame, or all frames are corrupt.
         """
-        import torch  # takes seconds and 400 MB: processes that only try to decode a file do without
+        import torch  # takes seconds and 400 MB, which processes that only probe a file do not need
 
         return torch.from_numpy(self.read_pictures(indices)).permute(0, 3, 1, 2)
 
@@ -126,38 +130,37 @@ class VideoFile:
         """The same as `read`, without torch: uint8 RGB, shape (len(indices), height, width, 3)."""
         check_indices(self.path, indices, num_frames=self.num_frames, num_listed=self.num_listed)
         wanted = {self._chosen[index] for index in indices}
-        with _only_video_errors(self.path):
+        with _raise_video_errors(self.path):
             frames = self._decode_frames(wanted)
             pictures = {index: self._picture(frame) for index, frame in frames.items()}
         if missing := sorted(wanted - pictures.keys()):
-            came = f"only {len(pictures)} of {len(wanted)} asked frames came out, not {missing}"
-            raise VideoError(
-                self.path, f"{came}; its packets promise {len(self._table.seconds)} frames. It is damaged.", "damaged"
-            )
+            decoded = f"only {len(pictures)} of {len(wanted)} requested frames can be decoded, not {missing}"
+            listed = f"its packets list {len(self._table.seconds)} frames"
+            raise VideoError(self.path, f"{decoded}; {listed}. The file is corrupt.", "damaged")
         if all(frame.is_corrupt for frame in frames.values()):
-            reason = f"all {len(wanted)} asked frames are damaged. Perhaps it is encrypted."
+            reason = f"all {len(wanted)} requested frames are corrupt. The file may be encrypted."
             raise VideoError(self.path, reason, "damaged")
         return np.stack([pictures[self._chosen[index]] for index in indices])
 
     def _rewind(self) -> tuple[InputContainer, VideoStream]:
-        """The file opened afresh: seeking to its beginning is not exact in every container."""
+        """Open the file again, since seeking to its beginning is not exact in every container."""
         self.close()
         self._container = open_container(self.path)
         stream = self._container.streams.best("video")  # not the cover picture
         if not isinstance(stream, VideoStream):
-            has_sound = len(self._container.streams.audio) > 0
-            there = ", only sound" if has_sound else ""
+            has_audio = len(self._container.streams.audio) > 0
+            only = ", only audio" if has_audio else ""
             raise VideoError(
-                self.path, f"there is no video stream in it{there}.", "audio-only" if has_sound else "no-frames"
+                self.path, f"the file has no video stream{only}.", "audio-only" if has_audio else "no-frames"
             )
         if not stream.codec_context:
-            raise VideoError(self.path, "its video codec is not known to the installed PyAV.")
+            raise VideoError(self.path, "the installed PyAV does not support its video codec.")
         stream.codec_context.thread_type = "SLICE"  # frame threads can hang when decoding stops early
-        stream.codec_context.thread_count = 1  # loader processes share the cores already
+        stream.codec_context.thread_count = 1  # loader processes already share the cores
         return self._container, stream
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
-        """The file wherever it stands, for a seek: opening it takes as long as decoding several frames."""
+        """Return the file at its current position, before a seek: opening takes as long as decoding several frames."""
         if self._container is None:
             return self._rewind()
         stream = self._container.streams.best("video")
@@ -176,9 +179,9 @@ class VideoFile:
         times = packets.display_times(described, container, stream)
         if not times:
             times = None
-            num_frames = sum(1 for _ in self._decode_all())  # closes `container`: it and `stream` are gone now
+            num_frames = sum(1 for _ in self._decode_all())  # closes `container` and `stream`
             if num_frames == 0:
-                reason = "one frame could be decoded, but not a second time. It is damaged."
+                reason = "one frame could be decoded, but not a second time. The file is corrupt."
                 raise VideoError(self.path, reason, "damaged")
             seconds = [index / fps for index in range(num_frames)]
         else:
@@ -201,30 +204,30 @@ class VideoFile:
         return packets.decode(packets.demux(container, stream), stream)
 
     def _decode_frames(self, wanted: set[int]) -> dict[int, av.VideoFrame]:
-        """Frames by number in the whole file; those that do not come out are left out."""
+        """Return frames by their number in the whole file; frames that cannot be decoded are missing."""
         times = self._table.times
         if times is None:
             in_order = enumerate(islice(self._decode_all(), max(wanted) + 1))
             return {index: frame for index, frame in in_order if index in wanted}
         number = {times[index]: index for index in wanted}
         frames = self._decode_times(packets.group_runs(sorted(number), self._table.keys))
-        if len(frames) < len(number):  # a key frame that is none, or a seek that went astray
+        if len(frames) < len(number):  # a wrong key-frame flag, or a seek to the wrong place
             frames = self._decode_times([(None, set(number))], every_picture=True)
         return {number[time]: frame for time, frame in frames.items()}
 
     def _decode_times(
         self, runs: Sequence[tuple[int | None, set[int]]], *, every_picture: bool = False
     ) -> dict[int, av.VideoFrame]:
-        """Frames by display time, for `runs` as `packets.group_runs` makes them."""
+        """Return frames by display time, for `runs` from `packets.group_runs`."""
         found: dict[int, av.VideoFrame] = {}
         for key, wanted in runs:
             container, stream = self._rewind() if key is None else self._opened()
             compressed = packets.demux(container, stream)
             if key is not None:
                 container.seek(key, stream=stream)
-                compressed = packets.starting_at_key(compressed, key)
+                compressed = packets.start_at_key(compressed, key)
             if not every_picture:
-                compressed = packets.skipping_unwanted(compressed, stream, wanted)
+                compressed = packets.skip_unwanted(compressed, stream, wanted)
             for frame in packets.decode(compressed, stream):
                 if frame.pts in wanted:
                     found[frame.pts] = frame
@@ -233,20 +236,20 @@ class VideoFile:
         return found
 
     def _picture(self, frame: av.VideoFrame) -> np.ndarray:
-        # A stream may change its frame size: every frame gets that of the first.
-        # The converter is kept: making one for each frame took longer than decoding small ones.
+        # A stream may change its frame size: every frame is scaled to the size of the first.
+        # The converter is reused: a new one for each frame took longer than decoding small frames.
         size = {"width": self._table.width, "height": self._table.height}
         picture = self._converter.reformat(frame, format="rgb24", threads=1, **size).to_ndarray()
         return np.rot90(picture, self._table.quarter_turns)
 
 
 @contextmanager
-def _only_video_errors(path: Path) -> Iterator[None]:
-    """Turn what the decoder or the disk raises into a `VideoError`."""
+def _raise_video_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the decoder or the disk into a `VideoError`."""
     try:
         yield
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
-        raise VideoError(path, f"it cannot be decoded ({type(error).__name__}: {error}).") from error
+        raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error
 
 
 def _choose_range(table: _FrameTable, path: Path, start: float | None, end: float | None) -> range:
@@ -254,6 +257,6 @@ def _choose_range(table: _FrameTable, path: Path, start: float | None, end: floa
     first = 0 if start is None else bisect_left(table.seconds, start)
     stop = len(table.seconds) if end is None else bisect_left(table.seconds, end)
     if stop <= first:
-        length = f"it is {table.end_seconds:.3f} seconds long"
+        length = f"the video is {table.end_seconds:.3f} seconds long"
         raise VideoError(path, f"there is no frame from start_seconds={start} to end_seconds={end}; {length}.")
     return range(first, stop)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from side4video.checking.workers import Lost, run_with_timeout
-from side4video.video.playback import is_video_itself, write_clip
+from side4video.video.playback import is_video_container, write_clip
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
 
@@ -90,7 +90,7 @@ def check_upload(task: UploadTask) -> str | None:
 
     The frames are read as the model reads them later, in the server's own process.
     """
-    if not is_video_itself(task.path):
+    if not is_video_container(task.path):
         return "This is not a video that can be read."
     try:
         with VideoFile(task.path) as video:

@@ -1,0 +1,27 @@
+"""Open a video file for reading with PyAV, whose versions take different arguments."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+# Some files (in HMDB51, for example) have metadata that is not UTF-8. Before PyAV 19 this is an error unless ignored.
+_LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
+def open_container(path: str | Path, options: dict[str, str] | None = None) -> InputContainer:
+    """Open a file to read its packets; use it as a context manager.
+
+    >>> with open_container("clip.mp4") as container:
+    ...     container.streams.video[0].average_rate
+    Fraction(12, 1)
+
+    Args:
+        path: the file.
+        options: FFmpeg's options for the container.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError: FFmpeg cannot read the file.
+    """
+    return av.open(str(path), "r", options=options, **_LENIENT)
