@@ -13,13 +13,17 @@ import numpy as np
 from torch import Tensor
 
 from side4video.adapters.adapter import load_adapter, read_adapter_for
+from side4video.config import RunConfig
+from side4video.data.datasets import Failure
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
+from side4video.inference.explanation import Explanation, explain_clip
+from side4video.models.stored_clips import as_pixels
 from side4video.models.video_model import VideoModel, choose_device
-from side4video.tasks.clips import choose_workers, evaluation_clips
+from side4video.tasks.clips import choose_workers, evaluation_clips, sampling_from
 from side4video.tasks.recognition.evaluate import score_views
 from side4video.tasks.unread import UnreadVideo
-from side4video.video.decoding import VideoError, find_videos
+from side4video.video.decoding import VideoError, find_videos, open_video
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,53 @@ class Predictor:
                 yield VideoPrediction(path=video.path, classes=classes, seconds=time.perf_counter() - started)
             started = time.perf_counter()
 
+    def explain(self, video: str | Path | LabelledVideo, *, classes: Sequence[str] = ()) -> Explanation:
+        """Where and when the model looked in a video: what speaks for a class, by place and by frame.
+
+        One clip from the middle and its middle crop are explained, whatever `num_clips` and `num_crops` are.
+
+        Args:
+            video: a video file or frame folder, or the part of one that a list names.
+            classes: to explain; by default the best one of this clip.
+
+        Raises:
+            VideoError: the video cannot be read.
+            ValueError: there is no such class, or only one class.
+        """
+        labels = self._labels(classes)
+        if not isinstance(video, LabelledVideo):
+            video = LabelledVideo(path=Path(video), label=None, name=str(video))
+        config, backbone = self.adapter.config, self.model.backbone
+        clip = evaluation_clips([video], config=config, backbone=backbone, num_clips=1, num_crops=1)[0]
+        if isinstance(clip, Failure):
+            raise VideoError(video.path, clip.reason)
+        found = explain_clip(self.model, clip.frames[0].to(self.device), labels=labels, class_names=self.class_names)
+        pictures = as_pixels(clip.frames, backbone.mean, backbone.std)[0].permute(0, 2, 3, 1).numpy()
+        return Explanation(video.path, pictures, _frame_seconds(video, config), found)
+
+    def _labels(self, classes: Sequence[str]) -> list[int] | None:
+        if len(self.class_names) < 2:
+            raise ValueError(f"The model knows {len(self.class_names)} class. Explaining compares two or more.")
+        if unknown := [name for name in classes if name not in self.class_names]:
+            raise ValueError(f"The model has no class {unknown[0]!r}. Use some of {', '.join(self.class_names)}.")
+        return [self.class_names.index(name) for name in classes] or None
+
     def _best_classes(self, views: Tensor, top_k: int) -> tuple[ClassScore, ...]:
         by_view = score_views(self.model, views, device=self.device, chunk=self.adapter.config.eval.batch)
         scores = by_view.mean(dim=0).cpu().numpy()
         best = np.argsort(-scores, kind="stable")[:top_k]
         return tuple(ClassScore(self.class_names[index], float(scores[index])) for index in best)
+
+
+def _frame_seconds(video: LabelledVideo, config: RunConfig) -> tuple[float, ...] | None:
+    """When the frames of a video's middle clip are shown; None for a folder of frames."""
+    span = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
+    with open_video(video.path, frame_template=config.data.frame_template, **span) as file:
+        (frames,) = sampling_from(config.data).test(file.num_frames, 1)
+        seconds = file.frame_seconds
+    if seconds is None:
+        return None
+    return tuple(seconds[frame] for frame in (reversed(frames) if video.reverse else frames))
 
 
 def expand_inputs(inputs: Iterable[str]) -> Iterator[Path]:

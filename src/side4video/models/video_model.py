@@ -1,6 +1,6 @@
 """A frozen backbone, a side network and a head put together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from side4video.config import RunConfig
 from side4video.distributed.processes import launched_processes, local_rank
-from side4video.models.backbones.loading import FrozenBackbone, load_backbone
+from side4video.models.backbones.loading import BlockTokens, FrozenBackbone, load_backbone
 from side4video.models.heads import ClassificationHead
 from side4video.models.side.side_network import SideNetwork, resolve_taps
 from side4video.models.side_tuned_model import SideTunedModel
@@ -37,9 +37,23 @@ class VideoModel(SideTunedModel):
     def forward(self, clips: Float[Tensor, "B T 3 H W"] | StoredClips) -> Float[Tensor, "B C"]:
         """Logits of normalised clips; frames of one clip are the time axis. For stored clips no backbone runs."""
         if isinstance(clips, StoredClips):
-            x, pooled, blocks = self.side.begin(clips.frames()), clips.pooled, clips.iterate(self.backbone.dtype)
-        else:
-            x, pooled, blocks = self.side.begin(clips), None, self.backbone.iterate(clips, self.read_blocks)
+            return self.classify(clips.frames(), clips.iterate(self.backbone.dtype), clips.pooled)
+        return self.classify(clips, self.backbone.iterate(clips, self.read_blocks))
+
+    def classify(
+        self,
+        frames: Float[Tensor, "B T 3 H W"],
+        blocks: Iterable[BlockTokens],
+        pooled: Float[Tensor, "B T D"] | None = None,
+    ) -> Float[Tensor, "B C"]:
+        """Logits of clips whose frozen tokens are given. Gradients reach whatever of these requires one.
+
+        Args:
+            frames: normalised pixels, for the stem; without a stem only B and T are read.
+            blocks: tokens of all `read_blocks`, in ascending order.
+            pooled: what `FrozenBackbone.pool` makes of the last block; by default computed where the head needs it.
+        """
+        x = self.side.begin(frames)
         for tokens in blocks:
             x = self.side.advance(x, block=tokens.block, patches=tokens.patches, summary=tokens.summary)
             if self.head.probe is not None and pooled is None and tokens.block == self.backbone.num_blocks - 1:

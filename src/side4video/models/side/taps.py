@@ -1,7 +1,8 @@
 """Taps: how a side block reads the frozen tokens behind its backbone block.
 
-The tokens need no gradient. All that the backward pass keeps of them is one copy for the gradient of the tap's weight,
-in the number type of the step, or in 8 bits.
+In training the tokens need no gradient: all that the backward pass keeps of them is one copy for the gradient of the
+tap's weight, in the number type of the step, or in 8 bits. Only with "tight" memory do tokens that ask for a gradient
+get none.
 """
 
 from typing import Literal
@@ -39,8 +40,7 @@ class PreNormTap(nn.Module):
     def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
         """Map frozen tokens (..., D) to side tokens (..., d)."""
         with without_autocast(tokens.device.type):  # it would make, and keep, copies in other number types
-            with torch.no_grad():
-                normalised = F.layer_norm(tokens, self.norm.normalized_shape, eps=self.norm.eps)
+            normalised = F.layer_norm(tokens, self.norm.normalized_shape, eps=self.norm.eps)
             weight = self.linear.weight * self.norm.weight  # W diag(gamma)
             bias = self.linear.bias + self.linear.weight @ self.norm.bias
         linear = int8_linear if self.memory == "tight" else F.linear
@@ -65,7 +65,7 @@ class PostNormTap(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
         """Map frozen tokens (..., D) to side tokens (..., d)."""
-        tokens = tokens.detach().to(step_dtype(self.linear.weight))
+        tokens = tokens.to(step_dtype(self.linear.weight))
         if self.memory == "plain":
             return self._map(
                 tokens.clone(memory_format=torch.contiguous_format)
