@@ -33,6 +33,10 @@ def as_they_are(frames: Tensor, label: int | None) -> tuple[Tensor, int | None]:
     return frames.float(), label
 
 
+def slightly_brighter(frames: Tensor, label: int | None) -> tuple[Tensor, int | None]:
+    return frames.float() + torch.rand(()), label
+
+
 def one_crop(frames: Tensor) -> Tensor:
     return frames.float()[None]
 
@@ -85,7 +89,7 @@ class TestTraining:
         assert (torch.rand(1).item(), np.random.rand(), random.random()) == expected
 
     def test_every_number_of_the_key_counts(self, videos):
-        """Frame choices over many keys: each of seed, epoch, index and repeat changes some of them."""
+        """Frame choices over many keys: each of seed, epoch and index changes some of them."""
 
         def choices(seed: int = 3, shift: int = 0, index: int = 0) -> list[list[int]]:
             dataset = train_clips(videos, seed=seed)
@@ -93,8 +97,20 @@ class TestTraining:
 
         seen = [choices(), choices(seed=4), choices(shift=4), choices(index=1)]
         assert all(seen.count(one) == 1 for one in seen)
-        views = train_clips(videos, repeats=6)[ClipKey(0, 0)].frames
-        assert len({tuple(frame_numbers(view)) for view in views}) > 1
+
+    def test_repeats_share_their_frames_and_each_is_augmented_in_its_own_way(self, videos):
+        for epoch in range(4):
+            views = train_clips(videos, transform=slightly_brighter, repeats=6)[ClipKey(epoch, 0)].frames
+            chosen = {tuple(frame_numbers(view)) for view in views}
+            assert chosen == {tuple(frame_numbers(train_clips(videos)[ClipKey(epoch, 0)].frames[0]))}
+            assert len({float(view.mean()) for view in views}) == 6
+
+    def test_epochs_that_are_read_together_choose_their_own_frames(self, videos):
+        dataset = train_clips(videos, repeats=2)
+        together = dataset.read(0, [0, 1, 2]).frames
+        alone = torch.cat([dataset[ClipKey(epoch, 0)].frames for epoch in range(3)])
+        assert torch.equal(together, alone)
+        assert len({tuple(frame_numbers(view)) for view in together}) > 1
 
     def test_one_frame_per_segment(self, videos):
         dataset = train_clips(videos)
@@ -111,7 +127,7 @@ class TestTraining:
 
     def test_arrow_of_time_gives_both_directions_of_the_same_frames_side_by_side(self, videos):
         unlabelled = [LabelledVideo(path=video.path, label=None, name=video.name) for video in videos]
-        dataset = train_clips(unlabelled, arrow_of_time=True, repeats=2)
+        dataset = train_clips(unlabelled, transform=slightly_brighter, arrow_of_time=True, repeats=2)
         assert dataset.views == 4
         clip = dataset[ClipKey(1, 0)]
         assert clip.labels == [0, 1, 0, 1]

@@ -1,18 +1,14 @@
-import json
-import os
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
 
+from golden_rows import golden_rows
 from side4video.data.sampling import FrameSampling
 
-GOLDEN = Path(os.environ.get("SIDE4VIDEO_GOLDEN", Path(__file__).parents[1] / "golden"))
 FLAVOURS = ["something_something", "kinetics"]
-CONTENTS = [json.loads(path.read_text()) for path in sorted(GOLDEN.glob("*.json"))]
-ROWS = [(flavour, row) for content in CONTENTS for flavour in FLAVOURS for row in content.get(flavour, [])]
+ROWS = [(flavour, row) for flavour in FLAVOURS for row in golden_rows(group=flavour, key="segments")]
 
 
 def flat(clips: list[list[int]]) -> list[int]:
@@ -42,8 +38,28 @@ def test_every_golden_row(case):
         assert flat(sampling.test(row["frames"], int(num_clips))) == frames, key
 
 
-def test_golden_file_has_both_flavours():
-    assert Counter(flavour for flavour, _ in ROWS) == {"something_something": 14, "kinetics": 14}
+@pytest.mark.parametrize(("flavour", "key"), [("msrvtt", "msrvtt_msvd"), ("vatex", "vatex")])
+@pytest.mark.parametrize("row", golden_rows(key="msrvtt_msvd"), ids=lambda row: f"{row['num_frames']}-{row['T']}")
+def test_every_golden_row_of_retrieval(flavour, key, row):
+    assert FrameSampling(num_frames=row["T"], flavour=flavour).test(row["num_frames"]) == [row[key]]
+
+
+def test_flavours_of_retrieval_train_as_something_something():
+    expected = draws(FrameSampling(num_frames=12), 100, 5)
+    for flavour in ("msrvtt", "vatex"):
+        assert draws(FrameSampling(num_frames=12, flavour=flavour), 100, 5) == expected
+    assert draws(FrameSampling(num_frames=12, flavour="kinetics"), 100, 5) != expected
+
+
+@pytest.mark.parametrize("flavour", ["msrvtt", "vatex"])
+def test_flavours_of_retrieval_have_one_clip(flavour):
+    with pytest.raises(ValueError, match=f"flavour='{flavour}' has 1 clip of a video, not 2"):
+        FrameSampling(flavour=flavour).test(100, 2)
+
+
+def test_short_videos_of_retrieval():
+    assert FrameSampling(num_frames=4, flavour="msrvtt").test(3) == [[0, 1, 2, 2]]
+    assert FrameSampling(num_frames=4, flavour="vatex").test(4) == [[0, 0, 0, 0]]
 
 
 def test_flavours_differ():

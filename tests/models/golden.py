@@ -1,25 +1,22 @@
 """The numbers of the paper's official code, and the weights they belong to; see tests/golden/README.md."""
 
-import json
-import os
 import zlib
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from golden_rows import golden_contents
 from side4video.models.backbones.loading import load_backbone
 from side4video.models.side.side_network import SideNetwork
 
-GOLDEN = Path(os.environ.get("SIDE4VIDEO_GOLDEN", Path(__file__).parents[1] / "golden"))
 RELATIVE = 1e-4
 ROUNDING = 1e-6  # a bias in front of a BatchNorm has no gradient but rounding
 
 
 def golden_files(kind):
     """All files whose `kind` starts so."""
-    kinds = {path: json.loads(path.read_text()).get("kind", "") for path in sorted(GOLDEN.glob("*.json"))}
-    return [path for path, own in kinds.items() if own.startswith(kind)]
+    contents = {path: content for path, content in golden_contents().items() if isinstance(content, dict)}
+    return [path for path, content in contents.items() if content.get("kind", "").startswith(kind)]
 
 
 def make_tensor(name, shape):

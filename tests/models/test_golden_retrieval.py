@@ -7,7 +7,6 @@ import torch
 from safetensors.torch import save_file
 
 from golden import (
-    GOLDEN,
     RELATIVE,
     ROUNDING,
     assert_equals,
@@ -78,10 +77,6 @@ def with_texts(case):
 def embed_texts(model, config, *, padded=False):
     ids, mask = torch.tensor(config["token_ids"]), torch.tensor(config["token_mask"]).bool()
     return model.embed_texts(ids, mask, padded=padded)
-
-
-def test_golden_files_are_there():
-    assert len(FILES) >= 2, f"no retrieval*.json in {GOLDEN}"
 
 
 def test_frame_embeddings(case):

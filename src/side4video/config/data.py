@@ -51,14 +51,15 @@ class DataConfig(Settings):
     """Frames per clip."""
     sampling: Literal["segments", "dense"] = "segments"
     """segments: one frame from each equal part of the video; dense: neighbouring frames `stride` apart."""
-    flavour: Literal["something_something", "kinetics"] = "something_something"
-    """Rounding of the paper's two data sets."""
+    flavour: Literal["something_something", "kinetics", "msrvtt", "vatex"] = "something_something"
+    """Rounding of segments, as the paper's code does it for each family of data sets. msrvtt (MSVD too) and vatex are
+    for task retrieval: they choose other frames at test, and train as something_something."""
     stride: PositiveInt | None = None
     """Distance of dense frames; by default 128 frames are spanned, as in the paper."""
     arrow_of_time: bool = False
     """Replace the classes by two: every clip forward, and the same clip reversed."""
     repeats: PositiveInt = 1
-    """Differently augmented copies of each decoded clip in a training batch."""
+    """Differently augmented copies of each clip in a training batch; all copies have the same frames."""
     workers: int | None = Field(default=None, ge=0)
     """Loader processes; by default one per core but one, at most 8. 0: decode in the main process."""
     cache: Path | None = None
@@ -88,6 +89,10 @@ class AugmentConfig(Settings):
     """Before cropping: short side, or height and width, in pixels; by default 256/224 of the image size."""
     crop_scale: tuple[float, float] | None = (0.08, 1.0)
     """Smallest and largest share of the picture a random crop covers; None: always the middle."""
+    random_crop: Literal["torchvision", "paper"] = "torchvision"
+    """How random crops are drawn. torchvision: width over height log-uniform in 3/4..4/3, resized as the frozen model
+    was trained (bicubic for CLIP). paper: width over height uniform in 3/4..4/3, the two swapped with probability 1/2,
+    resized bilinearly."""
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
     """Probability of a mirrored clip; classes whose names differ in left and right are swapped."""
     rand_augment: str | None = None

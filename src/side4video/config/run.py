@@ -28,10 +28,26 @@ class RunConfig(Settings):
     seed: int = Field(default=1024, ge=0)
     """Seed of everything random."""
 
+    @property
+    def test_resize(self) -> int | tuple[int, int] | None:
+        """Size of evaluated frames before cropping: short side, or height and width; None: 256/224 of the image size.
+
+        `eval.resize`, and by default the height and width of `augment.resize`: a model that was trained on frames of
+        one shape is tested on frames of the same shape.
+        """
+        if self.eval.resize is None and isinstance(self.augment.resize, tuple):
+            return self.augment.resize
+        return self.eval.resize
+
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
         if self.task == "retrieval":
             self._check_retrieval()
+        elif self.data.flavour in {"msrvtt", "vatex"}:
+            raise ValueError(
+                f"data.flavour = {self.data.flavour!r} takes one clip of each video, for task retrieval. Use "
+                "something_something or kinetics."
+            )
         if self.head.init == "text":
             self._check_text_head()
         if self.head.frozen_probe and not self.head.fused:

@@ -24,6 +24,9 @@ class TrainConfig(Settings):
     """adamw-8bit: both moments in 8 bits, in 32 for tensors below 4096 numbers (needs the extra `quantised`)."""
     warmup_epochs: float = Field(default=4.0, ge=0.0)
     """Epochs of linear warm-up; then a cosine to zero."""
+    cosine: Literal["after-warmup", "whole-run"] = "after-warmup"
+    """Where the cosine starts. after-warmup: at the highest rate, when the warm-up ends; whole-run: with the first
+    step, so that the rate drops to 0.976 of the highest when a warm-up of a tenth ends, as in the paper's retrieval."""
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of the target spread over all classes."""
     finetuned_lr_scale: float = Field(default=1e-3, ge=0.0, le=1.0)
@@ -34,7 +37,10 @@ class TrainConfig(Settings):
     eps: float = Field(default=1e-8, gt=0.0)
     """AdamW's constant beside the root of the second moment."""
     decay_biases: bool = True
-    """Weight decay on biases and norms (everything with one dimension) too, as the paper does in recognition."""
+    """Weight decay on biases and norms (everything with one dimension or none) too, as the paper in recognition."""
+    decay_norms: bool | None = None
+    """Weight decay on the weights of norms and the logit scale; by default as decay_biases. With decay_biases false,
+    true decays everything but biases, as the paper in retrieval."""
     clip_grad_norm: float | None = Field(default=None, gt=0.0)
     """Largest norm of the whole gradient; by default unlimited."""
     memory: Literal["plain", "exact", "tight"] = "exact"
@@ -70,11 +76,15 @@ class EvalConfig(Settings):
     clips: PositiveInt = 1
     """Clips per video; the softmax is averaged over all views = clips x crops."""
     crops: Literal[1, 3, 5, 10] = 1
-    """Crops per clip: centre; three along the long side; centre and corners; these and their mirror images."""
+    """Crops per clip: centre; three in a row; centre and corners; these and their mirror images."""
+    crops_along: Literal["long-side", "width"] = "long-side"
+    """Direction of three crops. long-side: from top to bottom in upright videos; width: from left to right in all
+    videos, as in the paper."""
     batch: PositiveInt = 8
     """Clips (views) per forward pass."""
-    resize: PositiveInt | None = None
-    """Short side before cropping, in pixels; by default 256/224 of the image size."""
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """Before cropping: short side, or height and width, in pixels. By default the height and width of augment.resize,
+    where it gives both, else a short side of 256/224 of the image size."""
     max_unread: float = Field(default=0.1, ge=0.0, le=1.0)
     """Largest share of unreadable videos with which scores are still reported. A few broken files are in every large
     set; a tenth left out can move a score by more than methods differ, and more is a broken disk or a wrong folder."""

@@ -2,7 +2,8 @@
 
 * lists/: lists of labelled and captioned videos: formats, detection, checks.
 * loading/: loader processes: order, batches, watchdog.
+* crops.py: which part of a frame the model sees.
 * datasets.py: one clip, random or exhaustive.
 * sampling.py: which frames make a clip.
-* transforms.py: cropping, augmentation, normalisation.
+* transforms.py: resizing, augmentation, normalisation.
 """

@@ -5,6 +5,7 @@ Neither a worker's number nor what it did before plays a part: the same key give
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,7 +83,8 @@ class TrainClips(Dataset):
         sampling: which frames of a video to take.
         transform: from uint8 (T, 3, H, W) and a label to float (T, 3, S, S) and the label after it.
         seed: of the run, from 0.
-        repeats: clips drawn from one reading of a video (repeated augmentation, Hoffer et al., CVPR 2020).
+        repeats: differently augmented copies of each clip, all with the same frames (repeated augmentation, Hoffer et
+            al., CVPR 2020).
         arrow_of_time: each clip twice in a row, forward (label 0) and reversed (1), the same frames and the same crop:
             what the two share then cancels in the gradient. Labels of the videos are not used.
         frame_template: how frame files are called where videos are folders, such as `img_{:05d}.jpg`.
@@ -131,21 +133,23 @@ class TrainClips(Dataset):
     def read(self, index: int, epochs: Sequence[int]) -> Clip | Failure:
         """What several epochs see of a video, from one reading: `repeats` views for each of them, all played forward.
 
+        The views of an epoch have the same frames, as in the paper's code; each is augmented in its own way.
+
         A clip's randomness follows from the run's seed, the epoch and the index, whatever it is read together with.
         """
         video = self.videos[index]
-        seeds = [(self.seed, epoch, index, repeat) for epoch in epochs for repeat in range(self.repeats)]
 
         def choose(num_frames: int) -> list[list[int]]:
-            return [self.sampling.train(num_frames, _generator(*numbers, SAMPLING)) for numbers in seeds]
+            generators = [_generator(self.seed, epoch, index, 0, SAMPLING) for epoch in epochs]
+            return [self.sampling.train(num_frames, generator) for generator in generators]
 
         try:
             clips = _read_clips(video, choose, self.frame_template)
         except VideoError as error:
             return _failure(video, index, error)
         views, labels = [], []
-        for numbers, frames in zip(seeds, clips, strict=True):
-            with seeded(*numbers, TRANSFORM):
+        for (epoch, frames), repeat in product(zip(epochs, clips, strict=True), range(self.repeats)):
+            with seeded(self.seed, epoch, index, repeat, TRANSFORM):
                 view, label = self.transform(frames, video.label)
             views.append(view)
             labels.append(NO_LABEL if label is None else label)

@@ -1,7 +1,7 @@
 """Which frames of a video make a clip: integer formulas, 0-based, checked against the paper's code to the last frame.
 
 n is the number of frames of the video, T the number of frames of a clip. The two *flavours* are the roundings of the
-paper's two data-set families. Everything random draws from a `torch.Generator` that the caller gives.
+paper's data-set families. Everything random draws from a `torch.Generator` that the caller gives.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+Flavour = Literal["something_something", "kinetics", "msrvtt", "vatex"]
 WINDOW = 128
 """Frames that a dense clip spans in the paper's code; frames are `WINDOW // T` apart."""
 
@@ -42,6 +43,33 @@ def uniform_clips_kinetics(num_video_frames: int, num_frames: int, num_clips: in
     shifts = np.linspace(0, segment - 1, num_clips, dtype=int)  # to int by floor
     starts = segment * np.arange(num_frames)
     return [(np.trunc(shift + starts).astype(int) % num_video_frames).tolist() for shift in shifts]
+
+
+def uniform_clip_msrvtt(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
+    """One clip: every d-th frame from 0, with d = n // T; where more than T came, T of these, spread evenly.
+
+    Place i of the T is int(i (m - 1) / (T - 1)) among the m = ceil(n / d) frames that came. A video shorter than T
+    gives all its frames, and its last one again.
+
+    Example: n = 25, T = 12, d = 2: 13 frames came, 0, 2, ..., 24. The places are 0, 1, ..., 10, 12 and give
+    0, 2, ..., 20, 24.
+    """
+    _check_one_clip("msrvtt", num_clips)
+    came = list(range(0, num_video_frames, max(num_video_frames // num_frames, 1)))
+    places = np.linspace(0, len(came) - 1, num_frames, dtype=int) if len(came) > num_frames else range(num_frames)
+    return [[came[min(place, len(came) - 1)] for place in places]]
+
+
+def uniform_clip_vatex(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
+    """One clip: the middle of each of T segments, int((i + 1/2) n / T).
+
+    A video of at most T frames gives its first frame alone, T times.
+
+    Example: n = 13, T = 8: 0, 2, 4, 5, 7, 8, 10, 12.
+    """
+    _check_one_clip("vatex", num_clips)
+    segment = num_video_frames / num_frames if num_video_frames > num_frames else 0.0
+    return [[int(segment / 2 + segment * i) for i in range(num_frames)]]
 
 
 def dense_clips(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
@@ -142,8 +170,18 @@ def _pad(
     return [min(start + i * stride, num_video_frames - 1) for i in range(num_frames)]
 
 
-_UNIFORM = {"something_something": uniform_clips_something_something, "kinetics": uniform_clips_kinetics}
-_RANDOM = {"something_something": random_segments_something_something, "kinetics": random_segments_kinetics}
+_UNIFORM = {
+    "something_something": uniform_clips_something_something,
+    "kinetics": uniform_clips_kinetics,
+    "msrvtt": uniform_clip_msrvtt,
+    "vatex": uniform_clip_vatex,
+}
+_RANDOM = {
+    "something_something": random_segments_something_something,
+    "kinetics": random_segments_kinetics,
+    "msrvtt": random_segments_something_something,
+    "vatex": random_segments_something_something,
+}
 
 
 @dataclass(frozen=True)
@@ -153,7 +191,8 @@ class FrameSampling:
     Attributes:
         num_frames: T, frames per clip.
         kind: "segments": one frame from each of T equal parts of the video; "dense": frames at a fixed distance.
-        flavour: Rounding of the segments: the paper's for Something-Something, or for Kinetics.
+        flavour: Rounding of the segments: the paper's for Something-Something, Kinetics, MSR-VTT and MSVD, or VATEX.
+            The last two differ at test alone, where they have one clip; in training they are Something-Something's.
         stride: Distance of dense frames; None: `WINDOW // num_frames`, and the window wraps around as in the paper.
         padding: With `stride`, for videos shorter than a clip: "repeat" the last frame, or "wrap" around.
 
@@ -163,7 +202,7 @@ class FrameSampling:
 
     num_frames: int = 8
     kind: Literal["segments", "dense"] = "segments"
-    flavour: Literal["something_something", "kinetics"] = "something_something"
+    flavour: Flavour = "something_something"
     stride: int | None = None
     padding: Literal["repeat", "wrap"] = "repeat"
 
@@ -216,6 +255,13 @@ class FrameSampling:
 def _check_positive(name: str, value: int) -> None:
     if value < 1:
         raise ValueError(f"{name}={value} must be 1 or more.")
+
+
+def _check_one_clip(flavour: str, num_clips: int) -> None:
+    if num_clips != 1:
+        raise ValueError(
+            f"flavour={flavour!r} has 1 clip of a video, not {num_clips}. Use another flavour for several."
+        )
 
 
 def _check_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

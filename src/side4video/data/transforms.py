@@ -8,7 +8,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
+
+from side4video.data.crops import CropDirection, PaperCrop, RandomCrop, check_crop_fits, crop_corners
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -65,6 +67,8 @@ class TrainTransform:
             short side becomes 256/224 of `image_size`.
         crop_scale: Smallest and largest share of the picture's area that the crop covers; None: the middle is cut out.
         crop_ratio: Smallest and largest width over height of the crop.
+        random_crop: How the crop's ratio is drawn, and how the crop is resized. "torchvision": log-uniform, and as
+            `interpolation` says; "paper": see `PaperCrop`.
         flip: Probability of a mirrored clip.
         flip_labels: Labels that a mirrored clip gets instead of its own, see `flip_label_pairs`.
         rand_augment: RandAugment (Cubuk et al., 2020) in timm's notation, such as the paper's
@@ -75,7 +79,8 @@ class TrainTransform:
         interpolation: Of resizing and cropping, with antialiasing.
 
     Raises:
-        ValueError: `rand_augment` cannot be understood, a probability is not from 0 to 1, or `crop_scale` is no range.
+        ValueError: `random_crop` or `interpolation` is unknown, `rand_augment` cannot be understood, a probability is
+            not from 0 to 1, or `crop_scale` is no range.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class TrainTransform:
         resize: int | tuple[int, int] | None = None,
         crop_scale: tuple[float, float] | None = (0.08, 1.0),
         crop_ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        random_crop: RandomCrop = "torchvision",
         flip: float = 0.5,
         flip_labels: dict[int, int] | None = None,
         rand_augment: str | None = None,
@@ -107,14 +113,16 @@ class TrainTransform:
         self._largest_short_side = round(image_size * 320 / 224)
         self._mode = mode
         size = _resize_to(resize, image_size)
-        if crop_scale is not None:
-            crop: v2.Transform = v2.RandomResizedCrop(
-                image_size, crop_scale, crop_ratio, interpolation=mode, antialias=True
-            )
-        elif min(size) >= image_size:
+        if random_crop not in get_args(RandomCrop):
+            raise ValueError(f"{random_crop = } is not supported. Use 'torchvision' or 'paper'.")
+        crop: Callable[[Tensor], Tensor]
+        if crop_scale is None:
+            check_crop_fits(size, image_size, "resize")
             crop = v2.CenterCrop(image_size)
+        elif random_crop == "paper":
+            crop = PaperCrop(image_size, scale=crop_scale, ratio=crop_ratio)
         else:
-            raise ValueError(f"{resize = } leaves frames smaller than {image_size = }. Use at least that.")
+            crop = v2.RandomResizedCrop(image_size, crop_scale, crop_ratio, interpolation=mode, antialias=True)
         self._resize_and_crop = v2.Compose([v2.Resize(size, interpolation=mode, antialias=True), crop])
         self._change_colours = v2.Compose(
             [
@@ -160,8 +168,9 @@ class EvalTransform:
         std: The same.
         resize: Before cropping: the short side, or (height, width) whatever the aspect ratio, in pixels; None: the
             short side becomes 256/224 of `image_size`.
-        num_crops: 1: the centre. 3: both ends and the middle of the long side. 5: the centre and the corners.
+        num_crops: 1: the centre. 3: both ends and the middle of one direction. 5: the centre and the corners.
             10: these five, and their mirror images.
+        direction: Of 3 crops: "long-side", or "width" as in the paper.
         interpolation: Of resizing, with antialiasing.
 
     Raises:
@@ -176,14 +185,17 @@ class EvalTransform:
         std: Sequence[float],
         resize: int | tuple[int, int] | None = None,
         num_crops: int = 1,
+        direction: CropDirection = "long-side",
         interpolation: Interpolation = "bilinear",
     ) -> None:
         if num_crops not in (1, 3, 5, 10):
             raise ValueError(f"{num_crops = } is not offered. Use 1, 3, 5 or 10.")
+        if direction not in get_args(CropDirection):
+            raise ValueError(f"{direction = } is not supported. Use 'long-side' or 'width'.")
         size = _resize_to(resize, image_size)
-        if min(size) < image_size:
-            raise ValueError(f"{resize = } leaves frames smaller than {image_size = }. Use at least that.")
+        check_crop_fits(size, image_size, "resize")
         self.image_size = image_size
+        self.direction = direction
         self.num_crops = num_crops
         self._resize = v2.Resize(size, interpolation=_mode(interpolation), antialias=True)
         self._normalise = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))])
@@ -200,32 +212,13 @@ class EvalTransform:
         _check_frames(frames)
         frames = self._resize(frames)
         size = self.image_size
-        corners = crop_corners(frames.shape[-2], frames.shape[-1], size=size, num_crops=min(self.num_crops, 5))
+        corners = crop_corners(
+            frames.shape[-2], frames.shape[-1], size=size, num_crops=min(self.num_crops, 5), direction=self.direction
+        )
         crops = torch.stack([frames[..., top : top + size, left : left + size] for top, left in corners])
         if self.num_crops == 10:
             crops = torch.cat([crops, functional.horizontal_flip(crops)])
         return self._normalise(crops)
-
-
-def crop_corners(height: int, width: int, *, size: int, num_crops: int) -> list[tuple[int, int]]:
-    """Top and left of square crops of side `size`, in pixels; halves are rounded down.
-
-    Args:
-        height: Of the frame, at least `size`.
-        width: The same.
-        size: Of the crops.
-        num_crops: 1: the centre. 3: along the long side, from its beginning. 5: centre, then top left, top right,
-            bottom left, bottom right.
-    """
-    bottom, right = height - size, width - size
-    centre = (bottom // 2, right // 2)
-    if num_crops == 1:
-        return [centre]
-    if num_crops == 5:
-        return [centre, (0, 0), (0, right), (bottom, 0), (bottom, right)]
-    if height > width:
-        return [(0, centre[1]), centre, (bottom, centre[1])]
-    return [(centre[0], 0), centre, (centre[0], right)]
 
 
 def flip_label_pairs(class_names: Sequence[str]) -> dict[int, int]:

@@ -7,8 +7,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from side4video.config import RunConfig
+from side4video.models.backbones.autocast import without_autocast
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.side.batch_norm import TokenBatchNorm
+from side4video.models.side.initial_values import draw_retrieval_values
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
@@ -50,8 +52,9 @@ class TokenWeights(nn.Module):
         self.layers = nn.Sequential(nn.Linear(embed_dim, embed_dim), nn.ReLU(), nn.Linear(embed_dim, 1))
 
     def forward(self, tokens: Float[Tensor, "B M E"], mask: Bool[Tensor, "B M"] | None = None) -> Float[Tensor, "B M"]:
-        """Weights that sum to 1 over the tokens; 0 where `mask` is False."""
-        scores = self.layers(tokens).squeeze(-1).float()
+        """Weights that sum to 1 over the tokens; 0 where `mask` is False. Computed in 32 bits, inside autocast too."""
+        with without_autocast(tokens.device.type):
+            scores = self.layers(tokens.float()).squeeze(-1)
         return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
 
 
@@ -143,4 +146,6 @@ def build_retrieval_model(config: RunConfig, *, device: torch.device) -> Retriev
         pre_norm = config.side.variant == "pre-norm"
         side = build_side_network(config, backbone, summary_position=pre_norm)
         model = RetrievalModel(backbone=backbone, side=side, text=text, max_words=settings.max_words)
+        if pre_norm:
+            draw_retrieval_values(side, model.word_weights, model.frame_weights)
     return model.to(device)

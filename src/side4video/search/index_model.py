@@ -210,7 +210,7 @@ def _hash_settings(config: RunConfig, model: RetrievalModel) -> str:
     data, backbone = config.data, model.backbone
     settings = {
         "frames": [data.num_frames, data.sampling, data.flavour, data.stride],
-        "pictures": [backbone.image_size, config.eval.resize, backbone.interpolation],
+        "pictures": [backbone.image_size, config.test_resize, backbone.interpolation],
         "colours": [[round(number, 6) for number in numbers] for numbers in (backbone.mean, backbone.std)],
         "similarity": config.text.similarity,
     }

@@ -149,7 +149,7 @@ def describe_export(model: SideTunedModel, adapter: Adapter) -> dict[str, Any]:
             "stride": data.stride,
         },
         "preprocessing": {
-            "resize_short_side": adapter.config.eval.resize or round(backbone.image_size * 256 / 224),
+            **_resize(adapter.config.test_resize or round(backbone.image_size * 256 / 224)),
             "crop": "centre",
             "image_size": backbone.image_size,
             "interpolation": backbone.interpolation,
@@ -158,6 +158,10 @@ def describe_export(model: SideTunedModel, adapter: Adapter) -> dict[str, Any]:
         },
         "backbone": {"name": backbone.name, "fingerprint": adapter.fingerprint},
     }
+
+
+def _resize(size: int | tuple[int, int]) -> dict[str, Any]:
+    return {"resize_short_side": size} if isinstance(size, int) else {"resize_height_width": list(size)}
 
 
 def _export(program: ExportedModel, clips: Tensor) -> torch.export.ExportedProgram:

@@ -253,11 +253,17 @@ def _input(adapter: Adapter, read: dict[str, Any]) -> dict[str, str]:
     kinds = {"segments": "one from each equal part of the video", "dense": f"neighbouring ones{stride}"}
     return {
         "Frames": f"{data.num_frames}, {kinds[data.sampling]}",
-        "Size": f"short side to {adapter.config.eval.resize or round(size * 256 / 224)} pixels "
-        f"({read['interpolation']}), then {size} x {size} from the middle",
+        "Size": f"{_resized(adapter.config.test_resize or round(size * 256 / 224))} ({read['interpolation']}), then "
+        f"{size} x {size} from the middle",
         "Normalisation of red, green, blue between 0 and 1": f"mean {_rounded(read['mean'])}, deviation "
         f"{_rounded(read['std'])}",
     }
+
+
+def _resized(size: int | tuple[int, int]) -> str:
+    return (
+        f"short side to {size} pixels" if isinstance(size, int) else f"to height {size[0]} and width {size[1]} pixels"
+    )
 
 
 def _training(adapter: Adapter) -> dict[str, str]:

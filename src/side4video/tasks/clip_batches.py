@@ -60,7 +60,11 @@ class ClipBatches:
                 world=world,
                 rank=rank,
             )
-        transform = {"crops": clips.transform.num_crops, "resize": self._config.eval.resize}  # type: ignore[attr-defined]
+        transform = {
+            "crops": clips.transform.num_crops,  # type: ignore[attr-defined]
+            "along": self._config.eval.crops_along,
+            "resize": self._config.test_resize,
+        }
         return self._cache(clips, transform).test_batches(videos_per_batch, world=world, rank=rank)
 
     def _cache(self, clips: TrainClips | TestClips, transform: dict[str, Any], *, copies: int = 1) -> TokenCache:

@@ -3,15 +3,18 @@
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from fractions import Fraction
 
 import torch
 
 from side4video.config import DataConfig, EvalConfig, RunConfig
+from side4video.data.crops import check_crop_fits
 from side4video.data.datasets import TestClips, TrainClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
 from side4video.data.transforms import EvalTransform, Interpolation, TrainTransform
-from side4video.models.backbones.loading import FrozenBackbone
+from side4video.distributed.processes import print_once
+from side4video.models.backbones.loading import FrozenBackbone, default_image_size
 
 
 def sampling_from(config: DataConfig) -> FrameSampling:
@@ -37,6 +40,7 @@ def train_clips(
         interpolation=_interpolation(backbone),
         resize=augment.resize,
         crop_scale=augment.crop_scale,
+        random_crop=augment.random_crop,
         flip=augment.flip,
         flip_labels=flip_labels,
         rand_augment=augment.rand_augment,
@@ -69,8 +73,9 @@ def evaluation_clips(
         mean=backbone.mean,
         std=backbone.std,
         interpolation=_interpolation(backbone),
-        resize=config.eval.resize,
+        resize=config.test_resize,
         num_crops=num_crops or config.eval.crops,
+        direction=config.eval.crops_along,
     )
     return TestClips(
         videos,
@@ -79,6 +84,34 @@ def evaluation_clips(
         num_clips=num_clips or config.eval.clips,
         frame_template=config.data.frame_template,
     )
+
+
+def check_resize(config: RunConfig) -> None:
+    """Check the sizes of frames before a model is loaded; warn where evaluation changes their shape and training not.
+
+    Raises:
+        ValueError: frames are resized to less than the crop.
+    """
+    trained, tested = config.augment.resize, config.test_resize
+    image_size = config.backbone.image_size or default_image_size(config.backbone.name)
+    if image_size is not None and tested is not None:
+        name = "augment.resize" if config.eval.resize is None else "eval.resize"
+        check_crop_fits(tested if isinstance(tested, tuple) else (tested,), image_size, name)
+    if _shape(trained) != _shape(tested):
+        print_once(
+            f"warning: augment.resize = {trained} {_what_becomes_of_shape(trained)}, and eval.resize = {tested} "
+            f"{_what_becomes_of_shape(tested)}: the model is tested on frames of another shape than it was trained on. "
+            "Leave out eval.resize, or give both in the same form."
+        )
+
+
+def _shape(resize: int | tuple[int, int] | None) -> Fraction | None:
+    """Height over width of resized frames; None: that of the video."""
+    return Fraction(*resize) if isinstance(resize, tuple) else None
+
+
+def _what_becomes_of_shape(resize: int | tuple[int, int] | None) -> str:
+    return "gives all frames one shape" if isinstance(resize, tuple) else "keeps the shape of the video"
 
 
 def _interpolation(backbone: FrozenBackbone) -> Interpolation:

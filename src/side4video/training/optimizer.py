@@ -17,8 +17,9 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """AdamW on every trained parameter, in groups by learning rate and weight decay.
 
-    Each group has an `lr_scale`, its rate as a share of the run's: `config.finetuned_lr_scale` for
-    `finetuned`, else 1. Without `config.decay_biases` what has one dimension has no weight decay.
+    Each group has an `lr_scale`, its rate as a share of the run's: `config.finetuned_lr_scale` for `finetuned`,
+    else 1. Tensors of two dimensions or more always decay; `config.decay_biases` and `config.decay_norms` decide about
+    all others: biases, and the weights of norms with the logit scale.
 
     With `config.optimizer` "adamw-8bit" it is bitsandbytes' (arXiv 2110.02861): both moments take a byte for each
     number and a scale for each 256; tensors of fewer than 4096 numbers keep theirs in 32 bits.
@@ -36,12 +37,19 @@ def build_optimizer(
 
 
 def _groups(model: nn.Module, config: TrainConfig, finetuned: set[nn.Parameter]) -> Iterator[dict[str, Any]]:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for scale, chosen in ((1.0, set(trained) - finetuned), (config.finetuned_lr_scale, finetuned)):
-        for decay in (True, False):
-            members = [p for p in trained if p in chosen and (config.decay_biases or p.ndim > 1) == decay]
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for is_finetuned, scale in ((False, 1.0), (True, config.finetuned_lr_scale)):
+        for decays in (True, False):
+            members = [p for name, p in trained if (p in finetuned, _decays(name, p, config)) == (is_finetuned, decays)]
             if members:
-                yield {"params": members, "lr_scale": scale, "weight_decay": config.weight_decay if decay else 0.0}
+                yield {"params": members, "lr_scale": scale, "weight_decay": config.weight_decay if decays else 0.0}
+
+
+def _decays(name: str, parameter: nn.Parameter, config: TrainConfig) -> bool:
+    if parameter.ndim > 1:
+        return True
+    is_bias = "bias" in name.rpartition(".")[2]  # attention has an in_proj_bias
+    return config.decay_biases if is_bias or config.decay_norms is None else config.decay_norms
 
 
 def learning_rate(step: int, *, steps_per_epoch: int, config: TrainConfig) -> float:
@@ -49,12 +57,22 @@ def learning_rate(step: int, *, steps_per_epoch: int, config: TrainConfig) -> fl
 
     A warm-up longer than half of the training is cut to half of it, so that short runs reach the full rate.
 
+    By default the first step already has a share of the rate, and the cosine starts when the warm-up ends. With
+    `config.cosine` "whole-run" both are functions of the progress alone, as in the paper's retrieval: the first step
+    has rate 0, and the cosine falls from the first step on, so that the rate drops when the warm-up ends.
+
     >>> config = TrainConfig(epochs=4, warmup_epochs=2, lr=1)
     >>> [round(learning_rate(step, steps_per_epoch=1, config=config), 3) for step in range(4)]
     [0.5, 1.0, 1.0, 0.5]
+    >>> config = TrainConfig(epochs=4, warmup_epochs=2, lr=1, cosine="whole-run")
+    >>> [round(learning_rate(step, steps_per_epoch=1, config=config), 3) for step in range(4)]
+    [0.0, 0.5, 0.5, 0.146]
     """
     epoch = step / steps_per_epoch
     warmup = min(config.warmup_epochs, config.epochs / 2)
+    whole_run = config.cosine == "whole-run"
     if epoch < warmup:
-        return config.lr * (step + 1) / max(1, math.ceil(warmup * steps_per_epoch))
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (config.epochs - warmup)))
+        share = epoch / warmup if whole_run else (step + 1) / max(1, math.ceil(warmup * steps_per_epoch))
+        return config.lr * share
+    progress = epoch / config.epochs if whole_run else (epoch - warmup) / (config.epochs - warmup)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * progress))

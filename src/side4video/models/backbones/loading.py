@@ -27,6 +27,7 @@ __all__ = [
     "NAMED_BACKBONES",
     "BlockTokens",
     "FrozenBackbone",
+    "default_image_size",
     "list_backbones",
     "load_backbone",
     "mismatched_weights",
@@ -76,6 +77,15 @@ def weights_source(name: str) -> WeightsSource:
     """What timm knows of the weights that `load_backbone` takes from the hub; nothing is downloaded."""
     settings = timm.get_pretrained_cfg(full_name(name))
     return WeightsSource(settings.hf_hub_id, settings.license) if settings else WeightsSource(None, None)
+
+
+def default_image_size(name: str) -> int | None:
+    """Side of the square frames that the named model takes by default, in pixels; None: timm does not know it."""
+    try:
+        settings = timm.get_pretrained_cfg(full_name(name))
+    except RuntimeError:  # the tag is unknown
+        return None
+    return settings.input_size[-1] if settings else None
 
 
 def _check_name(name: str) -> None:

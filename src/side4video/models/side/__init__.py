@@ -1,6 +1,7 @@
 """The side network and its memory modes.
 
 * batch_norm.py: BatchNorm3d for channels-last tokens.
+* initial_values.py: initial values of the paper's CLIP retrieval models.
 * int8_tokens.py: tokens in 8 bits.
 * recompute.py: blocks that are computed again in the backward pass.
 * side_block.py: the side block.

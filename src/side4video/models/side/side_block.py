@@ -158,7 +158,8 @@ class SideBlock(nn.Module):
         self.attention = FrameAttention(width, num_heads) if attention else None
         self.mlp_norm = TokenBatchNorm(width)
         self.mlp = ChannelMLP(width)
-        self._initialise(width)
+        if self.pre_norm:  # the paper's post-norm models start from PyTorch's own defaults
+            self._initialise(width)
 
     def set_memory(self, memory: Memory) -> None:
         """Keep more or less for the backward pass from now on; the argument of the same name says what."""

@@ -15,7 +15,7 @@ from side4video.data.loading.batch import Batch
 from side4video.distributed.processes import WAIT_MINUTES, gather_objects, is_main_process, joined_processes, print_once
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clip_batches import shared_test_batches
-from side4video.tasks.clips import autocast, evaluation_clips
+from side4video.tasks.clips import autocast, check_resize, evaluation_clips
 from side4video.tasks.recognition.data import as_evaluated, read_data
 from side4video.tasks.recognition.scores import Evaluation, evaluation_from_scores
 from side4video.tasks.unread import UnreadVideo
@@ -96,17 +96,18 @@ def evaluate_adapter(
         DataError: the set cannot be used, or has classes that the adapter does not know.
         ValueError, FileNotFoundError: the adapter cannot be used.
     """
-    class_names = read_adapter_for("recognition", folder).class_names
+    adapter = read_adapter_for("recognition", folder)
+    config = adapter.config.model_copy(update={"data": data, "eval": settings})
     place = choose_device(device)
     with joined_processes(place, timeout_minutes=timeout_minutes):
-        videos = read_data(data.model_copy(update={"train": None}), class_names=class_names)
+        check_resize(config)
+        videos = read_data(data.model_copy(update={"train": None}), class_names=adapter.class_names)
         for warning in videos.warnings:
             print_once(f"warning: {warning}")
         if videos.test is None:
             raise ValueError("No evaluation set: give --data.test.")
-        model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+        model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights)
         assert isinstance(model, VideoModel)
-        config = adapter.config.model_copy(update={"data": data, "eval": settings})
         clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
         batches = shared_test_batches(clips, config)
-        return evaluate(model, batches, class_names=class_names, device=place, chunk=settings.batch)
+        return evaluate(model, batches, class_names=adapter.class_names, device=place, chunk=settings.batch)

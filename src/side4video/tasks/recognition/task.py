@@ -16,7 +16,7 @@ from side4video.data.loading.order import TrainOrder
 from side4video.distributed.processes import is_main_process, print_once
 from side4video.models.video_model import VideoModel, build_video_model
 from side4video.tasks.clip_batches import ClipBatches
-from side4video.tasks.clips import autocast, evaluation_clips, videos_per_batch
+from side4video.tasks.clips import autocast, check_resize, evaluation_clips, videos_per_batch
 from side4video.tasks.recognition.data import as_evaluated, read_data, training_clips
 from side4video.tasks.recognition.evaluate import evaluate
 from side4video.tasks.recognition.linear_probe import probe_accuracy
@@ -38,6 +38,7 @@ class RecognitionTask:
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.config, self.device = config, device
+        check_resize(config)
         self.data = read_data(config.data, seed=config.seed)
         for warning in self.data.warnings:
             print_once(f"warning: {warning}")

@@ -8,7 +8,7 @@ from side4video.models.text.class_names import embed_classes, load_configured_to
 from side4video.models.text.text_classifier import TextClassifier, ZeroShotModel
 from side4video.models.video_model import build_backbone, choose_device
 from side4video.tasks.clip_batches import shared_test_batches
-from side4video.tasks.clips import evaluation_clips
+from side4video.tasks.clips import check_resize, evaluation_clips
 from side4video.tasks.recognition.data import as_evaluated, read_data
 from side4video.tasks.recognition.evaluate import evaluate
 from side4video.tasks.recognition.scores import Evaluation
@@ -42,6 +42,7 @@ def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUT
         raise ValueError("The names of data.arrow_of_time's classes say nothing of what is seen: leave it out.")
     device = choose_device(config.train.device)
     with joined_processes(device, timeout_minutes=timeout_minutes):
+        check_resize(config)
         data = read_data(config.data.model_copy(update={"train": None}))
         for warning in data.warnings:
             print_once(f"warning: {warning}")

@@ -19,6 +19,7 @@ from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import Similarity, VideoFeatures
 from side4video.models.video_model import choose_device
 from side4video.tasks.clip_batches import shared_test_batches
+from side4video.tasks.clips import check_resize
 from side4video.tasks.retrieval.data import caption_clips, read_caption_data
 from side4video.tasks.retrieval.dual_softmax import TEMPERATURE
 from side4video.tasks.retrieval.embeddings import embed_texts_distributed, embed_videos_distributed
@@ -118,17 +119,18 @@ def evaluate_retrieval_adapter(
         DataError: the set cannot be used.
         ValueError, FileNotFoundError: the adapter cannot be used.
     """
-    read_adapter_for("retrieval", folder)
+    adapter = read_adapter_for("retrieval", folder)
+    config = adapter.config.model_copy(update={"data": data, "eval": settings})
     place = choose_device(device)
     with joined_processes(place, timeout_minutes=timeout_minutes):
+        check_resize(config)
         captioned = read_caption_data(data.model_copy(update={"train": None}))
         for warning in captioned.warnings:
             print_once(f"warning: {warning}")
         if captioned.test is None:
             raise ValueError("No evaluation set: give --data.test.")
-        model, adapter = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+        model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights)
         assert isinstance(model, RetrievalModel)
-        config = adapter.config.model_copy(update={"data": data, "eval": settings})
         clips = caption_clips(captioned.test, config=config, model=model)
         batches = shared_test_batches(clips, config)
         return evaluate_retrieval(

@@ -15,11 +15,12 @@ from side4video.config import RunConfig
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
 from side4video.distributed.processes import is_main_process, num_processes, print_once
+from side4video.models.backbones.autocast import without_autocast
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures, channel_decorrelation, similarity
 from side4video.models.text.text_tower import tokenise
 from side4video.tasks.clip_batches import ClipBatches
-from side4video.tasks.clips import autocast, train_clips, videos_per_batch
+from side4video.tasks.clips import autocast, check_resize, train_clips, videos_per_batch
 from side4video.tasks.retrieval.contrastive import (
     MAX_LOGIT_SCALE,
     backward_with_gradient_cache,
@@ -47,6 +48,7 @@ class RetrievalTask:
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.config, self.device = config, device
+        check_resize(config)
         self.data = read_caption_data(config.data, seed=config.seed)
         for warning in self.data.warnings:
             print_once(f"warning: {warning}")
@@ -135,11 +137,13 @@ class RetrievalTask:
         return own[int(generator.integers(len(own)))]
 
     def _loss(self, texts: TextFeatures, videos: VideoFeatures) -> Tensor:
+        """The loss in 32 bits: in bf16, logits of up to 100 would be wrong by up to 0.25."""
         settings = self.config.text
         texts, videos = gather(texts), gather(videos)
-        loss = contrastive_loss(similarity(texts, videos, settings.similarity), self.model.logit_scale)
-        if settings.decorrelation:
-            loss = loss + settings.decorrelation * channel_decorrelation(texts, videos)
+        with without_autocast(self.device.type):
+            loss = contrastive_loss(similarity(texts, videos, settings.similarity), self.model.logit_scale)
+            if settings.decorrelation:
+                loss = loss + settings.decorrelation * channel_decorrelation(texts, videos)
         return loss
 
     def _evaluate(self, kind: Similarity) -> RetrievalEvaluation:

@@ -1,0 +1,101 @@
+"""Which part of a frame the model sees: the squares of evaluation, and the paper's random crop."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
+
+RandomCrop = Literal["torchvision", "paper"]
+"""How a random crop is drawn: as torchvision's RandomResizedCrop does it, or as `PaperCrop`."""
+CropDirection = Literal["long-side", "width"]
+"""Where three crops lie: along the long side of the frame, or always along its width."""
+CROP_TRIES = 10
+"""Draws of a random crop before the largest square in the middle is taken."""
+
+
+def crop_corners(
+    height: int, width: int, *, size: int, num_crops: int, direction: CropDirection = "long-side"
+) -> list[tuple[int, int]]:
+    """Top and left of square crops of side `size`, in pixels; halves are rounded down.
+
+    Args:
+        height: Of the frame, at least `size`.
+        width: The same.
+        size: Of the crops.
+        num_crops: 1: the centre. 3: along one direction, from its beginning. 5: centre, then top left, top right,
+            bottom left, bottom right.
+        direction: Of 3 crops: along the long side, or along the width in upright frames too.
+    """
+    bottom, right = height - size, width - size
+    centre = (bottom // 2, right // 2)
+    if num_crops == 1:
+        return [centre]
+    if num_crops == 5:
+        return [centre, (0, 0), (0, right), (bottom, 0), (bottom, right)]
+    if height > width and direction == "long-side":
+        return [(0, centre[1]), centre, (bottom, centre[1])]
+    return [(centre[0], 0), centre, (centre[0], right)]
+
+
+class PaperCrop:
+    """A random crop as in the paper's code, resized to a square.
+
+    Its share of the area is uniform in `scale` and its width over height uniform in `ratio`; then width and height are
+    swapped with probability 1/2, and the place is uniform. Where that does not fit into the frame, everything is drawn
+    again; where it does not in `CROP_TRIES` draws, the crop is the largest square in the middle. Resizing is bilinear,
+    with antialiasing.
+
+    Args:
+        size: Side of the square output in pixels.
+        scale: Smallest and largest share of the frame's area.
+        ratio: Smallest and largest width over height, before the swap.
+    """
+
+    def __init__(self, size: int, *, scale: tuple[float, float], ratio: tuple[float, float]) -> None:
+        self.size = size
+        self.scale = scale
+        self.ratio = ratio
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Crop a clip (T, 3, H, W) to (T, 3, size, size), all frames alike."""
+        top, left, height, width = self.draw(*frames.shape[-2:])
+        cropped = frames[..., top : top + height, left : left + width]
+        return functional.resize(
+            cropped, [self.size, self.size], interpolation=v2.InterpolationMode.BILINEAR, antialias=True
+        )
+
+    def draw(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Top, left, height and width of a crop of a frame of `height` x `width` pixels, from torch's generator."""
+        for _ in range(CROP_TRIES):
+            area = _uniform(*self.scale) * height * width
+            ratio = _uniform(*self.ratio)
+            sides = [round((area / ratio) ** 0.5), round((area * ratio) ** 0.5)]  # height, width
+            crop_height, crop_width = reversed(sides) if torch.rand(()) < 0.5 else sides
+            if 0 < crop_height <= height and 0 < crop_width <= width:
+                top = int(torch.randint(height - crop_height + 1, ()))
+                return top, int(torch.randint(width - crop_width + 1, ())), crop_height, crop_width
+        side = min(height, width)
+        return (height - side) // 2, (width - side) // 2, side, side
+
+
+def check_crop_fits(size: Sequence[int], image_size: int, name: str) -> None:
+    """Refuse frames that are smaller than the crop.
+
+    Args:
+        size: Short side, or height and width, to which frames are resized, in pixels.
+        image_size: Side of the square crop in pixels.
+        name: Of the setting that gives `size`.
+
+    Raises:
+        ValueError: A side is smaller than the crop.
+    """
+    if min(size) < image_size:
+        given = size[0] if len(size) == 1 else tuple(size)
+        raise ValueError(f"{name} = {given} leaves frames smaller than {image_size = }. Use at least that.")
+
+
+def _uniform(low: float, high: float) -> float:
+    return low + (high - low) * float(torch.rand(()))

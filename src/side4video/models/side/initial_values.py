@@ -1,0 +1,38 @@
+"""Initial values of the paper's CLIP retrieval models, which differ from those of its recognition models."""
+
+import torch
+from torch import nn
+
+from side4video.models.side.side_block import FrameAttention, TemporalConvolution
+from side4video.models.side.side_network import SideNetwork
+
+RETRIEVAL_STD = 0.02
+"""Standard deviation of the weights of linear layers and pointwise convolutions."""
+
+
+@torch.no_grad()
+def draw_retrieval_values(side: SideNetwork, *others: nn.Module) -> None:
+    """Draw the initial values of a pre-norm side network for retrieval, from torch's global generator.
+
+    All linear layers are N(0, `RETRIEVAL_STD`) with bias 0, in `others` too. Exceptions: queries, keys and values are
+    N(0, 1 / sqrt(d)); the convolutions over time keep their biases, and the depth-wise one is N(0, 1 / sqrt(d)). The
+    stem, the position table and the norms stay as they are.
+
+    Args:
+        side: The side network, d channels.
+        others: Further modules whose linear layers are drawn.
+    """
+    parts = [part for module in (side, *others) for part in module.modules()]
+    convolutions = [part for part in parts if isinstance(part, TemporalConvolution)]
+    pointwise = {layer for convolution in convolutions for layer in (convolution.expand, convolution.project)}
+    for part in parts:
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=RETRIEVAL_STD)
+            if part not in pointwise:
+                nn.init.zeros_(part.bias)
+    for convolution in convolutions:
+        nn.init.normal_(convolution.depthwise.weight, std=side.width**-0.5)
+    for attention in parts:
+        if isinstance(attention, FrameAttention):
+            nn.init.normal_(attention.query.weight, std=side.width**-0.5)
+            nn.init.normal_(attention.key_value.weight, std=side.width**-0.5)
