@@ -93,7 +93,9 @@ def check_resize(config: RunConfig) -> None:
         ValueError: frames are resized to less than the crop.
     """
     trained, tested = config.augment.resize, config.test_resize
-    image_size = config.backbone.image_size or default_image_size(config.backbone.name)
+    backbone = config.backbone
+    given = backbone.image_size or backbone.model_args.get("img_size")
+    image_size = int(given) if given else default_image_size(backbone.name)
     if image_size is not None and tested is not None:
         name = "augment.resize" if config.eval.resize is None else "eval.resize"
         check_crop_fits(tested if isinstance(tested, tuple) else (tested,), image_size, name)
