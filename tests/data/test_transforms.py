@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from timm.data.auto_augment import rand_augment_transform
 
+from side4video.data.crops import crop_corners
 from side4video.data.transforms import (
     EvalTransform,
     TrainTransform,
-    crop_corners,
     flip_label_pairs,
     mix_clips,
     seeded,

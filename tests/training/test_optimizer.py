@@ -9,11 +9,13 @@ from safetensors.torch import load_file
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from golden_rows import golden_rows
 from side4video.config import TrainConfig
+from side4video.models.retrieval_model import build_retrieval_model
 from side4video.models.video_model import build_video_model
 from side4video.training.checkpoint import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from side4video.training.loop import train
-from side4video.training.optimizer import build_optimizer
+from side4video.training.optimizer import build_optimizer, learning_rate
 from side4video.training.run_log import RunLog
 
 EIGHT_BITS = "adamw-8bit"
@@ -86,6 +88,70 @@ def test_every_trained_parameter_decays_and_nothing_else(name, small_run):
     for (label, now), old in zip(model.named_parameters(), before.parameters(), strict=True):
         expected = old * 0.9 if old.requires_grad else old
         torch.testing.assert_close(now, expected, rtol=1e-6, atol=1e-7, msg=label)
+
+
+def decays(model: nn.Module, **settings) -> dict[str, float]:
+    """The weight decay of each trained parameter, by its name."""
+    groups = build_optimizer(model, config("adamw", weight_decay=0.2, **settings)).param_groups
+    of_parameter = {parameter: group["weight_decay"] for group in groups for parameter in group["params"]}
+    return {name: of_parameter[parameter] for name, parameter in model.named_parameters() if parameter in of_parameter}
+
+
+def test_all_but_biases_decay_in_the_papers_retrieval(small_retrieval_run):
+    model = build_retrieval_model(small_retrieval_run(), device=torch.device("cpu"))
+    found = decays(model, decay_biases=False, decay_norms=True)
+    assert found == {name: 0.0 if "bias" in name else 0.2 for name in found}
+    one_dimensional = {name for name, parameter in model.named_parameters() if name in found and parameter.ndim < 2}
+    decayed = {name for name in one_dimensional if found[name]}
+    assert {"text.logit_scale", "head.final_norm.weight", "side.blocks.0.mlp_norm.weight"} <= decayed
+    assert any(name.endswith("in_proj_bias") for name in found)
+    assert {name for name, decay in decays(model, decay_biases=False).items() if not decay} == one_dimensional
+
+
+@pytest.mark.parametrize(
+    ("biases", "norms", "expected"),
+    [
+        (True, None, [0.2, 0.2, 0.2, 0.2]),
+        (False, None, [0.2, 0.0, 0.0, 0.0]),
+        (False, True, [0.2, 0.0, 0.2, 0.0]),
+        (True, False, [0.2, 0.2, 0.0, 0.2]),
+    ],
+)
+def test_which_parameters_decay(biases, norms, expected):
+    model = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
+    assert list(decays(model, decay_biases=biases, decay_norms=norms).values()) == expected
+
+
+STEPS = 100_000  # in an epoch: enough for the one step by which the warm-up of recognition is ahead
+
+
+@pytest.mark.parametrize(
+    "row",
+    golden_rows(group="recognition", key="factor"),
+    ids=lambda row: "{epochs}-{warmup_epochs}-{epoch}".format(**row),
+)
+def test_every_golden_rate_of_recognition(row):
+    settings = TrainConfig(epochs=row["epochs"], warmup_epochs=row["warmup_epochs"], lr=1)
+    rate = learning_rate(round(row["epoch"] * STEPS), steps_per_epoch=STEPS, config=settings)
+    assert rate == pytest.approx(row["factor"], abs=1.01 / (STEPS * row["warmup_epochs"]))
+
+
+@pytest.mark.parametrize(
+    "row", golden_rows(group="retrieval", key="factor"), ids=lambda row: "{progress}".format(**row)
+)
+def test_every_golden_rate_of_retrieval(row):
+    """Five epochs of which half of one, a tenth of the steps, is warm-up."""
+    settings = TrainConfig(epochs=5, warmup_epochs=0.5, lr=1, cosine="whole-run")
+    rate = learning_rate(round(row["progress"] * 5 * STEPS), steps_per_epoch=STEPS, config=settings)
+    assert rate == pytest.approx(row["factor"], abs=1e-12)
+
+
+def test_cosines_differ():
+    rates = [
+        learning_rate(50, steps_per_epoch=20, config=TrainConfig(epochs=5, warmup_epochs=0.5, lr=1, cosine=cosine))
+        for cosine in ("after-warmup", "whole-run")
+    ]
+    assert rates == pytest.approx([0.5868, 0.5], abs=1e-4)
 
 
 def test_a_checkpoint_restores_the_state_bit_for_bit(small_run, tmp_path):

@@ -77,9 +77,9 @@ class EvalConfig(Settings):
     """Clips per video; the softmax is averaged over all views = clips x crops."""
     crops: Literal[1, 3, 5, 10] = 1
     """Crops per clip: centre; three in a row; centre and corners; these and their mirror images."""
-    crops_along: Literal["long-side", "width"] = "long-side"
-    """Direction of three crops. long-side: from top to bottom in upright videos; width: from left to right in all
-    videos, as in the paper."""
+    crop_style: Literal["even", "paper"] = "even"
+    """Places of one crop or three. even: three along the long side, from end to end; paper: three along the width, in
+    upright videos too, and both to the pixel where the paper's code cuts them."""
     batch: PositiveInt = 8
     """Clips (views) per forward pass."""
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None

@@ -10,16 +10,16 @@ from torchvision.transforms.v2 import functional
 
 RandomCrop = Literal["torchvision", "paper"]
 """How a random crop is drawn: as torchvision's RandomResizedCrop does it, or as `PaperCrop`."""
-CropDirection = Literal["long-side", "width"]
-"""Where three crops lie: along the long side of the frame, or always along its width."""
+CropStyle = Literal["even", "paper"]
+"""Where the crops of evaluation are, see `crop_corners`."""
 CROP_TRIES = 10
 """Draws of a random crop before the largest square in the middle is taken."""
 
 
 def crop_corners(
-    height: int, width: int, *, size: int, num_crops: int, direction: CropDirection = "long-side"
+    height: int, width: int, *, size: int, num_crops: int, style: CropStyle = "even"
 ) -> list[tuple[int, int]]:
-    """Top and left of square crops of side `size`, in pixels; halves are rounded down.
+    """Top and left of square crops of side `size`, in pixels.
 
     Args:
         height: Of the frame, at least `size`.
@@ -27,15 +27,25 @@ def crop_corners(
         size: Of the crops.
         num_crops: 1: the centre. 3: along one direction, from its beginning. 5: centre, then top left, top right,
             bottom left, bottom right.
-        direction: Of 3 crops: along the long side, or along the width in upright frames too.
+        style: Of 1 and 3 crops. "even": half pixels are rounded down, and 3 crops go from end to end of the long side.
+            "paper": the half pixel of 1 crop is rounded to an even number, and 3 crops go along the width, in upright
+            frames too, in steps of twice the quarter of what is left over, which is rounded down.
+
+    Example: 256 x 455 and size 224 leave 231 columns. One crop starts at 115 ("even") or 116 ("paper"), three at
+    0, 115, 231 or at 0, 114, 228.
+
+    >>> crop_corners(256, 455, size=224, num_crops=3), crop_corners(256, 455, size=224, num_crops=3, style="paper")
+    ([(16, 0), (16, 115), (16, 231)], [(16, 0), (16, 114), (16, 228)])
     """
     bottom, right = height - size, width - size
     centre = (bottom // 2, right // 2)
     if num_crops == 1:
-        return [centre]
+        return [centre if style == "even" else (round(bottom / 2), round(right / 2))]
     if num_crops == 5:
         return [centre, (0, 0), (0, right), (bottom, 0), (bottom, right)]
-    if height > width and direction == "long-side":
+    if style == "paper":
+        return [(2 * (bottom // 4), step * (right // 4)) for step in (0, 2, 4)]
+    if height > width:
         return [(0, centre[1]), centre, (bottom, centre[1])]
     return [(centre[0], 0), centre, (centre[0], right)]
 

@@ -18,7 +18,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from side4video.data.crops import CropDirection, PaperCrop, RandomCrop, check_crop_fits, crop_corners
+from side4video.data.crops import CropStyle, PaperCrop, RandomCrop, check_crop_fits, crop_corners
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -170,7 +170,7 @@ class EvalTransform:
             short side becomes 256/224 of `image_size`.
         num_crops: 1: the centre. 3: both ends and the middle of one direction. 5: the centre and the corners.
             10: these five, and their mirror images.
-        direction: Of 3 crops: "long-side", or "width" as in the paper.
+        style: "even", or "paper": to the pixel as its code cuts 1 and 3 crops, see `crop_corners`.
         interpolation: Of resizing, with antialiasing.
 
     Raises:
@@ -185,17 +185,17 @@ class EvalTransform:
         std: Sequence[float],
         resize: int | tuple[int, int] | None = None,
         num_crops: int = 1,
-        direction: CropDirection = "long-side",
+        style: CropStyle = "even",
         interpolation: Interpolation = "bilinear",
     ) -> None:
         if num_crops not in (1, 3, 5, 10):
             raise ValueError(f"{num_crops = } is not offered. Use 1, 3, 5 or 10.")
-        if direction not in get_args(CropDirection):
-            raise ValueError(f"{direction = } is not supported. Use 'long-side' or 'width'.")
+        if style not in get_args(CropStyle):
+            raise ValueError(f"{style = } is not supported. Use 'even' or 'paper'.")
         size = _resize_to(resize, image_size)
         check_crop_fits(size, image_size, "resize")
         self.image_size = image_size
-        self.direction = direction
+        self.style = style
         self.num_crops = num_crops
         self._resize = v2.Resize(size, interpolation=_mode(interpolation), antialias=True)
         self._normalise = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))])
@@ -213,7 +213,7 @@ class EvalTransform:
         frames = self._resize(frames)
         size = self.image_size
         corners = crop_corners(
-            frames.shape[-2], frames.shape[-1], size=size, num_crops=min(self.num_crops, 5), direction=self.direction
+            frames.shape[-2], frames.shape[-1], size=size, num_crops=min(self.num_crops, 5), style=self.style
         )
         crops = torch.stack([frames[..., top : top + size, left : left + size] for top, left in corners])
         if self.num_crops == 10:

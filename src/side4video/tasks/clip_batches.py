@@ -62,7 +62,7 @@ class ClipBatches:
             )
         transform = {
             "crops": clips.transform.num_crops,  # type: ignore[attr-defined]
-            "along": self._config.eval.crops_along,
+            "style": self._config.eval.crop_style,
             "resize": self._config.test_resize,
         }
         return self._cache(clips, transform).test_batches(videos_per_batch, world=world, rank=rank)

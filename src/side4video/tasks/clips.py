@@ -75,7 +75,7 @@ def evaluation_clips(
         interpolation=_interpolation(backbone),
         resize=config.test_resize,
         num_crops=num_crops or config.eval.crops,
-        direction=config.eval.crops_along,
+        style=config.eval.crop_style,
     )
     return TestClips(
         videos,
