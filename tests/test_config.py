@@ -110,6 +110,19 @@ def test_mixing_needs_two_clips_in_a_forward_pass():
     assert parse_config({"augment": {"mixup": 0.2}, "train": {"micro_batch": 2}}, source="test").augment.mixup == 0.2
 
 
+@pytest.mark.parametrize("flavour", ["msrvtt", "vatex"])
+def test_frames_of_retrieval_are_for_retrieval(flavour):
+    with pytest.raises(ConfigError, match=f"data.flavour = '{flavour}' takes one clip of each video, for task"):
+        parse_config({"data": {"flavour": flavour}}, source="test")
+    assert parse_config({"task": "retrieval", "data": {"flavour": flavour}}, source="test").data.flavour == flavour
+
+
+@pytest.mark.parametrize("size", [0, [224], [224, 0], [224, 224, 224]])
+def test_a_size_is_one_number_or_two(size):
+    with pytest.raises(ConfigError, match=r"eval\.resize"):
+        parse_config({"eval": {"resize": size}}, source="test")
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         RunConfig().train.lr = 1.0

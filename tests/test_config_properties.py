@@ -56,7 +56,15 @@ groups = {
             "batch": positive,
         },
     ),
-    "eval": st.fixed_dictionaries({}, optional={"max_unread": shares, "crops": st.sampled_from([1, 3, 5, 10])}),
+    "eval": st.fixed_dictionaries(
+        {},
+        optional={
+            "max_unread": shares,
+            "crops": st.sampled_from([1, 3, 5, 10]),
+            "crop_style": st.sampled_from(["even", "paper"]),
+            "resize": st.none() | positive | st.tuples(positive, positive),
+        },
+    ),
 }
 settings = st.fixed_dictionaries({}, optional=groups)
 

@@ -74,6 +74,8 @@ def test_the_same_adapter_elsewhere_made_the_index(adapter, model, tmp_path):
         ({"settings": {"data": {"num_frames": 8}}}, ": the settings of frames and pictures differ"),
         ({"settings": {"text": {"similarity": "mean-pool"}}}, ": the settings of frames and pictures differ"),
         ({"settings": {"eval": {"resize": 40}}}, ": the settings of frames and pictures differ"),
+        ({"settings": {"eval": {"resize": [64, 80]}}}, ": the settings of frames and pictures differ"),
+        ({"settings": {"eval": {"crop_style": "paper"}}}, ": the settings of frames and pictures differ"),
         (
             {"tensors": lambda name, tensor: tensor + 1e-6 * (name == "head.projection.weight")},
             ": the trained weights differ",

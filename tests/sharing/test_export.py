@@ -109,8 +109,18 @@ def test_the_description_is_what_a_program_must_know(tmp_path):
     assert described["frames"] == frames
     preprocessing = described["preprocessing"]
     assert (preprocessing["image_size"], preprocessing["resize_short_side"]) == (32, 40)
+    assert (preprocessing["crop"], preprocessing["half_pixels"]) == ("centre", "round down")
     assert preprocessing["mean"] == pytest.approx([0.48145466, 0.4578275, 0.40821073])  # CLIP's
     assert preprocessing["std"] == pytest.approx([0.26862954, 0.26130258, 0.27577711])
+
+
+def test_the_description_has_height_and_width_where_frames_are_squashed(tmp_path):
+    settings = KINDS["fused head, no attention"] | {"augment": {"resize": (36, 43)}, "eval": {"crop_style": "paper"}}
+    folder = make_adapter(tmp_path / "adapter", settings)
+    preprocessing = describe_export(*load_adapter(folder, device=CPU))["preprocessing"]
+    assert preprocessing["resize_height_width"] == [36, 43]
+    assert "resize_short_side" not in preprocessing
+    assert preprocessing["half_pixels"] == "round to even"
 
 
 @pytest.mark.parametrize(

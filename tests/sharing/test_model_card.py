@@ -49,6 +49,12 @@ def test_the_metadata_are_those_of_the_run(run):
     assert {result.dataset_type for result in found.values()} == {"moving-shapes"}
 
 
+def test_a_squashed_frame_has_height_and_width(run):
+    change_config(find_adapter(run), lambda content: content["settings"]["eval"].update(resize=[36, 43]))
+    text = write_model_card(run, CardFacts()).read_text()
+    assert "to height 36 and width 43 pixels (bicubic), then 32 x 32 from the middle" in text
+
+
 def test_the_text_says_what_a_user_must_know(run, motion_videos):
     text = write_model_card(run, CardFacts(name="user/moves")).read_text()
     numbers = sum(tensor.numel() for tensor in load_file(run / "best/model.safetensors").values())

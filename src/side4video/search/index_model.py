@@ -214,4 +214,6 @@ def _hash_settings(config: RunConfig, model: RetrievalModel) -> str:
         "colours": [[round(number, 6) for number in numbers] for numbers in (backbone.mean, backbone.std)],
         "similarity": config.text.similarity,
     }
+    if config.eval.crop_style != "even":  # not in the hash of indexes that are older than the setting
+        settings["crops"] = config.eval.crop_style
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]

@@ -151,6 +151,7 @@ def describe_export(model: SideTunedModel, adapter: Adapter) -> dict[str, Any]:
         "preprocessing": {
             **_resize(adapter.config.test_resize or round(backbone.image_size * 256 / 224)),
             "crop": "centre",
+            "half_pixels": {"even": "round down", "paper": "round to even"}[adapter.config.eval.crop_style],
             "image_size": backbone.image_size,
             "interpolation": backbone.interpolation,
             "mean": list(backbone.mean),
