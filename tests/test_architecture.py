@@ -52,7 +52,7 @@ ONLY_HERE = {
         "demo/videos.py",
     },
     "tyro": {"commands", "demo/pretrain.py", "demo/pretrain_captions.py"},
-    "matplotlib": {"reports/report_pictures.py"},
+    "matplotlib": {"reports/report_pictures.py", "reports/heat_pictures.py"},
     "sklearn": {"tasks/recognition/folds.py", "tasks/recognition/linear_probe.py"},
     "open_clip": {"models/text/text_tower.py", "demo/still_clip.py", "demo/pretrain_captions.py"},
     "huggingface_hub": {"adapters/hub.py", "sharing/model_card.py"},

@@ -33,6 +33,8 @@ class PredictArguments:
     """That one of several processes, where torchrun or SLURM started them, waits for the others."""
     json: Path | None = None
     """Also write the predictions to this file."""
+    explain: Path | None = None
+    """Folder for a page and a JSON file per video: where and when the model looked, as heat over the frames."""
 
 
 def predict(arguments: list[str]) -> int:
@@ -52,6 +54,8 @@ def predict(arguments: list[str]) -> int:
     if (task == "retrieval") != bool(given.text):
         remedy = "give --text, what to look for" if task == "retrieval" else "leave out --text, it names classes"
         raise ValueError(f"{given.adapter} was trained for {task}: {remedy}.")
+    if given.explain is not None and (given.text or given.top_k < 1):
+        raise ValueError("--explain shows where the model saw the best class: leave out --text, use --top-k 1 or more.")
     paths = list(expand_inputs(given.videos))
     with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
         return _rank(given, paths) if given.text else _classify(given, paths)
@@ -73,7 +77,7 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
     )
 
     share = predictor.predict_videos(paths[process_rank() :: num_processes()], top_k=given.top_k)
-    predictions, failures = [], []
+    predictions, failures, answers = [], [], {}
     for path, found in zip(paths, distribute(paths, lambda _: next(share)), strict=True):
         if isinstance(found, UnreadVideo):
             failures.append({"path": str(path), "reason": found.reason})
@@ -83,9 +87,14 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
         named = ", ".join(f"{best.name} {best.score:.1%}" for best in found.classes)
         print_once(f"{path}: {named} ({found.seconds:.2f} s)")
         classes = [{"name": best.name, "score": best.score} for best in found.classes]
+        answers[path] = found.classes[0].name
         predictions.append({"path": str(path), "classes": classes, "seconds": found.seconds})
     if given.json is not None and is_main_process():
         write_json(given.json, {"predictions": predictions, "unread": failures})
+    if given.explain is not None:
+        from side4video.reports.explanation_page import write_explanations
+
+        write_explanations(predictor, answers, given.explain, part=process_rank(), parts=num_processes())
     return 1 if failures else 0
 
 

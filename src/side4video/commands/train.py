@@ -62,7 +62,7 @@ def train(arguments: list[str]) -> int:
             print_scores(result.evaluation, max_classes=50)
             for name, score in frozen_beside_trained(given.out).items():
                 print(f"{name:45} {score:6.1%}")
-        print(f"report: {write_run_report(given.out)}")
+        print(f"report: {write_run_report(given.out, explain=not given.config.train.shard_backbone)}")
     write_model_card(given.out, facts)
     print(f"adapter: {given.out / ('last' if result.evaluation is None else 'best')}")
     return 0 if refused is None or result.evaluation is None else report_refusal(refused, result.evaluation.unread)

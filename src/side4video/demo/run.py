@@ -45,7 +45,7 @@ def run_demo(arguments: DemoArguments) -> int:
     remove_previous_run(run)
     result = train(config, out=run)
     _predict_some(run, videos / "test")
-    report = write_run_report(run)
+    report = write_run_report(run, explain=True)
     _print_summary(result, run, report)
     return 0
 

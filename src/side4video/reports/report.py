@@ -13,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from side4video.atomic_files import write_text
+from side4video.inference.explanation import ClassEvidence, Explanation
+from side4video.reports.heat_pictures import draw_colour_scale, draw_evidence
 from side4video.reports.report_pictures import draw_confusion, draw_curves, draw_film_strip
 
 MAX_DRAWN_CLASSES = 60
@@ -48,6 +50,7 @@ class ClipExample:
         predicted_class: name of the class with the highest score.
         score: that class's score, 0 to 1; None: not shown.
         true_class: name of the right class; None where it is not known.
+        explanation: where and when the model looked, shown as heat in place of the plain frames; None: unknown.
     """
 
     name: str
@@ -55,6 +58,14 @@ class ClipExample:
     predicted_class: str
     score: float | None
     true_class: str | None = None
+    explanation: Explanation | None = None
+
+    @property
+    def strips(self) -> list[tuple[ClassEvidence | None, str]]:
+        """Pictures as `data:` addresses: for each explained class its evidence, else the frames."""
+        if self.explanation is None:
+            return [(None, draw_film_strip(self.frames))]
+        return [(evidence, draw_evidence(self.explanation, evidence)) for evidence in self.explanation.classes]
 
     @property
     def verdict(self) -> str:
@@ -163,8 +174,9 @@ def write_report(
         confusion_picture=draw_confusion(confusion, class_names) if confusion is not None and drawn else None,
         confused_pairs=most_confused(confusion, class_names) if confusion is not None else [],
         classes=class_scores(confusion, class_names) if confusion is not None else [],
+        colour_scale=draw_colour_scale() if any(example.explanation for example in examples) else None,
         examples=[
-            (example, draw_film_strip(example.frames))
+            (example, example.strips)
             for verdict in ("wrong", "right", "unknown")
             for example in examples
             if example.verdict == verdict

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from side4video.config import RunConfig, load_config
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
+from side4video.inference.predictor import Predictor
 from side4video.reports.report import Chart, ClipExample, write_report
 from side4video.tasks.clips import sampling_from
 from side4video.tasks.recognition.data import as_evaluated, read_data
@@ -24,8 +26,13 @@ from side4video.video.decoding import VideoError, open_video
 SHOWN_RIGHT, SHOWN_WRONG = 8, 12
 
 
-def write_run_report(folder: Path) -> Path:
+def write_run_report(folder: Path, *, explain: bool = False) -> Path:
     """Write `report.html` in a run folder that has been evaluated; returns its path.
+
+    Args:
+        folder: of the run.
+        explain: recognition: show where and when the model looked in the clips. Loads the best adapter with its
+            backbone, and runs the trained part some 50 times for each clip shown.
 
     Raises:
         FileNotFoundError: the folder holds no evaluated run.
@@ -34,14 +41,20 @@ def write_run_report(folder: Path) -> Path:
         raise FileNotFoundError(f"{folder} holds no evaluation.json. Train with --data.test first.")
     config = load_config(folder / "config.yaml")
     content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-    own = _retrieval_parts if config.task == "retrieval" else _recognition_parts
+    retrieval = config.task == "retrieval"
+    predictor = Predictor(folder, device=config.train.device) if explain and not retrieval else None
+    parts = (
+        _retrieval_parts(folder, config, content)
+        if retrieval
+        else _recognition_parts(folder, config, content, predictor)
+    )
     path = folder / "report.html"
     write_report(
         path,
         title=f"Run {folder.name}",
         settings=changed_settings(config),
         charts=training_charts(read_log(folder)),
-        **own(folder, config, content),
+        **parts,
     )
     return path
 
@@ -64,7 +77,9 @@ def _recall_at_1(evaluation: dict[str, Any]) -> float:
     return evaluation["scores"]["text_to_video"]["recall_at_1"]
 
 
-def _recognition_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
+def _recognition_parts(
+    folder: Path, config: RunConfig, content: dict[str, Any], predictor: Predictor | None
+) -> dict[str, Any]:
     evaluation = Evaluation.from_json(content)
     refused = _refusal(config, evaluation.num_videos, evaluation.unread)
     return {
@@ -77,7 +92,7 @@ def _recognition_parts(folder: Path, config: RunConfig, content: dict[str, Any])
         else frozen_beside_trained(folder) | {"mean of classes": evaluation.mean_class_accuracy},
         "confusion": np.array(evaluation.confusion),
         "class_names": evaluation.class_names,
-        "examples": _examples(config, evaluation),
+        "examples": _examples(config, evaluation, predictor),
     }
 
 
@@ -167,18 +182,27 @@ def training_charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
     return [chart for chart in charts if any(x for x, _ in chart.lines.values())]
 
 
-def _examples(config: RunConfig, evaluation: Evaluation) -> list[ClipExample]:
+def _examples(config: RunConfig, evaluation: Evaluation, predictor: Predictor | None) -> list[ClipExample]:
     data = read_data(config.data, seed=config.seed)
     videos = {video.name: video for video in as_evaluated(data.test, config.data)} if data.test else {}
     sampling = sampling_from(config.data)
     wrong = [prediction for prediction in evaluation.predictions if not prediction.right]
     right = _spread(prediction for prediction in evaluation.predictions if prediction.right)
     shown = [*wrong[:SHOWN_WRONG], *islice(right, SHOWN_RIGHT)]
-    examples = (
-        _example(one.name, videos.get(one.name), one.classes[0], one.scores[0], one.label, sampling, config)
-        for one in shown
-    )
-    return [example for example in examples if example is not None]
+    examples = []
+    for one in shown:
+        video = videos.get(one.name)
+        example = _example(one.name, video, one.classes[0], one.scores[0], one.label, sampling, config)
+        if example is not None:
+            assert video is not None
+            examples.append(example if predictor is None else _explained(example, video, predictor))
+    return examples
+
+
+def _explained(example: ClipExample, video: LabelledVideo, predictor: Predictor) -> ClipExample:
+    """With the evidence for the predicted class, and for the true one where that is another."""
+    classes = dict.fromkeys(name for name in (example.predicted_class, example.true_class) if name is not None)
+    return replace(example, explanation=predictor.explain(video, classes=tuple(classes)))
 
 
 def _spread(predictions: Iterable[Prediction]) -> Iterable[Prediction]:

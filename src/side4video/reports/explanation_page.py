@@ -1,0 +1,49 @@
+"""Explanations of single videos: a page with heat over the frames, and the numbers as JSON."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from side4video.atomic_files import write_json
+from side4video.inference.explanation import Explanation
+from side4video.inference.predictor import Predictor
+from side4video.reports.report import ClipExample, write_report
+
+
+def write_explanations(
+    predictor: Predictor, answers: Mapping[Path, str], folder: Path, *, part: int = 0, parts: int = 1
+) -> None:
+    """Explain a class in each of some videos.
+
+    Writes FOLDER/NAME.html and FOLDER/NAME.json for each, where NAME is the path of the video, with its suffix, below
+    the deepest folder that holds all of them.
+
+    Args:
+        predictor: the model.
+        answers: path of each video -> the class to explain.
+        folder: made if need be; files of the same names are replaced.
+        part, parts: explain every `parts`-th video from number `part` on, where several processes share the work.
+
+    Raises:
+        VideoError: a video cannot be read.
+    """
+    absolute = {path: Path(os.path.abspath(path)) for path in answers}  # noqa: PTH100 - links keep their own names
+    common = os.path.commonpath([path.parent for path in absolute.values()]) if absolute else ""
+    for path, name in list(answers.items())[part::parts]:
+        place = folder / absolute[path].relative_to(common)
+        explanation = predictor.explain(path, classes=[name])
+        write_json(place.with_name(f"{place.name}.json"), explanation.to_json())
+        write_explanation_page(place.with_name(f"{place.name}.html"), explanation)
+
+
+def write_explanation_page(path: Path, explanation: Explanation) -> None:
+    """Write one self-contained page with the evidence for each explained class."""
+    first = explanation.classes[0]
+    example = ClipExample(
+        name=str(explanation.path),
+        frames=explanation.pictures,
+        predicted_class=first.name,
+        score=first.score,
+        explanation=explanation,
+    )
+    write_report(path, title=f"What the model looked at in {explanation.path.name}", examples=[example])

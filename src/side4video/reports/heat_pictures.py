@@ -1,0 +1,104 @@
+"""Evidence for a class as heat over a clip's frames, as PNG in `data:` addresses.
+
+Frames are grey and the colours are cividis (Nuñez et al. 2018, PLOS ONE 13(7)): its brightness rises evenly, and it
+looks the same to people who cannot tell red from green.
+"""
+
+import base64
+import io
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib import colormaps
+from numpy import ndarray
+from PIL import Image, ImageDraw, ImageFont
+
+from side4video.inference.explanation import ClassEvidence, Explanation
+
+SHOWN_FRAMES = 8
+"""Most frames shown of one clip."""
+
+SIDE = 112
+"""Height and width of a shown frame in pixels."""
+
+_COLOURS = colormaps["cividis"]
+_GAP, _BAR, _LABEL = 3, 24, 14  # pixels between frames, of the bar below a frame at most, and of the line with its time
+_GREY = (122, 122, 122, 255)  # as in the other pictures: readable on light and on dark pages
+
+
+def draw_evidence(explanation: Explanation, evidence: ClassEvidence) -> str:
+    """Draw one class's evidence: what its appearance adds, then what each frame's change adds.
+
+    The first picture is the middle frame with `appearance_places`. The others are frames with `change_places`, and
+    below each a bar for `change_frames`. With more than eight frames the one with most evidence of each eighth is
+    shown. Colours have one scale for all pictures, from none to the largest evidence of a place; bars have their own.
+    Evidence against the class is not shown.
+
+    Args:
+        explanation: the clip.
+        evidence: one of its classes.
+
+    Returns:
+        PNG as a `data:` address.
+    """
+    places, seen = evidence.change_places, evidence.appearance_places
+    largest = max(float(places.max()), float(seen.max()), 1e-9)
+    shown = _strongest_frames(evidence.change_frames)
+    pictures = [_heat(explanation.pictures[len(places) // 2], seen / largest)]
+    pictures += [_heat(explanation.pictures[frame], places[frame] / largest) for frame in shown]
+    width = len(pictures) * (SIDE + _GAP) + 2 * _GAP
+    strip = Image.new("RGBA", (width, SIDE + _BAR + _LABEL))
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(size=11)
+    longest = max(float(evidence.change_frames.max()), 1e-9)
+    labels = ["appearance", *(_time(explanation, frame) for frame in shown)]
+    for place, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        left = place * (SIDE + _GAP) + (3 * _GAP if place else 0)  # the first one stands apart
+        strip.paste(picture, (left, 0))
+        draw.text((left + SIDE / 2, SIDE + _BAR + 1), label, fill=_GREY, font=font, anchor="ma")
+        if place:
+            share = max(0.0, float(evidence.change_frames[shown[place - 1]]) / longest)
+            bottom = SIDE + _BAR - 1
+            box = (left + SIDE // 4, bottom - round(share * (_BAR - 4)), left + 3 * SIDE // 4, bottom)
+            draw.rectangle(box, fill=_colour(share))
+    return _png(strip)
+
+
+def draw_colour_scale() -> str:
+    """The colours from no evidence, on the left, to the largest: PNG as a `data:` address, 160 pixels wide."""
+    ramp = np.tile(np.linspace(0, 1, 160), (12, 1))
+    return _png(_blend(np.full((12, 160), 128.0), ramp))
+
+
+def _strongest_frames(evidence: Float[ndarray, " T"]) -> list[int]:
+    parts = np.array_split(np.arange(len(evidence)), min(SHOWN_FRAMES, len(evidence)))
+    return [int(part[evidence[part].argmax()]) for part in parts]
+
+
+def _heat(picture: UInt8[ndarray, "S S 3"], share: Float[ndarray, "R C"]) -> Image.Image:
+    """A grey frame with evidence from 0 to 1 over it."""
+    grey = Image.fromarray(picture).convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    smooth = Image.fromarray(share.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return _blend(np.asarray(grey, dtype=np.float32), np.asarray(smooth))
+
+
+def _blend(grey: Float[ndarray, "H W"], share: Float[ndarray, "H W"]) -> Image.Image:
+    """More colour where there is more evidence; grey values are lowered, so that yellow stands out on white."""
+    share = share.clip(0, 1)
+    opacity = 0.9 * share[..., None] ** 0.7
+    colours = 255 * _COLOURS(share)[..., :3]
+    return Image.fromarray(((1 - opacity) * (0.8 * grey[..., None]) + opacity * colours).astype(np.uint8))
+
+
+def _colour(share: float) -> tuple[int, ...]:
+    return tuple(round(255 * value) for value in _COLOURS(share))
+
+
+def _time(explanation: Explanation, frame: int) -> str:
+    seconds = explanation.frame_seconds
+    return f"frame {frame + 1}" if seconds is None else f"{seconds[frame]:.2f} s"
+
+
+def _png(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="png", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
