@@ -1,10 +1,10 @@
-"""Time to read 8 frames out of a 10 s clip, and to make of them what a model sees, beside other decoders.
+"""Time to read 8 frames of a 10 s clip and to transform them for a model, compared with other decoders.
 
 python benchmarks/decoding.py --out docs/figures/decoding.json
 
 Makes H.264 clips of moving detail (320x240 and 1280x720, key frames every 12 and every 250 frames), reads the same
 frames with every decoder that is installed, one thread each, in turn, and compares the pictures with a plain sequential
-decode. Behind every decoder come the same transforms, this package's, which are torchvision's. torchcodec, decord and
+decode. After every decoder run the same transforms: this package's, which are torchvision's. torchcodec, decord and
 opencv-python-headless are optional: `pip install` what you want to see.
 """
 
@@ -164,7 +164,7 @@ def middle_frames(number: int) -> list[int]:  # noqa: ARG001 - the same in every
 
 
 def leave(pictures: np.ndarray, number: int) -> None:
-    """Nothing comes behind reading."""
+    """No transform after reading."""
 
 
 def augment(pictures: np.ndarray, number: int) -> torch.Tensor:

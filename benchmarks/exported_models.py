@@ -1,9 +1,9 @@
-"""What an exported model weighs, how far it is from PyTorch's outputs, and how long each needs for a clip.
+"""Size of exported models, their difference from PyTorch's outputs, and seconds per clip.
 
 python benchmarks/exported_models.py --model b16 --json docs/figures/exported-models.json
 
-All weights are random, so nothing is downloaded. The trained tensors are moved away from their first values and the
-BatchNorm statistics are those of a random batch, so that every part of the side network counts and nothing overflows.
+All weights are random, so nothing is downloaded. The trained tensors are moved away from their initial values and the
+BatchNorm statistics come from a random batch, so every part of the side network has an effect and nothing overflows.
 Bytes and differences do not depend on what else the machine does; seconds do.
 """
 

@@ -1,10 +1,10 @@
-"""What a frozen backbone in fewer bits costs in accuracy and saves in bytes.
+"""Accuracy and bytes of a frozen backbone in fewer bits.
 
 python benchmarks/frozen_precision.py --data ucf3 --weights vit_tiny_patch16_224.safetensors
 
 `--data` holds train.txt and test.txt (`path label` lines) and videos/. For every precision: bytes of frozen weights,
 the relative error of the last block's tokens on real clips, and the top-1 of a linear probe on the frozen features.
-`--train` also trains the side network of the recipe own-clips on each. Beside it the bytes of the paper's backbones.
+`--train` also trains the side network of the recipe own-clips on each. Also prints the bytes of the paper's backbones.
 Accuracies and bytes do not depend on what else the machine does; no times are measured.
 """
 
@@ -145,7 +145,7 @@ def compared_clips(batches: Iterable[Batch]) -> Tensor:
 
 
 def last_tokens(backbone: FrozenBackbone, clips: Tensor) -> Tensor:
-    """Patch and summary tokens behind the last block, float32 (B, T, N + 1, D)."""
+    """Patch and summary tokens after the last block, float32 (B, T, N + 1, D)."""
     (tokens,) = backbone.iterate(clips, [backbone.num_blocks - 1])
     return torch.cat([tokens.summary, tokens.patches], dim=2).float()
 

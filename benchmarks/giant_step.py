@@ -1,10 +1,10 @@
-"""A training step of ViT-E/14 (64 blocks, 4.35 billion frozen numbers) as it is, and the memory that it takes.
+"""Memory of a training step of the whole ViT-E/14 (64 blocks, 4.35 billion frozen numbers).
 
     python benchmarks/giant_step.py                    # bfloat16 weights
     python benchmarks/giant_step.py --quantise int8    # with an 8-bit optimizer
 
 Random weights, 2 frames, one clip, on the CPU unless `--device cuda` is given. It takes some minutes on two cores and
-about 13 GB; the peak is how much larger the process became, as the operating system counts it.
+about 13 GB; the peak is the growth of the process that the operating system reports.
 """
 
 import datetime

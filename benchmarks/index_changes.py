@@ -2,8 +2,8 @@
 
 python benchmarks/index_changes.py --out docs/figures/index-changes.json
 
-The videos are those of `video_search.py`, each of one window; nothing is decoded or embedded. Each change starts
-from the same index. `optimise`, which `side4video index` does at its end, is measured by itself behind each change.
+The videos are made as in `video_search.py`, each of one window; nothing is decoded or embedded. Each change starts
+from the same index. `optimise`, which `side4video index` does at its end, is measured separately after each change.
 """
 
 import datetime
@@ -64,7 +64,7 @@ def replace_windows(store: LanceStore, paths: Sequence[str]) -> None:
 
 
 def replace_by_others(store: LanceStore, paths: Sequence[str]) -> None:
-    """Windows of which one was there and is not there any more."""
+    """Windows after one of them was removed."""
     windows = [window for windows in store.windows_of(paths) for window in windows]
     store.replace(paths, [replace(window, number=window.number + 1) for window in windows])
 

@@ -1,11 +1,11 @@
-"""Memory and speed of training: ours beside ST-Adapter, AIM, EVL, DiST, fine-tuning, a linear probe and CLIP4Clip.
+"""Memory and speed of training: ours, ST-Adapter, AIM, EVL, DiST, fine-tuning, a linear probe and CLIP4Clip.
 
-python benchmarks/memory.py                  # everything; on a CPU steps are timed on the first size alone
-python benchmarks/memory.py --counted-only   # memory alone
+python benchmarks/memory.py                  # everything; on a CPU only steps of the first size are timed
+python benchmarks/memory.py --counted-only   # memory only
 
 All run on the same frozen image model (random weights), clips, loss and AdamW, with bfloat16 autocast. With a GPU
-memory is what PyTorch's allocator reports. Without one it is counted, with tensors that take no memory, and one
-step at a time is timed in float32, in turn with the other methods; keep the machine free for that. Writes
+memory is what PyTorch's allocator reports. Without one it is counted on tensors without storage, and steps
+are timed in float32, one at a time, in turn with the other methods: keep the machine free for that. Writes
 docs/figures/memory-DEVICE.json and .svg, and prints the table.
 """
 

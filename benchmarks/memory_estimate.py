@@ -1,4 +1,4 @@
-"""The planner's estimate beside what real training steps take, as rows of the table in docs/background/memory.md.
+"""The planner's estimate and the memory of real training steps, as rows of the table in docs/background/memory.md.
 
     python benchmarks/memory_estimate.py [ROW ...]      # a row is model:batch:mode, such as b16:8:exact
 

@@ -1,12 +1,12 @@
-"""Seconds to score 10,000 captions with 10,000 videos, beside a loop over small padded batches.
+"""Seconds to score 10,000 captions with 10,000 videos, compared with a loop over small padded batches.
 
 python benchmarks/retrieval_scoring.py --captions captions_msvd.json --videos test_list.txt
 
-Captions are real and tokenised as CLIP does; their embeddings are made up, as functions of what stands before a word,
-as those of a causal text tower are. Three ways are timed in turn, portion by portion of the videos:
+Captions are real and tokenised as CLIP does; their embeddings are synthetic: functions of the words up to a word,
+as in a causal text tower. Three ways are timed in turn, portion by portion of the videos:
 
 * ours: `score_matrix`, everything included;
-* ours without what captions share: the same captions with embeddings that are all different;
+* ours without shared beginnings: the same captions with embeddings that are all different;
 * the loop: the arrangement of the paper's released evaluation in our own words. For each 16 captions and 16 videos
   the similarities of all 32 places and 12 frames, times the mask, both maxima, both weighted sums, and the result
   brought to the CPU. Normalised features are given to it for free. A sample of its batches, spread evenly at random
@@ -162,7 +162,7 @@ def measure(
 
 
 def count_bytes(texts: TextFeatures, videos: VideoFeatures) -> dict[str, int]:
-    """Peak of what our scoring allocates beside the features, for as many videos as given."""
+    """Peak of what our scoring allocates in addition to the features, for the given number of videos."""
     with AllocationTracker() as tracker:
         tracker.count([*vars(texts).values(), *vars(videos).values()], "features")
         score_matrix(texts, videos)

@@ -1,8 +1,8 @@
-"""Many clients at one `side4video serve` for a minute: what is lost, how long answers take, what the server keeps.
+"""Many clients at one `side4video serve` for a minute: lost answers, response times, memory of the server.
 
-Each client is a loop of what a reader of the page does: a search, the pictures of its results, parts of two of the
-videos, sometimes more like one of them, and now and then an upload. An answer counts as lost when it does not come, has
-another status than the one that is right, or is not as long as it says.
+Each client loops over what a reader of the page does: a search, the pictures of its results, parts of two of the
+videos, sometimes more like one of them, and now and then an upload. An answer counts as lost if it does not arrive, has
+a wrong status, or is shorter than its stated length.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class Arguments:
 
 @dataclass
 class Tally:
-    """Answers by kind: their seconds, and what was wrong with those that are lost."""
+    """Answers by kind: their seconds, and the errors of lost ones."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     bytes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -142,7 +142,7 @@ class Reader:
 
 
 def memory_bytes(pid: int) -> int:
-    """What a process and those that it started keep in memory beside files that they map: libraries (Linux)."""
+    """Memory of a process and its children without the files that they map, such as libraries (Linux)."""
     pids, total = [pid], 0
     while pids:
         one = pids.pop()

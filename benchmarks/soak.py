@@ -2,9 +2,9 @@
 
 python benchmarks/soak.py --steps 2000
 
-A small model learns from short videos that are made for it, with loader processes, checkpoints and evaluations. What
-does not depend on the model is looked for: batches, pipes, videos or logs that are never let go. Linux; about 5 minutes
-for 2,000 steps on two cores.
+A small model learns from short synthetic videos, with loader processes, checkpoints and evaluations. The script looks
+for leaks that do not depend on the model: batches, pipes, videos or logs that are never freed or closed. Linux; about
+5 minutes for 2,000 steps on two cores.
 """
 
 import datetime
@@ -128,7 +128,7 @@ def watch(arguments: Arguments, folder: Path) -> list[Sample]:
                 break
             time.sleep(arguments.seconds_between_samples)
             steps = [entry["step"] for entry in read_log(out) if entry["kind"] == "train"]
-            if steps and steps[-1] < total_steps(arguments):  # behind the last one the report is written
+            if steps and steps[-1] < total_steps(arguments):  # after the last one the report is written
                 found += samples(run.pid, moment, steps[-1])
     if run.returncode:
         raise RuntimeError((folder / "output.txt").read_text()[-3000:])

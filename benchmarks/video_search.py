@@ -2,7 +2,7 @@
 
 python benchmarks/video_search.py --out docs/figures/search.json
 
-The videos are made up. All share a direction, as CLIP's embeddings do; each belongs to one of `TOPICS` topics, has a
+The videos are synthetic. All share a direction, as CLIP's embeddings do; each belongs to one of `TOPICS` topics, has a
 direction of its own, consists of three scenes, and its frames differ a little more. A question has eight words for one
 of the first 1,000 videos: some are near the whole video or its topic, some near one of its frames, some are words that
 all questions have. All questions are asked of every size.
@@ -10,11 +10,11 @@ all questions have. All questions are asked of every size.
 * ours: the shortlist by mean vectors, in the real store, then the exact scores of weighted token-wise interaction;
   everything but the text tower, which takes the same time for any index.
 * LanceDB's own multivector search, by the sum over words of the best frame: all one by one, or with its index.
-* FAISS as it is mostly used: mean vectors, one by one (IndexFlatIP) and in parts (IndexIVFFlat), and no second look.
+* FAISS in its usual form: mean vectors, one by one (IndexFlatIP) and in parts (IndexIVFFlat), without re-ranking.
 
-Recall is that of the ten best videos by exact scores of all. Of a million, mean vectors alone are kept, and the truth
-is the product with these. One question at a time; the operating system may keep the files in memory, as it does for
-whoever asks twice. Keep the machine free: it takes some minutes.
+Recall counts the ten best videos by exact scores of all. Of a million, only mean vectors are kept, and the truth is the
+product with these. One question at a time; the operating system may cache the files in memory, as it does for repeated
+questions. Keep the machine free: it takes some minutes.
 """
 
 import datetime
@@ -292,7 +292,7 @@ def measure_means(size: int, arguments: Arguments, folder: Path) -> dict[str, An
 
 
 def measure_faiss(means: np.ndarray, vectors: np.ndarray, arguments: Arguments, truth: Best) -> dict[str, Any]:
-    """Mean vectors and no second look."""
+    """Mean vectors without re-ranking."""
     rows = {}
     parts = int(len(means) ** 0.5)
     flat = faiss.IndexFlatIP(WIDTH)

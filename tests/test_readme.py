@@ -32,7 +32,9 @@ def test_links_to_files_lead_somewhere(document):
 )
 def test_python_files_that_are_named_exist(document):
     for name in re.findall(r"`([\w./-]+\.py)`", (ROOT / document).read_text(encoding="utf-8")):
-        assert any((start / name).is_file() for start in (ROOT, ROOT / "src/side4video")), f"{document} names {name}"
+        assert any((start / name).is_file() for start in (ROOT, ROOT / "src/side4video", (ROOT / document).parent)), (
+            f"{document} names {name}"
+        )
 
 
 def test_the_design_page_has_a_line_for_each_room_on_its_floor():
@@ -40,3 +42,66 @@ def test_the_design_page_has_a_line_for_each_room_on_its_floor():
     rows = re.findall(r"^\| (\d+) \| (`[^|]+) \|", text, re.MULTILINE)
     described = {(int(floor), name) for floor, names in rows for name in re.findall(r"`([\w/]+)`", names)}
     assert described == {(floor, name) for floor, names in enumerate(FLOORS, start=1) for name in names}
+
+
+PLAINER = {
+    r"(is|are|was|were) said": "report, print, warn",
+    r"let(s|ting)? go": "close, free, drop",
+    r"[,.;:)] of (which|whom|whose)": "whose, of them",
+    r"that of": "the noun",
+    r"those that": "the noun, or those with",
+    r"without a word": "silently",
+    r"whoever|nobody": "the one who does it",
+    r"mend(s|ed|ing)?": "fix",
+    r"by (itself|themselves)": "automatically, alone",
+    r"lies? in": "is in, is stored in",
+    r"stands? for": "means, represents",
+    r"behind": "after",
+    r"besides?": "next to, with",
+    r"as it (is|was)": "unchanged",
+    r"(take|takes|taking|taken|took) over": "load, adopt",
+    r"signs? of life|roll ?call": "heartbeat",
+    r"word tree": "prefix trie",
+    r"by heart": "overfits",
+    r"at hand": "available",
+}
+"""Phrases that engineers read twice, and what to write instead."""
+
+PROSE = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
+
+
+def prose_of(document):
+    """The lines of a document with their numbers, without its blocks of code."""
+    text = re.sub(r"(?ms)^```.*?^```$", lambda block: "\n" * block[0].count("\n"), (ROOT / document).read_text("utf-8"))
+    return list(enumerate(text.splitlines(), start=1))
+
+
+@pytest.mark.parametrize("document", PROSE)
+def test_prose_is_in_plain_words(document):
+    for number, line in prose_of(document):
+        for phrase, better in PLAINER.items():
+            found = re.search(rf"(?<!\w){phrase}\b", line, re.IGNORECASE)
+            assert not found, f"{document}, line {number}: {found[0]!r}; plainer: {better}"
+
+
+@pytest.mark.parametrize("document", PROSE)
+def test_lines_of_prose_are_short(document):
+    long = [number for number, line in prose_of(document) if len(line) > 160 and not line.startswith("|")]
+    assert not long, f"{document}, lines {long}: at most 160 characters; tables may be longer"
+
+
+def test_the_readme_is_one_screen_to_start_from():
+    assert len(README.splitlines()) <= 200
+    assert README.index("pip install side4video") < README.index("make demo") < README.index("## ")
+    assert sum(path.stat().st_size for path in (ROOT / "docs").rglob("*.webp")) < 100_000, "pictures stay small"
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "tools"])
+def test_the_index_page_lists_every_script(folder):
+    listed = set(re.findall(r"^\| `(\w+\.py)` \|", (ROOT / folder / "README.md").read_text("utf-8"), re.MULTILINE))
+    assert listed == {path.name for path in (ROOT / folder).glob("*.py")}
+
+
+def test_the_index_page_of_benchmarks_lists_every_figure():
+    text = (ROOT / "benchmarks/README.md").read_text("utf-8")
+    assert not [path.name for path in (ROOT / "docs/figures").iterdir() if f"`{path.name}`" not in text]

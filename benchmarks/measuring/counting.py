@@ -47,7 +47,7 @@ def gpu_norms() -> Iterator[None]:
 
 
 def to_32_bits(value: Any) -> Any:
-    """A tensor in float32, anything else as it is."""
+    """A tensor in float32, anything else unchanged."""
     return value.float() if torch.is_tensor(value) else value
 
 
@@ -114,7 +114,7 @@ class CountedMethod:
         return self._peaks[batch]
 
     def largest_batch(self, start: int) -> int:
-        """Most clips in a step on a card of 24 GB, of which some is left free.
+        """Most clips in a step on a card of 24 GB with some memory left free.
 
         Peaks lie on a straight line: it is drawn through those at `start` and near the result, and the result counted.
         """

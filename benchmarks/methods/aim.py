@@ -1,6 +1,6 @@
 """AIM (Yang et al. 2023, arXiv 2302.03024): the frozen ViT's attention is used twice, over time and inside frames.
 
-Bottleneck adapters follow both attentions and stand beside the MLP; gradients cross the whole image model.
+Bottleneck adapters follow both attentions and run parallel to the MLP; gradients cross the whole image model.
 """
 
 from functools import partial
@@ -37,8 +37,8 @@ class AIMBlock(nn.Module):
         block: of timm's VisionTransformer.
         width: D.
         num_frames: T.
-        temporal_adapters: 1: behind the attention over time, 2: before it too.
-        scale: of the adapter beside the MLP.
+        temporal_adapters: 1: after the attention over time, 2: before it too.
+        scale: of the adapter parallel to the MLP.
         drop_path: probability of dropping the two trained branches for a clip.
     """
 
@@ -57,7 +57,7 @@ class AIMBlock(nn.Module):
         self.temporal_in = Adapter(width, skip=True) if temporal_adapters == 2 else nn.Identity()
         self.temporal = Adapter(width, skip=False)
         self.spatial = Adapter(width, skip=True)
-        self.beside_mlp = Adapter(width, skip=False)
+        self.parallel_to_mlp = Adapter(width, skip=False)
 
     def draw_kept(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         """For each trained branch 0 or 1 / (1 - p), for each clip of (B*T, 1 + N, D); None where nothing is dropped.
@@ -71,13 +71,13 @@ class AIMBlock(nn.Module):
         return tuple(drawn.repeat_interleave(self.num_frames, 1))
 
     def forward(self, x: Tensor, kept: tuple[Tensor, Tensor] | None) -> Tensor:
-        in_time, beside = (1, 1) if kept is None else kept
+        in_time, parallel = (1, 1) if kept is None else kept
         block = self.block
         y = self.temporal(block.attn(self.temporal_in(block.norm1(self._to_time(x)))))
         x = x + in_time * self._to_frames(y, x.shape[1])
         x = x + self.spatial(block.attn(block.norm1(x)))
         z = block.norm2(x)
-        return x + block.mlp(z) + beside * (self.scale * self.beside_mlp(z))
+        return x + block.mlp(z) + parallel * (self.scale * self.parallel_to_mlp(z))
 
     def _to_time(self, x: Tensor) -> Tensor:
         return x.unflatten(0, (-1, self.num_frames)).transpose(1, 2).flatten(0, 1)  # (B * (1 + N), T, D)
@@ -94,7 +94,7 @@ class AIM(nn.Module):
         num_classes: C.
         num_frames: T.
         temporal_adapters: 1 (Kinetics) or 2 (Something-Something) in each block.
-        scale: of the adapter beside the MLP, 0.5 (Kinetics) or 1 (Something-Something).
+        scale: of the adapter parallel to the MLP, 0.5 (Kinetics) or 1 (Something-Something).
         checkpointed: keep only what each block reads and run it again in the backward pass.
     """
 

@@ -68,7 +68,7 @@ class CLIP4Clip(nn.Module):
             parameter.requires_grad_(False)
 
     def forward(self, clips: Tensor, words: Tensor) -> Tensor:
-        """Clips (B, T, 3, H, W) and word numbers (B, W), zeros behind the end token, to logits (B, B), a row a text."""
+        """Clips (B, T, 3, H, W) and word numbers (B, W), zeros after the end token, to logits (B, B), a row a text."""
         frames = F.normalize(self.clip.visual(clips.flatten(0, 1)), dim=-1)
         videos = F.normalize(frames.unflatten(0, clips.shape[:2]).mean(1), dim=-1)
         scale = self.clip.logit_scale.clamp(max=LARGEST_LOGIT_SCALE).exp()

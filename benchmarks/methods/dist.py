@@ -1,6 +1,6 @@
-"""DiST (Qing et al. 2023, arXiv 2309.07911): a light temporal stream and an integration stream beside a frozen ViT.
+"""DiST (Qing et al. 2023, arXiv 2309.07911): a light temporal stream and an integration stream next to a frozen ViT.
 
-The temporal stream sees twice as many frames as the ViT. Behind each block the integration stream takes the frozen
+The temporal stream sees twice as many frames as the ViT. After each block the integration stream takes the frozen
 tokens and what the temporal stream found, and gives back to it. Classes are told by their similarity to text features.
 """
 
@@ -58,7 +58,7 @@ class IntegrationNet(nn.Module):
 
 
 class DiSTLayer(nn.Module):
-    """What stands beside one block of the ViT."""
+    """The trained parts for one block of the ViT."""
 
     def __init__(self, backbone_width: int, *, num_frames: int, last: bool) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class DiSTLayer(nn.Module):
         # joined in the number type of the convolution: torch.cat would make 32 bits of all
         class_token = self.class_token.to(given.dtype).expand(len(t), -1, -1, -1)
         mixed = m + torch.cat([class_token, given], 2)
-        if not self.last:  # nobody reads the temporal stream behind the last block
+        if not self.last:  # the temporal stream after the last block is not read
             back = self.to_temporal(m[:, :, 1:]).unflatten(2, t.shape[2:4])
             t = t + back.repeat_interleave(FRAME_RATIO, 1)
         return t, mixed, self.integration(mixed)

@@ -13,7 +13,7 @@ class FullFineTuning(nn.Module):
     """A trained copy of the trunk and a classifier.
 
     Args:
-        backbone: copied, so that the shared one stays as it is.
+        backbone: copied, so that the shared one stays unchanged.
         num_classes: C.
         num_frames: T.
         checkpointed: keep only what each block reads and run it again in the backward pass.

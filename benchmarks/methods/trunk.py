@@ -15,7 +15,7 @@ def embed(vit: nn.Module, images: Tensor) -> Tensor:
 
 
 def frozen_blocks(backbone: FrozenBackbone, clips: Tensor, blocks: Iterable[int] | None = None) -> Iterator[Tensor]:
-    """Tokens (B*T, 1 + N, D) behind some blocks, by default all, one after the other; nothing is kept.
+    """Tokens (B*T, 1 + N, D) after some blocks, by default all, one after the other; nothing is kept.
 
     This is `FrozenBackbone.iterate`, with its chunks of frames, but for the class token, which is not split off:
     putting it back would cost the methods that read all tokens at once a copy.
