@@ -1,20 +1,23 @@
 """Probes: small classifiers that read the frozen model's tokens directly, without a side network.
 
 They show what a side network has to beat: appearance (linear), amount of motion (motion), place and order of motion
-(space-time), all of it with learned attention (attentive).
+(space-time), its direction (correlation), all of it with learned attention (attentive).
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from side4video.config import ProbeConfig
 from side4video.models.side.side_block import centre_in_time
 
-ProbeName = Literal["linear", "motion", "space-time", "attentive"]
+COARSE_GRID = 7
+"""Rows and columns that all probes average patches to first: a quarter of a ViT's 14 x 14, and as good for them."""
+RADIUS = 2
+"""The correlation probe compares each place with those up to so many rows and columns away."""
 PROJECTION_SEED = 0
 """Of the space-time probe's random channels: every run projects alike."""
 
@@ -30,6 +33,11 @@ def average_to_grid(patches: Float[Tensor, "B T N D"], grid: int) -> Float[Tenso
         return patches
     frames = patches.unflatten(2, (side, side)).flatten(0, 1).movedim(-1, 1)  # (B T, D, rows, columns)
     return F.adaptive_avg_pool2d(frames, grid).flatten(2).transpose(1, 2).unflatten(0, patches.shape[:2])
+
+
+def coarse_patches(patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T G D"]:
+    """Patches averaged to `COARSE_GRID` rows and columns, or as many as there are."""
+    return average_to_grid(patches.float(), min(COARSE_GRID, math.isqrt(patches.shape[2])))
 
 
 class Probe(nn.Module):
@@ -89,7 +97,7 @@ class MotionProbe(Probe):
 
     def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
         """How much each channel changes in each place."""
-        change = x.float().diff(dim=1).abs().mean(dim=1, keepdim=True)
+        change = coarse_patches(x).diff(dim=1).abs().mean(dim=1, keepdim=True)
         return average_to_grid(change, self.grid).flatten(1)
 
 
@@ -114,7 +122,44 @@ class SpaceTimeProbe(Probe):
 
     def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
         """How each place differs from its own mean, frame by frame."""
-        return (centre_in_time(average_to_grid(x.float(), self.grid)) @ self.projection).flatten(1)
+        return (centre_in_time(average_to_grid(coarse_patches(x), self.grid)) @ self.projection).flatten(1)
+
+
+def correlate(x: Float[Tensor, "B T G D"], radius: int) -> Float[Tensor, "B S G K"]:
+    """Cosines of each token with those around its place in the next frame, S = T - 1, K = (2 radius + 1)^2.
+
+    Places outside the frame count as zero (correlation volumes: Teed and Deng, RAFT, arXiv 2003.12039).
+    """
+    side = math.isqrt(x.shape[2])
+    x = F.normalize(x, dim=-1).unflatten(2, (side, side))
+    following = F.pad(x[:, 1:], (0, 0, radius, radius, radius, radius))
+    around = range(2 * radius + 1)
+    shifted = [following[:, :, row : row + side, column : column + side] for row in around for column in around]
+    return torch.stack([(x[:, :-1] * other).sum(-1) for other in shifted], dim=-1).flatten(2, 3)
+
+
+class CorrelationProbe(Probe):
+    """Direction of motion: cosines of tokens with their neighbours in the next frame, on a grid of places.
+
+    Tokens are normalised over channels, then lose their mean over the frame, and over the clip, side by side: the
+    first shows which way the whole picture moves, the second what moves before a background at rest.
+
+    Args:
+        num_classes: C.
+        num_frames: T, 2 or more.
+        grid: rows and columns that the cosines are averaged to.
+    """
+
+    def __init__(self, *, num_classes: int, num_frames: int, grid: int = 3) -> None:
+        super().__init__(2 * (num_frames - 1) * grid**2 * (2 * RADIUS + 1) ** 2, num_classes)
+        self.grid = grid
+
+    def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
+        """How alike neighbours are, for each pair of frames and each place."""
+        x = coarse_patches(x)
+        x = F.layer_norm(x, x.shape[-1:])
+        centred = (x - x.mean(dim=2, keepdim=True), centre_in_time(x))
+        return torch.cat([average_to_grid(correlate(part, RADIUS), self.grid).flatten(1) for part in centred], dim=1)
 
 
 class AttentiveProbe(Probe):
@@ -133,7 +178,7 @@ class AttentiveProbe(Probe):
     """
 
     def __init__(
-        self, *, width: int, num_classes: int, num_frames: int, grid: int = 7, num_heads: int = 3, dropout: float = 0.5
+        self, *, width: int, num_classes: int, num_frames: int, grid: int = 7, num_heads: int = 4, dropout: float = 0.5
     ) -> None:
         super().__init__(width, num_classes)
         self.grid = grid
@@ -146,9 +191,9 @@ class AttentiveProbe(Probe):
         self.dropout = nn.Dropout(dropout)
 
     def _keys_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = self.norm(average_to_grid(x.float(), self.grid)) + self.times + self.places
+        tokens = self.norm(average_to_grid(coarse_patches(x), self.grid)) + self.times + self.places
         keys, values = self.key_value(tokens.flatten(1, 2)).chunk(2, dim=-1)  # (B, T G, D)
-        return tuple(part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (keys, values))  # type: ignore[return-value]
+        return tuple(part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (keys, values))
 
     def attention(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T G"]:
         """How much each place of each frame counts: mean over the heads; sums to 1 over a clip."""
@@ -161,3 +206,32 @@ class AttentiveProbe(Probe):
         keys, values = self._keys_and_values(x)
         query = self.query[None, :, None].expand(len(x), -1, -1, -1)  # (B, heads, 1, D / heads)
         return self.dropout(F.scaled_dot_product_attention(query, keys, values).flatten(1))
+
+
+def build_probe(config: ProbeConfig, *, width: int, num_frames: int, num_classes: int) -> Probe:
+    """The probe that the settings name, not fitted.
+
+    Args:
+        config: its settings.
+        width: D, channels of the frozen tokens.
+        num_frames: T, frames of a clip.
+        num_classes: C.
+
+    Raises:
+        ValueError: the settings name none, or one that compares frames is given a single one.
+    """
+    if config.name == "linear":
+        return LinearProbe(width=width, num_classes=num_classes)
+    if num_frames < 2:
+        raise ValueError(f"data.num_frames = {num_frames}: the probe {config.name} compares frames. Use 2 or more.")
+    if config.name == "motion":
+        return MotionProbe(width=width, num_classes=num_classes, grid=config.grid)
+    if config.name == "correlation":
+        return CorrelationProbe(num_classes=num_classes, num_frames=num_frames, grid=config.grid)
+    if config.name == "space-time":
+        return SpaceTimeProbe(
+            width=width, num_classes=num_classes, num_frames=num_frames, grid=config.grid, channels=config.channels
+        )
+    if config.name == "attentive":
+        return AttentiveProbe(width=width, num_classes=num_classes, num_frames=num_frames, grid=config.grid)
+    raise ValueError(f"probe.name = {config.name!r} names no probe.")

@@ -67,8 +67,10 @@ class VideoModel(SideTunedModel):
         return list(self.head.probe.parameters()) if isinstance(self.head.probe, TextClassifier) else []
 
 
-def build_video_model(config: RunConfig, *, num_classes: int, device: torch.device) -> VideoModel:
-    """Load the backbone and put a fresh side network and head on it, seeded by `config.seed`, on `device`.
+def build_video_model(
+    config: RunConfig, *, num_classes: int, device: torch.device, backbone: FrozenBackbone | None = None
+) -> VideoModel:
+    """Put a fresh side network and head, seeded by `config.seed`, on the backbone that is given, or else loaded.
 
     Raises:
         ValueError: taps, width or weights do not suit the backbone.
@@ -79,7 +81,7 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
         from side4video.models.text.text_tower import text_embed_dim  # others need no open_clip
 
         text_width = text_embed_dim(config.text.name, dict(config.text.model_args))
-    backbone = build_backbone(config, device=device, projection_width=text_width)
+    backbone = backbone or build_backbone(config, device=device, projection_width=text_width)
     with seeded_weights(config):
         network = build_side_network(config, backbone)
         head = ClassificationHead(

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from side4video.tasks.recognition.folds import Folds
 
-STRENGTHS = tuple(float(value) for value in np.logspace(-1, 4, 11))
+STRENGTHS = tuple(float(value) for value in np.logspace(-1, 5, 7))
 """Candidates for C, in units of 1 / number of features: standardised features then give comparable values."""
 DEFAULT_STRENGTH = 10.0
 """Where nothing can be cross-validated."""
@@ -113,13 +112,15 @@ def cross_validate(
         for strength in strengths:
             weight, bias = _fit_reduced(reduced, labels[train], num_classes, strength / features.shape[1])
             held_logits[strength][held] = others @ weight.T + bias
-    return [_score(strength, held_logits[strength], labels, folds) for strength in strengths]
+    return [score_held_out(strength, held_logits[strength], labels, folds) for strength in strengths]
 
 
-def _score(strength: float, logits: ndarray, labels: ndarray, folds: Folds) -> CrossValidated:
+def score_held_out(strength: float, logits: ndarray, labels: ndarray, folds: Folds) -> CrossValidated:
+    """What held-out logits (V, C), with anything in the rows never held out, say of a candidate."""
     scored = folds.scored
     right = logits.argmax(axis=1) == labels
-    losses = -log_softmax(logits[scored], axis=1)[np.arange(len(scored)), labels[scored]]
+    own = logits[scored, labels[scored]]
+    losses = np.logaddexp.reduce(logits[scored], axis=1) - own
     return CrossValidated(
         strength,
         float(losses.mean()),
