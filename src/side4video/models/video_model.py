@@ -11,6 +11,7 @@ from side4video.config import RunConfig
 from side4video.distributed.processes import launched_processes, local_rank
 from side4video.models.backbones.loading import BlockTokens, FrozenBackbone, load_backbone
 from side4video.models.heads import ClassificationHead
+from side4video.models.side.side_block import SideBlock
 from side4video.models.side.side_network import SideNetwork, resolve_taps
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips
@@ -114,7 +115,7 @@ def build_backbone(config: RunConfig, *, device: torch.device, projection_width:
 def build_side_network(config: RunConfig, backbone: FrozenBackbone, *, summary_position: bool = False) -> SideNetwork:
     """A fresh side network for a backbone."""
     side = config.side
-    return SideNetwork(
+    network = SideNetwork(
         backbone_width=backbone.width,
         num_patches=backbone.num_patches,
         patch_size=backbone.patch_size,
@@ -128,6 +129,11 @@ def build_side_network(config: RunConfig, backbone: FrozenBackbone, *, summary_p
         centred=side.centred,
         memory=config.train.memory,
     )
+    if side.initial_values == "scaled" and side.variant == "post-norm":  # pre-norm blocks start so in any case
+        for block in network.blocks:
+            assert isinstance(block, SideBlock)
+            block.draw_scaled_values()
+    return network
 
 
 @contextmanager
