@@ -2,7 +2,6 @@
 
 * data.py: which videos and frames, and how training changes them.
 * model.py: image model, side network, classifier, text tower; the paper's models.
-* probe.py: a probe in place of a side network.
 * recipe_figures.py: what recipes state about themselves, as a table.
 * recipes.py: settings as YAML, and what is said of those that cannot be used.
 * run.py: all of them, and what does not go together.
@@ -21,7 +20,6 @@ from side4video.config.model import (
     TextConfig,
     check_towers,
 )
-from side4video.config.probe import PROBES, ProbeConfig, ProbeName
 from side4video.config.recipes import (
     MOST_PROBLEMS,
     dump_config,
@@ -38,7 +36,6 @@ __all__ = [
     "CLIP_TOWERS",
     "MODEL_PRESETS",
     "MOST_PROBLEMS",
-    "PROBES",
     "VIDEO_PROMPTS",
     "AugmentConfig",
     "BackboneConfig",
@@ -46,8 +43,6 @@ __all__ = [
     "DataConfig",
     "EvalConfig",
     "HeadConfig",
-    "ProbeConfig",
-    "ProbeName",
     "RunConfig",
     "Settings",
     "SideConfig",

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from side4video.config.settings import Settings
 
@@ -37,19 +37,28 @@ class SideConfig(Settings):
     """Backbone blocks it reads: all, every-second, or 0-based numbers (negative ones count from the end)."""
     num_heads: PositiveInt | None = None
     """Attention heads; by default one per 64 channels."""
-    initial_values: Literal["paper", "scaled"] = "paper"
-    """What training starts from. paper: as its code draws them for each variant and task; scaled: those of its CLIP
-    recognition models in any case. They follow the width: narrow networks learn retrieval in fewer steps with them."""
     stem: bool = True
     """Read the pixels themselves too, as in the paper."""
     attention: bool = True
     """Attention inside each frame, as in the paper; without it far fewer numbers are trained."""
     centred: bool = False
     """See how tokens change over the clip and not what they are; good for few clips, with head.fused."""
+    patch_grid: PositiveInt | None = None
+    """Average the patches to so many rows and columns before the side network reads them: 7 makes 49 of 196, a quarter
+    of the work and of the cached tokens. By default every patch is read."""
+    temporal_difference: bool = False
+    """Gate each token by its difference to its largest value over the clip (arXiv 2408.10688); the gates start open."""
+    correlation: NonNegativeInt = 0
+    """Also read how alike each token is to its neighbours in the next frame, up to so many rows and columns away: that
+    shows which way things move (arXiv 2007.09933). 0: off."""
 
 
 class HeadConfig(Settings):
     """The classifier."""
+
+    grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    """Frames, rows and columns that the side tokens are averaged to: the classifier has weights for each of these
+    places and times. By default they are averaged to one vector per clip, which hides where and when."""
 
     fused: bool = False
     """Add a linear probe on the frozen model's own summary token, fitted first; good for few clips."""

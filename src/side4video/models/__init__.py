@@ -6,8 +6,6 @@
 * build.py: the model that the settings ask for.
 * heads.py: classifier.
 * official.py: names in the official code's checkpoints.
-* probe_model.py: backbone and a probe, without a side network.
-* probes.py: small classifiers on the frozen tokens.
 * retrieval_model.py: backbone, side network and text tower together.
 * side_tuned_model.py: what all trained models have in common.
 * similarity.py: how alike a caption and a video are.

@@ -3,7 +3,6 @@
 import torch
 
 from side4video.config import RunConfig
-from side4video.models.probe_model import build_probe_model
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import build_video_model
 
@@ -11,14 +10,9 @@ from side4video.models.video_model import build_video_model
 def build_model(config: RunConfig, *, num_classes: int, device: torch.device) -> SideTunedModel:
     """A `VideoModel` for recognition, a `RetrievalModel` for retrieval, where `num_classes` plays no part.
 
-    Where the settings name a probe, the `VideoModel` is a `ProbeModel`.
-
-
     Raises:
         ValueError: the settings do not make a model.
     """
-    if config.probe.name != "none":
-        return build_probe_model(config, num_classes=num_classes, device=device)
     if config.task == "recognition":
         return build_video_model(config, num_classes=num_classes, device=device)
     from side4video.models.retrieval_model import build_retrieval_model  # spares others the text tower's library

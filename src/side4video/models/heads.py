@@ -1,16 +1,19 @@
 """Heads that turn side tokens into logits."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from side4video.models.side.batch_norm import TokenBatchNorm
 from side4video.models.side.side_block import Variant
+from side4video.models.side.token_grid import average_grid
 from side4video.models.text.text_classifier import TextClassifier
 
 
 class ClassificationHead(nn.Module):
-    """BatchNorm (pre-norm variant only), mean over frames and patches, linear.
+    """BatchNorm (pre-norm variant only), mean over frames and patches or over the cells of a grid, linear.
 
     Fused (beyond the paper): a linear probe on the frozen model's own summary token is added to the logits and the
     side part starts at zero, so that training starts as a pure probe of the frozen model.
@@ -24,6 +27,8 @@ class ClassificationHead(nn.Module):
         text_width: E, in place of `probe_width`: the fused head compares image embeddings with those of the classes'
             names.
         frozen_probe: keep the probe as it was loaded; the side part can add to it, not change it.
+        grid: frames, rows and columns that the side tokens are averaged to before the linear layer, which then knows
+            where and when (beyond the paper); None: one mean.
         pooled_norm: a further BatchNorm, over clips, on the pooled side features: small but steady differences
             between clips then count as much as large ones (beyond the paper).
     """
@@ -38,13 +43,16 @@ class ClassificationHead(nn.Module):
         probe_width: int | None = None,
         text_width: int | None = None,
         frozen_probe: bool = False,
+        grid: tuple[int, int, int] | None = None,
         pooled_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.grid = grid
+        num_features = width * math.prod(grid or (1,))
         self.norm = TokenBatchNorm(width) if variant == "pre-norm" else nn.Identity()
-        self.pooled_norm = TokenBatchNorm(width) if pooled_norm else nn.Identity()
+        self.pooled_norm = TokenBatchNorm(num_features) if pooled_norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(width, num_classes)
+        self.linear = nn.Linear(num_features, num_classes)
         self.probe: nn.Linear | TextClassifier | None = None
         if text_width:
             self.probe = TextClassifier(num_classes=num_classes, embed_dim=text_width)
@@ -57,9 +65,11 @@ class ClassificationHead(nn.Module):
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
 
-    def features(self, x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B d"]:
-        """One feature vector per clip."""
-        return self.pooled_norm(self.norm(x).mean(dim=(1, 2)))
+    def features(self, x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B F"]:
+        """One feature vector per clip: d numbers, or d for each cell of the grid."""
+        x = self.norm(x)
+        pooled = x.mean(dim=(1, 2)) if self.grid is None else average_grid(x, self.grid).flatten(1)
+        return self.pooled_norm(pooled)
 
     def forward(
         self, x: Float[Tensor, "B T N d"], pooled: Float[Tensor, "B T D"] | None = None

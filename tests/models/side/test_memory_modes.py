@@ -18,6 +18,8 @@ OPTIONS = [
     {"variant": "post-norm"},
     {"attention": False, "stem": False, "centred": True},
     {"variant": "post-norm", "attention": False},
+    {"temporal_difference": True, "correlation": 1},
+    {"temporal_difference": True, "correlation": 1, "attention": False, "stem": False, "centred": True},
 ]
 
 

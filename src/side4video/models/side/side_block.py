@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from side4video.models.side.batch_norm import TokenBatchNorm
+from side4video.models.side.motion import TemporalDifference, TokenCorrelation
 from side4video.models.side.recompute import current_run, recompute
 from side4video.models.side.taps import SIDE_LAYER_NORM_EPS, Memory, PostNormTap, PreNormTap, layer_norm
 
@@ -131,6 +132,9 @@ class SideBlock(nn.Module):
         variant: where the norms stand, see `Variant`.
         attention: False leaves out the attention, and with it the summary token (beyond the paper).
         centred: read how the frozen tokens change, not what they are; see `centre_in_time` (beyond the paper).
+        temporal_difference: gate the fused tokens by their changes first, see `TemporalDifference` (beyond the paper).
+        correlation: add how alike tokens are to those of the next frame, up to so many rows and columns away, see
+            `TokenCorrelation` (beyond the paper). 0: off.
         memory: what training keeps for the backward pass. "plain": what autograd needs. "exact": the fused tokens
             and the tap's input; the rest is computed again, with the same gradients. "tight": as exact, the tap's
             input in 8 bits, which rounds the gradients of the tap's own parameters and no others.
@@ -145,6 +149,8 @@ class SideBlock(nn.Module):
         variant: Variant,
         attention: bool = True,
         centred: bool = False,
+        temporal_difference: bool = False,
+        correlation: int = 0,
         memory: Memory = "plain",
     ) -> None:
         super().__init__()
@@ -152,6 +158,8 @@ class SideBlock(nn.Module):
         self.centred = centred
         self.memory = memory
         self.tap = (PreNormTap if self.pre_norm else PostNormTap)(backbone_width, width, memory=memory)
+        self.correlation = TokenCorrelation(width, correlation) if correlation else None
+        self.difference = TemporalDifference(width) if temporal_difference else None
         self.temporal_norm = TokenBatchNorm(width)
         self.temporal = TemporalConvolution(width)
         self.attention_norm = nn.LayerNorm(width, eps=SIDE_LAYER_NORM_EPS) if attention else None
@@ -159,7 +167,7 @@ class SideBlock(nn.Module):
         self.mlp_norm = TokenBatchNorm(width)
         self.mlp = ChannelMLP(width)
         if self.pre_norm:  # the paper's post-norm models start from PyTorch's own defaults
-            self.draw_scaled_values()
+            self._initialise(width)
 
     def set_memory(self, memory: Memory) -> None:
         """Keep more or less for the backward pass from now on; the argument of the same name says what."""
@@ -177,6 +185,8 @@ class SideBlock(nn.Module):
         `positions` are added for the attention, None without one: M = N rows, or one before them for the summary token.
         """
         x = 0.5 * x + 0.5 * self._read(patches)
+        if self.correlation is not None:
+            x = x + self.correlation(patches)
         shifted = None if positions is None else shift_summary(self._read(summary))
         if self.memory == "plain":
             return self._mix(x, shifted, positions)
@@ -184,6 +194,8 @@ class SideBlock(nn.Module):
 
     def _mix(self, x: Tensor, summary: Tensor | None, positions: Tensor | None) -> Tensor:
         """The block behind the tap, from the fused tokens on."""
+        if self.difference is not None:
+            x = self.difference(x)
         x = x + (self.temporal(self.temporal_norm(x)) if self.pre_norm else self.temporal_norm(self.temporal(x)))
         if summary is not None and positions is not None:
             x = x + self._attend(_with_summary(x, summary, positions))
@@ -203,12 +215,7 @@ class SideBlock(nn.Module):
         return layer_norm(self.attention(y), self.attention_norm)
 
     @torch.no_grad()
-    def draw_scaled_values(self) -> None:
-        """Draw the initial values of the paper's CLIP recognition models, whose deviations follow the width d.
-
-        From torch's global generator. Norms, biases of other layers and convolutions stay as they are.
-        """
-        width = self.temporal_norm.num_features
+    def _initialise(self, width: int) -> None:
         attention = self.attention
         if attention is not None:
             for layer in (attention.query, attention.key_value):

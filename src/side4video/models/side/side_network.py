@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from side4video.models.side.batch_norm import TokenBatchNorm
 from side4video.models.side.side_block import SideBlock, Variant, centre_in_time
 from side4video.models.side.taps import Memory
+from side4video.models.side.token_grid import average_patches
 
 HEAD_WIDTH = 64
 """Channels per attention head where the number of heads is not given."""
@@ -91,12 +92,20 @@ class SideNetwork(nn.Module):
         attention: bool = True,
         summary_position: bool = False,
         centred: bool = False,
+        patch_grid: int | None = None,
+        temporal_difference: bool = False,
+        correlation: int = 0,
         memory: Memory = "plain",
     ) -> None:
         super().__init__()
         heads = resolve_num_heads(width, num_heads)
+        if patch_grid is not None and patch_grid**2 > num_patches:
+            raise ValueError(
+                f"{patch_grid = } is finer than the backbone's patches ({num_patches} per frame). Use a smaller number."
+            )
         self.width = width
-        self.num_patches = num_patches
+        self.patch_grid = patch_grid
+        self.num_patches = num_patches = patch_grid**2 if patch_grid else num_patches
         self.taps = tuple(taps)
         self.centred = centred
         kernel, stride = (3, patch_size, patch_size), (1, patch_size, patch_size)
@@ -113,6 +122,8 @@ class SideNetwork(nn.Module):
                 variant=variant,
                 attention=attention,
                 centred=centred,
+                temporal_difference=temporal_difference,
+                correlation=correlation,
                 memory=memory,
             )
             for _ in self.taps
@@ -129,7 +140,7 @@ class SideNetwork(nn.Module):
         if self.stem is None or self.stem_norm is None:
             return clips.new_zeros(*clips.shape[:2], self.num_patches, self.width)
         x = self.stem(clips.transpose(1, 2))  # (B, d, T, H / p, W / p)
-        x = self.stem_norm(x.flatten(3).permute(0, 2, 3, 1))
+        x = self._coarsen(self.stem_norm(x.flatten(3).permute(0, 2, 3, 1)))
         return centre_in_time(x) if self.centred else x
 
     def advance(
@@ -143,4 +154,8 @@ class SideNetwork(nn.Module):
         """Run the side block behind backbone block `block`; blocks that are not tapped leave `x` as it is."""
         if block not in self.taps:
             return x
-        return self.blocks[self.taps.index(block)](x, patches, summary, self.positions)
+        return self.blocks[self.taps.index(block)](x, self._coarsen(patches), summary, self.positions)
+
+    def _coarsen(self, patches: Tensor) -> Tensor:
+        # Cached patches may have been averaged before.
+        return patches if patches.shape[2] == self.num_patches else average_patches(patches, self.num_patches)

@@ -1,0 +1,67 @@
+"""Options of the side block that see motion: a gate on temporal differences, and correlations between frames."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from side4video.models.backbones.autocast import without_autocast
+from side4video.models.side.taps import step_dtype
+
+
+class TemporalDifference(nn.Module):
+    """Gate each token by its difference to the largest value over the clip, channel by channel (arXiv 2408.10688).
+
+    x becomes 2 x sigmoid(W (x - max_t x) + b). W and b start at zero: the block then does nothing.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B T N d"]:
+        """Weigh tokens by how far they are below their maximum."""
+        return 2 * x * torch.sigmoid(self.linear(x - x.amax(dim=1, keepdim=True)))
+
+
+class TokenCorrelation(nn.Module):
+    """Which way things move: cosines of each token with its neighbours in the next frame (arXiv 2007.09933).
+
+    Each frozen token loses its mean over the frame, which all places share. Its cosines with the (2 r + 1)^2 tokens
+    around the same place one frame later are mapped to d channels by a linear layer; places outside of the frame and
+    the frame after the last one count as zero. No gradient flows into the cosines: they alone are kept for training.
+
+    Args:
+        width: d.
+        radius: r, rows and columns.
+    """
+
+    def __init__(self, width: int, radius: int) -> None:
+        super().__init__()
+        self.radius = radius
+        self.linear = nn.Linear((2 * radius + 1) ** 2, width)
+
+    def forward(self, patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T N d"]:
+        """Map frozen patches, a square grid row by row, to what their motion adds to the side tokens."""
+        return self.linear(correlate(patches, self.radius).to(step_dtype(self.linear.weight)))
+
+
+@torch.no_grad()
+def correlate(patches: Float[Tensor, "B T N D"], radius: int) -> Float[Tensor, "B T N K"]:
+    """Cosines of each token with those around its place in the next frame, row by row; zeros for the last frame."""
+    side = math.isqrt(patches.shape[2])
+    with without_autocast(patches.device.type):
+        x = patches.float()
+        x = F.normalize(x - x.mean(dim=2, keepdim=True), dim=-1).unflatten(2, (side, side))
+        following = F.pad(x[:, 1:], (0, 0, radius, radius, radius, radius, 0, 1))
+        around = range(2 * radius + 1)
+        cosines = [
+            (x * following[:, :, row : row + side, column : column + side]).sum(-1)
+            for row in around
+            for column in around
+        ]
+        return torch.stack(cosines, dim=-1).flatten(2, 3)
