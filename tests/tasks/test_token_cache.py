@@ -312,7 +312,7 @@ def test_a_run_goes_on_when_its_cache_has_moved_and_ends_with_the_same_weights(s
 
     old, new = tmp_path / "old", tmp_path / "new"
     run(old, "whole")
-    advance, steps = RunLog.advance, []
+    advance, steps = RunLog.update_progress, []
 
     def stop_at_step_4(log, **shown):
         advance(log, **shown)
@@ -321,7 +321,7 @@ def test_a_run_goes_on_when_its_cache_has_moved_and_ends_with_the_same_weights(s
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunLog, "advance", stop_at_step_4)
+        patch.setattr(RunLog, "update_progress", stop_at_step_4)
         with pytest.raises(KeyboardInterrupt):
             run(old, "cut")
     with pytest.raises(ConfigError, match=r"data\.cache: .*old' -> None"):  # random augmentation would be another

@@ -44,7 +44,7 @@ def test_the_rest_is_trained_and_evaluated_also_when_resumed(small_run, make_vid
         make_video(sets[name] / CRASHING, [255] * 12)
     monkeypatch.setattr(clips, "TrainTransform", CrashingTrainTransform)
     monkeypatch.setattr(clips, "EvalTransform", CrashingEvalTransform)
-    advance = RunLog.advance
+    advance = RunLog.update_progress
 
     def stop_in_second_epoch(self, **shown):
         advance(self, **shown)
@@ -53,7 +53,7 @@ def test_the_rest_is_trained_and_evaluated_also_when_resumed(small_run, make_vid
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(RunLog, "advance", stop_in_second_epoch)
+        patch.setattr(RunLog, "update_progress", stop_in_second_epoch)
         with pytest.raises(KeyboardInterrupt):
             train(config(1), out=run)
     train(config(2), out=run, resume=True)

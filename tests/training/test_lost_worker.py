@@ -17,7 +17,7 @@ def test_the_run_ends_with_a_message_and_goes_on(recipe, tmp_path, monkeypatch, 
     settings = str(recipe(train={"epochs": 3, "batch": 3}, data={"test": None}))
     whole, out = tmp_path / "whole", tmp_path / "run"
     assert main(["train", settings, "--out", str(whole)]) == 0
-    advance, killed = RunLog.advance, []
+    advance, killed = RunLog.update_progress, []
 
     def kill_a_worker(self, **shown):
         advance(self, **shown)
@@ -27,7 +27,7 @@ def test_the_run_ends_with_a_message_and_goes_on(recipe, tmp_path, monkeypatch, 
             killed.append(worker.pid)
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunLog, "advance", kill_a_worker)
+        patch.setattr(RunLog, "update_progress", kill_a_worker)
         assert main(["train", settings, "--out", str(out), "--data.workers", "1"]) == 2
     printed = capsys.readouterr()
     said = re.search(

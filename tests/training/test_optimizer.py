@@ -206,7 +206,7 @@ def test_a_run_that_is_cut_off_ends_with_the_same_weights(small_run, tmp_path, m
     """The last checkpoint is a step behind the interruption, as after a kill."""
     settings = small_run(train={"optimizer": EIGHT_BITS, "checkpoint_minutes": 0}, head={"dropout": 0.2})
     train(settings, out=tmp_path / "whole")
-    advance, steps = RunLog.advance, []
+    advance, steps = RunLog.update_progress, []
 
     def stop_at_step_4(log, **shown):
         advance(log, **shown)
@@ -215,7 +215,7 @@ def test_a_run_that_is_cut_off_ends_with_the_same_weights(small_run, tmp_path, m
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunLog, "advance", stop_at_step_4)
+        patch.setattr(RunLog, "update_progress", stop_at_step_4)
         with pytest.raises(KeyboardInterrupt):
             train(settings, out=tmp_path / "cut")
     train(settings, out=tmp_path / "cut", resume=True)
