@@ -1,14 +1,14 @@
-"""From a batch of clips to logits: frozen backbone, side network, head.
+"""Models that turn a batch of clips into logits or embeddings: frozen backbone, side network, head.
 
 * backbones/: frozen image models: names, weights, quantisation, fingerprints.
 * side/: the side network and its memory modes.
-* text/: text towers and classifiers made from class names.
-* build.py: the model that the settings ask for.
-* heads.py: classifier.
-* official.py: names in the official code's checkpoints.
-* retrieval_model.py: backbone, side network and text tower together.
-* side_tuned_model.py: what all trained models have in common.
-* similarity.py: how alike a caption and a video are.
-* stored_clips.py: clips whose frozen tokens were computed before.
-* video_model.py: backbone, side network and classifier together.
+* text/: text towers, and classifiers built from class names.
+* build.py: builds the model of a run from its settings.
+* heads.py: classification head.
+* official.py: tensor names in the official code's checkpoints.
+* retrieval_model.py: backbone, side network and text tower.
+* side_tuned_model.py: base class of all trained models.
+* similarity.py: similarity of captions and videos.
+* stored_clips.py: clips with cached frozen tokens.
+* video_model.py: backbone, side network and classification head.
 """

@@ -1,4 +1,4 @@
-"""What all trained models have in common: a frozen backbone beside everything else, which is trained and saved."""
+"""Base class of all trained models: a frozen backbone, and everything else, which is trained and saved."""
 
 from typing import Self
 
@@ -10,35 +10,38 @@ from side4video.models.side.side_network import SideNetwork
 
 
 class SideTunedModel(nn.Module):
-    """A model with a frozen `backbone` and a `side` network; all but the backbone is trained."""
+    """A model with a frozen `backbone` and a `side` network; everything except the backbone is trained.
+
+    The subclasses are `VideoModel` for recognition and `RetrievalModel` for retrieval.
+    """
 
     backbone: FrozenBackbone
     side: SideNetwork
 
     def sync_batch_norm(self) -> None:
-        """Take BatchNorm's statistics over the clips of all processes from now on."""
+        """Compute BatchNorm statistics over the clips of all processes from now on."""
         for module in self.modules():
             if isinstance(module, TokenBatchNorm):
                 module.synced = True
 
     def shard_backbone(self) -> None:
-        """Spread the weights of the frozen blocks over all processes; each block is put together while it runs."""
+        """Shard the weights of the frozen blocks over all processes (FSDP); each block is gathered while it runs."""
         from torch.distributed.fsdp import fully_shard
 
-        assert self.backbone.fingerprint  # computed now, of whole weights: later one process alone will ask for it
+        assert self.backbone.fingerprint  # computed now, from whole weights: later only one process asks for it
         for block in self.backbone.model.blocks:
-            fully_shard(block, reshard_after_forward=True)  # by default the outermost module of a call stays whole
+            fully_shard(block, reshard_after_forward=True)  # the default leaves the outermost module of a call gathered
 
     def finetuned_parameters(self) -> list[nn.Parameter]:
-        """Trained parameters that start from weights of their own, and so learn at a rate of their own; none here."""
+        """Trained parameters that start from pre-trained weights and have their own learning rate; none by default."""
         return []
 
     def trained_state(self) -> dict[str, Tensor]:
-        """Every tensor that training changes, BatchNorm statistics included, by name; nothing of the backbone."""
+        """Every tensor that training changes, including BatchNorm statistics, by name; none of the backbone."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("backbone.")}
 
     def check_trained_state(self, state: dict[str, Tensor]) -> None:
-        """Make sure that tensors are this model's.
+        """Check that a trained state matches this model.
 
         Raises:
             ValueError: names are missing or unknown, or shapes differ.
@@ -50,11 +53,12 @@ class SideTunedModel(nn.Module):
         if odd:
             listed = ", ".join(odd[:10])[:1000]
             raise ValueError(
-                f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Is it this model's?"
+                f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Check that they "
+                "belong to this model."
             )
 
     def load_trained_state(self, state: dict[str, Tensor]) -> Self:
-        """Load what `trained_state` gave; every name must be there and fit.
+        """Load a result of `trained_state`; all names and shapes must match.
 
         Raises:
             ValueError: names are missing or unknown, or shapes differ.

@@ -91,7 +91,7 @@ class TestNames:
             load_backbone(f"{CLIP}.opnai", weights="random")
 
     def test_frames_must_hold_whole_patches(self):
-        with pytest.raises(ValueError, match=r"40x40 pixels as 2x2 patches.*multiple of the patch side"):
+        with pytest.raises(ValueError, match=r"40x40 pixels as 2x2 patches.*multiple of the patch size"):
             random_backbone("vit_tiny_patch16_224", {**SMALL, "depth": 1}, 40)
 
     def test_list(self):
@@ -118,8 +118,12 @@ class TestNames:
         env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
         done = subprocess.run([sys.executable, str(script)], env=env, capture_output=True, text=True, check=True)
         backbone, text = done.stdout.splitlines()
-        assert re.search(r"^The hub's weights of .* cannot be loaded .* give its path: --backbone\.weights", backbone)
-        assert re.search(r"^The hub's weights of .* cannot be had .* give its path: --text\.weights FILE", text)
+        assert re.search(
+            r"^The weights of .* cannot be loaded from the hub .* give its path: --backbone\.weights", backbone
+        )
+        assert re.search(
+            r"^The weights of .* cannot be loaded from the hub .* give its path: --text\.weights FILE", text
+        )
 
 
 def save_tiny(path: Path, *, image_size: int = 32, wrap=lambda state: state, **args) -> nn.Module:

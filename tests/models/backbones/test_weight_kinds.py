@@ -39,7 +39,7 @@ def timm_names(name):
         (lambda: timm_names("resnet18"), "a ResNet"),
         (lambda: torchvision.models.vit_b_32().state_dict(), "a ViT of torchvision"),
         (lambda: {"vision_model.encoder.layers.0.self_attn.q_proj.weight": 0}, "a Hugging Face CLIP or SigLIP model"),
-        (lambda: nn.Linear(2, 2).state_dict(), "nothing known, with names such as bias, weight"),
+        (lambda: nn.Linear(2, 2).state_dict(), "an unknown kind of weights, with names such as bias, weight"),
     ],
 )
 def test_kinds(names, kind):
@@ -64,11 +64,11 @@ def test_a_wrong_file_is_named_for_what_it_is(tmp_path):
 
 def test_quickgelu_is_never_lost(tmp_path):
     for name in ("vit_base_patch16_clip_224.openai", "vit_large_patch14_clip_224.openai"):
-        with pytest.raises(ValueError, match="belong to a network with QuickGELU"):
+        with pytest.raises(ValueError, match="were trained with QuickGELU"):
             load_backbone(name)
     state = {name: torch.zeros(1) for name in OPENAI_ONLY} | {"visual.conv1.weight": torch.zeros(1)}
     save_file(state, tmp_path / "openai.safetensors")
-    with pytest.raises(ValueError, match=r"OpenAI's own weights.*_clip_quickgelu_"):
+    with pytest.raises(ValueError, match=r"OpenAI's CLIP weights.*_clip_quickgelu_"):
         load_backbone("vit_base_patch16_clip_224", weights=tmp_path / "openai.safetensors")
     with pytest.raises(ValueError, match="need the name with -quickgelu"):
         load_text_tower("ViT-B-16", weights=tmp_path / "openai.safetensors")

@@ -94,7 +94,7 @@ def test_recomputing_gives_the_same_gradients():
     [
         ("ViT-B-16-quickgellu", {}, "Did you mean ViT-B-16-quickgelu"),
         ("ViT-B-16-SigLIP", {}, "is not CLIP's"),
-        (NAME, {"depth": 3}, "model_args of the text tower has depth; known: "),
+        (NAME, {"depth": 3}, "model_args of the text tower: unknown depth. Known: "),
     ],
 )
 def test_other_towers_are_refused(name, args, message):

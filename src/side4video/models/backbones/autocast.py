@@ -1,4 +1,4 @@
-"""Parts that compute in their own number type, whatever autocast says around them."""
+"""Switches autocast off for modules that compute in their own dtype."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,14 @@ import torch
 
 @contextmanager
 def without_autocast(device_type: str) -> Iterator[None]:
-    """Switch autocast off where it is on; elsewhere nothing is switched, so that exported programs hold no trace of it.
+    """Disable autocast inside the `with` block. If it is off already, do nothing: exported programs then hold no trace.
 
     Args:
         device_type: "cpu", "cuda" ...
+
+    >>> with torch.autocast("cpu", dtype=torch.bfloat16), without_autocast("cpu"):
+    ...     (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
+    torch.float32
     """
     if not torch.is_autocast_enabled(device_type):
         yield

@@ -1,4 +1,4 @@
-"""Sixteen hexadecimal digits that tell one set of weights from another."""
+"""A short hash that identifies a set of weights: 16 hexadecimal digits."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ Sample = tuple[str, tuple[int, ...], Tensor]
 
 
 def sample_weights(model: nn.Module) -> list[Sample]:
-    """About 256 values of each tensor of a model, copied, sorted by name."""
+    """Copy about 256 values of each tensor of a model, sorted by name."""
     samples = []
     for name, tensor in sorted(model.state_dict().items()):
         stride = max(1, tensor.numel() // _SAMPLES_PER_TENSOR) | 1  # odd: not always the same column of a matrix
@@ -22,7 +22,7 @@ def sample_weights(model: nn.Module) -> list[Sample]:
 
 
 def fingerprint(architecture: str, samples: Iterable[Sample]) -> str:
-    """16 digits of the SHA-256 of the architecture's name and of each sample's name, shape and values."""
+    """First 16 digits of the SHA-256 of the architecture's name and of each sample's name, shape and values."""
     digest = hashlib.sha256(architecture.encode())
     for name, shape, values in samples:
         digest.update(f"{name}{shape}".encode())

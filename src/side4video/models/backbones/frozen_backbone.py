@@ -1,6 +1,6 @@
-"""Frozen image models that hand over their tokens block by block.
+"""Frozen image models that yield their tokens block by block.
 
-Every Vision Transformer of timm that keeps one grid of tokens from its first block to its last will do: CLIP, EVA-02,
+Any timm Vision Transformer that keeps one token grid from the first block to the last is supported: CLIP, EVA-02,
 SigLIP, DINOv2 and DINOv3, MAE, DeiT, Perception Encoder and others. `load_backbone` in `loading.py` loads them by name.
 """
 
@@ -23,7 +23,7 @@ from side4video.models.backbones.quantisation import Precision, quantise_linear_
 from side4video.shapes import Clips, FrameEmbeddings, SummaryTokens, Tokens
 
 MODEL_CLASSES = (VisionTransformer, VisionTransformerDistilled, Eva)
-"""Of timm, whose blocks can be run one by one on the same grid of tokens."""
+"""Supported timm classes: their blocks can run one by one on the same token grid."""
 
 
 def architecture_of(name: str) -> str:
@@ -32,16 +32,16 @@ def architecture_of(name: str) -> str:
 
 
 def unsupported_message(name: str, class_name: str) -> str:
-    """Why a model of another class of timm's is no backbone."""
+    """Error message for a timm model of an unsupported class."""
     known = ", ".join(known.__name__ for known in MODEL_CLASSES)
     return (
-        f"{name} is of timm's class {class_name}. A side network needs the same grid of tokens behind every block, so "
-        f"a backbone is one of {known}. list_backbones() names them, such as vit_base_patch16_clip_quickgelu_224."
+        f"{name} has timm's class {class_name}. A side network needs the same token grid after every block, so a "
+        f"backbone must be one of {known}. list_backbones() lists them, such as vit_base_patch16_clip_quickgelu_224."
     )
 
 
 def _projection(model: Any) -> nn.Linear:
-    """timm's head as the projection of a CLIP model: only EVA's has a bias, for the others timm makes zeros up."""
+    """timm's head as CLIP's projection. Only EVA's has a bias; for the other models timm adds one of zeros."""
     head = model.head.requires_grad_(False)
     if not isinstance(model, Eva):
         head.bias = None
@@ -56,13 +56,17 @@ def _frozen(device_type: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class BlockTokens:
-    """What a backbone knows of a batch of clips after one of its blocks.
+    """The tokens of a batch of clips after one block of the backbone.
 
     Attributes:
-        block: number of the block, from 0.
-        patches: (B, T, N, D), one token for each patch, row by row from the top left.
-        summary: (B, T, 1, D), one token for each whole frame: the class token; the mean of the patches where the model
-            has no class token (SigLIP). Register and distillation tokens are dropped.
+        block: index of the block, from 0.
+        patches: (B, T, N, D), one token per patch, row by row from the top left.
+        summary: (B, T, 1, D), one token per frame: the class token, or the mean of the patches if the model has no
+            class token (SigLIP). Register and distillation tokens are dropped.
+
+    >>> tokens = BlockTokens(block=11, patches=torch.zeros(2, 8, 196, 768), summary=torch.zeros(2, 8, 1, 768))
+    >>> tokens.patches.shape[:2]
+    torch.Size([2, 8])
     """
 
     block: int
@@ -71,38 +75,44 @@ class BlockTokens:
 
 
 class FrozenBackbone(nn.Module):
-    """An image model that is read but never trained.
+    """A frozen image model whose tokens a side network reads.
 
-    Its parameters need no gradient, it stays in eval mode whatever `train()` says, and it computes in its own dtype,
-    untouched by an autocast around it. Its head and its attention pooling, if any, are removed.
+    No parameter requires a gradient. The model stays in eval mode even after `train()`, and computes in its own dtype
+    even inside an autocast. Its head and its attention pooling, if any, are removed.
 
     Args:
-        model: a timm `VisionTransformer`, `VisionTransformerDistilled` or `Eva` for square RGB images. It is changed.
-        name: timm's name of it, with or without the tag of the weights.
-        chunk_frames: frames that go through a block at once. What a block needs while it computes, four times the
-            tokens and more inside its MLP, is bounded by these frames, however large the batch.
-        keep_projection: keep the model's last linear layer, from its width to the space that it shares with texts.
+        model: a timm `VisionTransformer`, `VisionTransformerDistilled` or `Eva` for square RGB images. It is modified.
+        name: timm's name of the model, with or without the tag of its weights.
+        chunk_frames: frames that go through a block at once. This bounds the temporary memory of a block (four times
+            the tokens and more inside its MLP) for any batch size.
+        keep_projection: keep the model's last linear layer, which maps to the space shared with texts.
 
     Attributes:
         name, chunk_frames: as given.
-        projection: the last linear layer, D -> E, that `keep_projection` kept, as it was loaded; else None.
+        projection: the last linear layer, D -> E, in the dtype it was loaded in; None without `keep_projection`.
         width: D, channels of a token.
         num_blocks: L.
         image_size: height and width of a frame, pixels.
         patch_size: height and width of a patch, pixels.
-        num_patches: N, tokens of a frame apart from the summary.
-        mean, std: of each channel, red, green, blue, of frames between 0 and 1; what frames are normalised with.
+        num_patches: N, tokens per frame without the summary token.
+        mean, std: mean and standard deviation per channel (red, green, blue) for normalising frames between 0 and 1.
         interpolation: "bicubic", "bilinear" ...: how images were resized when the model was trained.
         quantised: "none", or the precision that `quantise` gave the weights inside the blocks.
 
     Raises:
-        ValueError: the model is of another class, its images are not square, or chunk_frames is no positive number.
+        ValueError: unsupported class, images that are not square, or chunk_frames below 1.
+
+    >>> from side4video import load_backbone
+    >>> backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=64, model_args={"depth": 2})
+    >>> frames = torch.zeros(1, 4, 3, 64, 64)  # (B, T, 3, H, W)
+    >>> [(tokens.block, tuple(tokens.patches.shape)) for tokens in backbone.iterate(frames, taps=[0, 1])]
+    [(0, (1, 4, 16, 192)), (1, (1, 4, 16, 192))]
     """
 
     def __init__(self, model: Any, *, name: str, chunk_frames: int = 64, keep_projection: bool = False) -> None:
         super().__init__()
         if chunk_frames < 1:
-            raise ValueError(f"{chunk_frames = }: at least one frame must go through a block at once. Use 1 or more.")
+            raise ValueError(f"{chunk_frames = } must be at least 1: the frames that go through a block at once.")
         if type(model) not in MODEL_CLASSES:
             raise ValueError(unsupported_message(name, type(model).__name__))
         self.projection: nn.Linear | None = _projection(model) if keep_projection else None
@@ -117,91 +127,91 @@ class FrozenBackbone(nn.Module):
         if height != width or rows != columns or not rows or height % rows or height % model.patch_embed.patch_size[0]:
             raise ValueError(
                 f"{name} reads frames of {height}x{width} pixels as {rows}x{columns} patches. Frames must be square "
-                "and hold whole patches: give an image_size that is a multiple of the patch side."
+                "and divide into whole patches: use an image_size that is a multiple of the patch size."
             )
         self.image_size: int = height
-        self.patch_size: int = height // rows  # patch_embed.patch_size is 1 behind a convolutional stem
+        self.patch_size: int = height // rows  # patch_embed.patch_size is 1 after a convolutional stem
         self.num_patches: int = rows * columns
         data = resolve_model_data_config(model)
         self.mean: tuple[float, ...] = tuple(data["mean"])
         self.std: tuple[float, ...] = tuple(data["std"])
         self.interpolation: str = data["interpolation"]
         self.quantised: Literal["none", "int8", "nf4"] = "none"
-        self._samples: list[Sample] | None = None  # of the weights as they were before they were quantised
+        self._samples: list[Sample] | None = None  # of the weights before quantisation
         self.train(False)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the computation, the tokens and, but for quantised ones, the weights."""
+        """The dtype of the computation, the tokens, and the weights that are not quantised."""
         return next(self.model.patch_embed.parameters()).dtype
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that tell one set of weights from another.
+        """16 hexadecimal digits that identify the weights.
 
-        The SHA-256 of the architecture's name and of each tensor's name, shape and about 256 of its values, rounded to
-        bfloat16: the same on any device, in float32 and bfloat16, and before and after `quantise`. It tells models
-        apart; it is no proof that every value is intact. Computed at the first call, in much less than a second.
+        The SHA-256 of the architecture's name and of each tensor's name, shape and about 256 values, rounded to
+        bfloat16. It is the same on any device, in float32 and bfloat16, and before and after `quantise`. It tells
+        models apart but does not prove that every value is intact. The first call takes much less than a second.
         """
         return fingerprint(architecture_of(self.name), self._samples or sample_weights(self.model))
 
     @property
     def final_norm(self) -> nn.Module:
-        """The model's last norm, on D channels; models made for average pooling have it behind the pooling."""
+        """The model's last norm, on D channels; models made for average pooling apply it after the pooling."""
         return self.model.fc_norm if isinstance(self.model.norm, nn.Identity) else self.model.norm
 
     def quantise(self, precision: Precision) -> Self:
-        """Keep the weights of all linear layers inside the blocks in 8 or 4 bits; everything else stays in `dtype`.
+        """Store the weights of all linear layers inside the blocks in 8 or 4 bits; everything else stays in `dtype`.
 
-        Tokens and computation stay in `dtype`: a layer's weight is unpacked while the layer runs, on its device, and
-        freed. It cannot be undone.
+        Tokens and computation stay in `dtype`: each layer unpacks its weight on its device while it runs, then frees
+        it. This cannot be undone.
 
         Args:
             precision: "int8" or "nf4", see `side4video.models.backbones.quantisation`.
 
         Raises:
-            ValueError: there is no such precision, or the backbone is quantised already.
+            ValueError: unknown precision, or the backbone is quantised already.
             ModuleNotFoundError: bitsandbytes is not installed.
         """
         if self.quantised != "none":
-            raise ValueError(f"{self.name} is quantised already. Load it again to quantise it in another way.")
+            raise ValueError(f"{self.name} is quantised already. Load it again to change the precision.")
         samples = sample_weights(self.model)
         quantise_linear_layers(self.model.blocks, precision)
         self._samples, self.quantised = samples, precision
         return self
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
-        """Stay in eval mode."""
+        """Ignore `mode` and stay in eval mode."""
         return super().train(False)
 
     def iterate(self, frames: Clips, taps: Iterable[int]) -> Iterator[BlockTokens]:
-        """Run the model on every frame and yield the tokens behind each tapped block.
+        """Run the model on every frame and yield the tokens after each tapped block.
 
-        Nothing is kept: a block's tokens are freed as soon as the caller lets go of them, autograd stores nothing, and
-        the blocks behind the last tapped one are not computed.
+        The backbone keeps nothing: a block's tokens are freed when the caller drops them, autograd stores nothing, and
+        blocks after the last tap are not computed.
 
         Args:
             frames: (B, T, 3, H, W), normalised with `mean` and `std`, H = W = `image_size`; cast to `dtype`, one chunk
                 at a time.
-            taps: numbers of the blocks, 0 to `num_blocks` - 1, in any order; repeated ones count once.
+            taps: block indices, 0 to `num_blocks` - 1, in any order; duplicates are ignored.
 
         Yields:
-            One `BlockTokens` for each tap, in ascending order, in `dtype`.
+            One `BlockTokens` per tap, in ascending order, in `dtype`.
 
         Raises:
-            ValueError: the frames do not fit, or there is no such block. Raised at once, not at the first step.
+            ValueError: wrong shape or dtype of frames, or no such block. Raised by this call, not by the first `next`.
         """
         blocks = sorted(set(taps))
         if blocks and not 0 <= blocks[0] <= blocks[-1] < self.num_blocks:
-            raise ValueError(f"taps = {blocks}: {self.name} has blocks 0 to {self.num_blocks - 1}. Tap only those.")
+            raise ValueError(f"taps = {blocks}: {self.name} has blocks 0 to {self.num_blocks - 1}. Tap only these.")
         self._check_frames(frames)
         return self._iterate(frames, blocks)
 
     def pool(self, tokens: BlockTokens) -> FrameEmbeddings:
-        """One vector for each frame, (B, T, D): the model's own final norm on the summary token.
+        """Apply the model's final norm to the summary token: one vector per frame, (B, T, D).
 
-        Meant for the last block's tokens. Models made for average pooling have their norm behind the pooling: that one
-        is taken, on the summary token all the same. Attention pooling (SigLIP) is not used. Gradients pass.
+        Use it on the last block's tokens. Models made for average pooling apply their norm after the pooling; here it
+        is applied to the summary token. Attention pooling (SigLIP) is not used. Gradients pass through.
         """
         with without_autocast(tokens.summary.device.type):
             summary = tokens.summary.to(self.dtype)
@@ -211,12 +221,12 @@ class FrozenBackbone(nn.Module):
         side = self.image_size
         if frames.ndim != 5 or frames.shape[2:] != (3, side, side):
             raise ValueError(
-                f"Frames have the shape {tuple(frames.shape)}; {self.name} reads (B, T, 3, {side}, {side}). Resize or "
-                f"crop them to {side} pixels, or load the backbone with another image_size."
+                f"Frames have shape {tuple(frames.shape)}; {self.name} reads (B, T, 3, {side}, {side}). Resize or crop "
+                f"them to {side} pixels, or load the backbone with another image_size."
             )
         if not frames.is_floating_point():
             raise ValueError(
-                f"Frames are {frames.dtype}; they must be floating point. Divide by 255 and normalise with mean "
+                f"Frames are {frames.dtype} but must be floating point. Divide them by 255 and normalise with mean "
                 f"{self.mean} and std {self.std}."
             )
 
@@ -224,7 +234,7 @@ class FrozenBackbone(nn.Module):
         B, T = frames.shape[:2]  # noqa: N806
         if not blocks:
             return
-        # The context is entered anew for every block: one that spans a yield would leak to the caller.
+        # The context is entered again for every block: if it spanned a yield, it would leak to the caller.
         with _frozen(frames.device.type):
             x, ropes = self._embed(frames.flatten(0, 1))  # (B*T, prefix + N, D)
         yielded = False
@@ -236,11 +246,11 @@ class FrozenBackbone(nn.Module):
                 yield self._split_tokens(x.unflatten(0, (B, T)), block)
 
     def _fits_one_chunk(self, frames: Tensor) -> bool:
-        # An exported program takes any number of frames, so that no number may decide; and memory is its runtime's.
+        # An exported program takes any number of frames, so the number must not decide; its runtime manages memory.
         return torch.compiler.is_exporting() or len(frames) <= self.chunk_frames
 
     def _embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Images (B*T, 3, H, W) to tokens (B*T, prefix + N, D) and rotary positions, if the model has any."""
+        """Images (B*T, 3, H, W) to tokens (B*T, prefix + N, D), and rotary positions if the model has them."""
         if self._fits_one_chunk(images):
             return self._embed_chunk(images)
         x, ropes = None, None
@@ -260,23 +270,23 @@ class FrozenBackbone(nn.Module):
         return model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images)))), None
 
     def _run_block(self, x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
-        """Tokens (B*T, prefix + N, D) behind a block; `in_place`: nobody else holds `x`, it may be written over."""
+        """Tokens (B*T, prefix + N, D) after a block; `in_place`: the caller does not hold `x`, overwrite it."""
         if self._fits_one_chunk(x):
             return self._run_block_chunk(x, block, ropes)
         out = x if in_place else torch.empty_like(x)
-        for before, behind in zip(x.split(self.chunk_frames), out.split(self.chunk_frames), strict=True):
-            behind.copy_(self._run_block_chunk(before, block, ropes))
+        for source, target in zip(x.split(self.chunk_frames), out.split(self.chunk_frames), strict=True):
+            target.copy_(self._run_block_chunk(source, block, ropes))
         return out
 
     def _run_block_chunk(self, x: Tensor, block: int, ropes: Tensor | None) -> Tensor:
         if not isinstance(self.model, Eva):
             return self.model.blocks[block](x)
         if ropes is not None and self.model.rope_mixed:
-            ropes = ropes[block]  # learned rotations: each block has its own
+            ropes = ropes[block]  # learned rotations differ from block to block
         return self.model.blocks[block](x, rope=ropes)
 
     def _split_tokens(self, x: Tensor, block: int) -> BlockTokens:
-        """Split (B, T, prefix + N, D); prefix tokens are the class token, then registers or a distillation token."""
+        """Split (B, T, prefix + N, D); the prefix is the class token, then registers or a distillation token."""
         patches = x[:, :, self.model.num_prefix_tokens :]
         has_class_token = self.model.cls_token is not None
         return BlockTokens(block, patches, x[:, :, :1] if has_class_token else patches.mean(2, keepdim=True))

@@ -1,4 +1,4 @@
-"""Backbones by name: which there are, and their weights from the hub, from a file, or random."""
+"""Builds a backbone by name, with weights from the hub, from a file, or random."""
 
 import difflib
 import inspect
@@ -34,9 +34,9 @@ __all__ = [
     "weights_source",
 ]
 
-# Tensors of a weight file that belong to a head or to a pre-training task, which no side network reads.
+# Tensors of a head or a pre-training task in a weight file: no side network reads them.
 _IGNORED = ("head", "fc.", "attn_pool.", "pre_logits.", "lm_head.", "decoder_", "mask_token")
-# What timm's own builders tell the converter of a weight file for some names; the first match counts.
+# Options that timm's own builders pass to its weight converter for some names; the first match counts.
 _CONVERTER_OPTIONS: dict[str, dict[str, Any]] = {
     "deit3": {"adapt_layer_scale": True},
     "flexivit": {"interpolation": "bilinear", "antialias": False},
@@ -46,27 +46,31 @@ _CONVERTER_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-_QUICK_GELU_HINT = "With another activation it would work, and badly: use the name with _clip_quickgelu_."
+_QUICK_GELU_HINT = "Another activation would silently give worse results: use the name with _clip_quickgelu_."
 
 
 def _class_name(name: str) -> str:
-    """The class that a timm model will be of, read from its builder's annotation: nothing is built or downloaded."""
+    """The class of a timm model, read from its builder's annotation: nothing is built or downloaded."""
     builder = model_entrypoint(name)
     return getattr(builder.__annotations__.get("return"), "__name__", builder.__module__.rpartition(".")[2])
 
 
 def list_backbones() -> list[str]:
-    """Names of all models that `load_backbone` takes, sorted; timm's, without tags."""
+    """Sorted timm names, without tags, of all models that `load_backbone` supports.
+
+    >>> "vit_base_patch16_clip_quickgelu_224" in list_backbones(), "resnet50" in list_backbones()
+    (True, False)
+    """
     return [name for name in timm.list_models() if _class_name(name) in {known.__name__ for known in MODEL_CLASSES}]
 
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Where the hub's weights of a backbone come from.
+    """Where the pre-trained weights of a backbone come from.
 
     Attributes:
-        repo_id: the repository on the Hugging Face hub; None: they are elsewhere, or there are none.
-        license: as timm knows it, such as "apache-2.0"; None: unknown.
+        repo_id: the repository on the Hugging Face hub; None if the weights are elsewhere or do not exist.
+        license: the licence that timm states, such as "apache-2.0"; None if unknown.
     """
 
     repo_id: str | None
@@ -74,7 +78,11 @@ class WeightsSource:
 
 
 def weights_source(name: str) -> WeightsSource:
-    """What timm knows of the weights that `load_backbone` takes from the hub; nothing is downloaded."""
+    """Repository and licence of the weights that `load_backbone` downloads, from timm's table; downloads nothing.
+
+    >>> weights_source("clip-b16").repo_id
+    'timm/vit_base_patch16_clip_224.openai'
+    """
     settings = timm.get_pretrained_cfg(full_name(name))
     return WeightsSource(settings.hf_hub_id, settings.license) if settings else WeightsSource(None, None)
 
@@ -89,7 +97,7 @@ def default_image_size(name: str) -> int | None:
 
 
 def _check_name(name: str) -> None:
-    """Refuse what cannot work before anything is built or downloaded."""
+    """Check the name before anything is built or downloaded."""
     if not timm.is_model(name):
         close = difflib.get_close_matches(architecture_of(name), list_backbones(), n=5)
         hint = f"Did you mean {', '.join(close)}?" if close else "See list_backbones()."
@@ -98,15 +106,15 @@ def _check_name(name: str) -> None:
         raise ValueError(unsupported_message(name, _class_name(name)))
     quick = name.replace("_clip_", "_clip_quickgelu_")
     if "." in name and quick != name and timm.list_pretrained(quick):
-        raise ValueError(f"The weights of {name} belong to a network with QuickGELU. {_QUICK_GELU_HINT}")
+        raise ValueError(f"The weights of {name} were trained with QuickGELU. {_QUICK_GELU_HINT}")
     tags = timm.list_pretrained(f"{architecture_of(name)}.*")
     if "." in name and name not in tags:
-        known = ", ".join(tags) or "no tags at all"
-        raise ValueError(f"{name!r} has a tag that timm does not know. There are: {known}.")
+        known = ", ".join(tags) or "none"
+        raise ValueError(f"{name!r} has an unknown weights tag. timm knows: {known}.")
 
 
 def _check_model_args(model_args: Mapping[str, Any]) -> None:
-    """Let arguments of timm's model classes alone through: its `create_model` has others, which read files."""
+    """Allow only arguments of timm's model classes: its `create_model` has others, which read files."""
     known = {name for kind in MODEL_CLASSES for name in inspect.signature(kind.__init__).parameters} - {
         "self",
         "args",
@@ -115,14 +123,14 @@ def _check_model_args(model_args: Mapping[str, Any]) -> None:
     if unknown := sorted(model_args.keys() - known):
         close = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"model_args: timm's models have no {', '.join(unknown)}.{hint}")
+        raise ValueError(f"model_args: unknown arguments of timm's models: {', '.join(unknown)}.{hint}")
 
 
 def _create(name: str, args: dict[str, Any]) -> Any:
     try:
         return timm.create_model(name, **args)
     except (AssertionError, ArithmeticError, TypeError) as error:
-        raise ValueError(f"timm cannot build {name} with {args}: {error}. Correct model_args.") from error
+        raise ValueError(f"timm cannot build {name} with {args}: {error}. Check model_args.") from error
 
 
 def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
@@ -136,42 +144,42 @@ def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
 
 
 def _build_from_hub(name: str, args: dict[str, Any]) -> Any:
-    # With its own head timm loads strictly; with num_classes=0 it would pass over missing tensors, and with a number
-    # that is not the weights' own it would leave the head random.
+    # With its own head timm loads strictly. With num_classes=0 it ignores missing tensors, and with another number of
+    # classes than the weights have it leaves the head random.
     settings = timm.get_pretrained_cfg(name)
     own = settings.num_classes if settings else None
     if args.get("num_classes", own) != own:
         raise ValueError(
-            f"The weights of {name} project into {own} dimensions, not {args['num_classes']}. Use a text tower of the "
+            f"The weights of {name} project to {own} dimensions, not {args['num_classes']}. Use the text tower of the "
             "same model."
         )
     try:
         return timm.create_model(name, pretrained=True, **args)
     except (OSError, RuntimeError, ValueError) as error:
         raise OSError(
-            f"The hub's weights of {name} cannot be loaded ({type(error).__name__}: {error}). Without a connection, "
-            "download the file elsewhere and give its path: --backbone.weights FILE for a recipe, --backbone-weights "
-            "FILE for an adapter. model_args must fit the weights."
+            f"The weights of {name} cannot be loaded from the hub ({type(error).__name__}: {error}). Without a "
+            "connection, download the file elsewhere and give its path: --backbone.weights FILE for a recipe, "
+            "--backbone-weights FILE for an adapter. model_args must match the weights."
         ) from error
 
 
 def _convert(name: str, state: dict[str, Any], model: Any) -> dict[str, Any]:
-    """Tensors under the names of the model's authors, or timm's, under timm's."""
-    convert = sys.modules[model_entrypoint(name).__module__].checkpoint_filter_fn  # of the builder's own module
+    """Rename tensors from the names of the model's authors, or timm's, to timm's."""
+    convert = sys.modules[model_entrypoint(name).__module__].checkpoint_filter_fn  # from the builder's own module
     options = next((options for part, options in _CONVERTER_OPTIONS.items() if part in name), {})
     return convert(state, model, **options)
 
 
 def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.dtype) -> Any:
-    """The model with the tensors of the file, which are taken over one by one: it never takes twice its memory."""
+    """Build the model and load the file's tensors one by one, so that it never takes twice its memory."""
     state = read_weights(path)
     kind = describe_weights(state)
     if is_openai_clip(state) and "quickgelu" not in name:
         raise ValueError(
-            f"{path} has OpenAI's own weights, whose network uses QuickGELU; {name} has not. {_QUICK_GELU_HINT}"
+            f"{path} holds OpenAI's CLIP weights, trained with QuickGELU; {name} does not use it. {_QUICK_GELU_HINT}"
         )
     device = torch.get_default_device()
-    with torch.device("meta"):  # no time spent on random values that the file replaces
+    with torch.device("meta"):  # saves the time for random values that the file replaces
         model: Any = _create(name, args)
         if "num_classes" not in args:
             model.reset_classifier(0, "")
@@ -186,7 +194,7 @@ def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.d
 
 
 def restore_buffers(model: Any, device: torch.device) -> None:
-    """Compute what is in no file, such as rotary tables."""
+    """Compute the buffers that no weight file stores, such as rotary tables."""
     for module in model.modules():
         for key, buffer in module.named_buffers(recurse=False):
             if buffer.is_meta:
@@ -208,32 +216,36 @@ def load_backbone(
     projection_width: int | None = None,
     seed: int = 0,
 ) -> FrozenBackbone:
-    """Build a backbone by its name in timm and fill it.
+    """Build a backbone by name and load its weights.
 
     Args:
         name: a short name such as "clip-b16" (see `NAMED_BACKBONES`), or one of `list_backbones`, such as
-            "vit_base_patch16_clip_quickgelu_224". A tag of weights may follow, such as ".openai"; without one, timm's
-            default weights and normalisation are meant.
-        weights: "hub" (downloaded from the Hugging Face hub once and kept there), "random", or the path of a file:
-            `.safetensors`, one of `torch.save` with tensors only (`.pt`, `.pth`), or OpenAI's TorchScript archive,
-            with timm's names or those of the model's authors. Nothing in a file is executed. Heads are ignored.
-        image_size: height and width of the frames, pixels; default: the model's own. Position tables are resampled.
-        dtype: of weights and tokens.
-        quantise: keep the weights inside the blocks in 8 bits ("int8") or 4 ("nf4"), see `FrozenBackbone.quantise`.
+            "vit_base_patch16_clip_quickgelu_224". A weights tag may follow, such as ".openai"; without one, timm's
+            default weights and normalisation are used.
+        weights: "hub" (downloaded once from the Hugging Face hub and cached), "random", or a file: `.safetensors`, a
+            `torch.save` file with tensors only (`.pt`, `.pth`), or OpenAI's TorchScript archive, with timm's tensor
+            names or those of the model's authors. Nothing in a file is executed. Heads are ignored.
+        image_size: height and width of the frames, pixels; default: the model's own. Position embeddings are resampled.
+        dtype: dtype of weights and tokens.
+        quantise: store the weights inside the blocks in 8 bits ("int8") or 4 ("nf4"), see `FrozenBackbone.quantise`.
         chunk_frames: frames that go through a block at once, see `FrozenBackbone`.
         model_args: further arguments of timm's model, e.g. `{"depth": 4, "embed_dim": 128}`.
-        projection_width: E, keep the projection into the space of that width which a CLIP model shares with its texts;
-            default: leave it out.
-        seed: of random weights; the global random state is left as it was.
+        projection_width: E, keep a CLIP model's projection to the E-dimensional space shared with texts; default: drop
+            it.
+        seed: seed of random weights; the global random state is not changed.
 
-    The model is built on the current default device: `with torch.device("cuda"):` spares a large one the way through
-    the processor, and `with torch.device("meta"):` gives random weights that take no memory, for counting.
+    The model is built on the current default device: `with torch.device("cuda"):` builds a large model directly on the
+    GPU, and `with torch.device("meta"):` gives random weights that take no memory, for counting parameters.
 
     Raises:
-        ValueError: an unknown name or tag, a kind of model that cannot be used, a file that does not fit the model.
+        ValueError: unknown name or tag, unsupported kind of model, or a file that does not match the model.
         FileNotFoundError: there is no such file.
-        OSError: the hub's weights cannot be had.
-        ModuleNotFoundError: it is to be quantised and bitsandbytes is not installed.
+        OSError: the weights cannot be downloaded.
+        ModuleNotFoundError: `quantise` is given and bitsandbytes is not installed.
+
+    >>> backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=32, model_args={"depth": 1})
+    >>> backbone.width, backbone.num_blocks, backbone.num_patches
+    (192, 1, 4)
     """
     name = full_name(name)
     _check_name(name)
@@ -253,9 +265,13 @@ def load_backbone(
 
 
 def mismatched_weights(backbone: FrozenBackbone, state: dict[str, Any]) -> list[str]:
-    """Which tensors of an image model, under its authors' names, are not the backbone's, to the rounding of 16 bits.
+    """Names of tensors in an image model's state dict that differ from the backbone's by more than 16-bit rounding.
 
-    Tensors that the backbone has no place for, and those that `state` does not hold, are passed over.
+    Tensors that only one of the two has are ignored.
+
+    Args:
+        backbone: the model to compare with.
+        state: the state dict, with the names of the model's authors or timm's.
     """
     own = backbone.model.state_dict()
     given = _convert(backbone.name, state, backbone.model)

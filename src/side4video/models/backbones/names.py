@@ -1,4 +1,4 @@
-"""Short names of the image models that are used most, and what one wants to know before choosing."""
+"""Short names of the most common backbones, with their sizes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,16 +6,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class NamedBackbone:
-    """An image model with a short name.
+    """A backbone with a short name.
 
     Attributes:
         name: timm's name with the tag of its weights.
-        millions: of frozen parameters, head and attention pooling left out.
+        millions: frozen parameters in millions, without head and attention pooling.
         width: D, channels of a token.
         num_blocks: L.
         patch_size: pixels.
-        image_size: of the frames by default, pixels.
-        text: name and tag of its text tower in open_clip; None: it has none with CLIP's tokeniser.
+        image_size: default size of the frames, pixels.
+        text: name and tag of its text tower in open_clip; None if it has no text tower with CLIP's tokeniser.
+
+    >>> NAMED_BACKBONES["clip-b16"].width, NAMED_BACKBONES["clip-b16"].image_size
+    (768, 224)
     """
 
     name: str
@@ -80,5 +83,9 @@ NAMED_BACKBONES: dict[str, NamedBackbone] = {short: NamedBackbone(*row) for shor
 
 
 def full_name(name: str) -> str:
-    """timm's name of a model given by that or by its short name."""
+    """timm's name of a model that is given by its short name or by timm's.
+
+    >>> full_name("clip-b16")
+    'vit_base_patch16_clip_quickgelu_224.openai'
+    """
     return NAMED_BACKBONES[name].name if name in NAMED_BACKBONES else name

@@ -1,4 +1,4 @@
-"""Frozen linear layers whose weights are kept in 8 or 4 bits and unpacked, one layer at a time, while they compute."""
+"""Frozen linear layers that store their weights in 8 or 4 bits and unpack them, one layer at a time, as they run."""
 
 import logging
 from typing import Any, Literal, get_args
@@ -9,14 +9,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 BLOCK_SIZE = 64
-"""Neighbouring weights that share one scale, a 32-bit number: half a bit more for each weight."""
+"""Number of neighbouring weights that share one 32-bit scale; this adds half a bit per weight."""
 
 Precision = Literal["int8", "nf4"]
 """int8: 255 evenly spaced levels. nf4: 16 levels at the quantiles of a normal distribution (arXiv 2305.14314)."""
 
 
 def import_bitsandbytes(wanted_for: str) -> Any:
-    """The library bitsandbytes, which only some settings need.
+    """Import the optional library bitsandbytes.
 
     Args:
         wanted_for: the setting that needs it, named in the error.
@@ -24,7 +24,7 @@ def import_bitsandbytes(wanted_for: str) -> Any:
     Raises:
         ModuleNotFoundError: it is not installed.
     """
-    # On some CPUs it complains, at import, of a kernel that nothing here uses.
+    # On some CPUs it warns, at import, about a kernel that nothing here uses.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
         import bitsandbytes
@@ -36,20 +36,23 @@ def import_bitsandbytes(wanted_for: str) -> Any:
 
 
 class QuantisedLinear(nn.Module):
-    """A linear layer that cannot be trained; bitsandbytes packs its weight, in blocks of 64, and unpacks it.
+    """A frozen linear layer whose weight bitsandbytes quantises in blocks of 64.
 
-    The unpacked weight, in the dtype of the layer, lives as long as one call; what flows through is never quantised.
-    Everything that is kept is a buffer or a parameter, so that the layer moves between devices, is counted, and can
-    be built from a layer without data (on the device "meta" or in `FakeTensorMode`) as any other.
+    The unpacked weight, in the layer's dtype, exists only during a call; activations are never quantised. All state is
+    in buffers and parameters. So the layer moves between devices, counts towards memory, and can be built from a layer
+    without data (on the device "meta" or in `FakeTensorMode`).
 
     Args:
-        layer: its weight is read where it lies; its bias is taken over.
+        layer: the layer to quantise, on any device; its bias is reused.
         precision: "int8" or "nf4".
 
     Attributes:
-        codes: uint8, one for each weight, or for each two of them.
-        scales: the largest absolute value of each block, float32 numbers kept as int32 bits: a cast of the module,
-            such as `.to(torch.bfloat16)`, must not round them.
+        codes: uint8, one per weight (int8) or per two weights (nf4).
+        scales: the largest absolute value of each block: float32 values stored as int32 bits, so that a cast of the
+            module, such as `.to(torch.bfloat16)`, does not round them.
+
+    >>> QuantisedLinear(nn.Linear(64, 2), "int8").codes.shape  # needs bitsandbytes
+    torch.Size([128])
     """
 
     codes: Tensor
@@ -62,23 +65,23 @@ class QuantisedLinear(nn.Module):
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.precision = precision
         library = import_bitsandbytes(f"quantise = {precision!r}").functional
-        # As one row: unpacking on a CPU goes wrong (bitsandbytes 0.50) where rows are no multiple of the block size.
+        # As one row: on a CPU, bitsandbytes 0.50 unpacks rows wrongly whose length is not a multiple of the block size.
         weight = layer.weight.detach().flatten()
         levels = None
         if precision == "int8":
-            levels = torch.arange(-127.0, 129.0, device=weight.device).clamp(max=127.0) / 127.0  # 256 are expected
+            levels = torch.arange(-127.0, 129.0, device=weight.device).clamp(max=127.0) / 127.0  # must be 256 levels
             codes, state = library.quantize_blockwise(weight, code=levels, blocksize=BLOCK_SIZE)
         else:
             codes, state = library.quantize_4bit(weight, blocksize=BLOCK_SIZE, quant_type="nf4")
         self.register_buffer("codes", codes)
         self.register_buffer("scales", state.absmax.view(torch.int32))
         self.register_buffer("levels", None if levels is None else levels.view(torch.int32))
-        self.register_buffer("_like", weight.new_empty(0), persistent=False)  # has the dtype, casts of it included
+        self.register_buffer("_like", weight.new_empty(0), persistent=False)  # holds the dtype and follows its casts
         self.bias = layer.bias
 
     @property
     def weight(self) -> Float[Tensor, "out in"]:
-        """The unpacked weight, made anew at each call."""
+        """The unpacked weight, computed at each access."""
         import bitsandbytes.functional as library
 
         state = library.QuantState(
@@ -93,15 +96,15 @@ class QuantisedLinear(nn.Module):
         return unpack(self.codes, state).view(self.out_features, self.in_features)
 
     def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
-        """The layer's output, in its dtype."""
+        """The layer's output, in the layer's dtype."""
         return F.linear(x, self.weight, self.bias)
 
 
 def quantise_linear_layers(module: nn.Module, precision: Precision) -> None:
-    """Replace every `nn.Linear` inside a module, one by one: the float weights of only one lie beside its new ones.
+    """Replace every `nn.Linear` inside a module, one by one: only one layer exists in both precisions at a time.
 
     Raises:
-        ValueError: there is no such precision.
+        ValueError: unknown precision.
         ModuleNotFoundError: bitsandbytes is not installed.
     """
     if precision not in get_args(Precision):
@@ -113,7 +116,7 @@ def quantise_linear_layers(module: nn.Module, precision: Precision) -> None:
 
 
 def unpack_linear_layers(module: nn.Module) -> None:
-    """Put an ordinary `nn.Linear` with the unpacked weight in the place of every `QuantisedLinear` inside a module."""
+    """Replace every `QuantisedLinear` inside a module by an `nn.Linear` with the unpacked weight."""
     for parent in list(module.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, QuantisedLinear):

@@ -1,8 +1,7 @@
-"""The tensors of a TorchScript archive, such as OpenAI's CLIP files, read without running anything in it.
+"""Reads the tensors of a TorchScript archive, such as OpenAI's CLIP files, without running its code.
 
 The archive is a ZIP file: `data.pkl` describes the module as objects whose classes are TorchScript code, and `data/0`,
-`data/1`, ... hold the numbers. Here every such object becomes a plain dictionary of what it holds; its code is not
-looked at.
+`data/1`, ... hold the numbers. The reader turns every such object into a plain dictionary and ignores the code.
 """
 
 import pickle
@@ -25,11 +24,11 @@ _DTYPES = {
     "ByteStorage": torch.uint8,
 }
 
-_MAX_PARTS = 100_000  # modules in an archive; large models have some thousands
+_MAX_PARTS = 100_000  # modules in an archive; large models have a few thousand
 
 
 class _Module:
-    """What stands for an object of the archive: its state, by name."""
+    """Placeholder for an object of the archive: its state by name."""
 
     state: Any = None
 
@@ -38,14 +37,14 @@ class _Module:
 
 
 class _Storage:
-    """A kind of storage, by name; never made."""
+    """Placeholder for a storage class: its dtype."""
 
     def __init__(self, name: str) -> None:
         self.dtype = _DTYPES.get(name)
 
 
 class _Reader(pickle._Unpickler):
-    # The unpickler in Python: a large memo index alone makes the one in C take gigabytes.
+    # The pure-Python unpickler: in the C one, a single large memo index takes gigabytes.
     def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(archive.open(f"{folder}/data.pkl"))
         self._archive, self._folder = archive, folder
@@ -61,12 +60,12 @@ class _Reader(pickle._Unpickler):
             return _Storage(name)
         if module == "torch.jit._pickle" and name.startswith(("build_", "restore_type_tag")):
             return _first
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which no archive of weights needs")
+        raise pickle.UnpicklingError(f"it names {module}.{name}, which no weight file needs")
 
     def persistent_load(self, pid: Any) -> Tensor:
         kind, storage, key, _device, size = pid
         if kind != "storage" or storage.dtype is None:
-            raise pickle.UnpicklingError(f"it holds a storage of unknown kind {pid[:2]}")
+            raise pickle.UnpicklingError(f"it holds a storage of the unknown kind {pid[:2]}")
         content = bytearray(self._archive.read(f"{self._folder}/data/{key}"))
         return torch.frombuffer(content, dtype=storage.dtype) if size else torch.empty(0, dtype=storage.dtype)
 
@@ -74,7 +73,7 @@ class _Reader(pickle._Unpickler):
 def _rebuild(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
     needed = offset + 1 + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
     if offset < 0 or min((*stride, 0)) < 0 or (0 not in size and needed > len(storage)):
-        raise pickle.UnpicklingError(f"a tensor of {size} lies outside of its {len(storage)} numbers")
+        raise pickle.UnpicklingError(f"a tensor of shape {size} exceeds its storage of {len(storage)} numbers")
     return storage.as_strided(size, stride, offset)
 
 
@@ -83,32 +82,32 @@ def _first(value: Any, *_: Any) -> Any:
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether a file is a TorchScript archive: a ZIP file with code beside its data."""
+    """Whether a file is a TorchScript archive: a ZIP file that holds code and data."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # a damaged one is nobody's
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # corrupt or not a ZIP file
         return False
     return any("/code/" in name for name in names) and any(name.endswith("/data.pkl") for name in names)
 
 
 def read_torchscript(path: Path) -> dict[str, Tensor]:
-    """All tensors of the archive's module by name, parameters and buffers, on the CPU.
+    """All parameters and buffers of the archive's module by name, on the CPU.
 
     Raises:
-        ValueError: the archive is damaged, or holds something that no archive of weights needs.
+        ValueError: the archive is corrupt, or holds something that no weight file needs.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             data = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             module = _Reader(archive, data.removesuffix("/data.pkl")).load()
         return _tensors(module)
-    except Exception as error:  # a damaged pickle can end in any exception
+    except Exception as error:  # a corrupt pickle can raise any exception
         raise ValueError(f"{path} cannot be read as a TorchScript archive: {str(error)[:500]}.") from error
 
 
 def _tensors(module: Any) -> dict[str, Tensor]:
-    """The tensors in nested modules and dictionaries; a forged archive may nest them without end."""
+    """The tensors in nested modules and dictionaries; a malicious archive may nest them without end."""
     found: dict[str, Tensor] = {}
     todo = [("", module)]
     for _ in range(_MAX_PARTS):

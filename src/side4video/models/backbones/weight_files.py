@@ -1,4 +1,4 @@
-"""Weights of image models in files that strangers made."""
+"""Reads untrusted weight files safely, and checks that they match a model."""
 
 import zipfile
 from argparse import Namespace
@@ -13,30 +13,30 @@ from torch import Tensor
 from side4video.models.backbones.torchscript import is_torchscript, read_torchscript
 
 _WRAPPERS = ("model_state_dict", "state_dict", "model", "module")  # keys under which training scripts put the weights
-_MAX_WRAPPERS = 4  # one in another; a dictionary in a forged file may hold itself
-_PREFIXES = ("module.", "_orig_mod.")  # of parallel and of compiled training
+_MAX_WRAPPERS = 4  # nested; a dictionary in a malicious file may contain itself
+_PREFIXES = ("module.", "_orig_mod.")  # added by DataParallel and by torch.compile
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """Read tensors by name, freed of wrapping dictionaries and of the prefixes of parallel or compiled training.
+    """Read a state dict; unwraps nested dictionaries and strips the prefixes of parallel or compiled training.
 
     Args:
-        path: a `.safetensors` file, one of `torch.save` that holds tensors and plain containers, or a TorchScript
-            archive such as OpenAI's CLIP files; nothing in it is executed.
+        path: a `.safetensors` file, a `torch.save` file with tensors and plain containers, or a TorchScript archive
+            such as OpenAI's CLIP files. Nothing in it is executed.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it cannot be read, or holds no dictionary of tensors.
+        ValueError: the file cannot be read, or holds no dictionary of tensors.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no weight file {str(path)!r}. Weights are 'hub', 'random' or a file's path.")
     try:
         state = _load(path)
-    except Exception as error:  # a damaged file can end in any exception of torch's own unpickler
-        reason = str(error).partition(". ")[0][:500]  # torch goes on to advise against weights_only
+    except Exception as error:  # torch's unpickler can raise any exception on a corrupt file
+        reason = str(error).partition(". ")[0][:500]  # drops torch's advice to turn weights_only off
         raise ValueError(
             f"{path} cannot be read as weights: {reason or type(error).__name__}. It must be a .safetensors file, "
-            "a TorchScript archive, or one of torch.save with tensors and plain containers. Save model.state_dict() "
+            "a TorchScript archive, or a torch.save file with tensors and plain containers. Save model.state_dict() "
             "and nothing else."
         ) from error
     for _ in range(_MAX_WRAPPERS):
@@ -50,16 +50,16 @@ def read_weights(path: Path) -> dict[str, Any]:
 def check_state_dict(
     state: Mapping[str, Any], own: Mapping[str, Tensor], *, ignored: tuple[str, ...], what: str
 ) -> None:
-    """Make sure that a file fills a model: the same names, the same shapes.
+    """Check that a state dict has the names and shapes that a model needs.
 
     Args:
-        state: what the file gives.
-        own: what the model needs.
-        ignored: beginnings of names that the file may have though the model does not.
-        what: of what the error speaks.
+        state: the state dict of the file.
+        own: the state dict of the model.
+        ignored: prefixes of names that the file may have and the model does not.
+        what: subject of the error message.
 
     Raises:
-        ValueError: something is missing, unknown or of another shape; the first ten of each are named.
+        ValueError: tensors are missing, unknown or have another shape; the message lists the first ten of each.
     """
     unknown = (name for name in state.keys() - own.keys() if not name.startswith(ignored))
     misshapen = (
@@ -71,7 +71,7 @@ def check_state_dict(
     listed = {kind: sorted(names) for kind, names in problems.items()}
     found = [f"{len(names)} {kind}: {', '.join(names[:10])}" for kind, names in listed.items() if names]
     if found:
-        raise ValueError(f"{what}: {'; '.join(found)}. Is it the file of this model, and do model_args fit?")
+        raise ValueError(f"{what}: {'; '.join(found)}. Check that the file belongs to this model and fits model_args.")
 
 
 def _load(path: Path) -> Any:
@@ -79,7 +79,7 @@ def _load(path: Path) -> Any:
         return safetensors.torch.load_file(path, device="cpu")
     if is_torchscript(path):
         return read_torchscript(path)
-    with torch.serialization.safe_globals([Namespace]):  # training scripts put their arguments beside the weights
+    with torch.serialization.safe_globals([Namespace]):  # training scripts store their arguments with the weights
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 

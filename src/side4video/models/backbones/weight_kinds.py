@@ -1,4 +1,4 @@
-"""What kind of weights a file holds, told by the names of its tensors, for errors that help."""
+"""Detects what kind of weights a file holds from the names of its tensors, for helpful errors."""
 
 from collections.abc import Collection
 
@@ -18,14 +18,14 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a Vision Transformer under timm's names", ("patch_embed.proj.", "blocks.0.attn.")),
     ("a ResNet", ("layer1.0.conv1.", "bn1.")),
 )
-"""A kind, and parts of names that its tensors have; the first kind of which all are there counts."""
+"""A kind and parts of its tensors' names; the first kind whose parts all occur is the answer."""
 
 OPENAI_ONLY = {"input_resolution", "context_length", "vocab_size"}
-"""Names in OpenAI's own CLIP files, whose networks use QuickGELU throughout."""
+"""Names that only OpenAI's own CLIP files have; their networks use QuickGELU throughout."""
 
 
 def describe_weights(names: Collection[str]) -> str:
-    """What weights with these names are, as a noun.
+    """A noun phrase for weights with these tensor names.
 
     >>> describe_weights(["visual.trunk.blocks.0.norm1.weight", "text.token_embedding.weight"])
     'an open_clip model with an image tower of timm'
@@ -33,9 +33,9 @@ def describe_weights(names: Collection[str]) -> str:
     for kind, parts in _KINDS:
         if all(any(part in name for name in names) for part in parts):
             return kind
-    return f"nothing known, with names such as {', '.join(sorted(names)[:3])}"
+    return f"an unknown kind of weights, with names such as {', '.join(sorted(names)[:3])}"
 
 
 def is_openai_clip(names: Collection[str]) -> bool:
-    """Whether these are OpenAI's own weights, for networks with QuickGELU."""
+    """Whether these are the names in OpenAI's own CLIP files, whose networks use QuickGELU."""
     return set(names) >= OPENAI_ONLY

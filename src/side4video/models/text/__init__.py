@@ -1,6 +1,6 @@
-"""Text towers and classifiers made from class names.
+"""Text towers, and classifiers built from class names.
 
-* class_names.py: class names put into sentences.
-* text_classifier.py: classes compared with image embeddings, as CLIP does without training.
+* class_names.py: prompts for class names, and their text embeddings.
+* text_classifier.py: compares image embeddings with class embeddings, as CLIP's zero-shot classifier does.
 * text_tower.py: CLIP's text tower and tokeniser.
 """

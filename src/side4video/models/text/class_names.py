@@ -1,4 +1,4 @@
-"""Class names put into sentences, and what a text tower says of them."""
+"""Prompts for class names, and their text embeddings."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from side4video.models.text.text_tower import TextTower, load_text_tower, tokeni
 
 
 def readable_class_name(name: str) -> str:
-    """A class name as it stands in a sentence; classes are often called as folders are.
+    """A class name in plain words, for use in a prompt; class names are often folder names.
 
     >>> readable_class_name("brush_hair"), readable_class_name("BabyCrawling"), readable_class_name("playing the piano")
     ('brush hair', 'Baby Crawling', 'playing the piano')
@@ -23,7 +23,13 @@ def readable_class_name(name: str) -> str:
 
 @torch.no_grad()
 def embed_classes(text: TextTower, class_names: Sequence[str], prompts: Sequence[str]) -> Float[Tensor, "C E"]:
-    """One unit vector for each class: the mean of the unit vectors of all sentences about it."""
+    """One unit vector per class: the normalised mean of the unit vectors of its prompts.
+
+    Args:
+        text: the text tower.
+        class_names: C names, see `readable_class_name`.
+        prompts: sentences with `{}` in the place of the name.
+    """
     device = text.logit_scale.device
     embedded = []
     for name in class_names:
@@ -35,6 +41,6 @@ def embed_classes(text: TextTower, class_names: Sequence[str], prompts: Sequence
 
 
 def load_configured_tower(config: TextConfig) -> TextTower:
-    """The text tower that the settings name, in eval mode; see `load_text_tower`."""
+    """Load the text tower of the settings, in eval mode; see `load_text_tower`."""
     args = dict(config.model_args)
     return load_text_tower(config.name, weights=config.weights, tag=config.tag, model_args=args).eval()

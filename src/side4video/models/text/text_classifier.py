@@ -1,4 +1,4 @@
-"""A classifier that compares image embeddings with one embedding of each class, as CLIP classifies without training."""
+"""A classifier that compares image embeddings with one embedding per class, as CLIP's zero-shot classifier does."""
 
 import math
 
@@ -12,18 +12,23 @@ from side4video.models.backbones.loading import FrozenBackbone
 
 
 class TextClassifier(nn.Module):
-    """Logits from the cosine of a video and of each class (arXiv 2103.00020, section 3.1.2).
+    """Logits from the cosine similarity of a video and each class (arXiv 2103.00020, section 3.1.2).
 
-    A video is the mean of its frames' embeddings, each of unit length before and all of it after. With one frame these
-    are CLIP's own zero-shot logits.
+    The embedding of a video is the normalised mean of the normalised embeddings of its frames. With one frame, the
+    logits are CLIP's own zero-shot logits.
 
     Args:
         num_classes: C.
-        embed_dim: E, of the space that images and sentences share.
+        embed_dim: E, width of the space shared by images and texts.
 
     Attributes:
-        classes: (C, E), one embedding for each class; zeros until `load_classes`.
-        logit_scale: natural logarithm of what cosines are multiplied with; 100 until `load_classes`.
+        classes: (C, E), one embedding per class; zeros until `load_classes`.
+        logit_scale: natural logarithm of the factor on the cosines; ln 100 until `load_classes`.
+
+    >>> classifier = TextClassifier(num_classes=2, embed_dim=3)
+    >>> classifier.load_classes(torch.eye(3)[:2], logit_scale=torch.tensor(0.0))
+    >>> classifier(torch.tensor([[[0.0, 2.0, 0.0], [0.0, 1.0, 0.0]]])).tolist()  # one video of two frames
+    [[0.0, 1.0]]
     """
 
     def __init__(self, *, num_classes: int, embed_dim: int) -> None:
@@ -32,36 +37,48 @@ class TextClassifier(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(100.0)))
 
     def forward(self, frames: Float[Tensor, "B T E"]) -> Float[Tensor, "B C"]:
-        """Logits of videos, from the embeddings of their frames."""
+        """Logits of videos from the embeddings of their frames."""
         videos = F.normalize(F.normalize(frames.float(), dim=-1).mean(dim=1), dim=-1)
         return self.logit_scale.exp() * videos.to(self.classes.dtype) @ F.normalize(self.classes, dim=-1).T
 
     @torch.no_grad()
     def load_classes(self, classes: Float[Tensor, "C E"], logit_scale: Float[Tensor, ""]) -> None:
-        """Take over what a text tower says of the classes, and its logit scale."""
+        """Set the class embeddings and the logit scale, as a text tower gives them."""
         self.classes.copy_(classes)
         self.logit_scale.copy_(logit_scale)
 
 
 @torch.no_grad()
 def embed_frames(backbone: FrozenBackbone, pooled: Float[Tensor, "B T D"]) -> Float[Tensor, "B T E"]:
-    """Image embeddings of frames, not normalised, from what the backbone's own final norm made of its summary.
+    """Project pooled summary tokens to the space shared with texts: image embeddings of frames, not normalised.
+
+    Args:
+        backbone: loaded with its projection.
+        pooled: result of `FrozenBackbone.pool`.
 
     Raises:
         ValueError: the backbone was loaded without its projection.
     """
     if backbone.projection is None:
-        raise ValueError(f"{backbone.name} shares no space with texts as it is loaded. Give projection_width.")
+        raise ValueError(f"{backbone.name} was loaded without its projection to the text space. Set projection_width.")
     with without_autocast(pooled.device.type):
         return backbone.projection(pooled.to(backbone.dtype))
 
 
 class ZeroShotModel(nn.Module):
-    """Clips in, logits out, and nothing trained: the frozen image model beside sentences about the classes.
+    """Zero-shot classification of clips: the frozen image model and class embeddings, without training.
 
     Args:
-        backbone: loaded with its projection.
-        classifier: of the same space.
+        backbone: loaded with its projection, E channels wide.
+        classifier: class embeddings in the same space.
+
+    >>> from side4video import load_backbone
+    >>> backbone = load_backbone(
+    ...     "vit_tiny_patch16_224", weights="random", image_size=32, model_args={"depth": 1}, projection_width=64
+    ... )
+    >>> model = ZeroShotModel(backbone=backbone, classifier=TextClassifier(num_classes=5, embed_dim=64))
+    >>> model(torch.zeros(2, 8, 3, 32, 32)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(self, *, backbone: FrozenBackbone, classifier: TextClassifier) -> None:

@@ -1,4 +1,4 @@
-"""CLIP's text tower and tokeniser: captions in, an embedding of each word and of the whole sentence out."""
+"""CLIP's text tower and tokeniser: embeds each word of a caption and the whole sentence."""
 
 import difflib
 from collections.abc import Sequence
@@ -16,20 +16,26 @@ from torch import Tensor, nn
 from side4video.models.backbones.weight_files import check_state_dict, read_weights
 from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
 
-INITIAL_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), where CLIP's own training starts (arXiv 2103.00020, section 2.5)
+INITIAL_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), CLIP's own initial value (arXiv 2103.00020, section 2.5)
 _LAYER_SETTINGS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
 
 
 class TextTower(nn.Module):
-    """A causal text transformer that is trained along, at a tiny rate.
+    """A causal text transformer; retrieval training fine-tunes it at a very low learning rate.
 
     Args:
         model: open_clip's `TextTransformer` with a text projection.
-        logit_scale: natural logarithm of what similarities are multiplied with; becomes a parameter.
+        logit_scale: natural logarithm of the factor on similarities; becomes a parameter.
 
     Attributes:
         embed_dim: E, width of the embeddings.
-        context_length: words of a caption at most, start and end of the text included.
+        context_length: maximum number of words in a caption, including start and end of the text.
+
+    >>> tower = load_text_tower("ViT-B-16-quickgelu", weights="random", model_args={"layers": 1, "width": 64})
+    >>> ids, mask = tokenise(["a dog runs", "a dog"], max_words=6)
+    >>> words, sentences = tower(ids)
+    >>> words.shape, sentences.shape
+    (torch.Size([2, 6, 512]), torch.Size([2, 512]))
     """
 
     def __init__(self, model: TextTransformer, *, logit_scale: float = INITIAL_LOGIT_SCALE) -> None:
@@ -40,16 +46,16 @@ class TextTower(nn.Module):
         self.context_length: int = model.context_length
 
     def forward(self, ids: Int[Tensor, "C W"]) -> tuple[Float[Tensor, "C W E"], Float[Tensor, "C E"]]:
-        """Embeddings of all words and of the end of the text, in the space of the frame embeddings; not normalised."""
+        """Embeddings of all words and of the end of the text, in the space of the frame embeddings, not normalised."""
         model, W = self.model, ids.shape[1]  # noqa: N806
         x = model.token_embedding(ids) + model.positional_embedding[:W]
-        x = model.transformer(x, attn_mask=model.attn_mask[:W, :W])  # open_clip's own forward takes full rows alone
+        x = model.transformer(x, attn_mask=model.attn_mask[:W, :W])  # open_clip's own forward takes only full rows
         x = model.ln_final(x)
         ends = x[torch.arange(len(ids), device=ids.device), ids.argmax(dim=1)]
         return x @ model.text_projection, ends @ model.text_projection
 
     def set_recompute(self, on: bool) -> None:
-        """Keep one tensor per layer for the backward pass and compute the rest again, or keep all."""
+        """Turn activation checkpointing on or off: keep one tensor per layer and recompute the rest, or keep all."""
         self.model.set_grad_checkpointing(on)
 
 
@@ -59,15 +65,18 @@ def _tokenizer() -> SimpleTokenizer:
 
 
 def tokenise(captions: Sequence[str], *, max_words: int) -> tuple[Int[Tensor, "C W"], Bool[Tensor, "C W"]]:
-    """CLIP's byte-pair numbers of captions, and where there is a word.
+    """CLIP's byte-pair token ids of captions, and a mask of the words.
 
-    Each row is start, words, end, then zeros; longer captions are cut and keep their end. W = `max_words`.
+    Each row is start, words, end, then zeros. Longer captions are truncated and keep their end token. W = `max_words`.
 
     >>> ids, mask = tokenise(["a dog runs", "a dog"], max_words=6)
     >>> ids.tolist()
     [[49406, 320, 1929, 5586, 49407, 0], [49406, 320, 1929, 49407, 0, 0]]
     >>> mask.sum(dim=1).tolist()
     [5, 4]
+
+    Raises:
+        ValueError: `max_words` is below 3.
     """
     if max_words < 3:
         raise ValueError(f"{max_words = } leaves no room between start and end of the text. Use 3 or more.")
@@ -76,14 +85,14 @@ def tokenise(captions: Sequence[str], *, max_words: int) -> tuple[Int[Tensor, "C
 
 
 def word_mask(ids: Int[Tensor, "C W"]) -> Bool[Tensor, "C W"]:
-    """True up to the end of the text, which has the highest number (0 alone says nothing: "!" is a word too)."""
+    """True up to the end of the text, which has the highest id. (Id 0 is not only padding: it is also "!".)"""
     return torch.arange(ids.shape[1], device=ids.device) <= ids.argmax(dim=1, keepdim=True)
 
 
 def split_words(caption: str, *, max_words: int) -> list[tuple[str, range]]:
-    """The words of a caption as `tokenise` understands it, and the places in its row of what stands for each.
+    """The words of a caption with the positions of their tokens in the row that `tokenise` returns.
 
-    What `tokenise` cuts off is left out, and so is punctuation.
+    Words that `tokenise` truncates are left out, and so is punctuation.
 
     >>> split_words("A dog jumps, backflipping", max_words=9)
     [('a', range(1, 2)), ('dog', range(2, 3)), ('jumps', range(3, 4)), ('backflipping', range(5, 7))]
@@ -109,20 +118,20 @@ def load_text_tower(
     model_args: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> TextTower:
-    """Build the text tower of an open_clip model by name and fill it.
+    """Build the text tower of an open_clip model by name and load its weights.
 
     Args:
         name: open_clip's name, such as "ViT-B-16-quickgelu" or "EVA02-E-14". OpenAI's weights need a "-quickgelu" name.
-        weights: "hub" (downloaded once and kept), "random", or the path of a `.safetensors` or `.pt` file with a whole
-            CLIP model or its text tower alone. Nothing in a file is executed.
-        tag: of the hub's weights, such as "openai" or "laion2b_s4b_b115k".
-        model_args: what differs from the named model: embed_dim, context_length, vocab_size, width, heads, layers.
-        seed: of random weights; the global random state is left as it was.
+        weights: "hub" (downloaded once and cached), "random", or a `.safetensors` or `.pt` file with a whole CLIP
+            model or only its text tower. Nothing in a file is executed.
+        tag: tag of the hub's weights, such as "openai" or "laion2b_s4b_b115k".
+        model_args: changes to the named model: embed_dim, context_length, vocab_size, width, heads, layers.
+        seed: seed of random weights; the global random state is not changed.
 
     Raises:
-        ValueError: an unknown name or tag, a tower of another kind than CLIP's, a file that does not fit.
+        ValueError: unknown name or tag, a text tower that is not CLIP's, or a file that does not match.
         FileNotFoundError: there is no such file.
-        OSError: the hub's weights cannot be had.
+        OSError: the weights cannot be downloaded.
     """
     settings = _settings(name, model_args or {})
     if weights == "hub":
@@ -139,7 +148,7 @@ def load_text_tower(
         return TextTower(model)
     state = read_weights(Path(weights))
     if is_openai_clip(state) and not settings["quick_gelu"]:
-        raise ValueError(f"{weights} has OpenAI's own weights, which need the name with -quickgelu, not {name!r}.")
+        raise ValueError(f"{weights} holds OpenAI's CLIP weights, which need the name with -quickgelu, not {name!r}.")
     text = text_tower_state(state)
     check_state_dict(
         text, model.state_dict(), ignored=(), what=f"{weights}, {describe_weights(state)}, as the text tower of {name}"
@@ -150,21 +159,25 @@ def load_text_tower(
 
 
 def text_embed_dim(name: str, model_args: dict[str, Any] | None = None) -> int:
-    """E, width of the embeddings of a text tower, without building it; see `load_text_tower`."""
+    """E, the embedding width of a text tower, without building it; see `load_text_tower`.
+
+    >>> text_embed_dim("ViT-B-16-quickgelu")
+    512
+    """
     return int(_settings(name, model_args or {})["embed_dim"])
 
 
 def _settings(name: str, model_args: dict[str, Any]) -> dict[str, Any]:
-    """What the tower is built from, as open_clip's table of models and `model_args` say."""
+    """The arguments of the tower: open_clip's model table, updated with `model_args`."""
     config = open_clip.get_model_config(name)
     if config is None:
         close = difflib.get_close_matches(name, open_clip.list_models(), n=3)
-        hint = f"Did you mean {', '.join(close)}?" if close else "open_clip.list_models() names them."
+        hint = f"Did you mean {', '.join(close)}?" if close else "open_clip.list_models() lists them."
         raise ValueError(f"open_clip has no model {name!r}. {hint}")
     if odd := sorted(config["text_cfg"].keys() - _LAYER_SETTINGS):
         raise ValueError(
-            f"The text tower of {name} is not CLIP's ({', '.join(odd)}). Use one with CLIP's tokeniser and a causal "
-            "transformer, such as ViT-B-16-quickgelu, ViT-L-14-quickgelu or EVA02-L-14."
+            f"The text tower of {name} is not CLIP's ({', '.join(odd)}) and not supported. Use one with CLIP's "
+            "tokeniser and a causal transformer, such as ViT-B-16-quickgelu, ViT-L-14-quickgelu or EVA02-L-14."
         )
     known = {
         **config["text_cfg"],
@@ -172,12 +185,14 @@ def _settings(name: str, model_args: dict[str, Any]) -> dict[str, Any]:
         "quick_gelu": config.get("quick_gelu", False),
     }
     if unknown := sorted(model_args.keys() - known.keys()):
-        raise ValueError(f"model_args of the text tower has {', '.join(unknown)}; known: {', '.join(sorted(known))}.")
+        raise ValueError(
+            f"model_args of the text tower: unknown {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
+        )
     return known | model_args
 
 
 def text_tower_state(state: dict[str, Any]) -> dict[str, Tensor]:
-    """The text tower's tensors of a whole model's: behind `text.`, or beside the image tower's at the top."""
+    """The text tower's tensors of a whole CLIP model: those below `text.`, or those at the top level."""
     if any(name.startswith("text.") for name in state):
         return {name.removeprefix("text."): value for name, value in state.items() if name.startswith("text.")}
     own = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection")
@@ -194,7 +209,7 @@ def _download(name: str, tag: str) -> str:
         return open_clip.download_pretrained(open_clip.get_pretrained_cfg(name, tag))
     except (OSError, RuntimeError, ValueError) as error:
         raise OSError(
-            f"The hub's weights of {name} ({tag}) cannot be had ({type(error).__name__}: {error}). Without a "
-            "connection, download the file elsewhere and give its path: --text.weights FILE, or for a CLIP model by "
-            "itself --backbone-weights FILE."
+            f"The weights of {name} ({tag}) cannot be loaded from the hub ({type(error).__name__}: {error}). Without a "
+            "connection, download the file elsewhere and give its path: --text.weights FILE, or for a CLIP model "
+            "without an adapter --backbone-weights FILE."
         ) from error
