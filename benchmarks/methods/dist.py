@@ -60,16 +60,16 @@ class IntegrationNet(nn.Module):
 class DiSTLayer(nn.Module):
     """The trained parts for one block of the ViT."""
 
-    def __init__(self, backbone_width: int, *, num_frames: int, last: bool) -> None:
+    def __init__(self, backbone_width: int, *, width: int, temporal_width: int, num_frames: int, last: bool) -> None:
         super().__init__()
         self.last = last
-        self.input = nn.Linear(backbone_width, INTEGRATION_WIDTH)
-        self.temporal = TemporalNet(TEMPORAL_WIDTH)
-        self.to_temporal = nn.Linear(INTEGRATION_WIDTH, TEMPORAL_WIDTH)
+        self.input = nn.Linear(backbone_width, width)
+        self.temporal = TemporalNet(temporal_width)
+        self.to_temporal = nn.Linear(width, temporal_width)
         kernel = (FRAME_RATIO, 1, 1)
-        self.to_integration = nn.Conv3d(TEMPORAL_WIDTH, INTEGRATION_WIDTH, kernel, stride=kernel)
-        self.class_token = nn.Parameter(torch.randn(1, num_frames, 1, INTEGRATION_WIDTH) * 0.02)
-        self.integration = IntegrationNet(INTEGRATION_WIDTH)
+        self.to_integration = nn.Conv3d(temporal_width, width, kernel, stride=kernel)
+        self.class_token = nn.Parameter(torch.randn(1, num_frames, 1, width) * 0.02)
+        self.integration = IntegrationNet(width)
 
     def forward(self, t: Tensor, r: Tensor | None, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Temporal (B, 2T, h, w, Ct), integration (B, T, 1 + N, Ci) and frozen (B, T, 1 + N, D) to t', m', r'."""
@@ -92,7 +92,7 @@ class Pooling(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = CrossAttention(width, width // 64)
+        self.attention = CrossAttention(width, max(1, width // 64))
         self.mlp = quick_mlp(width)
 
     def forward(self, token: Tensor, others: Tensor) -> Tensor:
@@ -123,15 +123,33 @@ class DiST(nn.Module):
         num_classes: C.
         num_frames: T, of the ViT; clips have twice as many.
         num_poolings: 2 (Something-Something) or 4 (Kinetics).
+        width: channels of the integration stream.
+        temporal_width: channels of the temporal stream.
     """
 
-    def __init__(self, backbone: FrozenBackbone, *, num_classes: int, num_frames: int, num_poolings: int = 2) -> None:
+    def __init__(
+        self,
+        backbone: FrozenBackbone,
+        *,
+        num_classes: int,
+        num_frames: int,
+        num_poolings: int = 2,
+        width: int = INTEGRATION_WIDTH,
+        temporal_width: int = TEMPORAL_WIDTH,
+    ) -> None:
         super().__init__()
-        self.backbone, side, width = backbone, backbone.patch_size, INTEGRATION_WIDTH
-        self.stem = nn.Conv3d(3, TEMPORAL_WIDTH, (5, side, side), stride=(1, side, side), padding=(2, 0, 0))
+        self.backbone, side = backbone, backbone.patch_size
+        self.stem = nn.Conv3d(3, temporal_width, (5, side, side), stride=(1, side, side), padding=(2, 0, 0))
         last = backbone.num_blocks - 1
         self.layers = nn.ModuleList(
-            DiSTLayer(backbone.width, num_frames=num_frames, last=number == last) for number in range(last + 1)
+            DiSTLayer(
+                backbone.width,
+                width=width,
+                temporal_width=temporal_width,
+                num_frames=num_frames,
+                last=number == last,
+            )
+            for number in range(last + 1)
         )
         self.spatial_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.temporal_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)

@@ -18,12 +18,12 @@ DROPOUT = 0.5
 class Adapter(nn.Module):
     """Linear, depth-wise convolution over three frames, linear, on patches only; starts as the identity."""
 
-    def __init__(self, width: int, *, grid: tuple[int, int], num_frames: int) -> None:
+    def __init__(self, width: int, inner: int, *, grid: tuple[int, int], num_frames: int) -> None:
         super().__init__()
         self.grid, self.num_frames = grid, num_frames
-        self.down = nn.Linear(width, ADAPTER_WIDTH)
-        self.convolution = nn.Conv3d(ADAPTER_WIDTH, ADAPTER_WIDTH, (3, 1, 1), padding=(1, 0, 0), groups=ADAPTER_WIDTH)
-        self.up = nn.Linear(ADAPTER_WIDTH, width)
+        self.down = nn.Linear(width, inner)
+        self.convolution = nn.Conv3d(inner, inner, (3, 1, 1), padding=(1, 0, 0), groups=inner)
+        self.up = nn.Linear(inner, width)
         for bias in (self.down.bias, self.up.bias, self.convolution.bias, self.convolution.weight):
             nn.init.zeros_(bias)
 
@@ -59,6 +59,7 @@ class STAdapter(nn.Module):
         num_classes: C.
         num_frames: T.
         per_block: adapters in each block, 1 or 2.
+        width: channels inside an adapter.
         checkpointed: keep only what each block reads and run it again in the backward pass.
     """
 
@@ -69,13 +70,14 @@ class STAdapter(nn.Module):
         num_classes: int,
         num_frames: int,
         per_block: int = 1,
+        width: int = ADAPTER_WIDTH,
         checkpointed: bool = False,
     ) -> None:
         super().__init__()
         self.vit, self.num_frames, self.checkpointed = backbone.model, num_frames, checkpointed
 
         def adapter() -> Adapter:
-            return Adapter(backbone.width, grid=self.vit.patch_embed.grid_size, num_frames=num_frames)
+            return Adapter(backbone.width, width, grid=self.vit.patch_embed.grid_size, num_frames=num_frames)
 
         self.blocks = nn.ModuleList(
             AdaptedBlock(block, adapter(), adapter() if per_block == 2 else None) for block in self.vit.blocks

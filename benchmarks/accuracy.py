@@ -1,0 +1,272 @@
+"""Accuracy on few real clips: ours next to full fine-tuning, ST-Adapter, AIM, EVL and DiST, on the same clips.
+
+python benchmarks/accuracy.py --sets SETS --weights vit_tiny_patch16_224.safetensors --estimate
+python benchmarks/accuracy.py --sets SETS --weights vit_tiny_patch16_224.safetensors --minutes 30
+
+SETS is made by few_clips_sets.py. All methods start from the same ViT-Tiny and see the same frames, crops and flips (8
+augmented copies of each clip) for the same number of epochs. A rival's learning rate is the best of three in grouped
+cross-validation inside the training clips; the test clips are scored once, at the end, for each seed. Ours is the
+command `train own-clips`, which chooses by itself in the same way; its probes are rows of their own.
+
+Every finished part is a line of the log, so a run that ends early or is stopped goes on where it was. At the end, or
+after --minutes, the JSON file and the picture are written from what is there.
+"""
+
+import datetime
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+
+from rivals import OURS, RIVALS
+from rivals.data_sets import BACKBONE, DATA_SETS, PixelSets, load_sets, set_config
+from rivals.ours import run_ours
+from rivals.picture import draw, markdown, summarise
+from rivals.training import Schedule, build, loss, run_rival, saved_bytes_per_clip
+from side4video.atomic_files import write_json
+from side4video.models.backbones.loading import load_backbone
+from side4video.tasks.recognition.folds import make_folds
+
+RATES = (1 / 3, 1.0, 3.0)
+"""Learning rates that are tried, as multiples of a rival's own."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What to run."""
+
+    sets: Path
+    """Folder of the development sets."""
+    weights: str
+    """Weights of ViT-Tiny: a file, hub or random."""
+    only_sets: tuple[str, ...] = tuple(DATA_SETS)
+    methods: tuple[str, ...] = (OURS, *RIVALS)
+    seeds: int = 3
+    folds: int = 2
+    epochs: int = 20
+    image_size: int = 224
+    """Side of the frames in pixels; 112 takes a quarter of the time."""
+    minutes: float = math.inf
+    """Begin nothing new after so many minutes."""
+    estimate: bool = False
+    """Time one step of each rival on each set and print what everything takes; train nothing."""
+    ours_flags: tuple[str, ...] = ()
+    """Further flags of `train own-clips`, such as --search thorough."""
+    work: Path = Path("runs/accuracy")
+    """Folder of the log, the clips' pixels and our runs."""
+    out: Path = Path("docs/figures/accuracy.json")
+    """Result; the picture is next to it, as .svg."""
+    model_args: dict[str, int] = field(default_factory=dict)
+    """For a smaller image model in tests."""
+
+    def __post_init__(self) -> None:
+        for name, given, known in (
+            ("only-sets", self.only_sets, tuple(DATA_SETS)),
+            ("methods", self.methods, (OURS, *RIVALS)),
+        ):
+            if unknown := set(given) - set(known):
+                raise ValueError(f"{name}: {', '.join(sorted(unknown))} not known. Use some of {', '.join(known)}.")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides about results; lines of the log with other settings are not used."""
+        return {"epochs": self.epochs, "folds": self.folds, "image_size": self.image_size, "ours": [*self.ours_flags]}
+
+
+class Log:
+    """Finished parts, one JSON line each.
+
+    Args:
+        path: of the file; made if need be.
+        settings: of the run.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path, self.settings = path, settings
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.rows = [row for row in map(json.loads, lines) if row["settings"] == settings]
+
+    def find(self, **key: Any) -> dict[str, Any] | None:
+        """The finished part with these values."""
+        return next((row for row in self.rows if all(row.get(name) == value for name, value in key.items())), None)
+
+    def add(self, **row: Any) -> None:
+        """Write a finished part."""
+        self.rows.append(row | {"settings": self.settings})
+        with self.path.open("a") as file:
+            file.write(json.dumps(self.rows[-1]) + "\n")
+        print({name: value for name, value in row.items() if name != "settings"}, file=sys.stderr)
+
+
+class Comparison:
+    """Every part of the comparison, in order.
+
+    Args:
+        arguments: what to run.
+        log: of finished parts.
+    """
+
+    def __init__(self, arguments: Arguments, log: Log) -> None:
+        self.arguments, self.log = arguments, log
+        self.backbone = load_backbone(
+            BACKBONE, weights=arguments.weights, image_size=arguments.image_size, model_args=arguments.model_args
+        )
+        self.schedule = Schedule(arguments.epochs)
+
+    def parts(self) -> Iterator[Any]:
+        """Functions that each run one part that is not finished yet; learning rates come before seeds."""
+        for name in self.arguments.only_sets:
+            for method in self.arguments.methods:
+                if method == OURS:
+                    yield from self._our_parts(name)
+                    continue
+                sets = self._load(name)
+                for rate in RATES:
+                    for fold in range(self.arguments.folds):
+                        key = {"set": name, "method": method, "rate": rate, "fold": fold}
+                        if not self.log.find(**key):
+                            yield partial(self._try_rate, sets, key)
+                for seed in range(self.arguments.seeds):
+                    key = {"set": name, "method": method, "seed": seed}
+                    if not self.log.find(**key):
+                        yield partial(self._score, sets, key)
+
+    def estimate(self) -> None:
+        """Print the processor's seconds of a step, and hours of everything, for each set and rival."""
+        total, cores = 0.0, torch.get_num_threads()
+        for name in self.arguments.only_sets:
+            sets = self._load(name)
+            for method in (method for method in self.arguments.methods if method != OURS):
+                seconds = self._time_step(sets, method)
+                steps = self.arguments.epochs * math.ceil(len(sets.train.labels) / self.schedule.batch)
+                rates = len(RATES) * (self.arguments.folds - 1)  # each trains on all folds but one
+                minutes = seconds * steps * (rates + self.arguments.seeds) / 60 / cores
+                total += minutes
+                print(f"{name:15} {method:12} {seconds:6.2f} CPU s per step, {steps} steps, {minutes:6.1f} min in all")
+        print(f"all rivals: {total / 60:.1f} hours on {cores} cores that do nothing else")
+
+    def _our_parts(self, name: str) -> Iterator[Any]:
+        for seed in range(self.arguments.seeds):
+            key = {"set": name, "method": OURS, "seed": seed}
+            if not self.log.find(**key):
+                yield partial(self._run_ours, key)
+
+    def _run_ours(self, key: dict[str, Any]) -> None:
+        out = self.arguments.work / f"{key['set']}-{key['seed']}-{self.arguments.image_size}-{self.arguments.epochs}"
+        config = self._config(key["set"])
+        train = config.train.model_copy(update={"epochs": self.arguments.epochs})
+        data = config.data.model_copy(update={"cache": self.arguments.work / "tokens"})
+        config = config.model_copy(update={"train": train, "data": data})
+        self.log.add(**key, **run_ours(config, out, seed=key["seed"], flags=[*self.arguments.ours_flags]))
+
+    def _try_rate(self, sets: PixelSets, key: dict[str, Any]) -> None:
+        folds = make_folds(
+            sets.train.labels.tolist(), sets.groups, class_names=sets.class_names, num_folds=self.arguments.folds
+        )
+        rows, held = (part.tolist() for part in folds.parts[key["fold"]])
+        rival = RIVALS[key["method"]]
+        found = run_rival(
+            rival,
+            self.backbone,
+            sets.train,
+            rows,
+            sets.train,
+            held,
+            held_copies=1,
+            num_classes=len(sets.class_names),
+            lr=rival.lr * key["rate"],
+            seed=0,
+            schedule=self.schedule,
+        )
+        self.log.add(**key, **found)
+
+    def _score(self, sets: PixelSets, key: dict[str, Any]) -> None:
+        rival, rate = RIVALS[key["method"]], self._best_rate(key)
+        found = run_rival(
+            rival,
+            self.backbone,
+            sets.train,
+            range(len(sets.train.labels)),
+            sets.test,
+            range(len(sets.test.labels)),
+            held_copies=sets.test.pixels.shape[1],
+            num_classes=len(sets.class_names),
+            lr=rival.lr * rate,
+            seed=key["seed"],
+            schedule=self.schedule,
+        )
+        model = build(rival, self.backbone, num_classes=len(sets.class_names), num_frames=8, seed=0)
+        saved = saved_bytes_per_clip(model, rival, sets.train)
+        self.log.add(**key, **found, rate=rate, saved_bytes=saved)
+
+    def _best_rate(self, key: dict[str, Any]) -> float:
+        """Of the highest mean accuracy over the folds; of equal ones the lowest."""
+
+        def mean(rate: float) -> float:
+            folds = range(self.arguments.folds)
+            found = [self.log.find(set=key["set"], method=key["method"], rate=rate, fold=fold) for fold in folds]
+            return float(np.mean([row["accuracy"] for row in found if row is not None]))
+
+        return max(RATES, key=mean)
+
+    def _time_step(self, sets: PixelSets, method: str) -> float:
+        rival = RIVALS[method]
+        model = build(rival, self.backbone, num_classes=len(sets.class_names), num_frames=8, seed=0).train()
+        seconds = []
+        for _ in range(2):  # the first one is a warm-up
+            started = time.process_time()  # other programs on the machine do not count
+            clips, labels = sets.train.batch(range(self.schedule.batch), 0)
+            loss(model, rival, clips, labels).backward()
+            seconds.append(time.process_time() - started)
+        return min(seconds)
+
+    def _load(self, name: str) -> PixelSets:
+        return load_sets(self._config(name), self.backbone, self.arguments.work / "pixels")
+
+    def _config(self, name: str) -> Any:
+        given = self.arguments
+        return set_config(
+            name, sets=given.sets, weights=given.weights, image_size=given.image_size, model_args=given.model_args
+        )
+
+
+def main(arguments: Arguments) -> None:
+    """Run what is missing, and write what is there."""
+    log = Log(arguments.work / "log.jsonl", arguments.settings)
+    comparison = Comparison(arguments, log)
+    if arguments.estimate:
+        comparison.estimate()
+        return
+    started = time.monotonic()
+    for part in comparison.parts():
+        if time.monotonic() - started > 60 * arguments.minutes:
+            break
+        part()
+    results = {
+        "date": str(datetime.date.today()),
+        "command": " ".join(["python benchmarks/accuracy.py", *sys.argv[1:]]),
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "torch": torch.__version__,
+        "settings": log.settings,
+        "parts": [{name: value for name, value in row.items() if name != "settings"} for row in log.rows],
+        "rows": summarise(log.rows),
+    }
+    write_json(arguments.out, results)
+    draw(results["rows"], arguments.out.with_suffix(".svg"))
+    print(markdown(results["rows"]))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

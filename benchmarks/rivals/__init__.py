@@ -1,0 +1,46 @@
+"""Other methods on the same few clips: which, on what data, how they are trained, and the picture of the comparison.
+
+* data_sets.py: the development sets, and their augmented clips as pixels on disk.
+* training.py: one rival trained and scored.
+* ours.py: the command `train own-clips` and its probes.
+* picture.py: accuracy beside saved bytes and seconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from methods import aim, dist, evl, full_finetuning, st_adapter
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A method at the size of ViT-Tiny.
+
+    Attributes:
+        title: for tables.
+        build: `build(backbone, num_classes=, num_frames=, **options)` gives a module from clips to logits.
+        lr: the middle one of the learning rates that are tried.
+        options: widths scale with the image model's as in the papers: half of it for ST-Adapter and DiST's integration
+            stream, an eighth for DiST's temporal stream.
+        frame_ratio: frames of a clip for each frame that the image model sees; each is given so many times.
+    """
+
+    title: str
+    build: Callable[..., nn.Module]
+    lr: float
+    options: dict[str, Any] = field(default_factory=dict)
+    frame_ratio: int = 1
+
+
+RIVALS = {
+    "full": Rival("full fine-tuning", full_finetuning.build, lr=1e-4),
+    "st-adapter": Rival("ST-Adapter", st_adapter.build, lr=1e-3, options={"width": 96}),
+    "aim": Rival("AIM", aim.build, lr=1e-3),
+    "evl": Rival("EVL", evl.build, lr=5e-4),
+    "dist": Rival("DiST", dist.build, lr=5e-4, options={"width": 96, "temporal_width": 24}, frame_ratio=2),
+}
+OURS = "own-clips"
+"""Name of this package's own row."""

@@ -1,0 +1,62 @@
+"""This package's own row: the command `train own-clips`, with its search, and the probes of the same run."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from side4video.adapters.adapter import load_adapter
+from side4video.cli import main
+from side4video.config import RunConfig, dump_config
+from side4video.memory.tracking import SavedBytes
+
+
+def run_ours(config: RunConfig, out: Path, *, seed: int, flags: list[str]) -> dict[str, Any]:
+    """Run the command on a set.
+
+    Args:
+        config: the recipe own-clips on the set.
+        out: run folder; an unfinished run in it is resumed.
+        seed: of the run.
+        flags: further ones, such as `--search quick`.
+
+    Returns:
+        "accuracy", 0 to 1, "seconds" of the whole command (tokens, search, training, evaluation, report),
+        "saved_bytes" of a clip in a training step, and "probes": accuracy by name.
+    """
+    recipe = out.with_suffix(".yaml")
+    recipe.write_text(dump_config(config))
+    resume = ["--resume"] if (out / "config.yaml").exists() else []
+    started = time.perf_counter()
+    code = main(["train", str(recipe), "--seed", str(seed), "--out", str(out), *flags, *resume])
+    if code != 0:
+        raise RuntimeError(f"train {recipe} --seed {seed} ended with exit code {code}.")
+    return {
+        "accuracy": json.loads((out / "evaluation.json").read_text())["top1"],
+        "seconds": time.perf_counter() - started,
+        "saved_bytes": saved_bytes(out),
+        "probes": probe_scores(out),
+    }
+
+
+def probe_scores(out: Path) -> dict[str, float]:
+    """Top-1 of each probe of a run."""
+    content = json.loads((out / "probe.json").read_text())
+    return {"linear": content["top1"]} if "top1" in content else {name: one["top1"] for name, one in content.items()}
+
+
+def saved_bytes(out: Path) -> int:
+    """What autograd keeps for each further clip of a training step; 0 where nothing is trained by gradient."""
+    model, adapter = load_adapter(out, device=torch.device("cpu"))
+    if not any(parameter.requires_grad for parameter in model.side.parameters()):
+        return 0
+    backbone, found = model.backbone, []
+    for count in (2, 3):  # BatchNorm over clips needs two
+        clips = torch.randn(count, adapter.config.data.num_frames, 3, backbone.image_size, backbone.image_size)
+        with SavedBytes([*model.parameters(), *model.buffers(), clips]) as saved:
+            F.cross_entropy(model.train()(clips), torch.zeros(count, dtype=torch.long))
+        found.append(saved.total)
+    return found[1] - found[0]

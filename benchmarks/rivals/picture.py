@@ -1,0 +1,106 @@
+"""The comparison as rows, as a Markdown table, and as a picture: accuracy beside saved bytes and seconds."""
+
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("svg")
+
+import matplotlib.pyplot as plt
+
+from rivals import OURS, RIVALS
+from rivals.data_sets import DATA_SETS
+
+Row = dict[str, Any]
+_OURS, _OTHERS, _PROBES = "#c0392b", "#2c3e50", "#7f8c8d"
+_X = (("saved_bytes", 1e6, "kept for the backward pass, MB per clip"), ("seconds", 1, "seconds to train"))
+
+
+def summarise(parts: list[Row]) -> list[Row]:
+    """One row for each set and method, over the seeds that are finished.
+
+    "accuracy" and "deviation" (of a single seed, None for one seed) are 0 to 1. "seconds" are those of the training
+    for rivals, of the whole command with its search for ours; "choosing_seconds" those of a rival's learning rates.
+    Probes have neither bytes nor seconds of their own.
+    """
+    rows = []
+    for name in DATA_SETS:
+        for method in (OURS, *RIVALS):
+            seeds = [row for row in parts if row["set"] == name and row["method"] == method and "seed" in row]
+            if not seeds:
+                continue
+            tried = [
+                row["seconds"] for row in parts if row["set"] == name and row["method"] == method and "fold" in row
+            ]
+            scores = [row["accuracy"] for row in seeds]
+            seconds = mean(row["seconds"] for row in seeds)
+            costs = {"saved_bytes": seeds[0]["saved_bytes"], "seconds": seconds, "choosing_seconds": sum(tried)}
+            rows.append(_row(name, method, scores) | costs)
+            for probe in seeds[0].get("probes", {}):
+                rows.append(_row(name, f"{probe} probe", [row["probes"][probe] for row in seeds]))
+    return rows
+
+
+def _row(name: str, method: str, scores: list[float]) -> Row:
+    deviation = stdev(scores) if len(scores) > 1 else None
+    return {"set": name, "method": method, "seeds": len(scores), "accuracy": mean(scores), "deviation": deviation}
+
+
+def _title(method: str) -> str:
+    return RIVALS[method].title if method in RIVALS else method
+
+
+def markdown(rows: list[Row]) -> str:
+    """A table with a line for each method and a column for each set."""
+    sets = [name for name in DATA_SETS if any(row["set"] == name for row in rows)]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = [["method", *(DATA_SETS[name].title for name in sets)], ["---", *("---:" for _ in sets)]]
+    for method in methods:
+        found = {row["set"]: row for row in rows if row["method"] == method}
+        lines.append([_title(method), *(_cell(found.get(name)) for name in sets)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return ""
+    deviation = "" if row["deviation"] is None else f" ± {100 * row['deviation']:.1f}"
+    return f"{100 * row['accuracy']:.1f}{deviation}"
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Accuracy against saved bytes (above) and seconds (below), a column for each set; probes are dotted lines."""
+    sets = [name for name in DATA_SETS if any(row["set"] == name for row in rows)]
+    if not sets:
+        return
+    with plt.rc_context({"svg.hashsalt": "accuracy", "svg.fonttype": "none", "font.size": 8}):
+        figure, panels = plt.subplots(2, len(sets), figsize=(2.6 * len(sets) + 1, 5.2), squeeze=False, sharey="col")
+        for column, name in enumerate(sets):
+            own = [row for row in rows if row["set"] == name]
+            for panel, (key, unit, label) in zip(panels[:, column], _X, strict=True):
+                _panel(panel, own, key, unit)
+                panel.set_xlabel(label)
+            panels[0, column].set_title(DATA_SETS[name].title)
+            panels[1, column].set_ylabel("test accuracy, %" if column == 0 else "")
+        panels[0, 0].set_ylabel("test accuracy, %")
+        figure.tight_layout()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)
+
+
+def _panel(panel: Any, rows: list[Row], key: str, unit: float) -> None:
+    for row in rows:
+        height = 100 * row["accuracy"]
+        if key not in row:
+            panel.axhline(height, color=_PROBES, linestyle=":", linewidth=0.8)
+            panel.annotate(row["method"], (0.01, height), xycoords=("axes fraction", "data"), color=_PROBES, fontsize=5)
+            continue
+        x, color = max(row[key] / unit, 0.01), _OURS if row["method"] == OURS else _OTHERS
+        panel.errorbar(x, height, yerr=100 * (row["deviation"] or 0), fmt="o", color=color, capsize=2, markersize=4)
+        panel.annotate(_title(row["method"]), (x, height), xytext=(3, 4), textcoords="offset points", fontsize=6)
+    panel.set_xscale("log")
+    panel.margins(x=0.25, y=0.15)
+    panel.spines[["top", "right"]].set_visible(False)
