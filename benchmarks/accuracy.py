@@ -13,7 +13,6 @@ after --minutes, the JSON file and the picture are written from what is there.
 """
 
 import datetime
-import json
 import math
 import os
 import platform
@@ -31,7 +30,8 @@ import tyro
 
 from rivals import OURS, RIVALS
 from rivals.data_sets import BACKBONE, DATA_SETS, PixelSets, load_sets, set_config
-from rivals.ours import run_ours
+from rivals.log import Log
+from rivals.ours import run_ours, with_run
 from rivals.picture import draw, markdown, summarise
 from rivals.training import Schedule, build, loss, run_rival, saved_bytes_per_clip
 from side4video.atomic_files import write_json
@@ -82,32 +82,6 @@ class Arguments:
     def settings(self) -> dict[str, Any]:
         """What decides about results; lines of the log with other settings are not used."""
         return {"epochs": self.epochs, "folds": self.folds, "image_size": self.image_size, "ours": [*self.ours_flags]}
-
-
-class Log:
-    """Finished parts, one JSON line each.
-
-    Args:
-        path: of the file; made if need be.
-        settings: of the run.
-    """
-
-    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        self.path, self.settings = path, settings
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.rows = [row for row in map(json.loads, lines) if row["settings"] == settings]
-
-    def find(self, **key: Any) -> dict[str, Any] | None:
-        """The finished part with these values."""
-        return next((row for row in self.rows if all(row.get(name) == value for name, value in key.items())), None)
-
-    def add(self, **row: Any) -> None:
-        """Write a finished part."""
-        self.rows.append(row | {"settings": self.settings})
-        with self.path.open("a") as file:
-            file.write(json.dumps(self.rows[-1]) + "\n")
-        print({name: value for name, value in row.items() if name != "settings"}, file=sys.stderr)
 
 
 class Comparison:
@@ -165,10 +139,7 @@ class Comparison:
 
     def _run_ours(self, key: dict[str, Any]) -> None:
         out = self.arguments.work / f"{key['set']}-{key['seed']}-{self.arguments.image_size}-{self.arguments.epochs}"
-        config = self._config(key["set"])
-        train = config.train.model_copy(update={"epochs": self.arguments.epochs})
-        data = config.data.model_copy(update={"cache": self.arguments.work / "tokens"})
-        config = config.model_copy(update={"train": train, "data": data})
+        config = with_run(self._config(key["set"]), epochs=self.arguments.epochs, cache=self.arguments.work / "tokens")
         self.log.add(**key, **run_ours(config, out, seed=key["seed"], flags=[*self.arguments.ours_flags]))
 
     def _try_rate(self, sets: PixelSets, key: dict[str, Any]) -> None:

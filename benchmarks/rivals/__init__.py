@@ -1,6 +1,7 @@
 """Other methods on the same few clips: which, on what data, how they are trained, and the picture of the comparison.
 
 * data_sets.py: the development sets, and their augmented clips as pixels on disk.
+* log.py: finished parts of a long benchmark.
 * training.py: one rival trained and scored.
 * ours.py: the command `train own-clips` and its probes.
 * picture.py: accuracy beside saved bytes and seconds.

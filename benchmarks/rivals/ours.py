@@ -14,6 +14,13 @@ from side4video.config import RunConfig, dump_config
 from side4video.memory.tracking import SavedBytes
 
 
+def with_run(config: RunConfig, *, epochs: int, cache: Path, shots: int | None = None) -> RunConfig:
+    """The settings with another length, place of the tokens, and number of training clips per class."""
+    train = config.train.model_copy(update={"epochs": epochs})
+    data = config.data.model_copy(update={"cache": cache, "shots": shots})
+    return config.model_copy(update={"train": train, "data": data})
+
+
 def run_ours(config: RunConfig, out: Path, *, seed: int, flags: list[str]) -> dict[str, Any]:
     """Run the command on a set.
 

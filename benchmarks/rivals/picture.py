@@ -104,3 +104,34 @@ def _panel(panel: Any, rows: list[Row], key: str, unit: float) -> None:
     panel.set_xscale("log")
     panel.margins(x=0.25, y=0.15)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def draw_curves(rows: list[Row], path: Path) -> None:
+    """Accuracy over the number of clips per class: ours and each probe, a panel for each set."""
+    sets = [name for name in DATA_SETS if any(row["set"] == name for row in rows)]
+    if not sets:
+        return
+    with plt.rc_context({"svg.hashsalt": "curve", "svg.fonttype": "none", "font.size": 8}):
+        figure, panels = plt.subplots(1, len(sets), figsize=(2.6 * len(sets) + 1, 2.8), squeeze=False)
+        for panel, name in zip(panels[0], sets, strict=True):
+            for method in dict.fromkeys(row["method"] for row in rows if row["set"] == name):
+                own = [row for row in rows if row["set"] == name and row["method"] == method]
+                panel.errorbar(
+                    [row["shots"] for row in own],
+                    [100 * row["accuracy"] for row in own],
+                    yerr=[100 * (row["deviation"] or 0) for row in own],
+                    label=method,
+                    marker="o",
+                    markersize=3,
+                    capsize=2,
+                    **({"color": _OURS} if method == OURS else {"linestyle": ":"}),
+                )
+            panel.set_title(DATA_SETS[name].title)
+            panel.set_xlabel("training clips per class")
+            panel.spines[["top", "right"]].set_visible(False)
+        panels[0, 0].set_ylabel("test accuracy, %")
+        panels[0, 0].legend(frameon=False, fontsize=6)
+        figure.tight_layout()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)

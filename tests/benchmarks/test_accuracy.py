@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import accuracy
+import learning_curve
 from rivals import OURS, RIVALS
 from rivals.picture import summarise
 
@@ -136,6 +137,29 @@ def test_ours_is_the_command_itself(make):
     assert ours["method"] == OURS
     assert ours["seconds"] > 0
     assert probe["method"] == "linear probe"
+
+
+def test_the_learning_curve_trains_on_so_many_clips_of_each_class(sets, tmp_path):
+    given = learning_curve.Arguments(
+        sets=sets,
+        weights="random",
+        only_sets=("egogestar",),
+        shots=(2, 40),
+        seeds=1,
+        epochs=1,
+        image_size=32,
+        work=tmp_path / "work",
+        out=tmp_path / "curve.json",
+        ours_flags=("--data.workers", "0"),
+        model_args=SMALL,
+    )
+    learning_curve.main(given)
+    rows = json.loads(given.out.read_text())["rows"]
+    assert {row["shots"] for row in rows} == {2}  # there are three clips of each class, and not 40
+    assert {row["method"] for row in rows} >= {OURS, "linear probe"}
+    config = (given.work / "egogestar-2-0/config.yaml").read_text()
+    assert "shots: 2" in config
+    assert given.out.with_suffix(".svg").exists()
 
 
 def test_unknown_names_are_refused(make):
