@@ -164,7 +164,7 @@ def measure(arguments: Arguments) -> list[Row]:
     rows = []
     for precision in PRECISIONS:
         backbone = load(arguments, precision)
-        (features, labels), (test_features, test_labels) = (
+        (features, labels, _), (test_features, test_labels, _) = (
             frozen_features(backbone, batches, device=CPU, description=precision.name)
             for batches in (train_set, test_set)
         )

@@ -1,8 +1,8 @@
-"""Every block of the README and of the documentation is run as written, on small videos, or is checked.
+"""Every block of the README and of the documentation runs as written, on small videos, or is checked.
 
-`console` and `python` blocks of a document are run one after the other, as by one user; `csv` and `jsonl` are read as
-data sets. Of `sh` blocks the syntax is checked, and each `side4video` command in them is parsed: they need several
-machines, or take a data set. `text` and `bibtex` are nothing to run. No other kind of block is allowed.
+`console` and `python` blocks of a document run one after the other, as one user would run them; `csv` and `jsonl` are
+read as data sets. `sh` blocks need several machines, install packages or start a server: their syntax is checked and
+each `side4video` command in them is parsed. `text` and `bibtex` are not run. No other kind of block is allowed.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ TINY_TEXT = "--text.weights random --text.model-args embed_dim 16 width 32 heads
 ONCE = "--train.epochs 1 --train.batch 8 --data.workers 0 --augment.resize 32 --eval.resize 32"
 CLIP = f"--backbone.name vit_base_patch16_clip_quickgelu_224 {TINY} {TINY_ARGS}"
 
-# What makes training small here; a user's own command has none of it.
+# Flags that make training small here; a user's own command has none of them.
 SMALL = {
     name: shlex.split(flags)
     for name, flags in {
@@ -53,7 +53,7 @@ SMALL = {
 KINDS = {"console", "python", "csv", "jsonl", "sh", "text", "bibtex"}
 RUNNERS = ("torchrun ", "srun ", "make ", "side4video ", "python ", "pip ", "#SBATCH ", "[ ")
 IN_ONE_SESSION = {"docs/tutorials/own-loop.md"}  # its python blocks build on each other; all others stand alone
-HAVE_GONE_WRONG = {1203: [0, 1]}  # a step whose loss was not finite, and its clips
+NONFINITE_STEPS = {1203: [0, 1]}  # a step whose loss was not finite, and its clips
 
 
 class Block(NamedTuple):
@@ -76,7 +76,7 @@ def blocks(document, *kinds):
 
 
 def lines(block):
-    """The commands of a block, put together where they go over several lines."""
+    """The commands of a block; continued lines are joined."""
     return [line for line in block.content.replace("\\\n", " ").splitlines() if line.strip()]
 
 
@@ -102,7 +102,7 @@ IN_SHELLS = [(name, block) for name in DOCUMENTS for block in blocks(name, "sh")
 
 
 def arguments_of(command):
-    """Those of a command, and what makes it small."""
+    """The arguments of a command, with flags that make it small."""
     program, *arguments = shlex.split(command, comments=True)
     assert program == "side4video"
     trains = arguments[0] in {"train", "demo", "convert", "zero-shot"} or "--measure" in arguments
@@ -110,13 +110,13 @@ def arguments_of(command):
     return [*arguments, *small]
 
 
-# --- what a user has --------------------------------------------------------------------------------------------------
+# --- the folder of a user ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def user_folder(tmp_path_factory):
-    """Clips in folders, lists of them, videos with captions, a new clip, files as public data sets have them, and what
-    was trained before: `runs/mine`, and a checkpoint under the official names."""
+    """Clips in folders, lists of them, videos with captions, a new clip, files in the form of public data sets, a
+    trained run `runs/mine`, and a checkpoint with the official names."""
     folder = tmp_path_factory.mktemp("user")
     make_motion_videos(folder / "clips", MotionVideos(train_clips_per_class=2, test_clips_per_class=1, size=32))
     shutil.copytree(folder / "clips/test", folder / "captions/videos")
@@ -140,7 +140,7 @@ def user_folder(tmp_path_factory):
         data = ["--data.train", "something-something-v2-train.json", "--data.root", "20bn-something-something-v2"]
         assert main(["train", "ssv2-b16", *data, *SMALL["ssv2-b16"], "--out", "runs/official"]) == 0
         official_from_adapter(Path("runs/official"), out=Path("official.pt"))
-    for step, indices in HAVE_GONE_WRONG.items():
+    for step, indices in NONFINITE_STEPS.items():
         content = {"step": step, "epoch": 0, "seed": 1024, "processes": [{"indices": indices}]}
         (folder / f"runs/mine/nonfinite-step-{step}.json").write_text(json.dumps(content))
     return folder
@@ -178,7 +178,7 @@ def make_something(folder):
 
 @pytest.fixture
 def at_home(user_folder, hub, tmp_path, monkeypatch):
-    """A copy of the user's folder as the current one, with a hub to share with."""
+    """The current folder is a copy of the user's, with a hub to share with."""
     shutil.copytree(user_folder, tmp_path / "user")
     monkeypatch.chdir(tmp_path / "user")
     return hub
@@ -218,11 +218,11 @@ def test_files_are_read_as_written(document, block, tmp_path):
 
 
 class ParsedError(BaseException):
-    """Training, or a server, was asked for with settings that are right, which are in `args`."""
+    """A command asked for training, or for a server, with valid settings, which are in `args`."""
 
 
 @pytest.mark.parametrize(("document", "block"), IN_SHELLS, ids=lambda value: str(getattr(value, "line", value)))
-def test_shell_blocks_are_right_as_far_as_one_machine_can_tell(document, block, monkeypatch, tmp_path):
+def test_shell_blocks_have_valid_syntax_and_settings(document, block, monkeypatch, tmp_path):
     subprocess.run(["bash", "-n"], input=block.content, text=True, check=True)
 
     def parsed(config, *, out, **_):
@@ -235,7 +235,9 @@ def test_shell_blocks_are_right_as_far_as_one_machine_can_tell(document, block, 
     monkeypatch.setattr(side4video.web.serving, "listen", listening)
     monkeypatch.chdir(tmp_path)
     for line in lines(block):
-        assert line.startswith(RUNNERS), f"{document}, line {block.line}: what is {line}?"
+        assert line.startswith(RUNNERS), (
+            f"{document}, line {block.line}: {line!r} is neither a comment nor a known program"
+        )
         if line.startswith("make "):
             subprocess.run(["make", "-n", line.split()[1]], cwd=ROOT, check=True, capture_output=True)
         elif line.startswith("pip "):
@@ -248,7 +250,7 @@ def test_shell_blocks_are_right_as_far_as_one_machine_can_tell(document, block, 
 
 @pytest.mark.slow  # `training/test_processes.py` has torchrun in every run
 def test_torchrun_on_two_processes(at_home):
-    """The first line of the page about processes, with two of them and a small model."""
+    """The first command of the page about several GPUs, with two processes and a small model."""
     command = shlex.split(lines(blocks("docs/how-to/multi-gpu.md", "sh")[0])[0])
     assert command[:3] == ["torchrun", "--nproc-per-node", "8"]
     small = ["--standalone", "--nproc-per-node", "2", *command[3:], *SMALL["ssv2-b16"], "--train.device", "cpu"]

@@ -2,6 +2,7 @@
 
 * data.py: which videos and frames, and how training changes them.
 * model.py: image model, side network, classifier, text tower; the paper's models.
+* probe.py: a probe in place of a side network.
 * recipe_figures.py: what recipes state about themselves, as a table.
 * recipes.py: settings as YAML, and what is said of those that cannot be used.
 * run.py: all of them, and what does not go together.
@@ -20,6 +21,7 @@ from side4video.config.model import (
     TextConfig,
     check_towers,
 )
+from side4video.config.probe import PROBES, ProbeConfig, ProbeName
 from side4video.config.recipes import (
     MOST_PROBLEMS,
     dump_config,
@@ -36,6 +38,7 @@ __all__ = [
     "CLIP_TOWERS",
     "MODEL_PRESETS",
     "MOST_PROBLEMS",
+    "PROBES",
     "VIDEO_PROMPTS",
     "AugmentConfig",
     "BackboneConfig",
@@ -43,6 +46,8 @@ __all__ = [
     "DataConfig",
     "EvalConfig",
     "HeadConfig",
+    "ProbeConfig",
+    "ProbeName",
     "RunConfig",
     "Settings",
     "SideConfig",

@@ -37,6 +37,9 @@ class SideConfig(Settings):
     """Backbone blocks it reads: all, every-second, or 0-based numbers (negative ones count from the end)."""
     num_heads: PositiveInt | None = None
     """Attention heads; by default one per 64 channels."""
+    initial_values: Literal["paper", "scaled"] = "paper"
+    """What training starts from. paper: as its code draws them for each variant and task; scaled: those of its CLIP
+    recognition models in any case. They follow the width: narrow networks learn retrieval in fewer steps with them."""
     stem: bool = True
     """Read the pixels themselves too, as in the paper."""
     attention: bool = True

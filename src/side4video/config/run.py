@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from side4video.config.data import AugmentConfig, DataConfig
 from side4video.config.model import BackboneConfig, HeadConfig, SideConfig, TextConfig, check_towers
+from side4video.config.probe import ProbeConfig
 from side4video.config.settings import Settings
 from side4video.config.training import EvalConfig, TrainConfig
 
@@ -20,11 +21,15 @@ class RunConfig(Settings):
     backbone: BackboneConfig = BackboneConfig()
     side: SideConfig = SideConfig()
     head: HeadConfig = HeadConfig()
+    probe: ProbeConfig = ProbeConfig()
     text: TextConfig = TextConfig()
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
+    search: Literal["off", "quick", "thorough"] = "off"
+    """Compare probes and side networks by cross-validation on the training clips, then train the best one on all of
+    them. For few clips. config.yaml in the run folder holds what was chosen, with the search off."""
     seed: int = Field(default=1024, ge=0)
     """Seed of everything random."""
 
@@ -81,6 +86,8 @@ class RunConfig(Settings):
         check_towers(self.backbone, self.text)
         unsuited = {
             "head": self.head != HeadConfig(),
+            "search": self.search != "off",
+            "probe": self.probe != ProbeConfig(),
             "data.arrow_of_time": self.data.arrow_of_time,
             "data.repeats": self.data.repeats > 1,
             "data.group": self.data.group is not None,

@@ -1,9 +1,10 @@
 """Settings of training and evaluation."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveInt
 
+from side4video.config.probe import PROBES, ProbeName
 from side4video.config.settings import Settings
 
 
@@ -68,6 +69,19 @@ class TrainConfig(Settings):
     """Also write TensorBoard event files (needs the extra `tensorboard`)."""
 
 
+def _probe_names(given: Any) -> Any:
+    """Names of probes, separated by commas; the setting was true or false once, which mean linear and none."""
+    known = {"true": "linear", "false": "", "none": ""}
+    if given is None or isinstance(given, bool):
+        given = str(bool(given))
+    if not isinstance(given, str):
+        return given  # pydantic refuses it by its type
+    names = [name.strip() for name in known.get(given.lower(), given).split(",") if name.strip()]
+    if unknown := [name for name in names if name not in PROBES]:
+        raise ValueError(f"no probe is called {', '.join(unknown)[:100]}. Use {', '.join(PROBES)}, or false.")
+    return ",".join(names)
+
+
 class EvalConfig(Settings):
     """Evaluation."""
 
@@ -92,5 +106,11 @@ class EvalConfig(Settings):
     """Retrieval: equally good candidates count half, or all, as better than the right one."""
     dual_softmax: bool = False
     """Retrieval: also report ranks after dual-softmax re-ranking, which needs all queries at once."""
-    probe: bool = False
-    """Also report the frozen model by itself: a linear probe on its features, or its zero-shot retrieval."""
+    probe: Annotated[str, BeforeValidator(_probe_names)] = ""
+    """Also report the frozen model alone. Recognition: probes on its tokens, of linear, motion, space-time, correlation
+    and attentive, separated by commas; true is linear, empty or false none. Retrieval: true, its zero-shot ranks."""
+
+    @property
+    def probes(self) -> tuple[ProbeName, ...]:
+        """The names in `probe`."""
+        return tuple(name for name in PROBES if name in self.probe.split(","))

@@ -74,7 +74,7 @@ def retrieval_demo_config(videos: Path, weights: Path, *, epochs: int, seed: int
             "about": "Captions of moving shapes whose motion only the order of the frames tells.",
             "task": "retrieval",
             "backbone": {"name": BACKBONE_NAME, "weights": str(weights), "model_args": BACKBONE_ARGS},
-            "side": {"width": 64, "stem": False},
+            "side": {"width": 64, "initial_values": "scaled", "stem": False},
             "text": {
                 "name": TEXT_NAME,
                 "weights": str(weights),

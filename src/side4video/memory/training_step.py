@@ -217,7 +217,7 @@ class TrainingStep:
             values = torch.randint(-127, 128, shape, dtype=torch.int8, device=self.device)
             return Int8Tokens(values, torch.rand(*shape[:3], groups, device=self.device).half())
 
-        pooled = self.config.head.fused or self.config.eval.probe
+        pooled = self.config.head.fused or bool(self.config.eval.probe)
         pixels = (clips, frames, 3, backbone.image_size, backbone.image_size)
         return StoredClips(
             {block: tokens() for block in model.side.taps},

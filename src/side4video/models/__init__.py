@@ -6,6 +6,8 @@
 * build.py: builds the model of a run from its settings.
 * heads.py: classification head.
 * official.py: tensor names in the official code's checkpoints.
+* probe_model.py: backbone and a probe, without a side network.
+* probes.py: small classifiers on the frozen tokens.
 * retrieval_model.py: backbone, side network and text tower.
 * side_tuned_model.py: base class of all trained models.
 * similarity.py: similarity of captions and videos.

@@ -3,6 +3,7 @@
 import torch
 
 from side4video.config import RunConfig
+from side4video.models.probe_model import build_probe_model
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import build_video_model
 
@@ -15,6 +16,9 @@ def build_model(config: RunConfig, *, num_classes: int, device: torch.device) ->
         num_classes: C, outputs of a recognition model; ignored for retrieval.
         device: device of the model.
 
+    Where the settings name a probe, the `VideoModel` is a `ProbeModel`.
+
+
     Raises:
         ValueError: the settings are invalid together.
 
@@ -23,6 +27,8 @@ def build_model(config: RunConfig, *, num_classes: int, device: torch.device) ->
     >>> build_model(config, num_classes=5, device=torch.device("cpu"))(torch.zeros(1, 4, 3, 224, 224)).shape
     torch.Size([1, 5])
     """
+    if config.probe.name != "none":
+        return build_probe_model(config, num_classes=num_classes, device=device)
     if config.task == "recognition":
         return build_video_model(config, num_classes=num_classes, device=device)
     from side4video.models.retrieval_model import build_retrieval_model  # imports open_clip, which takes seconds

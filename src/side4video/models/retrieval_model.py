@@ -146,6 +146,6 @@ def build_retrieval_model(config: RunConfig, *, device: torch.device) -> Retriev
         pre_norm = config.side.variant == "pre-norm"
         side = build_side_network(config, backbone, summary_position=pre_norm)
         model = RetrievalModel(backbone=backbone, side=side, text=text, max_words=settings.max_words)
-        if pre_norm:
+        if pre_norm and config.side.initial_values == "paper":
             draw_retrieval_values(side, model.word_weights, model.frame_weights)
     return model.to(device)

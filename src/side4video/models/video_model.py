@@ -11,6 +11,7 @@ from side4video.config import RunConfig
 from side4video.distributed.processes import launched_processes, local_rank
 from side4video.models.backbones.loading import BlockTokens, FrozenBackbone, load_backbone
 from side4video.models.heads import ClassificationHead
+from side4video.models.side.side_block import SideBlock
 from side4video.models.side.side_network import SideNetwork, resolve_taps
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips
@@ -67,8 +68,10 @@ class VideoModel(SideTunedModel):
         return list(self.head.probe.parameters()) if isinstance(self.head.probe, TextClassifier) else []
 
 
-def build_video_model(config: RunConfig, *, num_classes: int, device: torch.device) -> VideoModel:
-    """Load the backbone and put a fresh side network and head on it, seeded by `config.seed`, on `device`.
+def build_video_model(
+    config: RunConfig, *, num_classes: int, device: torch.device, backbone: FrozenBackbone | None = None
+) -> VideoModel:
+    """Put a fresh side network and head, seeded by `config.seed`, on the backbone that is given, or else loaded.
 
     Raises:
         ValueError: taps, width or weights do not suit the backbone.
@@ -79,7 +82,7 @@ def build_video_model(config: RunConfig, *, num_classes: int, device: torch.devi
         from side4video.models.text.text_tower import text_embed_dim  # others need no open_clip
 
         text_width = text_embed_dim(config.text.name, dict(config.text.model_args))
-    backbone = build_backbone(config, device=device, projection_width=text_width)
+    backbone = backbone or build_backbone(config, device=device, projection_width=text_width)
     with seeded_weights(config):
         network = build_side_network(config, backbone)
         head = ClassificationHead(
@@ -113,7 +116,7 @@ def build_backbone(config: RunConfig, *, device: torch.device, projection_width:
 def build_side_network(config: RunConfig, backbone: FrozenBackbone, *, summary_position: bool = False) -> SideNetwork:
     """A fresh side network for a backbone."""
     side = config.side
-    return SideNetwork(
+    network = SideNetwork(
         backbone_width=backbone.width,
         num_patches=backbone.num_patches,
         patch_size=backbone.patch_size,
@@ -130,6 +133,11 @@ def build_side_network(config: RunConfig, backbone: FrozenBackbone, *, summary_p
         correlation=side.correlation,
         memory=config.train.memory,
     )
+    if side.initial_values == "scaled" and side.variant == "post-norm":  # pre-norm blocks start so in any case
+        for block in network.blocks:
+            assert isinstance(block, SideBlock)
+            block.draw_scaled_values()
+    return network
 
 
 @contextmanager

@@ -43,17 +43,17 @@ def of_pytorch(layers):
     }
 
 
-def expected_side(variant, task):
+def expected_side(variant, task, *, scaled=False):
     """Mean and standard deviation of each kind of parameter of a side network, as the paper's code draws it."""
     pre_norm = variant == "pre-norm"
     expected = of_pytorch(PYTORCH) | {"positions": (0.0, 0.01 if pre_norm else 0.02)}
     expected |= {f"{norm}.weight": (1.0, 0.0) for norm in NORMS} | {f"{norm}.bias": (0.0, 0.0) for norm in NORMS}
-    if not pre_norm:
+    if not (pre_norm or scaled):
         return expected
     attention = ("query", "key_value", "project")
     expected |= {f"blocks.attention.{name}.bias": (0.0, 0.0) for name in attention}
     expected |= {f"blocks.attention.{name}.weight": (0.0, WIDTH**-0.5) for name in ("query", "key_value")}
-    if task == "retrieval":
+    if task == "retrieval" and not scaled:
         linear = ("tap.linear", "attention.project", "mlp.expand", "mlp.project")
         pointwise = ("temporal.expand", "temporal.project")
         expected |= {f"blocks.{name}.weight": (0.0, 0.02) for name in (*linear, *pointwise)}
@@ -86,22 +86,23 @@ def test_recognition(variant):
     check(by_kind(recognition_networks(variant)), expected_side(variant, "recognition"))
 
 
+@pytest.mark.parametrize("scaled", [False, True], ids=["paper", "scaled"])
 @pytest.mark.parametrize("variant", ["pre-norm", "post-norm"])
-def test_retrieval(variant, small_retrieval_run):
+def test_retrieval(variant, scaled, small_retrieval_run):
     """Everything that does not start from loaded weights: side network, its projection, weights of words and frames."""
     configs = [
         small_retrieval_run(
-            side={"width": WIDTH, "variant": variant},
+            side={"width": WIDTH, "variant": variant, "initial_values": "scaled" if scaled else "paper"},
             text={"model_args": {"embed_dim": EMBED, "width": 32, "heads": 2, "layers": 1, "context_length": 16}},
             seed=seed,
         )
         for seed in SEEDS
     ]
     models = [build_retrieval_model(config, device=CPU) for config in configs]
-    check(by_kind(model.side for model in models), expected_side(variant, "retrieval"))
+    check(by_kind(model.side for model in models), expected_side(variant, "retrieval", scaled=scaled))
     weights = by_kind(part for model in models for part in (model.word_weights, model.frame_weights))
     layers = of_pytorch({"layers": EMBED})
-    if variant == "pre-norm":
+    if variant == "pre-norm" and not scaled:
         layers = {"layers.weight": (0.0, 0.02), "layers.bias": (0.0, 0.0)}
     check(weights, layers)
     assert not any(model.head.side_projection.weight.any() for model in models)

@@ -167,7 +167,7 @@ class SideBlock(nn.Module):
         self.mlp_norm = TokenBatchNorm(width)
         self.mlp = ChannelMLP(width)
         if self.pre_norm:  # the paper's post-norm models start from PyTorch's own defaults
-            self._initialise(width)
+            self.draw_scaled_values()
 
     def set_memory(self, memory: Memory) -> None:
         """Keep more or less for the backward pass from now on; the argument of the same name says what."""
@@ -215,7 +215,12 @@ class SideBlock(nn.Module):
         return layer_norm(self.attention(y), self.attention_norm)
 
     @torch.no_grad()
-    def _initialise(self, width: int) -> None:
+    def draw_scaled_values(self) -> None:
+        """Draw the initial values of the paper's CLIP recognition models, whose deviations follow the width d.
+
+        From torch's global generator. Norms, biases of other layers and convolutions stay as they are.
+        """
+        width = self.temporal_norm.num_features
         attention = self.attention
         if attention is not None:
             for layer in (attention.query, attention.key_value):

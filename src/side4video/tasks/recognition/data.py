@@ -7,6 +7,7 @@ from pathlib import Path
 from side4video.config import DataConfig, RunConfig
 from side4video.data.datasets import ARROW_OF_TIME, TrainClips, both_ways
 from side4video.data.lists.annotations import LabelledVideo, VideoList, check_video_list, read_video_list
+from side4video.data.lists.groups import Grouping, find_groups
 from side4video.data.transforms import flip_label_pairs
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import train_clips
@@ -103,6 +104,15 @@ def _read_list(
 def as_evaluated(videos: VideoList, config: DataConfig) -> list[LabelledVideo]:
     """The videos that are scored: each one, or with arrow_of_time each one forward and reversed."""
     return both_ways(videos.videos) if config.arrow_of_time else list(videos.videos)
+
+
+def evaluated_groups(videos: VideoList, config: DataConfig) -> Grouping:
+    """Which of `as_evaluated`'s clips belong together; the two directions of a video always do."""
+    found = find_groups(videos.videos, config.group)
+    if not config.arrow_of_time:
+        return found
+    groups = found.groups or tuple(str(place) for place in range(len(videos.videos)))
+    return Grouping(tuple(group for group in groups for _ in ARROW_OF_TIME), found.origin)
 
 
 def training_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone) -> TrainClips:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
@@ -17,7 +18,8 @@ from side4video.distributed.processes import is_main_process, print_once
 from side4video.models.video_model import VideoModel, build_video_model
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, check_resize, evaluation_clips, videos_per_batch
-from side4video.tasks.recognition.data import as_evaluated, read_data, training_clips
+from side4video.tasks.recognition.baselines import BASELINES, measure_baselines
+from side4video.tasks.recognition.data import as_evaluated, evaluated_groups, read_data, training_clips
 from side4video.tasks.recognition.evaluate import evaluate
 from side4video.tasks.recognition.linear_probe import probe_accuracy
 from side4video.tasks.recognition.loss import RecognitionLoss
@@ -51,7 +53,7 @@ class RecognitionTask:
         self.test_set = self._evaluation_clips(self.data.test) if self.data.test else None
         self.has_test_set = self.test_set is not None
         self.loss = RecognitionLoss(config, num_classes=len(self.class_names))
-        self.batches = ClipBatches(config, self.model, pooled=config.head.fused or config.eval.probe)
+        self.batches = ClipBatches(config, self.model, pooled=config.head.fused or bool(config.eval.probe))
 
     def prepare(self, out: Path, *, resumed: bool) -> None:
         """Fit a linear probe where one is wanted: to start a fused head from, to report beside the result, or both.
@@ -72,13 +74,23 @@ class RecognitionTask:
             self.model.backbone,
             train=self._test_batches(train, shared=False),
             test=None if self.test_set is None else self._test_batches(self.test_set, shared=False),
-            num_classes=len(self.class_names),
+            class_names=self.class_names,
+            groups=evaluated_groups(self.data.train, self.config.data).groups,
             device=self.device,
         )
         if fits_head:
             self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
         if is_main_process():
             write_json(out / PROBE, {"top1": top1})
+        if set(self.config.eval.probes) - {"linear"}:
+            self._compare_probes(out)
+
+    def _compare_probes(self, out: Path) -> None:
+        """Fit every probe of `eval.probe`, print what they reach and leave it in the run folder."""
+        found = measure_baselines(self.config, self.data, self.model.backbone, test_clips=self.test_set)
+        if is_main_process():
+            write_json(out / BASELINES, found.to_json())
+            Console().print(found.table())
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
         """The micro-batches of the rest of a run."""

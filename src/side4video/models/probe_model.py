@@ -1,0 +1,82 @@
+"""A frozen backbone and a probe on its tokens, in place of a side network."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from side4video.config import RunConfig
+from side4video.models.backbones.loading import BlockTokens, FrozenBackbone
+from side4video.models.heads import ClassificationHead
+from side4video.models.probes import Probe, build_probe
+from side4video.models.side.side_network import SideNetwork
+from side4video.models.video_model import VideoModel, build_backbone
+
+
+class ProbeHead(ClassificationHead):
+    """The probe where other models have their classifier."""
+
+    def __init__(self, probe: Probe) -> None:
+        nn.Module.__init__(self)
+        self.classifier = probe
+        self.probe = None  # of a fused head
+
+    def forward(self, x: Float[Tensor, "B T *N D"], pooled: Tensor | None = None) -> Float[Tensor, "B C"]:  # noqa: ARG002
+        """Logits from the tokens that the probe reads."""
+        return self.classifier(x)
+
+
+class ProbeModel(VideoModel):
+    """Clips in, logits out, from one block's frozen tokens.
+
+    Args:
+        backbone: the frozen image model.
+        probe: fitted or loaded later.
+        block: whose patches it reads; -1: the pooled summary of the last block.
+    """
+
+    def __init__(self, *, backbone: FrozenBackbone, probe: Probe, block: int) -> None:
+        if not -1 <= block < backbone.num_blocks:
+            raise ValueError(f"probe.block = {block}, but {backbone.name} has {backbone.num_blocks} blocks, from 0 on.")
+        no_side = SideNetwork(
+            backbone_width=backbone.width,
+            num_patches=backbone.num_patches,
+            patch_size=backbone.patch_size,
+            taps=(),
+            width=64,
+            stem=False,
+            attention=False,
+        )
+        super().__init__(backbone=backbone, side=no_side, head=ProbeHead(probe))
+        self.reads_pooled = block < 0
+        self.read_blocks = (backbone.num_blocks - 1 if block < 0 else block,)
+
+    def classify(
+        self,
+        frames: Float[Tensor, "B T 3 H W"],  # noqa: ARG002
+        blocks: Iterable[BlockTokens],
+        pooled: Float[Tensor, "B T D"] | None = None,
+    ) -> Float[Tensor, "B C"]:
+        """Logits of clips whose frozen tokens are given; see `VideoModel.classify`."""
+        read = None
+        for tokens in blocks:
+            if tokens.block == self.read_blocks[0]:
+                read = self.backbone.pool(tokens) if self.reads_pooled else tokens.patches
+        if self.reads_pooled and pooled is not None:
+            read = pooled
+        if read is None:
+            raise ValueError(f"The probe reads backbone block {self.read_blocks[0]}, which was not given.")
+        return self.head(read)
+
+
+def build_probe_model(config: RunConfig, *, num_classes: int, device: torch.device) -> ProbeModel:
+    """Load the backbone and put the probe that `config.probe` names on it, not fitted.
+
+    Raises:
+        ValueError: the settings do not suit the backbone.
+    """
+    backbone = build_backbone(config, device=device)
+    frames = config.data.num_frames
+    probe = build_probe(config.probe, width=backbone.width, num_frames=frames, num_classes=num_classes)
+    return ProbeModel(backbone=backbone, probe=probe, block=config.probe.block).to(device)

@@ -1,0 +1,237 @@
+"""Probes: small classifiers that read the frozen model's tokens directly, without a side network.
+
+They show what a side network has to beat: appearance (linear), amount of motion (motion), place and order of motion
+(space-time), its direction (correlation), all of it with learned attention (attentive).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from side4video.config import ProbeConfig
+from side4video.models.side.side_block import centre_in_time
+
+COARSE_GRID = 7
+"""Rows and columns that all probes average patches to first: a quarter of a ViT's 14 x 14, and as good for them."""
+RADIUS = 2
+"""The correlation probe compares each place with those up to so many rows and columns away."""
+PROJECTION_SEED = 0
+"""Of the space-time probe's random channels: every run projects alike."""
+
+
+def average_to_grid(patches: Float[Tensor, "B T N D"], grid: int) -> Float[Tensor, "B T G D"]:
+    """Average patch tokens over `grid` x `grid` equal parts of the frame, G = grid^2, rows first.
+
+    >>> average_to_grid(torch.arange(4.0).reshape(1, 1, 4, 1), 1).item()
+    1.5
+    """
+    side = math.isqrt(patches.shape[2])
+    if grid == side:
+        return patches
+    frames = patches.unflatten(2, (side, side)).flatten(0, 1).movedim(-1, 1)  # (B T, D, rows, columns)
+    return F.adaptive_avg_pool2d(frames, grid).flatten(2).transpose(1, 2).unflatten(0, patches.shape[:2])
+
+
+def coarse_patches(patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T G D"]:
+    """Patches averaged to `COARSE_GRID` rows and columns, or as many as there are."""
+    return average_to_grid(patches.float(), min(COARSE_GRID, math.isqrt(patches.shape[2])))
+
+
+class Probe(nn.Module):
+    """Features of a clip's frozen tokens, standardised, and a linear layer.
+
+    Args:
+        num_features: F.
+        num_classes: C.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_features))
+        self.register_buffer("scale", torch.ones(num_features))
+        self.linear = nn.Linear(num_features, num_classes)
+
+    def features(self, x: Float[Tensor, "B T *N D"]) -> Float[Tensor, "B F"]:
+        """What the linear layer reads of a clip, before it is standardised."""
+        raise NotImplementedError
+
+    def forward(self, x: Float[Tensor, "B T *N D"]) -> Float[Tensor, "B C"]:
+        """Logits from the tokens that the probe reads."""
+        return self.linear((self.features(x) - self.mean) * self.scale)
+
+
+class LinearProbe(Probe):
+    """Appearance: the mean over time of each frame's pooled summary (B, T, D).
+
+    Args:
+        width: D.
+        num_classes: C.
+    """
+
+    def __init__(self, *, width: int, num_classes: int) -> None:
+        super().__init__(width, num_classes)
+
+    def features(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B D"]:
+        """The mean frame."""
+        return x.float().mean(dim=1)
+
+
+class MotionProbe(Probe):
+    """Amount of motion: the mean absolute difference of neighbouring frames' patches, on a grid of places.
+
+    Args:
+        width: D.
+        num_classes: C.
+        grid: rows and columns of places; 1: pooled over the whole frame.
+    """
+
+    def __init__(self, *, width: int, num_classes: int, grid: int = 1) -> None:
+        super().__init__(grid**2 * width, num_classes)
+        self.grid = grid
+
+    def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
+        """How much each channel changes in each place."""
+        change = coarse_patches(x).diff(dim=1).abs().mean(dim=1, keepdim=True)
+        return average_to_grid(change, self.grid).flatten(1)
+
+
+class SpaceTimeProbe(Probe):
+    """Place and order of motion: patches minus their mean over the clip, on a grid of places, frame by frame.
+
+    Args:
+        width: D.
+        num_classes: C.
+        num_frames: T.
+        grid: rows and columns of places.
+        channels: random ones that the D channels are projected to, so that few clips can fill them.
+    """
+
+    projection: Tensor
+
+    def __init__(self, *, width: int, num_classes: int, num_frames: int, grid: int = 7, channels: int = 32) -> None:
+        super().__init__(num_frames * grid**2 * channels, num_classes)
+        self.grid = grid
+        generator = torch.Generator().manual_seed(PROJECTION_SEED)
+        self.register_buffer("projection", torch.randn(width, channels, generator=generator) * width**-0.5)
+
+    def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
+        """How each place differs from its own mean, frame by frame."""
+        return (centre_in_time(average_to_grid(coarse_patches(x), self.grid)) @ self.projection).flatten(1)
+
+
+def correlate(x: Float[Tensor, "B T G D"], radius: int) -> Float[Tensor, "B S G K"]:
+    """Cosines of each token with those around its place in the next frame, S = T - 1, K = (2 radius + 1)^2.
+
+    Places outside the frame count as zero (correlation volumes: Teed and Deng, RAFT, arXiv 2003.12039).
+    """
+    side = math.isqrt(x.shape[2])
+    x = F.normalize(x, dim=-1).unflatten(2, (side, side))
+    following = F.pad(x[:, 1:], (0, 0, radius, radius, radius, radius))
+    around = range(2 * radius + 1)
+    shifted = [following[:, :, row : row + side, column : column + side] for row in around for column in around]
+    return torch.stack([(x[:, :-1] * other).sum(-1) for other in shifted], dim=-1).flatten(2, 3)
+
+
+class CorrelationProbe(Probe):
+    """Direction of motion: cosines of tokens with their neighbours in the next frame, on a grid of places.
+
+    Tokens are normalised over channels, then lose their mean over the frame, and over the clip, side by side: the
+    first shows which way the whole picture moves, the second what moves before a background at rest.
+
+    Args:
+        num_classes: C.
+        num_frames: T, 2 or more.
+        grid: rows and columns that the cosines are averaged to.
+    """
+
+    def __init__(self, *, num_classes: int, num_frames: int, grid: int = 3) -> None:
+        super().__init__(2 * (num_frames - 1) * grid**2 * (2 * RADIUS + 1) ** 2, num_classes)
+        self.grid = grid
+
+    def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
+        """How alike neighbours are, for each pair of frames and each place."""
+        x = coarse_patches(x)
+        x = F.layer_norm(x, x.shape[-1:])
+        centred = (x - x.mean(dim=2, keepdim=True), centre_in_time(x))
+        return torch.cat([average_to_grid(correlate(part, RADIUS), self.grid).flatten(1) for part in centred], dim=1)
+
+
+class AttentiveProbe(Probe):
+    """Cross-attention of a learned query over all patches of all frames, with positions in time and space.
+
+    After V-JEPA 2 (arXiv 2506.09985) and STEP (arXiv 2503.24298), which shows that positions in time decide whether an
+    attentive probe sees order.
+
+    Args:
+        width: D.
+        num_classes: C.
+        num_frames: T.
+        grid: rows and columns that patches are averaged to.
+        num_heads: of the attention; divides D.
+        dropout: probability, 0..1, on the attention's output.
+    """
+
+    def __init__(
+        self, *, width: int, num_classes: int, num_frames: int, grid: int = 7, num_heads: int = 4, dropout: float = 0.5
+    ) -> None:
+        super().__init__(width, num_classes)
+        self.grid = grid
+        self.num_heads = num_heads
+        self.norm = nn.LayerNorm(width)
+        self.times = nn.Parameter(torch.randn(num_frames, 1, width) * 0.02)
+        self.places = nn.Parameter(torch.randn(grid**2, width) * 0.02)
+        self.query = nn.Parameter(torch.randn(num_heads, width // num_heads))
+        self.key_value = nn.Linear(width, 2 * width)
+        self.dropout = nn.Dropout(dropout)
+
+    def _keys_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.norm(average_to_grid(coarse_patches(x), self.grid)) + self.times + self.places
+        keys, values = self.key_value(tokens.flatten(1, 2)).chunk(2, dim=-1)  # (B, T G, D)
+        return tuple(part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (keys, values))
+
+    def attention(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T G"]:
+        """How much each place of each frame counts: mean over the heads; sums to 1 over a clip."""
+        keys, _ = self._keys_and_values(x)  # (B, heads, T G, D / heads)
+        scores = torch.einsum("hd,bhnd->bhn", self.query, keys) * keys.shape[-1] ** -0.5
+        return scores.softmax(dim=-1).mean(dim=1).unflatten(-1, (x.shape[1], -1))
+
+    def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B D"]:
+        """The values that the query attends to."""
+        keys, values = self._keys_and_values(x)
+        query = self.query[None, :, None].expand(len(x), -1, -1, -1)  # (B, heads, 1, D / heads)
+        return self.dropout(F.scaled_dot_product_attention(query, keys, values).flatten(1))
+
+
+def build_probe(config: ProbeConfig, *, width: int, num_frames: int, num_classes: int) -> Probe:
+    """The probe that the settings name, not fitted.
+
+    Args:
+        config: its settings.
+        width: D, channels of the frozen tokens.
+        num_frames: T, frames of a clip.
+        num_classes: C.
+
+    Raises:
+        ValueError: the settings name none, or one that compares frames is given a single one.
+    """
+    if config.name == "linear":
+        return LinearProbe(width=width, num_classes=num_classes)
+    if num_frames < 2:
+        raise ValueError(f"data.num_frames = {num_frames}: the probe {config.name} compares frames. Use 2 or more.")
+    if config.name == "motion":
+        return MotionProbe(width=width, num_classes=num_classes, grid=config.grid)
+    if config.name == "correlation":
+        return CorrelationProbe(num_classes=num_classes, num_frames=num_frames, grid=config.grid)
+    if config.name == "space-time":
+        return SpaceTimeProbe(
+            width=width, num_classes=num_classes, num_frames=num_frames, grid=config.grid, channels=config.channels
+        )
+    if config.name == "attentive":
+        return AttentiveProbe(width=width, num_classes=num_classes, num_frames=num_frames, grid=config.grid)
+    raise ValueError(f"probe.name = {config.name!r} names no probe.")

@@ -1,0 +1,153 @@
+"""What the frozen model reaches without a side network: probes, with chance and the majority class next to them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from side4video.config import ProbeConfig, RunConfig
+from side4video.data.datasets import TestClips
+from side4video.data.loading.loader import test_loader
+from side4video.distributed.processes import print_once
+from side4video.models.backbones.loading import FrozenBackbone
+from side4video.tasks.clips import choose_workers, evaluation_clips
+from side4video.tasks.recognition.data import RecognitionData, as_evaluated, evaluated_groups
+from side4video.tasks.recognition.folds import Folds, make_folds
+from side4video.tasks.recognition.metrics import top_k_accuracy
+from side4video.tasks.recognition.probe_fitting import choose_probe, fit_probe, probe_logits, video_scores
+from side4video.tasks.recognition.probe_tokens import ProbeTokens, load_probe_tokens
+
+BASELINES = "baselines.json"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One probe; shares are 0..1, None where there was nothing to measure with."""
+
+    name: str
+    options: dict[str, Any]
+    """What cross-validation chose, as settings of `probe`."""
+    cv: float | None
+    cv_error: float | None
+    """Mean over the held-out training clips, and its standard error."""
+    top1: float | None
+    error: float | None
+    """On the test videos, and its standard error."""
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What a result has to be compared with."""
+
+    chance: float
+    majority: float | None
+    """Share of test videos of the class that most training clips have."""
+    num_videos: int
+    """Test videos."""
+    probes: tuple[Baseline, ...]
+    notes: tuple[str, ...]
+    """How clips were grouped, and what was done otherwise than asked for."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain lists and dictionaries."""
+        return asdict(self)
+
+    def table(self) -> Table:
+        """A printable table."""
+        table = Table("baseline", "cross-validation", "test top-1", title=f"{self.num_videos} test videos")
+        table.add_row("chance", "", f"{self.chance:.1%}")
+        table.add_row("majority class", "", "-" if self.majority is None else f"{self.majority:.1%}")
+        for probe in self.probes:
+            table.add_row(
+                f"{probe.name} probe", with_error(probe.cv, probe.cv_error), with_error(probe.top1, probe.error)
+            )
+        return table
+
+
+def read_baselines(out: Path) -> Baselines | None:
+    """The baselines of a run folder; None where none were measured."""
+    path = out / BASELINES
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    probes = tuple(Baseline(**one) for one in content["probes"])
+    return Baselines(**content | {"probes": probes, "notes": tuple(content["notes"])})
+
+
+def with_error(mean: float | None, error: float | None) -> str:
+    """Percent with standard error, such as "58.3 +- 6.4"; "-" without a value."""
+    return "-" if mean is None or error is None else f"{100 * mean:.1f} +- {100 * error:.1f}"
+
+
+def standard_error(right: Sequence[bool]) -> float:
+    """Of the mean of these, 0..1, with each clip counted as independent."""
+    return float(np.std(right, ddof=1) / len(right) ** 0.5) if len(right) > 1 else 0.0
+
+
+def training_tokens(
+    config: RunConfig, data: RecognitionData, backbone: FrozenBackbone
+) -> tuple[ProbeTokens, Folds, tuple[str, ...]]:
+    """Tokens of one view of each training clip, folds that keep recordings together, and notes about both."""
+    assert data.train is not None
+    videos = as_evaluated(data.train, config.data)
+    clips = evaluation_clips(videos, config=config, backbone=backbone, num_clips=1, num_crops=1)
+    tokens = probe_tokens_of(clips, config=config, backbone=backbone)
+    grouping = evaluated_groups(data.train, config.data)
+    groups = None if grouping.groups is None else [grouping.groups[place] for place in tokens.videos.tolist()]
+    folds = make_folds(tokens.labels.tolist(), groups, class_names=data.class_names, seed=config.seed)
+    return tokens, folds, (grouping.origin, *folds.notes)
+
+
+def probe_tokens_of(clips: TestClips, *, config: RunConfig, backbone: FrozenBackbone) -> ProbeTokens:
+    """Tokens of a clip set, from the cache or computed."""
+    batches = test_loader(
+        clips,
+        batch_clips=1,
+        workers=choose_workers(config.data.workers),
+        timeout_seconds=config.data.timeout_seconds,
+    )
+    return load_probe_tokens(clips, batches, backbone=backbone, config=config)
+
+
+def measure_baselines(
+    config: RunConfig, data: RecognitionData, backbone: FrozenBackbone, *, test_clips: TestClips | None
+) -> Baselines:
+    """Choose, fit and test the probes that `config.eval.probe` names; prints how clips were grouped."""
+    tokens, folds, notes = training_tokens(config, data, backbone)
+    for note in notes:
+        print_once(note)
+    test = None if test_clips is None else probe_tokens_of(test_clips, config=config, backbone=backbone)
+    count = len(data.class_names)
+    found = []
+    for name in config.eval.probes:
+        chosen = choose_probe(name, tokens, folds, num_classes=count, seed=config.seed)
+        right = () if chosen.found is None else chosen.found.right
+        cv = None if not right else float(np.mean(right))
+        scored = None if test is None else _test(chosen.config, tokens, test, count, config.seed)
+        options = chosen.config.model_dump(mode="json")
+        found.append(Baseline(name, options, cv, standard_error(right) if right else None, *(scored or (None, None))))
+    majority = None
+    if test is not None:
+        _, labels = video_scores(np.zeros((len(test.labels), count)), test)
+        majority = float((labels == tokens.labels.mode().values.item()).mean())
+    return Baselines(
+        chance=1 / count,
+        majority=majority,
+        num_videos=0 if test is None else len(labels),
+        probes=tuple(found),
+        notes=notes,
+    )
+
+
+def _test(
+    config: ProbeConfig, tokens: ProbeTokens, test: ProbeTokens, num_classes: int, seed: int
+) -> tuple[float, float]:
+    """Top-1 on the test videos, and its standard error."""
+    probe = fit_probe(config, tokens, num_classes=num_classes, seed=seed)
+    scores, labels = video_scores(probe_logits(probe, test, config.block), test)
+    top1 = top_k_accuracy(scores, labels, 1)
+    return top1, float((top1 * (1 - top1) / max(len(labels) - 1, 1)) ** 0.5)

@@ -1,0 +1,134 @@
+"""Multinomial logistic regression for few clips and many features, its strength chosen by cross-validation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from sklearn.linear_model import LogisticRegression
+
+from side4video.tasks.recognition.folds import Folds
+
+STRENGTHS = tuple(float(value) for value in np.logspace(-1, 5, 7))
+"""Candidates for C, in units of 1 / number of features: standardised features then give comparable values."""
+DEFAULT_STRENGTH = 10.0
+"""Where nothing can be cross-validated."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A linear classifier on raw features: logits = (features - mean) * scale @ weight.T + bias."""
+
+    mean: Float[ndarray, " F"]
+    scale: Float[ndarray, " F"]
+    weight: Float[ndarray, "C F"]
+    bias: Float[ndarray, " C"]
+
+    def logits(self, features: Float[ndarray, "V F"]) -> Float[ndarray, "V C"]:
+        """Logits of feature vectors."""
+        return (features - self.mean) * self.scale @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """What cross-validation found for one value of C.
+
+    Attributes:
+        strength: C, in units of 1 / number of features.
+        loss: mean log loss of the held-out clips.
+        right: of each held-out clip, in the order of `Folds.scored`, whether it was recognised.
+        right_by_fold: share of each fold's held-out clips that were recognised.
+    """
+
+    strength: float
+    loss: float
+    right: tuple[bool, ...]
+    right_by_fold: tuple[float, ...]
+
+
+def standardisation(features: Float[ndarray, "V F"]) -> tuple[Float[ndarray, " F"], Float[ndarray, " F"]]:
+    """Mean and inverse deviation of each feature; constant features count nothing."""
+    deviation = features.std(axis=0)
+    constant = deviation <= 1e-6 * np.abs(features).max(axis=0, initial=0)
+    return features.mean(axis=0), np.where(constant, 0, 1 / np.where(constant, 1, deviation))
+
+
+def fit(
+    features: Float[ndarray, "V F"], labels: Int[ndarray, " V"], *, num_classes: int, strength: float = DEFAULT_STRENGTH
+) -> Fitted:
+    """Fit on standardised features; classes without clips get a bias that never wins.
+
+    Raises:
+        ValueError: clips of one class alone.
+    """
+    mean, scale = standardisation(features)
+    rows = (features - mean) * scale
+    basis, reduced = _reduce(rows)
+    weight, bias = _fit_reduced(reduced, labels, num_classes, strength / rows.shape[1])
+    return Fitted(mean, scale, weight @ basis.T, bias)
+
+
+def _reduce(rows: Float[ndarray, "V F"]) -> tuple[Float[ndarray, "F R"], Float[ndarray, "V R"]]:
+    """An orthonormal basis of the rows, and the rows in it: the solution lies there, and has R <= V numbers, not F."""
+    if rows.shape[1] <= len(rows):
+        return np.eye(rows.shape[1]), rows
+    values, vectors = np.linalg.eigh(rows @ rows.T)
+    kept = values > values.max() * 1e-7
+    lengths = np.sqrt(values[kept])
+    return rows.T @ (vectors[:, kept] / lengths), vectors[:, kept] * lengths
+
+
+def _fit_reduced(
+    rows: Float[ndarray, "V R"], labels: Int[ndarray, " V"], num_classes: int, c: float
+) -> tuple[Float[ndarray, "C R"], Float[ndarray, " C"]]:
+    present = np.unique(labels)
+    if len(present) < 2:
+        raise ValueError(f"A probe needs clips of two classes or more; found {len(present)}.")
+    model = LogisticRegression(C=c, max_iter=2000).fit(rows, labels)
+    weights, biases = model.coef_, model.intercept_
+    if len(present) == 2:  # scikit-learn keeps one row for two classes; as softmax logits they are -row/2, +row/2
+        weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
+    weight = np.zeros((num_classes, rows.shape[1]))
+    bias = np.full(num_classes, -10.0 + biases.min())
+    weight[present], bias[present] = weights, biases
+    return weight, bias
+
+
+def cross_validate(
+    features: Float[ndarray, "V F"],
+    labels: Int[ndarray, " V"],
+    folds: Folds,
+    *,
+    num_classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+) -> list[CrossValidated]:
+    """Held-out log loss and recognised clips for every strength, over the same folds."""
+    held_logits = {strength: np.full((len(labels), num_classes), np.nan) for strength in strengths}
+    for train, held in folds.parts:
+        mean, scale = standardisation(features[train])
+        basis, reduced = _reduce((features[train] - mean) * scale)
+        others = (features[held] - mean) * scale @ basis
+        for strength in strengths:
+            weight, bias = _fit_reduced(reduced, labels[train], num_classes, strength / features.shape[1])
+            held_logits[strength][held] = others @ weight.T + bias
+    return [score_held_out(strength, held_logits[strength], labels, folds) for strength in strengths]
+
+
+def score_held_out(strength: float, logits: ndarray, labels: ndarray, folds: Folds) -> CrossValidated:
+    """What held-out logits (V, C), with anything in the rows never held out, say of a candidate."""
+    scored = folds.scored
+    right = logits.argmax(axis=1) == labels
+    own = logits[scored, labels[scored]]
+    losses = np.logaddexp.reduce(logits[scored], axis=1) - own
+    return CrossValidated(
+        strength,
+        float(losses.mean()),
+        tuple(bool(value) for value in right[scored]),
+        tuple(float(right[held].mean()) for _, held in folds.parts),
+    )
+
+
+def choose(found: Sequence[CrossValidated]) -> CrossValidated:
+    """The one with the smallest held-out log loss: accurate, and as certain as it may be; the weakest of equals."""
+    return min(found, key=lambda one: (one.loss, one.strength))

@@ -1,0 +1,162 @@
+"""Probes fitted to training clips: which of their options, and how strongly, is chosen by cross-validation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from side4video.config import ProbeConfig, ProbeName
+from side4video.models.probes import AttentiveProbe, Probe, build_probe
+from side4video.tasks.recognition.folds import Folds
+from side4video.tasks.recognition.logistic_regression import (
+    CrossValidated,
+    choose,
+    cross_validate,
+    fit,
+    score_held_out,
+)
+from side4video.tasks.recognition.probe_tokens import ProbeTokens
+
+EPOCHS, BATCH, RATE, DECAY = 40, 16, 1e-3, 0.1
+"""Training of the attentive probe with AdamW, the rate falling on a cosine."""
+
+
+@dataclass(frozen=True)
+class ChosenProbe:
+    """The options of a family that cross-validation prefers.
+
+    Attributes:
+        config: the options, the strength included.
+        found: what held-out clips said of them; None where nothing can be cross-validated.
+    """
+
+    config: ProbeConfig
+    found: CrossValidated | None
+
+
+def probe_options(name: ProbeName, blocks: Sequence[int], grids: int) -> list[ProbeConfig]:
+    """The options of a family that are compared, the first one taken where nothing can be.
+
+    Args:
+        name: the family.
+        blocks: backbone blocks to choose from, in ascending order.
+        grids: rows of the patches; grids are no finer.
+    """
+    fine, coarse = min(7, grids), min(3, grids)
+    if name == "linear":
+        return [ProbeConfig(name=name)]
+    if name == "motion":
+        return [ProbeConfig(name=name, block=block, grid=grid) for grid in (1, fine) for block in blocks]
+    if name == "space-time":
+        return [ProbeConfig(name=name, block=block, grid=grid) for grid in (coarse, fine) for block in blocks]
+    if name == "correlation":
+        return [ProbeConfig(name=name, block=block, grid=coarse) for block in blocks[:-1] or blocks]
+    return [ProbeConfig(name=name, block=blocks[-1], grid=fine)]
+
+
+@torch.no_grad()
+def features_of(probe: Probe, tokens: ProbeTokens, block: int) -> Float[ndarray, "V F"]:
+    """The probe's features of each view, before they are standardised."""
+    return torch.cat([probe.features(part) for part in tokens.read(block).split(64)]).numpy()
+
+
+def choose_probe(name: ProbeName, tokens: ProbeTokens, folds: Folds, *, num_classes: int, seed: int = 0) -> ChosenProbe:
+    """The options of a family with the smallest held-out log loss.
+
+    Args:
+        name: the family.
+        tokens: of the training clips, one view of each, in the order that the folds count.
+        folds: of these clips.
+        num_classes: C.
+        seed: of the attentive probe's training.
+    """
+    grids = int(next(iter(tokens.patches.values())).shape[2] ** 0.5)
+    options = probe_options(name, sorted(tokens.patches), grids)
+    if not folds.parts:
+        return ChosenProbe(options[0], None)
+    labels = tokens.labels.numpy()
+    chosen = []
+    for option in options:
+        if name == "attentive":
+            logits = np.full((len(labels), num_classes), np.nan)
+            for train, held in folds.parts:
+                probe = fit_probe(option, tokens, train, num_classes=num_classes, seed=seed)
+                logits[held] = probe_logits(probe, tokens, option.block)[held]
+            found = score_held_out(1.0, logits, labels, folds)
+        else:
+            features = features_of(_build(option, tokens, num_classes), tokens, option.block)
+            found = choose(cross_validate(features, labels, folds, num_classes=num_classes))
+        chosen.append(ChosenProbe(option.model_copy(update={"strength": found.strength}), found))
+    return min(chosen, key=lambda one: one.found.loss if one.found else 0.0)
+
+
+def _build(config: ProbeConfig, tokens: ProbeTokens, num_classes: int) -> Probe:
+    _, frames, width = tokens.pooled.shape
+    return build_probe(config, width=width, num_frames=frames, num_classes=num_classes)
+
+
+def fit_probe(
+    config: ProbeConfig, tokens: ProbeTokens, clips: ndarray | None = None, *, num_classes: int, seed: int = 0
+) -> Probe:
+    """Fit a probe to all clips, or to those at the places `clips`; in eval mode.
+
+    Raises:
+        ValueError: the clips are of one class alone.
+    """
+    rows = torch.arange(len(tokens.labels)) if clips is None else torch.from_numpy(clips)
+    if config.name == "attentive":
+        return _train_attentive(config, tokens, rows, num_classes, seed)
+    probe = _build(config, tokens, num_classes)
+    features = features_of(probe, tokens, config.block)[rows]
+    found = fit(features, tokens.labels[rows].numpy(), num_classes=num_classes, strength=config.strength)
+    with torch.no_grad():
+        for own, value in (
+            (probe.mean, found.mean),
+            (probe.scale, found.scale),
+            (probe.linear.weight, found.weight),
+            (probe.linear.bias, found.bias),
+        ):
+            own.copy_(torch.from_numpy(value))
+    return probe.eval()
+
+
+def _train_attentive(
+    config: ProbeConfig, tokens: ProbeTokens, rows: Tensor, num_classes: int, seed: int
+) -> AttentiveProbe:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        probe = _build(config, tokens, num_classes).train()
+        assert isinstance(probe, AttentiveProbe)
+        optimizer = torch.optim.AdamW(probe.parameters(), lr=RATE, weight_decay=DECAY)
+        steps = EPOCHS * -(-len(rows) // BATCH)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(EPOCHS):
+            for part in rows[torch.randperm(len(rows))].tensor_split(-(-len(rows) // BATCH)):
+                logits = probe(tokens.read(config.block)[part])
+                loss = F.cross_entropy(logits, tokens.labels[part], label_smoothing=0.1)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+    return probe.eval()
+
+
+@torch.no_grad()
+def probe_logits(probe: Probe, tokens: ProbeTokens, block: int) -> Float[ndarray, "V C"]:
+    """Logits of each view."""
+    return torch.cat([probe(part) for part in tokens.read(block).split(64)]).double().numpy()
+
+
+def video_scores(logits: Float[ndarray, "V C"], tokens: ProbeTokens) -> tuple[Float[ndarray, "M C"], ndarray]:
+    """Softmax averaged over the views of each video, and the videos' labels."""
+    scores = torch.from_numpy(logits).softmax(dim=1)
+    _, place = tokens.videos.unique_consecutive(return_inverse=True)
+    count = int(place.max()) + 1
+    total = torch.zeros(count, scores.shape[1], dtype=scores.dtype).index_add_(0, place, scores)
+    labels = torch.zeros(count, dtype=torch.long).index_copy_(0, place, tokens.labels)
+    return (total / place.bincount()[:, None]).numpy(), labels.numpy()

@@ -1,0 +1,103 @@
+"""Probes: their features by brute force, what each can and cannot see."""
+
+import pytest
+import torch
+
+from side4video.config import PROBES, ProbeConfig
+from side4video.models.probes import (
+    AttentiveProbe,
+    CorrelationProbe,
+    MotionProbe,
+    SpaceTimeProbe,
+    average_to_grid,
+    build_probe,
+    correlate,
+)
+
+T, SIDE, D, C = 4, 7, 8, 3
+
+
+def probe_of(name, **options):
+    return build_probe(ProbeConfig(name=name, **options), width=D, num_frames=T, num_classes=C).eval()
+
+
+def tokens(seed=0, clips=2):
+    return torch.randn(clips, T, SIDE**2, D, generator=torch.Generator().manual_seed(seed))
+
+
+def test_patches_are_averaged_by_place():
+    x = torch.arange(16.0).reshape(1, 1, 16, 1)
+    assert average_to_grid(x, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert average_to_grid(x, 4) is x
+
+
+def test_motion_is_the_mean_absolute_difference():
+    x = tokens()
+    expected = torch.zeros(2, D)
+    for frame in range(T - 1):
+        expected += (x[:, frame + 1] - x[:, frame]).abs().mean(dim=1) / (T - 1)
+    torch.testing.assert_close(MotionProbe(width=D, num_classes=C).features(x), expected)
+
+
+def test_the_motion_probe_does_not_see_order_and_space_time_does():
+    x = tokens()
+    motion, space_time = MotionProbe(width=D, num_classes=C, grid=7), probe_of("space-time")
+    torch.testing.assert_close(motion.features(x), motion.features(x.flip(1)))
+    assert not torch.allclose(space_time.features(x), space_time.features(x.flip(1)))
+
+
+def test_space_time_sees_changes_alone():
+    x, probe = tokens(), SpaceTimeProbe(width=D, num_classes=C, num_frames=T, grid=7, channels=5)
+    torch.testing.assert_close(probe.features(x), probe.features(x + tokens(1)[:, :1]), rtol=0, atol=1e-5)
+    moved = (x - x.mean(dim=1, keepdim=True)) @ probe.projection
+    torch.testing.assert_close(probe.features(x), moved.flatten(1), rtol=0, atol=1e-6)
+
+
+def test_correlations_by_brute_force():
+    x = tokens(clips=1)
+    found = correlate(x, 1).unflatten(2, (SIDE, SIDE))
+    grid = x.unflatten(2, (SIDE, SIDE))
+    for frame, row, column, up, left in [(0, 3, 3, 0, 0), (1, 2, 4, 1, -1), (2, 0, 0, 1, 1), (0, 0, 0, -1, 0)]:
+        inside = 0 <= row + up < SIDE and 0 <= column + left < SIDE
+        other = grid[0, frame + 1, row + up, column + left] if inside else torch.zeros(D)
+        expected = torch.nn.functional.cosine_similarity(grid[0, frame, row, column], other, dim=0)
+        torch.testing.assert_close(found[0, frame, row, column, (up + 1) * 3 + left + 1], expected)
+
+
+def test_the_correlation_probe_sees_where_a_pattern_moves():
+    still = tokens(clips=1)[:, :1].unflatten(2, (SIDE, SIDE))
+    right = torch.cat([still.roll(step, dims=3) for step in range(T)], dim=1).flatten(2, 3)
+    probe = CorrelationProbe(num_classes=C, num_frames=T, grid=1)
+    by_shift = probe.features(right).reshape(2, T - 1, 25)[0].mean(dim=0)
+    assert by_shift.argmax() == 13  # no row down, one column to the right
+    assert probe.features(right.flip(1)).reshape(2, T - 1, 25)[0].mean(dim=0).argmax() == 11
+
+
+def test_attention_sums_to_one_and_positions_in_time_make_it_see_order():
+    x, probe = tokens(), AttentiveProbe(width=D, num_classes=C, num_frames=T, grid=7).eval()
+    attention = probe.attention(x)
+    assert attention.shape == (2, T, SIDE**2)
+    torch.testing.assert_close(attention.sum(dim=(1, 2)), torch.ones(2))
+    assert not torch.allclose(probe(x), probe(x.flip(1)))
+    with torch.no_grad():
+        probe.times.zero_()
+    torch.testing.assert_close(probe(x), probe(x.flip(1)))
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_finer_patches_are_averaged_first(name):
+    fine = torch.randn(1, T, 14**2, D)
+    read, coarse = (fine[:, :, 0], fine[:, :, 0]) if name == "linear" else (fine, average_to_grid(fine, 7))
+    probe = probe_of(name, grid=1)
+    torch.testing.assert_close(probe(read), probe(coarse), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in PROBES if name != "linear"])
+def test_a_single_frame_is_refused(name):
+    with pytest.raises(ValueError, match=r"num_frames = 1.*Use 2 or more"):
+        build_probe(ProbeConfig(name=name), width=D, num_frames=1, num_classes=C)
+
+
+def test_no_probe_is_refused():
+    with pytest.raises(ValueError, match="names no probe"):
+        build_probe(ProbeConfig(), width=D, num_frames=T, num_classes=C)
