@@ -14,23 +14,23 @@ class DataConfig(Settings):
     train: Path | None = None
     """Training set: a folder with one sub-folder per class, or a list or annotation file."""
     test: Path | None = None
-    """Evaluation set, in any of the same forms."""
+    """Evaluation set, in any of the same formats."""
     captions: Path | None = None
     """Retrieval: the file of captions where train and test only list videos, as with MSR-VTT, MSVD and VATEX."""
     root: Path | None = None
-    """Folder the paths of the lists start from; by default the list's own folder."""
+    """Folder that paths in the lists start from; by default the list's own folder."""
     test_root: Path | None = None
     """The same for the evaluation set where it differs."""
     outside_root: Literal["refuse", "allow"] = "refuse"
     """Whether lists may name videos outside of root, by "..", as absolute paths or through links. Without root their
     paths are taken as they are."""
     format: str = "auto"
-    """Form of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
+    """Format of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
     msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
     class_names: Path | None = None
     """File with one class name per line, or `id,name` rows, where the lists hold numbers."""
     delimiter: str | None = None
-    """What separates path and label in list files; by default found out."""
+    """What separates path and label in list files; by default detected."""
     fold: Literal[1, 2, 3] = 1
     """Which of the three official splits of UCF101 and HMDB51."""
     first_label: Literal[0, 1] = 0
@@ -42,9 +42,9 @@ class DataConfig(Settings):
     the CSV, a CSV file with columns path and group, or a regular expression over the names. By default a column called
     group, else names of a known form such as v_CLASS_g01_c02."""
     allow_missing: bool = False
-    """Go on without the listed videos that are not there (their number is reported)."""
+    """Continue without listed videos that do not exist (their number is reported)."""
     shots: PositiveInt | None = None
-    """Train on so many videos of each class, chosen by the run's seed; fewer ones are among more."""
+    """Train on this many videos of each class, chosen by the run's seed; smaller subsets are part of larger ones."""
     fraction: float | None = Field(default=None, gt=0.0, le=1.0)
     """Train on this share of each class's videos (retrieval: of all), at least one, chosen in the same way."""
     num_frames: PositiveInt = 8
@@ -68,8 +68,8 @@ class DataConfig(Settings):
     cache_copies: PositiveInt = 8
     """Differently augmented versions of each training clip in the cache; epochs take them in turn."""
     timeout_seconds: float = Field(default=300.0, gt=0.0)
-    """Seconds after which a loader process that still reads the same video is ended: that video counts as one that
-    cannot be read. Without effect with workers 0."""
+    """Seconds after which a loader process that still reads the same video is ended: that video counts as
+    unreadable. Without effect with workers 0."""
     on_error: Literal["skip", "stop"] = "skip"
     """A training video that cannot be read is skipped, counted and named, or stops the run."""
 
@@ -100,7 +100,7 @@ class AugmentConfig(Settings):
     colour_jitter: float = Field(default=0.0, ge=0.0)
     """Strength of random brightness, contrast and saturation."""
     grey: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Probability of a clip without colours."""
+    """Probability of a greyscale clip."""
     erasing: float = Field(default=0.0, ge=0.0, le=1.0)
     """Probability of a randomly erased rectangle."""
     mixup: float = Field(default=0.0, ge=0.0)

@@ -21,7 +21,7 @@ class BackboneConfig(Settings):
     quantise: Literal["none", "int8", "nf4"] = "none"
     """Keep its weights in 8 or 4 bits; computation stays in dtype (needs the extra `quantised`)."""
     chunk_frames: PositiveInt = 64
-    """Frames that go through a block of it at once; fewer need less memory beside the tokens themselves."""
+    """Frames that go through a block of it at once; fewer need less memory in addition to the tokens."""
     model_args: dict[str, int | float | bool | str] = Field(default_factory=dict)
     """Further arguments of timm's model class, such as depth or embed_dim."""
 
@@ -45,7 +45,7 @@ class SideConfig(Settings):
     attention: bool = True
     """Attention inside each frame, as in the paper; without it far fewer numbers are trained."""
     centred: bool = False
-    """See how tokens change over the clip and not what they are; good for few clips, with head.fused."""
+    """Read only how tokens change over the clip; good for few clips, with head.fused."""
     patch_grid: PositiveInt | None = None
     """Average the patches to so many rows and columns before the side network reads them: 7 makes 49 of 196, a quarter
     of the work and of the cached tokens. By default every patch is read."""
@@ -69,11 +69,11 @@ class HeadConfig(Settings):
     """What a fused head starts from. probe: a linear probe fitted to the training set; text: sentences about the class
     names, as CLIP classifies without training (CLIP backbones; `text` names the tower and the sentences)."""
     frozen_probe: bool = False
-    """Keep what a fused head starts from as it is: the side network adds to it and cannot spoil it."""
+    """Do not train what a fused head starts from: the side network adds to it and cannot make it worse."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability of dropping a pooled feature in training."""
     pooled_norm: bool = False
-    """BatchNorm over clips on the pooled side features; needs two clips or more per forward pass."""
+    """BatchNorm over clips on the pooled side features; needs at least two clips per forward pass."""
 
 
 VIDEO_PROMPTS = (
@@ -100,7 +100,7 @@ class TextConfig(Settings):
     """The text tower: of retrieval, with how captions and videos are compared, and of classes by their names."""
 
     name: str = "ViT-B-16-quickgelu"
-    """Name in open_clip of the CLIP model that the backbone is the image tower of."""
+    """open_clip's name of the CLIP model whose image tower is the backbone."""
     weights: str = "hub"
     """"hub", "random", or a local .safetensors or .pt file with the whole CLIP model or its text tower."""
     tag: str = "openai"
@@ -108,7 +108,7 @@ class TextConfig(Settings):
     model_args: dict[str, int | float | bool] = Field(default_factory=dict)
     """What differs from the named tower: width, heads, layers, context_length, vocab_size, embed_dim."""
     max_words: PositiveInt = 32
-    """Words of a caption at most, start and end of the text included; longer ones are cut."""
+    """Largest number of words of a caption, start and end of the text included; longer ones are cut."""
     similarity: Literal["wti", "mean-pool"] = "wti"
     """wti: weighted token-wise interaction, as in the paper; mean-pool: cosine of sentence and mean frame."""
     decorrelation: float = Field(default=0.0, ge=0.0)

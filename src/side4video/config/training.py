@@ -36,7 +36,7 @@ class TrainConfig(Settings):
     betas: tuple[float, float] = (0.9, 0.999)
     """AdamW's decay rates of the first and second moment."""
     eps: float = Field(default=1e-8, gt=0.0)
-    """AdamW's constant beside the root of the second moment."""
+    """AdamW's constant that is added to the root of the second moment."""
     decay_biases: bool = True
     """Weight decay on biases and norms (everything with one dimension or none) too, as the paper in recognition."""
     decay_norms: bool | None = None
@@ -45,8 +45,8 @@ class TrainConfig(Settings):
     clip_grad_norm: float | None = Field(default=None, gt=0.0)
     """Largest norm of the whole gradient; by default unlimited."""
     memory: Literal["plain", "exact", "tight"] = "exact"
-    """What is kept for the backward pass. plain: what autograd needs; exact: a fifth of it, side blocks are computed
-    again, same gradients; tight: a seventh, as exact with what the taps read in 8 bits."""
+    """What is kept for the backward pass. plain: what autograd needs; exact: a fifth of it, side blocks are
+    recomputed, same gradients; tight: a seventh, as exact with what the taps read in 8 bits."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the trained part; auto: bf16 autocast on a GPU, fp32 on a CPU."""
     device: str = "auto"
@@ -54,15 +54,15 @@ class TrainConfig(Settings):
     sync_bn: bool = False
     """Take BatchNorm's statistics over the clips of all processes; by default each has its own, as in the paper."""
     shard_backbone: bool = False
-    """Spread the frozen weights over all processes, for models that do not fit one card."""
+    """Distribute the frozen weights over all processes, for models that do not fit one card."""
     timeout_minutes: float = Field(default=10.0, gt=0.0)
-    """Minutes that a process waits for the others before it gives up."""
+    """Timeout in minutes for waiting for other processes."""
     log_every: PositiveInt = 10
     """Steps between lines in log.jsonl."""
     checkpoint_minutes: float = Field(default=10.0, ge=0.0)
     """Minutes between checkpoints within an epoch; each epoch ends with one. 0: after every step."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """A step whose loss or gradient is not finite stops the run before it, or is left out, counted and named."""
+    """A step whose loss or gradient is not finite stops the run before it, or is skipped, counted and named."""
     patience: PositiveInt | None = None
     """Stop after this many evaluations without a better top-1."""
     tensorboard: bool = False
