@@ -56,8 +56,8 @@ def test_out_of_memory_before_the_first_step_ends_with_advice(moment, small_run,
     assert code == 2, said
     assert "Traceback" not in said
     assert "can't allocate memory" in said
-    assert "A forward pass of 2 clips should take at its peak, by --train.memory" in said
-    assert f"Nothing was trained yet: the same command with the changed settings and --resume uses {out}" in said
+    assert "Planned peak with 2 clips per forward pass, by --train.memory" in said
+    assert f"Nothing was trained yet: run the same command with the changed settings and --resume in {out}" in said
     if moment == "model":
         assert "Memory ran out while the model was built" in said
         assert "Not one video fits in any mode" in said

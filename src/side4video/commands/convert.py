@@ -12,7 +12,7 @@ from side4video.config import RunConfig, load_config, recipe_names
 
 @dataclass(frozen=True)
 class ConvertArguments:
-    """Make an adapter of an official checkpoint, with the settings that it was trained with."""
+    """Convert an official checkpoint to an adapter, with the settings of its training."""
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     out: Path
@@ -21,14 +21,14 @@ class ConvertArguments:
 
 @dataclass(frozen=True)
 class ConvertBackArguments:
-    """Write an adapter's tensors under the official names."""
+    """Convert an adapter to a file with the official names."""
 
     out: Path
     """A .pt file."""
 
 
 def convert(arguments: list[str]) -> int:
-    """Make an adapter of an official checkpoint, or the reverse: convert FILE RECIPE --out FOLDER."""
+    """Convert an official checkpoint to an adapter, or the reverse: convert FILE RECIPE --out FOLDER."""
     source, rest = take_positional(arguments, "convert", "FILE RECIPE --out ADAPTER, or ADAPTER --out FILE")
     if Path(source).is_dir():
         back = tyro.cli(ConvertBackArguments, prog=f"side4video convert {source}", args=rest)

@@ -1,4 +1,4 @@
-"""The commands `recipes` and `backbones`: what there is to choose from."""
+"""The commands `recipes` and `backbones`: lists to choose from."""
 
 from rich.console import Console
 from rich.table import Table
@@ -7,15 +7,18 @@ from side4video.config import recipe_text
 
 
 def recipes(arguments: list[str]) -> int:
-    """List the recipes with the paper's scores, parameters and memory, or print one: recipes [show NAME]."""
+    """List the recipes with the paper's numbers, parameters and memory, or print one: recipes [show NAME]."""
     if len(arguments) == 2 and arguments[0] == "show":
         print(recipe_text(arguments[1]), end="")
         return 0
     if arguments:
         raise ValueError(f"recipes {' '.join(arguments)}: expected nothing, or show NAME.")
-    from side4video.config.recipe_figures import TABLE_NOTES, recipe_table
+    from side4video.config.recipe_figures import TABLE_NOTES, headline_table, recipe_table
 
     console = Console()
+    console.print("The paper's best rows", style="bold underline")
+    console.print(headline_table())
+    console.print("\nAll recipes", style="bold underline")
     console.print(recipe_table())
     for note in TABLE_NOTES:
         console.print(note)
@@ -23,14 +26,14 @@ def recipes(arguments: list[str]) -> int:
 
 
 def backbones(arguments: list[str]) -> int:
-    """List image models: those with short names, one of them, or all with a part in their name: backbones [PART]."""
+    """List image models: all with short names, one of them, or timm's names that contain PART: backbones [PART]."""
     from side4video.models.backbones.loading import NAMED_BACKBONES, list_backbones, weights_source
 
     wanted = arguments[0] if arguments else ""
     if wanted and wanted not in NAMED_BACKBONES:
         names = [name for name in list_backbones() if wanted in name]
         if not names:
-            raise ValueError(f"No backbone has {wanted!r} in its name.")
+            raise ValueError(f"No backbone has {wanted!r} in its name. Run `side4video backbones` for the short names.")
         print("\n".join(names))
         return 0
     table = Table(box=None, pad_edge=False)
@@ -48,6 +51,6 @@ def backbones(arguments: list[str]) -> int:
         print(f"text tower, open_clip: {' '.join(named.text) if named.text else 'none'}")
         return 0
     print(
-        f"{len(list_backbones())} models in all by timm's names: side4video backbones clip, or another part of a name"
+        f"{len(list_backbones())} models are supported in all. Search timm's names: side4video backbones clip"
     )
     return 0

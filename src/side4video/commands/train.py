@@ -14,22 +14,23 @@ from side4video.config import RunConfig, load_config, recipe_names
 
 @dataclass(frozen=True)
 class TrainArguments:
-    """Train a side network and leave adapters, logs, scores and a report in a run folder."""
+    """Train a side network; adapters, logs, scores and a report go to a run folder."""
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     out: Path
     """Run folder: best/ and last/ adapters, log.jsonl, metrics.csv, evaluation.json, report.html."""
     resume: bool = False
-    """Continue the run in the run folder where it was cut off."""
+    """Continue an interrupted run in its folder."""
     init_from: Path | None = None
-    """Adapter to start from; a classifier for other classes is dropped and reported."""
+    """Adapter to start from; a classifier for other classes is discarded with a message."""
     license: str | None = None
-    """Licence of the trained adapter, stated in its card: the hub's short name, such as mit. By default none."""
+    """Licence of the trained adapter for its card: the hub's short name, such as mit. By default none."""
 
 
 def train(arguments: list[str]) -> int:
-    """Train on a folder of own clips or a data set: train RECIPE [--data.train ...] [--out ...]."""
-    recipe, rest = take_positional(arguments, "train", f"RECIPE: a YAML file or one of {', '.join(recipe_names())}")
+    """Train on a folder of clips or a data set: train RECIPE[-f16] [--data.train ...] [--out ...]."""
+    names = f"RECIPE: a YAML file or one of {', '.join(recipe_names())}; ssv2-b16-f16 has 16 frames"
+    recipe, rest = take_positional(arguments, "train", names)
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
     given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
 
@@ -40,16 +41,17 @@ def train(arguments: list[str]) -> int:
     from side4video.distributed.processes import is_main_process
     from side4video.reports.run_report import frozen_beside_trained, write_run_report
     from side4video.sharing.model_card import CardFacts, write_model_card
+    from side4video.training.final_evaluation import read_final
     from side4video.training.loop import train as run
     from side4video.training.out_of_memory import TrainingMemoryError
 
-    facts = CardFacts(license=given.license)  # wrong ones are refused before hours of work
+    facts = CardFacts(license=given.license)  # refuses an unknown one before hours of work
     failure = None
     try:
         result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
     except TrainingMemoryError as error:
         failure = TrainingMemoryError(error.reason, phase=error.phase, num_classes=error.num_classes)
-    if failure is not None:  # out of the handler, so that the tensors of the run are gone by now
+    if failure is not None:  # outside of the handler, so that the run's tensors are freed
         from side4video.memory.command import advise_after_failure
 
         print(advise_after_failure(given.config, failure, out=given.out), file=sys.stderr)
@@ -59,8 +61,8 @@ def train(arguments: list[str]) -> int:
         return 0 if refused is None else 1
     if result.evaluation is not None:
         if refused is None:
-            print_scores(result.evaluation, max_classes=50)
-            for name, score in frozen_beside_trained(given.out).items():
+            print_scores(result.final or result.evaluation, max_classes=50)
+            for name, score in (frozen_beside_trained(given.out) | read_final(given.out)).items():
                 print(f"{name:45} {score:6.1%}")
         print(f"report: {write_run_report(given.out, explain=not given.config.train.shard_backbone)}")
     write_model_card(given.out, facts)

@@ -1,35 +1,49 @@
-"""What a recipe states about itself: the paper's score, trained parameters, memory, views. Read, never computed."""
+"""What a recipe states about itself: the paper's numbers, trained parameters, memory, views. Read, never computed."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field, NonNegativeInt, PositiveInt
 from rich.table import Table
 
-from side4video.config import Settings, recipe_names, recipe_text
+from side4video.config.recipes import recipe_names, recipe_text
+from side4video.config.settings import Settings
+
+Numbers = dict[str, float]
+"""Published numbers by name: percentages such as top-1 and R@5, and ranks."""
+
+HEADLINE_ROWS = {"k400-e14": 16, "ssv2-e14": 16, "ssv1-e14": 16, "msrvtt-e14": 12, "msvd-e14": 12, "vatex-e14": 12}
+"""The paper's best result on each data set: recipe and frames per clip."""
 
 
 class RecipeFigures(Settings):
-    """The part `figures` of a recipe of the package; training does not look at it."""
+    """The part `figures` of a recipe of the package; training ignores it."""
 
     model: str
-    """What the model is called in the paper."""
-    metric: str = ""
-    """Of the paper's scores."""
-    paper: dict[PositiveInt, float] = Field(default_factory=dict)
-    """The paper's scores in percent by frames per clip; empty where it gives none."""
+    """The paper's name of the model."""
+    paper: dict[PositiveInt, Numbers] = Field(default_factory=dict)
+    """The paper's numbers by frames per clip, the main one first (top-1, or R@1 from text to video). Empty where the
+    paper has no such row."""
+    video_to_text: Numbers = Field(default_factory=dict)
+    """Retrieval: the paper's numbers of the other direction, where published."""
     views: str = ""
-    """Views per video behind these scores."""
+    """Views per video of these numbers."""
+    unknown: str = ""
+    """What the paper and its released code leave open about these rows."""
     num_classes: PositiveInt | None = None
-    """Classes with which parameters are counted and memory is planned; None: retrieval has none."""
+    """Classes for which parameters are counted and memory is planned; None: retrieval has none."""
     trained_parameters: NonNegativeInt
-    """Numbers that training changes."""
+    """Number of trained parameters, the text tower of retrieval included."""
     device: Literal["gpu", "cpu"] = "gpu"
     """What memory is planned for."""
     videos_per_device: PositiveInt
-    """Videos in a forward pass on one device, with which memory is planned."""
+    """Videos in a forward pass on one device: the paper's share of one of 8 GPUs, or the batch of own data."""
     memory_gb: dict[PositiveInt, float]
-    """Peak of a training step in GB (10^9 bytes) by frames per clip, as `side4video memory` plans it."""
+    """Planned peak of a training step in GB (10^9 bytes) by frames per clip: on each of 8 GPUs for the paper's
+    recipes, on one device for own data."""
+    one_gpu_gb: dict[PositiveInt, float] = Field(default_factory=dict)
+    """The same for the command for one GPU, which adds up micro-batches of `videos_per_device`."""
 
 
 def read_figures(name: str) -> RecipeFigures:
@@ -45,6 +59,42 @@ def read_figures(name: str) -> RecipeFigures:
     return RecipeFigures.model_validate(content["figures"])
 
 
+def stated_classes(recipe: str) -> int | None:
+    """The number of classes that a recipe or a YAML file states in its figures; None where it states none.
+
+    >>> stated_classes("k400-b16"), stated_classes("msvd-b16")
+    (400, None)
+    """
+    is_file = Path(recipe).suffix in {".yaml", ".yml"}
+    content = yaml.safe_load(Path(recipe).read_text(encoding="utf-8") if is_file else recipe_text(recipe)) or {}
+    return RecipeFigures.model_validate(content["figures"]).num_classes if "figures" in content else None
+
+
+def format_numbers(numbers: Numbers) -> str:
+    """Published numbers on one line.
+
+    >>> format_numbers({"R@1": 52.3, "R@10": 84.0, "median rank": 1})
+    'R@1 52.3, R@10 84.0, median rank 1'
+    """
+    return ", ".join(
+        f"{name} {value:g}" if name.endswith("rank") else f"{name} {value:.1f}" for name, value in numbers.items()
+    )
+
+
+def headline_table() -> Table:
+    """The paper's best row of each data set with all its published numbers."""
+    table = Table("side4video train", "frames", "views", "published numbers", box=None, header_style="bold")
+    for name, frames in HEADLINE_ROWS.items():
+        figures = read_figures(name)
+        numbers = format_numbers(figures.paper[frames])
+        if figures.video_to_text:
+            numbers += f"; video to text {format_numbers(figures.video_to_text)}"
+        suffix = f"-f{frames}" if len(figures.memory_gb) > 1 else ""
+        table.add_row(name + suffix, str(frames), figures.views, numbers)
+        table.add_row("", "", "", f"Unknown: {figures.unknown}")
+    return table
+
+
 def recipe_table() -> Table:
     """All recipes of the package with their figures, one line for each number of frames."""
     table = Table(box=None, header_style="bold")
@@ -57,7 +107,7 @@ def recipe_table() -> Table:
             table.add_row(
                 name if first else "",
                 str(frames),
-                str(figures.paper.get(frames, "-")),
+                str(next(iter(figures.paper.get(frames, {}).values()), "-")),
                 figures.views if first else "",
                 f"{figures.trained_parameters / 1e6:.1f}" if first else "",
                 f"{memory:g}",
@@ -67,9 +117,10 @@ def recipe_table() -> Table:
 
 
 TABLE_NOTES = (
-    "paper: its top-1, or R@1 from text to video (msrvtt, msvd, vatex), with these views; -: it gives none.",
-    "trained: parameters, those of the text tower included. GB: planned peak of a training step with that many "
-    "videos in a forward pass on one GPU (side4video memory).",
-    "Other numbers of frames: --data.num-frames. One recipe to copy: side4video recipes show NAME.",
+    "paper: its top-1, or R@1 from text to video (msrvtt, msvd, vatex), with these views; -: the paper has no such "
+    "row. None of these numbers was reproduced by this project.",
+    "trained: trained parameters, the text tower included. GB: planned peak of a training step on one GPU with that "
+    "many videos in a forward pass (side4video memory).",
+    "Frames: side4video train ssv2-b16-f16. One recipe with its commands: side4video recipes show ssv2-b16-f16.",
 )
 """What the table's columns mean."""

@@ -1,9 +1,10 @@
-"""Settings as YAML: the recipes of the package, files of a user's own, and what is said of those that cannot be used.
+"""Settings as YAML: the recipes of the package, your own files, and errors about settings that cannot be used.
 
 A recipe is a YAML file with the fields of `RunConfig`; flags override it: `--train.lr 5e-4`, `--data.num-frames 16`.
 """
 
 import difflib
+import re
 import reprlib
 from importlib import resources
 from pathlib import Path
@@ -31,23 +32,44 @@ def recipe_names() -> list[str]:
 
 
 def recipe_text(name: str) -> str:
-    """The YAML text of a recipe of the package.
+    """The YAML text of a recipe of the package; `NAME-f16` is the recipe NAME with 16 frames per clip.
+
+    >>> "num_frames: 16" in recipe_text("ssv2-e14-f16")
+    True
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is no such recipe, or it is not for that number of frames.
     """
-    if name not in recipe_names():
-        close = difflib.get_close_matches(name, recipe_names(), n=1)
+    names = recipe_names()
+    base, _, frames = name.rpartition("-f")
+    if name not in names and base in names and frames.isdecimal():
+        return _with_frames(base, int(frames))
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ConfigError(f"There is no recipe {name!r} and no such file.{hint} Recipes: {', '.join(recipe_names())}.")
+        raise ConfigError(f"There is no recipe {name!r} and no such file.{hint} Recipes: {', '.join(names)}.")
     return (_recipe_folder() / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def load_config(recipe: str | Path) -> RunConfig:
-    """Read a recipe of the package by name, or a YAML file by path.
+def _with_frames(name: str, frames: int) -> str:
+    """A recipe's text for one of the numbers of frames that it has figures for."""
+    text = recipe_text(name)
+    figures = yaml.safe_load(text)["figures"]
+    if frames not in figures["memory_gb"]:
+        possible = " or ".join(f"{name}-f{known}" for known in figures["memory_gb"])
+        raise ConfigError(
+            f"The recipe {name} is not for {frames} frames. Use {possible} ({figures['views']}), or set "
+            f"--data.num-frames {frames} yourself."
+        )
+    text = re.sub(r"(?m)^  num_frames: \d+$", f"  num_frames: {frames}", text)
+    return re.sub(rf"(?m)^(# .*side4video train {name})(?= )", rf"\1-f{frames}", text)
 
-    A top-level `preset: b16` stands for that preset's backbone, side network and text tower; fields beside it override
-    it. A part `figures` is what a recipe states about itself (`recipe_figures.py`); it sets nothing and is left out.
+
+def load_config(recipe: str | Path) -> RunConfig:
+    """Read a recipe of the package by name (`NAME-f16`: with 16 frames per clip), or a YAML file by path.
+
+    A top-level `preset: b16` selects the backbone, side network and text tower of that preset; other fields override
+    it. The part `figures` holds what a recipe states about itself (`recipe_figures.py`); it sets nothing.
 
     Raises:
         ConfigError: no such recipe, not YAML, or settings that are unknown or out of range (all are listed).
@@ -62,7 +84,7 @@ def load_config(recipe: str | Path) -> RunConfig:
         raise
     except RecursionError:
         raise ConfigError(f"{recipe} is nested too deeply to be read.") from None
-    except (yaml.YAMLError, ValueError) as error:  # bytes that are not UTF-8, dates and numbers that are none
+    except (yaml.YAMLError, ValueError) as error:  # bytes that are not UTF-8, dates and invalid numbers
         raise ConfigError(f"{recipe} is not YAML: {str(error)[:1000]}") from None
     return parse_config(content, source=str(recipe))
 
@@ -105,16 +127,16 @@ def _recipe_folder() -> Any:
 
 
 def _override(settings: dict[str, Any], given: Any) -> Any:
-    """Settings with the given ones in their place; what is no settings stays as it is, for its error."""
+    """Settings updated with the given ones; a value that is no mapping is returned unchanged, for its error message."""
     return settings | (given or {}) if given is None or isinstance(given, dict) else given
 
 
 class _ExactDumper(yaml.SafeDumper):
-    """Writes every text so that it is read as it was."""
+    """Writes every text so that it is read back unchanged."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # PyYAML writes these line ends as they are, and reads them as blanks; between double quotes it escapes them.
+    # PyYAML writes these line ends unescaped and reads them as blanks; between double quotes it escapes them.
     style = '"' if set(text) & set("\x85\u2028\u2029") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -1,4 +1,4 @@
-"""All settings of a run, and which of them do not go together."""
+"""All settings of a run, and which of them exclude each other."""
 
 from typing import Literal, Self
 
@@ -56,7 +56,7 @@ class RunConfig(Settings):
         if self.head.init == "text":
             self._check_text_head()
         if self.head.frozen_probe and not self.head.fused:
-            raise ValueError("head.frozen_probe keeps the probe of a fused head: set head.fused too, or leave it out.")
+            raise ValueError("head.frozen_probe needs the probe of a fused head: set head.fused too, or leave it out.")
         together = self.train.micro_batch or self.train.batch
         if self.head.pooled_norm and together < 2:
             raise ValueError(
@@ -64,8 +64,8 @@ class RunConfig(Settings):
             )
         if (self.augment.mixup or self.augment.cutmix) and self.data.cache is not None:
             raise ValueError(
-                "augment.mixup and cutmix mix pixels, which the frozen model's cached tokens have left behind: leave "
-                "out data.cache, or them."
+                "augment.mixup and cutmix mix pixels, and data.cache stores tokens: leave out data.cache, or mixup and "
+                "cutmix."
             )
         if (self.augment.mixup or self.augment.cutmix) and together < 2:
             raise ValueError(
@@ -76,10 +76,10 @@ class RunConfig(Settings):
     def _check_text_head(self) -> None:
         if not self.head.fused:
             raise ValueError(
-                "head.init = 'text' is what a fused head starts from: set head.fused too, or leave it out."
+                "head.init = 'text' is for a fused head: set head.fused too, or leave it out."
             )
         if self.data.arrow_of_time:
-            raise ValueError("head.init = 'text' needs classes whose names say what is seen: leave out arrow_of_time.")
+            raise ValueError("head.init = 'text' needs classes with meaningful names: leave out data.arrow_of_time.")
         check_towers(self.backbone, self.text)
 
     def _check_retrieval(self) -> None:
@@ -94,14 +94,15 @@ class RunConfig(Settings):
             "data.shots": self.data.shots is not None,
             "augment.mixup": self.augment.mixup > 0,
             "augment.cutmix": self.augment.cutmix > 0,
-            "eval.clips": self.eval.clips > 1,
-            "eval.crops": self.eval.crops > 1,
         }
         if given := [name for name, is_given in unsuited.items() if is_given]:
+            raise ValueError(f"{', '.join(given)}: not supported by task retrieval. Leave out.")
+        views = {name: getattr(self.eval, name) for name in ("clips", "crops", "final_clips", "final_crops")}
+        if given := [f"eval.{name} = {value}" for name, value in views.items() if (value or 1) > 1]:
             raise ValueError(
-                f"{', '.join(given)}: not for task retrieval, which embeds one view of each video. Leave out."
+                f"{', '.join(given)}: task retrieval embeds one view of each video. Use 1 clip and 1 crop, the default."
             )
         if self.text.decorrelation and self.text.similarity != "wti":
-            raise ValueError("text.decorrelation pairs single words and frames: it needs text.similarity wti.")
+            raise ValueError("text.decorrelation compares single words and frames: it needs text.similarity wti.")
         if self.train.batch < 2:
-            raise ValueError("train.batch = 1 leaves a contrastive loss nothing to compare with. Use 2 or more.")
+            raise ValueError("train.batch = 1 gives a contrastive loss nothing to compare. Use 2 or more.")

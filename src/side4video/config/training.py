@@ -94,6 +94,11 @@ class EvalConfig(Settings):
     crop_style: Literal["even", "paper"] = "even"
     """Places of one crop or three. even: three along the long side, from end to end; paper: three along the width, in
     upright videos too, and both to the pixel where the paper's code cuts them."""
+    final_clips: PositiveInt | None = None
+    """Training ends by scoring best/ once more with this many clips per video; by default `clips`. Training itself
+    evaluates with `clips` and `crops`, and so does `side4video evaluate`."""
+    final_crops: Literal[1, 3, 5, 10] | None = None
+    """Crops per clip of that last scoring; by default `crops`."""
     batch: PositiveInt = 8
     """Clips (views) per forward pass."""
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None

@@ -1,4 +1,4 @@
-"""What the command `memory` prints, and what a run says that has run out of memory."""
+"""What the command `memory` prints, and the advice of a run that is out of memory."""
 
 import gc
 import os
@@ -11,31 +11,41 @@ from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.memory.advice import Advice, advise, format_size, parse_size
 from side4video.memory.measuring import STEPS, measure_step
-from side4video.memory.planning import StepPlanner, Target, target_of
+from side4video.memory.planning import StepPlanner, Target, share_of_process, target_of
 from side4video.models.video_model import choose_device
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.out_of_memory import REMEDIES, TrainingMemoryError
 
 DEFAULT_CARD = "24GB"
+DEFAULT_CLASSES = 174
+"""Of both Something-Something data sets."""
 
 
 def plan_memory(
-    config: RunConfig, *, card: str | None, num_classes: int, measure: bool = False, json_path: Path | None = None
+    config: RunConfig,
+    *,
+    card: str | None,
+    num_classes: int,
+    processes: int = 1,
+    measure: bool = False,
+    json_path: Path | None = None,
 ) -> int:
     """Print what a training step needs and what fits; returns the exit code: 0 the settings fit, 1 they do not.
 
     Args:
-        config: all settings; `train.device` decides whether it is planned for a GPU ("auto" too) or for a CPU.
-        card: memory such as "24GB"; by default what is here.
+        config: all settings; `train.device` selects a GPU ("auto" too) or a CPU.
+        card: memory such as "24GB"; by default this machine's.
         num_classes: C.
+        processes: processes with one device each; the plan is for one of them.
         measure: also take real steps, on the GPU or else the CPU; the plan is then for that device.
-        json_path: where the same goes in bytes.
+        json_path: file for the same numbers in bytes.
 
     Raises:
         ValueError: no such size, or settings that do not make a model.
     """
     if num_classes < 1:
         raise ValueError(f"classes = {num_classes}: a classifier has at least one class.")
+    config = share_of_process(config, processes)
     target = target_of(config)
     if measure:
         target = "gpu" if choose_device(config.train.device).type == "cuda" else "cpu"
@@ -44,7 +54,7 @@ def plan_memory(
     console = Console()
     console.print(advice.table())
     console.print(
-        f"{advice.num_backbone_parameters:,} frozen and {advice.num_trained_parameters:,} trained numbers, "
+        f"{advice.num_backbone_parameters:,} frozen and {advice.num_trained_parameters:,} trained parameters, "
         f"{advice.num_side_blocks} side blocks."
     )
     for sentence in advice.sentences:
@@ -53,7 +63,7 @@ def plan_memory(
     if measure:
         measured = measure_step(config, num_classes=num_classes)
         estimate = next(mode.step.total for mode in advice.modes if mode.memory == config.train.memory)
-        how = "given out by PyTorch at most" if target == "gpu" else "added to the process at most"
+        how = "allocated by PyTorch at the peak" if target == "gpu" else "added to the process at the peak"
         console.print(
             f"Measured in {STEPS} real steps on {measured.device}: {format_size(measured.measured)} {how}; the "
             f"estimate is {format_size(estimate)}, {estimate / measured.measured:.1%} of it."
@@ -72,8 +82,8 @@ def plan_memory(
 
 
 def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out: Path) -> str:
-    """What to tell whoever started a run that ran out of memory."""
-    gc.collect()  # the run's tensors, so that planning has room itself
+    """The message for a run that is out of memory: what happened, what it needs, and which settings fit."""
+    gc.collect()  # frees the run's tensors, so that planning has memory
     lines = [f"Memory ran out {failure.phase}: {failure.reason}"]
     target = target_of(config) if config.train.device != "auto" or torch.cuda.is_available() else "cpu"
     try:
@@ -81,23 +91,23 @@ def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out
         built = failure.phase != "while the model was built"
         tried = planner.estimate().total if built else planner.weight_bytes
         advice = advise(planner, _memory_here(target), too_little=tried)
-    except (MemoryError, RuntimeError):  # the memory does not suffice for planning either
+    except (MemoryError, RuntimeError):  # too little memory for planning, too
         lines.append(f"Smaller: {REMEDIES[failure.phase]}.")
     else:
         lines += _needs(advice)
     if failure.phase == "while frozen tokens were computed for the probe or the cache":
         lines.append(
-            f"Up to {config.eval.batch} clips went through the frozen model at a time: a smaller --eval.batch needs "
-            "less, and so does a smaller --backbone.chunk-frames."
+            f"The frozen model computed up to {config.eval.batch} clips at a time: a smaller --eval.batch or "
+            "--backbone.chunk-frames needs less memory."
         )
     if has_checkpoint(out):
         lines.append(
-            f"What was trained up to the last checkpoint is kept in {out}: --resume goes on with the same settings "
-            "where there is more memory. Other settings need another --out"
-            + (f", and may start from this one with --init-from {out}." if (out / "last").is_dir() else ".")
+            f"The last checkpoint is in {out}: with more memory, --resume continues from it with the same settings. "
+            "Other settings need another --out"
+            + (f", and can start from this run with --init-from {out}." if (out / "last").is_dir() else ".")
         )
     else:
-        lines.append(f"Nothing was trained yet: the same command with the changed settings and --resume uses {out}.")
+        lines.append(f"Nothing was trained yet: run the same command with the changed settings and --resume in {out}.")
     return "\n".join(lines)
 
 
@@ -105,15 +115,15 @@ def _needs(advice: Advice) -> list[str]:
     size = advice.modes[0].step.size
     needs = ", ".join(f"{mode.memory} {format_size(mode.step.total)}" for mode in advice.modes)
     return [
-        f"A forward pass of {size.clips} clips should take at its peak, by --train.memory: {needs}; this run was "
+        f"Planned peak with {size.clips} clips per forward pass, by --train.memory: {needs}; this run used "
         f"{advice.config.train.memory}.",
-        f"There are {format_size(advice.card)} here in all, of which others may have taken a part.",
+        f"This device has {format_size(advice.card)}; other programs may use a part of it.",
         *advice.sentences,
     ]
 
 
 def _memory_here(target: Target) -> int:
-    """Bytes of the GPU here, or of the card that is most common; of this machine for a CPU."""
+    """Bytes of this machine's GPU, else of the default card; for a CPU this machine's RAM."""
     if target == "cpu":
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if torch.cuda.is_available():

@@ -1,8 +1,8 @@
-"""What a training step will need, found out by taking it with tensors that have no memory (FakeTensorMode).
+"""Plans the memory of a training step by running it with tensors that have no memory (FakeTensorMode).
 
-Nothing is loaded or computed and no formula is involved: the model itself runs, every tensor has its shape and its
-number type, and the storages that are alive are counted. Takes seconds for any model, on any machine: blocks that are
-alike are run once, and one step tells those of every batch.
+Nothing is loaded or computed, and no formula is involved: the model itself runs, every tensor has its shape and its
+number type, and the living storages are counted. It takes seconds for any model, on any machine: identical blocks run
+once, and one step gives the numbers for every batch size.
 """
 
 from collections.abc import Callable
@@ -37,25 +37,25 @@ Target = Literal["gpu", "cpu"]
 
 GPU_LIBRARIES = "GPU libraries"
 GPU_LIBRARY_BYTES = 64 * 2**20
-"""What cuBLAS and cuBLASLt take from PyTorch for themselves, up to 32 MiB each (8 on cards before the H100). The CUDA
+"""Workspaces of cuBLAS and cuBLASLt in PyTorch's memory, up to 32 MiB each (8 on cards before the H100). The CUDA
 context, some hundred MB that PyTorch does not see, is in the card's reserve instead."""
 
 PRIMES = (1_000_003, 1_000_033, 1_000_037)
-"""Numbers of clips, one of which is run for all others; none of the other sizes of a model is a multiple of it."""
+"""Numbers of clips. One of them is run for all others: the one that divides no other size of the model."""
 
 BATCH_LIMIT = 65536
-"""No batch above this is tried."""
+"""Largest batch that is tried."""
 
 
 @dataclass(frozen=True)
 class StepMemory:
-    """What a step needs.
+    """The memory of a step.
 
     Attributes:
         size: the step.
         peak: bytes by category at the moment when their sum is largest.
-        backbone_transient: most bytes that the frozen model needs for itself at any moment, bytes. At the peak, which
-            is mostly in the backward pass, they may be free again.
+        backbone_transient: largest number of bytes that the frozen model uses at any moment. They may be free again at
+            the peak, which is mostly in the backward pass.
     """
 
     size: StepSize
@@ -69,12 +69,26 @@ class StepMemory:
 
 
 def target_of(config: RunConfig) -> Target:
-    """Where the settings run: train.device, and a GPU where that is "auto"."""
+    """The kind of device that `train.device` selects; "auto" counts as a GPU."""
     return "gpu" if config.train.device.partition(":")[0] in {"auto", "cuda"} else "cpu"
 
 
+def share_of_process(config: RunConfig, processes: int) -> RunConfig:
+    """The settings with the share of the batch that one of several processes computes.
+
+    Frozen weights are counted in full, also with `train.shard_backbone`.
+
+    Raises:
+        ValueError: no process, or more processes than videos in a batch.
+    """
+    batch = config.train.batch
+    if not 1 <= processes <= batch:
+        raise ValueError(f"processes = {processes} cannot share a batch of {batch} videos. Use 1 to {batch}.")
+    return config.model_copy(update={"train": config.train.model_copy(update={"batch": -(-batch // processes)})})
+
+
 def resolve_types(config: RunConfig, target: Target) -> RunConfig:
-    """The settings with the number types that "auto" means on such a device, and random weights."""
+    """The settings with "auto" number types replaced by the device's, and with random weights."""
     device = torch.device("cuda" if target == "gpu" else "cpu")
     dtype = str(backbone_dtype(config.backbone.dtype, device)).removeprefix("torch.")
     precision = config.train.precision
@@ -87,16 +101,16 @@ def resolve_types(config: RunConfig, target: Target) -> RunConfig:
 
 
 def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int = 1, fixed: int = 0) -> int:
-    """The largest n from 1 with `bytes_for(n) <= budget`; 0 where there is none, at most `BATCH_LIMIT`.
+    """The largest n from 1 with `bytes_for(n) <= budget`; 0 if there is none, at most `BATCH_LIMIT`.
 
-    Each value takes a second, and nearly all of them lie on a straight line: the next n is where the line through the
-    last two values meets the budget. Where a third value lies on it as well, its neighbour is not asked for.
+    Each value takes a second, and nearly all of them are on a straight line: the next n is where the line through the
+    last two values meets the budget. If a third value is on the same line, its neighbour is not computed.
 
     Args:
         bytes_for: bytes, not falling with n.
         budget: bytes.
         start: first n to try.
-        fixed: bytes that are needed whatever n is, for a good second try.
+        fixed: bytes that every n needs, for a good second try.
     """
     if fixed > budget:
         return 0
@@ -114,7 +128,7 @@ def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int =
             break
         if len(tried) < 8 and slope > 0:
             guess = int(n + (budget - needed) // slope)
-        else:  # no straight line: halve what is left
+        else:  # no straight line: bisect
             guess = 2 * low if high > BATCH_LIMIT else (low + high) // 2
         n = min(max(guess, low + 1), high - 1)
         expected = needed + slope * (n - tried[-1][0]) if len(tried) > 1 else None
@@ -122,19 +136,25 @@ def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int =
 
 
 class StepPlanner:
-    """Foretells the memory of training steps of any size with the same settings.
+    """Plans the memory of training steps of any size with the same settings.
+
+    >>> from side4video.config import load_config
+    >>> config = load_config("own-clips")
+    >>> step = StepPlanner(config, num_classes=10, target="cpu").estimate()
+    >>> 100 < step.total / 10**6 < 250  # MB
+    True
 
     Args:
-        config: all settings; nothing is loaded or downloaded for them.
+        config: all settings; nothing is loaded or downloaded.
         num_classes: C.
-        target: "gpu" or "cpu"; by default what `target_of` says.
+        target: "gpu" or "cpu"; by default the result of `target_of`.
 
     Attributes:
         config: with the number types resolved.
         target, num_classes: as given.
-        num_backbone_parameters, num_trained_parameters: numbers in the frozen and in the trained part.
+        num_backbone_parameters, num_trained_parameters: parameters of the frozen and of the trained part.
         num_side_blocks: tapped blocks.
-        weight_bytes: of all weights and of the optimizer's state: what no batch and no memory mode changes.
+        weight_bytes: of all weights and of the optimizer's state, the same for every batch and memory mode.
 
     Raises:
         ValueError: the settings do not make a model.
@@ -143,7 +163,7 @@ class StepPlanner:
     def __init__(self, config: RunConfig, *, num_classes: int, target: Target | None = None) -> None:
         self.target: Target = target or target_of(config)
         self.config, self.num_classes = resolve_types(config, self.target), num_classes
-        with torch.device("meta"):  # spares the random values
+        with torch.device("meta"):  # draws no random values
             model = build_model(self.config, num_classes=num_classes, device=torch.device("meta"))
         packed = [layer for layer in model.backbone.modules() if isinstance(layer, QuantisedLinear)]
         self.num_backbone_parameters = sum(parameter.numel() for parameter in model.backbone.parameters()) + sum(
@@ -160,7 +180,7 @@ class StepPlanner:
         self._prime = next(prime for prime in PRIMES if all(size % prime for size in sizes))
         with self._fake:
             run_repeated_blocks_once(model, like)
-            model.to_empty(device="cpu")  # on the "CPU" attention takes the kernel that keeps no N x N, as on a GPU
+            model.to_empty(device="cpu")  # there attention uses the kernel without an N x N matrix, as on a GPU
             self._step = TrainingStep(
                 self.config,
                 model,
@@ -176,10 +196,10 @@ class StepPlanner:
         self.weight_bytes = sum(self._update.get(category, 0) for category in fixed)
 
     def estimate(self, size: StepSize | None = None, *, memory: Memory | None = None) -> StepMemory:
-        """What a step needs: by default of the settings' size, in their memory mode."""
+        """The memory of a step; by default with the size and the memory mode of the settings."""
         size, memory = size or step_size(self.config), memory or self.config.train.memory
         history = self.history(size, memory=memory)
-        # The optimizer's part needs the same whatever the size, but for the clips, which the loop still holds.
+        # The optimizer needs the same for every size; only the clips, which the loop still holds, differ.
         update = self._update | {CLIPS: size.clips * self._clip_bytes}
         highest = max(history.peak_of(size.clips), update, key=lambda peak: sum(peak.values()))
         peak = {category: highest.get(category, 0) for category in CATEGORIES}
@@ -188,9 +208,9 @@ class StepPlanner:
         return StepMemory(size, peak, history.highest_of(size.clips).get(BACKBONE_TRANSIENT, 0))
 
     def history(self, size: StepSize, *, memory: Memory | None = None) -> StepHistory:
-        """The bytes at every moment of such a step, the optimizer's part left out.
+        """The bytes at every moment of such a step, without the optimizer.
 
-        One history is for steps of one clip, one for those of more whose frames are a single chunk, one for all others.
+        There are three histories: for one clip, for more clips whose frames are a single chunk, and for all others.
         """
         memory = memory or self.config.train.memory
         backbone, limit = self._step.model.backbone, self.config.backbone.chunk_frames
@@ -205,11 +225,11 @@ class StepPlanner:
         return self._histories[key]
 
     def largest(self, budget: int, *, memory: Memory | None = None, passes: int = 1) -> int:
-        """Most videos in a forward pass with which a step stays within a budget; 0: not even one.
+        """The largest number of videos in a forward pass that stays within a budget; 0: not even one fits.
 
         Args:
             budget: bytes.
-            memory: mode, by default the settings'.
+            memory: mode; by default the settings'.
             passes: 1: the whole batch at once; 2: micro-batches, with the gradients of an earlier one in memory.
         """
         views = views_per_video(self.config)

@@ -20,6 +20,7 @@ from side4video.tasks.recognition.scores import Evaluation, Prediction
 from side4video.tasks.recognition.task import read_probe
 from side4video.tasks.task import ZERO_SHOT
 from side4video.tasks.unread import UnreadVideo, withheld_scores_reason
+from side4video.training.final_evaluation import read_final
 from side4video.training.run_log import read_log
 from side4video.video.decoding import VideoError, open_video
 
@@ -89,7 +90,9 @@ def _recognition_parts(
         ).strip(),
         "scores": {}
         if refused
-        else frozen_beside_trained(folder) | {"mean of classes": evaluation.mean_class_accuracy},
+        else frozen_beside_trained(folder)
+        | {"mean of classes": evaluation.mean_class_accuracy}
+        | read_final(folder),
         "confusion": np.array(evaluation.confusion),
         "class_names": evaluation.class_names,
         "examples": _examples(config, evaluation, predictor),

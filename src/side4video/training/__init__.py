@@ -2,6 +2,7 @@
 
 * build_task.py: builds the task that the settings of a run ask for.
 * checkpoint.py: what resuming needs, with a checksum, and the one before.
+* final_evaluation.py: the last scoring of a run, with more views.
 * loop.py: the training loop.
 * nonfinite.py: steps whose loss or gradient is not finite.
 * optimizer.py: AdamW and the learning rate.

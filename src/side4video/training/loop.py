@@ -33,6 +33,7 @@ from side4video.models.video_model import choose_device
 from side4video.tasks.task import Scores, Task
 from side4video.tasks.unread import reported_headline, withheld_scores_reason
 from side4video.training.build_task import build_task
+from side4video.training.final_evaluation import evaluate_best
 from side4video.training.nonfinite import NonfiniteSteps
 from side4video.training.optimizer import learning_rate
 from side4video.training.out_of_memory import converting_out_of_memory
@@ -49,7 +50,9 @@ class TrainResult:
     folder: Path
     """The run folder; `best` and `last` in it are adapters."""
     evaluation: Scores | None
-    """Of the best adapter; None without an evaluation set."""
+    """Of the best adapter, by which it was chosen; None without an evaluation set."""
+    final: Scores | None = None
+    """Of the best adapter with `eval.final_clips` and `eval.final_crops`; None if these are not set."""
 
 
 def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path | None = None) -> TrainResult:
@@ -75,7 +78,9 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
     check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
     with StopSignals() as stop, joined_processes(device, timeout_minutes=config.train.timeout_minutes):
-        return _train(config, out, device, stop, resume=resume, init_from=init_from)
+        result = _train(config, out, device, stop, resume=resume, init_from=init_from)
+        with stop.raising_immediately("Training is complete; --resume repeats the last scoring."):
+            return replace(result, final=evaluate_best(config, out, result.evaluation))
 
 
 def _train(
