@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from crashing_transforms import CrashingEvalTransform
 from side4video.cli import COMMANDS, main
-from side4video.config import load_config, recipe_names
+from side4video.config import load_config, recipe_names, recipe_text
+from side4video.config.recipe_figures import stated_classes
 from side4video.demo.videos import MotionVideos, make_motion_videos
 from side4video.models.backbones.loading import NAMED_BACKBONES, load_backbone
 from side4video.tasks import clips
@@ -247,6 +248,29 @@ def test_memory_is_planned_for_recipes_and_models(capsys, tmp_path):
     small = [*TINY.split(), "--side.width", "64", "--train.batch", "2", "--train.device", "cpu"]
     assert main(["memory", "l14", *small, "--card", "620MB"]) == 1, "what does not fit has another exit code"
     assert "left free" in " ".join(capsys.readouterr().out.split())
+
+
+def test_memory_knows_the_data_set_and_plans_exactly_the_printed_commands(capsys, tmp_path):
+    """A classifier on 64 channels has 65 parameters per class."""
+    plans = []
+    commands = (("k400-b16", "--processes", "8"), ("ssv1-b16", "--train.micro-batch", "16"))
+    for recipe, *flags in commands:
+        arguments = [*TINY.split(), "--side.width", "64", *flags, "--json", str(tmp_path / "plan.json")]
+        assert main(["memory", recipe, *arguments]) == 0
+        plans.append(json.loads((tmp_path / "plan.json").read_text()))
+    assert plans[0]["trained_parameters"] - plans[1]["trained_parameters"] == (400 - 174) * 65
+    assert [(plan["clips_per_pass"], plan["passes"]) for plan in plans] == [(32, 1), (32, 8)]
+    capsys.readouterr()
+    for processes in ("0", "129"):
+        assert main(["memory", "ssv2-b16", *TINY.split(), "--processes", processes]) == 2
+        assert f"processes = {processes} cannot share a batch of 128 videos. Use 1 to 128." in capsys.readouterr().err
+
+
+def test_the_classes_of_a_copied_recipe_are_known(tmp_path):
+    (tmp_path / "copy.yaml").write_text(recipe_text("k400-b16"))
+    (tmp_path / "own.yaml").write_text("preset: b16\n")
+    named = ("k400-e14-f16", "ssv2-b16", "msrvtt-b16", str(tmp_path / "copy.yaml"), str(tmp_path / "own.yaml"))
+    assert [stated_classes(name) for name in named] == [400, 174, None, 400, None]
 
 
 @pytest.mark.slow

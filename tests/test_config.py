@@ -33,6 +33,40 @@ def test_recipes_with_a_preset_have_its_sizes():
     assert (config.backbone, config.side) == MODEL_PRESETS["b16-light"]
 
 
+def test_a_suffix_sets_the_frames():
+    config, row = load_config("ssv2-e14"), load_config("ssv2-e14-f16")
+    assert (config.data.num_frames, row.data.num_frames) == (8, 16)
+    assert row == config.model_copy(update={"data": config.data.model_copy(update={"num_frames": 16})})
+    assert load_config("msrvtt-b32-f12") == load_config("msrvtt-b32")
+    assert load_config("own-clips-8gb-f32").data.num_frames == 32
+    commands = [line for line in recipe_text("ssv2-e14-f16").splitlines() if " train " in line]
+    assert len(commands) == 2
+    assert all("side4video train ssv2-e14-f16 " in line for line in commands)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ssv2-e14-f32", r"not for 32 frames. Use ssv2-e14-f8 or ssv2-e14-f16 \(3 crops x 2 clips\)"),
+        ("k400-b16-f4", "Use k400-b16-f8 or k400-b16-f16 or k400-b16-f32"),
+        ("msvd-e14-f8", r"Use msvd-e14-f12 \(1 view\)"),
+        ("ssv2-e15-f16", "no recipe 'ssv2-e15-f16'"),
+        ("ssv2-e14-f", "no recipe 'ssv2-e14-f'"),
+        ("ssv2-e14-f-8", "no recipe 'ssv2-e14-f-8'"),
+        ("ssv2-e14-f16-f16", "no recipe"),
+    ],
+)
+def test_frames_that_a_recipe_does_not_have_are_refused(name, said):
+    with pytest.raises(ConfigError, match=said):
+        load_config(name)
+
+
+@pytest.mark.parametrize("views", [{"clips": 2}, {"crops": 3}, {"final_clips": 4}, {"final_crops": 3}])
+def test_retrieval_has_one_view(views):
+    with pytest.raises(ConfigError, match=rf"eval.{next(iter(views))} = \d: task retrieval embeds one view of each video"):
+        parse_config({"task": "retrieval", "eval": views}, source="test")
+
+
 def test_fields_beside_a_preset_override_it():
     config = parse_config({"preset": "b16", "side": {"width": 128}}, source="test")
     assert config.side.width == 128

@@ -10,13 +10,14 @@ from safetensors.torch import load_file, save_file
 from side4video.adapters.adapter import load_adapter
 from side4video.adapters.convert import adapter_from_official, official_from_adapter
 from side4video.cli import main
-from side4video.config import dump_config, parse_config
+from side4video.config import dump_config, load_config, parse_config
 from side4video.models.build import build_model
 from side4video.models.official import recognise, to_official
 
 CPU = torch.device("cpu")
 KINDS = [(task, tower) for task in ("recognition", "retrieval") for tower in ("clip", "eva")]
 CLASSES = ("jump", "run", "sit")
+WIDTHS = {"recognition": 16, "retrieval": load_config("msvd-e14").side.width}
 
 
 def settings(task, tower, weights):
@@ -35,7 +36,7 @@ def settings(task, tower, weights):
             "weights": "random",
             "model_args": {"embed_dim": 16, "width": 32, "heads": 2, "layers": 1},
         },
-        "side": {"width": 16, "variant": "pre-norm" if clip else "post-norm"},
+        "side": {"width": WIDTHS[task], "variant": "pre-norm" if clip else "post-norm"},
     }
 
 
