@@ -63,7 +63,9 @@ def test_frames_that_a_recipe_does_not_have_are_refused(name, said):
 
 @pytest.mark.parametrize("views", [{"clips": 2}, {"crops": 3}, {"final_clips": 4}, {"final_crops": 3}])
 def test_retrieval_has_one_view(views):
-    with pytest.raises(ConfigError, match=rf"eval.{next(iter(views))} = \d: task retrieval embeds one view of each video"):
+    with pytest.raises(
+        ConfigError, match=rf"eval.{next(iter(views))} = \d: task retrieval embeds one view of each video"
+    ):
         parse_config({"task": "retrieval", "eval": views}, source="test")
 
 

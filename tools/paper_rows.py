@@ -79,7 +79,7 @@ def ranked(*numbers: float) -> Numbers:
 
 
 SOMETHING_AUGMENT = """\
-  resize: [256, 320]        # height, width
+  resize: [256, 320]        # height, width; at test, too
   flip: 0.5                 # swaps the labels of left and right
   rand_augment: rand-m7-n4-mstd0.5-inc1
 """
@@ -104,7 +104,7 @@ ACTION_SETS = (
         data="  format: kinetics\n"
         "  sampling: segments\n"
         "  flavour: kinetics\n"
-        "  allow_missing: true       # many videos are no longer online; the coverage is reported\n",
+        "  allow_missing: true       # many videos are gone; the coverage is reported\n",
         augment="  resize: 256               # short side\n  flip: 0.5\n  grey: 0.2\n",
         epochs={"e14": 20},
         videos_per_gpu={"e14": 1},
@@ -212,7 +212,7 @@ CAPTION_SETS = (
         ),
         notes="The lists are those of the paper's code; the official VATEX files are supported, too.",
         captions="259,910",
-        data="  format: vatex\n  allow_missing: true       # many videos are no longer online; the coverage is reported\n",
+        data="  format: vatex\n  allow_missing: true       # many videos are gone; the coverage is reported\n",
         text_to_video={"e14": ranked(68.8, 93.5, 97.0, 1, 2.7)},
         unknown={
             "e14": "The side width of the published numbers; 320 is that of the released E/14 script for MSVD. The "

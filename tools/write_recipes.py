@@ -122,7 +122,7 @@ def recognition_recipe(videos: ActionSet, model: Model, known: RecipeFigures | N
     crops, clips = (int(part.split()[0]) for part in figures.views.split(" x "))
     per_gpu, repeats = figures.videos_per_device, 2 if "repeats" in videos.data else 1
     rows = tuple(
-        f"{name}-f{frames}: {format_numbers(figures.paper[frames]) if frames in figures.paper else 'no published score'}"
+        f"{name}-f{frames}: {format_numbers(figures.paper.get(frames, {})) or 'no published score'}"
         for frames in videos.frames
     )
     epochs, warmup = videos.epochs.get(model.preset, 30), 6 if model.preset == "e14" and videos.key != "k400" else 4
@@ -149,6 +149,7 @@ def recognition_recipe(videos: ActionSet, model: Model, known: RecipeFigures | N
         f"data:\n{videos.data}"
         "  num_frames: 8\n"
         f"augment:\n{augment}"
+        "  random_crop: paper\n"
         "train:\n"
         f"  epochs: {epochs}\n"
         f"  batch: {8 * per_gpu:<18} # {per_gpu} {'video' if per_gpu == 1 else 'videos'} on each of 8 GPUs\n"
@@ -157,6 +158,7 @@ def recognition_recipe(videos: ActionSet, model: Model, known: RecipeFigures | N
         f"  warmup_epochs: {warmup}\n"
         "  label_smoothing: 0.1\n"
         "eval:\n"
+        "  crop_style: paper\n"
         f"  final_crops: {crops}\n"
         f"  final_clips: {clips}\n" + figure_block(figures)
     )
@@ -213,6 +215,7 @@ def retrieval_recipe(videos: CaptionSet, model: Model, known: RecipeFigures | No
         "  similarity: wti\n"
         f"  captions_per_video: all   # each of the {videos.captions} captions is a sample\n"
         f"data:\n{videos.data}"
+        f"  flavour: {'vatex' if videos.key == 'vatex' else 'msrvtt':<16} # which frames it takes at test\n"
         "  num_frames: 12\n"
         "augment:\n"
         "  resize: 224               # short side; then a centre crop, as in evaluation\n"
@@ -225,12 +228,16 @@ def retrieval_recipe(videos: CaptionSet, model: Model, known: RecipeFigures | No
         "  finetuned_lr_scale: 1.0e-3  # text tower, last norm and projection\n"
         "  weight_decay: 0.2\n"
         "  decay_biases: false\n"
+        "  decay_norms: true\n"
         "  betas: [0.9, 0.98]\n"
         "  eps: 1.0e-6\n"
         "  clip_grad_norm: 1.0\n"
         "  warmup_epochs: 0.5        # a tenth of the steps\n"
+        "  cosine: whole-run\n"
         "eval:\n"
-        "  resize: 224\n" + figure_block(figures)
+        "  resize: 224\n"
+        "  crop_style: paper\n"
+        "seed: 42\n" + figure_block(figures)
     )
 
 

@@ -56,7 +56,9 @@ def official_shapes(name, side_width):
     weights = {"0.weight": [EMBED_DIM[name]] * 2, "0.bias": [EMBED_DIM[name]], "2.weight": [1, EMBED_DIM[name]]}
     for layer, shape in (weights | {"2.bias": [1]}).items():
         shapes |= {f"{kind}_weight_fc.{layer}": shape for kind in ("text", "video")}
-    return {key if key.startswith(("clip.", "text_", "video_")) else f"clip.{key}": shape for key, shape in shapes.items()}
+    return {
+        key if key.startswith(("clip.", "text_", "video_")) else f"clip.{key}": shape for key, shape in shapes.items()
+    }
 
 
 def official_file(name, path, *, side_width, text):

@@ -29,7 +29,10 @@ def test_a_run_ends_with_the_final_views_of_the_best_adapter(small_run, tmp_path
     assert found["predictions"] != chosen["predictions"]
     printed = capsys.readouterr().out
     report = (out / "report.html").read_text(encoding="utf-8")
-    for name, score in (("best/, chosen with 1 view: top-1", chosen["top1"]), ("best/, 3 crops x 2 clips: top-1", again.top1)):
+    for name, score in (
+        ("best/, chosen with 1 view: top-1", chosen["top1"]),
+        ("best/, 3 crops x 2 clips: top-1", again.top1),
+    ):
         assert f"{name:45} {score:6.1%}" in printed
         assert name in report
     assert "6 views each" in printed
@@ -54,7 +57,9 @@ def test_scores_that_are_refused_are_refused_at_the_end_too(small_run, motion_vi
     broken.write_bytes(b"no video")
     rows = [f"{path},{path.parent.name}" for path in sorted((motion_videos / "test").glob("*/*.mp4"))]
     (tmp_path / "test.csv").write_text("\n".join([*rows, f"{broken},{rows[0].split(',')[1]}"]) + "\n")
-    config = small_run(train={"epochs": 1}, data={"test": tmp_path / "test.csv"}, eval={"final_clips": 2, "max_unread": 0.0})
+    config = small_run(
+        train={"epochs": 1}, data={"test": tmp_path / "test.csv"}, eval={"final_clips": 2, "max_unread": 0.0}
+    )
     assert train(config, out=tmp_path / "run").final is None
     assert not (tmp_path / "run" / FINAL).exists()
 

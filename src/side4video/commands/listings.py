@@ -50,7 +50,5 @@ def backbones(arguments: list[str]) -> int:
         print(f"timm: {named.name}")
         print(f"text tower, open_clip: {' '.join(named.text) if named.text else 'none'}")
         return 0
-    print(
-        f"{len(list_backbones())} models are supported in all. Search timm's names: side4video backbones clip"
-    )
+    print(f"{len(list_backbones())} models are supported in all. Search timm's names: side4video backbones clip")
     return 0

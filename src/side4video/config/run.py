@@ -75,9 +75,7 @@ class RunConfig(Settings):
 
     def _check_text_head(self) -> None:
         if not self.head.fused:
-            raise ValueError(
-                "head.init = 'text' is for a fused head: set head.fused too, or leave it out."
-            )
+            raise ValueError("head.init = 'text' is for a fused head: set head.fused too, or leave it out.")
         if self.data.arrow_of_time:
             raise ValueError("head.init = 'text' needs classes with meaningful names: leave out data.arrow_of_time.")
         check_towers(self.backbone, self.text)

@@ -90,9 +90,7 @@ def _recognition_parts(
         ).strip(),
         "scores": {}
         if refused
-        else frozen_beside_trained(folder)
-        | {"mean of classes": evaluation.mean_class_accuracy}
-        | read_final(folder),
+        else frozen_beside_trained(folder) | {"mean of classes": evaluation.mean_class_accuracy} | read_final(folder),
         "confusion": np.array(evaluation.confusion),
         "class_names": evaluation.class_names,
         "examples": _examples(config, evaluation, predictor),

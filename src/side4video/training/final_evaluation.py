@@ -70,7 +70,9 @@ def read_final(folder: Path) -> dict[str, float]:
 
 def describe_views(settings: EvalConfig) -> str:
     """The views of a video in words: "3 crops x 2 clips"."""
-    crops, clips = (f"{n} {name}{'' if n == 1 else 's'}" for n, name in ((settings.crops, "crop"), (settings.clips, "clip")))
+    crops, clips = (
+        f"{n} {name}{'' if n == 1 else 's'}" for n, name in ((settings.crops, "crop"), (settings.clips, "clip"))
+    )
     return f"{crops} x {clips}"
 
 
