@@ -27,7 +27,7 @@ def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run,
     assert code == 2, said
     assert "Traceback" not in said
     assert "Memory ran out in a training step" in said
-    assert "A forward pass of 24 clips" in said
+    assert "Planned peak with 24 clips per forward pass" in said
     assert "The fastest mode that fits is --train.memory exact" in said, "not the mode that failed"
     assert "--resume" in said
     smaller = ("--train.memory", "tight", "--train.micro-batch", "2", "--resume")
@@ -64,7 +64,7 @@ def test_out_of_memory_before_the_first_step_ends_with_advice(moment, small_run,
         assert "--backbone.dtype bfloat16" in said
     else:
         assert "Memory ran out while frozen tokens were computed for the probe or the cache" in said
-        assert "a smaller --eval.batch needs less" in said
+        assert "a smaller --eval.batch or --backbone.chunk-frames needs less memory" in said
 
 
 def test_other_errors_are_not_taken_for_it():
