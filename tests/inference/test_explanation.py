@@ -88,6 +88,7 @@ VARIANTS = {
     "plain": {},
     "all taps and the stem": {"taps": [0, 1], "stem": True},
     "centred and fused": {"centred": True, "attention": False, "fused": True},
+    "correlations of a coarser grid": {"correlation": 1, "patch_grid": 2, "temporal_difference": True, "stem": False},
 }
 
 

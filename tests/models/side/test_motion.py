@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from side4video.memory.tracking import SavedBytes
 from side4video.models.side.motion import TemporalDifference, TokenCorrelation, correlate
 from side4video.models.side.side_network import SideNetwork
 
@@ -52,10 +53,16 @@ def test_gates_are_open_at_the_start_and_then_follow_the_distance_to_the_maximum
         torch.testing.assert_close(module(x)[b, t, n], 2 * gate * x[b, t, n])
 
 
-def test_no_gradient_flows_into_the_cosines():
-    x = patches().requires_grad_()
-    TokenCorrelation(WIDTH, 1)(x).sum().backward()
-    assert x.grad is None
+def test_training_keeps_the_cosines_alone_of_frozen_tokens():
+    module, x = TokenCorrelation(WIDTH, 1), patches()
+    with SavedBytes(module.parameters()) as saved:
+        module(x)
+    assert saved.total == x[..., 0].numel() * 9 * 4
+
+
+def test_tokens_that_ask_for_a_gradient_get_it():
+    x = patches().double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: correlate(x, 1).sum(), x, atol=1e-2, eps=1e-2, rtol=1e-2)
 
 
 def test_options_are_counted_in_parameters_and_off_by_default():

@@ -33,7 +33,8 @@ class TokenCorrelation(nn.Module):
 
     Each frozen token loses its mean over the frame, which all places share. Its cosines with the (2 r + 1)^2 tokens
     around the same place one frame later are mapped to d channels by a linear layer; places outside of the frame and
-    the frame after the last one count as zero. No gradient flows into the cosines: they alone are kept for training.
+    the frame after the last one count as zero. In training the frozen tokens need no gradient: the cosines alone are
+    kept.
 
     Args:
         width: d.
@@ -50,7 +51,6 @@ class TokenCorrelation(nn.Module):
         return self.linear(correlate(patches, self.radius).to(step_dtype(self.linear.weight)))
 
 
-@torch.no_grad()
 def correlate(patches: Float[Tensor, "B T N D"], radius: int) -> Float[Tensor, "B T N K"]:
     """Cosines of each token with those around its place in the next frame, row by row; zeros for the last frame."""
     side = math.isqrt(patches.shape[2])
