@@ -71,7 +71,7 @@ def test_the_one_before_is_used_and_that_is_said(damage, finished, whole, small_
     train(settings_of(small_run), out=finished, resume=True)
     said = capsys.readouterr().out
     assert f"warning: {finished / CHECKPOINT} is " in said
-    assert "The one before it is used, of step 5." in said
+    assert "Using the previous checkpoint, of step 5." in said
     expected = (whole / "last" / "model.safetensors").read_bytes()
     assert (finished / "last" / "model.safetensors").read_bytes() == expected
     assert step_of(finished / CHECKPOINT) == 6
@@ -86,9 +86,7 @@ def test_an_undamaged_one_is_used_without_a_word(finished, small_run, capsys):
 def test_two_damaged_ones_end_with_a_remedy(finished, small_run):
     flip_a_weight(finished / CHECKPOINT)
     cut_short(finished / PREVIOUS)
-    with pytest.raises(
-        ValueError, match=r"checkpoint\.safetensors is not a whole.*previous.* not a whole.*--init-from"
-    ):
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is a corrupt.*previous.* is a corrupt.*--init-from"):
         train(settings_of(small_run), out=finished, resume=True)
 
 
@@ -103,7 +101,7 @@ def test_every_part_of_the_file_is_covered(place, small_run, tmp_path):
     content = bytearray((tmp_path / CHECKPOINT).read_bytes())
     content[len(content) * place // 1000] ^= 4
     (tmp_path / CHECKPOINT).write_bytes(content)
-    with pytest.raises(ValueError, match=r"is not a whole checkpoint.*Nothing is left to resume from"):
+    with pytest.raises(ValueError, match=r"is a corrupt checkpoint.*There is no checkpoint to resume from"):
         load_checkpoint(tmp_path, model=model, optimizer=optimizer)
     for name, tensor in model.trained_state().items():
         assert torch.equal(tensor, before[name])

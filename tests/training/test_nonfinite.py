@@ -88,7 +88,7 @@ def test_a_skipped_step_leaves_no_trace_in_the_model(poisoned, small_run, tmp_pa
     """With the bad step as the last of all, the weights are those of before it, BatchNorm's statistics included."""
     config = small_run(train={"on_nonfinite": "skip", "checkpoint_minutes": 0}, data={"test": None})
     train(config, out=tmp_path / "run")
-    assert "left out a step: The loss is nan at step 4" in capsys.readouterr().out
+    assert "skipped a step: The loss is nan at step 4" in capsys.readouterr().out
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())
     trained = [entry["step"] for entry in read_log(tmp_path / "run") if entry["kind"] == "train"]
     assert trained == [1, 2, 3, 4, 6], "the step counts, its values do not"
@@ -97,7 +97,7 @@ def test_a_skipped_step_leaves_no_trace_in_the_model(poisoned, small_run, tmp_pa
 def test_steps_that_all_fail_end_the_run_even_with_skip(small_run, tmp_path, monkeypatch):
     monkeypatch.setattr(nonfinite, "MAX_CONSECUTIVE_STEPS", 2)
     config = small_run(train={"on_nonfinite": "skip", "lr": 1e30, "warmup_epochs": 0.0}, data={"test": None})
-    with pytest.raises(FloatingPointError, match="So were 3 steps in a row: the weights are at fault"):
+    with pytest.raises(FloatingPointError, match="3 steps in a row were not finite: the weights are the cause"):
         train(config, out=tmp_path / "run")
 
 

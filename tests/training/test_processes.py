@@ -183,7 +183,7 @@ def test_all_processes_leave_out_the_step_of_which_one_has_a_bad_loss(small_run,
     script.write_text(POISONED)
     config = small_run(train=SYNCED | {"sync_bn": False, "on_nonfinite": "skip"}, data={"test": None})
     output = train_on(2, config, tmp_path / "run", script=script)
-    assert output.count("left out a step: The loss is nan at step 4") == 1
+    assert output.count("skipped a step: The loss is nan at step 4") == 1
     content = json.loads((tmp_path / "run" / "nonfinite-step-4.json").read_text())
     assert [len(process["losses"]) for process in content["processes"]] == [0, 1]
     assert len(losses(tmp_path / "run")) == 5

@@ -61,7 +61,7 @@ def test_a_signal_saves_and_ends_the_run(number, code, workers, warm, recipe, ex
     assert ended == code, output
     assert "Traceback" not in output
     done = saved_step(out)
-    assert f"Stopped by {number.name}. The state of step {done} was saved: --resume goes on from there." in output
+    assert f"Stopped by {number.name}. The state of step {done} was saved. Continue it with --resume." in output
     assert 3 <= done == steps(out) < 32
     wait_until(lambda: not group_of(run.pid), seconds=20)
     ended, output = warm.run("train", settings, "--out", out, "--resume")
@@ -86,7 +86,7 @@ def test_in_an_evaluation_the_epoch_is_saved_and_only_that_is_done_again(expecte
     config, out = small_run(train=SETTINGS), tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "build_task", StoppedWhileEvaluating)
-        with pytest.raises(TrainingStopped, match=r"SIGTERM\. The state of step 16 was saved: --resume evaluates it"):
+        with pytest.raises(TrainingStopped, match=r"SIGTERM\. The state of step 16 was saved\. --resume evaluates it"):
             train(config, out=out)
     assert saved_step(out) == 16
     train(config, out=out, resume=True)
@@ -114,7 +114,7 @@ def test_a_second_signal_does_not_wait(capfd):
         assert stop.first_received(stop.counts()) == signal.SIGINT
         with pytest.raises(TrainingStopped, match="twice"):
             os.kill(os.getpid(), signal.SIGINT)
-    assert "SIGINT: the run stops when this step is done" in capfd.readouterr().err
+    assert "SIGINT: the run stops after this step is done" in capfd.readouterr().err
 
 
 def test_handlers_are_put_back_and_other_threads_left_alone():

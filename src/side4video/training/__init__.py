@@ -1,14 +1,14 @@
-"""The training loop and everything it writes.
+"""The training loop, and the checkpoints, adapters and logs that it writes.
 
-* build_task.py: builds the task that the settings of a run ask for.
-* checkpoint.py: what resuming needs, with a checksum, and the one before.
-* final_evaluation.py: the last scoring of a run, with more views.
+* build_task.py: builds the task of a run from its settings.
+* checkpoint.py: checkpoints with a checksum, and the previous one as a fallback.
+* final_evaluation.py: the final evaluation of a run, with more views.
 * loop.py: the training loop.
-* nonfinite.py: steps whose loss or gradient is not finite.
+* nonfinite.py: skips steps whose loss or gradient is not finite.
 * optimizer.py: AdamW and the learning rate.
-* out_of_memory.py: the errors that say so.
-* run_folder.py: one folder, one set of settings.
+* out_of_memory.py: detects out-of-memory errors and suggests remedies.
+* run_folder.py: a run folder and its settings.
 * run_log.py: progress bar, log.jsonl, metrics.csv, TensorBoard.
-* training_state.py: checkpoints and adapters, also when something ends the run early.
-* stopping.py: signals that ask a run to stop.
+* training_state.py: the state of a run, and when it is saved.
+* stopping.py: SIGINT, SIGTERM and SIGUSR1.
 """

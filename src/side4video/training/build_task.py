@@ -1,4 +1,4 @@
-"""Builds the task that the settings of a run ask for."""
+"""Builds the task of a run from its settings."""
 
 import torch
 
@@ -7,10 +7,10 @@ from side4video.tasks.task import Task
 
 
 def build_task(config: RunConfig, device: torch.device) -> Task:
-    """Read and check the data, load the model.
+    """Read and check the data, and load the model.
 
     Raises:
-        DataError, ValueError: the data or the model cannot be used.
+        DataError, ValueError: invalid data or model settings.
     """
     if config.task == "retrieval":
         from side4video.tasks.retrieval.task import RetrievalTask

@@ -1,4 +1,4 @@
-"""The state a run continues from, bit for bit: one safetensors file with a checksum, and the one before it."""
+"""Checkpoints for bit-exact resume: one safetensors file with a checksum, and the previous one as a fallback."""
 
 import hashlib
 import json
@@ -21,30 +21,34 @@ _SHARED = ("qmap1", "qmap2")
 
 @dataclass
 class Progress:
-    """Where a run stands. Everything random follows from the seed and the step, so no generator state is kept."""
+    """Progress of a run. All randomness follows from the seed and the step, so no generator state is stored.
+
+    >>> Progress(step=100).best_score
+    -1.0
+    """
 
     step: int = 0
     """Optimizer steps done."""
     best_score: float = -1.0
-    """Best evaluation so far, 0..1; -1: none yet."""
+    """Best evaluation score so far, 0..1; -1 if there is none yet."""
     evaluations_since_best: int = 0
     skipped: int = 0
-    """Training clips that could not be read so far."""
+    """Unreadable training clips so far."""
     stopped_early: bool = False
     scaler: dict[str, Any] = field(default_factory=dict)
     """State of the fp16 gradient scaler."""
     seconds: float = 0.0
-    """Time that the run has taken, evaluations included, interruptions not."""
+    """Duration of the run, including evaluations, excluding interruptions."""
     nonfinite: int = 0
-    """Steps left out because their loss or gradient was not finite."""
+    """Steps skipped because their loss or gradient was not finite."""
     evaluation_due: bool = False
-    """The last step of an epoch is done, its evaluation is not."""
+    """The last step of an epoch is done, but its evaluation is not."""
     peak_memory_mb: float = 0.0
-    """Most memory it has needed, MiB; see `peak_memory_mb` of the run log."""
+    """Peak memory, MiB; see `peak_memory_mb` of the run log."""
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run folder holds a checkpoint, be it whole or not."""
+    """Whether a run folder holds a checkpoint, intact or not."""
     return (folder / CHECKPOINT).is_file() or (folder / PREVIOUS).is_file()
 
 
@@ -56,17 +60,17 @@ def save_checkpoint(
     progress: Progress,
     keep_previous: bool = False,
 ) -> None:
-    """Write trained tensors, optimizer state and progress; the checkpoint that was there becomes the one before.
+    """Write trained tensors, optimizer state and progress; the existing checkpoint becomes the previous one.
 
-    The new file is complete and on the disk before any other is renamed, so that a whole one is there at any moment.
+    The new file is complete and flushed to disk before any file is renamed, so an intact checkpoint always exists.
 
     Args:
-        folder: of the run.
-        model, optimizer, progress: what is written.
-        keep_previous: the checkpoint that is there is damaged: the one before it stays instead.
+        folder: the run folder.
+        model, optimizer, progress: the state to write.
+        keep_previous: the newest checkpoint is corrupt: overwrite it and keep the previous one.
 
     Raises:
-        OSError: it could not be written; both files that were there still are.
+        OSError: the file could not be written; both existing files are unchanged.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.trained_state().items()}
     for name, state in _optimizer_state(model, optimizer).items():
@@ -79,14 +83,14 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path, *, model: SideTunedModel, optimizer: torch.optim.Optimizer) -> tuple[Progress, str]:
-    """Restore what `save_checkpoint` wrote: the newest checkpoint, or the one before where that is damaged or missing.
+    """Restore the newest checkpoint, or the previous one if the newest is corrupt or missing.
 
     Returns:
-        The progress, and a sentence that says why the newest one was not used; empty where it was.
+        The progress, and a sentence that says why the newest checkpoint was not used; empty if it was.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
-        ValueError: none is whole, or they belong to another model.
+        ValueError: no checkpoint is intact, or they belong to another model.
     """
     refused: list[str] = []
     for name in (CHECKPOINT, PREVIOUS):
@@ -96,15 +100,15 @@ def load_checkpoint(folder: Path, *, model: SideTunedModel, optimizer: torch.opt
             refused.append(str(error))
             continue
         _restore(tensors, model, optimizer)
-        said = f"{refused[0]} The one before it is used, of step {progress.step}." if refused else ""
-        return progress, said
+        warning = f"{refused[0]} Using the previous checkpoint, of step {progress.step}." if refused else ""
+        return progress, warning
     if not has_checkpoint(folder):
         raise FileNotFoundError(
             f"{folder / CHECKPOINT} does not exist: this run has no checkpoint to resume from. Start it without "
             "--resume."
         )
     raise ValueError(
-        f"{' '.join(refused)} Nothing is left to resume from: start again in another folder"
+        f"{' '.join(refused)} There is no checkpoint to resume from: start again in another folder"
         + (f", from the adapter of the last epoch with --init-from {folder}." if (folder / "last").is_dir() else ".")
     )
 
@@ -118,14 +122,14 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
             metadata = file.metadata()
         text, checksum = metadata["progress"], metadata["sha256"]
         if checksum != _checksum(tensors, text):
-            raise ValueError("its content is not what was written, by its checksum")
+            raise ValueError("its checksum does not match its content")
         return tensors, Progress(**json.loads(text))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {str(error)[:500]}.") from error
+        raise ValueError(f"{path} is a corrupt checkpoint: {str(error)[:500]}.") from error
 
 
 def _checksum(tensors: Mapping[str, Tensor], progress: str) -> str:
-    """SHA-256 over names, number types, shapes and bytes of all tensors, and the progress; about 1 s for 2 GB."""
+    """SHA-256 over the names, dtypes, shapes and bytes of all tensors and the progress; about 1 s for 2 GB."""
     digest = hashlib.sha256(progress.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
@@ -159,10 +163,10 @@ def _optimizer_state(model: SideTunedModel, optimizer: torch.optim.Optimizer) ->
 
 
 def _as_tensor(value: Tensor | int, key: str) -> Tensor:
-    """A part of an optimizer's state for the file: 8-bit AdamW counts steps in an int and shares tables of levels."""
+    """An optimizer state value as a tensor: 8-bit AdamW counts steps in an int and shares its quantisation tables."""
     if not isinstance(value, Tensor):
         return torch.tensor(value)
-    return value.clone() if key in _SHARED else value  # safetensors refuses the same memory under two names
+    return value.clone() if key in _SHARED else value  # safetensors refuses shared memory
 
 
 def _as_state(parameter: Tensor, tensor: Tensor, key: str) -> Tensor | int:

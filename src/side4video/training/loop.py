@@ -1,4 +1,4 @@
-"""The training loop. Read it downwards: it is in the order in which things happen."""
+"""The training loop, in the order in which things happen."""
 
 import json
 import time
@@ -45,35 +45,35 @@ from side4video.training.training_state import TrainingState
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended."""
+    """The result of a run."""
 
     folder: Path
     """The run folder; `best` and `last` in it are adapters."""
     evaluation: Scores | None
-    """Of the best adapter, by which it was chosen; None without an evaluation set."""
+    """Scores of the best adapter, by which it was selected; None without an evaluation set."""
     final: Scores | None = None
-    """Of the best adapter with `eval.final_clips` and `eval.final_crops`; None if these are not set."""
+    """Scores of the best adapter with `eval.final_clips` and `eval.final_crops`; None if these are not set."""
 
 
 def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path | None = None) -> TrainResult:
-    """Train a side network and leave adapters, logs and scores in the folder `out`.
+    """Train a side network; write adapters, logs and scores to the folder `out`.
 
     Args:
         config: all settings.
         out: run folder; must not hold a run yet, unless `resume`.
-        resume: continue the run in `out` where its last checkpoint was written, bit for bit on the CPU; starts from
-            the beginning where there is none.
-        init_from: adapter whose trained tensors are taken over; a head that does not fit is dropped and reported.
+        resume: continue the run in `out` from its last checkpoint, bit for bit on the CPU; without a checkpoint, start
+            from the beginning.
+        init_from: adapter to initialise the trained tensors from; a head that does not fit is discarded with a message.
 
     Raises:
         ConfigError: `out` holds another run, or the settings differ from those it was started with.
-        DataError, ValueError: the data or the model cannot be used.
-        OSError: `out` cannot be written, or its disk is full; what was saved last is still there.
+        DataError, ValueError: invalid data or model settings.
+        OSError: `out` cannot be written, or its disk is full; the last checkpoint is unchanged.
         FloatingPointError: a loss or gradient is not finite, and `train.on_nonfinite` is "stop".
-        TrainingMemoryError: it needs more memory than there is; what was trained before can be resumed.
-        TrainingStopped: SIGINT, SIGTERM or SIGUSR1 came, and the state was saved.
+        TrainingMemoryError: the run is out of memory; it can be resumed from its last completed step.
+        TrainingStopped: SIGINT, SIGTERM or SIGUSR1 was received, and the state was saved.
 
-    Whatever ends a run early, its state up to the last whole step is saved if that is possible at all.
+    If a run ends early, it saves the state after the last completed step, if that is possible.
     """
     check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
@@ -88,9 +88,7 @@ def _train(
 ) -> TrainResult:
     with (
         stop.raising_immediately("No step was taken."),
-        converting_out_of_memory(
-            "while the model was built", num_classes=1
-        ),  # how many is not known, nor matters there
+        converting_out_of_memory("while the model was built", num_classes=1),  # not known yet, and does not matter
     ):
         task = build_task(config, device)
         if init_from is not None:
@@ -102,7 +100,7 @@ def _train(
 
 
 class _Run:
-    """One run: its parts, and the steps it goes through."""
+    """One run: its parts and its steps."""
 
     def __init__(
         self, config: RunConfig, out: Path, device: torch.device, stop: StopSignals, task: Task, *, resume: bool
@@ -125,7 +123,7 @@ class _Run:
     def run(self) -> TrainResult:
         num_classes = len(self.task.class_names)
         with (
-            self.stop.raising_immediately("It was not at a step; --resume goes on where it was."),
+            self.stop.raising_immediately("No step was running. --resume continues the last checkpoint."),
             converting_out_of_memory(
                 "while frozen tokens were computed for the probe or the cache", num_classes=num_classes
             ),
@@ -145,7 +143,7 @@ class _Run:
                 self._steps(batches)
         finally:
             self.log.close()
-        with main_process_first():  # which wrote it
+        with main_process_first():  # it writes the evaluation
             return TrainResult(self.out, self._best_evaluation())
 
     def _order(self) -> TrainOrder:
@@ -184,7 +182,7 @@ class _Run:
             self.state.checkpoint_if_due()
 
     def _atomic_step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
-        """A step that is taken as a whole, or not at all: whatever goes wrong, what was trained before is saved."""
+        """Do a step completely or not at all: on any error, roll back and save the state before it."""
         buffers, skipped = self.state.buffers(), self.progress.skipped
         self.weights_unchanged = True
         try:
@@ -201,16 +199,16 @@ class _Run:
         return result
 
     def _stop_if_asked(self) -> None:
-        """End the run between two steps where any process got a signal that asks for it."""
+        """End the run between two steps if any process received a signal."""
         if self.stop_signal is None:
             return
         self.state.checkpoint()
         raise TrainingStopped(
-            self.stop_signal, f"The state of step {self.progress.step} was saved: --resume goes on from there."
+            self.stop_signal, f"The state of step {self.progress.step} was saved. Continue it with --resume."
         )
 
     def _step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
-        """One optimizer step: the task's forward and backward passes, then clip and update."""
+        """One optimizer step: the task's forward and backward passes, gradient clipping, update."""
         settings = self.config.train
         self.nonfinite.start_step(step, self.order.epoch(step))
         rate = learning_rate(step, steps_per_epoch=self.order.steps_per_epoch, config=settings)
@@ -235,7 +233,7 @@ class _Run:
             raise RuntimeError(f"None of the clips of step {step} could be read; {self.out / 'log.jsonl'} names them.")
         if not nonfinite:
             sum_gradients(self.trained)
-            if not self.scaler.is_enabled():  # which leaves out such steps by itself
+            if not self.scaler.is_enabled():  # the scaler skips such steps itself
                 nonfinite = self.nonfinite.check_gradients(self.trained)
         if nonfinite:
             self.nonfinite.skip_step(self.out, self.log, self.progress)
@@ -250,27 +248,27 @@ class _Run:
         return {"loss_sum": loss_sum, "right": int(right), "views": int(seen), "lr": rate}
 
     def _readable_batches(self, step: int, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The micro-batches of a step, but those of which nothing could be read."""
+        """The micro-batches of a step, without those whose clips are all unreadable."""
         for _ in range(self.order.num_micro_batches(step)):
             batch = next(batches)
             self.failures += batch.failures
             if batch.failures and self.config.data.on_error == "stop":
                 first = batch.failures[0]
-                raise RuntimeError(f"{first.path}: {first.reason} (--data.on-error skip goes on without it)")
+                raise RuntimeError(f"{first.path}: {first.reason} (--data.on-error skip skips such videos)")
             if len(batch):
                 yield batch
             elif self.config.train.sync_bn and num_processes() > 1:
                 raise RuntimeError(
                     f"Process {process_rank()} could read none of its clips of step {step} ({self.failures[-1].path}): "
-                    "train.sync_bn needs one of each process. Remove what cannot be read, or leave it out."
+                    "train.sync_bn needs a clip in each process. Remove unreadable videos, or turn train.sync_bn off."
                 )
 
     def _backward(self, loss: Tensor, batches: Sequence[Batch]) -> None:
         self.nonfinite.check_loss(loss.item(), batches)
-        self.scaler.scale(loss).backward()  # of any loss: other processes may wait for what this one sends in it
+        self.scaler.scale(loss).backward()  # even of a non-finite loss: other processes wait for its communication
 
     def _report_failures(self, step: int, *, anywhere: bool) -> None:
-        """Say what could not be read in a step, in whatever process."""
+        """Log the unreadable clips of a step, of all processes."""
         if not anywhere:
             return
         for failure in (failure for part in gather_objects(self.failures) for failure in part):
@@ -282,7 +280,7 @@ class _Run:
     def _end_epoch(self, epoch: int, seconds: float) -> None:
         settings = self.config
         last = epoch == settings.train.epochs
-        broadcast_buffers(self.model)  # BatchNorm's running statistics: those of the main process count
+        broadcast_buffers(self.model)  # BatchNorm's running statistics of the main process
         if self.task.has_test_set and (last or epoch % settings.eval.every == 0):
             evaluation = self._evaluate()
             headline = reported_headline(evaluation.headline(), max_unread=settings.eval.max_unread)
@@ -295,7 +293,7 @@ class _Run:
         self.state.checkpoint()
 
     def _update_best(self, evaluation: Scores, epoch: int) -> None:
-        """Keep the adapter if it is the best so far; one without a score only until there is one with."""
+        """Save the adapter if it is the best so far; one without a score only until one has a score."""
         refused = withheld_scores_reason(
             num_read=evaluation.num_videos,
             num_unread=len(evaluation.unread),
@@ -317,10 +315,10 @@ class _Run:
             write_json(self.out / "evaluation.json", evaluation.to_json())
 
     def _evaluate(self) -> Scores:
-        """Score the test set; when that is cut short the epoch's training is saved and only this is done again."""
+        """Score the test set; if this is interrupted, save the state, so that a resumed run only repeats this."""
         try:
             with self.stop.raising_immediately(
-                f"The state of step {self.progress.step} was saved: --resume evaluates it and goes on."
+                f"The state of step {self.progress.step} was saved. --resume evaluates it and continues."
             ):
                 return self.task.evaluate()
         except (Exception, TrainingStopped):

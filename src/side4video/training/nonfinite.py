@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is not finite: left out, their clips named, so that they can be looked at again."""
+"""Skips steps whose loss or gradient is not finite, and records their clips so that you can inspect them."""
 
 import math
 from collections.abc import Sequence
@@ -18,32 +18,42 @@ from side4video.training.checkpoint import Progress
 from side4video.training.run_log import RunLog
 
 MAX_CONSECUTIVE_STEPS = 10
-"""Steps that may be left out one after another: more mean that the weights and not the clips are at fault."""
+"""Steps that may be skipped in a row; if there are more, the weights are the cause and not the clips."""
 SHOWN_NAMES = 8
 
 
 @dataclass
 class BadClips:
-    """What made a step unusable, in one process."""
+    """The clips of a non-finite step in one process.
+
+    >>> BadClips(losses=["nan"], indices=[7], names=["a.mp4"]).names
+    ['a.mp4']
+    """
 
     losses: list[str] = field(default_factory=list)
-    """The losses that were not finite, as text: JSON has no such numbers. Empty: the gradient was not."""
+    """The losses that were not finite, as text, since JSON has no NaN. Empty if only the gradient was not finite."""
     indices: list[int] = field(default_factory=list)
-    """Places of the clips in the training set."""
+    """Indices of the clips in the training set."""
     names: list[str] = field(default_factory=list)
 
     def add(self, batches: Sequence[Batch]) -> None:
-        """Take note of clips."""
+        """Record the clips of some batches."""
         self.indices += [index for batch in batches for index in batch.indices]
         self.names += [name for batch in batches for name in batch.names]
 
 
 class NonfiniteSteps:
-    """Looks at losses and gradients, and decides what becomes of a step.
+    """Checks losses and gradients, and skips a step or stops the run as `train.on_nonfinite` says.
 
     Args:
         config: all settings.
-        seed: of the training clips.
+        seed: seed of the training clips.
+
+    >>> from side4video.config import RunConfig
+    >>> steps = NonfiniteSteps(RunConfig(), seed=0)
+    >>> steps.check_loss(float("nan"), [])
+    >>> steps.count
+    1
     """
 
     def __init__(self, config: RunConfig, *, seed: int) -> None:
@@ -52,35 +62,35 @@ class NonfiniteSteps:
         self.start_step(0, 0)
 
     def start_step(self, step: int, epoch: int) -> None:
-        """A new step."""
+        """Start a new step: forget the losses and clips of the previous one."""
         copies = self._config.data.cache_copies if self._config.data.cache is not None else None
         self._step, self._epoch = step, epoch if copies is None else epoch % copies
         self._bad, self._all = BadClips(), BadClips()
 
     @property
     def count(self) -> int:
-        """Losses of this step, in this process, that were not finite."""
+        """Number of non-finite losses of this step in this process."""
         return len(self._bad.losses)
 
     def check_loss(self, loss: float, batches: Sequence[Batch]) -> None:
-        """Take note of a loss and the clips it is of."""
+        """Record a loss and its clips."""
         self._all.add(batches)
         if not math.isfinite(loss):
             self._bad.losses.append(str(loss))
             self._bad.add(batches)
 
     def check_gradients(self, parameters: Sequence[nn.Parameter]) -> bool:
-        """Whether the gradient of the step is not finite, in which all of its clips may have a part."""
+        """Whether the gradient of the step is not finite; any of its clips may be the cause."""
         if has_finite_gradients(parameters):
             return False
         self._bad = self._all
         return True
 
     def skip_step(self, out: Path, log: RunLog, progress: Progress) -> None:
-        """Name the clips of a step that is not finite in any process, and stop or go on; all processes come here.
+        """Record the clips of a non-finite step, then skip it or stop the run. All processes must call this.
 
         Raises:
-            FloatingPointError: `train.on_nonfinite` is "stop", or too many steps in a row were left out.
+            FloatingPointError: `train.on_nonfinite` is "stop", or too many steps in a row were skipped.
         """
         parts = gather_objects(self._bad)
         path = out / f"nonfinite-step-{self._step}.json"
@@ -89,23 +99,21 @@ class NonfiniteSteps:
             write_json(path, about | {"processes": [asdict(part) for part in parts]})
         what = _describe(self._step, parts)
         if self._config.train.on_nonfinite == "stop":
-            raise FloatingPointError(
-                f"{what} {path} has its clips (--train.on-nonfinite skip goes on without the step)"
-            )
+            raise FloatingPointError(f"{what} {path} lists its clips (--train.on-nonfinite skip skips such steps)")
         self._consecutive = self._consecutive + 1 if self._step == self._last_skipped + 1 else 1
         self._last_skipped = self._step
         if self._consecutive > MAX_CONSECUTIVE_STEPS:
             raise FloatingPointError(
-                f"{what} So were {self._consecutive} steps in a row: the weights are at fault, not the clips. Use a "
-                "lower --train.lr, --train.clip-grad-norm, or --train.precision fp32."
+                f"{what} {self._consecutive} steps in a row were not finite: the weights are the cause, not the clips. "
+                "Use a lower --train.lr, --train.clip-grad-norm, or --train.precision fp32."
             )
         progress.nonfinite += 1
         log.write("nonfinite", self._step, file=path.name, names=[name for part in parts for name in part.names])
-        log.print(f"left out a step: {what} ({progress.nonfinite} so far; {path})")
+        log.print(f"skipped a step: {what} ({progress.nonfinite} so far; {path})")
 
 
 def _describe(step: int, parts: Sequence[BadClips]) -> str:
-    """A sentence that says what was not finite and names the clips."""
+    """A sentence that says what was not finite and lists the clips."""
     losses = [loss for part in parts for loss in part.losses]
     names = [name for part in parts for name in part.names]
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
@@ -114,18 +122,18 @@ def _describe(step: int, parts: Sequence[BadClips]) -> str:
 
 
 def reload_clips(content: dict[str, Any], clips: TrainClips, *, process: int = 0) -> Batch:
-    """The clips of such a step once more, bit for bit as they were.
+    """Load the clips of a skipped step again, bit for bit.
 
     Args:
-        content: of the file that was written for it.
+        content: content of the `nonfinite-step-N.json` file.
         clips: the training set of the run, with its seed: `RecognitionTask.train_set`.
-        process: whose clips, where there were several.
+        process: rank of the process whose clips to load.
     """
     indices = content["processes"][process]["indices"]
     return collate([clips[ClipKey(content["epoch"], index)] for index in indices])
 
 
 def has_finite_gradients(parameters: Sequence[nn.Parameter]) -> bool:
-    """Whether the norm of the whole gradient is a number."""
+    """Whether the norm of the whole gradient is finite."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return not gradients or math.isfinite(torch.nn.utils.get_total_norm(gradients).item())

@@ -1,4 +1,4 @@
-"""Telling that memory ran out from other errors: PyTorch says it in several ways."""
+"""Detects out-of-memory errors, which PyTorch raises in several forms, and suggests remedies."""
 
 import errno
 import re
@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-# What PyTorch's allocators for CPU and MPS, and cuDNN and cuBLAS, say in a plain RuntimeError.
+# Phrases in the plain RuntimeErrors of PyTorch's allocators for CPU and MPS, and of cuDNN and cuBLAS.
 _PHRASES = (
     "can't allocate memory",
     "not enough memory",
@@ -23,43 +23,47 @@ Phase = Literal[
     "while frozen tokens were computed for the probe or the cache",
     "in a training step or an evaluation",
 ]
-"""When memory ran out."""
+"""The phase of a run in which memory ran out."""
 
 REMEDIES: dict[Phase, str] = {
     "while the model was built": "--backbone.dtype bfloat16, --backbone.quantise int8, or another backbone",
     "while frozen tokens were computed for the probe or the cache": "--eval.batch, --backbone.chunk-frames",
     "in a training step or an evaluation": "--train.memory exact or tight, --train.micro-batch, --data.num-frames",
 }
-"""What makes a run smaller there."""
+"""Settings that reduce memory in each phase."""
 
 
 class TrainingMemoryError(RuntimeError):
-    """A run for which the memory did not suffice.
+    """A run ran out of memory.
 
     Args:
-        reason: what the allocator said.
-        phase: when it said so.
-        num_classes: C, of the model.
+        reason: message of the allocator.
+        phase: phase of the run.
+        num_classes: C, classes of the model.
+
+    >>> error = TrainingMemoryError("Tried to allocate 2 GiB.", phase="while the model was built", num_classes=5)
+    >>> "--backbone.quantise int8" in str(error)
+    True
     """
 
     def __init__(self, reason: str, *, phase: Phase, num_classes: int) -> None:
         super().__init__(
-            f"Memory ran out {phase}: {reason} Smaller: {REMEDIES[phase]}; `side4video memory` says what fits."
+            f"Memory ran out {phase}: {reason} Try {REMEDIES[phase]}; `side4video memory` estimates what fits."
         )
         self.reason, self.phase, self.num_classes = reason, phase, num_classes
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on whatever device."""
+    """Whether an error means that memory ran out, on any device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    if isinstance(error, OSError):  # of a file that is mapped, or a process that is started
+    if isinstance(error, OSError):  # from mapping a file or starting a process
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _PHRASES)
 
 
 def short_message(error: BaseException) -> str:
-    """The first two sentences of an error, without where in PyTorch it arose; some go on for many lines."""
+    """The first two sentences of an error, without its location in PyTorch; some messages have many lines."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     sentences = re.sub(r"^\[enforce fail.*?\] .*?\. ", "", lines[0]).rstrip(".").split(". ")
     return ". ".join(sentences[:2]) + "."
@@ -67,7 +71,7 @@ def short_message(error: BaseException) -> str:
 
 @contextmanager
 def converting_out_of_memory(phase: Phase, *, num_classes: int) -> Iterator[None]:
-    """Turn errors that say that memory ran out in the `with` block into a `TrainingMemoryError`."""
+    """Convert out-of-memory errors in the `with` block into a `TrainingMemoryError`."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:

@@ -1,4 +1,4 @@
-"""A run folder belongs to one set of settings, which lies in it as config.yaml."""
+"""A run folder belongs to one set of settings, stored in it as config.yaml."""
 
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,18 @@ MAY_CHANGE_ON_RESUME = (
     "train.tensorboard",
     "train.on_nonfinite",
 )
-"""Settings that do not change the result, or only that of steps which stopped the run. Nor does it matter where a
-cache lies, but whether there is one does."""
+"""Settings that do not change the result, or only the result of steps that stopped the run. The path of the cache may
+change too, but not whether there is one."""
 
 
 def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
-    """Make sure that a run with these settings may write into `out`; nothing is written yet.
+    """Check that a run with these settings may write to `out`; writes nothing yet.
 
-    A run that stopped before its first checkpoint, such as one that needed too much memory, may be begun anew with
-    other settings.
+    A run that stopped before its first checkpoint, for example out of memory, may start again with other settings.
 
     Raises:
         ConfigError: the folder holds a run already and `resume` is off, or its settings differ (all are listed).
-        OSError: the folder cannot be made or written.
+        OSError: the folder cannot be created or written.
     """
     check_writable(out)
     path = out / CONFIG
@@ -42,17 +41,18 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
         if has_begun and (changes := config_changes(load_config(path), config)):
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
-                f"{out} was started with other settings:\n{listed}\nResume with the same, or choose another --out."
+                f"{out} was started with other settings:\n{listed}\nResume with the same settings, or choose another "
+                "--out."
             )
 
 
 def claim_run_folder(out: Path, config: RunConfig) -> None:
-    """Make the run folder and write the resolved config into it."""
+    """Create the run folder and write the resolved settings to it."""
     write_text(out / CONFIG, dump_config(config))
 
 
 def config_changes(before: RunConfig, now: RunConfig) -> list[str]:
-    """Settings that differ, as `name: old -> new`, apart from those that do not change the result."""
+    """Settings that differ, as `name: old -> new`, without those that do not change the result."""
     old, new = _flatten(before.model_dump(mode="json")), _flatten(now.model_dump(mode="json"))
     return [
         f"{name}: {old.get(name)!r} -> {new.get(name)!r}"

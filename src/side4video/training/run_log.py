@@ -1,4 +1,4 @@
-"""What a run says about itself: a progress bar, one JSON line per logging step, a CSV of evaluations, TensorBoard."""
+"""Logs of a run: a progress bar, one JSON line per logging step, a CSV of evaluations, TensorBoard."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from side4video.atomic_files import write_text
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Peak memory so far in MiB: allocated on the GPU, or the resident size of this process."""
+    """Peak memory so far, MiB: allocated on the GPU, or the resident size of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     unit = 1 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
@@ -26,14 +26,20 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's own name, or the machine's architecture and its number of cores."""
+    """The name of the GPU, or the machine's architecture and number of cores."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({platform.machine()}, {os.cpu_count()} cores)"
 
 
 class Meter:
-    """Averages over the steps between two log lines."""
+    """Averages over the steps between two log lines.
+
+    >>> meter = Meter()
+    >>> meter.add({"loss_sum": 3.0, "right": 1, "views": 2, "lr": 0.1})
+    >>> meter.flush(torch.device("cpu"))["loss"]
+    1.5
+    """
 
     def __init__(self) -> None:
         self._reset()
@@ -42,12 +48,12 @@ class Meter:
         self.started, self.loss_sum, self.right, self.views, self.lr = time.monotonic(), 0.0, 0, 0, 0.0
 
     def add(self, step: dict[str, Any]) -> None:
-        """Count a step: `loss_sum` and `right` over its `views`, and `lr`."""
+        """Add a step: `loss_sum` and `right` over its `views`, and `lr`."""
         self.loss_sum, self.right = self.loss_sum + step["loss_sum"], self.right + step["right"]
         self.views, self.lr = self.views + step["views"], step["lr"]
 
     def progress_values(self, device: torch.device) -> dict[str, str]:
-        """What stands beside the progress bar."""
+        """Values for the progress bar: loss, speed and memory."""
         if not self.views:
             return {}
         speed = self.views / max(time.monotonic() - self.started, 1e-9)
@@ -55,7 +61,7 @@ class Meter:
         return {"loss": f"{self.loss_sum / self.views:.3f}", "clips/s": f"{speed:.1f}", "MiB": f"{memory:.0f}"}
 
     def flush(self, device: torch.device) -> dict[str, float]:
-        """Values for a log line, none where no step counted; counting starts anew."""
+        """Return the values for a log line and reset; empty if no view was added."""
         if not self.views:
             self._reset()
             return {}
@@ -77,13 +83,21 @@ class RunLog:
     Args:
         folder: the run folder.
         total_steps: optimizer steps of the whole run.
-        start_step: step a resumed run starts at; later lines of an interrupted run are dropped.
-        evaluation_due: the evaluation behind that step will be done again.
+        start_step: first step of a resumed run; later lines of the interrupted run are dropped.
+        evaluation_due: the evaluation after that step will be repeated.
         tensorboard: also write event files to `folder/tensorboard`.
-        silent: write and print nothing, as in all processes but the main one.
+        silent: write and print nothing, for all processes except the main one.
 
     Raises:
-        ModuleNotFoundError: TensorBoard is wanted and not installed.
+        ModuleNotFoundError: `tensorboard` is set and TensorBoard is not installed.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = RunLog(Path(folder), total_steps=2)
+    ...     log.write("train", 1, loss=0.5)
+    ...     log.close()
+    ...     read_log(Path(folder))
+    [{'kind': 'train', 'step': 1, 'loss': 0.5}]
     """
 
     def __init__(
@@ -102,18 +116,18 @@ class RunLog:
         )
         if silent:
             return
-        # failures and the like name the step that was being taken, all others those that were done
+        # "failure" and "nonfinite" entries have the number of the running step, all others of completed steps
         again = {"failure", "nonfinite", *(["evaluation"] if evaluation_due else [])}
         entries = [
             entry for entry in read_log(folder) if entry["step"] + (entry["kind"] in again) <= start_step and start_step
         ]
         write_text(folder / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
         self._evaluations = [entry for entry in entries if entry["kind"] == "evaluation"]
-        self._file = (folder / "log.jsonl").open("ab", buffering=0)  # a line that fails does not fail again later
+        self._file = (folder / "log.jsonl").open("ab", buffering=0)  # unbuffered: a failed write is not repeated later
         self._events = _open_tensorboard(folder / "tensorboard", start_step) if tensorboard else None
 
     def update_progress(self, **shown: Any) -> None:
-        """One optimizer step is done; `shown` appears beside the progress bar."""
+        """Advance the progress bar by one optimizer step and show these values next to it."""
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 
@@ -152,7 +166,7 @@ class RunLog:
     def _write_metrics(self) -> None:
         rows = [{name: value for name, value in entry.items() if name != "kind"} for entry in self._evaluations]
         text = io.StringIO()
-        names = max((list(row) for row in rows), key=len)  # one without scores has counts alone
+        names = max((list(row) for row in rows), key=len)  # a row without scores has only counts
         writer = csv.DictWriter(text, fieldnames=names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -160,7 +174,7 @@ class RunLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The entries of a run's `log.jsonl` up to the first line that is none: a kill can cut the last one short."""
+    """The entries of a run's `log.jsonl` up to the first invalid line: a kill can truncate the last one."""
     path = folder / "log.jsonl"
     entries: list[dict[str, Any]] = []
     for line in path.read_bytes().split(b"\n") if path.is_file() else []:

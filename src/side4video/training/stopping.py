@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it finishes the step, saves its state and ends with the signal's exit code."""
+"""Handles signals: a run finishes its step, saves its state and exits with the signal's exit code."""
 
 import os
 import signal
@@ -9,15 +9,18 @@ from types import FrameType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""Ctrl-C; what schedulers, containers and `kill` send; what SLURM's `--signal=USR1@120` sends before the time is up."""
+"""Ctrl-C; the signal of schedulers, containers and `kill`; the signal of SLURM's `--signal=USR1@120` before timeout."""
 
 
 class TrainingStopped(KeyboardInterrupt):
-    """A signal stopped the run. As a `KeyboardInterrupt` it passes through `except Exception`, as Ctrl-C does.
+    """A signal stopped the run. Like Ctrl-C it is a `KeyboardInterrupt`, so `except Exception` does not catch it.
 
     Args:
-        number: of the signal.
-        saved: what was saved and how to go on, as a sentence.
+        number: number of the signal.
+        saved: a sentence that says what was saved and how to continue.
+
+    >>> TrainingStopped(signal.SIGTERM, "Continue with --resume.").exit_code
+    143
     """
 
     def __init__(self, number: int, saved: str) -> None:
@@ -26,15 +29,21 @@ class TrainingStopped(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal's number, as shells say it: 130, 143; 138 for SIGUSR1 on Linux."""
+        """128 + the signal's number, as in shells: 130, 143; 138 for SIGUSR1 on Linux."""
         return 128 + self.number
 
 
 class StopSignals:
-    """Signals that came while this is entered as a context; they are handled again as before when it is left.
+    """Context manager that counts signals; on exit it restores the previous handlers.
 
-    A second one of the same kind ends the run at once, without saving. Threads other than the main one cannot handle
-    signals: there nothing changes.
+    A second signal of the same kind ends the run immediately, without saving. Threads other than the main one cannot
+    handle signals: there it does nothing.
+
+    >>> import os
+    >>> with StopSignals() as stop:
+    ...     os.kill(os.getpid(), signal.SIGUSR1)
+    ...     stop.first_received(stop.counts()) == signal.SIGUSR1
+    True
     """
 
     def __init__(self) -> None:
@@ -63,12 +72,12 @@ class StopSignals:
             self._immediate_message = None
 
     def counts(self) -> list[int]:
-        """How often each of `SIGNALS` came."""
+        """How often each of `SIGNALS` was received."""
         return [self._counts[number] for number in SIGNALS]
 
     @staticmethod
     def first_received(counts: Sequence[float]) -> int | None:
-        """The signal to stop for, where several processes added up their counts; None: go on."""
+        """The signal to stop for, given counts summed over processes; None: continue."""
         return next((number for number, times in zip(SIGNALS, counts, strict=True) if times), None)
 
     def _count_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -76,6 +85,8 @@ class StopSignals:
         if self._immediate_message is not None:
             raise TrainingStopped(number, self._immediate_message)
         if self._counts[number] > 1:
-            raise TrainingStopped(number, "It came twice, so nothing was saved now; --resume goes on where it was.")
-        said = f"\n{signal.Signals(number).name}: the run stops when this step is done and saved.\n"
-        os.write(2, said.encode())  # print may be at work where the signal came
+            raise TrainingStopped(
+                number, "It came twice, so nothing was saved. --resume continues the last checkpoint."
+            )
+        message = f"\n{signal.Signals(number).name}: the run stops after this step is done and saved.\n"
+        os.write(2, message.encode())  # not print: the signal may have interrupted one

@@ -1,4 +1,4 @@
-"""The state of a run and its way to the disk: checkpoints and adapters, also when something ends the run early."""
+"""The state of a run, saved as checkpoints and adapters, also when the run ends early."""
 
 import sys
 import time
@@ -21,17 +21,17 @@ from side4video.training.run_log import device_name, peak_memory_mb
 
 
 class TrainingState:
-    """Model, optimizer and progress of a run, new or from its last checkpoint. The main process writes, no other.
+    """Model, optimizer and progress of a run, new or from its last checkpoint. Only the main process writes files.
 
     Args:
         config: all settings.
-        out: the run folder, which is there.
-        device: of the model.
-        task: whose model is trained.
-        resume: go on from the last checkpoint, where there is one.
+        out: the run folder, which must exist.
+        device: device of the model.
+        task: the task whose model is trained.
+        resume: continue from the last checkpoint if there is one.
 
     Raises:
-        ValueError: no checkpoint is whole, or it is another model's.
+        ValueError: no checkpoint is intact, or it belongs to another model.
         OSError: the disk has too little space for checkpoints and adapters.
     """
 
@@ -59,21 +59,21 @@ class TrainingState:
             self.scaler.load_state_dict(self.progress.scaler)
 
     def _check_disk_space(self) -> None:
-        """Remove what killed processes left half written, and make sure that everything to be saved fits the disk."""
+        """Remove incomplete files of killed processes, and check that checkpoints and adapters fit on the disk."""
         for folder in (self.out, self.out / "best", self.out / "last"):
             for path in remove_abandoned(folder, "*"):
-                print_once(f"Removed {path}, which a killed process left behind.")
+                print_once(f"Removed {path}, an incomplete file of a killed process.")
         trained = sum(parameter.nbytes for parameter in self.trained)
         there = sum(path.stat().st_size for path in self.out.glob("checkpoint*.safetensors"))
-        checkpoints = 3 * 3 * trained  # weights and two moments; newest, one before, and the next being written
+        checkpoints = 3 * 3 * trained  # weights and two moments; newest, previous, and the one being written
         check_space(self.out, max(checkpoints - there, 0) + 2 * trained, "checkpoints and adapters")
 
     def buffers(self) -> dict[str, Tensor]:
-        """A copy of BatchNorm's running statistics, which a forward pass changes already."""
+        """A copy of BatchNorm's running statistics, which the forward pass changes."""
         return {name: buffer.clone() for name, buffer in self._trained_buffers()}
 
     def roll_back(self, buffers: dict[str, Tensor]) -> None:
-        """Undo what forward and backward passes changed since `buffers` were copied."""
+        """Undo the changes of forward and backward passes since `buffers` were copied."""
         self.optimizer.zero_grad(set_to_none=True)
         for name, buffer in self._trained_buffers():
             buffer.copy_(buffers[name])
@@ -82,7 +82,7 @@ class TrainingState:
         return ((name, buffer) for name, buffer in self.model.named_buffers() if not name.startswith("backbone."))
 
     def checkpoint(self) -> None:
-        """Write what resuming needs. Only between two steps."""
+        """Write a checkpoint. Call it only between two steps."""
         if not is_main_process():
             return
         self._update_usage()
@@ -98,14 +98,14 @@ class TrainingState:
         self._last_checkpoint, self._saved_step = time.monotonic(), self.progress.step
 
     def checkpoint_if_due(self) -> None:
-        """The same when the last one was long enough ago, and of another step."""
+        """Write a checkpoint if the last one is old enough and of another step."""
         if self._saved_step == self.progress.step:
             return
         if time.monotonic() - self._last_checkpoint >= 60 * self.config.train.checkpoint_minutes:
             self.checkpoint()
 
     def save_after_error(self) -> None:
-        """The same when an error is on its way, which a second one must not hide."""
+        """Write a checkpoint while an error propagates; a second error is printed and must not hide the first."""
         if not self.progress.step:
             return
         try:
@@ -114,10 +114,10 @@ class TrainingState:
         except Exception as error:
             print(f"The state of step {self.progress.step} could not be saved: {error}", file=sys.stderr)
         else:
-            print_once(f"The state of step {self.progress.step} was saved in {self.out}: --resume goes on from there.")
+            print_once(f"The state of step {self.progress.step} was saved in {self.out}. Continue it with --resume.")
 
     def save_adapter(self, name: str, evaluation: Scores | None, *, epochs: float) -> None:
-        """Write what was trained as the adapter `name` of the run folder, with its scores."""
+        """Write the trained weights as the adapter `name` of the run folder, with their scores."""
         if not is_main_process():
             return
         self._update_usage()
