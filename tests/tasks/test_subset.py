@@ -69,7 +69,7 @@ def test_more_shots_than_videos_are_refused_with_the_class():
         choose(shots=4)
     with pytest.raises(ValueError, match=r"falling \(0\)"):
         choose(shots=1, groups=[0, 1])
-    with pytest.raises(ValueError, match="give the run's seed"):
+    with pytest.raises(ValueError, match="pass the run's seed"):
         choose(shots=1, seed=None)
 
 

@@ -1,11 +1,11 @@
-"""What a model is trained and judged on.
+"""Tasks: their data, losses and evaluation.
 
 * recognition/: action recognition: data, loss, evaluation, linear probe.
 * retrieval/: text-video retrieval: data, loss, scoring, evaluation.
-* clip_batches.py: their batches, read or from the cache of tokens.
-* clips.py: sets of clips as the settings say.
-* subset.py: few training videos per class, or a share of them.
-* task.py: what the training loop asks of a task.
-* token_cache.py: the frozen model's tokens on disk, for later epochs.
-* unread.py: videos that could not be read, and whether scores may be reported without them.
+* clip_batches.py: batches of clips, from the videos or from the token cache.
+* clips.py: builds training and evaluation sets from the settings.
+* subset.py: selects a subset of the training videos.
+* task.py: the interface between the training loop and a task.
+* token_cache.py: caches the frozen model's tokens on disk for later epochs.
+* unread.py: unreadable videos, and whether scores are reported without them.
 """

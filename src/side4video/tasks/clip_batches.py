@@ -1,4 +1,4 @@
-"""Batches of clips for training and evaluation: read from the videos, or from a cache of the frozen model's tokens."""
+"""Batches of clips for training and evaluation, from the videos or from a cache of the frozen model's tokens."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from side4video.tasks.token_cache import TokenCache
 
 
 def shared_test_batches(clips: TestClips, config: RunConfig) -> Iterable[Batch]:
-    """This process's share of the clips of an evaluation set, in their order, each once."""
+    """This process's share of an evaluation set, in order, each clip once."""
     return test_loader(
         clips,
         batch_clips=videos_per_batch(config.eval),
@@ -27,12 +27,12 @@ def shared_test_batches(clips: TestClips, config: RunConfig) -> Iterable[Batch]:
 
 
 class ClipBatches:
-    """Where a run's batches come from.
+    """Provides the batches of a run.
 
     Args:
-        config: settings of the run; with `data.cache` videos and backbone are passed through once.
-        model: whose frozen part fills the cache.
-        pooled: also keep the frozen model's pooled summary of each frame there.
+        config: settings of the run; with `data.cache`, videos are decoded and pass through the backbone only once.
+        model: its frozen part computes the cached tokens.
+        pooled: also cache the frozen model's pooled summary of each frame.
     """
 
     def __init__(self, config: RunConfig, model: SideTunedModel, *, pooled: bool) -> None:
@@ -40,7 +40,7 @@ class ClipBatches:
         self._workers, self._timeout = choose_workers(config.data.workers), config.data.timeout_seconds
 
     def train(self, clips: TrainClips, order: TrainOrder) -> Iterator[Batch]:
-        """The micro-batches of the rest of a run, in its order."""
+        """The remaining micro-batches of a run, in the given order."""
         folder, copies = self._config.data.cache, self._config.data.cache_copies
         if folder is None:
             return iter(train_loader(clips, order, workers=self._workers, timeout_seconds=self._timeout))
@@ -49,7 +49,7 @@ class ClipBatches:
         return self._cache(clips, augment, copies=copies).train_batches(order)
 
     def test(self, clips: TestClips, *, videos_per_batch: int, shared: bool = True) -> Iterable[Batch]:
-        """Videos in the order of their list: all of them, or those of this process where they are shared out."""
+        """Videos in the order of their list: this process's share, or all of them if not `shared`."""
         world, rank = (num_processes(), process_rank()) if shared else (1, 0)
         if self._config.data.cache is None:
             return test_loader(

@@ -31,7 +31,7 @@ def train_clips(
     backbone: FrozenBackbone,
     flip_labels: dict[int, int] | None = None,
 ) -> TrainClips:
-    """A randomly augmented training set; `flip_labels`: see `flip_label_pairs`."""
+    """Build a training set with random augmentation; `flip_labels`: see `flip_label_pairs`."""
     augment = config.augment
     transform = TrainTransform(
         image_size=backbone.image_size,
@@ -67,7 +67,7 @@ def evaluation_clips(
     num_clips: int | None = None,
     num_crops: int | None = None,
 ) -> TestClips:
-    """An evaluation set without randomness; views as in the settings unless given."""
+    """Build an evaluation set without randomness; clips and crops default to the settings."""
     transform = EvalTransform(
         image_size=backbone.image_size,
         mean=backbone.mean,
@@ -121,17 +121,21 @@ def _interpolation(backbone: FrozenBackbone) -> Interpolation:
 
 
 def choose_workers(workers: int | None) -> int:
-    """Loader processes: as given, else one per core but one, 1 to 8."""
+    """Number of loader processes: the given one; by default one per core minus one, 1 to 8."""
     return max(1, min(8, (os.cpu_count() or 2) - 1)) if workers is None else workers
 
 
 def videos_per_batch(settings: EvalConfig) -> int:
-    """Videos whose views fill a forward pass."""
+    """Number of videos whose views fill a forward pass.
+
+    >>> videos_per_batch(EvalConfig(batch=8, clips=2, crops=1))
+    4
+    """
     return max(1, settings.batch // (settings.clips * settings.crops))
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Mixed precision for the trained part: "fp32", "bf16", "fp16", or "auto" (bf16 on a GPU, fp32 on a CPU)."""
+    """Autocast for the trained part: "fp32", "bf16", "fp16", or "auto" (bf16 on a GPU, fp32 on a CPU)."""
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" else "fp32"
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16

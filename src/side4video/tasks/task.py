@@ -1,4 +1,4 @@
-"""What the training loop asks of a task: recognition or retrieval. It knows nothing else about either."""
+"""The interface between the training loop and a task, recognition or retrieval. The loop uses nothing else of them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,48 +15,53 @@ from side4video.models.side_tuned_model import SideTunedModel
 from side4video.tasks.unread import UnreadVideo
 
 ZERO_SHOT = "zero_shot.json"
-"""File in the run folder: what the frozen model by itself reaches in retrieval."""
+"""File in the run folder with the retrieval scores of the frozen model."""
 
 Backward = Callable[[Tensor, Sequence[Batch]], None]
-"""Back-propagates a loss; the batches it comes from are named if it is not finite."""
+"""Back-propagates a loss; its batches are recorded if it is not finite."""
 
 
 class Scores(Protocol):
-    """What an evaluation found."""
+    """The result of an evaluation."""
 
     @property
     def score(self) -> float:
-        """The number by which adapters are compared, 0 to 1; higher is better."""
+        """The score that selects the best adapter, 0 to 1; higher is better."""
 
     @property
     def num_videos(self) -> int:
-        """Videos that were read and scored."""
+        """Number of videos that were read and scored."""
 
     @property
     def unread(self) -> tuple[UnreadVideo, ...]:
-        """Videos that could not be read. They are not in the scores."""
+        """Unreadable videos; they are not in the scores."""
 
     def headline(self) -> dict[str, float | int]:
-        """The few numbers that a log line needs."""
+        """The main numbers, for a log line."""
 
     def conditions(self) -> dict[str, Any]:
-        """How it was done, as far as a reader of the numbers must know."""
+        """The conditions of the evaluation that a reader of the scores must know."""
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain lists and dictionaries."""
 
     def table(self, *, max_classes: int | None = None) -> Table:
-        """A printable table, without a row per class where there are more than `max_classes`."""
+        """A printable table, without the rows per class if there are more than `max_classes`."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a training step found, before its update."""
+    """The result of a training step, before the optimizer's update.
+
+    >>> result = StepResult(loss_sum=3.0, right=1, views=2)
+    >>> result.loss_sum / result.views
+    1.5
+    """
 
     loss_sum: float
     """Sum of the losses over the views."""
     right: int
-    """Views whose best answer is the true one."""
+    """Correctly predicted views."""
     views: int
 
 
@@ -65,31 +70,31 @@ class Task(Protocol):
 
     @property
     def model(self) -> SideTunedModel:
-        """What is trained."""
+        """The model to train."""
 
     train_set: TrainClips
     class_names: tuple[str, ...]
-    """Of the model's outputs; empty for retrieval."""
+    """Class names in the order of the model's outputs; empty for retrieval."""
     has_test_set: bool
 
     def prepare(self, out: Path, *, resumed: bool) -> None:
-        """What has to be done before the first step, once for a run and its resumptions."""
+        """Prepare the first step, for example fit a probe; done once per run, not again after a resume."""
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
-        """The micro-batches of the rest of a run, in its order."""
+        """The remaining micro-batches of a run, in the given order."""
 
     def step(self, batches: Iterator[Batch], backward: Backward, *, views: int, epoch: int) -> StepResult:
         """Forward and backward pass of one step.
 
         Args:
             batches: the micro-batches of the step, none of them empty.
-            backward: called with parts of the loss, whose sum is the loss of the step.
-            views: that the step would have if every video could be read.
-            epoch: from 0.
+            backward: called with parts of the loss; their sum is the loss of the step.
+            views: number of views of the step if every video is readable.
+            epoch: epoch number, from 0.
         """
 
     def evaluate(self) -> Scores:
-        """Score the test set; leaves the model in eval mode."""
+        """Score the test set; the model stays in eval mode."""
 
     def read_scores(self, content: dict[str, Any]) -> Scores:
-        """What `Scores.to_json` gave, after a round trip through JSON."""
+        """The scores of a `Scores.to_json` result that was read from JSON."""

@@ -1,4 +1,4 @@
-"""Videos that could not be read, and whether scores may be reported without them."""
+"""Unreadable videos, and whether scores are reported without them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,18 @@ _COUNTS = ("videos", "captions", "unread")
 
 @dataclass(frozen=True)
 class UnreadVideo:
-    """A video that gave no prediction."""
+    """A video that could not be read, and why.
+
+    >>> UnreadVideo("a.mp4", "the file is empty").reason
+    'the file is empty'
+    """
 
     name: str
     reason: str
 
 
 class NoReadableVideosError(ValueError):
-    """An evaluation of which no video could be read; `unread` has them with their reasons."""
+    """No video of an evaluation set could be read; `unread` lists them with their reasons."""
 
     def __init__(self, message: str, unread: Sequence[UnreadVideo]) -> None:
         super().__init__(message, tuple(unread))
@@ -26,25 +30,27 @@ class NoReadableVideosError(ValueError):
 
 
 def withheld_scores_reason(*, num_read: int, num_unread: int, max_unread: float) -> str | None:
-    """Why scores of a set must not be reported, in a sentence; None where enough of it was read.
+    """A sentence that says why scores are withheld; None if enough videos were read.
 
     Args:
-        num_read: videos that were scored.
-        num_unread: those that could not be read.
-        max_unread: largest share of these that is allowed, 0..1.
+        num_read: number of scored videos.
+        num_unread: number of unreadable videos.
+        max_unread: largest allowed share of unreadable videos, 0..1.
+
+    >>> withheld_scores_reason(num_read=99, num_unread=1, max_unread=0.1)
     """
     share = num_unread / max(num_read + num_unread, 1)
     if share <= max_unread:
         return None
     return (
         f"No score: {num_unread} of {num_read + num_unread} videos ({share:.1%}) could not be read, and "
-        f"eval.max_unread = {max_unread:g} allows {max_unread:.1%}. Repair them, take them out of the set (side4video "
-        "check-data writes a list without them), or allow more."
+        f"eval.max_unread = {max_unread:g} allows {max_unread:.1%}. Repair them, remove them from the set (side4video "
+        "check-data writes a list without them), or raise the limit."
     )
 
 
 def reported_headline(headline: Mapping[str, float | int], *, max_unread: float) -> dict[str, float | int]:
-    """The numbers of a log line: the counts alone where too much was unreadable for scores.
+    """The numbers for a log line: only the counts if scores are withheld.
 
     >>> reported_headline({"top1": 0.9, "videos": 3, "unread": 1}, max_unread=0.1)
     {'videos': 3, 'unread': 1}

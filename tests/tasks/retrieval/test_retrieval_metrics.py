@@ -192,7 +192,7 @@ def test_unsigned_columns_are_columns():
         (np.zeros((2, 2)), [0, 2], "caption 1 has 2, and the columns are 0 to 1"),
         (np.zeros((2, 2)), [0, -1], "caption 1 has -1"),
         (np.zeros((2, 2)), [0], "2 column numbers are needed"),
-        (np.zeros((2, 2)), [0.0, 1.0], "of type float64"),
+        (np.zeros((2, 2)), [0.0, 1.0], "and dtype float64"),
         (np.zeros((0, 0)), np.zeros(0, dtype=int), "no captions and no videos"),
     ],
 )

@@ -14,7 +14,7 @@ from side4video.models.side.batch_norm import keep_running_statistics
 from side4video.models.similarity import TextFeatures, VideoFeatures
 
 MAX_LOGIT_SCALE = math.log(100)
-"""CLIP's bound on the natural logarithm of what similarities are multiplied with (arXiv 2103.00020, section 2.5)."""
+"""CLIP's bound on the natural logarithm of the factor on similarities (arXiv 2103.00020, section 2.5)."""
 
 Features = TypeVar("Features", TextFeatures, VideoFeatures)
 Loss = Callable[[TextFeatures, VideoFeatures], Tensor]
@@ -29,10 +29,10 @@ def contrastive_loss(similarity: Float[Tensor, "B B"], logit_scale: Float[Tensor
 
 
 def gather(features: Features) -> Features:
-    """The features of all processes, in the order of their ranks, whose numbers of rows may differ.
+    """Gather the features of all processes in the order of their ranks; the numbers of rows may differ.
 
-    Every process then computes the same loss on all of them. Its gradient reaches only the rows of this process, times
-    the number of processes: averaged over processes, as DistributedDataParallel does, gradients are those of one
+    Every process then computes the same loss on all features. Its gradient reaches only the rows of this process, times
+    the number of processes. Averaged over processes, as DistributedDataParallel does, the gradients equal those of one
     process with the joint batch.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
@@ -62,15 +62,16 @@ class _Gather(torch.autograd.Function):
 def backward_with_gradient_cache(
     model: nn.Module, parts: Sequence[Embed], loss_of: Loss, backward: Callable[[Tensor], None]
 ) -> tuple[TextFeatures, VideoFeatures, Tensor]:
-    """Back-propagate the loss of a whole batch while autograd keeps what one part of it needs (arXiv 2101.06983).
+    """Back-propagate the loss of a whole batch with the autograd memory of one part of it (arXiv 2101.06983).
 
-    All parts are embedded without gradient; the loss of all features gives the gradient of each feature; then each part
-    is embedded once more and its features' gradients go on into the model. Every caption is compared with every video,
-    however small the parts are. BatchNorm computes with the statistics of each part, and counts each once.
+    First, all parts are embedded without gradient, and the loss of all features gives the gradient of each feature.
+    Then each part is embedded again, and the gradients of its features are back-propagated into the model. So every
+    caption is compared with every video, for any size of the parts. BatchNorm uses the statistics of each part and
+    updates its running statistics once per part.
 
     Args:
         model: in training mode, without dropout.
-        parts: each embeds some captions and their videos; called once, or twice where there are several.
+        parts: functions that embed some captions and their videos; called once, or twice if there are several.
         loss_of: the loss of all features.
         backward: back-propagates a loss.
 
@@ -103,7 +104,7 @@ def _leaf(tensor: Tensor) -> Tensor:
 
 
 def _with_gradients(own: Features, whole: Features, rows: slice) -> list[tuple[Tensor, Tensor]]:
-    """Each tensor of a part beside the gradient of the loss by it; a similarity need not read all of them."""
+    """Pairs of a part's tensors and their gradients, without tensors that the similarity does not use."""
     return [
         (tensor, gradient[rows])
         for tensor, gradient in zip(own.tensors().values(), (x.grad for x in whole.tensors().values()), strict=True)

@@ -1,4 +1,4 @@
-"""The captioned videos of a run: read, checked, chosen."""
+"""Reads and checks the captioned videos of a run, and selects the training subset."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,21 +18,21 @@ class RetrievalData:
     train: CaptionList | None
     test: CaptionList | None
     warnings: tuple[str, ...]
-    """What is odd about the files, in sentences."""
+    """Warnings about the files, as sentences."""
     choice: str | None = None
-    """Which part of the training videos was chosen, in a sentence."""
+    """A sentence about the selected training subset; None if all videos are used."""
 
 
 def read_caption_data(config: DataConfig, *, seed: int | None = None) -> RetrievalData:
     """Read and check the captioned videos named in `config`.
 
     Args:
-        config: which sets there are.
-        seed: of the run; `config.fraction` chooses training videos by it, which keep all their captions.
+        config: data settings.
+        seed: seed of the run, by which `config.fraction` selects training videos; these keep all their captions.
 
     Raises:
-        DataError: anything that would fail later; all problems of a file at once.
-        ValueError: no set is named.
+        DataError: invalid files; the message lists all problems of a file.
+        ValueError: no set is given.
     """
     warnings: list[str] = []
 
@@ -68,6 +68,6 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
 
 
 def caption_clips(captions: CaptionList, *, config: RunConfig, model: RetrievalModel) -> TestClips:
-    """One view of each video, without randomness."""
+    """An evaluation set with one view of each video, without randomness."""
     videos = [replace(video, label=index) for index, video in enumerate(captions.videos)]
     return evaluation_clips(videos, config=config, backbone=model.backbone, num_clips=1, num_crops=1)

@@ -1,14 +1,14 @@
-"""Dual softmax: scores re-ranked by what all queries together say of a candidate. For those who ask for it only.
+"""Dual softmax: re-ranks scores with the scores of all other queries. Off by default.
 
 Inference with the dual softmax of CAMoE (arXiv 2109.04290): a score is multiplied with the softmax of its candidate's
 scores over all queries i,
 
     S'[i, j] = S[i, j] * exp(temperature S[i, j]) / sum_k exp(temperature S[k, j]).
 
-Published results use it on CLIP's logits, which are cosines times 100, hence the temperature. A candidate that answers
-every query then answers none, which is right only where the queries are spread evenly over the candidates, and
-impossible where they come one by one. Negative scores are multiplied like all others: of two of them the less probable
-one gains.
+Published results apply it to CLIP's logits, which are cosines times 100, hence the temperature. It lowers the score of
+candidates that match every query. This is valid only if the queries are spread evenly over the candidates, and needs
+all queries at once. Negative scores are multiplied like all others: of two negative scores, the less probable one
+gains.
 """
 
 from collections.abc import Callable
@@ -24,20 +24,20 @@ Direction = Literal["text-to-video", "video-to-text"]
 
 TEMPERATURE = 100.0
 ASSUMPTION = "assumes that all queries are known at once and spread evenly over the candidates"
-"""What a result with dual softmax must say of itself."""
+"""The assumption that every result with dual softmax must state."""
 
 RowReader = Callable[[Int[ndarray, " n"]], Float[ndarray, "n V"]]
-"""Row numbers of a matrix to these rows."""
+"""Maps row indices of a matrix to these rows."""
 
 
 def dual_softmax_rows(scores: Float[ndarray, "C V"], direction: Direction, *, temperature: float) -> RowReader:
-    """Re-ranked rows (float64) on demand, so that no second matrix is needed. See `dual_softmax`."""
+    """A function that re-ranks rows (float64) on demand, without a second matrix. See `dual_softmax`."""
     if direction not in get_args(Direction):
         raise ValueError(f"{direction = } is not known. Use {' or '.join(get_args(Direction))}.")
     if not temperature > 0:
         raise ValueError(f"{temperature = } must be above 0; published results use {TEMPERATURE:g} on cosines.")
     _check_finite(scores)
-    if direction == "video-to-text":  # each caption is a candidate, its queries lie in its own row
+    if direction == "video-to-text":  # each caption is a candidate, and its own row holds the scores of its queries
         return lambda rows: _rescore(scores[rows], temperature, axis=1)
     total = np.full(scores.shape[1], -np.inf)
     for chunk in row_chunks(*scores.shape):
@@ -52,16 +52,16 @@ def dual_softmax(
     temperature: float = TEMPERATURE,
     out: Float[ndarray, "C V"] | None = None,
 ) -> Float[ndarray, "C V"]:
-    """Scores of C captions and V videos, re-ranked for one direction; they mean nothing for the other one.
+    """Re-rank the scores of C captions and V videos for one direction; the result is meaningless for the other one.
 
-    Works in chunks of rows and in double precision. Where the softmax of a score is below what the result's type can
-    hold, the result is 0; to rank without that, give `dual_softmax_temperature` to `retrieval_scores`.
+    Works in chunks of rows and in double precision. If the softmax of a score underflows the result's dtype, the
+    result is 0; `retrieval_scores` with `dual_softmax_temperature` ranks without this underflow.
 
     Args:
         scores: cosine-like scores, -1 to 1; may be a memory map.
         direction: text to video, where the captions are the queries, or video to text.
-        temperature: factor in front of the scores inside the softmax.
-        out: array for the result, which may be `scores` itself; by default a new one of the same type.
+        temperature: factor on the scores inside the softmax.
+        out: array for the result, may be `scores` itself; by default a new one of the same dtype.
 
     Raises:
         ValueError: scores that are not finite, or a temperature that is not above 0.

@@ -1,4 +1,4 @@
-"""Embeddings of videos and captions, over one process or several."""
+"""Embeds videos and captions, in one process or several."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -31,7 +31,7 @@ def embed_videos(
     chunk: int,
     on_failure: Callable[[Failure], None],
 ) -> Iterator[tuple[int, VideoFeatures]]:
-    """Place in the list and features, on the CPU, of each video that can be read; puts the model in eval mode.
+    """Yield the index and the features, on the CPU, of each readable video; puts the model in eval mode.
 
     Args:
         model: where `device` says.
@@ -56,15 +56,15 @@ def embed_videos(
 def embed_videos_distributed(
     model: RetrievalModel, batches: Iterable[Batch], *, device: torch.device, chunk: int, num_videos: int, shared: bool
 ) -> tuple[dict[int, VideoFeatures], tuple[UnreadVideo, ...]]:
-    """Features, by place in the list, of all videos that can be read, and those that cannot, in the list's order.
+    """The features of all readable videos by index in the list, and the unreadable videos, in the list's order.
 
     Args:
         model: where `device` says; put in eval mode.
         batches: one view of each video.
         device: where the model is.
         chunk: videos per forward pass.
-        num_videos: of the list.
-        shared: each of several processes gives batches of its own, and all get everything.
+        num_videos: length of the list.
+        shared: each process has its own batches, and all processes get all features.
     """
     failures: list[Failure] = []
     found = dict(
@@ -100,7 +100,7 @@ def embed_texts(model: RetrievalModel, captions: Sequence[str], *, device: torch
 
 
 def embed_texts_distributed(model: RetrievalModel, captions: Sequence[str], *, device: torch.device) -> TextFeatures:
-    """As `embed_texts`, in equal shares of all processes."""
+    """Like `embed_texts`, with equal shares for all processes."""
     size = -(-len(captions) // num_processes())
     mine = captions[process_rank() * size : (process_rank() + 1) * size]
     parts = gather_objects(embed_texts(model, mine, device=device) if mine else None)

@@ -1,4 +1,4 @@
-"""Evaluation of retrieval: every caption compared with every video."""
+"""Evaluation of retrieval: scores every caption with every video."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -40,19 +40,19 @@ def evaluate_retrieval(
 ) -> RetrievalEvaluation:
     """Embed every video and every caption once, score all pairs and rank them, in both directions.
 
-    Videos that cannot be read are reported; they and their captions are not in the scores. With several processes each
-    gives its own batches, and all get the same result.
+    Unreadable videos are reported; they and their captions are not in the scores. Each of several processes passes its
+    own batches, and all get the same result.
 
     Args:
-        model: put in eval mode and left there.
-        captions: the set.
-        batches: one view of each of its videos, in their order.
-        similarity: how captions and videos are compared.
+        model: put in eval mode.
+        captions: the captioned videos.
+        batches: one view of each of its videos, in order.
+        similarity: the similarity of captions and videos.
         settings: ties, dual softmax, videos per forward pass.
         device: where the model is.
 
     Raises:
-        NoReadableVideosError: none of the videos can be read.
+        NoReadableVideosError: no video can be read.
     """
     found, unread = embed_videos_distributed(
         model, batches, device=device, chunk=settings.batch, num_videos=len(captions.videos), shared=True
@@ -113,11 +113,11 @@ def evaluate_retrieval_adapter(
 ) -> RetrievalEvaluation:
     """Load an adapter and score it on the captioned videos of `data.test`; arguments as in `evaluate_adapter`.
 
-    Processes that torchrun or SLURM started together take a share each, and all return the same.
+    Processes started together by torchrun or SLURM take a share each, and all return the same result.
 
     Raises:
-        DataError: the set cannot be used.
-        ValueError, FileNotFoundError: the adapter cannot be used.
+        DataError: invalid evaluation set.
+        ValueError, FileNotFoundError: invalid or missing adapter.
     """
     adapter = read_adapter_for("retrieval", folder)
     config = adapter.config.model_copy(update={"data": data, "eval": settings})

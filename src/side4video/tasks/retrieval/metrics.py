@@ -1,7 +1,7 @@
-"""Metrics of text-video retrieval: pure functions on a matrix of scores, with exactly one rank for each query.
+"""Metrics of text-video retrieval: pure functions on a score matrix, with exactly one rank per query.
 
-A query's rank is 1 + the candidates that score better than its own + half of those that score the same (or all of
-them). So a model that gives everything the same score ranks in the middle, and equal captions cost what they should.
+A query's rank is 1 + the number of candidates that score better than its own + half of those that tie (or all of
+them). So a model that gives all candidates the same score ranks in the middle, and duplicate captions count fairly.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from side4video.tasks.retrieval.dual_softmax import ASSUMPTION, RowReader, dual_
 from side4video.tasks.retrieval.score_storage import row_chunks
 
 Ties = Literal["middle", "pessimistic"]
-"""How candidates count that score the same as the right one: half of them as better, or all."""
+"""How ties with the correct candidate count: half of them as better, or all."""
 
 _TIE_WORDS: dict[Ties, str] = {
     "middle": "+ half of those that score the same",
@@ -25,10 +25,10 @@ _TIE_WORDS: dict[Ties, str] = {
 
 @dataclass(frozen=True)
 class DirectionScores:
-    """How well queries find what belongs to them, in one direction."""
+    """Recall and ranks in one direction."""
 
     recall_at_1: float
-    """Share of the queries whose rank is at most 1, 0 to 1; the same for the others."""
+    """Share of queries with a rank of at most 1, 0 to 1; likewise for 5, 10 and 50."""
     recall_at_5: float
     recall_at_10: float
     recall_at_50: float
@@ -38,12 +38,17 @@ class DirectionScores:
     num_queries: int
     num_candidates: int
     definition: str
-    """One sentence that says what was ranked and how; belongs beside the numbers."""
+    """One sentence that says what was ranked and how; show it next to the numbers."""
 
 
 @dataclass(frozen=True)
 class RetrievalScores:
-    """Both directions."""
+    """Recall and ranks in both directions.
+
+    >>> scores = retrieval_scores(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]))
+    >>> scores.text_to_video.recall_at_1, scores.video_to_text.recall_at_1
+    (0.5, 1.0)
+    """
 
     text_to_video: DirectionScores
     video_to_text: DirectionScores
@@ -69,7 +74,7 @@ def text_to_video_ranks(
 def video_to_text_ranks(
     scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"], *, ties: Ties = "middle"
 ) -> Float[ndarray, " V"]:
-    """Rank, 1 to V, of each video's captions among the V sets of captions, each set with the score of its best one.
+    """Rank, 1 to V, of each video's captions among the V sets of captions; a set has the score of its best caption.
 
     Arguments and errors as in `retrieval_scores`.
     """
@@ -84,20 +89,20 @@ def retrieval_scores(
     ties: Ties = "middle",
     dual_softmax_temperature: float | None = None,
 ) -> RetrievalScores:
-    """Recall and ranks of both directions, from the scores of C captions and V videos.
+    """Recall and ranks in both directions, from the scores of C captions and V videos.
 
-    Text to video, each caption is a query among all videos. Video to text, each video is a query among the V sets of
-    captions, and a set scores as its best caption does; with one caption for each video the sets are the captions.
+    Text to video: each caption is a query among all videos. Video to text: each video is a query among the V sets of
+    captions, and a set has the score of its best caption.
 
     Args:
-        scores: higher is more alike; may be a memory map, it is read in chunks of rows.
+        scores: similarities, higher is more similar; may be a memory map, as it is read in chunks of rows.
         video_of_caption: column of the video that each caption belongs to, 0 to V - 1.
-        ties: whether half of the candidates that tie with the right one count as better, or all.
-        dual_softmax_temperature: re-rank by `dual_softmax` with this temperature; by default not. The definitions
-            in the result then say so, and what that assumes.
+        ties: count half of the candidates that tie with the correct one as better, or all.
+        dual_softmax_temperature: re-rank with `dual_softmax` at this temperature; off by default. The definitions in
+            the result then state it and its assumption.
 
     Raises:
-        ValueError: scores that are NaN, captions of no video, or videos without a caption.
+        ValueError: NaN scores, captions without a video, or videos without a caption.
     """
     columns = _checked(scores, video_of_caption, ties)
     num_captions, num_videos = scores.shape
@@ -145,7 +150,7 @@ def _video_to_text_ranks(
         rows = read(order[chunk])
         np.maximum.at(own, videos[chunk], np.take_along_axis(rows, videos[chunk, None], axis=1)[:, 0])
     better, equal = np.zeros(num_videos, dtype=np.int64), np.zeros(num_videos, dtype=np.int64)
-    unfinished = np.empty((0, num_videos))  # the set that the last chunk broke off in, as far as it was read
+    unfinished = np.empty((0, num_videos))  # the set that the last chunk ended in, as far as it was read
     for chunk in row_chunks(len(order), num_videos):
         starts = np.flatnonzero(np.diff(videos[chunk], prepend=-1))
         sets = np.maximum.reduceat(read(order[chunk]), starts, axis=0)
@@ -183,7 +188,7 @@ def _checked(scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"]
     if video_of_caption.shape != (num_captions,) or not np.issubdtype(video_of_caption.dtype, np.integer):
         raise ValueError(
             f"The scores have {num_captions} rows, so {num_captions} column numbers are needed, one for each caption; "
-            f"these are {video_of_caption.shape} of type {video_of_caption.dtype}."
+            f"video_of_caption has shape {video_of_caption.shape} and dtype {video_of_caption.dtype}."
         )
     outside = np.flatnonzero((video_of_caption < 0) | (video_of_caption >= num_videos))
     if len(outside):
@@ -197,7 +202,7 @@ def _checked(scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"]
     if len(alone):
         raise ValueError(
             f"{len(alone)} of {num_videos} videos have no caption (columns {', '.join(map(str, alone[:10]))}), so "
-            "nothing can be found for them. Leave their columns out."
+            "nothing can be found for them. Remove their columns."
         )
     if not num_captions:
         raise ValueError("There are no captions and no videos, so there is nothing to rank.")

@@ -1,8 +1,8 @@
-"""Captions as paths through a tree of words, so that what equal beginnings have in common is computed once.
+"""A prefix trie of captions, so that the work for common prefixes is done once.
 
-A causal text tower sees only what stands before a word: captions that begin alike ("a man is ...") have the same
-embeddings there, bit for bit. A node of the tree is a beginning of some captions, and a caption is the path to its last
-word. Nothing is assumed: where embeddings differ in a single bit, nodes do.
+In a causal text tower, the embedding of a word depends only on the words before it: captions with a common prefix
+("a man is ...") have the same embeddings there, bit for bit. A node of the trie is a prefix, and a caption is the path
+to its last word. This is checked, not assumed: embeddings that differ in a single bit get different nodes.
 """
 
 from collections.abc import Iterator
@@ -16,25 +16,25 @@ from torch import Tensor
 from side4video.tasks.retrieval.score_storage import row_chunks
 
 _WORDS_PER_NODE, _MAX_WORDS_PER_NODE = 3, 4
-"""Where a tree ends, or captions that are all alike would make a small tree with any number of paths. The second is for
-equal captions: in one tree they get bit for bit the same scores, so that they tie when they are ranked."""
+"""Limits of words per node; otherwise captions that are all alike would make a small trie with any number of paths. The
+second limit is for equal captions: in one trie they get the same scores bit for bit, so that they tie when ranked."""
 _COMPARED_BYTES = 20
-"""For each channel of a word: as it comes, in 32 bits, twice of that or in 64 bits, and whether it differs."""
+"""Per channel of a word: the input, 32 bits, two copies of that or 64 bits, and a comparison flag."""
 
 
 @dataclass(frozen=True)
 class PrefixTrie:
-    """Some captions; n nodes, level by level, so that parents stand before their children.
+    """A trie of c captions with n nodes, level by level, so that parents come before their children.
 
     Attributes:
-        captions: (c,) numbers of the captions.
-        padded: whether they have fewer words than there is room for. All captions of a tree agree in that.
-        word_captions, word_places: (n,) caption and place of a word that has the node's embedding.
-        parents: (n,) node of the beginning that is one word shorter; 0 for the nodes of the first level.
-        levels: nodes of each level, the first one first.
-        path_nodes, path_captions, path_places: nodes of each caption's words, one caption after the other, and which
-            words these are.
-        path_starts: (c,) where each caption begins in them.
+        captions: (c,) indices of the captions.
+        padded: whether the captions have padding; it is the same for all captions of a trie.
+        word_captions, word_places: (n,) caption and position of a word with the node's embedding.
+        parents: (n,) node of the prefix that is one word shorter; 0 for the nodes of the first level.
+        levels: nodes of each level, from the root.
+        path_nodes, path_captions, path_places: node, caption and position of each caption's words, one caption after
+            the other.
+        path_starts: (c,) start of each caption in these.
         leaves: (c,) node of each caption's last word.
     """
 
@@ -54,12 +54,12 @@ class PrefixTrie:
 def prefix_tries(
     words: Float[Tensor, "C W E"], mask: Bool[Tensor, "C W"], *, max_nodes: int, working_bytes: int = 16 * 2**20
 ) -> Iterator[PrefixTrie]:
-    """All captions, in trees of at most `max_nodes` nodes and four times as many words, and at least one caption.
+    """All captions in tries of at most `max_nodes` nodes and four times as many words, and at least one caption.
 
     Args:
-        words: embeddings; what the mask leaves out is not looked at.
-        mask: where there is a word, at least one in each caption.
-        max_nodes: size of a tree.
+        words: word embeddings; padding is ignored.
+        mask: True for words, at least one per caption.
+        max_nodes: largest number of nodes of a trie.
         working_bytes: memory for comparing embeddings.
 
     Raises:
@@ -87,7 +87,7 @@ def prefix_tries(
 def number_distinct_words(
     words: Float[Tensor, "C W E"], present: Bool[ndarray, "C W"], working_bytes: int
 ) -> Int[ndarray, "C W"]:
-    """A number for each word, the same for words whose embeddings are bit for bit the same; -1 where there is none."""
+    """A number per word, equal for words whose embeddings are equal bit for bit; -1 in the padding."""
     captions, places = np.nonzero(present)
     factors = np.random.default_rng(0).integers(2**64, size=words.shape[2], dtype=np.uint64) | np.uint64(1)
     hashes = np.empty(len(captions), dtype=np.uint64)
@@ -98,7 +98,7 @@ def number_distinct_words(
     numbers = first[group]
     again = np.flatnonzero(numbers != np.arange(len(numbers)))
     for chunk in row_chunks(len(again), words.shape[2], itemsize=_COMPARED_BYTES, chunk_bytes=working_bytes):
-        # equal hashes are no proof
+        # compare the bits too: equal hashes do not prove equality
         one, other = again[chunk], numbers[again[chunk]]
         differ = _bits(words, captions[one], places[one]) != _bits(words, captions[other], places[other])
         wrong = one[differ.any(axis=1)]
@@ -113,7 +113,7 @@ def _bits(words: Float[Tensor, "C W E"], captions: Int[ndarray, " r"], places: I
 
 
 def _new_words(rows: Int[ndarray, "c W"]) -> Bool[ndarray, "c W"]:
-    """In sorted captions: the words up to which no caption before begins in the same way."""
+    """For sorted captions: True for the words that are not part of a prefix shared with the caption before."""
     differs = np.ones(rows.shape, dtype=bool)
     differs[1:] = rows[1:] != rows[:-1]
     return np.logical_or.accumulate(differs, axis=1) & (rows >= 0)
@@ -126,7 +126,7 @@ def _chunks(new: Int[ndarray, " c"], lengths: Int[ndarray, " c"], max_nodes: int
         if index > start and (nodes + more > max_nodes or words + length > most_words):
             yield slice(start, index)
             start, nodes, words = index, 0, 0
-        nodes += more if index > start else length  # the first caption of a tree shares nothing
+        nodes += more if index > start else length  # the first caption of a trie shares nothing
         words += length
     if len(new):
         yield slice(start, len(new))

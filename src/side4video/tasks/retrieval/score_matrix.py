@@ -1,12 +1,12 @@
-"""Scores of all captions and all videos of a set: the similarities of `models/similarity.py` in bounded memory, fast.
+"""Similarity of all captions and all videos of a set, as in `models/similarity.py`, fast and in bounded memory.
 
 A block is the product of the words of some captions and the frames of some videos. Three things make it fast:
 
-* One matrix product for a whole block, and what follows works on rows of neighbouring videos.
-* Padding is left out. A caption with room for further words has similarity 0 there, which counts in the maximum over
-  words: for it that maximum is at least 0, and for a caption without any padding it is not.
-* Captions with the same first words share the work for these (`prefix_trie.py`): the product, the best frame of each
-  word, and the best word so far for each frame.
+* One matrix product per block; the following operations work on rows of neighbouring videos.
+* Padding is skipped. Padding has similarity 0, which counts in the maximum over words: for a caption with padding this
+  maximum is at least 0, and for a caption without padding it is not.
+* Captions with a common prefix share its work (`prefix_trie.py`): the product, the best frame of each word, and the
+  best word so far for each frame.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,25 +25,25 @@ from side4video.tasks.retrieval.prefix_trie import PrefixTrie, prefix_tries
 from side4video.tasks.retrieval.score_storage import IN_MEMORY_BYTES, empty_scores
 
 CPU_WORKING_BYTES = 32 * 2**20
-"""Small enough for a block to stay in a processor's caches, large enough for a good matrix product."""
+"""Small enough for a block to stay in the CPU's caches, large enough for an efficient matrix product."""
 GPU_WORKING_BYTES = 2**30
 VIDEO_BLOCK_MULTIPLE = 32
-"""Blocks have a multiple of it, if they can: what one loop of PyTorch's vectorised kernels takes."""
+"""Blocks have a multiple of this many videos if they can: one iteration of PyTorch's vectorised kernels."""
 SECONDS_BEFORE_PROGRESS = 2.0
 
 BlockScores = Callable[[slice], Float[Tensor, "c v"]]
-"""Videos to the scores of a portion of captions with them."""
+"""Maps a slice of videos to the scores of some captions with them."""
 Portions = Iterator[tuple[slice | Int[ndarray, " c"], BlockScores]]
 """Some captions at a time, and their scores."""
 
 
 def _block_shape(texts: TextFeatures, videos: VideoFeatures, working_bytes: int) -> tuple[int, int]:
-    """Words and videos of a block.
+    """Number of words and of videos in a block.
 
-    In numbers of 4 bytes, a block of n words and k frames, E wide, takes 2 n E for the words as they come and
-    normalised, 48 n for the paths through them, 3 k E for the frames, 2 n k for similarities and what is gathered from
-    them, and less than n k more for the rest. Four times as many words as frames are balanced: the words of a block
-    are prepared once for all videos, its frames for each block anew.
+    In numbers of 4 bytes, a block of n words and k frames, E wide, takes 2 n E for the words before and after
+    normalisation, 48 n for the paths, 3 k E for the frames, 2 n k for the similarities and the values gathered from
+    them, and less than n k for the rest. Four times as many words as frames are balanced: the words of a block are
+    prepared once for all videos, but its frames again for each block.
     """
     numbers, width, num_frames = working_bytes / 4, texts.words.shape[2], videos.frames.shape[1]
     per_word, places = 2 * width + 48, texts.words.shape[1]
@@ -71,7 +71,7 @@ def _wti_portions(
 
 
 class _TrieScores:
-    """Weighted token-wise interaction of the captions of a tree."""
+    """Weighted token-wise interaction of the captions of a trie."""
 
     def __init__(
         self, tree: PrefixTrie, words: Float[Tensor, "n E"], weights: Float[Tensor, " p"], videos: VideoFeatures
@@ -132,17 +132,17 @@ def score_matrix(
 ) -> Float[ndarray, "C V"]:
     """Similarity of each caption and each video, float32, -1 to 1.
 
-    Equal to `models.similarity.similarity` up to rounding. Shows a progress bar where it takes more than two seconds.
+    Equal to `models.similarity.similarity` up to rounding. Shows a progress bar after two seconds.
 
     Args:
-        texts: features of C captions, anywhere.
-        videos: features of V videos, anywhere.
+        texts: features of C captions, on any device.
+        videos: features of V videos, on any device.
         similarity: `wti` or `mean-pool`.
-        device: where to compute; by default where the words are.
-        working_bytes: memory for computing, besides features and result; by default 32 MiB on a CPU, so that a block
-            stays in its caches, and 1 GiB elsewhere. For `wti` up to 100 bytes for each place of the mask come on top.
-        in_memory_bytes: a larger result lies in a temporary file, which vanishes with the array.
-        folder: where such a file lies; by default the system's folder for temporary files.
+        device: device of the computation; by default the device of the words.
+        working_bytes: memory for the computation, without features and result; by default 32 MiB on a CPU, so that a
+            block stays in its caches, and 1 GiB elsewhere. `wti` needs up to 100 more bytes per position of the mask.
+        in_memory_bytes: a larger result is stored in a temporary file, which is deleted with the array.
+        folder: folder of the temporary file; by default the system's folder for temporary files.
 
     Raises:
         ValueError: no captions or no videos, embeddings of different widths, captions without a word, or too few
@@ -151,7 +151,7 @@ def score_matrix(
     """
     width, other = texts.words.shape[2], videos.frames.shape[2]
     if width != other:
-        raise ValueError(f"Words have {width} channels and frames {other}: they are not of the same model.")
+        raise ValueError(f"Words have {width} channels and frames {other}: embed both with the same model.")
     if not len(texts) or not len(videos):
         raise ValueError(f"There are {len(texts)} captions and {len(videos)} videos; both are needed for scores.")
     if similarity not in _PORTIONS:

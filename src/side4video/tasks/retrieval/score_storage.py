@@ -1,4 +1,4 @@
-"""Where a matrix of scores lies, in memory or in a temporary file, and in which portions it is read."""
+"""Stores a score matrix in memory or in a temporary file, and iterates over it in chunks of rows."""
 
 import os
 import tempfile
@@ -16,16 +16,16 @@ CHUNK_BYTES = 32 * 2**20
 def empty_scores(
     num_captions: int, num_videos: int, *, in_memory_bytes: int = IN_MEMORY_BYTES, folder: Path | None = None
 ) -> Float[ndarray, "C V"]:
-    """Room for float32 scores: an array in memory, or a memory-mapped file where it would take more than that.
+    """An empty float32 array for scores: in memory, or in a memory-mapped temporary file if it is too large.
 
-    The file has no name and takes no space any more as soon as nobody holds the array, also when the process is killed.
-    Its space is reserved at once, where the operating system can do that.
+    The file has no name: its space is freed when the array is deleted, also if the process is killed. Its space is
+    reserved immediately if the operating system supports it.
 
     Args:
         num_captions: rows, C.
         num_videos: columns, V.
-        in_memory_bytes: what the array may take in memory.
-        folder: where the file lies; by default the system's folder for temporary files.
+        in_memory_bytes: largest size of an array in memory.
+        folder: folder of the file; by default the system's folder for temporary files.
 
     Raises:
         OSError: the folder has too little space.
@@ -56,7 +56,7 @@ def _reserve(file: int, size: int) -> None:
 def row_chunks(
     num_rows: int, num_columns: int, *, itemsize: int = 8, chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[slice]:
-    """All rows of a matrix in order, as many at a time as fit into `chunk_bytes`, and at least one.
+    """Slices over all rows of a matrix, as many at a time as fit into `chunk_bytes`, at least one.
 
     >>> list(row_chunks(5, 10, chunk_bytes=160))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]

@@ -1,4 +1,4 @@
-"""What a retrieval evaluation found, and how it is printed and written."""
+"""The result of a retrieval evaluation, printed and saved."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,18 +9,18 @@ from side4video.tasks.retrieval.metrics import RetrievalScores
 from side4video.tasks.unread import UnreadVideo
 
 NUM_SHOWN = 3
-"""Best videos that are kept of each caption."""
+"""Number of best videos stored per caption."""
 
 
 @dataclass(frozen=True)
 class QueryResult:
-    """What one caption found."""
+    """The best videos for one caption."""
 
     caption: str
     video: str
-    """The video that it belongs to, as its list writes it."""
+    """The video that the caption belongs to, as written in its list."""
     rank: float
-    """Of that video among all; 1 is best."""
+    """Rank of that video among all; 1 is best."""
     best: tuple[str, ...]
     """The best videos, best first."""
     best_scores: tuple[float, ...]
@@ -34,22 +34,22 @@ class RetrievalEvaluation:
     source: str
     """File of the set."""
     split: str
-    """What is known of the split."""
+    """Description of the split."""
     similarity: str
     num_videos: int
-    """Videos that were read and ranked."""
+    """Number of videos that were read and ranked."""
     num_captions: int
-    """Their captions, each of them a query."""
+    """Number of their captions; each is a query."""
     scores: RetrievalScores
     dual_softmax: RetrievalScores | None
-    """After dual-softmax re-ranking, where it was asked for."""
+    """After dual-softmax re-ranking, if it is on."""
     queries: tuple[QueryResult, ...]
     unread: tuple[UnreadVideo, ...]
-    """Videos that could not be read. They and their captions are not in the scores."""
+    """Unreadable videos; they and their captions are not in the scores."""
 
     @property
     def score(self) -> float:
-        """Recall at 1 of text to video, by which adapters are compared."""
+        """Text-to-video recall at 1, which selects the best adapter."""
         return self.scores.text_to_video.recall_at_1
 
     def to_json(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class RetrievalEvaluation:
         )
 
     def headline(self) -> dict[str, float | int]:
-        """The few numbers that a log line needs."""
+        """The main numbers, for a log line."""
         directions = {"t2v": self.scores.text_to_video, "v2t": self.scores.video_to_text}
         recalls = {
             f"{name}_r{k}": getattr(scores, f"recall_at_{k}") for name, scores in directions.items() for k in (1, 5, 10)

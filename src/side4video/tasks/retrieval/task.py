@@ -1,4 +1,4 @@
-"""Training of text-video retrieval, as the training loop wants it."""
+"""The retrieval task for the training loop."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -33,7 +33,7 @@ from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT, Backward, StepResult
 from side4video.tasks.token_cache import CACHE_SEED
 
-CAPTION = 2  # stream of random numbers beside those of sampling and augmentation
+CAPTION = 2  # random stream, distinct from those of sampling and augmentation
 
 
 class RetrievalTask:
@@ -59,8 +59,8 @@ class RetrievalTask:
         self.model: RetrievalModel = build_retrieval_model(config, device=device)
         if config.data.cache is not None and self.model.read_blocks != self.model.side.taps:
             raise ValueError(
-                "data.cache keeps the blocks that the side network taps, and retrieval also reads the last one: tap "
-                "it too, or leave out data.cache."
+                "data.cache stores only the blocks that the side network taps, but retrieval also reads the last one: "
+                "tap it too, or turn data.cache off."
             )
         videos, captions = self.data.train.videos, self.data.train.captions
         if config.text.captions_per_video == "all":
@@ -74,18 +74,18 @@ class RetrievalTask:
         self.batches = ClipBatches(config, self.model, pooled=False)
 
     def prepare(self, out: Path, *, resumed: bool) -> None:
-        """Score the frozen model by itself, where that is asked for and there is a test set."""
+        """Score the frozen model alone if `eval.probe` is set and there is a test set."""
         if self.config.eval.probe and self.has_test_set and not (resumed and (out / ZERO_SHOT).is_file()):
             evaluation = self._evaluate("mean-pool")
             if is_main_process():
                 write_json(out / ZERO_SHOT, evaluation.to_json())
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
-        """The micro-batches of the rest of a run."""
+        """The remaining micro-batches of a run."""
         return self.batches.train(self.train_set, order)
 
     def step(self, batches: Iterator[Batch], backward: Backward, *, views: int, epoch: int) -> StepResult:  # noqa: ARG002
-        """Forward and backward pass: every caption of the step is compared with every video, in whatever parts."""
+        """Forward and backward pass: every caption of the step is compared with every video, for any micro-batch."""
         read = list(batches)
         names = [name for batch in read for name in batch.names]
         if not read and num_processes() == 1:
@@ -111,7 +111,7 @@ class RetrievalTask:
         return self._evaluate(self.config.text.similarity)
 
     def read_scores(self, content: dict[str, Any]) -> RetrievalEvaluation:
-        """What an evaluation wrote."""
+        """The scores of an evaluation that was read from JSON."""
         return RetrievalEvaluation.from_json(content)
 
     def _embed(self, batch: Batch, epoch: int) -> tuple[TextFeatures, VideoFeatures]:
@@ -121,7 +121,7 @@ class RetrievalTask:
         return texts, self.model.embed_videos(batch.clips.to(self.device, non_blocking=True))
 
     def _embed_nothing(self) -> tuple[TextFeatures, VideoFeatures]:
-        """Features of no caption and no video, for a process that could read none while others could."""
+        """Empty features, for a process without readable videos while other processes have some."""
         embed_dim, words = self.model.text.embed_dim, self.model.max_words
         empty = torch.zeros(0, words, device=self.device)
         texts = TextFeatures(
@@ -131,7 +131,7 @@ class RetrievalTask:
         return texts, VideoFeatures(frames, frames[..., 0])
 
     def _caption(self, index: int, epoch: int) -> str:
-        """The caption of a training sample in an epoch; it follows from the run's seed, the epoch and the sample."""
+        """The caption of a training sample in an epoch, determined by the run's seed, the epoch and the sample."""
         own = self.captions[index]
         generator = np.random.default_rng((self.config.seed, epoch, index, CAPTION))
         return own[int(generator.integers(len(own)))]
