@@ -125,7 +125,7 @@ def test_a_file_of_weights_cannot_leave_its_code_span_in_the_card(hostile, small
     (tmp_path / "run.yaml").write_text(dump_config(config))
     assert main(["train", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "run")]) == 0
     lines = (tmp_path / "run/last/README.md").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith("The image model's weights were read from a file, "))
+    (line,) = (line for line in lines if line.startswith("In training, the image model's weights came from the file "))
     assert line.count("`") == 2
     assert not any("<img" in text for text in re.sub(r"`[^`]*`|\\<", "", "\n".join(lines)).splitlines())
 

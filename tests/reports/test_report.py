@@ -187,7 +187,7 @@ def test_most_confused_pairs_agree_with_counting(counts):
 def test_perfect_matrix_has_no_confused_pairs(tmp_path):
     assert most_confused(np.eye(3, dtype=int), "abc") == []
     write_report(tmp_path / "r.html", title="t", confusion=np.eye(3, dtype=int), class_names="abc")
-    assert "None: every clip was recognised." in Page(tmp_path / "r.html").text
+    assert "None: all predictions are correct." in Page(tmp_path / "r.html").text
 
 
 def test_same_input_gives_the_same_page(tmp_path):

@@ -33,7 +33,14 @@ def write(folder, **changes):
 def test_page_shows_scores_and_what_each_model_found(tmp_path):
     page = write(tmp_path)
     text = " ".join(re.sub("<[^>]+>", " ", page).split())
-    for part in ("Demo", "What it is.", "25.0 %", "98.8 %", "before: right video at place 7", "after: right video at"):
+    for part in (
+        "Demo",
+        "What it is.",
+        "25.0 %",
+        "98.8 %",
+        "before: correct video at rank 7",
+        "after: correct video at",
+    ):
         assert part in text
     assert page.count('<figure class="right">') == 1
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)

@@ -58,9 +58,9 @@ def test_a_squashed_frame_has_height_and_width(run):
 def test_the_text_says_what_a_user_must_know(run, motion_videos):
     text = write_model_card(run, CardFacts(name="user/moves")).read_text()
     numbers = sum(tensor.numel() for tensor in load_file(run / "best/model.safetensors").values())
-    assert f"{numbers:,} numbers" in text
+    assert f"{numbers:,} parameters" in text
     assert 'Predictor("user/moves")' in text
-    assert "No licence was stated" in text
+    assert "No licence is stated" in text
     assert "8 videos, 1 view of each" in text
     assert "Trained on: train, 24 videos" in text
     assert "short side to 32 pixels (bicubic), then 32 x 32 from the middle" in text
@@ -102,7 +102,7 @@ def test_without_a_run_there_is_no_picture_and_without_scores_none_are_made_up(r
     change_config(tmp_path / "alone", lambda content: content.update(scores={}, run={}))
     card = ModelCard.load(write_model_card(tmp_path / "alone"))
     assert card.data.eval_results is None
-    assert "It was not evaluated" in card.text
+    assert "Not evaluated" in card.text
     assert "training.png" not in card.text
     assert "Time:" not in card.text
 
@@ -144,14 +144,14 @@ def test_the_licence_stays_until_another_is_given(run):
 
 @pytest.mark.parametrize("license", ["My Own", "mit\nlicense_name: x", "", "../x"])
 def test_what_is_no_licence_is_refused(license):
-    with pytest.raises(ValueError, match="is no licence of the hub"):
+    with pytest.raises(ValueError, match="is not a licence name on the hub"):
         CardFacts(license=license)
 
 
 def test_training_refuses_it_before_it_starts(motion_videos, tmp_path, capsys):
     data = ["--data.train", str(motion_videos / "train"), "--out", str(tmp_path / "run")]
     assert main(["train", "own-clips", *data, "--license", "My Own"]) == 2
-    assert "is no licence of the hub" in capsys.readouterr().err
+    assert "is not a licence name on the hub" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

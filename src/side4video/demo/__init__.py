@@ -1,17 +1,17 @@
-"""An offline demonstration on moving shapes that the package makes itself.
+"""An offline demonstration on synthetic videos of moving shapes.
 
-* captioned_stills.py: captions of stills, and the pictures.
-* captioned_videos.py: videos of them, and their lists.
-* previous_run.py: what a new run of it replaces.
-* moving_captions.py: captions whose motion only the order of the frames tells.
-* moving_shapes.py: eight motions that only their order tells apart.
-* pretrain.py: pre-trains the small ViT on stills.
-* pretrain_captions.py: pre-trains the small CLIP on them.
-* retrieval.py: the retrieval demonstration, from videos to page.
-* run.py: from videos to report.
-* search_page.py: what was found before and after.
-* demo_index.py: its test videos as an index.
-* still_clip.py: its shape, and its weights as a full CLIP file.
-* still_shapes.py: the pictures.
-* videos.py: real mp4 files of them.
+* captioned_stills.py: draws still pictures with captions.
+* captioned_videos.py: writes captioned videos and their CSV files.
+* previous_run.py: checks and removes the run of a previous demonstration.
+* moving_captions.py: captioned motions that only the order of the frames reveals.
+* moving_shapes.py: eight motions that differ only in the order of the frames.
+* pretrain.py: pre-trains the small ViT on still pictures.
+* pretrain_captions.py: pre-trains the small CLIP on captioned still pictures.
+* retrieval.py: the retrieval demonstration, from videos to the results page.
+* run.py: the recognition demonstration, from videos to the report.
+* search_page.py: the results page: search results before and after training.
+* demo_index.py: builds a search index of the test videos.
+* still_clip.py: configuration of the small CLIP, and its weights as a full CLIP file.
+* still_shapes.py: draws still pictures of one shape.
+* videos.py: writes mp4 files of moving shapes.
 """

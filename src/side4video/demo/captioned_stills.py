@@ -1,4 +1,4 @@
-"""Still pictures with captions such as "a red square on the left": what the small image-text model learns from."""
+"""Draws still pictures with captions such as "a red square on the left" to pre-train the small image-text model."""
 
 import math
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ PLACES: dict[str, tuple[int, int]] = {
     "down there": (0, 1),
     "in the middle": (0, 0),
 }
-"""Words for where a shape lies -> the direction from the picture's centre; x to the right, y down."""
+"""Phrase for each place -> direction from the picture's centre; x to the right, y down."""
 
 NEAR, FAR = 0.14, 0.3
-"""A shape "on the left" lies this far to the left of the centre, at least and at most, as a fraction of the side."""
+"""Smallest and largest distance of a shape "on the left" from the centre, as a fraction of the side."""
 
 ASIDE = 0.1
-"""Largest distance from the centre line across that direction, and of a shape "in the middle" from the centre."""
+"""Largest distance from the centre line across that direction; also of a shape "in the middle" from the centre."""
 
 MIN_CAPTIONED_RADIUS, MAX_CAPTIONED_RADIUS = 0.14, 0.2
 """A captioned shape's smallest and largest radius: large enough for its form to be seen in 64 x 64 pixels."""
@@ -33,7 +33,7 @@ MAX_TILT = 0.2
 
 @dataclass(frozen=True)
 class StillCaption:
-    """What a caption says of a picture; `str()` is the caption.
+    """A parsed caption of a picture; `str()` is the caption.
 
     >>> str(StillCaption(form="star", colour="orange", place="up there"))
     'an orange star up there'
@@ -48,7 +48,7 @@ class StillCaption:
 
     @classmethod
     def every(cls) -> list[Self]:
-        """Every caption there is: form x colour x place."""
+        """All captions: form x colour x place."""
         return [cls(form, colour, place) for form in FORMS for colour in COLOURS for place in PLACES]
 
 
@@ -74,7 +74,7 @@ def random_captioned_shape(generator: np.random.Generator, *, form: str, colour:
 
 
 def draw_captioned_still(generator: np.random.Generator, caption: StillCaption, *, size: int = 64) -> NDArray[np.uint8]:
-    """Draw a random picture, uint8 (size, size, 3), that the caption is true of.
+    """Draw a random picture, uint8 (size, size, 3), that matches the caption.
 
     Raises:
         ValueError: for a form, colour or place that is not known.

@@ -16,16 +16,19 @@ from side4video.demo.videos import FRAMES_PER_SECOND, claim_folder, write_video
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionedVideos:
-    """Which videos a folder holds, written beside them as `captioned_videos.json`.
+    """Settings of a folder of videos, stored in it as `captioned_videos.json`.
 
     Attributes:
         train_clips_per_caption: training clips of each caption that is not held out.
-        forms, colours: of the shapes; each is combined with each and with all four motions.
+        forms, colours: forms and colours of the shapes, in all combinations and with all four motions.
         size: width and height in pixels, even.
         seed: decides every picture.
 
     Raises:
         ValueError: for no clips, or unknown forms and colours.
+
+    >>> len(CaptionedVideos(forms=("disc",), colours=("red", "blue")).captions)
+    8
     """
 
     train_clips_per_caption: int = 3
@@ -36,7 +39,7 @@ class CaptionedVideos:
 
     def __post_init__(self) -> None:
         if self.train_clips_per_caption < 1:
-            raise ValueError(f"{self.train_clips_per_caption = } leaves nothing to learn from. Use 1 or more.")
+            raise ValueError(f"{self.train_clips_per_caption = } leaves no training clips. Use 1 or more.")
         for name, given, known in (("forms", self.forms, FORMS), ("colours", self.colours, tuple(COLOURS))):
             if not given or not set(given) <= set(known) or len(set(given)) < len(given):
                 raise ValueError(f"{name} = {given} must be one or more different ones of {', '.join(known)}.")
@@ -60,19 +63,19 @@ class CaptionedVideos:
 def make_captioned_videos(folder: Path, videos: CaptionedVideos | None = None) -> int:
     """Write `train/0001.mp4` ..., `test/0001.mp4` ..., `train.csv` and `test.csv` below `folder`.
 
-    Every clip has a scene of its own. In the test set no two captions are equal, so that each has one right video; a
-    quarter of them is of no training video, though their forms, colours and motions are. Files that are there already
-    are left alone, so that a run that was cut short goes on where it stopped.
+    Every clip has its own scene. All captions of the test set differ, so each has exactly one correct video. A quarter
+    of them have no training video, but their forms, colours and motions occur in training. Existing files are kept, so
+    an interrupted run continues where it stopped.
 
     Args:
-        folder: made when absent.
+        folder: created if it does not exist.
         videos: by default 432 for training and 192 for testing, 64 x 64 pixels.
 
     Returns:
-        Number of videos written now.
+        Number of new videos.
 
     Raises:
-        ValueError: when the folder holds videos made with other settings.
+        ValueError: the folder holds videos with other settings.
     """
     videos = videos or CaptionedVideos()
     settings = asdict(videos) | {"forms": [*videos.forms], "colours": [*videos.colours], "motions": [*MOTIONS]}

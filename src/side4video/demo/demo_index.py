@@ -1,4 +1,4 @@
-"""The retrieval demonstration's test videos as an index, with what is known of them, and a question to it."""
+"""Builds a search index of the retrieval demonstration's test videos with metadata, and runs one query."""
 
 import csv
 import importlib.util
@@ -26,13 +26,13 @@ def index_test_videos(folder: Path, *, run: Path, videos: Path, made: CaptionedV
         made: which videos these are.
 
     Returns:
-        Whether there is an index now: without LanceDB, which is an extra, there is none, and that is said.
+        Whether there is an index: without the optional LanceDB there is none, and a message says so.
 
     Raises:
-        ValueError: the folder holds something else than an index.
+        ValueError: the folder holds something other than an index.
     """
     if importlib.util.find_spec("lancedb") is None:
-        print("index        none, for LanceDB is missing: pip install 'side4video[search]'")
+        print("index        none, because LanceDB is not installed: pip install 'side4video[search]'")
         return False
     from side4video.search.index_model import load_index_model
     from side4video.search.indexing import update_index

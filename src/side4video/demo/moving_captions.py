@@ -1,8 +1,8 @@
-"""Videos with captions such as "a red square moves up", whose motion only the order of the frames tells.
+"""Videos with captions such as "a red square moves up": only the order of the frames reveals the motion.
 
-A shape crosses the picture in eight stops. The same scene that is shot moving down gives the same eight frames in the
-opposite order, and so for left and right: whatever looks at frames one by one, and averages or compares what it finds,
-scores both captions alike.
+A shape crosses the picture in eight stops. The same scene moving down gives the same eight frames in the opposite
+order, and likewise for left and right. So a model that looks at single frames, and averages or compares their features,
+scores both captions equally.
 """
 
 from dataclasses import dataclass
@@ -15,18 +15,19 @@ from side4video.demo.captioned_stills import FAR, name_shape, random_captioned_s
 from side4video.demo.still_shapes import COLOURS, FORMS, Shape, draw_background, draw_shape
 
 NUM_STOPS = 8
-"""Places at which a moving shape is seen, evenly spaced."""
+"""Number of evenly spaced positions of a moving shape."""
 
 MOTIONS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 """Word for each motion -> its direction; x to the right, y down."""
 
 LANES = 0.2
-"""How far beside the centre a shape may cross: what moves left may do so near the top, so places tell no motion."""
+"""Largest distance of a shape's path from the centre: a shape may move left near the top, so its place does not reveal
+its motion."""
 
 
 @dataclass(frozen=True)
 class MotionCaption:
-    """What a caption says of a video; `str()` is the caption.
+    """A parsed caption of a video; `str()` is the caption.
 
     >>> str(MotionCaption(form="square", colour="red", motion="up"))
     'a red square moves up'
@@ -41,12 +42,12 @@ class MotionCaption:
 
     @classmethod
     def every(cls) -> list[Self]:
-        """Every caption there is: form x colour x motion."""
+        """All captions: form x colour x motion."""
         return [cls(form, colour, motion) for form in FORMS for colour in COLOURS for motion in MOTIONS]
 
     @property
     def held_out(self) -> bool:
-        """Whether no training video has this caption: one motion of each form and colour, another one for the next."""
+        """Whether no training video has this caption: one motion per form and colour, in rotation."""
         place = FORMS.index(self.form) + tuple(COLOURS).index(self.colour)
         return tuple(MOTIONS).index(self.motion) == place % len(MOTIONS)
 

@@ -1,11 +1,10 @@
-"""Eight motions that only the order of the frames tells apart.
+"""Eight motions that differ only in the order of the frames.
 
-A shape hops round a ring of eight stops and visits each stop exactly once: in one turn, in two fast ones (every second
-stop, then the others), in three along the rays of a star, or crossing the ring with every hop; each of them clockwise
-or anticlockwise. The motions differ in the order of the visits and in nothing else: the same scene shot with another
-motion gives the same eight frames, shuffled. So the set of frames, and with it every average over frames, is the same
-for all eight motions; and because the ring is turned by a random angle, a single frame at a known time says nothing
-either.
+A shape jumps round a ring of eight stops and visits each stop exactly once: in one turn, in two fast turns (every
+second stop, then the others), in three along the rays of a star, or crossing the ring with every jump; each of them
+clockwise or anticlockwise. The motions differ only in the order of the visits: the same scene with another motion gives
+the same eight frames, shuffled. So the set of frames, and every average over frames, is the same for all eight motions.
+The ring is rotated by a random angle, so a single frame at a known time carries no information either.
 """
 
 import math

@@ -1,9 +1,9 @@
 """Pre-trains the demonstration's small image ViT on still pictures: `python -m side4video.demo.pretrain`.
 
-The model learns from single pictures what is in them and where: form, colour, column, row and size of the shape from
-the class token, and what lies on each patch from the patch tokens. It never sees two pictures that belong together, so
-it knows shapes but no motion. Its weights, without the read-outs, are part of this package; about ten minutes on two
-cores make them anew.
+The model learns content and position from single pictures: form, colour, column, row and size of the shape from the
+class token, and the content of each patch from the patch tokens. It never sees consecutive pictures, so it learns
+shapes but no motion. Its weights, without the read-outs, are part of this package; making them again takes about ten
+minutes on two cores.
 """
 
 import json

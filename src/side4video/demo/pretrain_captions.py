@@ -1,13 +1,13 @@
 """Pre-trains the demonstration's small image-text model: `python -m side4video.demo.pretrain_captions`.
 
-Both towers learn together, as CLIP's did, which caption belongs to which picture: "a red square on the left", "an
-orange star up there". The model sees single pictures and no motion, and no caption speaks of any. About eight minutes
-on one core.
+Both towers are trained jointly, as in CLIP, to match captions and pictures: "a red square on the left", "an orange star
+up there". The model sees only single pictures, and no caption mentions motion. Training takes about eight minutes on
+one core.
 
-The words for motion need embeddings that are apart, because the text tower hardly changes when the side network is
-trained: so left, right, up and down are words of places here, and each of them is needed to tell two places apart. With
-"low down" for a place the tower read "low" and passed over "down": "moves down" then differed from "moves left" by a
-cosine of 0.87 instead of 0.67 between "left" and "right", and training found the motion more slowly.
+The words for motion need distinct embeddings, because the text tower hardly changes when the side network is trained.
+So left, right, up and down are words for places here, and each of them is needed to tell two places apart. With "low
+down" for a place, the tower read "low" and ignored "down": "moves down" and "moves left" then had a cosine of 0.87,
+against 0.67 between "left" and "right", and training learned the motion more slowly.
 """
 
 import json

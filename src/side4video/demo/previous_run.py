@@ -1,4 +1,4 @@
-"""The run of an earlier demonstration, which a new one replaces."""
+"""Checks and removes the run of a previous demonstration, which a new one replaces."""
 
 import shutil
 from pathlib import Path
@@ -7,17 +7,17 @@ from side4video.config import ConfigError
 
 
 def check_previous_run(run: Path) -> None:
-    """Refuse a folder that is there and is no run.
+    """Check that an existing folder is a run.
 
     Raises:
-        ConfigError: what is there would be lost.
+        ConfigError: the folder is something else and must not be overwritten.
     """
     if run.exists() and not (run / "config.yaml").is_file():
-        raise ConfigError(f"{run} is there and is not the run of a demonstration. Choose another --out.")
+        raise ConfigError(f"{run} exists and is not the run of a demonstration. Choose another --out.")
 
 
 def remove_previous_run(run: Path) -> None:
-    """Remove an earlier demonstration's run, and nothing else.
+    """Remove the run of a previous demonstration, and nothing else.
 
     Raises:
         ConfigError: the folder is something else.

@@ -1,4 +1,4 @@
-"""The retrieval demonstration from end to end: videos, training, search before and after, a page, and an index."""
+"""The retrieval demonstration: videos, training, search before and after training, a results page and an index."""
 
 import json
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class RetrievalDemoArguments:
     """Make videos with captions, teach a frozen image-text model to search them by motion, and make them searchable."""
 
     out: Path = Path("runs/demo-retrieval")
-    """Folder for videos, run and index. An earlier demonstration's run and index are replaced, its videos are kept."""
+    """Folder for videos, run and index. Run and index of a previous demonstration are replaced, its videos reused."""
     train_clips_per_caption: int = 12
     """Training clips of each caption that is not held out."""
     forms: tuple[str, ...] = ("disc", "square", "triangle")

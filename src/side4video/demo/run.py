@@ -1,4 +1,4 @@
-"""The demonstration from end to end: videos, training, evaluation beside a linear probe, predictions, report."""
+"""The recognition demonstration: videos, training, comparison with a linear probe, predictions, report."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ class DemoArguments:
     """Make moving-shape videos, teach a frozen image model to understand them, and write a report."""
 
     out: Path = Path("runs/demo")
-    """Folder for the videos and the run. An earlier demonstration's run in it is replaced, its videos are kept."""
+    """Folder for the videos and the run. The run of a previous demonstration is replaced, its videos are reused."""
     train_clips_per_class: int = 80
     """Training clips of each of the eight motions."""
     test_clips_per_class: int = 20

@@ -1,4 +1,4 @@
-"""What the retrieval demonstration found: scores of the two models side by side, and a page with film strips."""
+"""The results page of the retrieval demonstration: scores of the two models and film strips of their results."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,7 +91,7 @@ def write_search_page(
 
     write_retrieval_report(
         path,
-        title="Which video shows it?",
+        title="Text-video search: frozen model and side network",
         summary=_SUMMARY.format(videos=len(caption_of)),
         scores=scores,
         queries=[

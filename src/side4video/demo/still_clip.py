@@ -1,7 +1,7 @@
-"""The demonstration's small image-text model: its shape, and its weights as a full CLIP file.
+"""Configuration of the demonstration's small CLIP, and its weights as a full CLIP file.
 
-It is a CLIP in open_clip's arrangement with OpenAI's names. The package holds its weights with the embeddings of the
-words it has met alone: a table of all 49,408 would be seven times as large as the rest.
+It is an open_clip model with OpenAI's tensor names. The package stores only the embeddings of the words that occur in
+its captions: a table of all 49,408 words would be seven times as large as the rest.
 """
 
 from collections.abc import Iterable
@@ -55,15 +55,19 @@ def create_clip(*, vocab_size: int) -> CLIP:
 
 
 class Vocabulary:
-    """The tokens of some captions, numbered anew from 0 in the order of their numbers in CLIP's vocabulary.
+    """A reduced vocabulary: the tokens of some captions, renumbered from 0 in the order of CLIP's vocabulary.
 
-    The end-of-text token has the highest number of all, before and after, as CLIP's text tower wants it.
+    The end-of-text token keeps the highest number, as CLIP's text tower requires.
 
     Args:
         captions: every text that will be encoded.
 
     Attributes:
-        ids: (words,) int64, ascending, the tokens' numbers in CLIP's vocabulary; number 0 pads.
+        ids: (words,) int64, ascending, the tokens' numbers in CLIP's vocabulary; number 0 is padding.
+
+    >>> vocabulary = Vocabulary(["a ring", "a disc"])
+    >>> len(vocabulary), vocabulary.encode(["a disc"])[0, :4].tolist()
+    (6, [4, 1, 3, 5])
     """
 
     def __init__(self, captions: Iterable[str]) -> None:
@@ -82,7 +86,7 @@ class Vocabulary:
         known = torch.isin(tokens, self.ids).all(dim=1).tolist()
         if not all(known):
             strange = [caption for caption, every_word in zip(captions, known, strict=True) if not every_word]
-            raise ValueError(f"{strange[:10]} have words that are not in the list. Name them when it is made.")
+            raise ValueError(f"{strange[:10]} have words that are not in the vocabulary. Build it with these captions.")
         return torch.searchsorted(self.ids, tokens)
 
 

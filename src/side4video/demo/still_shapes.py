@@ -1,4 +1,4 @@
-"""Still pictures of one coloured shape before a blotchy background: what the demonstration's image model learns from.
+"""Draws still pictures of one coloured shape on a blotchy background to pre-train the demonstration's image model.
 
 All lengths are fractions of the picture's side, x to the right and y down, angles in radians, so that a shape looks
 the same at every resolution.
@@ -36,7 +36,7 @@ _GRAIN = 6.0  # standard deviation of the pixel noise, in grey levels
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """One coloured shape in the picture; `radius` is that of the circle round it.
+    """One coloured shape in the picture; `radius` is the radius of its circumscribed circle.
 
     Raises:
         ValueError: for an unknown form or colour.

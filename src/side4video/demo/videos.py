@@ -18,8 +18,8 @@ from side4video.demo.moving_shapes import MOTIONS, Scene, draw_clip
 FRAMES_PER_SECOND = 12
 """Speed at which the demonstration's videos play; their 24 frames make 2 seconds."""
 
-# Every frame is coded alone and at a fixed quality, so that equal pictures give equal pixels whatever comes before or
-# after them: otherwise the traces that a video coder leaves of the previous frame would tell how the shape moves.
+# Every frame is a key frame of fixed quality, so that equal pictures give equal pixels in any order. Otherwise the
+# codec's artefacts of the previous frame would reveal how the shape moves.
 _CODECS = {
     "libx264": {"qp": "18", "preset": "veryfast", "x264-params": "keyint=1:scenecut=0:aq-mode=0"},
     "mpeg4": {"qmin": "3", "qmax": "3"},
@@ -28,13 +28,16 @@ _CODECS = {
 
 @dataclass(frozen=True, kw_only=True)
 class MotionVideos:
-    """Which videos a folder holds, written beside them as `motion_videos.json`.
+    """Settings of a folder of videos, stored in it as `motion_videos.json`.
 
     Attributes:
         train_clips_per_class: clips of each of the eight motions below `train`.
         test_clips_per_class: the same below `test`.
         size: width and height in pixels, even.
         seed: decides every picture.
+
+    >>> MotionVideos(train_clips_per_class=3).test_clips_per_class
+    20
     """
 
     train_clips_per_class: int = 80
@@ -51,18 +54,18 @@ class MotionVideos:
 def make_motion_videos(folder: Path, videos: MotionVideos | None = None) -> int:
     """Write `train/<motion>/0001.mp4` ... and `test/<motion>/0001.mp4` ... below `folder`.
 
-    A clip depends on nothing but the seed, its split, motion and number. Files that are there already are left alone,
-    so that a run that was cut short goes on where it stopped.
+    A clip depends only on the seed, its split, motion and number. Existing files are kept, so an interrupted run
+    continues where it stopped.
 
     Args:
-        folder: made when absent.
-        videos: how many clips of which size; by default 8 x 80 for training and 8 x 20 for testing, 64 x 64 pixels.
+        folder: created if it does not exist.
+        videos: number and size of the clips; by default 8 x 80 for training and 8 x 20 for testing, 64 x 64 pixels.
 
     Returns:
-        Number of files written now.
+        Number of new files.
 
     Raises:
-        ValueError: when the folder holds videos made with other settings.
+        ValueError: the folder holds videos with other settings.
     """
     videos = videos or MotionVideos()
     motions = {motion: list(stops) for motion, stops in MOTIONS.items()}
@@ -88,14 +91,14 @@ def _clip_keys(videos: MotionVideos) -> list[tuple[Path, tuple[int, ...]]]:
 
 
 def claim_folder(note: Path, settings: dict[str, Any]) -> None:
-    """Note in a folder how its videos are made, or check the note that is there.
+    """Write the settings of a folder's videos to a JSON file, or compare them with the existing file.
 
     Args:
-        note: a JSON file in the folder of the videos.
-        settings: everything that decides the videos, as JSON reads it back.
+        note: the JSON file in the folder of the videos.
+        settings: all settings that decide the videos, as JSON types.
 
     Raises:
-        ValueError: the note says that they were made in another way.
+        ValueError: the videos were made with other settings.
     """
     if note.exists() and (found := json.loads(note.read_text(encoding="utf-8"))) != settings:
         raise ValueError(
@@ -105,7 +108,7 @@ def claim_folder(note: Path, settings: dict[str, Any]) -> None:
 
 
 def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int, codec: str | None = None) -> None:
-    """Write an mp4 file whose frames are coded one by one; it appears under its name only when it is whole.
+    """Write an mp4 file of key frames; it gets its final name only after it is complete.
 
     Args:
         path: the file; its folder exists.

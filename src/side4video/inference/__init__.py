@@ -1,6 +1,6 @@
-"""Adapters in use: classes and embeddings of videos.
+"""Inference with trained adapters.
 
-* embedder.py: embeddings of videos and sentences from an adapter.
+* embedder.py: embeds videos and sentences, and ranks videos.
 * explanation.py: where and when a model looked in a clip.
-* predictor.py: classes of videos from an adapter.
+* predictor.py: classifies videos.
 """

@@ -1,6 +1,6 @@
-"""Embeddings of videos and sentences from an adapter trained for retrieval, and which belong together.
+"""Embeds videos and sentences with an adapter trained for retrieval, and ranks videos for sentences.
 
-`Embedder("runs/mine").rank(["a dog catches a frisbee"], videos)` gives the best videos with their scores.
+`Embedder("runs/mine").rank(["a dog catches a frisbee"], videos)` returns the best videos with their scores.
 """
 
 import json
@@ -29,12 +29,12 @@ SUFFIXES = (".npz", ".safetensors")
 
 @dataclass(frozen=True)
 class EmbeddedVideos:
-    """Videos that could be read, and what the model knows of them.
+    """Embeddings of videos.
 
     Attributes:
-        paths: of the V videos.
-        features: of the same.
-        unread: the videos that could not be read, and why.
+        paths: paths of the V readable videos.
+        features: their features.
+        unread: unreadable videos with the reasons.
     """
 
     paths: tuple[str, ...]
@@ -44,23 +44,28 @@ class EmbeddedVideos:
 
 @dataclass(frozen=True)
 class EmbeddedTexts:
-    """Sentences and what the model knows of them."""
+    """Embeddings of sentences."""
 
     texts: tuple[str, ...]
     features: TextFeatures
 
 
 class Embedder:
-    """A model trained for retrieval.
+    """A trained retrieval model that embeds videos and sentences.
 
     Args:
         folder: an adapter folder, a run folder, or a name on the Hugging Face hub: `user/name`, `user/name@revision`.
-        backbone_weights: local weights of the backbone; by default what training used.
+        backbone_weights: local weights of the backbone; by default those used in training.
         device: "auto", "cpu", "cuda", ...
 
     Raises:
-        FileNotFoundError: no adapter there.
-        ValueError: damaged adapter, one for recognition, or other backbone weights than it was trained on.
+        FileNotFoundError: there is no adapter.
+        ValueError: corrupt adapter, an adapter for recognition, or other backbone weights than in training.
+
+    Example:
+        embedder = Embedder("runs/mine")
+        videos = embedder.embed_videos(["a.mp4", "b.mp4"])
+        [[(path, similarity), *_]] = embedder.rank(["a dog catches a frisbee"], videos)
     """
 
     def __init__(self, folder: str | Path, *, backbone_weights: str | None = None, device: str = "auto") -> None:
@@ -76,12 +81,12 @@ class Embedder:
         """Embed video files or frame folders, each once.
 
         Args:
-            paths: of the videos.
-            workers: processes that read them; by default one per core but one, at most 8, and none for a single video.
-            shared: where several processes were joined each embeds a share, and all get everything; all must call this.
+            paths: paths of the videos.
+            workers: processes that decode videos; by default one per core minus one, at most 8, and 0 for one video.
+            shared: with several joined processes, each embeds a share and all get the whole result; all must call this.
 
         Raises:
-            ValueError: none of them can be read.
+            ValueError: no video can be read.
         """
         config = self.adapter.config
         videos = [LabelledVideo(path=Path(path), label=0, name=str(path)) for path in paths]
@@ -105,17 +110,17 @@ class Embedder:
         return EmbeddedVideos(tuple(str(paths[index]) for index in found), features, unread)
 
     def embed_texts(self, texts: Sequence[str]) -> EmbeddedTexts:
-        """Embed sentences; long ones are cut at the adapter's number of words.
+        """Embed sentences; long ones are truncated to the adapter's maximum number of words.
 
         Raises:
-            ValueError: there are none, or one is empty.
+            ValueError: there is no sentence, or one is empty.
         """
         if not texts or not all(text.strip() for text in texts):
             raise ValueError(f"{list(texts)!r}: there must be a sentence, and none may be empty.")
         return EmbeddedTexts(tuple(texts), embed_texts(self.model, texts, device=self.device))
 
     def rank(self, texts: Sequence[str], videos: EmbeddedVideos, *, top_k: int = 5) -> list[list[tuple[str, float]]]:
-        """For each sentence the `top_k` best videos with their similarity, -1 to 1, best first."""
+        """The `top_k` best videos for each sentence with their similarity, -1 to 1, best first."""
         scores = score_matrix(
             self.embed_texts(texts).features,
             videos.features,
@@ -130,7 +135,13 @@ class Embedder:
 
 
 def check_embedding_file(path: Path) -> None:
-    """Refuse a file name of another kind before anything is computed."""
+    """Check the file's suffix before anything is computed.
+
+    >>> check_embedding_file(Path("videos.npz"))
+
+    Raises:
+        ValueError: the suffix is not supported.
+    """
     if path.suffix not in SUFFIXES:
         raise ValueError(f"--out {path}: embeddings are written to {' or '.join(SUFFIXES)} files.")
 
@@ -138,9 +149,9 @@ def check_embedding_file(path: Path) -> None:
 def write_embeddings(path: Path, *, videos: EmbeddedVideos | None, texts: EmbeddedTexts | None) -> None:
     """Write embeddings, atomically.
 
-    Arrays with one row per video: `frames` (V, T, E), `frame_weights` (V, T), `video` (V, E), the mean of the frames;
-    with one row per sentence: `words` (C, W, E), `word_mask` and `word_weights` (C, W), `sentence` (C, E). None is
-    normalised. Names are in `paths` and `texts`: string arrays in .npz, JSON lists in the metadata of .safetensors.
+    Arrays with one row per video: `frames` (V, T, E), `frame_weights` (V, T), `video` (V, E), the mean of the frames.
+    Arrays with one row per sentence: `words` (C, W, E), `word_mask` and `word_weights` (C, W), `sentence` (C, E).
+    Nothing is normalised. Names are in `paths` and `texts`: string arrays in .npz, JSON lists in .safetensors metadata.
     """
     check_embedding_file(path)
     arrays: dict[str, Any] = {}

@@ -1,6 +1,6 @@
-"""Classes of videos from a trained adapter.
+"""Classifies videos with a trained adapter.
 
-`Predictor("runs/mine").predict("clip.mp4")` gives the best classes with their scores.
+`Predictor("runs/mine").predict("clip.mp4")` returns the best classes with their scores.
 """
 
 import glob
@@ -28,7 +28,11 @@ from side4video.video.decoding import VideoError, find_videos, open_video
 
 @dataclass(frozen=True)
 class ClassScore:
-    """A class and its softmax score, 0..1."""
+    """A class and its softmax score, 0..1.
+
+    >>> ClassScore("clockwise", 0.9).name
+    'clockwise'
+    """
 
     name: str
     score: float
@@ -42,22 +46,26 @@ class VideoPrediction:
     classes: tuple[ClassScore, ...]
     """Best first."""
     seconds: float
-    """Decoding and inference; where other processes decode, waiting for them and inference."""
+    """Time for decoding and inference; with loader processes, for waiting and inference."""
 
 
 class Predictor:
-    """A trained model that names what happens in a video.
+    """A trained model that classifies videos.
 
     Args:
         folder: an adapter folder, a run folder, or a name on the Hugging Face hub: `user/name`, `user/name@revision`.
-        backbone_weights: local weights of the backbone; by default what training used.
+        backbone_weights: local weights of the backbone; by default those used in training.
         device: "auto", "cpu", "cuda", ...
         num_clips: clips per video whose scores are averaged.
         num_crops: crops per clip: 1, 3, 5 or 10.
 
     Raises:
-        FileNotFoundError: no adapter there.
-        ValueError: damaged adapter, one for retrieval, or other backbone weights than it was trained on.
+        FileNotFoundError: there is no adapter.
+        ValueError: corrupt adapter, an adapter for retrieval, or other backbone weights than in training.
+
+    Example:
+        for best in Predictor("runs/mine").predict("clip.mp4", top_k=3):
+            print(best.name, best.score)
     """
 
     def __init__(
@@ -90,7 +98,7 @@ class Predictor:
         return list(self.predict_video(path, top_k=top_k).classes)
 
     def predict_video(self, path: str | Path, *, top_k: int = 5) -> VideoPrediction:
-        """As `predict`, with the path and the seconds taken."""
+        """Like `predict`, with the path and the time taken."""
         (found,) = self.predict_videos([path], top_k=top_k, workers=0)
         if isinstance(found, UnreadVideo):
             raise VideoError(path, found.reason)
@@ -99,14 +107,14 @@ class Predictor:
     def predict_videos(
         self, paths: Sequence[str | Path], *, top_k: int = 5, workers: int | None = None
     ) -> Iterator[VideoPrediction | UnreadVideo]:
-        """What `predict_video` gives for each of many videos, in order, or why one cannot be read.
+        """Predict many videos, in order; yields an `UnreadVideo` with the reason for each unreadable one.
 
         Args:
-            paths: of the videos.
-            top_k: classes to name.
-            workers: processes that read them while the model computes; by default one per core but one, at most 8, and
-                none for a single video. Then a script needs `if __name__ == "__main__":`, and a video that hangs or
-                crashes its decoder is one that cannot be read.
+            paths: paths of the videos.
+            top_k: number of classes.
+            workers: processes that decode videos while the model computes; by default one per core minus one, at most
+                8, and 0 for one video. With workers, a script needs `if __name__ == "__main__":`, and a video that
+                hangs or crashes its decoder counts as unreadable.
         """
         config = self.adapter.config
         videos = [LabelledVideo(path=Path(path), label=0, name=str(path)) for path in paths]
@@ -175,10 +183,10 @@ def _frame_seconds(video: LabelledVideo, config: RunConfig) -> tuple[float, ...]
 
 
 def expand_inputs(inputs: Iterable[str]) -> Iterator[Path]:
-    """Video files meant by files, folders (searched below) and glob patterns, each once, in order.
+    """Expand files, folders (recursively) and glob patterns to video files, each once, in order.
 
     Raises:
-        FileNotFoundError: an input stands for no video.
+        FileNotFoundError: an input matches no video.
     """
     seen: set[Path] = set()
     for given in inputs:

@@ -4,6 +4,6 @@
 * heat_pictures.py: evidence for a class as heat over frames.
 * report.py: one self-contained HTML page.
 * report_pictures.py: its curves, confusion matrix and film strips.
-* retrieval_report.py: one page about what some models found for captions.
+* retrieval_report.py: one page that compares the search results of several models.
 * run_report.py: the report of a run folder.
 """

@@ -1,6 +1,6 @@
 """One self-contained HTML page about a run: scores, settings, training curves, confusion matrix, film strips.
 
-The page makes no request of any kind, follows the reader's light or dark preference and fits a phone.
+The page makes no network requests, follows the reader's light or dark preference and fits a phone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,19 +18,22 @@ from side4video.reports.heat_pictures import draw_colour_scale, draw_evidence
 from side4video.reports.report_pictures import draw_confusion, draw_curves, draw_film_strip
 
 MAX_DRAWN_CLASSES = 60
-"""Most classes for which the confusion matrix is drawn; beyond, the most confused pairs are listed alone."""
+"""Largest number of classes for a drawn confusion matrix; with more, only the most confused pairs are listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """Lines over one x axis.
+    """A line chart.
 
     Attributes:
         title: heading of the chart.
-        lines: name of each line -> its x and its y values, of equal length.
-        x_label: what x counts, for instance "step".
-        y_label: what y measures.
-        log_scale: divide the y axis logarithmically.
+        lines: name of each line -> its x and y values, of equal length.
+        x_label: label of the x axis, for instance "step".
+        y_label: label of the y axis.
+        log_scale: use a logarithmic y axis.
+
+    >>> Chart(title="Loss", lines={"training": ([1, 2], [0.9, 0.7])}, x_label="step", y_label="cross-entropy").title
+    'Loss'
     """
 
     title: str
@@ -77,7 +80,11 @@ class ClipExample:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """How one class fared; shares are 0 to 1, None where there is nothing to divide by."""
+    """Scores of one class; recall and precision are 0 to 1, or None if undefined.
+
+    >>> class_scores(np.array([[3, 1], [0, 0]]), ["left", "right"])[0].recall
+    0.75
+    """
 
     name: str
     num_clips: int
@@ -88,7 +95,11 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusedPair:
-    """How often clips of one class were taken for another."""
+    """How often clips of one class were predicted as another.
+
+    >>> most_confused(np.array([[3, 1], [0, 4]]), ["left", "right"])[0].share
+    0.25
+    """
 
     true_class: str
     predicted_class: str
@@ -112,12 +123,12 @@ def class_scores(confusion: NDArray[np.integer], class_names: Sequence[str]) -> 
 
 
 def most_confused(confusion: NDArray[np.integer], class_names: Sequence[str], *, limit: int = 10) -> list[ConfusedPair]:
-    """Return the pairs of different classes with the most mistaken clips, at most `limit`, most mistaken first.
+    """Return the most confused pairs of classes, at most `limit`, most errors first.
 
     Args:
         confusion: (C, C) counts; row: true class, column: predicted class.
         class_names: C names.
-        limit: most pairs returned; pairs without a mistake are never returned.
+        limit: largest number of pairs; pairs without errors are never returned.
     """
     mistakes = confusion - np.diag(confusion.diagonal())
     cells = sorted(np.argwhere(mistakes > 0).tolist(), key=lambda cell: -mistakes[cell[0], cell[1]])[:limit]
@@ -144,17 +155,17 @@ def write_report(
     class_names: Sequence[str] = (),
     examples: Sequence[ClipExample] = (),
 ) -> None:
-    """Write the page; parts for which nothing is given are left out. All names are shown as plain text, never as HTML.
+    """Write the page without the parts that are not given. All names are shown as plain text, never as HTML.
 
     Args:
-        path: the HTML file; replaced when it exists, its folder is made.
+        path: the HTML file; an existing one is replaced, its folder is created.
         title: heading of the page.
         summary: a paragraph below the heading.
-        scores: what is compared -> its accuracy, 0 to 1; shown as bars in the given order.
+        scores: name of each score -> value, 0 to 1; shown as bars in the given order.
         settings: name -> value, shown as text in a table.
         charts: training curves.
         confusion: (C, C) counts on the evaluated clips; row: true class, column: predicted class.
-        class_names: C names, wanted with `confusion`.
+        class_names: C names, required with `confusion`.
         examples: clips to show as film strips, the wrong ones first.
 
     Raises:

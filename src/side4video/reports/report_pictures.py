@@ -1,4 +1,4 @@
-"""Pictures for the HTML report as `data:` addresses: curves and confusion matrices as SVG, film strips as PNG.
+"""Pictures for the HTML report as `data:` URLs: curves and confusion matrices as SVG, film strips as PNG.
 
 Backgrounds are transparent and lines mid-grey, so that the same picture is readable on a light and on a dark page.
 """
@@ -20,7 +20,7 @@ Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """Name of each line -> its x and its y values."""
 
 STRIP_FRAMES = 8
-"""Most frames shown of one clip."""
+"""Largest number of frames shown per clip."""
 
 STRIP_HEIGHT = 112
 """Largest height of a film strip's frames in pixels."""
@@ -28,11 +28,11 @@ STRIP_HEIGHT = 112
 _GREY = "#7a7a7a"
 _LINES = ("#2f7ed8", "#e0752d", "#3a9d5d", "#b25bd0")
 _BLUES = LinearSegmentedColormap.from_list("blues", [(0.18, 0.49, 0.85, 0.0), (0.18, 0.49, 0.85, 1.0)])
-_LONGEST_NAME = 28  # characters of a class name beside the confusion matrix
+_LONGEST_NAME = 28  # characters of a class name next to the confusion matrix
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # the browser writes the text: small files, and every alphabet it has a font for
+    "svg.fonttype": "none",  # the browser renders the text: small files, and all its fonts are available
     "svg.hashsalt": "side4video",  # the same picture gives the same bytes
-    "text.parse_math": False,  # a dollar sign in a class name is a dollar sign
+    "text.parse_math": False,  # shows dollar signs in class names
     "text.color": _GREY,
     "axes.edgecolor": _GREY,
     "axes.labelcolor": _GREY,
@@ -115,7 +115,7 @@ def draw_confusion(confusion: NDArray[np.integer], class_names: Sequence[str]) -
 
 
 def draw_film_strip(frames: NDArray[np.uint8]) -> str:
-    """Put a clip's frames side by side.
+    """Draw a clip's frames side by side.
 
     Args:
         frames: uint8 (T, H, W, 3), RGB; eight of them, evenly spaced, are shown when there are more.

@@ -1,6 +1,6 @@
-"""One self-contained HTML page about text-video retrieval: scores of some models, and what each found for captions.
+"""One self-contained HTML page about text-video retrieval: scores of several models and their results for captions.
 
-The page makes no request of any kind, follows the reader's light or dark preference and fits a phone.
+The page makes no network requests, follows the reader's light or dark preference and fits a phone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,18 @@ from side4video.reports.report_pictures import draw_film_strip
 
 @dataclass(frozen=True, kw_only=True)
 class FoundVideo:
-    """A video that a model found for a caption.
+    """A search result: a video that a model found for a caption.
 
     Attributes:
-        name: how the reader finds the video again, for instance its path in the data set.
-        caption: its own caption.
+        name: identifies the video, for instance its path in the data set.
+        caption: the video's own caption.
         frames: uint8 (T, H, W, 3), RGB.
-        similarity: to the query, -1 to 1.
-        right: whether the query belongs to it.
+        similarity: similarity to the query, -1 to 1.
+        right: whether it is the correct video for the query.
+
+    >>> frames = np.zeros((8, 64, 64, 3), dtype=np.uint8)
+    >>> FoundVideo(name="1.mp4", caption="a ring", frames=frames, similarity=0.3, right=True).right
+    True
     """
 
     name: str
@@ -39,9 +43,9 @@ class Query:
     """A caption, and the videos that each model found for it.
 
     Attributes:
-        caption: what was asked for.
-        rank: name of each model -> the place, from 1, of the right video among all.
-        found: name of each model -> its first videos, best first.
+        caption: text of the query.
+        rank: name of each model -> rank of the correct video among all, from 1.
+        found: name of each model -> its best videos, best first.
     """
 
     caption: str
@@ -60,11 +64,11 @@ def write_retrieval_report(
     """Write the page; all names and captions are shown as plain text, never as HTML.
 
     Args:
-        path: the HTML file; replaced when it exists, its folder is made.
+        path: the HTML file; an existing one is replaced, its folder is created.
         title: heading of the page.
         summary: a paragraph below the heading.
-        scores: what is measured -> name of each model -> its share, 0 to 1.
-        queries: captions to show with what was found for them, in this order.
+        scores: name of each score -> name of each model -> value, 0 to 1.
+        queries: queries to show with their results, in this order.
 
     Raises:
         ValueError: for shares outside 0 to 1, or models that differ from one measure or query to the next.
@@ -93,4 +97,6 @@ def _check(models: list[str], scores: Mapping[str, Mapping[str, float]], queries
                 raise ValueError(f"{measure!r} of {model!r} is {share}, outside 0 to 1. Divide percentages by 100.")
     for query in queries:
         if set(query.found) != set(models) or set(query.rank) != set(models):
-            raise ValueError(f"{query.caption!r} was answered by {[*query.found]}, scored are {models}. Give the same.")
+            raise ValueError(
+                f"{query.caption!r} has results of {[*query.found]}, scores are of {models}. Give the same."
+            )

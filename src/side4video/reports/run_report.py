@@ -1,4 +1,4 @@
-"""The report of a run folder: what the run logged and scored, with frames of right and wrong clips."""
+"""Writes the report of a run folder: logs, scores, and frames of correct and wrong clips."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -52,7 +52,7 @@ def write_run_report(folder: Path, *, explain: bool = False) -> Path:
     path = folder / "report.html"
     write_report(
         path,
-        title=f"Run {folder.name}",
+        title=f"Training report: {folder.resolve().name}",
         settings=changed_settings(config),
         charts=training_charts(read_log(folder)),
         **parts,

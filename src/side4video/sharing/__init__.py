@@ -1,6 +1,6 @@
-"""Share adapters on the Hugging Face hub and export models.
+"""Shares adapters on the Hugging Face hub and exports models.
 
-* export.py: an adapter and its backbone as one ONNX or torch.export file.
-* model_card.py: the card of an adapter and its metadata.
-* share.py: adapters checked, freed of private paths, given to others.
+* export.py: exports an adapter with its backbone as one ONNX or torch.export file.
+* model_card.py: writes the model card of an adapter with its metadata.
+* share.py: checks an adapter, removes private paths, and uploads it.
 """

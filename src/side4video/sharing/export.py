@@ -1,7 +1,7 @@
-"""An adapter and its backbone as one file that runs without this package: ONNX, or a program of `torch.export`.
+"""Exports an adapter with its backbone as one file that runs without this package: ONNX or `torch.export`.
 
 Recognition: clips (B, T, 3, H, W) -> logits (B, C). Retrieval: clips -> frame embeddings (B, T, E) and weights (B, T);
-its text tower is left out. Any number of clips B; T, H and W are the adapter's.
+the text tower is not exported. The number of clips B is dynamic; T, H and W are the adapter's.
 """
 
 import json
@@ -27,21 +27,24 @@ from side4video.models.video_model import VideoModel
 
 SUFFIXES = (".onnx", ".pt2")
 MAX_DIFFERENCE = 1e-3
-"""Of an output from PyTorch's, as a share of the largest output; an export that is further off is refused."""
+"""Largest allowed difference from PyTorch's outputs, as a share of the largest output."""
 MAX_ONNX_BYTES = 1_900_000_000
-"""Bytes of weights that go into the ONNX file itself; more go into a second file beside it (2 GB are the limit)."""
+"""Largest size of weights inside the ONNX file (its limit is 2 GB); larger weights go to a second file next to it."""
 METADATA = "side4video.json"
-"""Name of the metadata among the extra files of a `.pt2` file; an ONNX file has each entry in its own metadata."""
+"""Name of the metadata among the extra files of a `.pt2` file; in an ONNX file each entry is a metadata property."""
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """An exported model, compared with PyTorch's own outputs on random clips.
+    """The result of an export, verified against PyTorch's outputs on random clips.
 
     Attributes:
-        files: the file that was asked for, and for large ONNX models the one with the weights beside it.
-        num_bytes: of all of them.
-        largest_difference: of any output from PyTorch's, as a share of the largest output.
+        files: the exported file, and for large ONNX models a second file with the weights.
+        num_bytes: total size of the files.
+        largest_difference: largest difference from PyTorch's outputs, as a share of the largest output.
+
+    >>> ExportResult(files=(Path("model.onnx"),), num_bytes=10, largest_difference=1e-6).num_bytes
+    10
     """
 
     files: tuple[Path, ...]
@@ -50,21 +53,21 @@ class ExportResult:
 
 
 class ExportedModel(nn.Module):
-    """What of an adapter's model is exported: clips in, a tuple of tensors out.
+    """The exported part of an adapter's model: clips in, a tuple of tensors out.
 
     Args:
-        model: in eval mode; a retrieval model loses its text tower.
+        model: in eval mode; the text tower of a retrieval model is removed.
     """
 
     def __init__(self, model: SideTunedModel) -> None:
         super().__init__()
         if isinstance(model, RetrievalModel):
-            model.text = nn.Identity()  # type: ignore[assignment]  # its weights would be written as well
+            model.text = nn.Identity()  # type: ignore[assignment]  # otherwise its weights are exported too
         self.model = model.requires_grad_(False)
         self.output_names = ("logits",) if isinstance(model, VideoModel) else ("frames", "frame_weights")
 
     def forward(self, clips: Float[Tensor, "B T 3 H W"]) -> tuple[Tensor, ...]:
-        """Logits; or frame embeddings and weights."""
+        """Logits, or frame embeddings and weights."""
         if isinstance(self.model, VideoModel):
             return (self.model(clips),)
         assert isinstance(self.model, RetrievalModel)
@@ -73,19 +76,19 @@ class ExportedModel(nn.Module):
 
 
 def export_adapter(adapter: str | Path, out: Path, *, backbone_weights: str | None = None) -> ExportResult:
-    """Write an adapter with its backbone as one self-contained model, in float32, and compare it with PyTorch's.
+    """Export an adapter with its backbone as one self-contained float32 model, and verify its outputs.
 
-    A backbone that was quantised in training is written unpacked: the same function, in more bytes.
+    A backbone that was quantised in training is exported unpacked: the same function in more bytes.
 
     Args:
         adapter: an adapter folder, a run folder, or a name on the Hugging Face hub.
-        out: a `.onnx` or `.pt2` file; replaced once the new one is whole and gives the right outputs.
-        backbone_weights: local weights of the backbone; by default what training used.
+        out: a `.onnx` or `.pt2` file; an existing one is replaced after the new one is complete and verified.
+        backbone_weights: local weights of the backbone; by default those used in training.
 
     Raises:
-        ValueError: another kind of file, or the adapter cannot be used.
-        FileNotFoundError: no adapter there.
-        ModuleNotFoundError: ONNX is wanted and the extra `export` is not installed.
+        ValueError: unsupported file type, or invalid adapter.
+        FileNotFoundError: there is no adapter.
+        ModuleNotFoundError: ONNX is requested and the extra `export` is not installed.
         RuntimeError: the outputs of the exported model differ from PyTorch's.
     """
     check_export_file(out)
@@ -104,18 +107,18 @@ def export_adapter(adapter: str | Path, out: Path, *, backbone_weights: str | No
         difference = max(_difference(run(made, part), program(part)) for part in (clips[:1], clips))
         if not difference <= MAX_DIFFERENCE:  # NaN is refused too
             raise RuntimeError(
-                f"The outputs of the exported model differ from PyTorch's by {difference:.1e}. Not kept."
+                f"The outputs of the exported model differ from PyTorch's by {difference:.1e}; no file was written."
             )
         files = tuple(path.replace(out.parent / path.name) for path in sorted(made.parent.iterdir()))
     return ExportResult(files, sum(path.stat().st_size for path in files), difference)
 
 
 def check_export_file(out: Path) -> None:
-    """Refuse what cannot be written before anything is loaded.
+    """Check the file type before anything is loaded.
 
     Raises:
-        ValueError: it is no `.onnx` or `.pt2` file.
-        ModuleNotFoundError: ONNX is wanted and the extra `export` is not installed.
+        ValueError: the file is neither `.onnx` nor `.pt2`.
+        ModuleNotFoundError: ONNX is requested and the extra `export` is not installed.
     """
     if out.suffix not in SUFFIXES:
         raise ValueError(f"{out}: models are exported to {' or '.join(SUFFIXES)} files.")
@@ -132,7 +135,7 @@ def check_export_file(out: Path) -> None:
 
 
 def describe_export(model: SideTunedModel, adapter: Adapter) -> dict[str, Any]:
-    """What a program that runs the exported model must know: frames, preprocessing, class names."""
+    """Metadata for programs that run the exported model: frames, preprocessing, class names."""
     data, backbone = adapter.config.data, model.backbone
     return {
         "side4video": version("side4video"),
@@ -178,7 +181,7 @@ def _run_torch(path: Path, clips: Tensor) -> list[Tensor]:
 
 
 def _write_onnx(program: ExportedModel, clips: Tensor, path: Path, metadata: Mapping[str, Any]) -> None:
-    with redirect_stdout(StringIO()):  # it lists the stages it goes through
+    with redirect_stdout(StringIO()):  # hides its progress messages
         made = torch.onnx.export(
             _export(program, clips),
             dynamo=True,
@@ -200,6 +203,6 @@ def _run_onnx(path: Path, clips: Tensor) -> list[Tensor]:
 
 
 def _difference(outputs: list[Tensor], expected: tuple[Tensor, ...]) -> float:
-    """Largest difference of any output, as a share of the largest."""
+    """Largest difference of any output, as a share of the largest output."""
     pairs = zip(outputs, expected, strict=True)
     return max(float((one - other).abs().max() / other.abs().max().clamp(min=1e-12)) for one, other in pairs)

@@ -1,4 +1,4 @@
-"""The model card of an adapter: README.md with the metadata that the hub reads, and a picture beside it."""
+"""Writes the model card of an adapter: README.md with the hub's metadata, and a picture of the training curves."""
 
 import json
 import re
@@ -54,15 +54,18 @@ _RETRIEVAL = {
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What an adapter's files do not say.
+    """Facts for the card that an adapter's files do not contain.
 
     Attributes:
-        name: where it will be found, `user/name` on the hub; None: not known yet.
-        license: the hub's name of a licence, such as "mit"; None: not stated.
-        dataset: name of the data set; None: the official one's where the settings say which, else that of its file.
+        name: `user/name` on the hub; None if not known yet.
+        license: the hub's name of a licence, such as "mit"; None if not stated.
+        dataset: name of the data set; None: the official name if the settings have one, otherwise the file's name.
 
     Raises:
-        ValueError: the licence is no name that the hub could know.
+        ValueError: the licence is not a valid name on the hub.
+
+    >>> CardFacts(name="user/name", license="mit").license
+    'mit'
     """
 
     name: str | None = None
@@ -71,18 +74,18 @@ class CardFacts:
 
     def __post_init__(self) -> None:
         if self.license is not None and not _LICENSE.fullmatch(self.license):
-            remedy = "Use the hub's short name of one, such as mit or apache-2.0."
-            raise ValueError(f"{self.license!r} is no licence of the hub. {remedy}")
+            remedy = "Use a short name from the hub, such as mit or apache-2.0."
+            raise ValueError(f"{self.license!r} is not a licence name on the hub. {remedy}")
 
 
 def write_model_card(folder: Path, facts: CardFacts = CardFacts()) -> Path:
     """Write the card of an adapter folder or of a run's best adapter, and its picture; returns the card's path.
 
-    A card without the line that `MARKER` is was changed by hand: of it, the licence alone is brought up to date.
+    A card without the line `MARKER` was edited by hand: only its licence is updated.
 
     Raises:
-        FileNotFoundError: no adapter there.
-        ValueError: its config cannot be used, or the metadata of the card that is there cannot be read.
+        FileNotFoundError: there is no adapter.
+        ValueError: invalid config, or the metadata of the existing card cannot be read.
     """
     folder = find_adapter(folder)
     path = folder / CARD
@@ -100,19 +103,19 @@ def write_model_card(folder: Path, facts: CardFacts = CardFacts()) -> Path:
 
 
 def read_model_card(path: Path) -> ModelCard:
-    """A card, its metadata read as the hub does.
+    """Read a card and its metadata as the hub does.
 
     Raises:
         ValueError: the metadata cannot be read.
     """
     try:
         return ModelCard(path.read_text(encoding="utf-8"))
-    except Exception as error:  # the library raises what its YAML parser does
+    except Exception as error:  # the library passes on any exception of its YAML parser
         raise ValueError(f"{path}: its first lines, between ---, cannot be read as metadata: {error}") from error
 
 
 def card_text(folder: Path, facts: CardFacts, *, picture: bool) -> str:
-    """The card of an adapter folder: metadata and Markdown. No path of this machine is in it."""
+    """The card of an adapter folder: metadata and Markdown, without paths of this machine."""
     adapter = read_adapter(folder)
     config = without_paths(adapter.config)
     written = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -164,7 +167,7 @@ def card_text(folder: Path, facts: CardFacts, *, picture: bool) -> str:
 
 
 def _write_picture(folder: Path) -> bool:
-    """Draw the curves of the run that the adapter lies in; without one an older picture stays. Is there one now?"""
+    """Draw the training curves if the adapter is in a run folder; returns whether there is a picture, new or old."""
     charts = training_charts(read_log(folder.parent))
     shown = [chart for chart in charts if chart.title != "Learning rate"]
     if shown:
@@ -175,13 +178,13 @@ def _write_picture(folder: Path) -> bool:
 
 
 def _refusal(adapter: Adapter) -> str | None:
-    """Why scores are not stated, where too few of the videos could be read."""
+    """Why scores are withheld if too many videos were unreadable; otherwise None."""
     num_read, num_unread = adapter.scores.get("videos", 0), adapter.scores.get("unread", 0)
     return withheld_scores_reason(num_read=num_read, num_unread=num_unread, max_unread=adapter.config.eval.max_unread)
 
 
 def _metrics(adapter: Adapter) -> Iterable[tuple[str, str, float]]:
-    """Label, the hub's type, and value 0 to 1 of each score; none where too few of the videos could be read."""
+    """Label, the hub's metric type, and value 0 to 1 of each score; none if scores are withheld."""
     if _refusal(adapter) is not None:
         return
     known = _RETRIEVAL if adapter.config.task == "retrieval" else _RECOGNITION
@@ -234,7 +237,7 @@ def _conditions(adapter: Adapter, facts: CardFacts) -> str:
     dataset = _dataset(adapter.config.data, facts, "test")
     definitions = " ".join(scores.get("definitions", ()))
     sentence = f"Evaluation set: {dataset}{split}, {scores['videos']} videos{captions}{views}.{unread} {definitions}"
-    return f"{sentence.strip()} The best adapter of a run is chosen by these scores."
+    return f"{sentence.strip()} The best adapter of a run is selected by these scores."
 
 
 def _data(adapter: Adapter, facts: CardFacts) -> list[str]:
@@ -242,7 +245,7 @@ def _data(adapter: Adapter, facts: CardFacts) -> list[str]:
     samples = "" if count is None else f", {count} {'samples' if adapter.config.task == 'retrieval' else 'videos'}"
     lines = [f"Trained on: {_dataset(adapter.config.data, facts, 'train')}{samples}"]
     if adapter.config.data.arrow_of_time:
-        lines.append("Each clip was shown forward and reversed; the classes are these two")
+        lines.append("Each clip is shown forward and reversed; these are the two classes")
     return lines
 
 
@@ -276,17 +279,17 @@ def _training(adapter: Adapter) -> dict[str, str]:
         facts |= {
             "Steps": f"{run['steps']} ({run['epochs']:g} of {train.epochs} epochs)",
             "Time": f"{time}, with evaluations, on {run['device']}",
-            "Most memory": f"{run['peak_memory_mb'] / 1024:.1f} GiB ({memory})",
+            "Peak memory": f"{run['peak_memory_mb'] / 1024:.1f} GiB ({memory})",
         }
     return facts
 
 
 def _backbone_license(license: str | None, weights: str) -> str:
     if weights == "random":
-        return "none, they are random numbers"
+        return "none (random weights)"
     if weights != "hub":
-        return "not known, they were read from a file"
-    return license or "not known to timm, see where they come from"
+        return "unknown (weights from a file)"
+    return license or "unknown to timm, see the source of the weights"
 
 
 def _rounded(values: Iterable[float]) -> str:
@@ -294,10 +297,10 @@ def _rounded(values: Iterable[float]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text as Markdown that shows it as it is, in one line."""
+    """Escape a text for Markdown, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>#|&!])", r"\\\1", " ".join(text.split()))
 
 
 def _code(text: str) -> str:
-    """A text as it can stand between two backticks."""
+    """Escape a text for use between two backticks."""
     return " ".join(text.replace("`", "'").split())

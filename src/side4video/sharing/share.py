@@ -1,4 +1,4 @@
-"""Adapters given to others: checked, freed of all that is private, put on the Hugging Face hub or in a folder."""
+"""Shares adapters: checks them, removes private paths, and uploads them to the Hugging Face hub or copies them."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from side4video.models.video_model import choose_device
 from side4video.sharing.model_card import CARD, PICTURE, CardFacts, read_model_card, write_model_card
 
 SHARED_FILES = (WEIGHTS, CONFIG, CARD, PICTURE)
-"""All that is ever given away; the picture where there is one."""
+"""The only files that are ever shared; the picture only if it exists."""
 
 
 def push_to_hub(
@@ -30,27 +30,27 @@ def push_to_hub(
     message: str = "An adapter of side4video",
     token: str | None = None,
 ) -> str:
-    """Put an adapter on the Hugging Face hub; returns its address there. Nothing is sent before all of it was checked.
+    """Upload an adapter to the Hugging Face hub; returns its URL. Nothing is sent until everything is checked.
 
     Args:
-        adapter: an adapter folder, or a run folder (its best adapter is taken). Its card is written, see
+        adapter: an adapter folder, or a run folder (its best adapter is shared). Its card is written, see
             `write_model_card`.
-        repo_id: `user/name`; made where it is not there.
-        private: only its owner can read a repository that is made now.
-        license: the hub's name of a licence, such as "mit"; by default that of the card that is there, if any.
+        repo_id: `user/name`; created if it does not exist.
+        private: create the repository as private.
+        license: the hub's name of a licence, such as "mit"; by default the licence of the existing card, if any.
         dataset: name of the data set in the card.
-        message: of the commit.
-        token: of the hub; by default that of `hf auth login` or HF_TOKEN.
+        message: commit message.
+        token: token for the hub; by default the token of `hf auth login` or HF_TOKEN.
 
     Raises:
-        FileNotFoundError: no adapter there.
-        ValueError: the name is none of the hub's, or the adapter or its card cannot be used.
+        FileNotFoundError: there is no adapter.
+        ValueError: invalid name, adapter or card.
         PermissionError: there is no token.
-        OSError: the hub refuses, or cannot be reached.
+        OSError: the hub rejects the upload or cannot be reached.
     """
     name = parse_hub_name(repo_id)
     if name is None or name.revision is not None:
-        raise ValueError(f"{repo_id!r} is no name on the hub. Give user/name, of letters, digits, dots and dashes.")
+        raise ValueError(f"{repo_id!r} is not a name on the hub. Use user/name, of letters, digits, dots and dashes.")
     with tempfile.TemporaryDirectory(prefix="side4video-") as folder:
         files = save_shareable(adapter, Path(folder), name=repo_id, license=license, dataset=dataset)
         names = [file.name for file in files]
@@ -65,21 +65,21 @@ def save_shareable(
     license: str | None = None,
     dataset: str | None = None,
 ) -> list[Path]:
-    """Write what others need of an adapter to a folder, and nothing else: the very files that `push_to_hub` uploads.
+    """Write exactly the files of an adapter that `push_to_hub` uploads to a folder.
 
-    No path of this machine is in them: where the data lies is left out, a file of backbone weights is named alone.
+    They contain no path of this machine: paths of data are removed, and a backbone weight file is given by name only.
 
     Args:
         adapter, license, dataset: as for `push_to_hub`.
-        folder: where they go; files of the same names are replaced.
-        name: where it will be found, `user/name` on the hub; None: not known yet.
+        folder: target folder; files of the same names are replaced.
+        name: `user/name` on the hub, for the card; None if not known yet.
 
     Returns:
         The files.
 
     Raises:
-        FileNotFoundError: no adapter there.
-        ValueError: the adapter or its card cannot be used, or was downloaded from the hub itself.
+        FileNotFoundError: there is no adapter.
+        ValueError: invalid adapter or card, or the adapter was downloaded from the hub.
     """
     source = find_adapter(Path(adapter))
     if is_downloaded(source):
@@ -98,11 +98,11 @@ def save_shareable(
 
 
 def check_adapter(folder: Path) -> None:
-    """Make sure that an adapter can be loaded on the backbone it names; that backbone is not needed.
+    """Check that an adapter can be loaded on its backbone, without the backbone's weights.
 
     Raises:
-        FileNotFoundError: no adapter there.
-        ValueError: the config cannot be used, tensors do not fit it, or hold numbers that are not finite.
+        FileNotFoundError: there is no adapter.
+        ValueError: invalid config, tensors that do not match it, or values that are not finite.
     """
     adapter = read_adapter(folder)
     backbone = adapter.config.backbone.model_copy(update={"weights": "random", "quantise": "none"})
@@ -113,21 +113,21 @@ def check_adapter(folder: Path) -> None:
     tensors = read_weights(folder)
     model.check_trained_state(tensors)
     if odd := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
-        raise ValueError(f"{folder}: {', '.join(odd[:10])} hold numbers that are not finite. Training went wrong.")
+        raise ValueError(f"{folder}: {', '.join(odd[:10])} have values that are not finite. Do not share it: retrain.")
 
 
 def from_pretrained(
     name_or_folder: str | Path, *, device: str = "auto", backbone_weights: str | None = None
 ) -> SideTunedModel:
-    """The model of an adapter in eval mode, a `VideoModel` or `RetrievalModel`; `load_adapter` gives its classes too.
+    """Load an adapter's model in eval mode, a `VideoModel` or `RetrievalModel`; `load_adapter` returns the classes too.
 
     Args:
         name_or_folder: `user/name` or `user/name@revision` on the Hugging Face hub, an adapter folder or a run folder.
         device: "auto", "cpu", "cuda", ...
-        backbone_weights: local weights of the backbone; by default what training used.
+        backbone_weights: local weights of the backbone; by default those used in training.
 
     Raises:
-        FileNotFoundError: no adapter there.
-        ValueError: the adapter is damaged, or the backbone's weights are not there or not those it was trained on.
+        FileNotFoundError: there is no adapter.
+        ValueError: corrupt adapter, or missing or different backbone weights than in training.
     """
     return load_adapter(Path(name_or_folder), device=choose_device(device), backbone_weights=backbone_weights)[0]
