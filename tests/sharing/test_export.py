@@ -38,6 +38,11 @@ KINDS = {
     "retrieval": {"task": "retrieval", "backbone": CLIP, "text": TEXT, "side": {"width": 16}},
 }
 MORE_KINDS = {
+    "a head on a grid, correlations, gates": {
+        "backbone": CLIP,
+        "side": {"width": 16, "correlation": 1, "temporal_difference": True, "patch_grid": 2, "stem": False},
+        "head": {"grid": (2, 2, 2), "pooled_norm": True},
+    },
     "EVA, post-norm, fused": {
         "backbone": {**CLIP, "name": "eva02_enormous_patch14_clip_224"},
         "side": {"width": 16, "variant": "post-norm"},

@@ -85,6 +85,20 @@ def test_batches_hold_the_tokens_and_labels_of_the_same_augmented_clips(arrow, s
         torch.testing.assert_close(batch.clips.pooled, model.backbone.pool(tokens), atol=1e-4, rtol=1e-4)
 
 
+def test_patches_averaged_to_a_grid_are_cached_averaged(small_run, tmp_path):
+    config = small_run(augment={"erasing": 0.0})
+    whole, *_ = train_cache(config, tmp_path)
+    small = config.model_copy(update={"side": config.side.model_copy(update={"patch_grid": 2})})
+    cache, clips, model = train_cache(small, tmp_path)
+    assert cache.path != whole.path
+    assert cache.path.stat().st_size < whole.path.stat().st_size
+    batch, other = (next(iter(one.train_batches(order(clips)))) for one in (cache, whole))
+    for found, full in zip(batch.clips.iterate(torch.float32), other.clips.iterate(torch.float32), strict=True):
+        assert found.patches.shape[2] == 4
+        expected = model.side.coarsen(full.patches)
+        assert (found.patches - expected).abs().max() <= 2 * full.patches.abs().max() / 127
+
+
 def test_logits_from_the_cache_are_close_to_those_from_pixels(small_run, tmp_path):
     cache, clips, model = train_cache(small_run(head={"fused": True}, augment={"erasing": 0.0}), tmp_path)
     torch.nn.init.normal_(model.head.linear.weight)  # a fused head starts at zero

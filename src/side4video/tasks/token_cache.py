@@ -171,6 +171,7 @@ class TokenCache:
             "pixels": [list(backbone.mean), list(backbone.std), backbone.interpolation],
             "blocks": list(self._model.side.taps),
             "stem": self._model.side.stem is not None,
+            **({"patch_grid": self._model.side.patch_grid} if self._model.side.patch_grid else {}),
             "pooled": self._pooled,
             "sampling": asdict(clips.sampling),
             "transform": transform,
@@ -230,7 +231,7 @@ class TokenCache:
         last = backbone.num_blocks - 1
         for tokens in backbone.iterate(views.to(device), {*model.side.taps, *([last] if self._pooled else [])}):
             if tokens.block in model.side.taps:
-                kept = to_int8(torch.cat([tokens.summary, tokens.patches], dim=2))
+                kept = to_int8(torch.cat([tokens.summary, model.side.coarsen(tokens.patches)], dim=2))
                 columns[f"values{tokens.block}"] = kept.values.cpu().numpy()
                 columns[f"scales{tokens.block}"] = kept.scales.cpu().numpy()
             if self._pooled and tokens.block == last:

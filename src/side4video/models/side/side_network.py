@@ -140,7 +140,7 @@ class SideNetwork(nn.Module):
         if self.stem is None or self.stem_norm is None:
             return clips.new_zeros(*clips.shape[:2], self.num_patches, self.width)
         x = self.stem(clips.transpose(1, 2))  # (B, d, T, H / p, W / p)
-        x = self._coarsen(self.stem_norm(x.flatten(3).permute(0, 2, 3, 1)))
+        x = self.coarsen(self.stem_norm(x.flatten(3).permute(0, 2, 3, 1)))
         return centre_in_time(x) if self.centred else x
 
     def advance(
@@ -154,8 +154,8 @@ class SideNetwork(nn.Module):
         """Run the side block behind backbone block `block`; blocks that are not tapped leave `x` as it is."""
         if block not in self.taps:
             return x
-        return self.blocks[self.taps.index(block)](x, self._coarsen(patches), summary, self.positions)
+        return self.blocks[self.taps.index(block)](x, self.coarsen(patches), summary, self.positions)
 
-    def _coarsen(self, patches: Tensor) -> Tensor:
-        # Cached patches may have been averaged before.
+    def coarsen(self, patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T M D"]:
+        """Average patches to `patch_grid`; those that were averaged before, as in a token cache, stay unchanged."""
         return patches if patches.shape[2] == self.num_patches else average_patches(patches, self.num_patches)
