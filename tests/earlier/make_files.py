@@ -15,7 +15,6 @@ from side4video.cli import main
 from side4video.config import parse_config
 from side4video.demo.moving_shapes import Scene, draw_clip
 from side4video.demo.videos import write_video
-from side4video.training import run_state
 
 BACKBONE = {"weights": "random", "image_size": 32}
 BACKBONE |= {"model_args": {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}}
@@ -60,6 +59,8 @@ def make_clips():
 
 def keep_checkpoint_of(step):
     """The checkpoint of a step in the middle of the run is kept as `checkpoint.safetensors` of the folder `run`."""
+    from side4video.training import run_state  # as it was called then
+
     save = run_state.save_checkpoint
 
     def save_too(folder, *, progress, **arguments):
