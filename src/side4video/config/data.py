@@ -1,4 +1,4 @@
-"""Settings of the data: which videos, which of their frames, and how training changes them."""
+"""Settings of the data: which videos, which frames of them, and how training augments them."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -9,7 +9,7 @@ from side4video.config.settings import Settings
 
 
 class DataConfig(Settings):
-    """Which videos, and which of their frames."""
+    """Which videos, and which frames of them."""
 
     train: Path | None = None
     """Training set: a folder with one sub-folder per class, or a list or annotation file."""
@@ -20,10 +20,10 @@ class DataConfig(Settings):
     root: Path | None = None
     """Folder that paths in the lists start from; by default the list's own folder."""
     test_root: Path | None = None
-    """The same for the evaluation set where it differs."""
+    """`root` of the evaluation set; by default the same as for training."""
     outside_root: Literal["refuse", "allow"] = "refuse"
-    """Whether lists may name videos outside of root, by "..", as absolute paths or through links. Without root their
-    paths are taken as they are."""
+    """Whether lists may name videos outside of root, by "..", by absolute paths or through links. Without root, all
+    paths are allowed."""
     format: str = "auto"
     """Format of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
     msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
@@ -46,7 +46,7 @@ class DataConfig(Settings):
     shots: PositiveInt | None = None
     """Train on this many videos of each class, chosen by the run's seed; smaller subsets are part of larger ones."""
     fraction: float | None = Field(default=None, gt=0.0, le=1.0)
-    """Train on this share of each class's videos (retrieval: of all), at least one, chosen in the same way."""
+    """Train on this share of each class's videos (retrieval: of all videos), at least one, chosen in the same way."""
     num_frames: PositiveInt = 8
     """Frames per clip."""
     sampling: Literal["segments", "dense"] = "segments"
@@ -55,23 +55,24 @@ class DataConfig(Settings):
     """Rounding of segments, as the paper's code does it for each family of data sets. msrvtt (MSVD too) and vatex are
     for task retrieval: they choose other frames at test, and train as something_something."""
     stride: PositiveInt | None = None
-    """Distance of dense frames; by default 128 frames are spanned, as in the paper."""
+    """Distance of dense frames; by default a clip spans 128 frames, as in the paper."""
     arrow_of_time: bool = False
-    """Replace the classes by two: every clip forward, and the same clip reversed."""
+    """Replace the classes by two: each clip forward, and the same clip reversed."""
     repeats: PositiveInt = 1
     """Differently augmented copies of each clip in a training batch; all copies have the same frames."""
     workers: int | None = Field(default=None, ge=0)
-    """Loader processes; by default one per core but one, at most 8. 0: decode in the main process."""
+    """Loader processes; by default one less than there are cores, at most 8. 0: decode in the main process."""
     cache: Path | None = None
-    """Folder for the frozen model's tokens: later epochs, and runs with other seeds, skip videos and backbone. Good for
-    few clips on slow machines. Random augmentation is then limited to `cache_copies` versions of each clip."""
+    """Folder for cached tokens of the frozen model: later epochs, and runs with other seeds, skip decoding and the
+    backbone. Use it for few clips on slow machines. Random augmentation is then limited to `cache_copies` versions of
+    each clip."""
     cache_copies: PositiveInt = 8
-    """Differently augmented versions of each training clip in the cache; epochs take them in turn."""
+    """Differently augmented versions of each training clip in the cache; epochs use them in turn."""
     timeout_seconds: float = Field(default=300.0, gt=0.0)
     """Seconds after which a loader process that still reads the same video is ended: that video counts as
     unreadable. Without effect with workers 0."""
     on_error: Literal["skip", "stop"] = "skip"
-    """A training video that cannot be read is skipped, counted and named, or stops the run."""
+    """Whether an unreadable training video is skipped, counted and named, or stops the run."""
 
     @model_validator(mode="after")
     def _one_part_is_chosen(self) -> Self:
@@ -83,18 +84,18 @@ class DataConfig(Settings):
 
 
 class AugmentConfig(Settings):
-    """Random changes to training clips; one draw for all frames of a clip."""
+    """Random changes of training clips; all frames of a clip are changed alike."""
 
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     """Before cropping: short side, or height and width, in pixels; by default 256/224 of the image size."""
     crop_scale: tuple[float, float] | None = (0.08, 1.0)
-    """Smallest and largest share of the picture a random crop covers; None: always the middle."""
+    """Smallest and largest share of the frame that a random crop covers; None: centre crop."""
     random_crop: Literal["torchvision", "paper"] = "torchvision"
     """How random crops are drawn. torchvision: width over height log-uniform in 3/4..4/3, resized as the frozen model
     was trained (bicubic for CLIP). paper: width over height uniform in 3/4..4/3, the two swapped with probability 1/2,
     resized bilinearly."""
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Probability of a mirrored clip; classes whose names differ in left and right are swapped."""
+    """Probability of a mirrored clip; classes whose names differ only in left and right are swapped."""
     rand_augment: str | None = None
     """RandAugment in timm's notation, such as rand-m7-n4-mstd0.5-inc1."""
     colour_jitter: float = Field(default=0.0, ge=0.0)

@@ -16,13 +16,13 @@ class TrainConfig(Settings):
     batch: PositiveInt = 32
     """Videos per optimizer step, over all processes; repeats and arrow_of_time make several clips of each."""
     micro_batch: PositiveInt | None = None
-    """Videos per forward pass; smaller ones save memory and are accumulated. By default the whole batch."""
+    """Videos per forward pass; gradients of several are accumulated, which saves memory. By default the whole batch."""
     lr: float = Field(default=1e-3, gt=0.0)
     """Highest learning rate."""
     weight_decay: float = Field(default=0.15, ge=0.0)
-    """AdamW's, on every trained parameter."""
+    """Weight decay of AdamW on all trained parameters; see decay_biases and decay_norms."""
     optimizer: Literal["adamw", "adamw-8bit"] = "adamw"
-    """adamw-8bit: both moments in 8 bits, in 32 for tensors below 4096 numbers (needs the extra `quantised`)."""
+    """adamw-8bit: both moments in 8 bits, in 32 bits for tensors below 4096 numbers (needs the extra `quantised`)."""
     warmup_epochs: float = Field(default=4.0, ge=0.0)
     """Epochs of linear warm-up; then a cosine to zero."""
     cosine: Literal["after-warmup", "whole-run"] = "after-warmup"
@@ -31,19 +31,19 @@ class TrainConfig(Settings):
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of the target spread over all classes."""
     finetuned_lr_scale: float = Field(default=1e-3, ge=0.0, le=1.0)
-    """Rate of what starts from CLIP's weights, as a share of lr: retrieval's text tower, last norm and projection; the
-    classes of head.init text."""
+    """Learning rate of parameters that start from CLIP's weights, as a share of lr: the text tower, last norm and
+    projection in retrieval; the classes of head.init text."""
     betas: tuple[float, float] = (0.9, 0.999)
     """AdamW's decay rates of the first and second moment."""
     eps: float = Field(default=1e-8, gt=0.0)
     """AdamW's constant that is added to the root of the second moment."""
     decay_biases: bool = True
-    """Weight decay on biases and norms (everything with one dimension or none) too, as the paper in recognition."""
+    """Whether biases and norms (everything with one dimension or none) decay too, as in the paper's recognition."""
     decay_norms: bool | None = None
-    """Weight decay on the weights of norms and the logit scale; by default as decay_biases. With decay_biases false,
-    true decays everything but biases, as the paper in retrieval."""
+    """Whether the weights of norms and the logit scale decay; by default as decay_biases. With decay_biases false, true
+    decays everything but biases, as in the paper's retrieval."""
     clip_grad_norm: float | None = Field(default=None, gt=0.0)
-    """Largest norm of the whole gradient; by default unlimited."""
+    """Largest norm of the gradient of all parameters; by default unlimited."""
     memory: Literal["plain", "exact", "tight"] = "exact"
     """What is kept for the backward pass. plain: what autograd needs; exact: a fifth of it, side blocks are
     recomputed, same gradients; tight: a seventh, as exact with what the taps read in 8 bits."""
@@ -52,7 +52,8 @@ class TrainConfig(Settings):
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps; with several processes each takes its own GPU."""
     sync_bn: bool = False
-    """Take BatchNorm's statistics over the clips of all processes; by default each has its own, as in the paper."""
+    """Compute BatchNorm's statistics over the clips of all processes; by default each process has its own, as in the
+    paper."""
     shard_backbone: bool = False
     """Distribute the frozen weights over all processes, for models that do not fit one card."""
     timeout_minutes: float = Field(default=10.0, gt=0.0)
@@ -105,10 +106,10 @@ class EvalConfig(Settings):
     """Before cropping: short side, or height and width, in pixels. By default the height and width of augment.resize,
     where it gives both, else a short side of 256/224 of the image size."""
     max_unread: float = Field(default=0.1, ge=0.0, le=1.0)
-    """Largest share of unreadable videos with which scores are still reported. A few broken files are in every large
-    set; a tenth left out can move a score by more than methods differ, and more is a broken disk or a wrong folder."""
+    """Largest share of unreadable videos with which scores are still reported. Every large set has a few corrupt files;
+    a tenth left out can change a score by more than methods differ, and more means a broken disk or a wrong folder."""
     ties: Literal["middle", "pessimistic"] = "middle"
-    """Retrieval: equally good candidates count half, or all, as better than the right one."""
+    """Retrieval: candidates with the score of the right one count as better by half (middle) or all (pessimistic)."""
     dual_softmax: bool = False
     """Retrieval: also report ranks after dual-softmax re-ranking, which needs all queries at once."""
     probe: Annotated[str, BeforeValidator(_probe_names)] = ""

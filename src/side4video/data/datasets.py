@@ -1,6 +1,6 @@
-"""From a labelled video to a clip of tensors: random for training, exhaustive and without chance for evaluation.
+"""From a labelled video to a clip of tensors: random for training, all views without randomness for evaluation.
 
-Neither a worker's number nor what it did before plays a part: the same key gives the same bytes everywhere.
+The same key gives the same bytes in any loader process, whatever the process read before.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,20 +20,20 @@ from side4video.data.transforms import seeded
 from side4video.video.decoding import VideoError, open_video
 
 ARROW_OF_TIME = ("forward", "reversed")
-"""Class names of a data set that tells which way a video plays."""
+"""Class names of data sets whose classes are the two directions of time."""
 NO_LABEL = -1
-"""Stands for the label of a video without one."""
-SAMPLING, TRANSFORM = 0, 1  # two independent streams of random numbers for one clip
+"""The label of videos that have none."""
+SAMPLING, TRANSFORM = 0, 1  # independent streams of random numbers of a clip
 
 TrainTransform = Callable[[Tensor, int | None], tuple[Tensor, int | None]]
 EvalTransform = Callable[[Tensor], Tensor]
 
 
 class ClipKey(NamedTuple):
-    """Which clip of a training run: all its randomness follows from these two and the run's seed."""
+    """Which clip of a training run: its randomness follows from epoch, index and the run's seed."""
 
     epoch: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which a key has no use for
+    index: int  # type: ignore[assignment]  # hides tuple.index, which keys do not need
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Clip:
 
     `frames` is float (V, T, 3, S, S) with V views: crops and shifts at evaluation, repeats in training. `labels` has
     one label per view, because a flip can change it; `NO_LABEL` where there is none. `index` and `name` are the
-    video's place and name in its list; `about` is what else its data set has to say of it, if anything.
+    video's place and name in its list; `about` holds further facts that a data set may add.
     """
 
     frames: Tensor
@@ -54,7 +54,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Failure:
-    """A video that could not be read: its place and name in the list, the file, and why."""
+    """An unreadable video: its place and name in the list, the file, and the reason."""
 
     index: int
     name: str
@@ -63,10 +63,10 @@ class Failure:
 
 
 def both_ways(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
-    """Each video twice, labelled by which way it plays: item 2i is video i forward (0), item 2i + 1 reversed (1).
+    """Each video twice, labelled by its direction: item 2i is video i forward (0), item 2i + 1 reversed (1).
 
     Appearance does not help with these classes (`ARROW_OF_TIME`), so they show whether a model understands time
-    (Wei et al., "Learning and Using the Arrow of Time", CVPR 2018). A transform of theirs must not change labels.
+    (Wei et al., "Learning and Using the Arrow of Time", CVPR 2018). Their transform must not change labels.
     """
     return [
         replace(video, label=label, reverse=bool(label), name=f"{video.name} ({way})")
@@ -85,9 +85,9 @@ class TrainClips(Dataset):
         seed: of the run, from 0.
         repeats: differently augmented copies of each clip, all with the same frames (repeated augmentation, Hoffer et
             al., CVPR 2020).
-        arrow_of_time: each clip twice in a row, forward (label 0) and reversed (1), the same frames and the same crop:
-            what the two share then cancels in the gradient. Labels of the videos are not used.
-        frame_template: how frame files are called where videos are folders, such as `img_{:05d}.jpg`.
+        arrow_of_time: each clip twice in a row, forward (label 0) and reversed (1), with the same frames and crop: what
+            both share cancels in the gradient. Labels of the videos are ignored.
+        frame_template: name of the frame files of videos that are folders, such as `img_{:05d}.jpg`.
     """
 
     def __init__(
@@ -131,11 +131,10 @@ class TrainClips(Dataset):
         return replace(clip, frames=both, labels=[0, 1] * self.repeats)
 
     def read(self, index: int, epochs: Sequence[int]) -> Clip | Failure:
-        """What several epochs see of a video, from one reading: `repeats` views for each of them, all played forward.
+        """The clips of a video in several epochs, from one reading: `repeats` views for each epoch, all played forward.
 
-        The views of an epoch have the same frames, as in the paper's code; each is augmented in its own way.
-
-        A clip's randomness follows from the run's seed, the epoch and the index, whatever it is read together with.
+        The views of an epoch have the same frames, as in the paper's code; each has its own augmentation. They are the
+        same whatever other epochs are read with them.
         """
         video = self.videos[index]
 
@@ -163,13 +162,13 @@ class TestClips(Dataset):
         videos: videos with or without labels.
         sampling: which frames of a video to take.
         transform: from uint8 (T, 3, H, W) to float (crops, T, 3, S, S).
-        num_clips: clips taken at different times of a video.
-        frame_template: how frame files are called where videos are folders.
+        num_clips: clips at different times of a video.
+        frame_template: name of the frame files of videos that are folders.
 
     A clip has `num_clips` x crops views, the crops of the first clip first.
     """
 
-    __test__ = False  # no test, for all its name
+    __test__ = False  # pytest collects classes by their names
 
     def __init__(
         self,
@@ -207,7 +206,7 @@ class TestClips(Dataset):
 def _read_clips(
     video: LabelledVideo, choose: Callable[[int], list[list[int]]], frame_template: str | None
 ) -> list[Tensor]:
-    """The chosen clips of a video, each uint8 (T, 3, H, W); every frame is decoded once, in whatever clips it is."""
+    """The chosen clips of a video, each uint8 (T, 3, H, W); a frame of several clips is decoded once."""
     with open_video(
         video.path, frame_template=frame_template, start_seconds=video.start_seconds, end_seconds=video.end_seconds
     ) as file:

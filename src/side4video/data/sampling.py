@@ -1,7 +1,7 @@
 """Which frames of a video make a clip: integer formulas, 0-based, checked against the paper's code to the last frame.
 
-n is the number of frames of the video, T the number of frames of a clip. The two *flavours* are the roundings of the
-paper's data-set families. Everything random draws from a `torch.Generator` that the caller gives.
+n is the number of frames of the video, T the number of frames of a clip. The *flavours* are the roundings of the
+paper's data-set families. All randomness comes from a `torch.Generator` that the caller passes.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ WINDOW = 128
 def uniform_clips_something_something(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
     """Clips of one frame per segment; segment i starts at round(i s), with s = (n - 1) / T and halves to even.
 
-    Clip c of k, from 0, takes the frame int(s (c + 1) / (k + 1)) behind each start; one clip thus takes the middle.
+    Clip c of k, from 0, takes the frame int(s (c + 1) / (k + 1)) after each start; a single clip takes the middle.
 
     Example: n = 60, T = 8, s = 7.375. Starts are 0, 7, 15, 22, 30, 37, 44, 52. One clip adds int(3.6875) = 3 to
     each: 3, 10, 18, 25, 33, 40, 47, 55. Two clips add int(2.46) = 2 and int(4.92) = 4.
@@ -92,7 +92,7 @@ def stride_clips(
 
     Clip c of k starts at a = floor(c (n - w) / (k - 1)), so that the first begins and the last ends with the video;
     one clip alone is in the middle, a = floor((n - w) / 2). In a video shorter than w every clip starts at 0, and
-    numbers behind the last frame become the last frame ("repeat") or start again at 0 ("wrap").
+    numbers after the last frame become the last frame ("repeat") or start again at 0 ("wrap").
 
     Example: n = 20, T = 4, stride = 3, w = 10. Three clips start at 0, 5, 10: the last is 10, 13, 16, 19.
     n = 8: "repeat" gives 0, 3, 6, 7 and "wrap" 0, 3, 6, 1.
@@ -192,7 +192,7 @@ class FrameSampling:
         num_frames: T, frames per clip.
         kind: "segments": one frame from each of T equal parts of the video; "dense": frames at a fixed distance.
         flavour: Rounding of the segments: the paper's for Something-Something, Kinetics, MSR-VTT and MSVD, or VATEX.
-            The last two differ at test alone, where they have one clip; in training they are Something-Something's.
+            The last two differ only at test, where they have one clip; they train as Something-Something.
         stride: Distance of dense frames; None: `WINDOW // num_frames`, and the window wraps around as in the paper.
         padding: With `stride`, for videos shorter than a clip: "repeat" the last frame, or "wrap" around.
 

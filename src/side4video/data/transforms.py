@@ -1,4 +1,4 @@
-"""From decoded frames to what the model sees; every random change is drawn once for a whole clip.
+"""From decoded frames to the input of a model; each random change is drawn once for all frames of a clip.
 
 T is the number of frames, S the model's image size. Training draws from the global generators of `random`, numpy and
 torch: wrap each call in `seeded` to make it repeatable.

@@ -1,4 +1,4 @@
-"""Sets of clips, and how they go through a model, as the settings of a run say; alike for all tasks."""
+"""Sets of clips, and how they go through a model, from the settings of a run; for all tasks."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from side4video.models.backbones.loading import FrozenBackbone, default_image_si
 
 
 def sampling_from(config: DataConfig) -> FrameSampling:
-    """Which frames of a video the settings choose."""
+    """How the settings choose frames of a video."""
     return FrameSampling(
         num_frames=config.num_frames, kind=config.sampling, flavour=config.flavour, stride=config.stride
     )
@@ -87,7 +87,7 @@ def evaluation_clips(
 
 
 def check_resize(config: RunConfig) -> None:
-    """Check the sizes of frames before a model is loaded; warn where evaluation changes their shape and training not.
+    """Check the sizes of frames before a model is loaded; warn where training and evaluation differ in shape.
 
     Raises:
         ValueError: frames are resized to less than the crop.
@@ -108,7 +108,7 @@ def check_resize(config: RunConfig) -> None:
 
 
 def _shape(resize: int | tuple[int, int] | None) -> Fraction | None:
-    """Height over width of resized frames; None: that of the video."""
+    """Height over width of resized frames; None: the shape of the video."""
     return Fraction(*resize) if isinstance(resize, tuple) else None
 
 
