@@ -88,7 +88,7 @@ def test_impossible_parts_are_refused(data, message):
 
 
 def test_shots_of_captioned_videos_are_refused():
-    with pytest.raises(ConfigError, match=r"data\.shots: not for task retrieval"):
+    with pytest.raises(ConfigError, match=r"data\.shots: not supported by task retrieval"):
         parse_config({"task": "retrieval", "data": {"shots": 2}}, source="test")
 
 
