@@ -1,4 +1,4 @@
-"""Heads that turn side tokens into logits."""
+"""The classification head: turns side tokens into logits."""
 
 import math
 
@@ -23,14 +23,16 @@ class ClassificationHead(nn.Module):
         num_classes: C.
         variant: the side network's.
         dropout: probability, 0..1, on the pooled features.
-        probe_width: D, channels of the frozen summary token the fused head reads; None: not fused.
-        text_width: E, in place of `probe_width`: the fused head compares image embeddings with those of the classes'
-            names.
-        frozen_probe: keep the probe as it was loaded; the side part can add to it, not change it.
-        grid: frames, rows and columns that the side tokens are averaged to before the linear layer, which then knows
-            where and when (beyond the paper); None: one mean.
-        pooled_norm: a further BatchNorm, over clips, on the pooled side features: small but steady differences
+        probe_width: D, channels of the frozen summary token that the fused head reads; None: not fused.
+        text_width: E, instead of `probe_width`: the fused head compares image embeddings with class name embeddings.
+        frozen_probe: do not train the probe; the side part adds to its logits.
+        grid: average the side tokens to this number of frames, rows and columns before the linear layer, which then
+            sees where and when (beyond the paper); None: one mean.
+        pooled_norm: a further BatchNorm, over clips, on the pooled side features: small but consistent differences
             between clips then count as much as large ones (beyond the paper).
+
+    >>> ClassificationHead(width=64, num_classes=5)(torch.zeros(2, 8, 196, 64)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class ClassificationHead(nn.Module):
 
     @property
     def lacks_start(self) -> bool:
-        """Whether this is a fused head that nobody gave a fitted probe or classes yet."""
+        """Whether this is a fused head without a fitted probe or classes yet."""
         if self.probe is None:
             return False
         start = self.probe.classes if isinstance(self.probe, TextClassifier) else self.probe.weight

@@ -20,9 +20,9 @@ from side4video.models.video_model import build_backbone, build_side_network, se
 
 
 class FrameHead(nn.Module):
-    """Frame embeddings: the frozen summary token, and what the side network adds to it, normed and projected.
+    """Frame embeddings: the frozen summary token plus a learned change from the side tokens, normalised and projected.
 
-    What is added starts at zero, so that an untrained model gives the frozen model's own image embeddings.
+    The change starts at zero, so an untrained model returns the frozen model's own image embeddings.
 
     Args:
         width: d, channels of the side tokens.

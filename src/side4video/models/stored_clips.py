@@ -1,4 +1,4 @@
-"""Clips whose frozen tokens were computed before: a `VideoModel` takes them in place of pixels."""
+"""Clips with cached frozen tokens: a `VideoModel` takes them in place of pixels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from side4video.shapes import Clips, FrameEmbeddings
 
 @dataclass(frozen=True)
 class StoredClips:
-    """What a side network and its head read of B clips of T frames.
+    """The inputs of a side network and its head for B clips of T frames.
 
     Attributes:
         blocks: by number of a tapped backbone block its tokens (B, T, 1 + N, D), the summary token first.
@@ -34,7 +34,7 @@ class StoredClips:
         return len(self._tensors()[0])
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> "StoredClips":
-        """The same on another device; 8-bit numbers travel."""
+        """Move to another device; the tokens are transferred in 8 bits."""
         return StoredClips(
             {block: tokens.to(device, non_blocking=non_blocking) for block, tokens in self.blocks.items()},
             None if self.pooled is None else self.pooled.to(device, non_blocking=non_blocking),
@@ -57,7 +57,7 @@ class StoredClips:
         )
 
     def with_reversed(self) -> "StoredClips":
-        """Each clip followed by the same clip played backwards: the frozen model sees single frames, so tokens swap."""
+        """Each clip and its reversed copy: the frozen model sees single frames, so reversing the tokens is enough."""
 
         def both(x: Tensor) -> Tensor:
             return torch.stack([x, x.flip(1)], dim=1).flatten(0, 1)
@@ -75,7 +75,7 @@ class StoredClips:
         return [tokens.values for tokens in self.blocks.values()] + others
 
     def frames(self) -> Clips:
-        """The pixels as the stem reads them, float32 (B, T, 3, H, W); of no height and width where none are stored."""
+        """The pixels for the stem, float32 (B, T, 3, H, W); height and width are 0 if no pixels are stored."""
         if self.pixels is None:
             like = self._tensors()[0]
             return torch.empty(*like.shape[:2], 3, 0, 0, device=like.device)
@@ -89,12 +89,12 @@ class StoredClips:
 
 
 def normalise_pixels(pixels: UInt8[Tensor, "B T 3 H W"], mean: Sequence[float], std: Sequence[float]) -> Clips:
-    """0 to 255 to mean 0 and deviation 1, float32."""
+    """Normalise pixels from 0..255 to mean 0 and standard deviation 1, float32."""
     return (pixels.float() / 255 - _channels(mean, pixels)) / _channels(std, pixels)
 
 
 def as_pixels(clips: Clips, mean: Sequence[float], std: Sequence[float]) -> UInt8[Tensor, "B T 3 H W"]:
-    """Normalised clips back to 0 to 255, exactly; what no pixel can show (noise of random erasing) is cut off."""
+    """Convert normalised clips back to 0..255, exactly; values outside (noise of random erasing) are clipped."""
     return ((clips.float() * _channels(std, clips) + _channels(mean, clips)) * 255).round().clamp(0, 255).byte()
 
 

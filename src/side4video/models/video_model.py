@@ -1,4 +1,4 @@
-"""A frozen backbone, a side network and a head put together."""
+"""The recognition model: frozen backbone, side network and classification head."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,12 +19,19 @@ from side4video.models.text.text_classifier import TextClassifier, embed_frames
 
 
 class VideoModel(SideTunedModel):
-    """Clips in, logits out. Only the side network and the head are trained.
+    """Classifies clips. Only the side network and the head are trained.
 
     Args:
-        backbone: the frozen image model; stays in eval mode whatever `train()` says.
+        backbone: the frozen image model; it stays in eval mode even after `train()`.
         side: the side network.
-        head: the classifier.
+        head: the classification head.
+
+    >>> from side4video import load_backbone
+    >>> backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=32, model_args={"depth": 2})
+    >>> side = SideNetwork(backbone_width=192, num_patches=4, patch_size=16, taps=[0, 1], width=64)
+    >>> model = VideoModel(backbone=backbone, side=side, head=ClassificationHead(width=64, num_classes=5))
+    >>> model(torch.zeros(2, 8, 3, 32, 32)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(self, *, backbone: FrozenBackbone, side: SideNetwork, head: ClassificationHead) -> None:
@@ -36,7 +43,7 @@ class VideoModel(SideTunedModel):
         self.read_blocks = tuple(sorted({*side.taps, *last}))
 
     def forward(self, clips: Float[Tensor, "B T 3 H W"] | StoredClips) -> Float[Tensor, "B C"]:
-        """Logits of normalised clips; frames of one clip are the time axis. For stored clips no backbone runs."""
+        """Logits of normalised clips (B, T, 3, H, W); with stored clips the backbone does not run."""
         if isinstance(clips, StoredClips):
             return self.classify(clips.frames(), clips.iterate(self.backbone.dtype), clips.pooled)
         return self.classify(clips, self.backbone.iterate(clips, self.read_blocks))
@@ -64,7 +71,7 @@ class VideoModel(SideTunedModel):
         return self.head(x, pooled)
 
     def finetuned_parameters(self) -> list[nn.Parameter]:
-        """The classes that a fused head takes from their names."""
+        """The text classifier of a fused head that starts from class names."""
         return list(self.head.probe.parameters()) if isinstance(self.head.probe, TextClassifier) else []
 
 
@@ -100,7 +107,7 @@ def build_video_model(
 
 
 def build_backbone(config: RunConfig, *, device: torch.device, projection_width: int | None = None) -> FrozenBackbone:
-    """Load the frozen model that the settings name; see `load_backbone` for the projection."""
+    """Load the backbone of the settings; see `load_backbone` for the projection."""
     return load_backbone(
         config.backbone.name,
         weights=config.backbone.weights,
@@ -114,7 +121,7 @@ def build_backbone(config: RunConfig, *, device: torch.device, projection_width:
 
 
 def build_side_network(config: RunConfig, backbone: FrozenBackbone, *, summary_position: bool = False) -> SideNetwork:
-    """A fresh side network for a backbone."""
+    """Build a new side network for a backbone."""
     side = config.side
     network = SideNetwork(
         backbone_width=backbone.width,
@@ -142,21 +149,21 @@ def build_side_network(config: RunConfig, backbone: FrozenBackbone, *, summary_p
 
 @contextmanager
 def seeded_weights(config: RunConfig) -> Iterator[None]:
-    """What is drawn inside follows from the run's seed alone; the global random state is left as it was."""
+    """Seed torch's global generator with the run's seed inside the `with` block, and restore it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         yield
 
 
 def backbone_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Number type of the frozen part; "auto": bfloat16 on a GPU, float32 elsewhere (16 bits are slower on CPUs)."""
+    """Dtype of the frozen part; "auto": bfloat16 on a GPU, float32 elsewhere (16 bits are slower on CPUs)."""
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return getattr(torch, name)
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto": a CUDA GPU where there is one, else the CPU.
+    """The device with that name; "auto": a CUDA GPU if available, otherwise the CPU.
 
     Raises:
         ValueError: the device is not there.

@@ -1,4 +1,4 @@
-"""BatchNorm3d for channels-last tokens, whose statistics can be remembered between two runs of the same batch."""
+"""BatchNorm3d for channels-last tokens; a recomputed forward pass reuses the statistics of the first one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +17,17 @@ from side4video.models.side.recompute import Statistics, current_run
 class TokenBatchNorm(nn.BatchNorm1d):
     """BatchNorm3d for channels-last tokens: statistics per channel over all clips, frames and patches.
 
-    Where a part of the network is recomputed in the backward pass, statistics are computed and counted once. With
-    `synced` they are over the clips of all processes, on any device; each must then take the same passes.
+    If a part of the network is recomputed in the backward pass, its statistics are computed and counted once. With
+    `synced`, statistics are over the clips of all processes, on any device; all processes must then do the same passes.
+
+    >>> TokenBatchNorm(8)(torch.randn(2, 4, 9, 8)).shape
+    torch.Size([2, 4, 9, 8])
     """
 
     synced = False
 
     def forward(self, input: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
-        """Normalise (..., d) over every axis but the last."""
+        """Normalise (..., d) over every axis except the last."""
         rows = input.flatten(0, -2)
         if not self.training:
             return super().forward(rows).view_as(input)
@@ -39,7 +42,7 @@ class TokenBatchNorm(nn.BatchNorm1d):
 
     @torch.no_grad()
     def _measure(self, rows: Tensor) -> Statistics:
-        """Statistics of the batch; the running ones follow them."""
+        """Compute the statistics of the batch and update the running statistics."""
         self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
         _, mean, inverse_std = torch.native_batch_norm(
             rows, None, None, self.running_mean, self.running_var, True, self.momentum or 0.0, self.eps
@@ -48,7 +51,7 @@ class TokenBatchNorm(nn.BatchNorm1d):
 
     @torch.no_grad()
     def _measure_all(self, rows: Tensor) -> Statistics:
-        """Statistics of the batches of all processes; the running ones follow them."""
+        """Compute the statistics over all processes and update the running statistics."""
         self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
         x = rows.double()
         sums = torch.cat([x.sum(dim=0), x.square().sum(dim=0), x.new_tensor([len(x)])])
@@ -65,7 +68,7 @@ class TokenBatchNorm(nn.BatchNorm1d):
 
 @contextmanager
 def keep_running_statistics(model: nn.Module) -> Iterator[None]:
-    """Put the running statistics of all BatchNorm layers back when the block ends, as if it had not run."""
+    """Restore the running statistics of all BatchNorm layers at the end of the `with` block."""
     layers = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     buffers = [buffer for layer in layers for buffer in layer.buffers()]
     before = [buffer.clone() for buffer in buffers]
@@ -77,9 +80,9 @@ def keep_running_statistics(model: nn.Module) -> Iterator[None]:
 
 
 class _Normalise(torch.autograd.Function):
-    """Batch normalisation with statistics that are given, and the gradient that counts them as computed from the batch.
+    """Batch normalisation with given statistics; its gradient treats them as computed from the batch.
 
-    The first run and the second take the same way here, so that they agree to the bit.
+    The first run and the recomputation use the same code, so their results are bit-identical.
     """
 
     @staticmethod
@@ -121,7 +124,7 @@ class _Normalise(torch.autograd.Function):
 def _backward_over_processes(
     grad: Tensor, rows: Tensor, weight: Tensor, mean: Tensor, inverse_std: Tensor, total: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients by the rows, the weight and the bias, the latter two of this process's rows alone."""
+    """Gradients of the rows, the weight and the bias; the latter two only from this process's rows."""
     grad, normalised = grad.float(), (rows.float() - mean) * inverse_std
     grad_bias, grad_weight = grad.sum(dim=0), (grad * normalised).sum(dim=0)
     sums = sum_over_processes(torch.stack([grad_bias, grad_weight]).double()) / total

@@ -1,6 +1,6 @@
-"""Tokens in 8 bits, and a linear layer that keeps its input like that for the backward pass.
+"""Tokens in 8 bits, and a linear layer that stores its input in 8 bits for the backward pass.
 
-Each group of channels of each token has a scale of its own, so that a few large channels do not spoil the others.
+Each group of channels of each token has its own scale, so a few large channels do not make the others less precise.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,14 @@ SMALLEST_SCALE = 2.0**-24  # of float16
 
 @dataclass(frozen=True)
 class Int8Tokens:
-    """Tokens (..., D) as whole numbers and scales: 1 + 2 / 64 bytes for each value.
+    """Tokens (..., D) as 8-bit integers and scales: 1 + 2 / 64 bytes per value.
 
     Attributes:
-        values: from -127 to 127.
-        scales: float16, of each group of channels; a token's value is the whole number times its group's scale.
+        values: integers from -127 to 127.
+        scales: float16, one per group of channels; a token's value is the integer times its group's scale.
+
+    >>> to_int8(torch.tensor([[0.0, 0.5, 1.0, -1.0]])).values.tolist()
+    [[0, 64, 127, -127]]
     """
 
     values: Int8[Tensor, "*rows D"]
@@ -37,15 +40,15 @@ class Int8Tokens:
         )
 
     def restore(self, dtype: torch.dtype) -> Float[Tensor, "*rows D"]:
-        """The tokens again: each value within half its group's scale of what it was, that is 1/254 of the largest."""
+        """Convert back; the error of a value is at most half its group's scale: 1/254 of the group's largest value."""
         groups = self.values.to(dtype).unflatten(-1, (self.scales.shape[-1], -1))
         return groups.mul_(self.scales.unsqueeze(-1).to(dtype)).flatten(-2)
 
 
 def to_int8(tokens: Float[Tensor, "*rows D"]) -> Int8Tokens:
-    """Round tokens to 8 bits. They must lie within 127 x 65504, what a 16-bit scale reaches.
+    """Round tokens to 8 bits. Their absolute values must be at most 127 x 65504, the range of a float16 scale.
 
-    A group whose values are all below 0.008 is rounded more coarsely: its scale is at the lower end of float16.
+    A group whose values are all below 0.008 is rounded more coarsely: its scale is at the lower limit of float16.
     """
     width = tokens.shape[-1]
     group = next(size for size in range(LARGEST_GROUP, 0, -1) if width % size == 0)
@@ -57,7 +60,7 @@ def to_int8(tokens: Float[Tensor, "*rows D"]) -> Int8Tokens:
 
 
 class _Int8Linear(torch.autograd.Function):
-    """A linear layer on an input that needs no gradient; the weight's gradient is computed from the rounded input."""
+    """A linear layer whose input needs no gradient; the weight's gradient is computed from the rounded input."""
 
     @staticmethod
     def forward(ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -76,5 +79,5 @@ class _Int8Linear(torch.autograd.Function):
 def int8_linear(
     tokens: Float[Tensor, "*rows D"], weight: Float[Tensor, "d D"], bias: Float[Tensor, " d"]
 ) -> Float[Tensor, "*rows d"]:
-    """`F.linear` that keeps `tokens`, which need no gradient, in 8 bits: a quarter of what 32 bits take."""
+    """`F.linear` that stores `tokens`, which need no gradient, in 8 bits: a quarter of the memory of 32 bits."""
     return _Int8Linear.apply(tokens, weight.to(tokens.dtype), bias.to(tokens.dtype))

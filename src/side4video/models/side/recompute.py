@@ -1,7 +1,7 @@
-"""Computing a part of the network again in the backward pass instead of keeping what it computed (exact gradients).
+"""Recomputes a part of the network in the backward pass instead of storing its activations (exact gradients).
 
-What autograd would save inside the part is dropped, its inputs are kept, and the backward pass runs it once more.
-BatchNorm layers inside remember the statistics of the first run: they are neither computed nor counted twice.
+Autograd stores only the inputs of the part, and the backward pass runs it again. BatchNorm layers reuse the statistics
+of the first run, so statistics are neither computed nor counted twice.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,34 +14,43 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 Statistics = tuple[Tensor, Tensor, Tensor, int | None]
-"""Mean, variance and inverse standard deviation of each channel; rows of all processes where they are over these."""
+"""Mean, variance and inverse standard deviation per channel; number of rows of all processes if synchronised."""
 
 
 @dataclass
 class Run:
-    """What the layers of a recomputed part know of it."""
+    """A run of a recomputed part, visible to its layers.
+
+    >>> Run(again=False).statistics
+    {}
+    """
 
     again: bool
-    """Whether this is the run of the backward pass, whose last output nobody reads."""
+    """Whether this is the run in the backward pass, whose last output is not used."""
     statistics: dict[nn.Module, Statistics] = field(default_factory=dict)
-    """Of each BatchNorm layer, from the first run."""
+    """Statistics of each BatchNorm layer from the first run."""
 
 
 _current: ContextVar[Run | None] = ContextVar("run of a recomputed part", default=None)
 
 
 def current_run() -> Run | None:
-    """The run of a recomputed part that is going on in this thread; None outside of one."""
+    """The current run of a recomputed part in this thread; None outside of one."""
     return _current.get()
 
 
 def recompute(part: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
-    """`part(*inputs)`, of which autograd keeps the inputs alone; the same as a plain call where no gradient is wanted.
+    """Call `part(*inputs)`; autograd stores only the inputs. Without gradients it is a plain call.
 
     Args:
-        part: computes a tensor from tensors. It must do the same when it is called again, and nothing else: dropout
-            is not repeated. Each BatchNorm layer may run once in it.
-        inputs: what it reads apart from parameters.
+        part: computes a tensor from tensors. It must be deterministic without side effects: dropout is not repeated.
+            Each BatchNorm layer may run once in it.
+        inputs: its inputs other than parameters.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> recompute(torch.exp, x).sum().backward()
+    >>> torch.equal(x.grad, torch.ones(2).exp())
+    True
     """
     if not torch.is_grad_enabled():
         return part(*inputs)

@@ -43,7 +43,11 @@ def resolve_taps(taps: str | Sequence[int], num_blocks: int) -> tuple[int, ...]:
 
 
 def resolve_num_heads(width: int, num_heads: int | None) -> int:
-    """Attention heads for a side width: as given, else one per 64 channels (at least one); must divide the width."""
+    """Number of attention heads: the given one, or one per 64 channels (at least one); must divide the width.
+
+    >>> resolve_num_heads(320, None)
+    5
+    """
     heads = num_heads or max(1, width // HEAD_WIDTH)
     if width < 2 or width % 2 or width % heads:
         remedy = f"Use a multiple of {2 * heads}, or set num_heads to a divisor of {width}."
@@ -62,20 +66,24 @@ class SideNetwork(nn.Module):
         width: d, channels; even and divisible by the heads.
         num_heads: attention heads; None: one per 64 channels.
         variant: "pre-norm" (the paper's CLIP models) or "post-norm" (its ViT-E/14).
-        stem: False leaves out the stem: the side tokens start at zero and know the frozen tokens alone.
-        attention: False leaves out the attention of every block and the position table.
+        stem: False removes the stem: the side tokens start at zero and depend only on the frozen tokens.
+        attention: False removes the attention of every block and the position table.
         summary_position: a row of the position table for the summary token too, as in the paper's retrieval models of
             CLIP; it comes first.
-        centred: subtract from what stem and taps give its mean over the clip's frames, so that the network sees how
-            things change and not what they are; the head should then be fused.
-        memory: "plain", "exact" or "tight": what training keeps for the backward pass, see `SideBlock`. Weights and
+        centred: subtract the mean over the clip's frames from the outputs of stem and taps, so that the network sees
+            changes and not appearance; use it with a fused head.
+        memory: "plain", "exact" or "tight": what training stores for the backward pass, see `SideBlock`. Weights and
             outputs are the same.
 
     Stem, attention, centred and memory go beyond the paper; docs/how-to/own-clips.md and docs/background/memory.md say
     when they help.
 
     Raises:
-        ValueError: the width does not suit the heads.
+        ValueError: the width is odd or not divisible by the heads.
+
+    >>> side = SideNetwork(backbone_width=768, num_patches=196, patch_size=16, taps=range(12), width=320)
+    >>> sum(parameter.numel() for parameter in side.parameters()) // 10**6  # million trained parameters
+    21
     """
 
     def __init__(
