@@ -27,18 +27,18 @@ def joined(store, world):
     for call in calls:
         call.__enter__()
     for call in calls:
-        call.all_are_here()
+        call.record_processes()
     return calls
 
 
 def test_the_silent_one_is_named_and_all_hear_the_same(store):
     first, second, third = joined(store, 3)
     second.leave()
-    said = first.name_lost_process()
+    said = first.describe_lost_process()
     assert said.startswith("Process 1 of 3 (")
-    assert "was lost: no sign of life" in said
+    assert "was lost: no heartbeat" in said
     first.__exit__(LostProcessError, LostProcessError(said), None)  # now there are two silent ones
-    assert third.name_lost_process() == said
+    assert third.describe_lost_process() == said
     third.leave()
 
 
@@ -46,7 +46,7 @@ def test_several_are_named(store):
     calls = joined(store, 4)
     for call in calls[1:3]:
         call.leave()
-    said = calls[0].name_lost_process()
+    said = calls[0].describe_lost_process()
     assert "Process 1 of 4" in said
     assert "Process 2 of 4" in said
     assert "Process 3 of 4" not in said
@@ -58,7 +58,7 @@ def test_several_are_named(store):
 def test_an_error_is_passed_on(store):
     first, second = joined(store, 2)
     second.__exit__(ValueError, ValueError("no such class"), None)
-    said = first.name_lost_process()
+    said = first.describe_lost_process()
     assert said.startswith("Process 1 of 2 (")
     assert said.endswith("ended: ValueError: no such class")
     first.leave()
@@ -66,11 +66,11 @@ def test_an_error_is_passed_on(store):
 
 def test_nobody_is_named_where_all_are_well(store):
     first, second = joined(store, 2)
-    assert "All others give signs of life" in first.name_lost_process()
+    assert "All other processes send heartbeats" in first.describe_lost_process()
     for call in (first, second):
         call.leave()
 
 
 def test_one_that_never_came_is_named(store):
     with Heartbeat(store, rank=0, world=2) as call:
-        assert "Process 1 of 2 was lost" in call.name_lost_process()
+        assert "Process 1 of 2 was lost" in call.describe_lost_process()

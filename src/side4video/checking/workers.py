@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from side4video.data.loading.worker_processes import PROGRAM, name_exit
+from side4video.data.loading.worker_processes import PROGRAM, describe_exit
 
 _RENEWED_AFTER = 1000  # items: what a decoder leaks is given back
 _GIVEN_UP_AFTER = 5.0  # seconds: a process that waits for a dead drive cannot even be killed
@@ -58,7 +58,7 @@ class _Worker:
             code = self.process.exitcode
             if self.place is None:
                 raise RuntimeError(f"A process could not start (exit code {code}). Is there memory for it?") from None
-            return Lost("crash", f"the process that decoded it died ({name_exit(code)}).")
+            return Lost("crash", f"the process that decoded it died ({describe_exit(code)}).")
         self.num_done += self.place is not None
         return result
 

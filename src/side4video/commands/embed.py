@@ -33,9 +33,9 @@ def embed(arguments: list[str]) -> int:
     """Write embeddings of videos and sentences to a file: embed ADAPTER [VIDEOS...] [--text ...] --out FILE."""
     given = tyro.cli(EmbedArguments, prog="side4video embed", args=arguments)
 
-    from side4video.data.loading.worker_processes import start_early
+    from side4video.data.loading.worker_processes import prestart_workers
 
-    start_early(workers=0 if not given.videos or is_one_file(given.videos) else None)
+    prestart_workers(workers=0 if not given.videos or is_one_file(given.videos) else None)
 
     from side4video.distributed.processes import is_main_process, joined_processes
     from side4video.inference.embedder import Embedder, check_embedding_file, write_embeddings

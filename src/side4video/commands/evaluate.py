@@ -40,9 +40,9 @@ def evaluate(arguments: list[str]) -> int:
     default = EvaluateArguments(data=settings.data, eval=settings.eval)
     given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
 
-    from side4video.data.loading.worker_processes import start_early
+    from side4video.data.loading.worker_processes import prestart_workers
 
-    start_early(workers=given.data.workers)
+    prestart_workers(workers=given.data.workers)
 
     if retrieval:
         from side4video.tasks.retrieval.evaluate import evaluate_retrieval_adapter as evaluate_adapter

@@ -49,9 +49,9 @@ def index(arguments: list[str]) -> int:
     if not given.videos:
         raise ValueError("usage: side4video index VIDEOS... --to FOLDER --model ADAPTER; give videos.")
 
-    from side4video.data.loading.worker_processes import start_early
+    from side4video.data.loading.worker_processes import prestart_workers
 
-    start_early(workers=given.workers)
+    prestart_workers(workers=given.workers)
 
     from side4video.atomic_files import write_json
     from side4video.checking.findings import printable

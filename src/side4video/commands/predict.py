@@ -41,9 +41,9 @@ def predict(arguments: list[str]) -> int:
     """Name what happens in videos: predict ADAPTER VIDEOS... [--top-k 5] [--json FILE]."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
-    from side4video.data.loading.worker_processes import start_early
+    from side4video.data.loading.worker_processes import prestart_workers
 
-    start_early(workers=0 if is_one_file(given.videos) else None)
+    prestart_workers(workers=0 if is_one_file(given.videos) else None)
 
     from side4video.adapters.adapter import read_adapter
     from side4video.distributed.processes import joined_processes

@@ -34,9 +34,9 @@ def train(arguments: list[str]) -> int:
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
     given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
 
-    from side4video.data.loading.worker_processes import start_early
+    from side4video.data.loading.worker_processes import prestart_workers
 
-    start_early(workers=given.config.data.workers)
+    prestart_workers(workers=given.config.data.workers)
 
     from side4video.distributed.processes import is_main_process
     from side4video.reports.run_report import frozen_beside_trained, write_run_report

@@ -32,9 +32,9 @@ def zero_shot(arguments: list[str]) -> int:
     default = ZeroShotArguments(backbone=config.backbone, text=config.text, data=config.data, eval=config.eval)
     given = tyro.cli(ZeroShotArguments, prog=f"side4video zero-shot {recipe}", args=rest, default=default)
 
-    from side4video.data.loading.worker_processes import start_early
+    from side4video.data.loading.worker_processes import prestart_workers
 
-    start_early(workers=given.data.workers)
+    prestart_workers(workers=given.data.workers)
 
     from side4video.tasks.recognition.zero_shot import evaluate_zero_shot
 

@@ -1,5 +1,5 @@
-"""Several processes in one run: collectives and heartbeat.
+"""The processes of a run: how they meet, exchange data, and detect lost ones.
 
-* heartbeat.py: which of them are still there, and which one was lost.
-* processes.py: the processes of a run, one or several.
+* heartbeat.py: detect and name processes that were lost.
+* processes.py: start together, distribute work, sum gradients.
 """

@@ -1,6 +1,6 @@
-"""The processes of a run: one, or several that torchrun or SLURM started, each with its share of every batch.
+"""The processes of a run: one, or several started by torchrun or SLURM that each compute a part of every batch.
 
-Everything here does the right thing in a single process too, where it costs nothing.
+All functions also work in a single process, at no cost.
 """
 
 import itertools
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from side4video.distributed.heartbeat import Heartbeat, LostProcessError
 
 WAIT_MINUTES = 60.0
-"""How long a process waits for the others where they meet at the end alone, and shares take unlike times."""
+"""Default timeout for other processes when they only meet at the end, after parts of unequal length."""
 ITEMS_PER_ROUND = 8
-"""Of each process, in `distribute`: few, so that results come early, and enough to even out unlike times."""
+"""Items of each process in a round of `distribute`: few for early results, enough to even out unequal times."""
 BUCKET_BYTES = 32 * 2**20
-"""Gradients are added up over processes in pieces of this size."""
+"""Gradients are summed over processes in buckets of this size."""
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS", "LOCAL_RANK": "SLURM_LOCALID"}
-# SLURM_NTASKS will not do: in a batch script it counts tasks that nobody has started yet.
+# Not SLURM_NTASKS: in a batch script it counts tasks that are not started yet.
 
 _JOINS = itertools.count()
 
@@ -33,45 +33,45 @@ Thing = TypeVar("Thing")
 
 
 def num_processes() -> int:
-    """Processes of this run."""
+    """Number of processes of this run."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def process_rank() -> int:
-    """Which of them this is, from 0."""
+    """Rank of this process, from 0."""
     return dist.get_rank() if num_processes() > 1 else 0
 
 
 def is_main_process() -> bool:
-    """Whether this is the one that writes files and prints; known before and after processes are joined too."""
+    """Whether this process writes files and prints; also known before and after the processes are joined."""
     joined = dist.is_available() and dist.is_initialized()
     return (dist.get_rank() if joined else int(_environment("RANK") or 0)) == 0
 
 
 def launched_processes() -> int:
-    """Processes that were started together, as the environment says."""
+    """Number of processes that were started together, according to the environment."""
     return int(_environment("WORLD_SIZE") or 1)
 
 
 def local_rank() -> int:
-    """Which process of this machine this is, from 0."""
+    """Rank of this process on its machine, from 0."""
     return int(_environment("LOCAL_RANK") or 0)
 
 
 @contextmanager
 def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterator[None]:
-    """Inside the `with` block processes that were started together know of each other.
+    """Connect the processes that were started together, inside the `with` block.
 
     Args:
         device: of this process; decides between NCCL and gloo.
-        timeout_minutes: how long one waits for the others before it gives up.
+        timeout_minutes: how long to wait for the other processes.
 
     Raises:
-        ValueError: the environment names several processes and not where they meet, or there is no time to wait.
-        LostProcessError: the others did not come, or one was lost; names it.
+        ValueError: the environment names several processes without an address, or the timeout is not positive.
+        LostProcessError: the other processes did not join, or one was lost; the message names it.
     """
     if timeout_minutes <= 0:
-        raise ValueError(f"{timeout_minutes = } leaves no time to wait for other processes. Give more than 0.")
+        raise ValueError(f"{timeout_minutes = } must be positive. Give the minutes to wait for other processes.")
     world = launched_processes()
     if world == 1 or (dist.is_available() and dist.is_initialized()):
         yield
@@ -79,19 +79,19 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
     rank = int(_environment("RANK") or 0)
     if "MASTER_ADDR" not in os.environ or "MASTER_PORT" not in os.environ:
         raise ValueError(
-            f"{world} processes were started, but MASTER_ADDR and MASTER_PORT do not say where they meet. Start them "
+            f"{world} processes were started, but MASTER_ADDR and MASTER_PORT are not set. Start them "
             "with torchrun, or export both: any machine's name and a free port."
         )
     timeout = timedelta(minutes=timeout_minutes)
     try:
-        meeting_place = _meeting_place(rank, world, timeout)
+        rendezvous = _rendezvous(rank, world, timeout)
     except dist.DistError as error:
         raise LostProcessError(
             f"Process {rank} of {world} met no others within {timeout_minutes:g} minutes at "
             f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, where process 0 should be: "
             f"{_first_sentence(error)}."
         ) from error
-    store = dist.PrefixStore(f"side4video-{next(_JOINS)}", meeting_place)  # what was said there before is of no use
+    store = dist.PrefixStore(f"side4video-{next(_JOINS)}", rendezvous)  # ignores the keys of earlier runs
     with Heartbeat(store, rank=rank, world=world) as heartbeat:
         try:
             dist.init_process_group(
@@ -102,15 +102,15 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
                 timeout=timeout,
                 device_id=device if device.type == "cuda" else None,
             )
-            heartbeat.all_are_here()
+            heartbeat.record_processes()
             yield
             dist.barrier()
             heartbeat.leave()
-            dist.barrier()  # until here the meeting place is needed, which ends with process 0
+            dist.barrier()  # process 0 keeps the store and must not exit before
         except RuntimeError as error:
-            if not _is_of_connection(error):
+            if not _is_connection_error(error):
                 raise
-            lost = heartbeat.name_lost_process()
+            lost = heartbeat.describe_lost_process()
             raise LostProcessError(f"{lost} Process {rank} noticed it by: {_first_sentence(error)}.") from error
         finally:
             if dist.is_initialized():
@@ -118,14 +118,14 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
 
 
 @cache
-def _meeting_place(rank: int, world: int, timeout: timedelta) -> dist.Store:
-    """The store of a run's processes; kept while the process lives, for a second run needs the same port."""
+def _rendezvous(rank: int, world: int, timeout: timedelta) -> dist.Store:
+    """The store of a run's processes; cached, because a second run in the same process needs the same port."""
     store, _, _ = next(iter(dist.rendezvous("env://", rank=rank, world_size=world, timeout=timeout)))
     return store
 
 
-def _is_of_connection(error: RuntimeError) -> bool:
-    """Whether an error is one of the libraries that connect processes; gloo's have no class of their own."""
+def _is_connection_error(error: RuntimeError) -> bool:
+    """Whether an error comes from the communication libraries; gloo has no exception class."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
@@ -134,7 +134,7 @@ def _first_sentence(error: RuntimeError) -> str:
 
 
 def gather_objects(thing: Thing) -> list[Thing]:
-    """What each process gave, in the order of their ranks; only plain data and tensors on the CPU."""
+    """Collect an object from each process, in the order of ranks; only plain data and tensors on the CPU."""
     if num_processes() == 1:
         return [thing]
     found: list[Any] = [None] * num_processes()
@@ -143,7 +143,7 @@ def gather_objects(thing: Thing) -> list[Thing]:
 
 
 def interleave(parts: Sequence[Sequence[Thing]]) -> list[Thing]:
-    """The list of which process r took every item from r on, put together again.
+    """Merge lists where process r took every item from r on.
 
     >>> interleave([["a", "c", "e"], ["b", "d"]])
     ['a', 'b', 'c', 'd', 'e']
@@ -153,7 +153,7 @@ def interleave(parts: Sequence[Sequence[Thing]]) -> list[Thing]:
 
 
 def distribute(items: Sequence[Item], compute: Callable[[Item], Thing]) -> Iterator[Thing]:
-    """What `compute` gives for each item, in order; each process computes a share, and all get everything.
+    """Yield `compute(item)` for each item, in order; each process computes a part, and all get every result.
 
     All processes must iterate to the end. Results are plain data or tensors on the CPU.
     """
@@ -165,14 +165,14 @@ def distribute(items: Sequence[Item], compute: Callable[[Item], Thing]) -> Itera
 
 
 def sum_over_processes(numbers: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, in place."""
+    """Sum a tensor over all processes, in place."""
     if num_processes() > 1:
         dist.all_reduce(numbers)
     return numbers
 
 
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Add up every parameter's gradient over all processes; where one has none it counts as zero."""
+    """Sum every parameter's gradient over all processes; a missing gradient counts as zero."""
     if num_processes() == 1:
         return
     for parameter in parameters:
@@ -187,7 +187,7 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
 
 
 def broadcast_buffers(model: nn.Module) -> None:
-    """Give the main process's buffers of trained parts, such as BatchNorm's running statistics, to all."""
+    """Copy the main process's buffers of trained parts, such as BatchNorm's running statistics, to all processes."""
     if num_processes() == 1:
         return
     for name, buffer in model.named_buffers():
@@ -196,14 +196,14 @@ def broadcast_buffers(model: nn.Module) -> None:
 
 
 def print_once(text: str) -> None:
-    """Print a line, once for all processes."""
+    """Print a line in the main process only."""
     if is_main_process():
         print(text)
 
 
 @contextmanager
 def main_process_first() -> Iterator[None]:
-    """The block runs in the main process first, then in all others: what the first one wrote they find."""
+    """Run the block in the main process first, then in all others, which find what the first one wrote."""
     if num_processes() > 1 and not is_main_process():
         dist.barrier()
     yield

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from side4video.data.loading.worker_processes import WorkerContext, name_exit
+from side4video.data.loading.worker_processes import WorkerContext, describe_exit
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from side4video.data.loading.worker_processes import WorkerContext, name_exit
         (-40, "signal 40"),
         (0, "exit code 0"),
         (3, "exit code 3"),
-        (None, "it has not ended"),
+        (None, "still running"),
     ],
 )
 def test_names(code, name):
-    assert name_exit(code) == name
+    assert describe_exit(code) == name
 
 
 def test_how_each_ended():
@@ -54,14 +54,14 @@ def test_while_all_are_there_it_waits_for_the_time_given():
 EARLY = """
 import sys
 from multiprocessing import forkserver
-from side4video.data.loading.worker_processes import WorkerContext, start_early
+from side4video.data.loading.worker_processes import WorkerContext, prestart_workers
 
 def server():
     return forkserver._forkserver._forkserver_pid
 
-start_early(workers=0)
+prestart_workers(workers=0)
 assert server() is None, "nobody needs one"
-start_early()
+prestart_workers()
 early = server()
 assert early is not None
 worker = WorkerContext().Process(target=sys.exit, args=(5,))

@@ -1,9 +1,9 @@
-"""Loader processes: order, batches, watchdog.
+"""Read clips in worker processes and put them into batches.
 
-* batch.py: clips side by side: what a loader hands over.
-* loader.py: order of a run, batches, worker processes.
-* order.py: which clips each step of a training run takes.
-* worker_processes.py: how workers are started, and how each ended.
-* worker_status.py: what each worker is reading, and since when.
-* worker_watchdog.py: batches in spite of videos that hang or crash their worker.
+* batch.py: a batch of clips.
+* loader.py: data loaders for training and evaluation.
+* order.py: which clips each training step uses.
+* worker_processes.py: start worker processes and report how each ended.
+* worker_status.py: which clip each worker reads, and since when.
+* worker_watchdog.py: replace workers that a video hangs or crashes.
 """

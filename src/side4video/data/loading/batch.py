@@ -1,4 +1,4 @@
-"""Clips side by side: what a loader hands over."""
+"""A batch of clips, as data loaders yield it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,11 +13,17 @@ from side4video.data.datasets import Clip, Failure
 
 @dataclass
 class Batch:
-    """Clips side by side.
+    """A batch of clips.
 
-    `clips` is float (views of all clips, T, 3, S, S), or what a token cache has instead of them, and `labels` long
-    (views of all clips,), clip after clip; `views`, `indices`, `names` and `about` have one entry per clip. `failures`
-    are the videos that could not be read; where nothing could, `clips` has the shape (0,) and `len(batch)` is 0.
+    `clips` is float (views of all clips, T, 3, S, S), or what a token cache stores in their place, and `labels` long
+    (views of all clips,), clip after clip. `views`, `indices`, `names` and `about` have one entry per clip. `failures`
+    are the videos that could not be read; if every video failed, `clips` has the shape (0,) and `len(batch)` is 0.
+
+    >>> clip = Clip(frames=torch.zeros(2, 4, 3, 32, 32), labels=[1, 1], index=0, name="a.mp4")
+    >>> from pathlib import Path
+    >>> batch = collate([clip, Failure(1, "b.mp4", Path("b.mp4"), "there is no such file.")])
+    >>> batch.clips.shape, batch.views, batch.failures[0].name
+    (torch.Size([2, 4, 3, 32, 32]), [2], 'b.mp4')
     """
 
     clips: Any
@@ -33,12 +39,12 @@ class Batch:
         return len(self.views)
 
     def pin_memory(self) -> "Batch":
-        """The same batch in page-locked memory, from where a GPU reads faster. Called by the loader."""
+        """Return the batch in page-locked memory, from which a GPU reads faster. The loader calls this."""
         return replace(self, clips=self.clips.pin_memory(), labels=self.labels.pin_memory())
 
 
 def collate(samples: Sequence[Clip | Failure]) -> Batch:
-    """Put samples side by side; failures are set apart, none is lost."""
+    """Put clips into a batch; failures are listed separately."""
     clips = [sample for sample in samples if isinstance(sample, Clip)]
     frames = torch.cat([clip.frames for clip in clips]) if clips else torch.empty(0)
     labels = torch.tensor([label for clip in clips for label in clip.labels], dtype=torch.long)
@@ -57,9 +63,9 @@ def collate(samples: Sequence[Clip | Failure]) -> Batch:
 
 
 def _share(tensor: Tensor) -> None:
-    """Put a worker's tensor where the main process can see it.
+    """Move a worker's tensor into shared memory.
 
-    PyTorch would do that in a thread, when the next video is read; if there is no room, that thread is all who notices.
+    PyTorch would do this in a background thread, where an error for lack of space would go unnoticed.
     """
     try:
         tensor.share_memory_()

@@ -1,6 +1,6 @@
-"""Which clips each step of a training run takes.
+"""Which clips each training step uses.
 
-The order follows from the seed and the step alone, so a run resumes at any step without having saved anything.
+The order follows from the seed and the step alone, so a run resumes at any step without saved generator state.
 """
 
 from collections.abc import Iterator
@@ -19,23 +19,27 @@ def steps_per_epoch(num_samples: int, global_batch: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOrder:
-    """Which clips each step of a run takes; a batch sampler that yields one micro-batch of `ClipKey` at a time.
+    """Which clips each step of a run uses: a batch sampler that yields one micro-batch of `ClipKey` at a time.
 
-    An epoch is a permutation drawn from (seed, epoch), cut into `steps_per_epoch` batches whose sizes differ by one
-    at most: every clip once, and no tiny last batch. A batch is cut in the same way into a share per process, and a
-    share into micro-batches. All processes have the same number of micro-batches in a step (one of them may be empty
-    where `micro_batch` is 1).
+    An epoch is a permutation drawn from (seed, epoch), split into `steps_per_epoch` batches whose sizes differ by at
+    most one: every clip once, and no tiny last batch. In the same way a batch is split into one share per process, and
+    a share into micro-batches. All processes have the same number of micro-batches in a step (with `micro_batch` 1, one
+    of them may be empty).
 
-    Example: 10 samples and `global_batch` 4 give steps of 4, 3 and 3 clips.
+    >>> order = TrainOrder(num_samples=10, global_batch=4, micro_batch=2, seed=0, total_steps=6)
+    >>> [order.step_size(step) for step in range(3)]
+    [4, 3, 3]
+    >>> [len(batch) for batch in order.step_batches(0)]
+    [2, 2]
 
     Args:
         num_samples: clips in an epoch.
-        global_batch: clips in an optimizer step, over all processes, at most.
-        micro_batch: clips that one process computes at a time, at most.
+        global_batch: maximum number of clips in an optimizer step, over all processes.
+        micro_batch: maximum number of clips that one process computes at a time.
         seed: of the run, from 0.
         total_steps: where the run ends.
-        start_step: where iterating starts: 0, or where a run is resumed.
-        world, rank: number of processes, and which of them this is.
+        start_step: where iteration starts: 0, or the step where a run is resumed.
+        world, rank: number of processes, and rank of this one.
     """
 
     num_samples: int
@@ -52,7 +56,9 @@ class TrainOrder:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)} leaves nothing to train on. Use 1 or more.")
         if not 0 <= self.rank < self.world:
-            raise ValueError(f"{self.rank = } is outside 0 to {self.world - 1}. Each process has its own rank.")
+            raise ValueError(
+                f"{self.rank = } is outside 0 to {self.world - 1}. Give each process a rank in this range."
+            )
         if not 0 <= self.start_step <= self.total_steps:
             raise ValueError(f"{self.start_step = } is outside the run of {self.total_steps} steps.")
         if self.num_samples // self.steps_per_epoch < self.world:
@@ -63,7 +69,7 @@ class TrainOrder:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which each clip is seen once."""
+        """Steps in which each clip is used once."""
         return steps_per_epoch(self.num_samples, self.global_batch)
 
     def epoch(self, step: int) -> int:
@@ -88,7 +94,7 @@ class TrainOrder:
         return [[ClipKey(epoch, int(index)) for index in part] for part in parts]
 
     def _bounds(self, step: int) -> range:
-        """Where the step's batch lies in the epoch's permutation, as `numpy.array_split` cuts it."""
+        """The step's part of the epoch's permutation, split like `numpy.array_split`."""
         size, larger = divmod(self.num_samples, self.steps_per_epoch)
         place = step % self.steps_per_epoch
         start = place * size + min(place, larger)

@@ -1,4 +1,4 @@
-"""Loader processes: how they are started, what signals do to them, and how each of them ended."""
+"""Start worker processes, handle their signals, and report how each of them ended."""
 
 import os
 import signal
@@ -16,15 +16,19 @@ else:
     from multiprocessing.context import ForkServerContext as _Context
 
 PROGRAM = "side4video.cli"
-"""What a process imports that the command line starts, as it imports the program that started it."""
+"""The module that worker processes of the command line import, since they import the program that started them."""
 GRACE_SECONDS = 30.0
-"""How long a worker goes on after a SIGTERM, unless the main process stops it before."""
+"""How long a worker continues after SIGTERM, unless the main process stops it earlier."""
 
 
-def name_exit(code: int | None) -> str:
-    """How a process ended by multiprocessing's number: -9 is "SIGKILL", 1 "exit code 1", None that it has not ended."""
+def describe_exit(code: int | None) -> str:
+    """Describe how a process ended, from its exit code in `multiprocessing`.
+
+    >>> describe_exit(-9), describe_exit(1), describe_exit(None)
+    ('SIGKILL', 'exit code 1', 'still running')
+    """
     if code is None:
-        return "it has not ended"
+        return "still running"
     if code >= 0:
         return f"exit code {code}"
     names = {int(number): number.name for number in signal.Signals}
@@ -32,9 +36,13 @@ def name_exit(code: int | None) -> str:
 
 
 class WorkerContext(_Context):
-    """Forks workers from a small server, and keeps them, so that each can be asked how it ended.
+    """Forks workers from a small server, and keeps a list of them to report how each ended.
 
-    Forking this process itself can hang, as it has threads, and Python 3.12 warns of it.
+    Forking the main process itself can hang because it has threads; Python 3.12 warns of it.
+
+    >>> context = WorkerContext()
+    >>> context.get_start_method()
+    'forkserver'
     """
 
     def __init__(self) -> None:
@@ -43,19 +51,21 @@ class WorkerContext(_Context):
         self._workers: list[BaseProcess] = []
 
     def Process(self, *args: Any, **options: Any) -> BaseProcess:  # type: ignore[override]  # noqa: N802
-        """A worker that is yet to be started."""
+        """Return a new worker that is not started yet."""
         worker = super().Process(*args, **options)
         self._workers.append(worker)
         return worker
 
     def ended(self, *, wait_seconds: float) -> dict[int, int]:
-        """Process id and exit code, negative for a signal, of workers that are gone; waits for the first so long."""
+        """Exit codes (negative for signals) of ended workers by process id; waits up to `wait_seconds` for the
+        first.
+        """
         wait([worker.sentinel for worker in self._started()], wait_seconds)
         codes = {worker.pid: worker.exitcode for worker in self._started()}
         return {process: code for process, code in codes.items() if process is not None and code is not None}
 
     def kill(self) -> None:
-        """End all workers at once, whatever they are doing; nobody waits for what they read."""
+        """Kill all workers immediately and discard what they read."""
         for worker in self._started():
             worker.kill()
         self._workers.clear()
@@ -64,11 +74,11 @@ class WorkerContext(_Context):
         return [worker for worker in self._workers if worker.pid is not None]
 
 
-def start_early(*, workers: int | None = None) -> None:
-    """Start the server that workers are forked from: it imports while this process does, and not after it.
+def prestart_workers(*, workers: int | None = None) -> None:
+    """Start the server that forks workers, so that it imports modules at the same time as this process.
 
     Args:
-        workers: that there will be; none are needed for 0.
+        workers: number of workers; for 0 no server is started.
     """
     WorkerContext()
     if workers != 0 and sys.platform != "win32":
@@ -76,13 +86,13 @@ def start_early(*, workers: int | None = None) -> None:
 
 
 def start_worker(_worker: int) -> None:
-    """Leave signals to the main process, which stops the workers, and end when it is gone, even by SIGKILL.
+    """Ignore the signals that the main process handles, and exit when the main process ends, even by SIGKILL.
 
-    Schedulers send SIGTERM and SIGUSR1 to every process of a job at once: a worker that ended then would take from the
-    main process the step that it has yet to finish and save. A worker that hangs still ends, `GRACE_SECONDS` later.
+    Schedulers send SIGTERM and SIGUSR1 to every process of a job at once. If workers ended then, the main process could
+    not finish and save its current step. A worker that hangs still ends `GRACE_SECONDS` later.
 
-    PyTorch's own watch over the main process looks at the process that forked the worker, here the fork server, which
-    in turn lives as long as its workers.
+    PyTorch's own watchdog checks the process that forked the worker. Here this is the fork server, which lives as long
+    as its workers.
     """
     for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What each loader process is reading and since when, in memory that the main process sees."""
+"""Which clip each worker reads and since when, in memory shared with the main process."""
 
 import os
 import signal
@@ -17,20 +17,25 @@ _NO_EPOCH = -1
 
 
 class MonitoredClips(Dataset):
-    """Clips of which each worker notes, in memory that the main process sees, which one it is reading.
+    """Clips whose workers note in shared memory which clip they read.
+
+    Skipped clips are a `Failure` in workers that start afterwards.
 
     Args:
         clips: read by key or index.
-        workers: their number.
+        workers: number of workers.
         context: that starts them.
-        timeout_seconds: that a worker may take for one clip.
+        timeout_seconds: the longest time a worker may take for one clip.
 
-    What is passed over is a `Failure` in workers that start from then on.
+    >>> from side4video.data.loading.worker_processes import WorkerContext
+    >>> clips = MonitoredClips(["first", "second"], workers=1, context=WorkerContext(), timeout_seconds=60)
+    >>> len(clips), clips[1]  # outside of workers it only passes clips on
+    (2, 'second')
     """
 
     def __init__(self, clips: Any, workers: int, context: BaseContext, *, timeout_seconds: float) -> None:
         self.clips, self.timeout_seconds = clips, timeout_seconds
-        self._passed_over: dict[LabelledVideo | ClipKey, str] = {}
+        self._skipped: dict[LabelledVideo | ClipKey, str] = {}
         self._since = context.RawArray("d", [0.0] * workers)
         self._processes = context.RawArray("q", [0] * workers)
         self._epochs = context.RawArray("q", [_NO_EPOCH] * workers)
@@ -46,7 +51,7 @@ class MonitoredClips(Dataset):
         epoch, index = key if isinstance(key, ClipKey) else (_NO_EPOCH, key)
         video = self._videos[index]
         for known in (video, key):
-            if (reason := self._passed_over.get(known)) is not None:  # type: ignore[arg-type]
+            if (reason := self._skipped.get(known)) is not None:  # type: ignore[arg-type]
                 return Failure(index, video.name, video.path, reason)
         self._processes[worker.id], self._since[worker.id] = os.getpid(), time.monotonic()
         self._epochs[worker.id], self._reading[worker.id] = epoch, index
@@ -55,46 +60,46 @@ class MonitoredClips(Dataset):
         return clip
 
     def read_by(self, process: int) -> ClipKey | int | None:
-        """Which clip a worker was reading when it ended; None: none, or it is no worker."""
+        """Return the clip that an ended worker was reading; None if it was reading none, or is not a worker."""
         for worker, known in enumerate(self._processes):
             if known == process and self._reading[worker] != _NOTHING:
                 return self._key(worker)
         return None
 
-    def end_hanging(self) -> list[ClipKey | int]:
-        """Kill the workers that have read one clip for too long; returns what they read.
+    def kill_hanging(self) -> list[ClipKey | int]:
+        """Kill the workers that exceed the timeout for one clip; returns these clips.
 
-        By the system, and not by a thread in the worker: a decoder that hangs may hold the interpreter.
+        The main process kills them, not a thread in the worker: a hanging decoder may hold the interpreter lock.
         """
         ended = []
         for worker, (process, since) in enumerate(zip(self._processes, self._since, strict=True)):
             if self._reading[worker] != _NOTHING and since < time.monotonic() - self.timeout_seconds:
                 try:
                     os.kill(process, signal.SIGKILL)
-                except ProcessLookupError:  # it ended by itself
+                except ProcessLookupError:  # it has ended already
                     continue
                 ended.append(self._key(worker))
                 self._reading[worker] = _NOTHING
         return ended
 
-    def pass_over_hanging(self, key: ClipKey | int) -> None:
-        """No clip of the video is read any more, in later epochs either: waiting once is enough."""
+    def skip_hanging(self, key: ClipKey | int) -> None:
+        """Skip all clips of the video from now on, in later epochs too: one timeout per video is enough."""
         reason = f"reading it took more than {self.timeout_seconds:g} seconds (data.timeout_seconds)."
-        self._passed_over[self._video(key)] = reason
+        self._skipped[self._video(key)] = reason
 
-    def pass_over_crashing(self, key: ClipKey | int, signal_name: str) -> None:
-        """The clip is not read; of an evaluation's video, or one that is read in parts, nothing is.
+    def skip_crashing(self, key: ClipKey | int, signal_name: str) -> None:
+        """Skip the clip; in evaluations, and for videos read in parts, skip the whole video.
 
-        Another epoch of training is tried again, since it reads other frames: a run that was resumed in between, and
-        knows nothing of this one, must come to the same.
+        Another epoch of training tries the video again, since it reads other frames: a run that was resumed in between
+        does not know of the crash and must give the same result.
         """
-        passed_over = key if isinstance(key, ClipKey) else self._video(key)
-        self._passed_over[passed_over] = (
+        skipped = key if isinstance(key, ClipKey) else self._video(key)
+        self._skipped[skipped] = (
             f"its decoder crashed the process that read it ({signal_name}). Re-encode it, or leave it out."
         )
 
-    def forget_workers(self) -> None:
-        """Those of an earlier iteration are gone."""
+    def reset(self) -> None:
+        """Forget the workers of an earlier iteration."""
         self._reading[:] = [_NOTHING] * len(self._reading)
         self._processes[:] = [0] * len(self._processes)
 
@@ -111,5 +116,5 @@ class MonitoredClips(Dataset):
 
     @property
     def _videos(self) -> Sequence[LabelledVideo]:
-        clips: TrainClips | TestClips = getattr(self.clips, "clips", self.clips)  # what a token cache reads lies deeper
+        clips: TrainClips | TestClips = getattr(self.clips, "clips", self.clips)  # a token cache wraps its clips
         return clips.videos
