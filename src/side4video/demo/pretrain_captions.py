@@ -38,7 +38,7 @@ def caption_vocabulary() -> Vocabulary:
 
 
 def draw_batch(generator: np.random.Generator, *, batch_size: int) -> tuple[Tensor, list[StillCaption]]:
-    """Draw normalised pictures, float (B, 3, 64, 64), for captions of which no two are equal.
+    """Draw normalised pictures, float (B, 3, 64, 64), for distinct captions.
 
     Raises:
         ValueError: there are not that many captions.
@@ -74,7 +74,7 @@ def measure(clip: CLIP, words: Vocabulary, *, seed: int) -> dict[str, float]:
 
 
 def _groups(clip: CLIP) -> list[dict[str, Any]]:
-    """All weights; linear layers alone decay, so that words that are never read keep their embeddings."""
+    """All weights; weight decay applies only to linear layers, so the embeddings of unused words do not change."""
     decays = {
         name: weight.ndim > 1 and name.endswith("weight") and not name.startswith("token_embedding")
         for name, weight in clip.named_parameters()
@@ -112,7 +112,7 @@ def main(*, out: Path = WEIGHTS_PATH, steps: int = 2500, batch_size: int = 96, s
     """Pre-train the demonstration's image-text model on captioned stills and write its weights.
 
     Args:
-        out: the safetensors file to write, float16, with the embeddings of the known words alone.
+        out: the safetensors file to write, float16, with only the embeddings of the vocabulary.
         steps: optimizer steps.
         batch_size: pictures per step.
         seed: decides the first weights and the pictures.

@@ -65,9 +65,9 @@ def run_retrieval_demo(arguments: RetrievalDemoArguments) -> int:
 def retrieval_demo_config(videos: Path, weights: Path, *, epochs: int, seed: int = 0) -> RunConfig:
     """The settings of the demonstration: a small CLIP pre-trained on stills, a side network 64 wide on each block.
 
-    Large batches: most of a batch's captions differ in form and colour, which the frozen model tells apart by itself,
-    and only those that differ in motion alone teach anything. No stem: without it the motion is learned in fewer steps,
-    and each of them takes less time.
+    Batches are large because most captions of a batch differ in form and colour, which the frozen model distinguishes
+    already; only captions that differ just in motion teach something. There is no stem: without it, training learns the
+    motion in fewer steps, and each step takes less time.
     """
     return parse_config(
         {

@@ -14,16 +14,16 @@ from side4video.tasks.retrieval.scores import QueryResult, RetrievalEvaluation
 from side4video.video.decoding import open_video
 
 SHOWN_PER_MOTION, SHOWN_WRONG = 2, 2
-"""Captions on the page: of each motion those that the first model gets wrong; those that the last one gets wrong."""
+"""Number of captions on the page: per motion, wrong for the first model; in total, wrong for the last model."""
 
 _APART = 5  # captions from one motion's first shown one to the next one's, so that forms and colours differ
 _SUMMARY = (
-    "Each caption ranks {videos} videos that were not in the training set. The image-text model learned from single "
-    "pictures with captions such as “a red square on the left”: it knows form, colour and place. A shape that moves "
-    "up gives the same frames as one that moves down, in the opposite order, so that single frames leave the motion a "
-    "guess. The side network learned it from other videos; the image model stayed as it was, the text tower learned "
-    "at a thousandth of the rate. Shown are the three best videos for some captions that the frozen model gets wrong, "
-    "and last for those that the trained one gets wrong, if there are any."
+    "Each caption ranks {videos} videos that are not in the training set. The image-text model was trained on single "
+    "pictures with captions such as “a red square on the left”: it recognises form, colour and place. A shape that "
+    "moves up gives the same frames as one that moves down, in the opposite order, so single frames do not reveal the "
+    "motion. The side network learned it from other videos; the image model is frozen, and the text tower was trained "
+    "at a thousandth of the learning rate. The page shows the three best videos for some captions that the frozen "
+    "model gets wrong, followed by captions that the trained model gets wrong, if there are any."
 )
 
 

@@ -96,7 +96,7 @@ def _tokens(captions: list[str]) -> Tensor:
 
 
 def pack_weights(clip: CLIP, words: Vocabulary) -> dict[str, Tensor]:
-    """Return the weights of a CLIP whose vocabulary is `words`, float16, with the words' numbers beside them."""
+    """Return the float16 weights of a CLIP whose vocabulary is `words`, together with the words' numbers."""
     weights = {name: tensor.detach().half().contiguous() for name, tensor in clip.state_dict().items()}
     return weights | {_IDS: words.ids.to(torch.int32)}
 

@@ -61,7 +61,7 @@ def write_run_report(folder: Path, *, explain: bool = False) -> Path:
 
 
 def frozen_beside_trained(folder: Path) -> dict[str, float]:
-    """What the frozen model reached by itself, where that was asked for, and what it reached with the side network."""
+    """The score of the frozen model alone, if it was measured, and the score with the side network."""
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     if "top1" in evaluation:
         frozen, trained = read_probe(folder), evaluation["top1"]

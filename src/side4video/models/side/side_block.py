@@ -75,14 +75,14 @@ class ChannelMLP(nn.Module):
         self.project = nn.Linear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "B T N d"], *, read: bool = True) -> Float[Tensor, "B T N d"]:
-        """Mix the channels of each token; `read=False`: nobody reads the result, only the gradient is wanted."""
+        """Mix the channels of each token; `read=False`: the result is not used, only the gradient."""
         hidden = self.expand(x)
         weight, bias = self.project.weight.to(hidden.dtype), self.project.bias.to(hidden.dtype)
         return _GeluLinear.apply(hidden, weight, bias, read)
 
 
 class _GeluLinear(torch.autograd.Function):
-    """Linear(GELU(h)) that keeps h alone: GELU(h), as large as h, is computed again for the weight's gradient."""
+    """Linear(GELU(h)) that stores only h: GELU(h), as large as h, is recomputed for the weight's gradient."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, read: bool) -> Tensor:
@@ -123,7 +123,7 @@ def centre_in_time(x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B T N d"]:
 
 
 class SideBlock(nn.Module):
-    """One block of the side network, behind one tapped block of the frozen backbone.
+    """One block of the side network, after one tapped block of the frozen backbone.
 
     Args:
         backbone_width: D, channels of the frozen tokens.
@@ -193,7 +193,7 @@ class SideBlock(nn.Module):
         return recompute(self._mix, x, shifted, positions)
 
     def _mix(self, x: Tensor, summary: Tensor | None, positions: Tensor | None) -> Tensor:
-        """The block behind the tap, from the fused tokens on."""
+        """The part of the block after the tap, from the fused tokens on."""
         if self.difference is not None:
             x = self.difference(x)
         x = x + (self.temporal(self.temporal_norm(x)) if self.pre_norm else self.temporal_norm(self.temporal(x)))

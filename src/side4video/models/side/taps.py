@@ -1,4 +1,4 @@
-"""Taps: how a side block reads the frozen tokens behind its backbone block.
+"""Taps: how a side block reads the frozen tokens after its backbone block.
 
 In training the tokens need no gradient: all that the backward pass keeps of them is one copy for the gradient of the
 tap's weight, in the number type of the step, or in 8 bits. Only with "tight" memory do tokens that ask for a gradient
@@ -93,6 +93,6 @@ def layer_norm(x: Float[Tensor, "*rows d"], norm: nn.LayerNorm) -> Float[Tensor,
 
 
 def step_dtype(weight: Tensor) -> torch.dtype:
-    """The number type in which linear layers compute here: autocast's where it is on, else that of the weight."""
+    """The dtype in which linear layers compute here: autocast's if it is on, otherwise the weight's."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype

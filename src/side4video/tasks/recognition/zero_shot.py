@@ -1,4 +1,4 @@
-"""Action recognition without training: class names as sentences beside a CLIP model's image embeddings."""
+"""Zero-shot action recognition: compares embeddings of class name prompts with a CLIP model's image embeddings."""
 
 import torch
 
