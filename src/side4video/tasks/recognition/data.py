@@ -1,5 +1,6 @@
 """The labelled videos of a run: read, checked, chosen."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from side4video.data.transforms import flip_label_pairs
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import train_clips
 from side4video.tasks.subset import choose_videos, describe_choice
+
+_DIRECTION = re.compile(r"(?<![a-z])(left|right|((counter|anti)[ _-]?)?clockwise)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,24 @@ def evaluated_groups(videos: VideoList, config: DataConfig) -> Grouping:
         return found
     groups = found.groups or tuple(str(place) for place in range(len(videos.videos)))
     return Grouping(tuple(group for group in groups for _ in ARROW_OF_TIME), found.origin)
+
+
+def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
+    """A sentence about classes whose names give a direction and that mirrored clips would spoil; None without any.
+
+    Classes that differ in left and right only are no problem: mirrored clips get the other label.
+
+    >>> flip_warning(["turn left", "turn right"], 0.5) is None
+    True
+    """
+    swapped = flip_label_pairs(class_names)
+    directed = [name for label, name in enumerate(class_names) if label not in swapped and _DIRECTION.search(name)]
+    if not flip or not directed:
+        return None
+    return (
+        f"augment.flip = {flip} mirrors clips of {', '.join(map(repr, directed))}, whose names give a direction, and "
+        "keeps their label. Use --augment.flip 0 if a mirrored clip shows another class."
+    )
 
 
 def training_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone) -> TrainClips:

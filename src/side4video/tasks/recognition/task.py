@@ -19,7 +19,7 @@ from side4video.models.video_model import VideoModel, build_video_model
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, check_resize, evaluation_clips, videos_per_batch
 from side4video.tasks.recognition.baselines import BASELINES, measure_baselines
-from side4video.tasks.recognition.data import as_evaluated, evaluated_groups, read_data, training_clips
+from side4video.tasks.recognition.data import as_evaluated, evaluated_groups, flip_warning, read_data, training_clips
 from side4video.tasks.recognition.evaluate import evaluate
 from side4video.tasks.recognition.linear_probe import probe_accuracy
 from side4video.tasks.recognition.loss import RecognitionLoss
@@ -42,7 +42,8 @@ class RecognitionTask:
         self.config, self.device = config, device
         check_resize(config)
         self.data = read_data(config.data, seed=config.seed)
-        for warning in self.data.warnings:
+        flips = None if config.data.arrow_of_time else flip_warning(self.data.class_names, config.augment.flip)
+        for warning in (*self.data.warnings, *([flips] if flips else [])):
             print_once(f"warning: {warning}")
         if self.data.choice:
             print_once(self.data.choice)
