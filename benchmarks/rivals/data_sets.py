@@ -16,6 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from side4video.config import RunConfig, load_config
+from side4video.config.probe import PROBES
 from side4video.data.datasets import Failure, TestClips, TrainClips
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.stored_clips import as_pixels, normalise_pixels
@@ -64,6 +65,7 @@ def set_config(name: str, *, sets: Path, weights: str, image_size: int, model_ar
     }  # fmt: skip
     recipe["data"] |= {**lists, **chosen.data}
     recipe["augment"]["flip"] = chosen.flip
+    recipe["eval"]["probe"] = ",".join(PROBES)
     return RunConfig.model_validate(recipe)
 
 

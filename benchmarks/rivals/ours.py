@@ -12,6 +12,7 @@ from side4video.adapters.adapter import load_adapter
 from side4video.cli import main
 from side4video.config import RunConfig, dump_config
 from side4video.memory.tracking import SavedBytes
+from side4video.tasks.recognition.baselines import read_baselines
 
 
 def with_run(config: RunConfig, *, epochs: int, cache: Path, shots: int | None = None) -> RunConfig:
@@ -51,8 +52,9 @@ def run_ours(config: RunConfig, out: Path, *, seed: int, flags: list[str]) -> di
 
 def probe_scores(out: Path) -> dict[str, float]:
     """Top-1 of each probe of a run."""
-    content = json.loads((out / "probe.json").read_text())
-    return {"linear": content["top1"]} if "top1" in content else {name: one["top1"] for name, one in content.items()}
+    found = read_baselines(out)
+    probes = () if found is None else found.probes
+    return {probe.name: probe.top1 for probe in probes if probe.top1 is not None}
 
 
 def saved_bytes(out: Path) -> int:

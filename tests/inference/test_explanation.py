@@ -7,9 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from side4video.inference.explanation import explain_clip
+from side4video.inference.explanation import attention_of, explain_clip
 from side4video.models.backbones.loading import load_backbone
 from side4video.models.heads import ClassificationHead
+from side4video.models.probe_model import ProbeModel
+from side4video.models.probes import AttentiveProbe, LinearProbe
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.video_model import VideoModel
 
@@ -189,3 +191,37 @@ def test_explaining_leaves_the_model_as_it_was():
     assert all(parameter.grad is None for parameter in model.parameters())
     second = explain_clip(model, clip, labels=[0], class_names=NAMES)
     np.testing.assert_array_equal(first[0].change_places, second[0].change_places)
+
+
+def probe_model(probe, block):
+    backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=PATCH * GRID, model_args=SMALL)
+    torch.nn.init.normal_(probe.linear.weight)
+    return ProbeModel(backbone=backbone, probe=probe, block=block).eval()
+
+
+def test_a_linear_probe_sees_appearance_without_a_place():
+    model, clip = probe_model(LinearProbe(width=32, num_classes=3), -1), flashes(1, seed=7)[0][0]
+    (evidence,) = explain_clip(model, clip, labels=[1], class_names=NAMES)
+    shown, grey = margins(model, torch.stack([clip, torch.zeros_like(clip)]))
+    assert evidence.appearance == pytest.approx(float(shown[1] - grey[1]), rel=1e-3)
+    assert abs(evidence.change) < 1e-4
+    assert np.abs(evidence.appearance_places).max() == 0
+    assert attention_of(model, clip) is None
+
+
+def test_an_attentive_probe_has_evidence_at_places_and_attention_that_sums_to_one():
+    torch.manual_seed(0)
+    probe = AttentiveProbe(width=32, num_classes=3, num_frames=FRAMES, grid=GRID)
+    model, clip = probe_model(probe, 0), flashes(1, seed=8)[0][0]
+    (evidence,) = explain_clip(model, clip, labels=[1], class_names=NAMES)
+    assert np.abs(evidence.change_places).max() > 0
+    attention = attention_of(model, clip)
+    assert attention.shape == (FRAMES, GRID, GRID)
+    assert attention.sum() == pytest.approx(1, rel=1e-4)
+    (tokens,) = model.backbone.iterate(clip[None], [0])
+    with torch.no_grad():
+        keys, values = probe._keys_and_values(tokens.patches)
+        weights = (probe.query[:, None] @ keys[0].transpose(-1, -2) * keys.shape[-1] ** -0.5).softmax(-1)[:, 0]
+        mixed = torch.stack([head @ value for head, value in zip(weights, values[0], strict=True)])
+        torch.testing.assert_close(mixed.flatten(), probe.features(tokens.patches)[0])  # these weights are used
+    np.testing.assert_allclose(attention.reshape(-1), weights.mean(0).numpy(), rtol=1e-4)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from side4video.inference.explanation import ClassEvidence, Explanation
-from side4video.reports.heat_pictures import SIDE, draw_colour_scale, draw_evidence
+from side4video.reports.heat_pictures import SIDE, draw_attention, draw_colour_scale, draw_evidence
 
 STEP = SIDE + 3  # a frame and the gap after it
 
@@ -80,7 +81,7 @@ def test_of_sixteen_frames_the_strongest_of_each_pair_is_shown():
     places = np.zeros((16, 4, 4), np.float32)
     places[5, 2, 2] = 1.0
     strip = draw(explanation(places, num_frames=16, seconds=tuple(range(16))))
-    assert strip.shape[1] == 9 * STEP + 6
+    assert strip.shape[1] == 9 * STEP + 9
     assert [yellowness(strip, picture).max() > 5 for picture in range(9)].index(True) == 1 + 5 // 2
 
 
@@ -103,3 +104,20 @@ def test_the_colour_scale_gets_brighter_evenly():
 def test_a_clip_without_any_evidence_is_grey():
     strip = draw(explanation(np.zeros((1, 4, 4), np.float32), num_frames=1))
     assert yellowness(strip, 1).max() == pytest.approx(0)
+
+
+def test_attention_is_drawn_without_a_picture_of_appearance():
+    places = np.zeros((4, 4, 4), np.float32)
+    attention = np.full((4, 4, 4), 0.001)
+    attention[2, 1, 3] = 0.937
+    found = replace(explanation(places), attention=attention)
+    strip = pixels(draw_attention(found))
+    assert strip.shape[1] == 4 * STEP
+    assert (
+        strip[: SIDE // 2, 2 * STEP + SIDE * 3 // 4 : 2 * STEP + SIDE, 2].min()
+        < 60
+        < 150
+        < strip[:SIDE, 2 * STEP :, 0].max()
+    )
+    with pytest.raises(ValueError, match="without an attentive probe"):
+        draw_attention(explanation(places))

@@ -25,6 +25,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from side4video.models.backbones.loading import BlockTokens
+from side4video.models.probe_model import ProbeHead
+from side4video.models.probes import AttentiveProbe
 from side4video.models.side.side_block import SideBlock
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.video_model import VideoModel
@@ -73,12 +75,15 @@ class Explanation:
         pictures: uint8 (T, S, S, 3), RGB: the frames as the model saw them, cropped.
         frame_seconds: when each frame is shown, in seconds since the start of the video; None where times are unknown.
         classes: evidence for each class that was asked for.
+        attention: (T, G, G), attentive probes alone: how much each place of each frame counts, whatever the class; the
+            sum is 1. None for other models.
     """
 
     path: Path
     pictures: UInt8[ndarray, "T S S 3"]
     frame_seconds: tuple[float, ...] | None
     classes: tuple[ClassEvidence, ...]
+    attention: Float[ndarray, "T G G"] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the pictures, as plain lists, numbers and dictionaries."""
@@ -86,6 +91,7 @@ class Explanation:
             "path": str(self.path),
             "unit": "logit of the class minus the mean logit of the other classes",
             "frame_seconds": self.frame_seconds,
+            "attention": None if self.attention is None else self.attention.tolist(),
             "classes": [
                 {name: value.tolist() if isinstance(value, ndarray) else value for name, value in vars(one).items()}
                 for one in self.classes
@@ -128,6 +134,16 @@ def explain_clip(
         )
         for label, appearance, change in zip(chosen, appearances, changes, strict=True)
     )
+
+
+@torch.no_grad()
+def attention_of(model: VideoModel, clip: Float[Tensor, "T 3 S S"]) -> Float[ndarray, "T G G"] | None:
+    """Where an attentive probe attends in one clip; None for other models."""
+    probe = model.head.classifier if isinstance(model.head, ProbeHead) else None
+    if not isinstance(probe, AttentiveProbe):
+        return None
+    (tokens,) = model.backbone.iterate(clip[None], model.read_blocks)
+    return probe.attention(tokens.patches)[0].unflatten(1, (probe.grid, probe.grid)).cpu().numpy()
 
 
 @contextmanager

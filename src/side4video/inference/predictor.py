@@ -17,7 +17,7 @@ from side4video.config import RunConfig
 from side4video.data.datasets import Failure
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
-from side4video.inference.explanation import Explanation, explain_clip
+from side4video.inference.explanation import Explanation, attention_of, explain_clip
 from side4video.models.stored_clips import as_pixels
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clips import choose_workers, evaluation_clips, sampling_from
@@ -153,9 +153,14 @@ class Predictor:
         clip = evaluation_clips([video], config=config, backbone=backbone, num_clips=1, num_crops=1)[0]
         if isinstance(clip, Failure):
             raise VideoError(video.path, clip.reason)
-        found = explain_clip(self.model, clip.frames[0].to(self.device), labels=labels, class_names=self.class_names)
-        pictures = as_pixels(clip.frames, backbone.mean, backbone.std)[0].permute(0, 2, 3, 1).numpy()
-        return Explanation(video.path, pictures, _frame_seconds(video, config), found)
+        frames = clip.frames[0].to(self.device)
+        return Explanation(
+            path=video.path,
+            pictures=as_pixels(clip.frames, backbone.mean, backbone.std)[0].permute(0, 2, 3, 1).numpy(),
+            frame_seconds=_frame_seconds(video, config),
+            classes=explain_clip(self.model, frames, labels=labels, class_names=self.class_names),
+            attention=attention_of(self.model, frames),
+        )
 
     def _labels(self, classes: Sequence[str]) -> list[int] | None:
         if len(self.class_names) < 2:

@@ -43,23 +43,46 @@ def draw_evidence(explanation: Explanation, evidence: ClassEvidence) -> str:
     """
     places, seen = evidence.change_places, evidence.appearance_places
     largest = max(float(places.max()), float(seen.max()), 1e-9)
-    shown = _strongest_frames(evidence.change_frames)
-    pictures = [_heat(explanation.pictures[len(places) // 2], seen / largest)]
-    pictures += [_heat(explanation.pictures[frame], places[frame] / largest) for frame in shown]
-    width = len(pictures) * (SIDE + _GAP) + 2 * _GAP
-    strip = Image.new("RGBA", (width, SIDE + _BAR + _LABEL))
+    first = _heat(explanation.pictures[len(places) // 2], seen / largest)
+    return _strip(explanation, places / largest, evidence.change_frames, first)
+
+
+def draw_attention(explanation: Explanation) -> str:
+    """Draw where an attentive probe attends: frames with heat from none to the most, and below each a bar for its sum.
+
+    Returns:
+        PNG as a `data:` address.
+
+    Raises:
+        ValueError: the model has no attention.
+    """
+    places = explanation.attention
+    if places is None:
+        raise ValueError(f"{explanation.path} was explained by a model without an attentive probe. Draw the evidence.")
+    return _strip(explanation, places / places.max(), places.sum(axis=(1, 2)), None)
+
+
+def _strip(
+    explanation: Explanation, share: Float[ndarray, "T R C"], sums: Float[ndarray, " T"], first: Image.Image | None
+) -> str:
+    """Frames with their bars and times; a first picture for appearance stands apart."""
+    shown = _strongest_frames(sums)
+    offset = 0 if first is None else SIDE + 4 * _GAP
+    strip = Image.new("RGBA", (offset + len(shown) * (SIDE + _GAP), SIDE + _BAR + _LABEL))
     draw, font = ImageDraw.Draw(strip), ImageFont.load_default(size=11)
-    longest = max(float(evidence.change_frames.max()), 1e-9)
-    labels = ["appearance", *(_time(explanation, frame) for frame in shown)]
-    for place, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-        left = place * (SIDE + _GAP) + (3 * _GAP if place else 0)  # the first one stands apart
+
+    def place(picture: Image.Image, left: int, label: str) -> None:
         strip.paste(picture, (left, 0))
         draw.text((left + SIDE / 2, SIDE + _BAR + 1), label, fill=_GREY, font=font, anchor="ma")
-        if place:
-            share = max(0.0, float(evidence.change_frames[shown[place - 1]]) / longest)
-            bottom = SIDE + _BAR - 1
-            box = (left + SIDE // 4, bottom - round(share * (_BAR - 4)), left + 3 * SIDE // 4, bottom)
-            draw.rectangle(box, fill=_colour(share))
+
+    if first is not None:
+        place(first, 0, "appearance")
+    for number, frame in enumerate(shown):
+        left, bottom = offset + number * (SIDE + _GAP), SIDE + _BAR - 1
+        place(_heat(explanation.pictures[frame], share[frame]), left, _time(explanation, frame))
+        height = max(0.0, float(sums[frame]) / max(float(sums.max()), 1e-9))
+        box = (left + SIDE // 4, bottom - round(height * (_BAR - 4)), left + 3 * SIDE // 4, bottom)
+        draw.rectangle(box, fill=_colour(height))
     return _png(strip)
 
 

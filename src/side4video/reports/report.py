@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from side4video.atomic_files import write_text
 from side4video.inference.explanation import ClassEvidence, Explanation
-from side4video.reports.heat_pictures import draw_colour_scale, draw_evidence
+from side4video.reports.heat_pictures import draw_attention, draw_colour_scale, draw_evidence
 from side4video.reports.report_pictures import draw_confusion, draw_curves, draw_film_strip
 
 MAX_DRAWN_CLASSES = 60
@@ -68,7 +68,9 @@ class ClipExample:
         """Pictures as `data:` addresses: for each explained class its evidence, else the frames."""
         if self.explanation is None:
             return [(None, draw_film_strip(self.frames))]
-        return [(evidence, draw_evidence(self.explanation, evidence)) for evidence in self.explanation.classes]
+        strips = [(evidence, draw_evidence(self.explanation, evidence)) for evidence in self.explanation.classes]
+        attended = self.explanation.attention is not None
+        return [*strips, *([(None, draw_attention(self.explanation))] if attended else [])]
 
     @property
     def verdict(self) -> str:
