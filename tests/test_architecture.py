@@ -17,6 +17,7 @@ FLOORS = (
     {"checking", "tasks", "search/stores"},
     {"tasks/recognition", "tasks/retrieval"},
     {"training", "inference"},
+    {"selection"},
     {"search", "reports", "memory"},
     {"sharing", "demo", "web"},
     {"commands"},

@@ -27,12 +27,31 @@ class TrainArguments:
     """Licence of the trained adapter for its card: the hub's short name, such as mit. By default none."""
 
 
+def with_named_probes(arguments: list[str]) -> list[str]:
+    """`--eval.probe` alone means the linear probe, and `--eval.no-probe` none.
+
+    >>> with_named_probes(["--eval.probe", "--eval.clips", "3"])
+    ['--eval.probe', 'true', '--eval.clips', '3']
+    """
+    found = []
+    for place, argument in enumerate(arguments):
+        following = arguments[place + 1 : place + 2]
+        if argument == "--eval.no-probe":
+            found += ["--eval.probe", "false"]
+        elif argument == "--eval.probe" and (not following or following[0].startswith("--")):
+            found += ["--eval.probe", "true"]
+        else:
+            found.append(argument)
+    return found
+
+
 def train(arguments: list[str]) -> int:
     """Train on a folder of clips or a data set: train RECIPE[-f16] [--data.train ...] [--out ...]."""
     names = f"RECIPE: a YAML file or one of {', '.join(recipe_names())}; ssv2-b16-f16 has 16 frames"
     recipe, rest = take_positional(arguments, "train", names)
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
-    given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=rest, default=default)
+    arguments = with_named_probes(rest)
+    given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=arguments, default=default)
 
     from side4video.data.loading.worker_processes import prestart_workers
 
@@ -40,9 +59,9 @@ def train(arguments: list[str]) -> int:
 
     from side4video.distributed.processes import is_main_process
     from side4video.reports.run_report import frozen_beside_trained, write_run_report
+    from side4video.selection.run import train as run
     from side4video.sharing.model_card import CardFacts, write_model_card
     from side4video.training.final_evaluation import read_final
-    from side4video.training.loop import train as run
     from side4video.training.out_of_memory import TrainingMemoryError
 
     facts = CardFacts(license=given.license)  # refuses an unknown one before hours of work

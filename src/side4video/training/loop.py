@@ -75,6 +75,8 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
 
     If a run ends early, it saves the state after the last completed step, if that is possible.
     """
+    if config.search != "off" or config.probe.name != "none":
+        raise ValueError("Searches and probes are trained by side4video.selection.run.train, not by the loop.")
     check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
     with StopSignals() as stop, joined_processes(device, timeout_minutes=config.train.timeout_minutes):

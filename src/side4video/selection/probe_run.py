@@ -1,0 +1,85 @@
+"""A run that fits a probe in place of training a side network: the same files, no steps."""
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from side4video.adapters.adapter import Adapter, save_adapter
+from side4video.atomic_files import write_json
+from side4video.config import RunConfig
+from side4video.models.probe_model import build_probe_model
+from side4video.models.video_model import choose_device
+from side4video.tasks.clip_batches import shared_test_batches
+from side4video.tasks.clips import evaluation_clips
+from side4video.tasks.recognition.baselines import BASELINES, measure_baselines, training_tokens
+from side4video.tasks.recognition.data import as_evaluated, read_data
+from side4video.tasks.recognition.evaluate import evaluate
+from side4video.tasks.recognition.probe_fitting import fit_probe
+from side4video.tasks.recognition.scores import Evaluation
+from side4video.tasks.unread import reported_headline, withheld_scores_reason
+from side4video.training.loop import TrainResult
+from side4video.training.run_folder import check_run_folder, claim_run_folder
+from side4video.training.run_log import RunLog, device_name, peak_memory_mb
+
+
+def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainResult:
+    """Fit the probe that `config.probe` names to all training clips; leave adapters, log and scores in `out`.
+
+    Raises:
+        ConfigError: `out` holds another run, or the settings differ from those it was started with.
+        DataError, ValueError: the data or the model cannot be used.
+    """
+    check_run_folder(out, config, resume=resume)
+    started = time.monotonic()
+    device = choose_device(config.train.device)
+    data = read_data(config.data, seed=config.seed)
+    if data.train is None:
+        raise ValueError("No training set: give --data.train.")
+    model = build_probe_model(config, num_classes=len(data.class_names), device=device)
+    claim_run_folder(out, config)
+    tokens, _, _ = training_tokens(config, data, model.backbone)
+    probe = fit_probe(config.probe, tokens, num_classes=len(data.class_names), seed=config.seed)
+    model.head.classifier.load_state_dict(probe.state_dict())  # type: ignore[union-attr]
+    model.eval()
+    evaluation: Evaluation | None = None
+    log = RunLog(out, total_steps=0)
+    if data.test is not None:
+        clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
+        if config.eval.probes:
+            found = measure_baselines(config, data, model.backbone, test_clips=clips)
+            write_json(out / BASELINES, found.to_json())
+            Console().print(found.table())
+        evaluation = evaluate(
+            model,
+            shared_test_batches(clips, config),
+            class_names=data.class_names,
+            device=device,
+            chunk=config.eval.batch,
+        )
+        headline = reported_headline(evaluation.headline(), max_unread=config.eval.max_unread)
+        log.write("evaluation", 0, epoch=0, epoch_seconds=time.monotonic() - started, **headline)
+        write_json(out / "evaluation.json", evaluation.to_json())
+        refused = withheld_scores_reason(
+            num_read=evaluation.num_videos, num_unread=len(evaluation.unread), max_unread=config.eval.max_unread
+        )
+        if refused:
+            log.print(refused)
+    log.close()
+    adapter = Adapter(
+        config=config,
+        class_names=data.class_names,
+        fingerprint=model.backbone.fingerprint,
+        scores={} if evaluation is None else {**headline, **evaluation.conditions()},
+        run={
+            "train_samples": len(tokens.videos.unique()),
+            "steps": 0,
+            "epochs": 0.0,
+            "seconds": time.monotonic() - started,
+            "peak_memory_mb": peak_memory_mb(device),
+            "device": device_name(device),
+        },
+    )
+    for name in ("last",) if evaluation is None else ("best", "last"):
+        save_adapter(out / name, model, adapter)
+    return TrainResult(out, evaluation)

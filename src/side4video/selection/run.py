@@ -1,0 +1,67 @@
+"""A run as its settings say: a search first where one is wanted, then a probe or a side network on all clips."""
+
+from pathlib import Path
+
+from side4video.atomic_files import write_text
+from side4video.config import ConfigError, RunConfig, dump_config, load_config
+from side4video.distributed.processes import launched_processes
+from side4video.selection.candidates import changed
+from side4video.selection.probe_run import train_probe
+from side4video.selection.search import Search
+from side4video.training.loop import TrainResult
+from side4video.training.loop import train as train_side_network
+from side4video.training.run_folder import CONFIG, check_run_folder, config_changes
+
+
+def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path | None = None) -> TrainResult:
+    """Train what the settings say and leave adapters, logs and scores in the folder `out`.
+
+    With `config.search` candidates are compared on the training clips first. What is chosen stands in the run folder's
+    config.yaml, with the search off: training with that file repeats the run without the search.
+
+    Args:
+        config: all settings.
+        out: run folder; must not hold a run or a search yet, unless `resume`.
+        resume: continue the search or the run in `out`.
+        init_from: adapter to start a side network from.
+
+    Raises:
+        ConfigError: `out` holds another run or search, or the settings differ from those it was started with.
+        ValueError: the settings do not go together, or the data cannot be used.
+
+    See `side4video.training.loop.train` for the errors of training itself.
+    """
+    if config.search != "off":
+        if init_from is not None:
+            raise ValueError(f"The search may choose another network than that of {init_from}. Give --search off.")
+        config, resume = _searched(config, out, resume=resume)
+    if config.probe.name == "none":
+        return train_side_network(config, out=out, resume=resume, init_from=init_from)
+    if init_from is not None:
+        raise ValueError(f"probe.name = {config.probe.name!r} is fitted anew: it starts from no adapter.")
+    return train_probe(config, out=out, resume=resume)
+
+
+def _searched(config: RunConfig, out: Path, *, resume: bool) -> tuple[RunConfig, bool]:
+    """The settings that a search chose, now or before, and whether their run is to be resumed."""
+    if launched_processes() > 1:
+        raise ValueError("A search takes one process. Let one process search, then train its config.yaml with several.")
+    settings = out / "search" / "settings.yaml"
+    if (out / CONFIG).is_file() and not settings.is_file():
+        check_run_folder(out, config, resume=resume)
+    if settings.is_file():
+        if not resume:
+            raise ConfigError(f"{out} holds a search already. Add --resume to continue it, or choose another --out.")
+        if changes := config_changes(load_config(settings), config):
+            listed = "\n".join(f"  {change}" for change in changes)
+            raise ConfigError(
+                f"The search in {out} was started with other settings:\n{listed}\nResume with the same, or choose "
+                "another --out."
+            )
+        if (out / CONFIG).is_file():
+            return load_config(out / CONFIG), True
+    check_run_folder(out, config, resume=resume)
+    search = Search(config, out)
+    write_text(settings, dump_config(config))
+    search.run()
+    return changed(config, search.changes), False

@@ -1,0 +1,155 @@
+"""The comparison of candidates by cross-validation inside the training clips, and the choice. No test clip is read."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from side4video.config import RunConfig
+from side4video.models.backbones.loading import FrozenBackbone
+from side4video.models.video_model import build_backbone, choose_device
+from side4video.selection.candidates import Candidate, Effort, changed, frame_choices, probe_candidates, side_candidates
+from side4video.selection.fold_results import FoldResults, SearchResult, choose, error_of_difference
+from side4video.selection.side_folds import SideFolds
+from side4video.tasks.recognition.baselines import training_tokens
+from side4video.tasks.recognition.data import RecognitionData, evaluated_groups, read_data
+from side4video.tasks.recognition.folds import Folds
+from side4video.tasks.recognition.probe_fitting import choose_probe
+
+FIRST_FOLDS = 2
+"""Folds of the first round; what is clearly worse there than the best is not tried on the others."""
+SURVIVORS = 2
+"""Of each round, one of this many side networks goes on."""
+
+
+class Search:
+    """A search in a run folder: results of every finished candidate and fold are kept in its folder `search`.
+
+    Args:
+        config: settings of the run; `config.search` is the effort.
+        out: the run folder.
+
+    Raises:
+        DataError, ValueError: the training clips or the model cannot be used.
+    """
+
+    def __init__(self, config: RunConfig, out: Path) -> None:
+        assert config.search != "off"
+        self.effort: Effort = config.search
+        self.folder, self.out = out / "search", out
+        cache = config.data.cache or self.folder / "tokens"
+        self.config = changed(config, {"data": {"cache": str(cache), "test": None}})
+        self.data: RecognitionData = read_data(self.config.data, seed=config.seed)
+        for warning in self.data.warnings:
+            print(f"warning: {warning}")
+        if self.data.train is None:
+            raise ValueError("No training set: give --data.train.")
+        self.device = choose_device(config.train.device)
+        self.backbone: FrozenBackbone = build_backbone(self.config, device=self.device)
+
+    def run(self) -> SearchResult:
+        """Try all candidates, print the table and keep it as search.json."""
+        started = time.monotonic()
+        probes, folds, places, notes = self._try_probes()
+        if not folds.parts:
+            chosen = FoldResults("linear probe", 0, {"probe": {"name": "linear"}}, {}, 0.0)
+            reason = "linear probe: the simplest, as nothing could be compared."
+            result = SearchResult((), chosen.name, reason, time.monotonic() - started, notes, 0)
+            self.changes = chosen.changes
+        else:
+            sides = self._try_sides(probes, folds, places)
+            tried = [*probes, *sides]
+            complete = [one for one in tried if len(one.right) == len(folds.scored)]
+            found, reason = choose(complete)
+            self.changes = found.changes
+            seconds = sum(one.seconds for one in tried)
+            result = SearchResult(tuple(tried), found.name, reason, seconds, notes, len(folds.scored))
+            Console().print(result.table())
+        print(f"Chosen: {result.reason} The search took {result.seconds:.0f} s.")
+        result.write(self.out)
+        return result
+
+    def _try_probes(self) -> tuple[list[FoldResults], Folds, np.ndarray, tuple[str, ...]]:
+        """Every family of probes on all folds, the folds, and the place in the list of each clip they count."""
+        tried: list[FoldResults] = []
+        for data in frame_choices(self.config).values():
+            config = changed(self.config, {"data": data})
+            tokens, folds, notes = training_tokens(config, self.data, self.backbone)
+            places = tokens.videos.numpy()
+            if not tried:
+                for note in notes:
+                    print(note)
+            if not folds.parts:
+                return [], folds, places, notes
+            for candidate in probe_candidates(self.config):
+                if candidate.changes.get("data", {}) != data:
+                    continue
+                tried.append(self._kept(candidate, "all", lambda c=candidate, t=tokens, f=folds: self._probe(c, t, f)))
+        order = [candidate.name for candidate in probe_candidates(self.config)]
+        return sorted(tried, key=lambda one: order.index(one.name)), folds, places, notes
+
+    def _probe(self, candidate: Candidate, tokens, folds: Folds) -> FoldResults:  # type: ignore[no-untyped-def]
+        assert candidate.probe is not None
+        started = time.monotonic()
+        count = len(self.data.class_names)
+        chosen = choose_probe(candidate.probe, tokens, folds, num_classes=count, seed=self.config.seed)
+        assert chosen.found is not None
+        places = tokens.videos.numpy()[folds.scored].tolist()
+        changes = candidate.changes | {"probe": chosen.config.model_dump(mode="json")}
+        right = dict(zip(places, chosen.found.right, strict=True))
+        return FoldResults(candidate.name, candidate.level, changes, right, time.monotonic() - started)
+
+    def _try_sides(self, probes: list[FoldResults], folds: Folds, places: np.ndarray) -> list[FoldResults]:
+        """Side networks on the frames of the best probe: all on the first folds, the best of them on the others."""
+        best = max(probes, key=lambda one: one.mean)
+        data = best.changes.get("data", {})
+        first = range(min(FIRST_FOLDS, len(folds.parts)))
+        tried = {
+            candidate.name: self._side(candidate, data, folds, places, first)
+            for candidate in side_candidates(self.effort)
+        }
+        going_on = sorted(tried.values(), key=lambda one: -one.mean)[: -(-len(tried) // SURVIVORS)]
+        for one in going_on:
+            difference, error = error_of_difference(best, one)
+            if difference > 2 * error:
+                continue
+            candidate = next(c for c in side_candidates(self.effort) if c.name == one.name)
+            rest = range(len(first), len(folds.parts))
+            if rest:
+                tried[one.name] = one.joined(self._side(candidate, data, folds, places, rest))
+        return list(tried.values())
+
+    def _side(self, candidate: Candidate, data: dict, folds: Folds, places: np.ndarray, numbers: range) -> FoldResults:
+        """One side network on some folds; quick searches train for half of the epochs."""
+        changes = candidate.changes | ({"data": data} if data else {})
+        config = changed(self.config, changes)
+        if self.effort == "quick":
+            config = changed(config, {"train": {"epochs": max(1, config.train.epochs // 2)}})
+        assert self.data.train is not None
+        groups = evaluated_groups(self.data.train, config.data).groups
+        results = []
+        sides = SideFolds(config, self.data, self.backbone, self.device)
+        for number in numbers:
+            train, held = (places[part] for part in folds.parts[number])
+
+            def try_fold(train: np.ndarray = train, held: np.ndarray = held) -> FoldResults:
+                started = time.monotonic()
+                right = sides.right(train, held, None if groups is None else list(groups))
+                return FoldResults(candidate.name, candidate.level, changes, right, time.monotonic() - started)
+
+            results.append(self._kept(candidate, f"fold{number}", try_fold))
+        joined = results[0]
+        for one in results[1:]:
+            joined = joined.joined(one)
+        return joined
+
+    def _kept(self, candidate: Candidate, part: str, compute) -> FoldResults:  # type: ignore[no-untyped-def]
+        """A result from the disk, or computed and written there."""
+        path = self.folder / f"{candidate.file_name}-{part}.json"
+        if path.is_file():
+            return FoldResults.read(path)
+        print(f"search: {candidate.name}, {part}", flush=True)
+        result: FoldResults = compute()
+        result.write(path)
+        return result

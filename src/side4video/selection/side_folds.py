@@ -1,0 +1,125 @@
+"""A side network trained on the cached tokens of some clips and tried on others, as a run would, without its files."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy import ndarray
+
+from side4video.config import RunConfig
+from side4video.data.loading.order import TrainOrder
+from side4video.data.transforms import seeded
+from side4video.models.backbones.loading import FrozenBackbone
+from side4video.models.video_model import VideoModel, build_video_model
+from side4video.tasks.clip_batches import ClipBatches
+from side4video.tasks.clips import autocast, evaluation_clips
+from side4video.tasks.recognition.data import RecognitionData, as_evaluated, training_clips
+from side4video.tasks.recognition.evaluate import score_views
+from side4video.tasks.recognition.folds import Folds, make_folds
+from side4video.tasks.recognition.linear_probe import LinearProbe, frozen_features
+from side4video.tasks.recognition.loss import RecognitionLoss
+from side4video.tasks.token_cache import CACHE_SEED
+from side4video.training.optimizer import build_optimizer, learning_rate
+
+
+class SideFolds:
+    """One candidate's side network, trained once for each fold.
+
+    Args:
+        config: settings of the candidate, with a folder for cached tokens.
+        data: the training clips.
+        backbone: the frozen model, loaded once for all candidates.
+        device: where it is.
+    """
+
+    def __init__(
+        self, config: RunConfig, data: RecognitionData, backbone: FrozenBackbone, device: torch.device
+    ) -> None:
+        assert data.train is not None
+        self.config, self.data, self.backbone, self.device = config, data, backbone, device
+        cached = config.model_copy(update={"seed": CACHE_SEED})
+        self.train_clips = training_clips(data, config=cached, backbone=backbone)
+        videos = as_evaluated(data.train, config.data)
+        self.test_clips = evaluation_clips(videos, config=config, backbone=backbone, num_clips=1, num_crops=1)
+
+    def right(self, train: ndarray, held: ndarray, groups: list[str] | None) -> dict[int, bool]:
+        """Train on the clips at some places of the list and say which of those held out are recognised.
+
+        Args:
+            train: places to train on; with arrow_of_time every video has two.
+            held: places held out.
+            groups: the group of each place, for the strength of a fused head's probe.
+        """
+        model = self._model(train, groups)
+        self._train(model, train)
+        return {place: scores == label for place, scores, label in self._predictions(model, set(held.tolist()))}
+
+    def _model(self, train: ndarray, groups: list[str] | None) -> VideoModel:
+        model = build_video_model(
+            self.config, num_classes=len(self.data.class_names), device=self.device, backbone=self.backbone
+        )
+        self.batches = ClipBatches(self.config, model, pooled=self.config.head.fused or bool(self.config.eval.probe))
+        if model.head.lacks_start:
+            batches = self.batches.test(self.test_clips, videos_per_batch=8, shared=False)
+            features, labels, places = frozen_features(
+                self.backbone, batches, device=self.device, description="features"
+            )
+            rows = np.flatnonzero(np.isin(places, train))
+            folds = _folds(labels[rows], [places[row] for row in rows], groups, self.data.class_names)
+            probe = LinearProbe(features[rows], labels[rows], num_classes=len(self.data.class_names), folds=folds)
+            model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
+        return model
+
+    def _train(self, model: VideoModel, train: ndarray) -> None:
+        config, settings = self.config, self.config.train
+        videos = np.unique(train // 2) if config.data.arrow_of_time else train
+        micro = settings.micro_batch or settings.batch
+        order = TrainOrder(
+            num_samples=len(videos), global_batch=settings.batch, micro_batch=micro, seed=config.seed, total_steps=0
+        )
+        total = settings.epochs * order.steps_per_epoch
+        batches = self.batches.train(self.train_clips, _Places(order, videos, total))  # type: ignore[arg-type]
+        optimizer = build_optimizer(model, settings, finetuned=model.finetuned_parameters())
+        loss_of = RecognitionLoss(config, num_classes=len(self.data.class_names))
+        for step in range(total):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, steps_per_epoch=order.steps_per_epoch, config=settings)
+                group["lr"] *= group["lr_scale"]
+            model.train()
+            with seeded(config.seed, step, 0):
+                for _ in range(order.num_micro_batches(step)):
+                    batch = next(batches)
+                    if not len(batch):
+                        continue
+                    with autocast(self.device, settings.precision):
+                        loss, _ = loss_of(model, batch.clips.to(self.device), batch.labels.to(self.device))
+                    (loss / (order.step_size(step) * self.train_clips.views)).backward()
+            if settings.clip_grad_norm is not None:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def _predictions(self, model: VideoModel, held: set[int]) -> Iterator[tuple[int, int, int]]:
+        """Place, best class and label of each held-out clip that can be read."""
+        for batch in self.batches.test(self.test_clips, videos_per_batch=1, shared=False):
+            if batch.indices and batch.indices[0] in held:
+                scores = score_views(model, batch.clips, device=self.device, chunk=1)
+                yield batch.indices[0], int(scores[0].argmax()), int(batch.labels[0])
+
+
+class _Places:
+    """An order over some of the clips: what it calls clip i is the i-th of them."""
+
+    def __init__(self, order: TrainOrder, places: ndarray, total_steps: int) -> None:
+        self.order, self.places, self.total_steps = order, places, total_steps
+
+    def __iter__(self) -> Iterator[list]:
+        for step in range(self.total_steps):
+            for keys in self.order.step_batches(step):
+                yield [key._replace(index=int(self.places[key.index])) for key in keys]
+
+
+def _folds(labels: ndarray, places: list[int], groups: list[str] | None, class_names: tuple[str, ...]) -> Folds:
+    own = None if groups is None else [groups[place] for place in places]
+    return make_folds(labels.tolist(), own, class_names=class_names)

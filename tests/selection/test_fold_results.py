@@ -1,0 +1,35 @@
+"""What is chosen: the best, or something simpler that is not clearly worse."""
+
+from side4video.selection.fold_results import FoldResults, SearchResult, choose, error_of_difference, read_search
+
+
+def tried(name, level, rights):
+    return FoldResults(name, level, {}, {place: right == "1" for place, right in enumerate(rights)}, 1.0)
+
+
+def test_means_and_differences_clip_by_clip():
+    one, other = tried("a", 0, "1110"), tried("b", 0, "1000")
+    assert (one.mean, other.mean) == (0.75, 0.25)
+    difference, error = error_of_difference(one, other)
+    assert difference == 0.5
+    assert error == (4 * 0.5**2 / 3) ** 0.5 / 2  # deviation of 0, 1, 1, 0 over the root of 4
+
+
+def test_a_side_network_has_to_be_clearly_better_than_a_probe():
+    probe, side = tried("probe", 0, "1" * 60 + "0" * 40), tried("side", 2, "1" * 62 + "0" * 38)
+    noisy = tried("noisy", 2, "0" * 9 + "1" * 62 + "0" * 29)
+    assert choose([probe, side])[0] is side  # two clips more, none less
+    assert choose([probe, noisy])[0] is probe  # eleven more, nine less
+    assert "simpler than noisy" in choose([probe, noisy])[1]
+
+
+def test_among_equals_in_size_the_best_is_taken():
+    assert choose([tried("a", 0, "1100"), tried("b", 0, "0111")])[0].name == "b"
+
+
+def test_a_result_goes_through_its_file(tmp_path):
+    result = SearchResult((tried("a", 0, "10"),), "a", "a: best", 2.0, ("no groups",), 2)
+    result.write(tmp_path)
+    assert read_search(tmp_path) == result
+    assert result.rows() == [("a (chosen)", "50.0 +- 50.0", "2", "1")]
+    assert read_search(tmp_path / "elsewhere") is None

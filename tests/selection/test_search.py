@@ -1,0 +1,131 @@
+"""A search on small real videos: what it leaves, repeating and resuming it, and that it reads no test clip."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from side4video.adapters.adapter import read_adapter
+from side4video.config import ConfigError, load_config
+from side4video.inference.predictor import Predictor
+from side4video.selection.fold_results import read_search
+from side4video.selection.run import train
+from side4video.training.loop import train as train_with_the_loop
+
+
+@pytest.fixture(scope="module")
+def searching(small_run):
+    """Settings of a small run with a search."""
+
+    def make(**groups):
+        return small_run(
+            **{"search": "quick", "side": {"stem": False, "attention": False, "centred": True, "taps": [1]}} | groups
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, searching):
+    folder = tmp_path_factory.mktemp("search") / "run"
+    return train(searching(), out=folder).folder
+
+
+def weights(folder):
+    return load_file(folder / "best" / "model.safetensors")
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def outcome(folder):
+    result = read_search(folder)
+    return result.chosen, {one.name: one.right for one in result.tried}
+
+
+def test_it_leaves_a_table_a_choice_and_an_adapter(finished):
+    result = read_search(finished)
+    assert {one.name for one in result.tried} >= {"linear probe, segments", "side network of the recipe"}
+    assert result.chosen in {one.name for one in result.tried}
+    assert max(len(one.right) for one in result.tried) == result.num_clips == 24
+    assert load_config(finished / "config.yaml").search == "off"
+    assert read_adapter(finished).scores["videos"] == 8
+
+
+def test_the_config_repeats_the_run_without_the_search(finished, tmp_path):
+    train(load_config(finished / "config.yaml"), out=tmp_path / "again")
+    assert_same(weights(finished), weights(tmp_path / "again"))
+    assert not (tmp_path / "again" / "search").exists()
+
+
+def test_a_search_that_was_cut_off_goes_on(finished, searching, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished / "search", folder / "search")
+    kept = sorted((folder / "search").glob("*.json"))
+    for path in kept[::3]:
+        path.unlink()
+    with pytest.raises(ConfigError, match="holds a search already"):
+        train(searching(), out=folder)
+    train(searching(), out=folder, resume=True)
+    assert outcome(folder) == outcome(finished)
+    assert_same(weights(folder), weights(finished))
+
+
+def test_other_settings_do_not_go_on_with_it(finished, searching):
+    with pytest.raises(ConfigError, match=r"train.lr: 0.001 -> 0.5"):
+        train(searching(train={"lr": 0.5}), out=finished, resume=True)
+
+
+def test_poisoned_test_labels_change_nothing_but_the_score(finished, searching, motion_videos, tmp_path):
+    classes = sorted(path.name for path in (motion_videos / "test").iterdir())
+    for name, wrong in zip(classes, classes[1:] + classes[:1], strict=True):
+        shutil.copytree(motion_videos / "test" / name, tmp_path / "poisoned" / wrong)
+    folder = tmp_path / "run"
+    train(searching(data={"test": tmp_path / "poisoned"}), out=folder)
+    assert outcome(folder) == outcome(finished)
+    assert_same(weights(folder), weights(finished))
+    truth, poisoned = (json.loads((run / "evaluation.json").read_text()) for run in (finished, folder))
+    assert truth["confusion"] != poisoned["confusion"]
+
+
+def test_a_pure_probe_is_an_adapter(small_run, motion_videos, tmp_path):
+    config = small_run(probe={"name": "motion", "block": 1, "grid": 2}, eval={"probe": "linear,motion"})
+    result = train(config, out=tmp_path / "run")
+    clip = next((motion_videos / "test").rglob("*.mp4"))
+    predicted = Predictor(tmp_path / "run").predict(clip)
+    mine = next(one for one in result.evaluation.predictions if one.name.endswith(clip.name))
+    assert predicted.classes[0] == mine.classes[0]
+    assert {"classifier.mean"} < {name.removeprefix("head.") for name in weights(tmp_path / "run")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [({"search": "off", "probe": {"name": "motion", "block": 5}}, "has 2 blocks"), ({"seed": -1}, "seed")],
+)
+def test_settings_that_do_not_fit(searching, tmp_path, changes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        train(searching(**changes), out=tmp_path / "run")
+
+
+def test_an_adapter_to_start_from_is_refused(searching, tmp_path):
+    with pytest.raises(ValueError, match="Give --search off"):
+        train(searching(), out=tmp_path / "run", init_from=tmp_path)
+
+
+def test_the_loop_does_not_search_silently(searching, tmp_path):
+    with pytest.raises(ValueError, match=r"selection\.run\.train"):
+        train_with_the_loop(searching(), out=tmp_path / "run")
+
+
+def test_two_clips_in_all_get_the_linear_probe(searching, motion_videos, tmp_path, capsys):
+    clips = sorted((motion_videos / "train").rglob("*.mp4"))
+    (tmp_path / "train.csv").write_text(f"path,label\n{clips[0]},a\n{clips[-1]},b\n")
+    train(searching(data={"train": tmp_path / "train.csv", "test": None}), out=tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert "No cross-validation: 2 clips of 2 classes" in printed
+    assert "nothing could be compared" in printed
+    assert load_config(tmp_path / "run" / "config.yaml").probe.name == "linear"
