@@ -39,7 +39,7 @@ SMALL = {
     name: shlex.split(flags)
     for name, flags in {
         "own-clips": f"--backbone.name vit_tiny_patch16_224 {TINY} {TINY_ARGS} --side.taps 0 1 --train.epochs 1 "
-        "--data.workers 0",
+        "--data.workers 0 --search off",
         "own-clips-8gb": f"{CLIP} {TINY_TEXT} {ONCE} --data.num-frames 4",
         "own-captions": f"{CLIP} {TINY_TEXT} {ONCE}",
         "msrvtt-b16": f"{CLIP} {TINY_TEXT} {ONCE} --train.batch 2 --data.num-frames 4",

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from side4video.adapters.adapter import read_adapter
 from side4video.config import ConfigError, load_config
 from side4video.inference.predictor import Predictor
+from side4video.reports.run_report import write_run_report
 from side4video.selection.fold_results import read_search
 from side4video.selection.run import train
 from side4video.training.loop import train as train_with_the_loop
@@ -96,9 +97,9 @@ def test_a_pure_probe_is_an_adapter(small_run, motion_videos, tmp_path):
     config = small_run(probe={"name": "motion", "block": 1, "grid": 2}, eval={"probe": "linear,motion"})
     result = train(config, out=tmp_path / "run")
     clip = next((motion_videos / "test").rglob("*.mp4"))
-    predicted = Predictor(tmp_path / "run").predict(clip)
+    predicted = Predictor(tmp_path / "run").predict(clip)[0].name
     mine = next(one for one in result.evaluation.predictions if one.name.endswith(clip.name))
-    assert predicted.classes[0] == mine.classes[0]
+    assert predicted == mine.classes[0]
     assert {"classifier.mean"} < {name.removeprefix("head.") for name in weights(tmp_path / "run")}
 
 
@@ -129,3 +130,15 @@ def test_two_clips_in_all_get_the_linear_probe(searching, motion_videos, tmp_pat
     assert "No cross-validation: 2 clips of 2 classes" in printed
     assert "nothing could be compared" in printed
     assert load_config(tmp_path / "run" / "config.yaml").probe.name == "linear"
+
+
+def test_the_report_shows_candidates_and_baselines(finished, small_run, tmp_path):
+    text = write_run_report(finished, explain=False).read_text()
+    assert "Candidates, by cross-validation" in text
+    assert "side network of the recipe" in text
+    assert "Baselines" not in text
+    train(small_run(eval={"probe": "motion"}, train={"epochs": 1}), out=tmp_path / "run")
+    text = write_run_report(tmp_path / "run", explain=False).read_text()
+    assert "majority class" in text
+    assert "motion probe" in text
+    assert "Candidates" not in text

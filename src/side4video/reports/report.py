@@ -22,6 +22,23 @@ MAX_DRAWN_CLASSES = 60
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportTable:
+    """A table of text.
+
+    Attributes:
+        title: its heading.
+        note: a sentence below the heading.
+        head: names of the columns; the first one is text, the others are numbers.
+        rows: one text for each column.
+    """
+
+    title: str
+    note: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Chart:
     """A line chart.
 
@@ -151,6 +168,7 @@ def write_report(
     title: str,
     summary: str = "",
     scores: Mapping[str, float] | None = None,
+    tables: Sequence[ReportTable] = (),
     settings: Mapping[str, Any] | None = None,
     charts: Sequence[Chart] = (),
     confusion: NDArray[np.integer] | None = None,
@@ -164,6 +182,7 @@ def write_report(
         title: heading of the page.
         summary: a paragraph below the heading.
         scores: name of each score -> value, 0 to 1; shown as bars in the given order.
+        tables: shown after the scores.
         settings: name -> value, shown as text in a table.
         charts: training curves.
         confusion: (C, C) counts on the evaluated clips; row: true class, column: predicted class.
@@ -182,6 +201,7 @@ def write_report(
         title=title,
         summary=summary,
         scores=scores or {},
+        tables=tables,
         settings=settings or {},
         charts=[(chart.title, _draw(chart)) for chart in charts],
         confusion_picture=draw_confusion(confusion, class_names) if confusion is not None and drawn else None,

@@ -13,8 +13,12 @@ from side4video.config import RunConfig, load_config
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
 from side4video.inference.predictor import Predictor
-from side4video.reports.report import Chart, ClipExample, write_report
+from side4video.reports.report import Chart, ClipExample, ReportTable, write_report
+from side4video.selection.fold_results import HEAD as SEARCH_HEAD
+from side4video.selection.fold_results import read_search
 from side4video.tasks.clips import sampling_from
+from side4video.tasks.recognition.baselines import HEAD as BASELINE_HEAD
+from side4video.tasks.recognition.baselines import read_baselines
 from side4video.tasks.recognition.data import as_evaluated, read_data
 from side4video.tasks.recognition.scores import Evaluation, Prediction
 from side4video.tasks.recognition.task import read_probe
@@ -91,10 +95,32 @@ def _recognition_parts(
         "scores": {}
         if refused
         else frozen_beside_trained(folder) | {"mean of classes": evaluation.mean_class_accuracy} | read_final(folder),
+        "tables": [*_baseline_tables(folder), *_search_tables(folder)],
         "confusion": np.array(evaluation.confusion),
         "class_names": evaluation.class_names,
         "examples": _examples(config, evaluation, predictor),
     }
+
+
+def _baseline_tables(folder: Path) -> list[ReportTable]:
+    found = read_baselines(folder)
+    if found is None:
+        return []
+    note = (
+        f"What the frozen model reaches without a side network, with standard errors, on {found.num_videos} test "
+        f"videos. Options and strength of each probe were chosen by cross-validation. {' '.join(found.notes)}"
+    )
+    return [ReportTable(title="Baselines", note=note, head=BASELINE_HEAD, rows=found.rows())]
+
+
+def _search_tables(folder: Path) -> list[ReportTable]:
+    found = read_search(folder)
+    if found is None:
+        return []
+    note = (
+        f"Chosen: {found.reason} The search took {found.seconds:.0f} s and read no test clip. {' '.join(found.notes)}"
+    )
+    return [ReportTable(title="Candidates, by cross-validation", note=note, head=SEARCH_HEAD, rows=found.rows())]
 
 
 def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from side4video.tasks.recognition.probe_fitting import choose_probe, fit_probe, 
 from side4video.tasks.recognition.probe_tokens import ProbeTokens, load_probe_tokens
 
 BASELINES = "baselines.json"
+HEAD = ("baseline", "cross-validation, %", "test top-1, %")
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,23 @@ class Baselines:
         """Everything, as plain lists and dictionaries."""
         return asdict(self)
 
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Name, cross-validation and test accuracy in percent, with standard errors."""
+        majority = "-" if self.majority is None else f"{100 * self.majority:.1f}"
+        return [
+            ("chance", "", f"{100 * self.chance:.1f}"),
+            ("majority class", "", majority),
+            *(
+                (f"{one.name} probe", with_error(one.cv, one.cv_error), with_error(one.top1, one.error))
+                for one in self.probes
+            ),
+        ]
+
     def table(self) -> Table:
         """A printable table."""
-        table = Table("baseline", "cross-validation", "test top-1", title=f"{self.num_videos} test videos")
-        table.add_row("chance", "", f"{self.chance:.1%}")
-        table.add_row("majority class", "", "-" if self.majority is None else f"{self.majority:.1%}")
-        for probe in self.probes:
-            table.add_row(
-                f"{probe.name} probe", with_error(probe.cv, probe.cv_error), with_error(probe.top1, probe.error)
-            )
+        table = Table(*HEAD, title=f"Probes on the frozen tokens; {self.num_videos} test videos")
+        for row in self.rows():
+            table.add_row(*row)
         return table
 
 
