@@ -62,23 +62,33 @@ def probe_candidates(config: RunConfig) -> list[Candidate]:
     ]
 
 
-def side_candidates(effort: Effort) -> list[Candidate]:
-    """Side networks, narrow ones first; the recipe's own is among them."""
+def side_candidates(effort: Effort, *, rows: int, num_frames: int) -> list[Candidate]:
+    """Side networks, the recipe's own among them.
+
+    Args:
+        effort: how many.
+        rows: of the backbone's patches.
+        num_frames: T.
+    """
     alone = {"fused": False, "frozen_probe": False}
+    coarse, grid = min(7, rows), [num_frames, min(3, rows), min(3, rows)]
+    moving = {"correlation": min(2, coarse - 1), "patch_grid": coarse}
     found = [
         Candidate("side network of the recipe"),
-        Candidate("side network without the probe", {"head": alone}),
+        Candidate("correlation, grid head", {"side": moving, "head": {"grid": grid}}),
     ]
     if effort == "quick":
         return found
     return [
         *found,
-        Candidate("probe trained along", {"head": {"fused": True, "frozen_probe": False}}),
-        Candidate("lower learning rate", {"train": {"lr": 1e-3}}),
-        Candidate("stronger dropout", {"head": {"dropout": 0.7}}),
-        Candidate("wide, without the probe", {"head": alone, "side": {"width": 128}}),
-        Candidate("not centred", {"side": {"centred": False}}),
-        Candidate("with attention", {"side": {"attention": True}}),
-        Candidate("with attention and stem", {"side": {"attention": True, "stem": True}}),
-        Candidate("all taps, with attention", {"side": {"attention": True, "taps": "every-second"}}),
+        Candidate("correlation, grid head, without the probe", {"side": moving, "head": alone | {"grid": grid}}),
+        Candidate("correlation, mean over time", {"side": moving, "head": {"grid": [1, *grid[1:]]}}),
+        Candidate("side network without the probe", {"head": alone}),
+        Candidate("temporal difference", {"side": {"temporal_difference": True, "patch_grid": coarse}}),
+        Candidate("lower learning rate", {"train": {"lr": 1e-3}, "side": {"patch_grid": coarse}}),
+        Candidate("stronger dropout", {"head": {"dropout": 0.7}, "side": {"patch_grid": coarse}}),
+        Candidate("wide, without the probe", {"head": alone, "side": {"width": 128, "patch_grid": coarse}}),
+        Candidate("not centred", {"side": {"centred": False, "patch_grid": coarse}}),
+        Candidate("with attention", {"side": {"attention": True, "patch_grid": coarse}}),
+        Candidate("half of the taps, with attention", {"side": {"attention": True, "taps": "every-second"}}),
     ]

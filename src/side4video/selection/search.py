@@ -1,5 +1,6 @@
 """The comparison of candidates by cross-validation inside the training clips, and the choice. No test clip is read."""
 
+import math
 import time
 from pathlib import Path
 
@@ -105,19 +106,21 @@ class Search:
         best = max(probes, key=lambda one: one.mean)
         data = best.changes.get("data", {})
         first = range(min(FIRST_FOLDS, len(folds.parts)))
-        tried = {
-            candidate.name: self._side(candidate, data, folds, places, first)
-            for candidate in side_candidates(self.effort)
+        candidates = {
+            candidate.name: candidate
+            for candidate in side_candidates(
+                self.effort, rows=math.isqrt(self.backbone.num_patches), num_frames=self.config.data.num_frames
+            )
         }
+        tried = {name: self._side(one, data, folds, places, first) for name, one in candidates.items()}
         going_on = sorted(tried.values(), key=lambda one: -one.mean)[: -(-len(tried) // SURVIVORS)]
         for one in going_on:
             difference, error = error_of_difference(best, one)
             if difference > 2 * error:
                 continue
-            candidate = next(c for c in side_candidates(self.effort) if c.name == one.name)
             rest = range(len(first), len(folds.parts))
             if rest:
-                tried[one.name] = one.joined(self._side(candidate, data, folds, places, rest))
+                tried[one.name] = one.joined(self._side(candidates[one.name], data, folds, places, rest))
         return list(tried.values())
 
     def _side(self, candidate: Candidate, data: dict, folds: Folds, places: np.ndarray, numbers: range) -> FoldResults:

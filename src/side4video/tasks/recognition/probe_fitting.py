@@ -55,7 +55,8 @@ def probe_options(name: ProbeName, blocks: Sequence[int], grids: int) -> list[Pr
     if name == "space-time":
         return [ProbeConfig(name=name, block=block, grid=grid) for grid in (coarse, fine) for block in blocks]
     if name == "correlation":
-        return [ProbeConfig(name=name, block=block, grid=coarse) for block in blocks[:-1] or blocks]
+        early = blocks[:-1] or blocks
+        return [ProbeConfig(name=name, block=block, grid=grid) for grid in (coarse, 1) for block in early]
     return [ProbeConfig(name=name, block=blocks[-1], grid=fine)]
 
 
