@@ -97,7 +97,7 @@ class Row:
 
 def run_config(arguments: Arguments, precision: Precision, *, seed: int = 1024) -> RunConfig:
     """The recipe own-clips on this data, with the backbone in this precision."""
-    recipe = load_config("own-clips").model_dump()
+    recipe = load_config("own-clips").model_dump() | {"search": "off"}
     recipe["backbone"] |= asdict(precision) | {
         "name": arguments.backbone,
         "weights": str(arguments.weights),

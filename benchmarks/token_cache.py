@@ -36,7 +36,7 @@ class Arguments:
 
 def config(arguments: Arguments, *, every_block: bool, cache: Path | None) -> RunConfig:
     """The recipe own-clips, or with it the paper's side network 64 wide on every block."""
-    recipe = load_config("own-clips").model_dump()
+    recipe = load_config("own-clips").model_dump() | {"search": "off"}
     recipe["backbone"]["weights"] = str(arguments.weights)
     recipe["data"] |= {
         "train": arguments.data / "train.txt",

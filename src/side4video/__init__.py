@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from side4video.models.side.side_network import SideNetwork as SideNetwork
     from side4video.models.video_model import VideoModel as VideoModel
     from side4video.search.video_index import VideoIndex as VideoIndex
+    from side4video.selection.run import train as train
     from side4video.sharing.share import from_pretrained as from_pretrained
     from side4video.sharing.share import push_to_hub as push_to_hub
-    from side4video.training.loop import train as train
 
 _HOMES = {
     "ClassificationHead": "models.heads",
@@ -37,7 +37,7 @@ _HOMES = {
     "from_pretrained": "sharing.share",
     "load_config": "config",
     "push_to_hub": "sharing.share",
-    "train": "training.loop",
+    "train": "selection.run",
 }
 
 __all__ = sorted(_HOMES)
