@@ -1,4 +1,4 @@
-"""Writing files so that a killed process never leaves half of one."""
+"""Write files atomically, so that a killed process never leaves a partial one."""
 
 import errno
 import fcntl
@@ -46,11 +46,11 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path, pattern: str) -> list[Path]:
-    """Remove what `replacing` left in a folder when the process that wrote it was killed, and say what that was.
+    """Remove temporary files of `replacing` whose process was killed; returns their paths.
 
     Args:
-        folder: where to look; it need not be there.
-        pattern: of the names of the files that were to be replaced, such as "tokens-*.npy".
+        folder: where to look; it may be missing.
+        pattern: of the names of the files to be replaced, such as "tokens-*.npy".
     """
     removed = []
     for path in sorted(folder.glob(f".{pattern}.????????.tmp")):

@@ -126,7 +126,7 @@ def test_a_folder_here_comes_before_the_hub(run, hub, monkeypatch):
 def test_a_mistyped_run_is_not_asked_for_on_the_hub(hub, monkeypatch, tmp_path):
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"runs/mien is no adapter.* The hub was not asked"):
+    with pytest.raises(FileNotFoundError, match=r"runs/mien is not an adapter.* The hub was not asked"):
         Predictor("runs/mien")
     assert not hub.requests
 
@@ -144,7 +144,7 @@ def test_everything_is_checked_before_anything_is_sent(run, hub, tmp_path, capsy
     assert main(["share", str(run), "user/moves", "--license", "My Own"]) == 2
     assert "licence" in capsys.readouterr().err
     assert main(["share", str(tmp_path), "user/moves"]) == 2
-    assert "is no adapter" in capsys.readouterr().err
+    assert "is not an adapter" in capsys.readouterr().err
     assert not hub.requests
 
 
@@ -158,7 +158,7 @@ def test_a_private_repository_is_hidden_from_others(run, hub, monkeypatch):
 
 def test_a_repository_that_holds_something_else(hub):
     hub.commit("user/other", {"pytorch_model.bin": b"a pickle"})
-    with pytest.raises(FileNotFoundError, match=r"is no adapter: it has no model\.safetensors and no config\.json"):
+    with pytest.raises(FileNotFoundError, match=r"is not an adapter: it has no model\.safetensors and no config\.json"):
         Predictor("user/other")
     assert not any("pytorch_model.bin" in request for request in hub.requests)
 
@@ -178,7 +178,7 @@ def test_what_was_downloaded_serves_without_a_connection(run, hub, motion_videos
 def test_training_starts_from_an_adapter_of_the_hub(run, hub, small_run, tmp_path, capsys):
     push_to_hub(run, "user/moves")
     train(small_run(train={"epochs": 1}), out=tmp_path / "next", init_from=Path("user/moves"))
-    assert "Took over all" in capsys.readouterr().out
+    assert "Loaded all" in capsys.readouterr().out
 
 
 @pytest.mark.slow

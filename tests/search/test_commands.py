@@ -130,7 +130,7 @@ def test_names_that_no_terminal_and_no_json_can_take(here, adapter, capsys):
         (["index", "--to", "new", "--model", "clip-b16"], "give videos"),
         (["index", "videos", "--to", "new"], "is no index yet"),
         (["index", "nowhere", "--to", "new", "--model", "ADAPTER"], "'nowhere' is no video file"),
-        (["index", "videos", "--to", "new", "--model", "runs/none/x"], "is no adapter"),
+        (["index", "videos", "--to", "new", "--model", "runs/none/x"], "is not an adapter"),
         (["index", "videos", "--to", "new", "--model", "clip-b61"], "Did you mean the CLIP model 'clip-b16'?"),
         (["index", "videos", "--to", "new", "--model", "ADAPTER", "--metadata", "none.csv"], "cannot be read"),
         (["search", "new", "a star"], "is no index. Make one"),

@@ -142,7 +142,7 @@ def test_what_has_no_words_or_is_of_another_task_is_refused(small_run, tmp_path)
     (tmp_path / "run.yaml").write_text(dump_config(small_run()))
     with pytest.raises(ValueError, match=r"is for recognition\. Give a run whose task is retrieval"):
         load_index_model(tmp_path / "run.yaml", device="cpu")
-    with pytest.raises(FileNotFoundError, match="is no adapter"):
+    with pytest.raises(FileNotFoundError, match="is not an adapter"):
         load_index_model(tmp_path / "nothing", device="cpu")
 
 

@@ -1,7 +1,7 @@
-"""Adapters: saving, loading, conversion from and to official checkpoints, the Hugging Face hub.
+"""Adapters: save and load them, convert official checkpoints, use the Hugging Face hub.
 
-* adapter.py: adapter folders: save, load, start from.
-* convert.py: official checkpoints and adapters into each other.
+* adapter.py: save and load adapter folders, initialise a model from one.
+* convert.py: convert official checkpoints to adapters and back.
 * hub.py: the Hugging Face hub: names, downloads, uploads.
-* untrusted.py: settings of adapters that others made.
+* untrusted.py: check the settings of adapters from others.
 """

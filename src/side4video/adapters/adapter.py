@@ -1,4 +1,4 @@
-"""Adapter folders: the trained tensors of a run and everything that inference needs to know, and nothing else.
+"""Adapter folders: the trained tensors of a run and everything that inference needs, nothing else.
 
 model.safetensors   trained tensors only (the frozen backbone is named, not stored)
 config.json         backbone and its fingerprint, side network, frames, preprocessing, class names, settings, scores
@@ -29,7 +29,7 @@ LONGEST_FINGERPRINT = 100  # characters of one that may be read: it is shown in 
 
 @dataclass(frozen=True)
 class Adapter:
-    """What an adapter folder says about itself."""
+    """The content of an adapter's config.json."""
 
     config: RunConfig
     """Settings of the run that made it."""
@@ -38,13 +38,13 @@ class Adapter:
     fingerprint: str
     """Of the backbone it was trained on."""
     scores: dict[str, Any] = field(default_factory=dict)
-    """The evaluation it was chosen by, and how it was done."""
+    """The evaluation that selected it, and how it was done."""
     run: dict[str, Any] = field(default_factory=dict)
-    """What training took: seconds, peak memory, device, steps, training samples."""
+    """The cost of training: seconds, peak memory, device, steps, training samples."""
 
 
 def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
-    """Write an adapter folder; an older one in its place is replaced file by file, the weights first."""
+    """Write an adapter folder; an existing one is replaced file by file, the weights first."""
     backbone = model.backbone
     write_tensors(folder / WEIGHTS, model.trained_state(), {"format": "pt"})
     content = {
@@ -83,15 +83,15 @@ def find_adapter(folder: Path) -> Path:
         return download(name, (WEIGHTS, CONFIG))
     asked = f" The hub was not asked, for there is a folder {folder.parent} here." if name is not None else ""
     raise FileNotFoundError(
-        f"{folder} is no adapter: expected {WEIGHTS} and {CONFIG} in it, or a run folder with an adapter in best/."
+        f"{folder} is not an adapter: expected {WEIGHTS} and {CONFIG} in it, or a run folder with an adapter in best/."
         f"{asked}"
     )
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """What an adapter says about itself, without its weights.
+    """Read an adapter's config.json, without its weights.
 
-    One from the hub is a stranger's: its settings are checked, and no path in them is taken over.
+    The settings of an adapter from the hub are not trusted: they are checked, and paths in them are ignored.
 
     Raises:
         FileNotFoundError: there is no adapter.
@@ -149,12 +149,12 @@ def load_adapter(
 
     Raises:
         FileNotFoundError: no adapter there.
-        ValueError: the adapter is damaged, or the backbone's weights are not there or not those it was trained on.
+        ValueError: the adapter is corrupt, or the backbone's weights are not there or not those it was trained on.
     """
     adapter = read_adapter(folder)
     config = adapter.config
     if backbone_weights is None:
-        _check_weights_are_here(folder, adapter)
+        _check_weights_exist(folder, adapter)
     given = {"weights": backbone_weights, "dtype": dtype}
     changes = {name: value for name, value in given.items() if value is not None}
     config = config.model_copy(update={"backbone": config.backbone.model_copy(update=changes)})
@@ -184,7 +184,7 @@ def _build(config: RunConfig, adapter: Adapter, device: torch.device, folder: Pa
         raise ValueError(f"{folder}: its settings make no model: {str(error)[:1000]}") from error
 
 
-def _check_weights_are_here(folder: Path, adapter: Adapter) -> None:
+def _check_weights_exist(folder: Path, adapter: Adapter) -> None:
     backbone = adapter.config.backbone
     strange = is_downloaded(find_adapter(folder))
     if backbone.weights in NAMED_WEIGHTS or (not strange and Path(backbone.weights).is_file()):
@@ -201,22 +201,22 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """The trained tensors of an adapter folder.
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: the file is corrupt.
     """
     path = find_adapter(folder) / WEIGHTS
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {str(error)[:500]}. Copy the adapter folder again.") from error
+        raise ValueError(f"{path} is corrupt: {str(error)[:500]}. Copy the adapter folder again.") from error
 
 
 def load_from(model: SideTunedModel, folder: Path, *, class_names: tuple[str, ...]) -> str:
-    """Load an adapter's trained tensors into a fresh model and say in a sentence what was taken.
+    """Load an adapter's trained tensors into a fresh model; returns a sentence that says what was loaded.
 
-    A classifier for other classes is dropped; everything else must fit.
+    A classifier for other classes is discarded; everything else must fit.
 
     Raises:
-        ValueError: the side network is another, or it was trained on another backbone.
+        ValueError: the side network differs, or it was trained on another backbone.
     """
     adapter, state = read_adapter(folder), read_weights(folder)
     if adapter.fingerprint != model.backbone.fingerprint:
@@ -228,10 +228,10 @@ def load_from(model: SideTunedModel, folder: Path, *, class_names: tuple[str, ..
     classifier = {name for name in own.keys() | state.keys() if name.startswith(("head.linear.", "head.probe."))}
     if adapter.class_names == class_names and own.keys() == state.keys():
         model.load_trained_state(state)
-        return f"Took over all {len(state)} tensors of {folder}, the classifier included."
+        return f"Loaded all {len(state)} tensors of {folder}, including the classifier."
     kept = {name: tensor for name, tensor in state.items() if name not in classifier}
     model.load_trained_state(kept | {name: tensor for name, tensor in own.items() if name in classifier})
     return (
-        f"Took over {len(kept)} tensors of {folder}; its classifier for {len(adapter.class_names)} classes was "
-        f"dropped, the one for these {len(class_names)} classes starts fresh."
+        f"Loaded {len(kept)} tensors of {folder}; its classifier for {len(adapter.class_names)} classes was "
+        f"discarded, the one for these {len(class_names)} classes starts fresh."
     )

@@ -89,7 +89,7 @@ def download(name: HubName, files: tuple[str, ...]) -> Path:
         raise OSError(f"{name} cannot be downloaded from {constants.ENDPOINT}: {error}") from error
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
-        raise FileNotFoundError(f"The repository {name} is no adapter: it has no {' and no '.join(missing)}.")
+        raise FileNotFoundError(f"The repository {name} is not an adapter: it has no {' and no '.join(missing)}.")
     return folder
 
 

@@ -1,12 +1,12 @@
-"""Data sets looked through before training: every file opened, what is wrong with it said, a clean list written.
+"""Check a data set before training: open every file, report errors, write a clean list.
 
-* clean_list.py: the list of those that are well.
-* command.py: the whole of it, and what it writes and prints.
-* content.py: hash of a file, and what it is by its content.
-* entries.py: what the lists say of each video.
-* findings.py: the kinds of what can be wrong.
-* judging.py: what is wrong with the entries of the sets.
+* clean_list.py: a list of the entries without errors.
+* command.py: the complete check, and what it writes and prints.
+* content.py: hash of a file, and its kind by content.
+* entries.py: what the lists state about each video.
+* findings.py: the kinds of findings.
+* judging.py: findings for the entries of the data sets.
 * page.py: one self-contained HTML page.
-* probe.py: one video opened, three frames decoded.
-* workers.py: processes of which each file gets so long.
+* probe.py: open a video and decode three frames.
+* workers.py: worker processes with a timeout per file.
 """

@@ -1,16 +1,16 @@
-"""Finding moments in one's own videos: an index of what a retrieval model sees in them, and questions to it.
+"""Find moments in a collection of videos: an index of embeddings, and searches by text or by example.
 
-* stores/: where an index is kept: LanceDB or Qdrant.
-* changes.py: what differs between disk and index.
-* embedding.py: from files to windows with embeddings.
-* index_model.py: the model of an index, and what tells it from others.
-* index_writer.py: its changes, written now and then.
-* indexing.py: an index brought up to the videos on disk.
-* indexing_report.py: what was done.
-* metadata.py: what a user's CSV says of videos.
-* reranking.py: the model's own score, and what it rests on.
-* results.py: what a search finds.
-* video_index.py: questions to an index.
-* window_clips.py: from a file to the clips of its windows.
-* windows.py: how a long video is cut.
+* stores/: where an index is stored: LanceDB or Qdrant.
+* changes.py: differences between the videos on disk and the index.
+* embedding.py: embeddings of the windows of video files.
+* index_model.py: the model of an index, and its fingerprint.
+* index_writer.py: writes changes to the index at intervals.
+* indexing.py: update an index to the videos on disk.
+* indexing_report.py: the result of an update.
+* metadata.py: metadata of videos from a CSV file.
+* reranking.py: exact scores of windows, and their best matching frames.
+* results.py: search results.
+* video_index.py: search an index.
+* window_clips.py: clips of the windows of a video file.
+* windows.py: split long videos into windows.
 """

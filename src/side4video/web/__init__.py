@@ -1,18 +1,18 @@
-"""The page and the JSON API of an index, for a browser on this machine or, with a token, on another.
+"""The search page and the JSON API of an index, bound to localhost by default, or with a token on the network.
 
-* answers.py: what it answers.
+* answers.py: the JSON responses.
 * api.py: the JSON API.
-* app.py: the application: all of it together.
-* columns.py: what videos can be filtered by.
-* guards.py: tokens, hosts, other sites, sizes of bodies.
-* library.py: which files may be shown.
+* app.py: the complete application.
+* columns.py: the metadata columns that searches can filter by.
+* guards.py: tokens, hosts, cross-site requests, limits of request bodies.
+* library.py: the files that may be shown.
 * media.py: videos, parts of them, pictures.
-* model_queue.py: many clients, one model: questions answered together.
-* pages.py: the page, rendered whole.
-* questions.py: what a request asks for, checked.
+* model_queue.py: batches the requests of many clients for one model.
+* pages.py: the search page, rendered on the server.
+* questions.py: the parameters of a request, validated.
 * service.py: searching, classifying, uploads.
-* serving.py: a socket, a server, and a clean end.
-* settings.py: who may ask, and how much.
-* transcode_cache.py: what was made for browsers, in bounded space.
-* transcode_workers.py: decoding in processes that can be ended.
+* serving.py: socket, server, and shutdown.
+* settings.py: access and limits.
+* transcode_cache.py: a cache of clips for browsers, limited in size.
+* transcode_workers.py: transcoding in processes that can be killed.
 """

@@ -16,6 +16,7 @@ from lancedb.index import IvfFlat
 from lancedb.table import Table
 from numpy.typing import NDArray
 
+from side4video.search.stores.connection_errors import why_unreachable
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.index_locks import changing_lock
 from side4video.search.stores.info_text import info_from_text, info_to_text
@@ -23,7 +24,6 @@ from side4video.search.stores.lance_snapshot import EXACT_WINDOWS, LanceSnapshot
 from side4video.search.stores.portions import WINDOWS_AT_ONCE, read_in_portions
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, Window
 from side4video.search.stores.stored_text import metadata_to_text, path_to_text
-from side4video.search.stores.unreachable import why_unreachable
 from side4video.search.stores.window_rows import to_rows, window_schema
 
 WINDOWS, INFO = "windows", "index"
