@@ -131,7 +131,7 @@ def test_rows_have_means_and_deviations_and_probes_are_rows():
 
 
 def test_ours_is_the_command_itself(make):
-    given = make(methods=(OURS,), ours_flags=("--data.workers", "0", "--eval.probe", "linear"))
+    given = make(methods=(OURS,), ours_flags=("--data.workers", "0", "--eval.probe", "linear,motion"))
     accuracy.main(given)
     ours, probe, *_ = json.loads(given.out.read_text())["rows"]
     assert ours["method"] == OURS
@@ -150,7 +150,7 @@ def test_the_learning_curve_trains_on_so_many_clips_of_each_class(sets, tmp_path
         image_size=32,
         work=tmp_path / "work",
         out=tmp_path / "curve.json",
-        ours_flags=("--data.workers", "0", "--eval.probe", "linear"),
+        ours_flags=("--data.workers", "0", "--eval.probe", "linear,motion"),
         model_args=SMALL,
     )
     learning_curve.main(given)
