@@ -105,6 +105,10 @@ class EvalConfig(Settings):
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     """Before cropping: short side, or height and width, in pixels. By default the height and width of augment.resize,
     where it gives both, else a short side of 256/224 of the image size."""
+    precision: Literal["auto", "fp32"] = "auto"
+    """Arithmetic of evaluation. auto: bf16 on a GPU, fp32 on a CPU; fp32: 32 bits everywhere, as the paper's code
+    evaluates. Evaluations during training keep the frozen part in `backbone.dtype`; `evaluate` and the last scoring of
+    a run load it in 32 bits."""
     max_unread: float = Field(default=0.1, ge=0.0, le=1.0)
     """Largest share of unreadable videos with which scores are still reported. Every large set has a few corrupt files;
     a tenth left out can change a score by more than methods differ, and more means a broken disk or a wrong folder."""

@@ -134,6 +134,11 @@ def videos_per_batch(settings: EvalConfig) -> int:
     return max(1, settings.batch // (settings.clips * settings.crops))
 
 
+def frozen_dtype(settings: EvalConfig) -> str | None:
+    """The number type in which an evaluation loads the frozen part; None: the one that the run used."""
+    return "float32" if settings.precision == "fp32" else None
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
     """Autocast for the trained part: "fp32", "bf16", "fp16", or "auto" (bf16 on a GPU, fp32 on a CPU)."""
     if precision == "auto":

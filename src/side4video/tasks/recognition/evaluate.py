@@ -15,7 +15,7 @@ from side4video.data.loading.batch import Batch
 from side4video.distributed.processes import WAIT_MINUTES, gather_objects, is_main_process, joined_processes, print_once
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clip_batches import shared_test_batches
-from side4video.tasks.clips import autocast, check_resize, evaluation_clips
+from side4video.tasks.clips import autocast, check_resize, evaluation_clips, frozen_dtype
 from side4video.tasks.recognition.data import as_evaluated, read_data
 from side4video.tasks.recognition.scores import Evaluation, evaluation_from_scores
 from side4video.tasks.unread import UnreadVideo
@@ -23,16 +23,22 @@ from side4video.tasks.unread import UnreadVideo
 
 @torch.no_grad()
 def score_views(
-    model: nn.Module, clips: Float[Tensor, "V T 3 H W"], *, device: torch.device, chunk: int
+    model: nn.Module, clips: Float[Tensor, "V T 3 H W"], *, device: torch.device, chunk: int, precision: str = "auto"
 ) -> Float[Tensor, "V C"]:
-    """Softmax scores of clips, `chunk` at a time; puts the model in eval mode."""
+    """Softmax scores of clips, `chunk` at a time, computed as `eval.precision` says; sets eval mode."""
     model.eval()
-    with autocast(device, "auto" if device.type == "cuda" else "fp32"):
+    with autocast(device, precision):
         return torch.cat([model(part.to(device)).float().softmax(dim=1) for part in clips.split(chunk)])
 
 
 def evaluate(
-    model: nn.Module, batches: Iterable[Batch], *, class_names: tuple[str, ...], device: torch.device, chunk: int
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    class_names: tuple[str, ...],
+    device: torch.device,
+    chunk: int,
+    precision: str = "auto",
 ) -> Evaluation:
     """Score every video once; the softmax is averaged over a video's views. Unreadable videos are reported.
 
@@ -44,6 +50,7 @@ def evaluate(
         class_names: of the model's outputs.
         device: where the model is.
         chunk: views per forward pass.
+        precision: "auto" or "fp32", as `eval.precision`.
     """
     found: list[tuple[int, Tensor, int, str]] = []  # place in the list, scores, label, name
     unread: list[tuple[int, UnreadVideo]] = []
@@ -55,7 +62,7 @@ def evaluate(
         if not batch.views:
             continue
         views = batch.views[0]
-        by_view = score_views(model, batch.clips, device=device, chunk=chunk).cpu()
+        by_view = score_views(model, batch.clips, device=device, chunk=chunk, precision=precision).cpu()
         scores = [part.mean(dim=0) for part in by_view.split(batch.views)]
         labels = [int(part[0]) for part in batch.labels.split(batch.views)]
         found += zip(batch.indices, scores, labels, batch.names, strict=True)
@@ -106,8 +113,15 @@ def evaluate_adapter(
             print_once(f"warning: {warning}")
         if videos.test is None:
             raise ValueError("No evaluation set: give --data.test.")
-        model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+        model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights, dtype=frozen_dtype(settings))
         assert isinstance(model, VideoModel)
         clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
         batches = shared_test_batches(clips, config)
-        return evaluate(model, batches, class_names=adapter.class_names, device=place, chunk=settings.batch)
+        return evaluate(
+            model,
+            batches,
+            class_names=adapter.class_names,
+            device=place,
+            chunk=settings.batch,
+            precision=settings.precision,
+        )

@@ -117,6 +117,7 @@ class RecognitionTask:
             class_names=self.class_names,
             device=self.device,
             chunk=self.config.eval.batch,
+            precision=self.config.eval.precision,
         )
 
     def read_scores(self, content: dict[str, Any]) -> Evaluation:

@@ -50,4 +50,11 @@ def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUT
         model = build_zero_shot_model(config, data.class_names, device=device)
         clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
         batches = shared_test_batches(clips, config)
-        return evaluate(model, batches, class_names=data.class_names, device=device, chunk=config.eval.batch)
+        return evaluate(
+            model,
+            batches,
+            class_names=data.class_names,
+            device=device,
+            chunk=config.eval.batch,
+            precision=config.eval.precision,
+        )

@@ -30,6 +30,7 @@ def embed_videos(
     device: torch.device,
     chunk: int,
     on_failure: Callable[[Failure], None],
+    precision: str = "auto",
 ) -> Iterator[tuple[int, VideoFeatures]]:
     """Yield the index and the features, on the CPU, of each readable video; puts the model in eval mode.
 
@@ -39,6 +40,7 @@ def embed_videos(
         device: where the model is.
         chunk: videos per forward pass.
         on_failure: called with each video that cannot be read.
+        precision: "auto" or "fp32", as `eval.precision`.
     """
     model.eval()
     for batch in batches:
@@ -46,7 +48,7 @@ def embed_videos(
             on_failure(failure)
         if not len(batch):
             continue
-        with autocast(device, "auto" if device.type == "cuda" else "fp32"):
+        with autocast(device, precision):
             parts = [model.embed_videos(part.to(device)).map(torch.Tensor.cpu) for part in batch.clips.split(chunk)]
         features = VideoFeatures.concatenate(parts)
         for place, index in enumerate(batch.indices):
@@ -54,7 +56,14 @@ def embed_videos(
 
 
 def embed_videos_distributed(
-    model: RetrievalModel, batches: Iterable[Batch], *, device: torch.device, chunk: int, num_videos: int, shared: bool
+    model: RetrievalModel,
+    batches: Iterable[Batch],
+    *,
+    device: torch.device,
+    chunk: int,
+    num_videos: int,
+    shared: bool,
+    precision: str = "auto",
 ) -> tuple[dict[int, VideoFeatures], tuple[UnreadVideo, ...]]:
     """The features of all readable videos by index in the list, and the unreadable videos, in the list's order.
 
@@ -65,11 +74,12 @@ def embed_videos_distributed(
         chunk: videos per forward pass.
         num_videos: length of the list.
         shared: each process has its own batches, and all processes get all features.
+        precision: "auto" or "fp32", as `eval.precision`.
     """
     failures: list[Failure] = []
     found = dict(
         tqdm(
-            embed_videos(model, batches, device=device, chunk=chunk, on_failure=failures.append),
+            embed_videos(model, batches, device=device, chunk=chunk, on_failure=failures.append, precision=precision),
             desc="videos",
             unit="video",
             total=-(-num_videos // num_processes()) if shared else num_videos,
@@ -87,21 +97,25 @@ def embed_videos_distributed(
 
 
 @torch.inference_mode()
-def embed_texts(model: RetrievalModel, captions: Sequence[str], *, device: torch.device) -> TextFeatures:
+def embed_texts(
+    model: RetrievalModel, captions: Sequence[str], *, device: torch.device, precision: str = "auto"
+) -> TextFeatures:
     """Features of captions, on the CPU; puts the model in eval mode."""
     model.eval()
     parts = []
     starts = range(0, len(captions), TEXTS_PER_PASS)
     for start in tqdm(starts, desc="captions", unit="batch", dynamic_ncols=True, leave=False, delay=2):
         ids, mask = tokenise(captions[start : start + TEXTS_PER_PASS], max_words=model.max_words)
-        with autocast(device, "auto" if device.type == "cuda" else "fp32"):
+        with autocast(device, precision):
             parts.append(model.embed_texts(ids.to(device), mask.to(device)).map(torch.Tensor.cpu))
     return TextFeatures.concatenate(parts)
 
 
-def embed_texts_distributed(model: RetrievalModel, captions: Sequence[str], *, device: torch.device) -> TextFeatures:
+def embed_texts_distributed(
+    model: RetrievalModel, captions: Sequence[str], *, device: torch.device, precision: str = "auto"
+) -> TextFeatures:
     """Like `embed_texts`, with equal shares for all processes."""
     size = -(-len(captions) // num_processes())
     mine = captions[process_rank() * size : (process_rank() + 1) * size]
-    parts = gather_objects(embed_texts(model, mine, device=device) if mine else None)
+    parts = gather_objects(embed_texts(model, mine, device=device, precision=precision) if mine else None)
     return TextFeatures.concatenate([part for part in parts if part is not None])

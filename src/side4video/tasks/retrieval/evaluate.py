@@ -19,7 +19,7 @@ from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import Similarity, VideoFeatures
 from side4video.models.video_model import choose_device
 from side4video.tasks.clip_batches import shared_test_batches
-from side4video.tasks.clips import check_resize
+from side4video.tasks.clips import check_resize, frozen_dtype
 from side4video.tasks.retrieval.data import caption_clips, read_caption_data
 from side4video.tasks.retrieval.dual_softmax import TEMPERATURE
 from side4video.tasks.retrieval.embeddings import embed_texts_distributed, embed_videos_distributed
@@ -55,7 +55,13 @@ def evaluate_retrieval(
         NoReadableVideosError: no video can be read.
     """
     found, unread = embed_videos_distributed(
-        model, batches, device=device, chunk=settings.batch, num_videos=len(captions.videos), shared=True
+        model,
+        batches,
+        device=device,
+        chunk=settings.batch,
+        num_videos=len(captions.videos),
+        shared=True,
+        precision=settings.precision,
     )
     if not found:
         reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
@@ -63,7 +69,8 @@ def evaluate_retrieval(
         raise NoReadableVideosError(message, unread)
     read = list(found)
     queries = [(caption, column) for column, index in enumerate(read) for caption in captions.captions[index]]
-    texts = embed_texts_distributed(model, [caption for caption, _ in queries], device=device)
+    sentences = [caption for caption, _ in queries]
+    texts = embed_texts_distributed(model, sentences, device=device, precision=settings.precision)
     videos = VideoFeatures.concatenate(list(found.values()))
     columns = np.array([column for _, column in queries])
     scores = score_matrix(texts, videos, similarity=similarity, device=device)
@@ -129,7 +136,7 @@ def evaluate_retrieval_adapter(
             print_once(f"warning: {warning}")
         if captioned.test is None:
             raise ValueError("No evaluation set: give --data.test.")
-        model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights)
+        model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights, dtype=frozen_dtype(settings))
         assert isinstance(model, RetrievalModel)
         clips = caption_clips(captioned.test, config=config, model=model)
         batches = shared_test_batches(clips, config)
