@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import side4video
+
 SOURCE = Path(__file__).parents[1] / "src" / "side4video"
 
 FLOORS = (
@@ -143,6 +145,12 @@ def test_a_room_lists_its_files(folder):
     listed = set(re.findall(r"^\* ([\w./]+): ", contents, re.MULTILINE))
     rooms = {f"{path.name}/" for path in folder.iterdir() if (path / "__init__.py").exists()}
     assert listed == {path.name for path in folder.glob("*.py")} - {"__init__.py"} | rooms
+
+
+@pytest.mark.parametrize("name", side4video.__all__)
+def test_a_public_class_has_an_example_that_is_run(name):
+    public = getattr(side4video, name)
+    assert not isinstance(public, type) or ">>> " in vars(public)["__doc__"]
 
 
 def test_no_names_that_say_nothing():

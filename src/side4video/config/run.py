@@ -1,4 +1,4 @@
-"""All settings of a run, and which of them exclude each other."""
+"""All settings of a run, and the checks of settings that exclude each other."""
 
 from typing import Literal, Self
 
@@ -12,7 +12,12 @@ from side4video.config.training import EvalConfig, TrainConfig
 
 
 class RunConfig(Settings):
-    """All settings of a run."""
+    """All settings of a run.
+
+    >>> config = RunConfig(data=DataConfig(train="clips/train", num_frames=16))
+    >>> config.data.num_frames, config.train.batch, config.side.width
+    (16, 32, 320)
+    """
 
     about: str = ""
     """What the recipe is for."""
@@ -35,10 +40,10 @@ class RunConfig(Settings):
 
     @property
     def test_resize(self) -> int | tuple[int, int] | None:
-        """Size of evaluated frames before cropping: short side, or height and width; None: 256/224 of the image size.
+        """Size of evaluation frames before cropping: short side, or height and width; None: 256/224 of the image size.
 
-        `eval.resize`, and by default the height and width of `augment.resize`: a model that was trained on frames of
-        one shape is tested on frames of the same shape.
+        The value is `eval.resize`. Its default is the height and width of `augment.resize`, so that a model is tested
+        on frames of the shape that it was trained on.
         """
         if self.eval.resize is None and isinstance(self.augment.resize, tuple):
             return self.augment.resize

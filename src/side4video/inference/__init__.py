@@ -1,6 +1,6 @@
 """Inference with trained adapters.
 
 * embedder.py: embeds videos and sentences, and ranks videos.
-* explanation.py: where and when a model looked in a clip.
+* explanation.py: shows which places and frames of a clip support a class.
 * predictor.py: classifies videos.
 """

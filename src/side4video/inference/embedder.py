@@ -32,9 +32,9 @@ class EmbeddedVideos:
     """Embeddings of videos.
 
     Attributes:
-        paths: paths of the V readable videos.
-        features: their features.
-        unread: unreadable videos with the reasons.
+        paths: paths of the V readable videos, as given.
+        features: features of these videos.
+        unread: the unreadable videos, each with the reason.
     """
 
     paths: tuple[str, ...]
@@ -55,17 +55,20 @@ class Embedder:
 
     Args:
         folder: an adapter folder, a run folder, or a name on the Hugging Face hub: `user/name`, `user/name@revision`.
-        backbone_weights: local weights of the backbone; by default those used in training.
+        backbone_weights: local weights file of the backbone. Default: the weights used in training.
         device: "auto", "cpu", "cuda", ...
 
     Raises:
         FileNotFoundError: there is no adapter.
-        ValueError: corrupt adapter, an adapter for recognition, or other backbone weights than in training.
+        ValueError: the adapter is corrupt or for recognition, or the backbone weights differ from those in training.
 
-    Example:
-        embedder = Embedder("runs/mine")
-        videos = embedder.embed_videos(["a.mp4", "b.mp4"])
-        [[(path, similarity), *_]] = embedder.rank(["a dog catches a frisbee"], videos)
+    >>> embedder = Embedder("retrieval", device="cpu")
+    >>> videos = embedder.embed_videos(["clip.mp4", "clips/test/clockwise/0.mp4"], workers=0)
+    >>> videos.features.frames.shape  # (V, T, E)
+    torch.Size([2, 4, 8])
+    >>> [[best, second]] = embedder.rank(["a shape moves clockwise"], videos)  # pairs of path and similarity
+    >>> best[1] >= second[1]
+    True
     """
 
     def __init__(self, folder: str | Path, *, backbone_weights: str | None = None, device: str = "auto") -> None:
@@ -82,8 +85,8 @@ class Embedder:
 
         Args:
             paths: paths of the videos.
-            workers: processes that decode videos; by default one per core minus one, at most 8, and 0 for one video.
-            shared: with several joined processes, each embeds a share and all get the whole result; all must call this.
+            workers: processes that decode videos. Default: one per core minus one, at most 8, and 0 for one video.
+            shared: distribute the videos over all joined processes. Each must make this call, and gets all results.
 
         Raises:
             ValueError: no video can be read.
@@ -110,17 +113,17 @@ class Embedder:
         return EmbeddedVideos(tuple(str(paths[index]) for index in found), features, unread)
 
     def embed_texts(self, texts: Sequence[str]) -> EmbeddedTexts:
-        """Embed sentences; long ones are truncated to the adapter's maximum number of words.
+        """Embed sentences, truncated to the adapter's maximum number of words.
 
         Raises:
-            ValueError: there is no sentence, or one is empty.
+            ValueError: `texts` is empty, or a sentence is.
         """
         if not texts or not all(text.strip() for text in texts):
             raise ValueError(f"{list(texts)!r}: there must be a sentence, and none may be empty.")
         return EmbeddedTexts(tuple(texts), embed_texts(self.model, texts, device=self.device))
 
     def rank(self, texts: Sequence[str], videos: EmbeddedVideos, *, top_k: int = 5) -> list[list[tuple[str, float]]]:
-        """The `top_k` best videos for each sentence with their similarity, -1 to 1, best first."""
+        """Paths and similarities (-1 to 1) of the `top_k` best videos for each sentence, best first."""
         scores = score_matrix(
             self.embed_texts(texts).features,
             videos.features,
@@ -135,7 +138,7 @@ class Embedder:
 
 
 def check_embedding_file(path: Path) -> None:
-    """Check the file's suffix before anything is computed.
+    """Check the suffix of an output file. Call this before you compute embeddings.
 
     >>> check_embedding_file(Path("videos.npz"))
 
@@ -151,7 +154,8 @@ def write_embeddings(path: Path, *, videos: EmbeddedVideos | None, texts: Embedd
 
     Arrays with one row per video: `frames` (V, T, E), `frame_weights` (V, T), `video` (V, E), the mean of the frames.
     Arrays with one row per sentence: `words` (C, W, E), `word_mask` and `word_weights` (C, W), `sentence` (C, E).
-    Nothing is normalised. Names are in `paths` and `texts`: string arrays in .npz, JSON lists in .safetensors metadata.
+    The embeddings are not normalised. The names are in `paths` and `texts`: string arrays in .npz files, JSON lists in
+    the metadata of .safetensors files.
     """
     check_embedding_file(path)
     arrays: dict[str, Any] = {}

@@ -46,7 +46,7 @@ class VideoPrediction:
     classes: tuple[ClassScore, ...]
     """Best first."""
     seconds: float
-    """Time for decoding and inference; with loader processes, for waiting and inference."""
+    """Time for decoding and inference. With loader processes: time for waiting and inference."""
 
 
 class Predictor:
@@ -54,18 +54,21 @@ class Predictor:
 
     Args:
         folder: an adapter folder, a run folder, or a name on the Hugging Face hub: `user/name`, `user/name@revision`.
-        backbone_weights: local weights of the backbone; by default those used in training.
+        backbone_weights: local weights file of the backbone. Default: the weights used in training.
         device: "auto", "cpu", "cuda", ...
-        num_clips: clips per video whose scores are averaged.
+        num_clips: clips per video. The model averages their scores.
         num_crops: crops per clip: 1, 3, 5 or 10.
 
     Raises:
         FileNotFoundError: there is no adapter.
-        ValueError: corrupt adapter, an adapter for retrieval, or other backbone weights than in training.
+        ValueError: the adapter is corrupt or for retrieval, or the backbone weights differ from those in training.
 
-    Example:
-        for best in Predictor("runs/mine").predict("clip.mp4", top_k=3):
-            print(best.name, best.score)
+    >>> predictor = Predictor("adapter", device="cpu")
+    >>> predictor.class_names
+    ('anticlockwise', 'clockwise')
+    >>> best, second = predictor.predict("clip.mp4", top_k=2)
+    >>> best.score > second.score, round(best.score + second.score, 3)
+    (True, 1.0)
     """
 
     def __init__(
@@ -112,9 +115,9 @@ class Predictor:
         Args:
             paths: paths of the videos.
             top_k: number of classes.
-            workers: processes that decode videos while the model computes; by default one per core minus one, at most
-                8, and 0 for one video. With workers, a script needs `if __name__ == "__main__":`, and a video that
-                hangs or crashes its decoder counts as unreadable.
+            workers: processes that decode videos while the model computes. Default: one per core minus one, at most 8,
+                and 0 for one video. With workers, a script needs `if __name__ == "__main__":`, and a video that hangs
+                or crashes its decoder counts as unreadable.
         """
         config = self.adapter.config
         videos = [LabelledVideo(path=Path(path), label=0, name=str(path)) for path in paths]
@@ -134,17 +137,17 @@ class Predictor:
             started = time.perf_counter()
 
     def explain(self, video: str | Path | LabelledVideo, *, classes: Sequence[str] = ()) -> Explanation:
-        """Where and when the model looked in a video: what speaks for a class, by place and by frame.
+        """Compute which places and frames of a video support a class.
 
-        One clip from the middle and its middle crop are explained, whatever `num_clips` and `num_crops` are.
+        Explains the centre crop of one clip from the middle of the video. `num_clips` and `num_crops` are ignored.
 
         Args:
-            video: a video file or frame folder, or the part of one that a list names.
-            classes: to explain; by default the best one of this clip.
+            video: a video file, a frame folder, or a part of either from a list.
+            classes: names of the classes to explain. Default: the best class of this clip.
 
         Raises:
             VideoError: the video cannot be read.
-            ValueError: there is no such class, or only one class.
+            ValueError: a class is unknown, or the model has only one class.
         """
         labels = self._labels(classes)
         if not isinstance(video, LabelledVideo):
@@ -177,7 +180,7 @@ class Predictor:
 
 
 def _frame_seconds(video: LabelledVideo, config: RunConfig) -> tuple[float, ...] | None:
-    """When the frames of a video's middle clip are shown; None for a folder of frames."""
+    """Times of the frames of a video's middle clip, in seconds; None for a frame folder."""
     span = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
     with open_video(video.path, frame_template=config.data.frame_template, **span) as file:
         (frames,) = sampling_from(config.data).test(file.num_frames, 1)

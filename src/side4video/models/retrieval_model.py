@@ -1,4 +1,4 @@
-"""A frozen backbone, a side network and a text tower put together: captions and videos in one space."""
+"""The retrieval model: a frozen backbone, a side network and a text tower embed videos and captions in one space."""
 
 from copy import deepcopy
 
@@ -20,14 +20,14 @@ from side4video.models.video_model import build_backbone, build_side_network, se
 
 
 class FrameHead(nn.Module):
-    """Frame embeddings: the frozen summary token plus a learned change from the side tokens, normalised and projected.
+    """Embeds frames: adds a learned change from the side tokens to the frozen summary token, normalises and projects.
 
-    The change starts at zero, so an untrained model returns the frozen model's own image embeddings.
+    The change starts at zero, so an untrained model returns the image embeddings of the frozen model.
 
     Args:
         width: d, channels of the side tokens.
-        final_norm: the frozen model's last norm, D channels; a copy of it is trained.
-        projection: the frozen model's last linear layer, D -> E; a copy of it is trained.
+        final_norm: the frozen model's last norm, D channels. The head trains a copy.
+        projection: the frozen model's last linear layer, D -> E. The head trains a copy.
     """
 
     def __init__(self, *, width: int, final_norm: nn.Module, projection: nn.Linear) -> None:
@@ -45,33 +45,47 @@ class FrameHead(nn.Module):
 
 
 class TokenWeights(nn.Module):
-    """How much each word of a caption, or each frame of a video, counts (arXiv 2203.07111, equation 4)."""
+    """Weights of the words of a caption or the frames of a video (arXiv 2203.07111, equation 4).
+
+    >>> TokenWeights(embed_dim=8)(torch.zeros(1, 4, 8)).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
 
     def __init__(self, embed_dim: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(embed_dim, embed_dim), nn.ReLU(), nn.Linear(embed_dim, 1))
 
     def forward(self, tokens: Float[Tensor, "B M E"], mask: Bool[Tensor, "B M"] | None = None) -> Float[Tensor, "B M"]:
-        """Weights that sum to 1 over the tokens; 0 where `mask` is False. Computed in 32 bits, inside autocast too."""
+        """Weights that sum to 1 over the tokens; 0 where `mask` is False. Computes in 32 bits, even in autocast."""
         with without_autocast(tokens.device.type):
             scores = self.layers(tokens.float()).squeeze(-1)
         return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
 
 
 class RetrievalModel(SideTunedModel):
-    """Captions and videos in, features that can be compared out (arXiv 2311.15769, section 3.3).
+    """Computes features of videos and captions that can be compared (arXiv 2311.15769, section 3.3).
 
-    Trained are the side network, the weights of words and frames, copies of the frozen model's last norm and
+    Trained parts: the side network, the weights of words and frames, copies of the frozen model's last norm and
     projection, and the text tower.
 
     Args:
         backbone: the frozen image model, loaded with its projection.
         side: the side network.
         text: the text tower of the same CLIP model.
-        max_words: W, words of a caption at most, start and end of the text included.
+        max_words: W, maximum number of words in a caption, including start and end of the text.
 
     Raises:
-        ValueError: the backbone has no projection or no class token, or image and text embeddings differ in width.
+        ValueError: the backbone has no projection or no class token, image and text embeddings differ in width, or
+            `max_words` is out of range.
+
+    >>> from pathlib import Path
+    >>> from side4video import load_adapter
+    >>> from side4video.models.text.text_tower import tokenise
+    >>> model, _ = load_adapter(Path("retrieval"), device=torch.device("cpu"))
+    >>> model.embed_videos(torch.zeros(2, 4, 3, 32, 32)).frames.shape  # (B, T, E)
+    torch.Size([2, 4, 8])
+    >>> model.embed_texts(*tokenise(["a shape moves"], max_words=model.max_words)).words.shape  # (C, W, E)
+    torch.Size([1, 12, 8])
     """
 
     def __init__(self, *, backbone: FrozenBackbone, side: SideNetwork, text: TextTower, max_words: int = 32) -> None:
@@ -93,7 +107,7 @@ class RetrievalModel(SideTunedModel):
         self.read_blocks = tuple(sorted({*side.taps, backbone.num_blocks - 1}))
 
     def embed_videos(self, clips: Float[Tensor, "B T 3 H W"] | StoredClips) -> VideoFeatures:
-        """Features of normalised clips; frames of one clip are the time axis. For stored clips no backbone runs."""
+        """Features of normalised clips. The backbone does not run for stored clips."""
         if isinstance(clips, StoredClips):
             x, blocks = self.side.begin(clips.frames()), clips.iterate(self.backbone.dtype)
         else:
@@ -104,12 +118,12 @@ class RetrievalModel(SideTunedModel):
         return VideoFeatures(frames=frames, weights=self.frame_weights(frames))
 
     def embed_texts(self, ids: Int[Tensor, "C W"], mask: Bool[Tensor, "C W"], *, padded: bool = False) -> TextFeatures:
-        """Features of captions as `tokenise` gives them.
+        """Features of captions that `tokenise` has prepared.
 
         Args:
-            ids: of the words.
-            mask: where there is a word.
-            padded: also compute what the tower says where there is no word; else it is 0 there and costs nothing.
+            ids: numbers of the words.
+            mask: True where there is a word.
+            padded: also run the tower on the padding. By default the features of padding are 0, at no cost.
         """
         longest = ids.shape[1] if padded or not len(ids) else int(mask.sum(dim=1).max())
         words, sentence = self.text(ids[:, :longest])
@@ -117,7 +131,7 @@ class RetrievalModel(SideTunedModel):
         return TextFeatures(words=words, mask=mask, weights=self.word_weights(words, mask), sentence=sentence.float())
 
     def finetuned_parameters(self) -> list[nn.Parameter]:
-        """The text tower, its logit scale, and the image tower's last norm and projection."""
+        """Parameters of the text tower, its logit scale, and the image tower's last norm and projection."""
         return [
             *self.text.parameters(),
             *self.head.final_norm.parameters(),
@@ -126,15 +140,15 @@ class RetrievalModel(SideTunedModel):
 
     @property
     def logit_scale(self) -> Float[Tensor, ""]:
-        """Natural logarithm of what similarities are multiplied with."""
+        """Natural logarithm of the factor on similarities."""
         return self.text.logit_scale
 
 
 def build_retrieval_model(config: RunConfig, *, device: torch.device) -> RetrievalModel:
-    """Load backbone and text tower and put a fresh side network between, seeded by `config.seed`, on `device`.
+    """Load the backbone and the text tower, and add a new side network, seeded by `config.seed`, on `device`.
 
     Raises:
-        ValueError: taps, width or weights do not suit the backbone, or the two towers do not fit each other.
+        ValueError: taps, width or weights do not suit the backbone, or the two towers do not match.
     """
     settings = config.text
     text = load_text_tower(

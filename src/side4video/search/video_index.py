@@ -1,4 +1,4 @@
-"""An index of videos that can be asked: by words, or by an example."""
+"""Search in an index of videos, by text or by an example video."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,19 +20,25 @@ from side4video.video.decoding import VideoError
 
 EVERYTHING = Filter()
 SHORTLIST = 500
-"""Windows that are found by their mean vectors and then scored exactly."""
+"""Number of windows that the nearest-neighbour search returns for exact scoring."""
 
 Score = Callable[[Sequence[Window]], NDArray[np.float32]]
-"""Windows to their exact scores."""
+"""Computes the exact score of each window."""
 
 
 class VideoIndex:
-    """Videos and the model that knows them; made by `side4video index`.
+    """Indexed videos and the model that embedded them. `side4video index` makes an index.
 
-    Several threads may search at once; their turns at the model come one after the other.
+    Several threads may search at once. They use the model one after the other.
 
     Attributes:
-        info: which model made it, and how.
+        info: the model that made the index, and its settings.
+
+    >>> index = VideoIndex.open("index", model="retrieval", device="cpu")
+    >>> best, second = index.search("a shape moves clockwise", top_k=2)
+    >>> best.score >= second.score, best.start_seconds, best.end_seconds
+    (True, 0.0, 2.0)
+    >>> index.close()
     """
 
     def __init__(self, store: Store, model: IndexModel, info: IndexInfo) -> None:
@@ -48,17 +54,17 @@ class VideoIndex:
         backbone_weights: str | None = None,
         device: str = "auto",
     ) -> Self:
-        """Open an index with the model that made it.
+        """Open an index and load the model that made it.
 
         Args:
-            address: its folder, an object-store address as LanceDB takes it, or `qdrant://host:port/name`.
-            model: where that model is now; by default where it was when the index was made.
-            backbone_weights: local weights of the backbone; by default what the model was made with.
+            address: the folder of the index, an object-store address for LanceDB, or `qdrant://host:port/name`.
+            model: location of the model. Default: its location when the index was made.
+            backbone_weights: local weights file of the backbone. Default: the weights the model was made with.
             device: "auto", "cpu", "cuda", ...
 
         Raises:
-            FileNotFoundError: there is no index, or its model is gone.
-            ValueError: the model is another than the one that made the index.
+            FileNotFoundError: the index or its model does not exist.
+            ValueError: a different model made the index.
         """
         store = open_store(address)
         try:
@@ -80,23 +86,23 @@ class VideoIndex:
     def search(
         self, text: str, *, top_k: int = 10, filter: Filter = EVERYTHING, shortlist: int = SHORTLIST
     ) -> list[Found]:
-        """The `top_k` best videos for some words, best first.
+        """The `top_k` best videos for a query, best first.
 
         Args:
-            text: what to look for.
-            top_k: videos at most.
-            filter: others are left out.
-            shortlist: windows that are scored exactly; the others are told by their mean vectors that they are worse.
+            text: the query.
+            top_k: maximum number of videos.
+            filter: only videos that pass it are searched.
+            shortlist: number of windows to score exactly, those whose mean vectors are nearest to the query.
 
         Raises:
-            ValueError: no words, or numbers below 1.
+            ValueError: the query is empty, or `top_k` or `shortlist` is below 1.
         """
         return self.search_many([text], top_k=top_k, filter=filter, shortlist=shortlist)[0]
 
     def search_many(
         self, texts: Sequence[str], *, top_k: int = 10, filter: Filter = EVERYTHING, shortlist: int = SHORTLIST
     ) -> list[list[Found]]:
-        """The same for several questions, whose words go through the text tower together."""
+        """Like `search` for several queries, which go through the text tower in one batch."""
         features = self._model.embed_texts(texts)
         vectors = query_vectors(features, self.info.similarity)
         found = []
@@ -120,9 +126,9 @@ class VideoIndex:
     def search_like(
         self, video: str | Path, *, top_k: int = 10, filter: Filter = EVERYTHING, shortlist: int = SHORTLIST
     ) -> list[Found]:
-        """The `top_k` videos most like an example, which may be one of the index; it is not among them itself.
+        """The `top_k` videos most similar to an example video, which may be in the index. The result leaves it out.
 
-        Scores are the cosine of the example's mean embedding and a window's.
+        The score is the cosine of the mean embeddings of the example and a window.
 
         Raises:
             VideoError: the example cannot be read.
@@ -142,15 +148,15 @@ class VideoIndex:
         return [_found(window, score, match_frames(vector, window)) for window, score in best]
 
     def files(self) -> dict[str, IndexedFile]:
-        """Every video of the index by its path."""
+        """All videos of the index, by path."""
         return self._store.files()
 
     def columns(self) -> dict[str, type]:
-        """The columns of the videos' metadata, and whether they hold `float`, `bool` or `str`."""
+        """Names of the metadata columns with their types: `float`, `bool` or `str`."""
         return column_kinds(file.metadata for file in self.files().values())
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         self._store.close()
 
     def _best_windows(
@@ -163,7 +169,7 @@ class VideoIndex:
         shortlist: int,
         without: str | None = None,
     ) -> list[tuple[Window, float]]:
-        """The best window of each of the best videos, best first; equal ones in the order of their paths."""
+        """The best window of each of the best videos, best first; ties are ordered by path."""
         if top_k < 1 or shortlist < 1:
             raise ValueError(f"{top_k = } and {shortlist = } must be 1 or more.")
         limit = max(shortlist, top_k + 1)
