@@ -11,13 +11,12 @@ from side4video.models.video_model import build_video_model
 def build_model(config: RunConfig, *, num_classes: int, device: torch.device) -> SideTunedModel:
     """Build a `VideoModel` for recognition, or a `RetrievalModel` for retrieval.
 
+    If the settings name a probe, the `VideoModel` is a `ProbeModel`.
+
     Args:
         config: settings of the run.
         num_classes: C, outputs of a recognition model; ignored for retrieval.
         device: device of the model.
-
-    Where the settings name a probe, the `VideoModel` is a `ProbeModel`.
-
 
     Raises:
         ValueError: the settings are invalid together.

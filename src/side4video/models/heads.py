@@ -15,21 +15,21 @@ from side4video.models.text.text_classifier import TextClassifier
 class ClassificationHead(nn.Module):
     """BatchNorm (pre-norm variant only), mean over frames and patches or over the cells of a grid, linear.
 
-    Fused (beyond the paper): a linear probe on the frozen model's own summary token is added to the logits and the
-    side part starts at zero, so that training starts as a pure probe of the frozen model.
+    A fused head (beyond the paper) adds the logits of a linear probe on the frozen model's summary token. Its side part
+    starts at zero, so training starts from the probe's predictions.
 
     Args:
         width: d, channels of the side tokens.
         num_classes: C.
-        variant: the side network's.
-        dropout: probability, 0..1, on the pooled features.
-        probe_width: D, channels of the frozen summary token that the fused head reads; None: not fused.
-        text_width: E, instead of `probe_width`: the fused head compares image embeddings with class name embeddings.
-        frozen_probe: do not train the probe; the side part adds to its logits.
-        grid: average the side tokens to this number of frames, rows and columns before the linear layer, which then
-            sees where and when (beyond the paper); None: one mean.
-        pooled_norm: a further BatchNorm, over clips, on the pooled side features: small but consistent differences
-            between clips then count as much as large ones (beyond the paper).
+        variant: variant of the side network.
+        dropout: dropout probability of the pooled features, 0..1.
+        probe_width: D, channels of the frozen summary token that the fused head reads; None: the head is not fused.
+        text_width: E, replaces `probe_width`: the fused head compares image embeddings with class name embeddings.
+        frozen_probe: do not train the probe; only the side part of the logits is trained.
+        grid: average the side tokens to this number of frames, rows and columns before the linear layer, so that it
+            reads positions in time and space (beyond the paper); None: average them to one vector.
+        pooled_norm: normalise the pooled side features with another BatchNorm, over clips. Small but consistent
+            differences between clips then count as much as large ones (beyond the paper).
 
     >>> ClassificationHead(width=64, num_classes=5)(torch.zeros(2, 8, 196, 64)).shape
     torch.Size([2, 5])
@@ -88,7 +88,7 @@ class ClassificationHead(nn.Module):
 
     @property
     def lacks_start(self) -> bool:
-        """Whether this is a fused head without a fitted probe or classes yet."""
+        """Whether this is a fused head whose probe or classes are not set yet."""
         if self.probe is None:
             return False
         start = self.probe.classes if isinstance(self.probe, TextClassifier) else self.probe.weight
@@ -96,14 +96,14 @@ class ClassificationHead(nn.Module):
 
     @torch.no_grad()
     def load_probe(self, weight: Float[Tensor, "C D"], bias: Float[Tensor, " C"]) -> None:
-        """Start the fused head from a fitted linear probe."""
+        """Copy the weights of a fitted linear probe into the fused head."""
         if not isinstance(self.probe, nn.Linear):
             raise ValueError("This head has no probe. Build it with probe_width, the backbone's width.")
         self.probe.weight.copy_(weight)
         self.probe.bias.copy_(bias)
 
     def load_classes(self, classes: Float[Tensor, "C E"], logit_scale: Float[Tensor, ""]) -> None:
-        """Start the fused head from what a text tower says of the class names, and its logit scale."""
+        """Copy the class name embeddings and the logit scale of a text tower into the fused head."""
         if not isinstance(self.probe, TextClassifier):
             raise ValueError("This head does not know classes by their names. Build it with text_width.")
         self.probe.load_classes(classes, logit_scale)

@@ -1,4 +1,4 @@
-"""State-dict names of the paper's released code, and how its tensors become ours."""
+"""Converts state dicts between the tensor names of the paper's released code and of this project."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from side4video.models.text.text_tower import text_tower_state
 
 @dataclass(frozen=True)
 class _Pair:
-    """Tensors of the same numbers: ours and theirs, stacked on axis 0, are equal up to trailing axes of size 1."""
+    """Tensors with equal values: ours and theirs, stacked on axis 0, differ only in trailing axes of size 1."""
 
-    ours: dict[str, int]  # name -> how many equal parts of the stack it holds
+    ours: dict[str, int]  # name -> number of equal parts of the stack that it holds
     theirs: dict[str, int]
-    trailing_ones: int = 0  # axes that a 1x1x1 or (3, 1, 1) convolution has behind ours
+    trailing_ones: int = 0  # axes that a 1x1x1 or (3, 1, 1) convolution has after ours
     transposed: bool = False
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How an official model names its tensors.
+    """The tensor names of an official model.
 
     Attributes:
-        variant: of its side network.
-        num_blocks: K, side blocks.
+        variant: variant of its side network.
+        num_blocks: K, number of side blocks.
         retrieval: whether it is a retrieval model.
     """
 
@@ -38,22 +38,22 @@ class Layout:
 
     @property
     def home(self) -> str:
-        """Where position table, taps and side blocks lie."""
+        """Name prefix of the position table, the taps and the side blocks."""
         return "visual.transformer." if self.variant == "pre-norm" else "visual."
 
     @property
     def blocks(self) -> str:
-        """Where the side blocks lie."""
+        """Name prefix of the side blocks, without the block number."""
         return self.home + ("side_transformer" if self.variant == "pre-norm" else "side_blocks")
 
     @property
     def norms(self) -> tuple[str, str]:
-        """The two BatchNorms of a side block."""
+        """Names of the two BatchNorms of a side block."""
         return ("norm1", "norm2") if self.retrieval and self.variant == "pre-norm" else ("bn_1", "bn_2")
 
     @property
     def convolutions(self) -> tuple[str, str, str]:
-        """The three parts of its temporal convolution."""
+        """Names of the three parts of the temporal convolution of a side block."""
         if self.retrieval and self.variant == "pre-norm":
             return "pw_conv1", "dw_conv1", "pw_conv2"
         return "conv.0", "conv.1", "conv.2"
@@ -119,7 +119,7 @@ def _retrieval_head_pairs(layout: Layout) -> Iterator[_Pair]:
 
 
 def _statistics(layout: Layout) -> dict[str, str]:
-    """BatchNorm buffers, ours -> theirs."""
+    """Names of the BatchNorm buffers, ours -> theirs."""
     norms = {"side.stem_norm": "visual.side_pre_bn3d"}
     if layout.retrieval or layout.variant == "pre-norm":
         norms["head.norm"] = "visual.side_post_bn"
@@ -131,10 +131,13 @@ def _statistics(layout: Layout) -> dict[str, str]:
 
 
 def recognise(official: dict[str, Tensor], *, source: str = "the state dict") -> Layout:
-    """Which model an official state dict belongs to, from its names; `source` is named in errors.
+    """Detect the layout of an official state dict from its names; errors name `source`.
 
     Raises:
-        ValueError: it is not one of Side4Video's.
+        ValueError: it is not a Side4Video checkpoint.
+
+    >>> recognise({"visual.side_linears.0.weight": torch.zeros(1), "visual.side_linears.1.weight": torch.zeros(1)})
+    Layout(variant='post-norm', num_blocks=2, retrieval=False)
     """
     names = [name.removeprefix("clip.") for name in official]
     variants: dict[Variant, str] = {"pre-norm": "visual.transformer.side_linears.", "post-norm": "visual.side_linears."}
@@ -150,12 +153,12 @@ def recognise(official: dict[str, Tensor], *, source: str = "the state dict") ->
 
 
 def from_official(official: dict[str, Tensor], *, source: str = "the state dict") -> dict[str, Tensor]:
-    """The trained tensors of an official state dict under our names; frozen ones are left out.
+    """Return the trained tensors of an official state dict under our names, without the frozen ones.
 
-    `source` is named in errors.
+    Errors name `source`.
 
     Raises:
-        ValueError: not such a state dict, or tensors of the side network are missing.
+        ValueError: it is not a Side4Video checkpoint, or tensors of the side network are missing or have a wrong shape.
     """
     layout = recognise(official, source=source)
     official = {name.removeprefix("clip."): tensor for name, tensor in official.items()}
@@ -189,13 +192,13 @@ def from_official(official: dict[str, Tensor], *, source: str = "the state dict"
 
 
 def _text_tower(official: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The text tower, which has open_clip's names there and here; EVA's lies behind `text.`."""
+    """The tensors of the text tower. Both codes use open_clip's names; EVA's have the prefix `text.`."""
     scale = {"text.logit_scale": official["logit_scale"]} if "logit_scale" in official else {}
     return scale | {f"text.model.{name}": tensor for name, tensor in text_tower_state(official).items()}
 
 
 def to_official(state: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
-    """Our trained tensors (or their gradients, by the same names) under the official names."""
+    """Return our trained tensors, or their gradients under the same names, under the official names."""
     official: dict[str, Tensor] = {}
     for pair in _pairs(layout):
         stacked = torch.cat([state[name] for name in pair.ours])
@@ -217,7 +220,7 @@ def to_official(state: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
 
 
 def frozen_part(official: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The image tower of an official state dict under CLIP's or EVA's own names, without what is trained beside it."""
+    """Return the frozen image tower of an official state dict under CLIP's or EVA's own names."""
     layout = recognise(official)
     trained = {name.removeprefix("clip.") for name in to_official(from_official(official), layout)}
     tower = {name.removeprefix("clip."): tensor for name, tensor in official.items()}
@@ -230,10 +233,10 @@ def _split(stacked: Tensor, names: dict[str, int]) -> dict[str, Tensor]:
 
 
 def read_official_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state dict in an official checkpoint file, without its wrapping and its `module.` prefixes.
+    """Read the state dict of an official checkpoint file; wrapping and `module.` prefixes are removed.
 
     Raises:
-        ValueError: the file holds no state dict. No pickled code is ever run (weights_only=True).
+        ValueError: the file holds no state dict. Pickled code never runs (weights_only=True).
     """
     state = {name: value for name, value in read_weights(path).items() if isinstance(value, Tensor)}
     if not state:

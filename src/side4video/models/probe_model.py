@@ -1,4 +1,4 @@
-"""A frozen backbone and a probe on its tokens, in place of a side network."""
+"""A model without a side network: a frozen backbone and a probe on its tokens."""
 
 from collections.abc import Iterable
 
@@ -15,12 +15,12 @@ from side4video.models.video_model import VideoModel, build_backbone
 
 
 class ProbeHead(ClassificationHead):
-    """The probe where other models have their classifier."""
+    """A probe as the head of a `VideoModel`."""
 
     def __init__(self, probe: Probe) -> None:
         nn.Module.__init__(self)
         self.classifier = probe
-        self.probe = None  # of a fused head
+        self.probe = None  # this is not a fused head
 
     def forward(self, x: Float[Tensor, "B T *N D"], pooled: Tensor | None = None) -> Float[Tensor, "B C"]:  # noqa: ARG002
         """Logits from the tokens that the probe reads."""
@@ -28,12 +28,22 @@ class ProbeHead(ClassificationHead):
 
 
 class ProbeModel(VideoModel):
-    """Clips in, logits out, from one block's frozen tokens.
+    """Classifies clips with a probe on the frozen tokens of one backbone block.
 
     Args:
         backbone: the frozen image model.
-        probe: fitted or loaded later.
-        block: whose patches it reads; -1: the pooled summary of the last block.
+        probe: the probe; fit it, or load its weights, later.
+        block: backbone block whose patches the probe reads; -1: the pooled summary of the last block.
+
+    Raises:
+        ValueError: the backbone has no such block.
+
+    >>> from side4video.models.backbones.loading import load_backbone
+    >>> from side4video.models.probes import LinearProbe
+    >>> backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=32, model_args={"depth": 2})
+    >>> model = ProbeModel(backbone=backbone, probe=LinearProbe(width=192, num_classes=5), block=-1)
+    >>> model(torch.zeros(2, 8, 3, 32, 32)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(self, *, backbone: FrozenBackbone, probe: Probe, block: int) -> None:
@@ -71,7 +81,7 @@ class ProbeModel(VideoModel):
 
 
 def build_probe_model(config: RunConfig, *, num_classes: int, device: torch.device) -> ProbeModel:
-    """Load the backbone and put the probe that `config.probe` names on it, not fitted.
+    """Load the backbone and add the probe of `config.probe`, which is not fitted yet.
 
     Raises:
         ValueError: the settings do not suit the backbone.

@@ -1,7 +1,7 @@
 """Probes: small classifiers that read the frozen model's tokens directly, without a side network.
 
-They show what a side network has to beat: appearance (linear), amount of motion (motion), place and order of motion
-(space-time), its direction (correlation), all of it with learned attention (attentive).
+They are the baselines of a side network. Each reads other cues: appearance (linear), amount of motion (motion), place
+and order of motion (space-time), direction of motion (correlation), all of these with learned attention (attentive).
 """
 
 import math
@@ -15,15 +15,15 @@ from side4video.config import ProbeConfig
 from side4video.models.side.side_block import centre_in_time
 
 COARSE_GRID = 7
-"""Rows and columns that all probes average patches to first: a quarter of a ViT's 14 x 14, and as good for them."""
+"""Rows and columns to which all probes first average patches: a quarter of a ViT's 14 x 14, equally accurate."""
 RADIUS = 2
-"""The correlation probe compares each place with those up to so many rows and columns away."""
+"""The correlation probe compares each place with the places up to this many rows and columns away."""
 PROJECTION_SEED = 0
-"""Of the space-time probe's random channels: every run projects alike."""
+"""Seed of the space-time probe's random channels; every run uses the same projection."""
 
 
 def average_to_grid(patches: Float[Tensor, "B T N D"], grid: int) -> Float[Tensor, "B T G D"]:
-    """Average patch tokens over `grid` x `grid` equal parts of the frame, G = grid^2, rows first.
+    """Average patch tokens over `grid` x `grid` equal parts of the frame, G = grid^2, row by row.
 
     >>> average_to_grid(torch.arange(4.0).reshape(1, 1, 4, 1), 1).item()
     1.5
@@ -36,12 +36,12 @@ def average_to_grid(patches: Float[Tensor, "B T N D"], grid: int) -> Float[Tenso
 
 
 def coarse_patches(patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T G D"]:
-    """Patches averaged to `COARSE_GRID` rows and columns, or as many as there are."""
+    """Average patches to `COARSE_GRID` rows and columns; frames with fewer patches keep their grid."""
     return average_to_grid(patches.float(), min(COARSE_GRID, math.isqrt(patches.shape[2])))
 
 
 class Probe(nn.Module):
-    """Features of a clip's frozen tokens, standardised, and a linear layer.
+    """Base class of the probes: a linear layer on standardised features of a clip's frozen tokens.
 
     Args:
         num_features: F.
@@ -58,7 +58,7 @@ class Probe(nn.Module):
         self.linear = nn.Linear(num_features, num_classes)
 
     def features(self, x: Float[Tensor, "B T *N D"]) -> Float[Tensor, "B F"]:
-        """What the linear layer reads of a clip, before it is standardised."""
+        """The features of each clip, before standardisation."""
         raise NotImplementedError
 
     def forward(self, x: Float[Tensor, "B T *N D"]) -> Float[Tensor, "B C"]:
@@ -72,13 +72,16 @@ class LinearProbe(Probe):
     Args:
         width: D.
         num_classes: C.
+
+    >>> LinearProbe(width=16, num_classes=5)(torch.zeros(2, 8, 16)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(self, *, width: int, num_classes: int) -> None:
         super().__init__(width, num_classes)
 
     def features(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B D"]:
-        """The mean frame."""
+        """Mean over the frames."""
         return x.float().mean(dim=1)
 
 
@@ -89,6 +92,9 @@ class MotionProbe(Probe):
         width: D.
         num_classes: C.
         grid: rows and columns of places; 1: pooled over the whole frame.
+
+    >>> MotionProbe(width=16, num_classes=5)(torch.zeros(2, 8, 49, 16)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(self, *, width: int, num_classes: int, grid: int = 1) -> None:
@@ -96,7 +102,7 @@ class MotionProbe(Probe):
         self.grid = grid
 
     def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
-        """How much each channel changes in each place."""
+        """Mean absolute change of each channel in each place."""
         change = coarse_patches(x).diff(dim=1).abs().mean(dim=1, keepdim=True)
         return average_to_grid(change, self.grid).flatten(1)
 
@@ -109,7 +115,10 @@ class SpaceTimeProbe(Probe):
         num_classes: C.
         num_frames: T.
         grid: rows and columns of places.
-        channels: random ones that the D channels are projected to, so that few clips can fill them.
+        channels: number of random channels to which the D channels are projected; keep it small for few clips.
+
+    >>> SpaceTimeProbe(width=16, num_classes=5, num_frames=8)(torch.zeros(2, 8, 49, 16)).shape
+    torch.Size([2, 5])
     """
 
     projection: Tensor
@@ -121,12 +130,12 @@ class SpaceTimeProbe(Probe):
         self.register_buffer("projection", torch.randn(width, channels, generator=generator) * width**-0.5)
 
     def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
-        """How each place differs from its own mean, frame by frame."""
+        """Difference of each place from its mean over the clip, frame by frame."""
         return (centre_in_time(average_to_grid(coarse_patches(x), self.grid)) @ self.projection).flatten(1)
 
 
 def correlate(x: Float[Tensor, "B T G D"], radius: int) -> Float[Tensor, "B S G K"]:
-    """Cosines of each token with those around its place in the next frame, S = T - 1, K = (2 radius + 1)^2.
+    """Cosines of each token with the tokens around its place in the next frame, S = T - 1, K = (2 radius + 1)^2.
 
     Places outside the frame count as zero (correlation volumes: Teed and Deng, RAFT, arXiv 2003.12039).
     """
@@ -141,13 +150,16 @@ def correlate(x: Float[Tensor, "B T G D"], radius: int) -> Float[Tensor, "B S G 
 class CorrelationProbe(Probe):
     """Direction of motion: cosines of tokens with their neighbours in the next frame, on a grid of places.
 
-    Tokens are normalised over channels, then lose their mean over the frame, and over the clip, side by side: the
-    first shows which way the whole picture moves, the second what moves before a background at rest.
+    Tokens are normalised over channels. Then cosines are computed twice. After subtracting the mean over the frame they
+    show the motion of the whole picture; after subtracting the mean over the clip, motion before a static background.
 
     Args:
         num_classes: C.
         num_frames: T, 2 or more.
-        grid: rows and columns that the cosines are averaged to.
+        grid: rows and columns to which the cosines are averaged.
+
+    >>> CorrelationProbe(num_classes=5, num_frames=8)(torch.zeros(2, 8, 49, 16)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(self, *, num_classes: int, num_frames: int, grid: int = 3) -> None:
@@ -155,7 +167,7 @@ class CorrelationProbe(Probe):
         self.grid = grid
 
     def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
-        """How alike neighbours are, for each pair of frames and each place."""
+        """Cosines of neighbours for each pair of frames and each place."""
         x = coarse_patches(x)
         x = F.layer_norm(x, x.shape[-1:])
         centred = (x - x.mean(dim=2, keepdim=True), centre_in_time(x))
@@ -165,16 +177,20 @@ class CorrelationProbe(Probe):
 class AttentiveProbe(Probe):
     """Cross-attention of a learned query over all patches of all frames, with positions in time and space.
 
-    After V-JEPA 2 (arXiv 2506.09985) and STEP (arXiv 2503.24298), which shows that positions in time decide whether an
-    attentive probe sees order.
+    It follows V-JEPA 2 (arXiv 2506.09985) and STEP (arXiv 2503.24298). STEP shows that an attentive probe needs
+    positions in time to recognise order.
 
     Args:
         width: D.
         num_classes: C.
         num_frames: T.
-        grid: rows and columns that patches are averaged to.
-        num_heads: of the attention; divides D.
-        dropout: probability, 0..1, on the attention's output.
+        grid: rows and columns to which patches are averaged.
+        num_heads: attention heads; must divide D.
+        dropout: dropout probability of the attention's output, 0..1.
+
+    >>> probe = AttentiveProbe(width=16, num_classes=5, num_frames=8)
+    >>> probe.attention(torch.zeros(2, 8, 49, 16)).shape
+    torch.Size([2, 8, 49])
     """
 
     def __init__(
@@ -196,29 +212,29 @@ class AttentiveProbe(Probe):
         return tuple(part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (keys, values))
 
     def attention(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T G"]:
-        """How much each place of each frame counts: mean over the heads; sums to 1 over a clip."""
+        """Attention weight of each place of each frame: mean over the heads; the weights of a clip sum to 1."""
         keys, _ = self._keys_and_values(x)  # (B, heads, T G, D / heads)
         scores = torch.einsum("hd,bhnd->bhn", self.query, keys) * keys.shape[-1] ** -0.5
         return scores.softmax(dim=-1).mean(dim=1).unflatten(-1, (x.shape[1], -1))
 
     def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B D"]:
-        """The values that the query attends to."""
+        """The values, weighted by attention."""
         keys, values = self._keys_and_values(x)
         query = self.query[None, :, None].expand(len(x), -1, -1, -1)  # (B, heads, 1, D / heads)
         return self.dropout(F.scaled_dot_product_attention(query, keys, values).flatten(1))
 
 
 def build_probe(config: ProbeConfig, *, width: int, num_frames: int, num_classes: int) -> Probe:
-    """The probe that the settings name, not fitted.
+    """Build the probe of the settings; it is not fitted yet.
 
     Args:
-        config: its settings.
+        config: settings of the probe.
         width: D, channels of the frozen tokens.
         num_frames: T, frames of a clip.
         num_classes: C.
 
     Raises:
-        ValueError: the settings name none, or one that compares frames is given a single one.
+        ValueError: the settings name no probe, or the probe compares frames and `num_frames` is 1.
     """
     if config.name == "linear":
         return LinearProbe(width=width, num_classes=num_classes)

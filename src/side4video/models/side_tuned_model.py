@@ -1,4 +1,4 @@
-"""Base class of all trained models: a frozen backbone, and everything else, which is trained and saved."""
+"""Base class of all trained models: the backbone is frozen, everything else is trained and saved."""
 
 from typing import Self
 
@@ -13,6 +13,13 @@ class SideTunedModel(nn.Module):
     """A model with a frozen `backbone` and a `side` network; everything except the backbone is trained.
 
     The subclasses are `VideoModel` for recognition and `RetrievalModel` for retrieval.
+
+    >>> from side4video.models.backbones.loading import load_backbone
+    >>> model = SideTunedModel()
+    >>> model.backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=32, model_args={"depth": 2})
+    >>> model.side = SideNetwork(backbone_width=192, num_patches=4, patch_size=16, taps=[0, 1], width=64)
+    >>> {name.split(".")[0] for name in model.trained_state()}
+    {'side'}
     """
 
     backbone: FrozenBackbone
@@ -28,16 +35,16 @@ class SideTunedModel(nn.Module):
         """Shard the weights of the frozen blocks over all processes (FSDP); each block is gathered while it runs."""
         from torch.distributed.fsdp import fully_shard
 
-        assert self.backbone.fingerprint  # computed now, from whole weights: later only one process asks for it
+        assert self.backbone.fingerprint  # computed now, from whole weights: later only one process reads it
         for block in self.backbone.model.blocks:
-            fully_shard(block, reshard_after_forward=True)  # the default leaves the outermost module of a call gathered
+            fully_shard(block, reshard_after_forward=True)  # by default the outermost module of a call stays gathered
 
     def finetuned_parameters(self) -> list[nn.Parameter]:
         """Trained parameters that start from pre-trained weights and have their own learning rate; none by default."""
         return []
 
     def trained_state(self) -> dict[str, Tensor]:
-        """Every tensor that training changes, including BatchNorm statistics, by name; none of the backbone."""
+        """Every tensor that training changes, by name: weights and BatchNorm statistics, without the backbone."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("backbone.")}
 
     def check_trained_state(self, state: dict[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Clips with cached frozen tokens: a `VideoModel` takes them in place of pixels."""
+"""Clips with cached frozen tokens, which a `VideoModel` reads instead of pixels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,16 @@ class StoredClips:
     """The inputs of a side network and its head for B clips of T frames.
 
     Attributes:
-        blocks: by number of a tapped backbone block its tokens (B, T, 1 + N, D), the summary token first.
-        pooled: (B, T, D), what `FrozenBackbone.pool` made of the last block, float32; None: not stored.
+        blocks: number of each tapped backbone block -> its tokens (B, T, 1 + N, D), the summary token first.
+        pooled: (B, T, D), float32, result of `FrozenBackbone.pool` for the last block; None: not stored.
         pixels: (B, T, 3, H, W), 0 to 255, for a side network with a stem; None: not stored.
-        mean, std: of each channel; what the pixels are normalised with.
+        mean, std: of each channel, to normalise the pixels.
+
+    >>> from side4video.models.side.int8_tokens import to_int8
+    >>> tokens = to_int8(torch.zeros(2, 8, 1 + 4, 64))
+    >>> clips = StoredClips({3: tokens}, pooled=None, pixels=None, mean=(0.5,) * 3, std=(0.5,) * 3)
+    >>> [(part.block, part.patches.shape) for part in clips.iterate(torch.float32)]
+    [(3, torch.Size([2, 8, 4, 64]))]
     """
 
     blocks: Mapping[int, Int8Tokens]
@@ -30,11 +36,11 @@ class StoredClips:
     std: tuple[float, ...]
 
     def __len__(self) -> int:
-        """B."""
+        """B, the number of clips."""
         return len(self._tensors()[0])
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> "StoredClips":
-        """Move to another device; the tokens are transferred in 8 bits."""
+        """Copy to another device; the tokens are transferred in 8 bits."""
         return StoredClips(
             {block: tokens.to(device, non_blocking=non_blocking) for block, tokens in self.blocks.items()},
             None if self.pooled is None else self.pooled.to(device, non_blocking=non_blocking),
@@ -44,7 +50,7 @@ class StoredClips:
         )
 
     def split(self, size: int) -> Sequence["StoredClips"]:
-        """Parts of `size` clips, the last one smaller."""
+        """Split into parts of `size` clips; the last part may be smaller."""
         return [self._part(slice(start, start + size)) for start in range(0, len(self), size)]
 
     def _part(self, clips: slice) -> "StoredClips":
@@ -57,7 +63,7 @@ class StoredClips:
         )
 
     def with_reversed(self) -> "StoredClips":
-        """Each clip and its reversed copy: the frozen model sees single frames, so reversing the tokens is enough."""
+        """Each clip and its reversed copy. The frozen model reads single frames, so the order of tokens is reversed."""
 
         def both(x: Tensor) -> Tensor:
             return torch.stack([x, x.flip(1)], dim=1).flatten(0, 1)
@@ -82,7 +88,7 @@ class StoredClips:
         return normalise_pixels(self.pixels, self.mean, self.std)
 
     def iterate(self, dtype: torch.dtype) -> Iterator[BlockTokens]:
-        """The stored blocks in ascending order, one at a time, restored to `dtype`."""
+        """Yield the stored blocks in ascending order, one at a time, restored to `dtype`."""
         for block in sorted(self.blocks):
             tokens = self.blocks[block].restore(dtype)
             yield BlockTokens(block, tokens[:, :, 1:], tokens[:, :, :1])
@@ -94,7 +100,7 @@ def normalise_pixels(pixels: UInt8[Tensor, "B T 3 H W"], mean: Sequence[float], 
 
 
 def as_pixels(clips: Clips, mean: Sequence[float], std: Sequence[float]) -> UInt8[Tensor, "B T 3 H W"]:
-    """Convert normalised clips back to 0..255, exactly; values outside (noise of random erasing) are clipped."""
+    """Convert normalised clips back to 0..255 exactly. Values outside (noise of random erasing) are clipped."""
     return ((clips.float() * _channels(std, clips) + _channels(mean, clips)) * 255).round().clamp(0, 255).byte()
 
 

@@ -43,7 +43,7 @@ class VideoModel(SideTunedModel):
         self.read_blocks = tuple(sorted({*side.taps, *last}))
 
     def forward(self, clips: Float[Tensor, "B T 3 H W"] | StoredClips) -> Float[Tensor, "B C"]:
-        """Logits of normalised clips (B, T, 3, H, W); with stored clips the backbone does not run."""
+        """Logits of normalised clips (B, T, 3, H, W). For stored clips the backbone does not run."""
         if isinstance(clips, StoredClips):
             return self.classify(clips.frames(), clips.iterate(self.backbone.dtype), clips.pooled)
         return self.classify(clips, self.backbone.iterate(clips, self.read_blocks))
@@ -54,12 +54,12 @@ class VideoModel(SideTunedModel):
         blocks: Iterable[BlockTokens],
         pooled: Float[Tensor, "B T D"] | None = None,
     ) -> Float[Tensor, "B C"]:
-        """Logits of clips whose frozen tokens are given. Gradients reach whatever of these requires one.
+        """Logits of clips from their frozen tokens. Gradients reach every input that requires them.
 
         Args:
             frames: normalised pixels, for the stem; without a stem only B and T are read.
             blocks: tokens of all `read_blocks`, in ascending order.
-            pooled: what `FrozenBackbone.pool` makes of the last block; by default computed where the head needs it.
+            pooled: result of `FrozenBackbone.pool` for the last block; by default computed if the head needs it.
         """
         x = self.side.begin(frames)
         for tokens in blocks:
@@ -78,15 +78,15 @@ class VideoModel(SideTunedModel):
 def build_video_model(
     config: RunConfig, *, num_classes: int, device: torch.device, backbone: FrozenBackbone | None = None
 ) -> VideoModel:
-    """Put a fresh side network and head, seeded by `config.seed`, on the backbone that is given, or else loaded.
+    """Add a new side network and head, seeded by `config.seed`, to `backbone`; by default it is loaded.
 
     Raises:
-        ValueError: taps, width or weights do not suit the backbone.
+        ValueError: taps, width or weights do not fit the backbone.
     """
     side = config.side
     text_width = None
     if config.head.init == "text":
-        from side4video.models.text.text_tower import text_embed_dim  # others need no open_clip
+        from side4video.models.text.text_tower import text_embed_dim  # imported here: others do not need open_clip
 
         text_width = text_embed_dim(config.text.name, dict(config.text.model_args))
     backbone = backbone or build_backbone(config, device=device, projection_width=text_width)
@@ -140,7 +140,7 @@ def build_side_network(config: RunConfig, backbone: FrozenBackbone, *, summary_p
         correlation=side.correlation,
         memory=config.train.memory,
     )
-    if side.initial_values == "scaled" and side.variant == "post-norm":  # pre-norm blocks start so in any case
+    if side.initial_values == "scaled" and side.variant == "post-norm":  # pre-norm blocks always start this way
         for block in network.blocks:
             assert isinstance(block, SideBlock)
             block.draw_scaled_values()
@@ -163,13 +163,13 @@ def backbone_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device with that name; "auto": a CUDA GPU if available, otherwise the CPU.
+    """The device called `name`; "auto": a CUDA GPU if available, otherwise the CPU.
 
     Raises:
-        ValueError: the device is not there.
+        ValueError: this machine has no such device.
     """
     if name in {"auto", "cuda"} and torch.cuda.is_available() and launched_processes() > 1:
-        name = f"cuda:{local_rank() if torch.cuda.device_count() > 1 else 0}"  # some schedulers show each its own alone
+        name = f"cuda:{local_rank() if torch.cuda.device_count() > 1 else 0}"  # some schedulers show each process one
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)

@@ -18,7 +18,7 @@ class TokenBatchNorm(nn.BatchNorm1d):
     """BatchNorm3d for channels-last tokens: statistics per channel over all clips, frames and patches.
 
     If a part of the network is recomputed in the backward pass, its statistics are computed and counted once. With
-    `synced`, statistics are over the clips of all processes, on any device; all processes must then do the same passes.
+    `synced`, statistics cover the clips of all processes, on any device; all processes must then run the same passes.
 
     >>> TokenBatchNorm(8)(torch.randn(2, 4, 9, 8)).shape
     torch.Size([2, 4, 9, 8])
@@ -80,7 +80,7 @@ def keep_running_statistics(model: nn.Module) -> Iterator[None]:
 
 
 class _Normalise(torch.autograd.Function):
-    """Batch normalisation with given statistics; its gradient treats them as computed from the batch.
+    """Batch normalisation with given statistics; its gradient is that of statistics computed from the batch.
 
     The first run and the recomputation use the same code, so their results are bit-identical.
     """

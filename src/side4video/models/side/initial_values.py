@@ -1,4 +1,4 @@
-"""Initial values of the paper's CLIP retrieval models, which differ from those of its recognition models."""
+"""Initial values of the paper's CLIP retrieval models, which differ from the values of its recognition models."""
 
 import torch
 from torch import nn
@@ -14,13 +14,18 @@ RETRIEVAL_STD = 0.02
 def draw_retrieval_values(side: SideNetwork, *others: nn.Module) -> None:
     """Draw the initial values of a pre-norm side network for retrieval, from torch's global generator.
 
-    All linear layers are N(0, `RETRIEVAL_STD`) with bias 0, in `others` too. Exceptions: queries, keys and values are
-    N(0, 1 / sqrt(d)); the convolutions over time keep their biases, and the depth-wise one is N(0, 1 / sqrt(d)). The
-    stem, the position table and the norms stay as they are.
+    Weights of all linear layers are drawn from N(0, `RETRIEVAL_STD`), also in `others`; their biases are set to 0.
+    Exceptions: queries, keys and values are drawn from N(0, 1 / sqrt(d)). The convolutions over time keep their biases,
+    and their depth-wise weights are drawn from N(0, 1 / sqrt(d)). Stem, position table and norms do not change.
 
     Args:
-        side: The side network, d channels.
-        others: Further modules whose linear layers are drawn.
+        side: the side network, d channels.
+        others: more modules whose linear layers are drawn.
+
+    >>> side = SideNetwork(backbone_width=32, num_patches=4, patch_size=16, taps=[0], width=64)
+    >>> draw_retrieval_values(side)
+    >>> side.blocks[0].mlp.expand.bias.any().item()
+    False
     """
     parts = [part for module in (side, *others) for part in module.modules()]
     convolutions = [part for part in parts if isinstance(part, TemporalConvolution)]

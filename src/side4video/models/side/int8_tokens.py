@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LARGEST_GROUP = 64
-"""Channels that share a scale, at most; the group is the largest divisor of the width up to this."""
+"""Maximum number of channels that share a scale: a group is the largest divisor of the width up to this."""
 LARGEST = 127
-SMALLEST_SCALE = 2.0**-24  # of float16
+SMALLEST_SCALE = 2.0**-24  # smallest positive float16
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Int8Tokens:
     scales: Float[Tensor, "*rows groups"]
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> "Int8Tokens":
-        """The same on another device."""
+        """Copy to another device."""
         return Int8Tokens(
             self.values.to(device, non_blocking=non_blocking), self.scales.to(device, non_blocking=non_blocking)
         )
 
     def restore(self, dtype: torch.dtype) -> Float[Tensor, "*rows D"]:
-        """Convert back; the error of a value is at most half its group's scale: 1/254 of the group's largest value."""
+        """Convert back to `dtype`. A value is off by at most half its group's scale: 1/254 of the group's maximum."""
         groups = self.values.to(dtype).unflatten(-1, (self.scales.shape[-1], -1))
         return groups.mul_(self.scales.unsqueeze(-1).to(dtype)).flatten(-2)
 
@@ -60,7 +60,7 @@ def to_int8(tokens: Float[Tensor, "*rows D"]) -> Int8Tokens:
 
 
 class _Int8Linear(torch.autograd.Function):
-    """A linear layer whose input needs no gradient; the weight's gradient is computed from the rounded input."""
+    """A linear layer for inputs without gradient; it computes the weight's gradient from the rounded input."""
 
     @staticmethod
     def forward(ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -79,5 +79,5 @@ class _Int8Linear(torch.autograd.Function):
 def int8_linear(
     tokens: Float[Tensor, "*rows D"], weight: Float[Tensor, "d D"], bias: Float[Tensor, " d"]
 ) -> Float[Tensor, "*rows d"]:
-    """`F.linear` that stores `tokens`, which need no gradient, in 8 bits: a quarter of the memory of 32 bits."""
+    """`F.linear` that stores `tokens` in 8 bits, a quarter of the memory of 32 bits; `tokens` get no gradient."""
     return _Int8Linear.apply(tokens, weight.to(tokens.dtype), bias.to(tokens.dtype))

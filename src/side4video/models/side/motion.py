@@ -1,4 +1,4 @@
-"""Options of the side block that see motion: a gate on temporal differences, and correlations between frames."""
+"""Options of the side block that detect motion: a gate on temporal differences, and correlations between frames."""
 
 import math
 
@@ -14,7 +14,14 @@ from side4video.models.side.taps import step_dtype
 class TemporalDifference(nn.Module):
     """Gate each token by its difference to the largest value over the clip, channel by channel (arXiv 2408.10688).
 
-    x becomes 2 x sigmoid(W (x - max_t x) + b). W and b start at zero: the block then does nothing.
+    x becomes 2 x sigmoid(W (x - max_t x) + b). W and b start at zero, so the gate first changes nothing.
+
+    Args:
+        width: d.
+
+    >>> x = torch.ones(2, 8, 4, 16)
+    >>> torch.equal(TemporalDifference(16)(x), x)
+    True
     """
 
     def __init__(self, width: int) -> None:
@@ -24,21 +31,24 @@ class TemporalDifference(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B T N d"]:
-        """Weigh tokens by how far they are below their maximum."""
+        """Weight tokens by their difference to the maximum over the clip."""
         return 2 * x * torch.sigmoid(self.linear(x - x.amax(dim=1, keepdim=True)))
 
 
 class TokenCorrelation(nn.Module):
-    """Which way things move: cosines of each token with its neighbours in the next frame (arXiv 2007.09933).
+    """Direction of motion: cosines of each token with its neighbours in the next frame (arXiv 2007.09933).
 
-    Each frozen token loses its mean over the frame, which all places share. Its cosines with the (2 r + 1)^2 tokens
-    around the same place one frame later are mapped to d channels by a linear layer; places outside of the frame and
-    the frame after the last one count as zero. In training the frozen tokens need no gradient: the cosines alone are
-    kept.
+    The mean over the frame, which all places share, is subtracted from the frozen tokens. A linear layer maps each
+    token's cosines with the (2 r + 1)^2 tokens around its place in the next frame to d channels. Places outside the
+    frame, and the frame after the last one, count as zero. In training the frozen tokens need no gradient, so only the
+    cosines are stored.
 
     Args:
         width: d.
         radius: r, rows and columns.
+
+    >>> TokenCorrelation(16, radius=1)(torch.zeros(2, 8, 49, 192)).shape
+    torch.Size([2, 8, 49, 16])
     """
 
     def __init__(self, width: int, radius: int) -> None:
@@ -47,12 +57,12 @@ class TokenCorrelation(nn.Module):
         self.linear = nn.Linear((2 * radius + 1) ** 2, width)
 
     def forward(self, patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T N d"]:
-        """Map frozen patches, a square grid row by row, to what their motion adds to the side tokens."""
+        """Map frozen patches, a square grid row by row, to the term that is added to the side tokens."""
         return self.linear(correlate(patches, self.radius).to(step_dtype(self.linear.weight)))
 
 
 def correlate(patches: Float[Tensor, "B T N D"], radius: int) -> Float[Tensor, "B T N K"]:
-    """Cosines of each token with those around its place in the next frame, row by row; zeros for the last frame."""
+    """Cosines of each token with the tokens around its place in the next frame; zeros for the last frame."""
     side = math.isqrt(patches.shape[2])
     with without_autocast(patches.device.type):
         x = patches.float()

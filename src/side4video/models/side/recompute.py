@@ -35,7 +35,7 @@ _current: ContextVar[Run | None] = ContextVar("run of a recomputed part", defaul
 
 
 def current_run() -> Run | None:
-    """The current run of a recomputed part in this thread; None outside of one."""
+    """The current run of a recomputed part in this thread; None outside a recomputed part."""
     return _current.get()
 
 
@@ -43,8 +43,8 @@ def recompute(part: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
     """Call `part(*inputs)`; autograd stores only the inputs. Without gradients it is a plain call.
 
     Args:
-        part: computes a tensor from tensors. It must be deterministic without side effects: dropout is not repeated.
-            Each BatchNorm layer may run once in it.
+        part: computes a tensor from tensors. It must be deterministic and without side effects: dropout is not
+            repeated. Each BatchNorm layer may run once in it.
         inputs: its inputs other than parameters.
 
     >>> x = torch.ones(2, requires_grad=True)

@@ -1,7 +1,7 @@
 """The side block: tap, fuse, convolution over time, attention inside frames, channel MLP (arXiv 2311.15769, section 3).
 
-Tokens stay channels-last, (B, T, N, d), all the way: a 1x1x1 convolution is then a linear layer, BatchNorm3d a
-BatchNorm over rows, and nothing is ever permuted.
+Tokens are channels-last, (B, T, N, d), throughout. A 1x1x1 convolution is then a linear layer, BatchNorm3d is a
+BatchNorm over rows, and no tensor is permuted.
 """
 
 from typing import Any, Literal
@@ -18,11 +18,15 @@ from side4video.models.side.recompute import current_run, recompute
 from side4video.models.side.taps import SIDE_LAYER_NORM_EPS, Memory, PostNormTap, PreNormTap, layer_norm
 
 Variant = Literal["pre-norm", "post-norm"]
-"""`pre-norm` is the side network of the paper's CLIP models, `post-norm` that of ViT-E/14."""
+"""`pre-norm`: side network of the paper's CLIP models; `post-norm`: side network of its ViT-E/14."""
 
 
 class TemporalConvolution(nn.Module):
-    """Pointwise, depth-wise over three frames, pointwise; no activation between."""
+    """Pointwise convolution, depth-wise convolution over three frames, pointwise convolution; no activations.
+
+    >>> TemporalConvolution(16)(torch.zeros(2, 8, 4, 16)).shape
+    torch.Size([2, 8, 4, 16])
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -45,7 +49,11 @@ class TemporalConvolution(nn.Module):
 
 
 class FrameAttention(nn.Module):
-    """Multi-head attention inside each frame: patches ask, patches and the summary token answer."""
+    """Multi-head attention inside each frame. Queries are the patches; keys and values include the summary token.
+
+    >>> FrameAttention(64, num_heads=2)(torch.zeros(2, 8, 1 + 4, 64)).shape
+    torch.Size([2, 8, 4, 64])
+    """
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
@@ -56,7 +64,7 @@ class FrameAttention(nn.Module):
 
     def forward(self, y: Float[Tensor, "B T M d"]) -> Float[Tensor, "B T N d"]:
         """Attend with the last N = M - 1 tokens of each frame as queries; token 0 is the summary token."""
-        # The summary token is made a query and dropped: cutting it off before would copy all the others once more.
+        # The query of the summary token is computed and dropped: a slice of y would copy all other tokens once more.
         query = self._split_heads(self.query(y))[:, :, 1:]
         key, value = (self._split_heads(part) for part in self.key_value(y).chunk(2, dim=-1))
         mixed = F.scaled_dot_product_attention(query, key, value)  # (B T, heads, N, d / heads)
@@ -67,7 +75,11 @@ class FrameAttention(nn.Module):
 
 
 class ChannelMLP(nn.Module):
-    """Linear d -> 4d, exact GELU, linear 4d -> d."""
+    """Linear d -> 4d, exact GELU, linear 4d -> d.
+
+    >>> ChannelMLP(16)(torch.zeros(2, 8, 4, 16)).shape
+    torch.Size([2, 8, 4, 16])
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -75,7 +87,7 @@ class ChannelMLP(nn.Module):
         self.project = nn.Linear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "B T N d"], *, read: bool = True) -> Float[Tensor, "B T N d"]:
-        """Mix the channels of each token; `read=False`: the result is not used, only the gradient."""
+        """Mix the channels of each token; `read=False`: only the gradient is used, not the result."""
         hidden = self.expand(x)
         weight, bias = self.project.weight.to(hidden.dtype), self.project.bias.to(hidden.dtype)
         return _GeluLinear.apply(hidden, weight, bias, read)
@@ -102,7 +114,7 @@ class _GeluLinear(torch.autograd.Function):
 
 
 def shift_summary(c: Float[Tensor, "B T 1 d"]) -> Float[Tensor, "B T 1 d"]:
-    """Give each frame half a summary token of the next frame and half a one of the frame before, zeros at the ends.
+    """Join half of the next frame's summary token and half of the previous frame's; zeros at the ends.
 
     >>> shift_summary(torch.arange(1.0, 7.0).reshape(1, 3, 1, 2)).flatten().tolist()
     [3.0, 0.0, 5.0, 2.0, 0.0, 4.0]
@@ -114,7 +126,7 @@ def shift_summary(c: Float[Tensor, "B T 1 d"]) -> Float[Tensor, "B T 1 d"]:
 
 
 def centre_in_time(x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B T N d"]:
-    """Subtract each token's mean over the frames of its clip: what stays is how it changes.
+    """Subtract each token's mean over the frames of its clip, so that only its changes remain.
 
     >>> centre_in_time(torch.tensor([1.0, 2.0, 6.0]).reshape(1, 3, 1, 1)).flatten().tolist()
     [-2.0, -1.0, 3.0]
@@ -129,15 +141,20 @@ class SideBlock(nn.Module):
         backbone_width: D, channels of the frozen tokens.
         width: d, channels of the side network; even.
         num_heads: attention heads; divides d.
-        variant: where the norms stand, see `Variant`.
-        attention: False leaves out the attention, and with it the summary token (beyond the paper).
-        centred: read how the frozen tokens change, not what they are; see `centre_in_time` (beyond the paper).
-        temporal_difference: gate the fused tokens by their changes first, see `TemporalDifference` (beyond the paper).
-        correlation: add how alike tokens are to those of the next frame, up to so many rows and columns away, see
-            `TokenCorrelation` (beyond the paper). 0: off.
-        memory: what training keeps for the backward pass. "plain": what autograd needs. "exact": the fused tokens
-            and the tap's input; the rest is computed again, with the same gradients. "tight": as exact, the tap's
-            input in 8 bits, which rounds the gradients of the tap's own parameters and no others.
+        variant: position of the norms, see `Variant`.
+        attention: False removes the attention and the summary token (beyond the paper).
+        centred: read only the changes of the frozen tokens, see `centre_in_time` (beyond the paper).
+        temporal_difference: first gate the fused tokens by their changes, see `TemporalDifference` (beyond the paper).
+        correlation: radius in rows and columns of the correlation with the next frame, which is added to the tokens,
+            see `TokenCorrelation` (beyond the paper). 0: off.
+        memory: what training stores for the backward pass. "plain": everything that autograd needs. "exact": the fused
+            tokens and the tap's input; the rest is recomputed, with the same gradients. "tight": like "exact", but
+            the tap's input in 8 bits, which rounds only the gradients of the tap's own parameters.
+
+    >>> block = SideBlock(backbone_width=192, width=64, num_heads=1, variant="pre-norm")
+    >>> x, patches, summary = torch.zeros(2, 8, 4, 64), torch.zeros(2, 8, 4, 192), torch.zeros(2, 8, 1, 192)
+    >>> block(x, patches, summary, positions=torch.zeros(4, 64)).shape
+    torch.Size([2, 8, 4, 64])
     """
 
     def __init__(
@@ -166,11 +183,11 @@ class SideBlock(nn.Module):
         self.attention = FrameAttention(width, num_heads) if attention else None
         self.mlp_norm = TokenBatchNorm(width)
         self.mlp = ChannelMLP(width)
-        if self.pre_norm:  # the paper's post-norm models start from PyTorch's own defaults
+        if self.pre_norm:  # the paper's post-norm models start from PyTorch's defaults
             self.draw_scaled_values()
 
     def set_memory(self, memory: Memory) -> None:
-        """Keep more or less for the backward pass from now on; the argument of the same name says what."""
+        """Change what training stores for the backward pass; see the argument `memory` of the class."""
         self.memory = self.tap.memory = memory
 
     def forward(
@@ -182,7 +199,8 @@ class SideBlock(nn.Module):
     ) -> Float[Tensor, "B T N d"]:
         """Fuse frozen tokens into the side tokens `x` and run the block.
 
-        `positions` are added for the attention, None without one: M = N rows, or one before them for the summary token.
+        `positions` are added before the attention; None without attention. They have M = N rows, or M = N + 1 with a
+        first row for the summary token.
         """
         x = 0.5 * x + 0.5 * self._read(patches)
         if self.correlation is not None:
@@ -216,9 +234,9 @@ class SideBlock(nn.Module):
 
     @torch.no_grad()
     def draw_scaled_values(self) -> None:
-        """Draw the initial values of the paper's CLIP recognition models, whose deviations follow the width d.
+        """Draw the initial values of the paper's CLIP recognition models, whose deviations depend on the width d.
 
-        From torch's global generator. Norms, biases of other layers and convolutions stay as they are.
+        They come from torch's global generator. Norms, biases of other layers and convolutions do not change.
         """
         width = self.temporal_norm.num_features
         attention = self.attention

@@ -12,16 +12,19 @@ from side4video.models.side.taps import Memory
 from side4video.models.side.token_grid import average_patches
 
 HEAD_WIDTH = 64
-"""Channels per attention head where the number of heads is not given."""
+"""Default number of channels per attention head."""
 
 
 def resolve_taps(taps: str | Sequence[int], num_blocks: int) -> tuple[int, ...]:
-    """The 0-based backbone blocks whose output the side network reads.
+    """Return the 0-based numbers of the backbone blocks whose output the side network reads.
 
     Args:
         taps: "all" blocks (the paper's full models), "every-second" (1, 3, 5, ...: its light models and ViT-E/14), or
             block numbers in ascending order; negative ones count from the end.
-        num_blocks: blocks of the backbone.
+        num_blocks: number of blocks of the backbone.
+
+    Raises:
+        ValueError: `taps` is unknown, empty, out of range or not in ascending order.
 
     >>> resolve_taps("every-second", 6), resolve_taps([0, -1], 6)
     ((1, 3, 5), (0, 5))
@@ -43,7 +46,10 @@ def resolve_taps(taps: str | Sequence[int], num_blocks: int) -> tuple[int, ...]:
 
 
 def resolve_num_heads(width: int, num_heads: int | None) -> int:
-    """Number of attention heads: the given one, or one per 64 channels (at least one); must divide the width.
+    """Number of attention heads: `num_heads`, or by default one per 64 channels, at least one.
+
+    Raises:
+        ValueError: the width is odd or not divisible by the heads.
 
     >>> resolve_num_heads(320, None)
     5
@@ -61,25 +67,27 @@ class SideNetwork(nn.Module):
     Args:
         backbone_width: D, channels of the frozen tokens.
         num_patches: N, patches per frame.
-        patch_size: p, pixels; the stem cuts the frames as the backbone does.
+        patch_size: p, pixels; the stem divides frames into the same patches as the backbone.
         taps: 0-based numbers of the tapped backbone blocks, ascending; see `resolve_taps`.
         width: d, channels; even and divisible by the heads.
         num_heads: attention heads; None: one per 64 channels.
         variant: "pre-norm" (the paper's CLIP models) or "post-norm" (its ViT-E/14).
         stem: False removes the stem: the side tokens start at zero and depend only on the frozen tokens.
         attention: False removes the attention of every block and the position table.
-        summary_position: a row of the position table for the summary token too, as in the paper's retrieval models of
-            CLIP; it comes first.
-        centred: subtract the mean over the clip's frames from the outputs of stem and taps, so that the network sees
-            changes and not appearance; use it with a fused head.
-        memory: "plain", "exact" or "tight": what training stores for the backward pass, see `SideBlock`. Weights and
-            outputs are the same.
+        summary_position: add a first row for the summary token to the position table, as in the paper's CLIP
+            retrieval models.
+        centred: subtract the mean over the clip's frames from the outputs of stem and taps, so that the network reads
+            changes instead of appearance; use it with a fused head.
+        patch_grid: rows and columns to which patches are averaged first; None: all patches.
+        temporal_difference, correlation: options of each block that detect motion, see `SideBlock`.
+        memory: "plain", "exact" or "tight": what training stores for the backward pass, see `SideBlock`. It does not
+            change weights or outputs.
 
-    Stem, attention, centred and memory go beyond the paper; docs/how-to/own-clips.md and docs/background/memory.md say
-    when they help.
+    All options from `stem` on, except `summary_position`, go beyond the paper. docs/how-to/own-clips.md and
+    docs/background/memory.md explain when they help.
 
     Raises:
-        ValueError: the width is odd or not divisible by the heads.
+        ValueError: the width is odd or not divisible by the heads, or `patch_grid` is finer than the patches.
 
     >>> side = SideNetwork(backbone_width=768, num_patches=196, patch_size=16, taps=range(12), width=320)
     >>> sum(parameter.numel() for parameter in side.parameters()) // 10**6  # million trained parameters
@@ -138,13 +146,13 @@ class SideNetwork(nn.Module):
         )
 
     def set_memory(self, memory: Memory) -> None:
-        """Keep more or less for the backward pass from now on, see `SideBlock`."""
+        """Change what training stores for the backward pass, see `SideBlock`."""
         for block in self.blocks:
             assert isinstance(block, SideBlock)
             block.set_memory(memory)
 
     def begin(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B T N d"]:
-        """The first side tokens, from the pixels alone; zeros without a stem."""
+        """Compute the first side tokens from the pixels; without a stem they are zeros."""
         if self.stem is None or self.stem_norm is None:
             return clips.new_zeros(*clips.shape[:2], self.num_patches, self.width)
         x = self.stem(clips.transpose(1, 2))  # (B, d, T, H / p, W / p)
@@ -159,11 +167,11 @@ class SideNetwork(nn.Module):
         patches: Float[Tensor, "B T N D"],
         summary: Float[Tensor, "B T 1 D"],
     ) -> Float[Tensor, "B T N d"]:
-        """Run the side block behind backbone block `block`; blocks that are not tapped leave `x` as it is."""
+        """Run the side block after backbone block `block`; if that block is not tapped, return `x` unchanged."""
         if block not in self.taps:
             return x
         return self.blocks[self.taps.index(block)](x, self.coarsen(patches), summary, self.positions)
 
     def coarsen(self, patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T M D"]:
-        """Average patches to `patch_grid`; those that were averaged before, as in a token cache, stay unchanged."""
+        """Average patches to `patch_grid`; patches already averaged, such as cached ones, do not change."""
         return patches if patches.shape[2] == self.num_patches else average_patches(patches, self.num_patches)

@@ -1,8 +1,7 @@
-"""Taps: how a side block reads the frozen tokens after its backbone block.
+"""Taps: map the frozen tokens of a backbone block to side tokens.
 
-In training the tokens need no gradient: all that the backward pass keeps of them is one copy for the gradient of the
-tap's weight, in the number type of the step, or in 8 bits. Only with "tight" memory do tokens that ask for a gradient
-get none.
+In training the tokens need no gradient. The backward pass stores one copy of them for the gradient of the tap's weight,
+in the dtype of the step or in 8 bits. With "tight" memory, tokens that require a gradient get none.
 """
 
 from typing import Literal
@@ -17,7 +16,7 @@ from side4video.models.side.int8_tokens import Int8Tokens, int8_linear, to_int8
 from side4video.models.side.recompute import recompute
 
 Memory = Literal["plain", "exact", "tight"]
-"""What training keeps for the backward pass, see `SideBlock`."""
+"""What training stores for the backward pass, see `SideBlock`."""
 
 SIDE_LAYER_NORM_EPS = 1e-5
 
@@ -28,7 +27,10 @@ class PreNormTap(nn.Module):
     Args:
         backbone_width: D, channels of the frozen tokens.
         width: d, channels of the side network.
-        memory: with "tight" the normalised tokens are kept in 8 bits for the backward pass.
+        memory: "tight" stores the normalised tokens in 8 bits for the backward pass.
+
+    >>> PreNormTap(192, 64)(torch.zeros(2, 8, 4, 192)).shape
+    torch.Size([2, 8, 4, 64])
     """
 
     def __init__(self, backbone_width: int, width: int, *, memory: Memory = "plain") -> None:
@@ -39,7 +41,7 @@ class PreNormTap(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
         """Map frozen tokens (..., D) to side tokens (..., d)."""
-        with without_autocast(tokens.device.type):  # it would make, and keep, copies in other number types
+        with without_autocast(tokens.device.type):  # which would store copies in other dtypes
             normalised = F.layer_norm(tokens, self.norm.normalized_shape, eps=self.norm.eps)
             weight = self.linear.weight * self.norm.weight  # W diag(gamma)
             bias = self.linear.bias + self.linear.weight @ self.norm.bias
@@ -53,8 +55,12 @@ class PostNormTap(nn.Module):
     Args:
         backbone_width: D, channels of the frozen tokens.
         width: d, channels of the side network.
-        memory: "plain" keeps the tokens and what the linear layer made of them; "exact" the tokens alone, as the
-            backbone handed them over, and "tight" in 8 bits: the linear layer runs again in the backward pass.
+        memory: "plain" stores the tokens and the output of the linear layer. "exact" stores only the tokens as the
+            backbone returns them, "tight" only the tokens in 8 bits; both run the linear layer again in the backward
+            pass.
+
+    >>> PostNormTap(192, 64)(torch.zeros(2, 8, 4, 192)).shape
+    torch.Size([2, 8, 4, 64])
     """
 
     def __init__(self, backbone_width: int, width: int, *, memory: Memory = "plain") -> None:
@@ -69,12 +75,12 @@ class PostNormTap(nn.Module):
         if self.memory == "plain":
             return self._map(
                 tokens.clone(memory_format=torch.contiguous_format)
-            )  # a view would keep its neighbours too
+            )  # a view would keep the whole tensor
         if self.memory == "exact" or not torch.is_grad_enabled():
             return recompute(self._map, tokens)
         kept, dtype = to_int8(tokens), tokens.dtype
         first = [tokens]
-        del tokens  # the first run reads it, the second what was kept
+        del tokens  # the first run reads `first`, the second the stored tokens
 
         def part(values: Tensor, scales: Tensor) -> Tensor:
             return self._map(first.pop() if first else Int8Tokens(values, scales).restore(dtype))
@@ -86,7 +92,7 @@ class PostNormTap(nn.Module):
 
 
 def layer_norm(x: Float[Tensor, "*rows d"], norm: nn.LayerNorm) -> Float[Tensor, "*rows d"]:
-    """A LayerNorm in the number type of `x` (sums in 32 bits): autocast would make, and keep, 32-bit copies."""
+    """LayerNorm in the dtype of `x` (sums in 32 bits), without autocast, which would store 32-bit copies."""
     assert norm.bias is not None
     with without_autocast(x.device.type):
         return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)

@@ -1,4 +1,4 @@
-"""Averages of tokens over the cells of a coarser grid of frames, rows and columns."""
+"""Averages tokens over the cells of a coarser grid of frames, rows and columns."""
 
 import math
 
@@ -10,8 +10,8 @@ from torch import Tensor
 def average_patches(patches: Float[Tensor, "B T N D"], num_patches: int) -> Float[Tensor, "B T M D"]:
     """Average a square grid of patches, row by row, to a coarser square grid of `num_patches` cells.
 
-    Cell i of g covers the rows floor(i n / g) to ceil((i + 1) n / g) - 1 of n; neighbouring cells share a row where g
-    does not divide n.
+    Cell i of g covers the rows floor(i n / g) to ceil((i + 1) n / g) - 1 of n. If g does not divide n, neighbouring
+    cells share a row.
 
     >>> average_patches(torch.arange(16.0).reshape(1, 1, 16, 1), 4).flatten().tolist()
     [2.5, 4.5, 10.5, 12.5]
