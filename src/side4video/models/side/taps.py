@@ -73,9 +73,7 @@ class PostNormTap(nn.Module):
         """Map frozen tokens (..., D) to side tokens (..., d)."""
         tokens = tokens.to(step_dtype(self.linear.weight))
         if self.memory == "plain":
-            return self._map(
-                tokens.clone(memory_format=torch.contiguous_format)
-            )  # a view would keep the whole tensor
+            return self._map(tokens.clone(memory_format=torch.contiguous_format))  # a view would keep the whole tensor
         if self.memory == "exact" or not torch.is_grad_enabled():
             return recompute(self._map, tokens)
         kept, dtype = to_int8(tokens), tokens.dtype
