@@ -1,4 +1,4 @@
-"""What differs between the videos on disk and those of an index, told without reading files that did not change."""
+"""Find the differences between the videos on disk and an index, without reading unchanged files."""
 
 import fnmatch
 from collections import Counter
@@ -20,16 +20,20 @@ _HASHING_THREADS = 4
 
 @dataclass
 class Changes:
-    """What is to be done so that an index holds the videos on disk. Every path is in one of the lists.
+    """The work that brings an index up to date with the videos on disk. Each path is in exactly one of the lists.
 
     Attributes:
-        unchanged: have their size and time.
-        touched: have another time and the same content, with size and time now.
-        copied: path -> (path in the index of a file of the same content, size and time): moved, renamed or copied.
-        embed: are new or changed.
-        repeated: path -> which of `embed` has the same content.
-        gone: are in the index and below the inputs, and no longer there.
-        unread: cannot be looked at, and why.
+        unchanged: paths with the indexed size and modification time.
+        touched: path -> current (size, time); the time has changed, the content has not.
+        copied: path -> (indexed path with the same content, current (size, time)): moved, renamed or copied files.
+        embed: paths that are new or whose content has changed.
+        repeated: path -> the path in `embed` that has the same content.
+        gone: indexed paths below the inputs that no longer exist.
+        unread: files that cannot be read, with the reason.
+
+    >>> changes = find_changes(["clip.mp4"], {})
+    >>> len(changes.embed), changes.unchanged, changes.gone
+    (1, [], [])
     """
 
     unchanged: list[str] = field(default_factory=list)
@@ -41,7 +45,7 @@ class Changes:
     unread: list[UnreadVideo] = field(default_factory=list)
 
     def embed_instead(self, paths: Iterable[str]) -> None:
-        """Embed some of `touched` and `copied` after all."""
+        """Move paths from `touched` and `copied` to `embed`."""
         for path in paths:
             self.touched.pop(path, None)
             self.copied.pop(path, None)
@@ -49,24 +53,24 @@ class Changes:
 
     @property
     def there(self) -> set[str]:
-        """All files that were found, whether they can be read or not."""
+        """All files that were found, readable or not."""
         lists = (self.unchanged, self.touched, self.copied, self.embed, self.repeated)
         return {path for paths in lists for path in paths} | {video.name for video in self.unread}
 
 
 def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile]) -> Changes:
-    """Compare the videos that the inputs stand for with those of an index.
+    """Compare the videos that the inputs match with the videos of an index.
 
-    A file of the same size and time is taken to be unchanged. Contents are hashed only where they could be known: where
-    the time is another, or another file has the size.
+    A file with the indexed size and modification time counts as unchanged. A content hash is computed only where the
+    content may be known already: if the time has changed, or if another file has the same size.
 
     Args:
-        inputs: files, folders and patterns, as users give them.
+        inputs: files, folders and glob patterns, as the user gives them.
         indexed: the videos of the index by path.
 
     Raises:
-        FileNotFoundError: an input stands for no video; a whole folder that is missing is a drive that is not there,
-            and no reason to forget its videos.
+        FileNotFoundError: an input matches no video. A missing folder is usually an unmounted drive, so its videos
+            stay in the index.
     """
     changes = Changes()
     states: dict[str, tuple[int, int]] = {}

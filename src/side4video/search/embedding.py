@@ -1,4 +1,4 @@
-"""From video files to windows with what the model knows of them, whole videos at a time."""
+"""Embed the windows of video files, one complete video after another."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,21 @@ from side4video.tasks.unread import UnreadVideo
 
 @dataclass(frozen=True, kw_only=True)
 class WindowEmbedder:
-    """A model, and how it cuts and reads videos.
+    """Embeds videos with a model: the settings for windows and reader processes.
 
     Attributes:
-        model: that embeds.
-        window_seconds, overlap_seconds: of the windows of long videos.
-        workers: processes that read videos; None: one per core but one, at most 8; 0: this one.
-        timeout_seconds: that one of them may take for a part of a video.
+        model: the model that computes the embeddings.
+        window_seconds: length of the windows of long videos.
+        overlap_seconds: overlap of neighbouring windows.
+        workers: number of reader processes; None: the number of cores minus one, at most 8; 0: read in this process.
+        timeout_seconds: limit for one part of a video; a worker that takes longer is killed.
+
+    >>> from side4video.search.index_model import load_index_model
+    >>> model = load_index_model("retrieval", device="cpu")
+    >>> embedder = WindowEmbedder(model=model, window_seconds=10, overlap_seconds=5, workers=0)
+    >>> [(file, windows)] = embedder.embed(["clip.mp4"], on_failure=print)
+    >>> file.duration_seconds, len(windows)
+    (2.0, 1)
     """
 
     model: IndexModel
@@ -39,11 +47,11 @@ class WindowEmbedder:
     def embed(
         self, paths: Sequence[str], *, on_failure: Callable[[UnreadVideo], None]
     ) -> Iterator[tuple[IndexedFile, list[Window]]]:
-        """Each video that can be read with all its windows; short ones first. Metadata is left empty.
+        """Yield each readable video with all its windows, short videos first. The metadata is empty.
 
         Args:
-            paths: of the files.
-            on_failure: called with each that cannot be read.
+            paths: the video files.
+            on_failure: called once for each video that cannot be read.
         """
         long: list[SeenFile] = []
         for part, features in self._embed_parts([VideoPart(Path(path)) for path in paths], on_failure):
@@ -62,7 +70,7 @@ class WindowEmbedder:
         starts = [(file, first) for file in long for first in range(0, len(file.windows), WINDOWS_TOGETHER)]
         for part, features in self._embed_parts([VideoPart(file.path, file, first) for file, first in starts], note):
             if found and found[0][0].file.path != part.file.path:
-                found.clear()  # of a video that could not be read to its end
+                found.clear()  # an incomplete video: one of its later parts could not be read
             found.append((part, features))
             if sum(len(part.frame_seconds) for part, _ in found) == len(part.file.windows):
                 yield _join(part.file, found)
@@ -71,7 +79,7 @@ class WindowEmbedder:
     def _embed_parts(
         self, parts: Sequence[VideoPart], on_failure: Callable[[UnreadVideo], None]
     ) -> Iterator[tuple[SeenPart, VideoFeatures]]:
-        """Features of the windows of each part, in the order of the parts; clips of several share a forward pass."""
+        """Features of the windows of each part, in their order; several parts share a forward pass."""
         if not parts:
             return
         looks = self.model.test_clips()
@@ -82,7 +90,7 @@ class WindowEmbedder:
             sampling=looks.sampling,
             transform=looks.transform,
         )
-        workers = choose_workers(self.workers)  # for a single file too: one that crashes its reader may be the last
+        workers = choose_workers(self.workers)  # even for a single file: it may crash its reader
         batches = test_loader(clips, batch_clips=1, workers=workers, timeout_seconds=self.timeout_seconds)
         waiting: list[tuple[SeenPart, Tensor]] = []
         for part, frames in _read(batches, on_failure):
@@ -107,12 +115,12 @@ def _read(batches: Iterable[Batch], on_failure: Callable[[UnreadVideo], None]) -
     for batch in batches:
         for failure in batch.failures:
             on_failure(UnreadVideo(failure.name, failure.reason))
-        for about in batch.about:  # one at most
+        for about in batch.about:  # at most one
             yield about, batch.clips
 
 
 def _join(seen: SeenFile, parts: Sequence[tuple[SeenPart, VideoFeatures]]) -> tuple[IndexedFile, list[Window]]:
-    """The windows of a video from those of its parts."""
+    """Join the windows of all parts of a video."""
     file = IndexedFile(
         path=str(seen.path),
         content=seen.content,

@@ -1,4 +1,4 @@
-"""The model of an index: a trained adapter, or a CLIP model by itself, and what tells it from any other."""
+"""The model of an index, a trained adapter or a plain CLIP model, and the fingerprint that identifies it."""
 
 import difflib
 import hashlib
@@ -26,22 +26,26 @@ from side4video.tasks.clips import autocast, evaluation_clips
 from side4video.tasks.retrieval.embeddings import embed_texts
 
 _PARTS = ("the frozen model's weights", "the trained weights", "the settings of frames and pictures")
-"""What the three parts of a fingerprint are of."""
+"""What the three parts of a fingerprint cover, as named in errors."""
 
 
 class IndexModel:
-    """A retrieval model and how it looks at videos; several threads may use it, one after the other.
+    """A retrieval model with the settings for its input. Thread-safe: a lock serialises the forward passes.
 
     Args:
-        name: what names it: an adapter's folder or name on the hub, a YAML file, or a backbone's short name.
+        name: where the model comes from: an adapter folder or hub name, a YAML file, or a backbone's short name.
         model: in eval mode, on its device.
-        config: its settings.
-        trained: whether there is an adapter; without one the model is the frozen CLIP model.
-        device: where the model is.
+        config: the settings of the run.
+        trained: True for an adapter; False for the frozen CLIP model alone.
+        device: the model's device.
 
     Attributes:
-        fingerprint: three times 16 digits, of the frozen model, of what was trained, and of the settings that change
-            what the model says of a video.
+        fingerprint: three hashes of 16 digits each: of the frozen weights, of the trained weights, and of the settings
+            that change the embedding of a video.
+
+    >>> model = load_index_model("retrieval", device="cpu")
+    >>> model.embed_texts(["a disc turns", "a square moves"]).words.shape[0]
+    2
     """
 
     def __init__(
@@ -59,11 +63,11 @@ class IndexModel:
 
     @property
     def similarity(self) -> Similarity:
-        """How words and frames are compared."""
+        """How the model compares words and frames."""
         return self.config.text.similarity
 
     def describe(self, *, window_seconds: float, overlap_seconds: float) -> IndexInfo:
-        """What an index that this model makes says of itself."""
+        """The description of an index that this model makes."""
         return IndexInfo(
             model=self.name,
             fingerprint=self.fingerprint,
@@ -76,10 +80,10 @@ class IndexModel:
         )
 
     def check_made(self, info: IndexInfo, address: str | Path) -> None:
-        """Refuse an index that another model made.
+        """Check that this model made an index.
 
         Raises:
-            ValueError: it did; says in what the two differ, and what to do.
+            ValueError: another model did; the error names the difference and the remedy.
         """
         if info.fingerprint == self.fingerprint:
             return
@@ -93,10 +97,10 @@ class IndexModel:
         )
 
     def embed_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of questions, on the CPU.
+        """Features of queries, on the CPU.
 
         Raises:
-            ValueError: there are none, or one is empty.
+            ValueError: the list is empty, or a text is.
         """
         if not texts or not all(text.strip() for text in texts):
             raise ValueError(f"{list(texts)!r}: write what to look for, and leave none empty.")
@@ -114,23 +118,23 @@ class IndexModel:
         return VideoFeatures.concatenate(parts)
 
     def test_clips(self) -> TestClips:
-        """How the model looks at videos: an evaluation set of none, with its sampling and its transform."""
+        """An empty evaluation set that carries the model's frame sampling and transform."""
         return evaluation_clips([], config=self.config, backbone=self.model.backbone, num_clips=1, num_crops=1)
 
 
 def load_index_model(name: str | Path, *, backbone_weights: str | None = None, device: str = "auto") -> IndexModel:
-    """Load the model that a name stands for.
+    """Load a model for an index by name.
 
     Args:
-        name: a retrieval adapter's folder, a run folder or a name on the hub; a CLIP model by its short name, such as
-            `clip-b16`; or a YAML file of a retrieval run, whose model is taken as it is before any training.
-        backbone_weights: local weights of the frozen model; without an adapter a file of the whole CLIP model.
+        name: an adapter folder, run folder or hub name of a retrieval adapter; the short name of a CLIP model, such as
+            `clip-b16`; or a YAML file of a retrieval run, whose untrained model is used.
+        backbone_weights: local weights of the frozen model; without an adapter, a file with the whole CLIP model.
         device: "auto", "cpu", "cuda", ...
 
     Raises:
-        FileNotFoundError: no such adapter.
-        ValueError: a model that cannot find videos by words, or a damaged adapter, or other weights than it was
-            trained on.
+        FileNotFoundError: the adapter does not exist.
+        ValueError: the model does not support text queries, the adapter is corrupt, or the backbone's weights differ
+            from those that the adapter was trained on.
     """
     place = choose_device(device)
     name = str(name)
@@ -155,14 +159,14 @@ def _is_bare(name: str) -> bool:
 
 
 def bare_config(name: str, *, weights: str | None = None) -> RunConfig:
-    """Settings of a CLIP model by itself: 12 frames, one vector for a sentence and one for a window.
+    """Settings of a plain CLIP model: 12 frames, one vector per sentence and one per window.
 
     Args:
-        name: short name of a backbone, or a YAML file of a retrieval run.
-        weights: a local file of the whole CLIP model.
+        name: a backbone's short name, or a YAML file of a retrieval run.
+        weights: a local file with the whole CLIP model.
 
     Raises:
-        ValueError: the model has no text tower, or the run is not one of retrieval.
+        ValueError: the model has no text tower, or the run is not a retrieval run.
     """
     if name not in NAMED_BACKBONES:
         config = load_config(name)
@@ -183,7 +187,7 @@ def bare_config(name: str, *, weights: str | None = None) -> RunConfig:
             },
             source=name,
         )
-    # What the side network adds to an untrained model is exactly zero: as little of it as there can be.
+    # An untrained side network adds exactly zero, so the smallest one is enough.
     side = config.side.model_copy(update={"taps": (-1,), "width": 64, "stem": False, "attention": False})
     parts: dict[str, Any] = {"side": side}
     if weights is not None:
@@ -201,7 +205,7 @@ def _hash_tensors(tensors: dict[str, Tensor]) -> str:
 
 
 def _hash_towers(model: RetrievalModel) -> str:
-    """Of the text tower and the projection, whatever number type they were loaded in."""
+    """Hash of the text tower and the projection, independent of their dtype."""
     towers = nn.ModuleDict({"text": model.text, "projection": model.head.projection})
     return fingerprint("no adapter", sample_weights(towers))
 
@@ -214,6 +218,6 @@ def _hash_settings(config: RunConfig, model: RetrievalModel) -> str:
         "colours": [[round(number, 6) for number in numbers] for numbers in (backbone.mean, backbone.std)],
         "similarity": config.text.similarity,
     }
-    if config.eval.crop_style != "even":  # not in the hash of indexes that are older than the setting
+    if config.eval.crop_style != "even":  # indexes older than this setting stay valid
         settings["crops"] = config.eval.crop_style
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]

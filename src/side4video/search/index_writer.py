@@ -1,4 +1,4 @@
-"""Changes of an index, written now and then, with the metadata that belongs to each video."""
+"""Write changes to an index at intervals, with the metadata of each video."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,19 +12,19 @@ from side4video.search.window_clips import file_state
 from side4video.tasks.unread import UnreadVideo
 
 COMMIT_SECONDS = 10.0
-"""Between two times of writing: work that a killed process loses at most, beside the videos it was at."""
+"""Interval between writes: a killed process loses at most this much work, plus the videos in progress."""
 COMMIT_WINDOWS = 4096
-"""Windows that are written together at most; 50 MB of 12 x 512 numbers in 16 bits."""
+"""Maximum number of windows per write: 50 MB with 12 x 512 numbers of 16 bits each."""
 
 
 class IndexWriter:
-    """Writes changes of an index; videos get the metadata that belongs to them.
+    """Writes changes to an index and adds the metadata of each video.
 
     Args:
-        store: of the index.
-        indexed: its videos before.
-        metadata: what a CSV says, by path; None: there is none, and videos keep what they have.
-        commit_seconds: between two times of writing.
+        store: the store of the index.
+        indexed: the videos of the index before the update.
+        metadata: metadata from a CSV by path; None: no CSV was given, videos keep their metadata.
+        commit_seconds: interval between writes.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class IndexWriter:
         self._written = time.monotonic()
 
     def write_known(self, changes: Changes) -> None:
-        """Everything for which nothing has to be embedded, but removals.
+        """Write all changes that need no embedding, except removals.
 
-        What turns out not to be known any more is among what `changes` has to embed then: of files that have exchanged
-        their names, one may be written before it is read for the other.
+        Files whose windows are no longer in the index move to `changes.embed`: if two files have swapped names, one may
+        be overwritten before its windows are read for the other.
         """
         sources = {path: (path, state) for path, state in changes.touched.items()} | changes.copied
         lost = []
@@ -65,7 +65,7 @@ class IndexWriter:
             self._store.set_metadata(other)
 
     def write_repeated(self, repeated: Mapping[str, str], unread: Iterable[UnreadVideo]) -> list[UnreadVideo]:
-        """Files with the content of another that was embedded now; returns those that could not be written."""
+        """Write files with the same content as a file embedded in this update; return those that cannot be written."""
         reasons = {video.name: video.reason for video in unread}
         failed = [UnreadVideo(path, reasons[source]) for path, source in repeated.items() if source in reasons]
         readable = {path: source for path, source in repeated.items() if source not in reasons}
@@ -85,12 +85,12 @@ class IndexWriter:
         return failed
 
     def remove(self, paths: Sequence[str]) -> None:
-        """Forget videos."""
+        """Remove videos from the index."""
         if paths:
             self._store.replace(paths, [])
 
     def add(self, file: IndexedFile, windows: Sequence[Window], *, like: str | None = None) -> None:
-        """Take a video in, with metadata, which may be that of another that it is `like`; written now and then."""
+        """Add a video with its metadata, or with the metadata of `like`. It is written at the next interval."""
         file = replace(file, metadata=self._metadata_of(file.path, like))
         self._paths.append(file.path)
         self._windows += [replace(window, file=file) for window in windows]
@@ -98,20 +98,20 @@ class IndexWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was taken in."""
+        """Write all pending videos now."""
         if self._paths:
             self._store.replace(self._paths, self._windows)
         self._paths, self._windows, self._written = [], [], time.monotonic()
 
     def _metadata_of(self, path: str, like: str | None = None) -> Metadata:
-        """What the CSV says of a video; without a CSV what the index knows of it, or of `like`."""
+        """Metadata of a video from the CSV; without a CSV, from the index, for this video or for `like`."""
         if self._metadata is not None:
             return self._metadata.get(path, {})
         known = self._indexed.get(path) or self._indexed.get(like or "")
         return known.metadata if known else {}
 
     def _windows_of(self, sources: Mapping[str, str]) -> Iterator[tuple[str, list[Window]]]:
-        """Paths, and the windows in the index of the file that each has for its source."""
+        """Each path with the indexed windows of its source file."""
         return zip(sources, self._store.windows_of(list(sources.values())), strict=True)
 
     def _add_copy(self, path: str, windows: Sequence[Window], state: tuple[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""Making an index, and bringing it up to the videos on disk: what `side4video index` does."""
+"""Make an index, or update it to the videos on disk: the work of `side4video index`."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -35,16 +35,17 @@ from side4video.training.stopping import StopSignals, TrainingStopped
 def settle_info(
     store: Store, model: IndexModel, *, window_seconds: float | None, overlap_seconds: float | None, address: str | Path
 ) -> IndexInfo:
-    """What the index says of itself; where there is none yet, say it.
+    """Read the description of an index, or write it if the index is new.
 
     Args:
-        store: of the index.
-        model: that will embed.
-        window_seconds, overlap_seconds: None: what the index has, or the defaults.
-        address: for errors.
+        store: the store of the index.
+        model: the model that computes the embeddings.
+        window_seconds: length of windows; None: the value of the index, or the default for a new one.
+        overlap_seconds: overlap of windows; None: the value of the index, or the default for a new one.
+        address: address of the index, for errors.
 
     Raises:
-        ValueError: another model made the index, or its windows are others, or the windows do not get on.
+        ValueError: another model made the index, it has other windows, or the window settings contradict each other.
     """
     info = store.read_info()
     if info is None:
@@ -62,21 +63,21 @@ def settle_info(
                 "new index in another folder."
             )
     if info.model != model.name:
-        info = replace(info, model=model.name)  # the same adapter at another place
+        info = replace(info, model=model.name)  # the same adapter at another path
         store.write_info(info)
     return info
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What the first process finds out and all go by.
+    """The plan of an update: the main process makes it, all processes follow it.
 
     Attributes:
-        info: of the index.
-        indexed: its videos before.
-        changes: to be made.
-        named: metadata by path, where a CSV was given.
-        unknown: rows of the CSV that belong to no video.
+        info: description of the index.
+        indexed: the videos of the index before the update.
+        changes: the changes to make.
+        named: metadata by path; None: no CSV was given.
+        unknown: rows of the CSV that match no video.
     """
 
     info: IndexInfo
@@ -104,7 +105,7 @@ def _check_stop(stop: StopSignals) -> None:
 def _embed_share(
     embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopSignals
 ) -> list[UnreadVideo]:
-    """Embed videos and write them; returns those that cannot be read."""
+    """Embed videos and write them; return those that cannot be read."""
     unread: list[UnreadVideo] = []
     progress = tqdm(
         total=len(paths), desc="index", unit="video", dynamic_ncols=True, disable=not paths or not is_main_process()
@@ -128,9 +129,9 @@ def _embed_share(
 
 
 def _write_rest(store: Store, writer: IndexWriter, plan: _Plan, unread: Sequence[UnreadVideo]) -> list[UnreadVideo]:
-    """What can be written when all is embedded, and removals; returns further videos that cannot be read."""
+    """Write duplicates and removals after all processes have embedded; return further videos that cannot be read."""
     more = writer.write_repeated(plan.changes.repeated, unread)
-    outdated = {*plan.changes.embed, *plan.changes.repeated} & plan.indexed.keys()  # another content than the index has
+    outdated = {*plan.changes.embed, *plan.changes.repeated} & plan.indexed.keys()  # their indexed content is outdated
     failed = {video.name for video in (*unread, *more)}
     writer.remove([*plan.changes.gone, *sorted(outdated & failed)])
     store.optimise()
@@ -166,26 +167,28 @@ def update_index(
     commit_seconds: float = COMMIT_SECONDS,
     timeout_minutes: float = WAIT_MINUTES,
 ) -> IndexingReport:
-    """Bring an index up to the videos that the inputs stand for; resumes where an earlier call was cut off.
+    """Update an index to the videos that the inputs match. An interrupted update resumes where it stopped.
 
-    Processes that torchrun or SLURM started together take a share of the new videos each, and all return the same.
+    If torchrun or SLURM starts several processes, each embeds a share of the new videos; all return the same report.
 
     Args:
-        store: of the index.
-        model: that made it, or will.
-        inputs: video files, folders and patterns. What is gone is forgotten below these alone.
-        address: of the index.
-        metadata: of the videos; those of the inputs that it does not name have none from now on. None: as it was.
-        window_seconds, overlap_seconds: as in `settle_info`.
-        workers: processes that read videos, of each process that embeds.
-        timeout_seconds: that such a process may take for `WINDOWS_TOGETHER` windows of a video.
-        commit_seconds: between two times of writing what was embedded.
-        timeout_minutes: that one process waits for the others.
+        store: the store of the index.
+        model: the model that made the index, or that makes it now.
+        inputs: video files, folders and glob patterns. Missing videos are removed from the index only below these.
+        address: address of the index.
+        metadata: metadata of the videos; videos of the inputs without a row lose theirs. None: leave it unchanged.
+        window_seconds: length of windows, see `settle_info`.
+        overlap_seconds: overlap of windows, see `settle_info`.
+        workers: number of reader processes for each embedding process.
+        timeout_seconds: limit for a reader process per `WINDOWS_TOGETHER` windows of a video.
+        commit_seconds: interval between writes.
+        timeout_minutes: how long a process waits for the others.
 
     Raises:
-        ValueError, FileNotFoundError: the index is of another model, or an input stands for nothing.
+        ValueError: another model made the index, or its window settings differ.
+        FileNotFoundError: an input matches no video.
         RuntimeError: another command is indexing into the same folder.
-        TrainingStopped: a signal asked for the end; what was done is saved.
+        TrainingStopped: a signal stopped the update; the finished work is saved.
     """
     started = time.perf_counter()
     with joined_processes(model.device, timeout_minutes=timeout_minutes), StopSignals() as stop, ExitStack() as held:
@@ -212,5 +215,5 @@ def update_index(
         unread = plan.changes.unread + [video for part in gather_objects(own) for video in part]
         if is_main_process():
             unread += _write_rest(store, writer, plan, unread)
-        gather_objects(None)  # what the main process wrote last is there for all
+        gather_objects(None)  # wait until the last writes of the main process are visible to all
         return _report(store, plan, unread, seconds=time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""What bringing an index up to the videos on disk has done."""
+"""The result of updating an index to the videos on disk."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,17 +10,18 @@ from side4video.tasks.unread import UnreadVideo
 
 @dataclass
 class IndexingReport:
-    """What was done.
+    """The result of an update.
 
     Attributes:
-        embedded: videos that were new or changed.
-        unchanged: videos of which nothing had to be done.
-        moved: videos whose content the index knew from another path, or under another time.
-        removed: videos that are gone.
-        unread: videos that cannot be read, and why.
-        unknown: rows of the CSV that belong to no video.
-        videos, windows: in the index now.
-        seconds: all of it.
+        embedded: number of new or changed videos.
+        unchanged: number of videos that needed no work.
+        moved: number of videos whose content was indexed already, at another path or with another modification time.
+        removed: number of videos removed because their files no longer exist.
+        unread: videos that cannot be read, with the reason.
+        unknown: rows of the CSV that match no video.
+        videos: number of videos in the index after the update.
+        windows: number of windows in the index after the update.
+        seconds: duration of the update.
     """
 
     embedded: int = 0
@@ -34,6 +35,6 @@ class IndexingReport:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON has it."""
+        """The report as JSON values."""
         unread = [{"path": path_to_text(video.name), "reason": printable(video.reason)} for video in self.unread]
         return asdict(self) | {"unread": unread}

@@ -1,4 +1,4 @@
-"""What a user's CSV says of videos: rows matched with paths, and columns read as numbers, yes or no, or text."""
+"""Metadata of videos from a CSV file: rows are matched with paths, columns are numbers, booleans or text."""
 
 import math
 import re
@@ -12,31 +12,36 @@ from side4video.data.lists.list_formats import column, read_records
 from side4video.search.stores.records import Metadata
 
 PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name")
-"""The column that names the video is the first of these that is there."""
+"""The first of these columns that exists names the video."""
 
-_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)  # 007 is a name
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)  # without leading zeros: 007 is text
 _YES_NO = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
 class MetadataFile:
-    """A CSV with a row for a video each.
+    """A CSV with one row per video.
 
     Attributes:
         source: the file.
-        rows: what the column of paths says, and the other columns.
+        rows: for each row the name of the video, and its other columns.
+
+    >>> source = Path("cameras.csv")
+    >>> _ = source.write_text("path,camera,year\\nclip.mp4,north,2024\\n")
+    >>> read_metadata(source).match(["/videos/clip.mp4"])
+    ({'/videos/clip.mp4': {'camera': 'north', 'year': 2024.0}}, [])
     """
 
     source: Path
     rows: tuple[tuple[str, Metadata], ...]
 
     def match(self, paths: Iterable[str]) -> tuple[dict[str, Metadata], list[str]]:
-        """Metadata by path, and the rows' names that belong to no path.
+        """Metadata by path, and the names that match no path.
 
-        A name is an absolute path, one that starts from the CSV's folder, or the end of exactly one path.
+        A name is an absolute path, a path relative to the CSV's folder, or the end of exactly one path.
 
         Raises:
-            DataError: a name is the end of several paths, or two rows are of one video.
+            DataError: a name is the end of several paths, or two rows match the same video.
         """
         by_name: dict[str, list[str]] = defaultdict(list)
         for path in paths:
@@ -61,7 +66,7 @@ class MetadataFile:
         return found, unknown
 
     def _match(self, name: str, candidates: list[str]) -> list[str]:
-        if "\0" in name:  # no file is called so
+        if "\0" in name:  # not allowed in file names
             return []
         exact = str((self.source.parent / name).resolve())
         if exact in candidates:
@@ -71,12 +76,12 @@ class MetadataFile:
 
 
 def read_metadata(source: Path) -> MetadataFile:
-    """Read a CSV: a column of paths (`PATH_COLUMNS`) and any others.
+    """Read a CSV with a column of paths (`PATH_COLUMNS`) and any other columns.
 
-    A column is of numbers, or of true and false, if all its fields are; else it is text. An empty field says nothing.
+    A column holds numbers or booleans if all its fields do, else text. Empty fields are ignored.
 
     Raises:
-        DataError: the file cannot be read, has no rows, or no column of paths, or an empty field in it.
+        DataError: the file cannot be read, has no rows or no path column, or a path is empty.
     """
     records = read_records(source)
     if not records:
@@ -106,7 +111,11 @@ def _read_column(fields: list[str]) -> list[str | float | bool | None]:
 
 
 def column_kinds(metadata: Iterable[Mapping[str, object]]) -> dict[str, type]:
-    """Which columns there are, and whether they hold `float`, `bool` or `str`; `str` where videos differ in that."""
+    """The columns with their types: `float`, `bool` or `str`; `str` if the type differs between videos.
+
+    >>> column_kinds([{"camera": "north", "year": 2024.0}, {"camera": 7.0}])
+    {'camera': <class 'str'>, 'year': <class 'float'>}
+    """
     kinds: dict[str, set[type]] = defaultdict(set)
     for columns in metadata:
         for name, value in columns.items():

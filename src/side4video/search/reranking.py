@@ -1,4 +1,4 @@
-"""The model's own score of a question and windows, exactly, and what in a window it rests on."""
+"""Exact scores of windows for a query, and the frames of a window that match best."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ from side4video.search.results import Match
 from side4video.search.stores.records import Window
 
 BEST_FRAMES = 3
-"""Frames that are named where there are no words to name frames for."""
+"""Number of frames to list when the query has no separate words."""
 
 
 def query_vectors(texts: TextFeatures, kind: Similarity) -> NDArray[np.float32]:
-    """(C, E), of length 1, for each text the vector whose products with mean vectors come near the model's scores.
+    """(C, E) vectors of length 1, one per text: their dot products with mean vectors approximate the model's scores.
 
-    `mean-pool`: the sentence; the products are the scores. `wti`: the weighted mean of the normalised words; the
-    products are close to what the scores would be if each word took the mean of all frames, not the best one.
+    `mean-pool`: the sentence vector; the products equal the scores. `wti`: the weighted mean of the normalised words;
+    the products are close to the scores that would result if each word took the mean of all frames, not the best one.
     """
     if kind == "mean-pool":
         return F.normalize(texts.sentence.float(), dim=-1).numpy()
@@ -31,12 +31,12 @@ def query_vectors(texts: TextFeatures, kind: Similarity) -> NDArray[np.float32]:
 
 
 def score_windows(question: TextFeatures, windows: Sequence[Window], kind: Similarity) -> NDArray[np.float32]:
-    """(windows,), what `models.similarity.similarity` gives for one text and each window, -1 to 1.
+    """(windows,) scores from -1 to 1, equal to `models.similarity.similarity` of one text and each window.
 
     Args:
-        question: one text.
-        windows: to score.
-        kind: of the model.
+        question: features of one text.
+        windows: the windows to score.
+        kind: the model's similarity.
     """
     _check_one(question)
     if not windows:
@@ -49,20 +49,20 @@ def score_windows(question: TextFeatures, windows: Sequence[Window], kind: Simil
     of_words = similarities.amax(dim=1) @ question.weights[0, mask].float()
     best_words = similarities.amax(dim=2)
     if not mask.all():
-        best_words = best_words.clamp(min=0)  # similarity is 0 where there is room for further words, and counts
+        best_words = best_words.clamp(min=0)  # padding words have similarity 0, and the maximum includes them
     return ((of_words + (frame_weights * best_words).sum(dim=1)) / 2).numpy()
 
 
 def match_words(text: str, question: TextFeatures, window: Window, kind: Similarity) -> list[Match]:
-    """For each word of a text, the frame of a window that fits best; of `mean-pool`, the best frames for all of it.
+    """The best matching frame of a window for each word of a text; for `mean-pool`, the best frames for the whole text.
 
-    A word of several tokens has the mean of their similarities.
+    The similarity of a word with several tokens is their mean.
 
     Args:
-        text: the question.
-        question: what the model's text tower makes of it.
-        window: where to look.
-        kind: of the model.
+        text: the query.
+        question: features of this text.
+        window: the window whose frames are compared.
+        kind: the model's similarity.
     """
     _check_one(question)
     if kind == "mean-pool":
@@ -78,14 +78,14 @@ def match_words(text: str, question: TextFeatures, window: Window, kind: Similar
 
 
 def match_frames(vector: NDArray[np.float32], window: Window) -> list[Match]:
-    """The frames of a window with the largest product with a vector of length 1, best first."""
+    """The frames of a window with the largest dot product with a vector of length 1, best first."""
     similarities = window.frames.astype(np.float32) @ vector
     best = np.argsort(-similarities, kind="stable")[:BEST_FRAMES]
     return [Match("", float(window.frame_seconds[frame]), float(similarities[frame])) for frame in best]
 
 
 def _word_similarities(question: TextFeatures, frames: NDArray[np.float16]) -> Float[Tensor, "V T words"]:
-    """Cosine of each frame and each word that is there."""
+    """Cosine similarity of each frame and each word, without padding."""
     words = F.normalize(question.words[0, question.mask[0]].float(), dim=-1)
     num_videos, num_frames, width = frames.shape
     flat = torch.from_numpy(frames.astype(np.float32)).reshape(num_videos * num_frames, width)

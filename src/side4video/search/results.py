@@ -1,4 +1,4 @@
-"""What a search finds."""
+"""The results of a search."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from side4video.search.stores.records import IndexedFile
 
 @dataclass(frozen=True)
 class Match:
-    """The frame that fits a word best.
+    """The frame that matches a word best.
 
     Attributes:
-        word: of the question; of a model that compares whole sentences, or of a question by example, empty.
-        seconds: when in the video the frame is shown.
-        similarity: cosine of both embeddings, -1 to 1.
+        word: a word of the query; empty if the model compares whole sentences, or if the query is a video.
+        seconds: time of the frame in the video.
+        similarity: cosine similarity of both embeddings, -1 to 1.
     """
 
     word: str
@@ -22,13 +22,14 @@ class Match:
 
 @dataclass(frozen=True)
 class Found:
-    """A video that was found.
+    """A search result: a video with its best window.
 
     Attributes:
         file: the video.
-        score: the model's own similarity of the question and the best window, -1 to 1.
-        start_seconds, end_seconds: of that window.
-        matches: in the order of the words; where there are no words, the best three frames, best first.
+        score: the model's similarity of the query and the best window, -1 to 1.
+        start_seconds: start of that window.
+        end_seconds: end of that window, exclusive.
+        matches: in the order of the words; without words, the three best frames, best first.
     """
 
     file: IndexedFile

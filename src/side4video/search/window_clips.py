@@ -1,4 +1,4 @@
-"""From a video file to the clips of its windows, in a loader process: opened, hashed, cut, decoded."""
+"""Clips of the windows of a video file: a loader process opens, hashes, splits and decodes the file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from side4video.search.windows import cut_windows, frames_between
 from side4video.video.decoding import VideoError, open_video
 
 WINDOWS_TOGETHER = 8
-"""Of a video that are read at once: what lies ready for the model has a bounded size, however long a video is."""
+"""Maximum number of windows of a video per read: bounds the memory of prepared clips, however long a video is."""
 BYTES_TOGETHER = 256 * 2**20
-"""Of decoded frames in full size that a loader process holds at a time, if a single window takes no more."""
+"""Limit for the full-size decoded frames that a loader process holds; a single window may exceed it."""
 
 
 @dataclass(frozen=True)
 class SeenFile:
-    """A video file as a loader process saw it.
+    """The state of a video file when a loader process read it.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         content: hash of its bytes.
-        size: bytes.
-        modified: nanoseconds since 1970.
-        duration_seconds: of the whole video.
-        windows: start and end in seconds of each.
+        size: size in bytes.
+        modified: modification time in nanoseconds since 1970.
+        duration_seconds: duration of the whole video.
+        windows: start and end of each window in seconds.
     """
 
     path: Path
@@ -42,11 +42,12 @@ class SeenFile:
 
 @dataclass(frozen=True)
 class VideoPart:
-    """What to read of a file: `WINDOWS_TOGETHER` windows from a number on.
+    """The part of a file to read: up to `WINDOWS_TOGETHER` windows, starting at `first`.
 
     Attributes:
-        path: of the file.
-        seen: what is known of it; None: nothing. Then a video of more than `WINDOWS_TOGETHER` is looked at alone.
+        path: path of the file.
+        seen: the state from an earlier read. None: first read; a video with more than `WINDOWS_TOGETHER` windows is
+            then only inspected, not decoded.
         first: number of the first window.
     """
 
@@ -57,9 +58,9 @@ class VideoPart:
 
 @dataclass(frozen=True)
 class SeenPart:
-    """What a clip of `WindowClips` holds: of which file, from which window on, and when its frames are shown.
+    """The content of a clip of `WindowClips`: the file, the number of the first window, and the frame times.
 
-    `frame_seconds` has T numbers for each window, which is a view of the clip.
+    Each window is a view of the clip; `frame_seconds` has T numbers for each of them.
     """
 
     file: SeenFile
@@ -68,19 +69,32 @@ class SeenPart:
 
 
 def file_state(path: Path) -> tuple[int, int]:
-    """Bytes of a file and when it was modified, in nanoseconds since 1970."""
+    """Size of a file in bytes, and its modification time in nanoseconds since 1970."""
     state = path.stat()
     return state.st_size, state.st_mtime_ns
 
 
 class WindowClips(TestClips):
-    """A clip for each part of a video, with a view for each window; what it holds is its `about`, a `SeenPart`.
+    """A data set with one clip per part of a video and one view per window. A clip's `about` is a `SeenPart`.
 
     Args:
-        parts: what to read.
-        window_seconds, overlap_seconds: of the windows of long videos.
-        sampling: which frames of a window to take.
+        parts: the parts to read.
+        window_seconds: length of the windows of long videos.
+        overlap_seconds: overlap of neighbouring windows.
+        sampling: selects the frames of a window.
         transform: from uint8 (T, 3, H, W) to float (1, T, 3, S, S).
+
+    >>> from side4video.search.index_model import load_index_model
+    >>> settings = load_index_model("retrieval", device="cpu").test_clips()
+    >>> clips = WindowClips(
+    ...     [VideoPart(Path("clip.mp4"))],
+    ...     window_seconds=10,
+    ...     overlap_seconds=5,
+    ...     sampling=settings.sampling,
+    ...     transform=settings.transform,
+    ... )
+    >>> clips[0].about.file.windows
+    ((0.0, 2.0),)
     """
 
     def __init__(
@@ -98,7 +112,7 @@ class WindowClips(TestClips):
         self._windows = {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds}
 
     def __getitem__(self, index: int) -> Clip | Failure:
-        """The windows of a part, none of a long video that is not known yet; a `Failure` where it cannot be read."""
+        """The windows of a part, no windows for the first read of a long video, or a `Failure` if reading fails."""
         part = self.parts[index]
         try:
             frames, about = self._read(part)

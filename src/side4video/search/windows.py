@@ -1,19 +1,19 @@
-"""How a long video is cut into overlapping windows, and which of its frames lie in one."""
+"""Split long videos into overlapping windows, and find the frames of a window."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 5.0
-"""A window's length, and what it shares with the next: whatever takes up to 5 seconds lies in one of them whole."""
+"""Length and overlap of windows: an action of up to 5 seconds is always complete in one of them."""
 WHOLE_UP_TO = 1.5
-"""Windows' lengths up to which a video stays whole: two halves that share most of it would tell nothing more."""
+"""Videos of up to this many window lengths are not split: two windows with a large overlap add no information."""
 
 
 def check_windows(window_seconds: float, overlap_seconds: float) -> None:
-    """Refuse windows that do not get on.
+    """Check the window settings.
 
     Raises:
-        ValueError: a window of no length, or neighbours that share all of it.
+        ValueError: the length is not positive, or the overlap is as long as the window.
     """
     if not window_seconds > 0:
         raise ValueError(f"{window_seconds = } must be more than 0.")
@@ -24,11 +24,11 @@ def check_windows(window_seconds: float, overlap_seconds: float) -> None:
 def cut_windows(
     duration_seconds: float, *, window_seconds: float = WINDOW_SECONDS, overlap_seconds: float = OVERLAP_SECONDS
 ) -> list[tuple[float, float]]:
-    """Start and end in seconds, half-open, of the windows of a video; each second lies in one at least.
+    """Start and end in seconds, half-open, of the windows of a video. The windows cover the whole video.
 
-    A video of up to `WHOLE_UP_TO` windows stays whole. A longer one has a window every
-    `window_seconds - overlap_seconds`, and the last ends with the video. One that would begin less than half of that
-    distance before the last is left out, unless this would leave a gap.
+    A video of up to `WHOLE_UP_TO` window lengths stays whole. A longer video has a window every
+    `window_seconds - overlap_seconds`, and its last window ends with the video. A window that would start less than
+    half of that distance before the last one is omitted, unless this would leave a gap.
 
     >>> cut_windows(14.0)
     [(0.0, 14.0)]
@@ -38,7 +38,7 @@ def cut_windows(
     [(0.0, 10.0), (5.0, 15.0), (11.0, 21.0)]
 
     Raises:
-        ValueError: the settings do not get on.
+        ValueError: the settings contradict each other, see `check_windows`.
     """
     check_windows(window_seconds, overlap_seconds)
     if duration_seconds <= WHOLE_UP_TO * window_seconds:
@@ -53,7 +53,7 @@ def cut_windows(
 
 
 def frames_between(frame_seconds: Sequence[float], start_seconds: float, end_seconds: float) -> range:
-    """Numbers of the frames that are first shown in the half-open window; where none is, of the one that stands there.
+    """Numbers of the frames that start in the half-open window; if none does, of the frame that is on screen.
 
     >>> frames_between([0.0, 0.5, 1.0, 1.5], 0.5, 1.5)
     range(1, 3)
@@ -61,8 +61,9 @@ def frames_between(frame_seconds: Sequence[float], start_seconds: float, end_sec
     range(0, 1)
 
     Args:
-        frame_seconds: when each frame of the video is shown, ascending, from 0.
-        start_seconds, end_seconds: of the window.
+        frame_seconds: start time of each frame of the video, ascending, from 0.
+        start_seconds: start of the window.
+        end_seconds: end of the window, exclusive.
     """
     first, stop = bisect_left(frame_seconds, start_seconds), bisect_left(frame_seconds, end_seconds)
     if first < stop:
