@@ -1,6 +1,6 @@
-"""Adapter folders: the trained tensors of a run and everything that inference needs, nothing else.
+"""Adapter folders: the trained tensors of a run and the settings that inference needs.
 
-model.safetensors   trained tensors only (the frozen backbone is named, not stored)
+model.safetensors   trained tensors only (config.json names the frozen backbone)
 config.json         backbone and its fingerprint, side network, frames, preprocessing, class names, settings, scores
 """
 
@@ -24,27 +24,32 @@ from side4video.models.side_tuned_model import SideTunedModel
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 FORMAT_VERSION = 1
-LONGEST_FINGERPRINT = 100  # characters of one that may be read: it is shown in errors
+LONGEST_FINGERPRINT = 100  # characters; errors show it, so longer ones are cut
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """The content of an adapter's config.json."""
+    """The content of an adapter's config.json.
+
+    >>> adapter = read_adapter(Path("adapter"))
+    >>> adapter.class_names, adapter.config.data.num_frames
+    (('anticlockwise', 'clockwise'), 4)
+    """
 
     config: RunConfig
-    """Settings of the run that made it."""
+    """Settings of the run that made the adapter."""
     class_names: tuple[str, ...]
-    """Empty for retrieval."""
+    """Class names in the order of the model's outputs. Empty for retrieval."""
     fingerprint: str
-    """Of the backbone it was trained on."""
+    """Fingerprint of the backbone in training."""
     scores: dict[str, Any] = field(default_factory=dict)
-    """The evaluation that selected it, and how it was done."""
+    """Scores of the evaluation that selected the adapter, and the settings of that evaluation."""
     run: dict[str, Any] = field(default_factory=dict)
     """The cost of training: seconds, peak memory, device, steps, training samples."""
 
 
 def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
-    """Write an adapter folder; an existing one is replaced file by file, the weights first."""
+    """Write an adapter folder. Replaces an existing one file by file, the weights first."""
     backbone = model.backbone
     write_tensors(folder / WEIGHTS, model.trained_state(), {"format": "pt"})
     content = {
@@ -67,13 +72,13 @@ def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
 
 
 def find_adapter(folder: Path) -> Path:
-    """The adapter folder meant by `folder`: itself, the best adapter of a run folder, or a download from the hub.
+    """Find an adapter: `folder` itself, the best adapter of a run folder, or a download from the Hugging Face hub.
 
-    Where there is neither such a folder nor one that it would lie in, `user/name` and `user/name@revision` are names on
-    the Hugging Face hub: a mistyped `runs/mine` is not asked for there.
+    `user/name` and `user/name@revision` are names on the hub if neither the folder nor its parent folder exists. A
+    misspelled `runs/mine` is therefore not looked up on the hub.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no adapter.
     """
     for candidate in (folder, folder / "best", folder / "last"):
         if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
@@ -91,11 +96,11 @@ def find_adapter(folder: Path) -> Path:
 def read_adapter(folder: Path) -> Adapter:
     """Read an adapter's config.json, without its weights.
 
-    The settings of an adapter from the hub are not trusted: they are checked, and paths in them are ignored.
+    Adapters from the hub are not trusted: their settings are checked, and paths in them are ignored.
 
     Raises:
         FileNotFoundError: there is no adapter.
-        ValueError: its config cannot be used.
+        ValueError: the config is corrupt, not supported or not safe.
     """
     path = find_adapter(folder) / CONFIG
     try:
@@ -120,11 +125,11 @@ def read_adapter(folder: Path) -> Adapter:
 
 
 def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) -> Adapter:
-    """As `read_adapter`; refuses one that was trained for another task.
+    """Like `read_adapter`, and check the task of the adapter.
 
     Raises:
         FileNotFoundError: there is no adapter.
-        ValueError: its config cannot be used, or the task is another.
+        ValueError: the config cannot be used, or the adapter was trained for the other task.
     """
     adapter = read_adapter(folder)
     if adapter.config.task != task:
@@ -136,20 +141,24 @@ def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) ->
 def load_adapter(
     folder: Path, *, device: torch.device, backbone_weights: str | None = None, dtype: str | None = None
 ) -> tuple[SideTunedModel, Adapter]:
-    """Build the model of an adapter folder, in eval mode.
+    """Build the model of an adapter and load its trained weights. The model is in eval mode.
 
     Args:
-        folder: an adapter folder, a run folder (its best adapter is taken), or a name on the Hugging Face hub.
-        device: where the model goes.
-        backbone_weights: local weights file of the backbone; by default what the run used.
-        dtype: number type of the backbone, such as "float32"; by default what the run used.
+        folder: an adapter folder, a run folder (its best adapter is used), or a name on the Hugging Face hub.
+        device: device of the model.
+        backbone_weights: local weights file of the backbone. Default: the weights used in training.
+        dtype: number type of the backbone, such as "float32". Default: the type used in training.
 
     Returns:
-        The model, a `VideoModel` or `RetrievalModel` as the adapter's task says, and what the adapter says of itself.
+        The model, a `VideoModel` or a `RetrievalModel`, and the content of the adapter's config.json.
 
     Raises:
-        FileNotFoundError: no adapter there.
-        ValueError: the adapter is corrupt, or the backbone's weights are not there or not those it was trained on.
+        FileNotFoundError: there is no adapter.
+        ValueError: the adapter is corrupt, or the backbone's weights are missing or differ from those in training.
+
+    >>> model, adapter = load_adapter(Path("adapter"), device=torch.device("cpu"))
+    >>> model(torch.zeros(1, 4, 3, 32, 32)).shape  # one clip of 4 frames, two classes
+    torch.Size([1, 2])
     """
     adapter = read_adapter(folder)
     config = adapter.config
@@ -158,7 +167,7 @@ def load_adapter(
     given = {"weights": backbone_weights, "dtype": dtype}
     changes = {name: value for name, value in given.items() if value is not None}
     config = config.model_copy(update={"backbone": config.backbone.model_copy(update=changes)})
-    text = config.text.model_copy(update={"weights": "random"})  # the adapter holds the trained text tower
+    text = config.text.model_copy(update={"weights": "random"})  # the adapter contains the trained text tower
     config = config.model_copy(update={"text": text})
     model = _build(config, adapter, device, folder)
     if model.backbone.fingerprint != adapter.fingerprint:
@@ -211,12 +220,12 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def load_from(model: SideTunedModel, folder: Path, *, class_names: tuple[str, ...]) -> str:
-    """Load an adapter's trained tensors into a fresh model; returns a sentence that says what was loaded.
+    """Load the trained tensors of an adapter into a new model, and return a sentence that reports what was loaded.
 
-    A classifier for other classes is discarded; everything else must fit.
+    A classifier for other classes is discarded. All other tensors must fit.
 
     Raises:
-        ValueError: the side network differs, or it was trained on another backbone.
+        ValueError: the side network or the backbone differs from that of the adapter.
     """
     adapter, state = read_adapter(folder), read_weights(folder)
     if adapter.fingerprint != model.backbone.fingerprint:

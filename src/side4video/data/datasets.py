@@ -1,6 +1,6 @@
-"""From a labelled video to a clip of tensors: random for training, all views without randomness for evaluation.
+"""Data sets of clips: random clips of labelled videos for training, all views without randomness for evaluation.
 
-The same key gives the same bytes in any loader process, whatever the process read before.
+The same key gives the same bytes in every loader process, independent of what the process has read before.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,29 +20,29 @@ from side4video.data.transforms import seeded
 from side4video.video.decoding import VideoError, open_video
 
 ARROW_OF_TIME = ("forward", "reversed")
-"""Class names of data sets whose classes are the two directions of time."""
+"""Class names if the classes are the two directions of time."""
 NO_LABEL = -1
-"""The label of videos that have none."""
-SAMPLING, TRANSFORM = 0, 1  # independent streams of random numbers of a clip
+"""Label of videos without a label."""
+SAMPLING, TRANSFORM = 0, 1  # independent random streams of a clip
 
 TrainTransform = Callable[[Tensor, int | None], tuple[Tensor, int | None]]
 EvalTransform = Callable[[Tensor], Tensor]
 
 
 class ClipKey(NamedTuple):
-    """Which clip of a training run: its randomness follows from epoch, index and the run's seed."""
+    """Key of a training clip. Epoch, index and the run's seed determine its randomness."""
 
     epoch: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which keys do not need
+    index: int  # type: ignore[assignment]  # overrides tuple.index, which is not needed
 
 
 @dataclass
 class Clip:
-    """One video as the model sees it.
+    """The model's input for one video.
 
-    `frames` is float (V, T, 3, S, S) with V views: crops and shifts at evaluation, repeats in training. `labels` has
-    one label per view, because a flip can change it; `NO_LABEL` where there is none. `index` and `name` are the
-    video's place and name in its list; `about` holds further facts that a data set may add.
+    `frames` is float (V, T, 3, S, S) with V views: crops and shifts in evaluation, repeats in training. `labels` has
+    one label per view, because a flip can change it; `NO_LABEL` if the video has none. `index` and `name` are the
+    position and name of the video in its list. `about` contains further facts that a data set can add.
     """
 
     frames: Tensor
@@ -54,7 +54,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Failure:
-    """An unreadable video: its place and name in the list, the file, and the reason."""
+    """An unreadable video: its position and name in the list, its path, and the reason."""
 
     index: int
     name: str
@@ -65,8 +65,12 @@ class Failure:
 def both_ways(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
     """Each video twice, labelled by its direction: item 2i is video i forward (0), item 2i + 1 reversed (1).
 
-    Appearance does not help with these classes (`ARROW_OF_TIME`), so they show whether a model understands time
-    (Wei et al., "Learning and Using the Arrow of Time", CVPR 2018). Their transform must not change labels.
+    Appearance does not separate these classes (`ARROW_OF_TIME`), so they test whether a model understands time (Wei et
+    al., "Learning and Using the Arrow of Time", CVPR 2018). The transform must not change labels.
+
+    >>> clip = LabelledVideo(path=Path("clip.mp4"), label=None, name="clip")
+    >>> [(video.name, video.label, video.reverse) for video in both_ways([clip])]
+    [('clip (forward)', 0, False), ('clip (reversed)', 1, True)]
     """
     return [
         replace(video, label=label, reverse=bool(label), name=f"{video.name} ({way})")
@@ -79,15 +83,26 @@ class TrainClips(Dataset):
     """Random clips for training, by `ClipKey`.
 
     Args:
-        videos: labelled videos; one without a label raises a `ValueError`.
-        sampling: which frames of a video to take.
-        transform: from uint8 (T, 3, H, W) and a label to float (T, 3, S, S) and the label after it.
-        seed: of the run, from 0.
+        videos: labelled videos.
+        sampling: chooses the frames of a clip.
+        transform: maps uint8 (T, 3, H, W) and a label to float (T, 3, S, S) and the new label.
+        seed: seed of the run, 0 or more.
         repeats: differently augmented copies of each clip, all with the same frames (repeated augmentation, Hoffer et
             al., CVPR 2020).
-        arrow_of_time: each clip twice in a row, forward (label 0) and reversed (1), with the same frames and crop: what
-            both share cancels in the gradient. Labels of the videos are ignored.
-        frame_template: name of the frame files of videos that are folders, such as `img_{:05d}.jpg`.
+        arrow_of_time: return each clip forward (label 0) and then reversed (label 1), with the same frames and crop:
+            what both have in common cancels in the gradient. Labels of the videos are ignored.
+        frame_template: name of the files in frame folders, such as `img_{:05d}.jpg`.
+
+    Raises:
+        ValueError: `repeats` is below 1, or a video has no label and `arrow_of_time` is off.
+
+    >>> from side4video.data.transforms import TrainTransform
+    >>> video = LabelledVideo(path=Path("clip.mp4"), label=1, name="clip.mp4")
+    >>> transform = TrainTransform(image_size=32, mean=[0.5] * 3, std=[0.5] * 3)
+    >>> clips = TrainClips([video], sampling=FrameSampling(num_frames=4), transform=transform, seed=0, repeats=2)
+    >>> clip = clips[ClipKey(epoch=0, index=0)]
+    >>> clip.frames.shape, clip.labels  # (V, T, 3, S, S)
+    (torch.Size([2, 4, 3, 32, 32]), [1, 1])
     """
 
     def __init__(
@@ -123,7 +138,7 @@ class TrainClips(Dataset):
         return len(self.videos)
 
     def __getitem__(self, key: ClipKey) -> Clip | Failure:
-        """The clip of a key, with `views` views; a `Failure` where the video cannot be read."""
+        """The clip of a key, with `views` views, or a `Failure` if the video cannot be read."""
         clip = self.read(key.index, [key.epoch])
         if isinstance(clip, Failure) or not self.arrow_of_time:
             return clip
@@ -131,10 +146,10 @@ class TrainClips(Dataset):
         return replace(clip, frames=both, labels=[0, 1] * self.repeats)
 
     def read(self, index: int, epochs: Sequence[int]) -> Clip | Failure:
-        """The clips of a video in several epochs, from one reading: `repeats` views for each epoch, all played forward.
+        """Decode a video once and return its clips for several epochs: `repeats` views per epoch, all played forward.
 
-        The views of an epoch have the same frames, as in the paper's code; each has its own augmentation. They are the
-        same whatever other epochs are read with them.
+        The views of an epoch have the same frames, as in the paper's code, and different augmentation. They do not
+        depend on the other epochs of the call.
         """
         video = self.videos[index]
 
@@ -160,12 +175,22 @@ class TestClips(Dataset):
 
     Args:
         videos: videos with or without labels.
-        sampling: which frames of a video to take.
-        transform: from uint8 (T, 3, H, W) to float (crops, T, 3, S, S).
-        num_clips: clips at different times of a video.
-        frame_template: name of the frame files of videos that are folders.
+        sampling: chooses the frames of a clip.
+        transform: maps uint8 (T, 3, H, W) to float (crops, T, 3, S, S).
+        num_clips: clips per video, at different times.
+        frame_template: name of the files in frame folders, such as `img_{:05d}.jpg`.
 
-    A clip has `num_clips` x crops views, the crops of the first clip first.
+    An item has `num_clips` x crops views, ordered by clip, then by crop.
+
+    Raises:
+        ValueError: `num_clips` is below 1.
+
+    >>> from side4video.data.transforms import EvalTransform
+    >>> video = LabelledVideo(path=Path("clip.mp4"), label=None, name="clip.mp4")
+    >>> transform = EvalTransform(image_size=32, mean=[0.5] * 3, std=[0.5] * 3, num_crops=3)
+    >>> clips = TestClips([video], sampling=FrameSampling(num_frames=4), transform=transform, num_clips=2)
+    >>> clips[0].frames.shape  # (V, T, 3, S, S)
+    torch.Size([6, 4, 3, 32, 32])
     """
 
     __test__ = False  # pytest collects classes by their names
@@ -192,7 +217,7 @@ class TestClips(Dataset):
         return len(self.videos)
 
     def __getitem__(self, index: int) -> Clip | Failure:
-        """All views of a video; a `Failure` where it cannot be read."""
+        """All views of a video, or a `Failure` if it cannot be read."""
         video = self.videos[index]
         try:
             clips = _read_clips(video, lambda n: self.sampling.test(n, self.num_clips), self.frame_template)
@@ -206,7 +231,7 @@ class TestClips(Dataset):
 def _read_clips(
     video: LabelledVideo, choose: Callable[[int], list[list[int]]], frame_template: str | None
 ) -> list[Tensor]:
-    """The chosen clips of a video, each uint8 (T, 3, H, W); a frame of several clips is decoded once."""
+    """The chosen clips of a video, each uint8 (T, 3, H, W). Frames that several clips share are decoded once."""
     with open_video(
         video.path, frame_template=frame_template, start_seconds=video.start_seconds, end_seconds=video.end_seconds
     ) as file:

@@ -1,7 +1,7 @@
-"""Which frames of a video make a clip: integer formulas, 0-based, checked against the paper's code to the last frame.
+"""Frame sampling: integer formulas that choose the frames of a clip, equal to the paper's code for every frame.
 
-n is the number of frames of the video, T the number of frames of a clip. The *flavours* are the roundings of the
-paper's data-set families. All randomness comes from a `torch.Generator` that the caller passes.
+n is the number of frames of the video, T the number of frames of a clip; frames are counted from 0. A *flavour* is the
+rounding that the paper's code uses for a family of data sets. All randomness comes from a `torch.Generator` argument.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ import torch
 
 Flavour = Literal["something_something", "kinetics", "msrvtt", "vatex"]
 WINDOW = 128
-"""Frames that a dense clip spans in the paper's code; frames are `WINDOW // T` apart."""
+"""Number of frames that a dense clip spans in the paper's code. Its frames are `WINDOW // T` apart."""
 
 
 def uniform_clips_something_something(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
     """Clips of one frame per segment; segment i starts at round(i s), with s = (n - 1) / T and halves to even.
 
-    Clip c of k, from 0, takes the frame int(s (c + 1) / (k + 1)) after each start; a single clip takes the middle.
+    Clip c of k, counted from 0, takes the frame int(s (c + 1) / (k + 1)) after each start. A single clip takes the
+    middle of each segment.
 
     Example: n = 60, T = 8, s = 7.375. Starts are 0, 7, 15, 22, 30, 37, 44, 52. One clip adds int(3.6875) = 3 to
     each: 3, 10, 18, 25, 33, 40, 47, 55. Two clips add int(2.46) = 2 and int(4.92) = 4.
@@ -33,25 +34,25 @@ def uniform_clips_something_something(num_video_frames: int, num_frames: int, nu
 def uniform_clips_kinetics(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
     """Clips of one frame per segment; segment i starts at i s, with s = n / T.
 
-    Clip c of k, from 0, takes the frames int(a + i s) modulo n with the shift a = floor(c (s - 1) / (k - 1)); one
-    clip thus takes the starts. Where s < 1 the shift is -1 (int cuts off towards zero).
+    Clip c of k, counted from 0, takes the frames int(a + i s) modulo n with the shift a = floor(c (s - 1) / (k - 1)).
+    A single clip therefore takes the starts. If s < 1, the shift is -1 (int rounds towards zero).
 
     Example: n = 60, T = 8, s = 7.5. One clip: 0, 7, 15, 22, 30, 37, 45, 52. Four clips are shifted by
     floor(0, 2.17, 4.33, 6.5) = 0, 2, 4, 6.
     """
     segment = num_video_frames / num_frames
-    shifts = np.linspace(0, segment - 1, num_clips, dtype=int)  # to int by floor
+    shifts = np.linspace(0, segment - 1, num_clips, dtype=int)  # the conversion to int rounds down
     starts = segment * np.arange(num_frames)
     return [(np.trunc(shift + starts).astype(int) % num_video_frames).tolist() for shift in shifts]
 
 
 def uniform_clip_msrvtt(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
-    """One clip: every d-th frame from 0, with d = n // T; where more than T came, T of these, spread evenly.
+    """One clip: every d-th frame from 0, with d = n // T. If these are more than T, T of them, spread evenly.
 
-    Place i of the T is int(i (m - 1) / (T - 1)) among the m = ceil(n / d) frames that came. A video shorter than T
-    gives all its frames, and its last one again.
+    Of the m = ceil(n / d) frames, frame i of the clip is number int(i (m - 1) / (T - 1)). A video shorter than T gives
+    all its frames and repeats the last one.
 
-    Example: n = 25, T = 12, d = 2: 13 frames came, 0, 2, ..., 24. The places are 0, 1, ..., 10, 12 and give
+    Example: n = 25, T = 12, d = 2: the 13 frames are 0, 2, ..., 24. The clip takes numbers 0, 1, ..., 10, 12 of them:
     0, 2, ..., 20, 24.
     """
     _check_one_clip("msrvtt", num_clips)
@@ -63,7 +64,7 @@ def uniform_clip_msrvtt(num_video_frames: int, num_frames: int, num_clips: int) 
 def uniform_clip_vatex(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
     """One clip: the middle of each of T segments, int((i + 1/2) n / T).
 
-    A video of at most T frames gives its first frame alone, T times.
+    A video of at most T frames gives its first frame T times.
 
     Example: n = 13, T = 8: 0, 2, 4, 5, 7, 8, 10, 12.
     """
@@ -75,8 +76,8 @@ def uniform_clip_vatex(num_video_frames: int, num_frames: int, num_clips: int) -
 def dense_clips(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
     """Clips that span `WINDOW` frames: frames a, a + d, a + 2 d, ... modulo n, with d = WINDOW // T.
 
-    Clip c of k starts at a = c floor((n - WINDOW) / (k - 1)), at 0 in a video shorter than the window; one clip alone
-    starts at half of n - WINDOW.
+    Clip c of k starts at a = c floor((n - WINDOW) / (k - 1)). A single clip starts at half of n - WINDOW. In a video
+    shorter than the window, all clips start at 0.
 
     Example: n = 300, T = 8, d = 16. Four clips start at 0, 57, 114, 171; the second is 57, 73, 89, ..., 169.
     """
@@ -90,9 +91,9 @@ def stride_clips(
 ) -> list[list[int]]:
     """Clips of frames `stride` apart: a, a + stride, ..., spanning w = (T - 1) stride + 1 frames.
 
-    Clip c of k starts at a = floor(c (n - w) / (k - 1)), so that the first begins and the last ends with the video;
-    one clip alone is in the middle, a = floor((n - w) / 2). In a video shorter than w every clip starts at 0, and
-    numbers after the last frame become the last frame ("repeat") or start again at 0 ("wrap").
+    Clip c of k starts at a = floor(c (n - w) / (k - 1)): the first clip begins and the last one ends with the video. A
+    single clip is in the middle, a = floor((n - w) / 2). In a video shorter than w every clip starts at 0, and numbers
+    after the last frame become the last frame ("repeat") or continue from 0 ("wrap").
 
     Example: n = 20, T = 4, stride = 3, w = 10. Three clips start at 0, 5, 10: the last is 10, 13, 16, 19.
     n = 8: "repeat" gives 0, 3, 6, 7 and "wrap" 0, 3, 6, 1.
@@ -107,7 +108,7 @@ def random_segments_something_something(
 ) -> list[int]:
     """A random frame from each of T segments; segment i is the frames floor(i n / T) to floor((i + 1) n / T) - 1.
 
-    A video of at most T frames gives each frame once, and T - n of them, drawn at random, once more; in order.
+    A video of at most T frames gives each frame once, plus T - n frames drawn at random with replacement, in order.
 
     Example: n = 20, T = 8: segments 0-1, 2-4, 5-6, 7-9, 10-11, 12-14, 15-16, 17-19.
     """
@@ -121,8 +122,8 @@ def random_segments_something_something(
 def random_segments_kinetics(num_video_frames: int, num_frames: int, generator: torch.Generator) -> list[int]:
     """A random frame from each of T segments; segment i is round(i s) to round((i + 1) s), both included.
 
-    s = (n - 1) / T, halves to even. Neighbouring segments share a frame, which therefore may come twice; a video
-    shorter than T needs no other rule.
+    s = (n - 1) / T, halves to even. Neighbouring segments share a frame, so a frame can be drawn twice. The rule is the
+    same for videos shorter than T.
 
     Example: n = 20, T = 8, s = 2.375: segments 0-2, 2-5, 5-7, 7-10, 10-12, 12-14, 14-17, 17-19.
     """
@@ -132,7 +133,7 @@ def random_segments_kinetics(num_video_frames: int, num_frames: int, generator: 
 
 
 def random_dense(num_video_frames: int, num_frames: int, generator: torch.Generator) -> list[int]:
-    """A clip as in `dense_clips` that starts anywhere from 0 to max(n - WINDOW, 0), both included."""
+    """A clip as in `dense_clips` with a random start from 0 to max(n - WINDOW, 0), both included."""
     start = _draw(max(num_video_frames - WINDOW, 0) + 1, generator)
     return _wrap(start, _window_stride(num_frames), num_frames, num_video_frames)
 
@@ -145,7 +146,7 @@ def random_stride(
     stride: int,
     padding: Literal["repeat", "wrap"],
 ) -> list[int]:
-    """A clip as in `stride_clips` that starts anywhere it fits; at 0 in a shorter video."""
+    """A clip as in `stride_clips` with a random start at which it fits, or 0 if the video is shorter than the clip."""
     start = _draw(max(num_video_frames - (num_frames - 1) * stride, 1), generator)
     return _pad(start, stride, num_frames, num_video_frames, padding)
 
@@ -186,18 +187,23 @@ _RANDOM = {
 
 @dataclass(frozen=True)
 class FrameSampling:
-    """How frames are chosen from a video.
+    """Chooses the frames of a clip.
 
     Attributes:
         num_frames: T, frames per clip.
         kind: "segments": one frame from each of T equal parts of the video; "dense": frames at a fixed distance.
-        flavour: Rounding of the segments: the paper's for Something-Something, Kinetics, MSR-VTT and MSVD, or VATEX.
-            The last two differ only at test, where they have one clip; they train as Something-Something.
-        stride: Distance of dense frames; None: `WINDOW // num_frames`, and the window wraps around as in the paper.
-        padding: With `stride`, for videos shorter than a clip: "repeat" the last frame, or "wrap" around.
+        flavour: Rounding of segments for a family of data sets. "msrvtt" (also for MSVD) and "vatex" differ from
+            "something_something" only in evaluation, where they support one clip per video.
+        stride: Distance of dense frames. None: `WINDOW // num_frames`, and the window wraps around as in the paper.
+        padding: For videos shorter than a clip with `stride`: "repeat" the last frame, or "wrap" around.
 
     Raises:
-        ValueError: A value is out of its range, or `stride` is given for segments.
+        ValueError: A value is out of range, or `stride` is given for segments.
+
+    >>> FrameSampling(num_frames=8).test(60)
+    [[3, 10, 18, 25, 33, 40, 47, 55]]
+    >>> FrameSampling(num_frames=4, kind="dense", stride=3).train(10, torch.Generator())
+    [0, 3, 6, 9]
     """
 
     num_frames: int = 8
@@ -221,7 +227,7 @@ class FrameSampling:
 
         Args:
             video_length: Frames of the video, at least 1.
-            generator: The only source of chance.
+            generator: The only source of randomness.
 
         Returns:
             `num_frames` frame numbers from 0 to `video_length - 1`.
@@ -234,11 +240,11 @@ class FrameSampling:
         return random_stride(video_length, self.num_frames, generator, stride=self.stride, padding=self.padding)
 
     def test(self, video_length: int, num_clips: int = 1) -> list[list[int]]:
-        """Clips without chance, spread over the video.
+        """Clips without randomness, spread over the video.
 
         Args:
             video_length: Frames of the video, at least 1.
-            num_clips: Clips to take, at least 1.
+            num_clips: Number of clips, at least 1.
 
         Returns:
             `num_clips` lists of `num_frames` frame numbers from 0 to `video_length - 1`.

@@ -1,7 +1,7 @@
-"""From decoded frames to the input of a model; each random change is drawn once for all frames of a clip.
+"""Transforms from decoded frames to the input of a model; random changes are the same in all frames of a clip.
 
-T is the number of frames, S the model's image size. Training draws from the global generators of `random`, numpy and
-torch: wrap each call in `seeded` to make it repeatable.
+T is the number of frames, S the model's image size. Training transforms draw from the global generators of `random`,
+numpy and torch. Wrap each call in `seeded` to make it repeatable.
 """
 
 import random
@@ -31,11 +31,17 @@ def seeded(*numbers: int) -> Iterator[None]:
     """Seed `random`, numpy's legacy generator and torch's CPU generator from `numbers`; restore all three afterwards.
 
     Args:
-        numbers: Integers from 0, such as seed, epoch and index of a sample; together they make one seed, the same on
-            every machine.
+        numbers: Non-negative integers, such as seed, epoch and index of a sample. Together they make one seed, which is
+            the same on every machine.
 
     Raises:
-        ValueError: There are no numbers, or a negative one.
+        ValueError: There are no numbers, or one is negative.
+
+    >>> with seeded(1024, 0, 7):
+    ...     first = torch.rand(2)
+    >>> with seeded(1024, 0, 7):
+    ...     bool((torch.rand(2) == first).all())
+    True
     """
     if not numbers or min(numbers) < 0:
         raise ValueError(f"{numbers = } make no seed. Give one or more integers from 0.")
@@ -44,7 +50,7 @@ def seeded(*numbers: int) -> Iterator[None]:
     try:
         random.seed(python)
         np.random.seed(legacy)
-        torch.default_generator.manual_seed(cpu)  # torch.manual_seed would change the GPUs' generators as well
+        torch.default_generator.manual_seed(cpu)  # torch.manual_seed would also seed the GPUs
         yield
     finally:
         random.setstate(before[0])
@@ -55,32 +61,37 @@ def seeded(*numbers: int) -> Iterator[None]:
 class TrainTransform:
     """Random augmentation of a training clip.
 
-    In this order, as in the paper: RandAugment, resize, random resized crop, flip, grey, colour jitter; then scaling
-    to mean 0 and deviation 1, and erasing. RandAugment is slow on large frames: those with a short side above 320/224
-    of `image_size` (the paper's are smaller) are shrunk to that first.
+    The order is the paper's: RandAugment, resize, random resized crop, flip, grey, colour jitter, normalisation with
+    `mean` and `std`, erasing. RandAugment is slow on large frames, so frames whose short side is above 320/224 of
+    `image_size` (larger than the paper's frames) are first resized to that.
 
     Args:
         image_size: S, side of the square output in pixels.
         mean: Of red, green and blue, for values from 0 to 1.
         std: The same.
-        resize: Before cropping: the short side, or (height, width) whatever the aspect ratio, in pixels; None: the
-            short side becomes 256/224 of `image_size`.
-        crop_scale: Smallest and largest share of the picture's area that the crop covers; None: the middle is cut out.
-        crop_ratio: Smallest and largest width over height of the crop.
-        random_crop: How the crop's ratio is drawn, and how the crop is resized. "torchvision": log-uniform, and as
-            `interpolation` says; "paper": see `PaperCrop`.
+        resize: Size before cropping, in pixels: the short side, or (height, width), which ignores the aspect ratio.
+            None: a short side of 256/224 of `image_size`.
+        crop_scale: Smallest and largest share of the frame's area that the crop covers. None: centre crop.
+        crop_ratio: Smallest and largest aspect ratio (width over height) of the crop.
+        random_crop: How the crop's aspect ratio is drawn, and how the crop is resized. "torchvision": log-uniform,
+            resized with `interpolation`. "paper": see `PaperCrop`.
         flip: Probability of a mirrored clip.
-        flip_labels: Labels that a mirrored clip gets instead of its own, see `flip_label_pairs`.
+        flip_labels: New labels of mirrored clips, see `flip_label_pairs`. Other labels stay the same.
         rand_augment: RandAugment (Cubuk et al., 2020) in timm's notation, such as the paper's
             "rand-m7-n4-mstd0.5-inc1"; None: off.
-        grey: Probability of a clip without colours.
-        colour_jitter: Brightness, contrast and saturation are multiplied by 1 - this to 1 + this; 0: off.
+        grey: Probability of a greyscale clip.
+        colour_jitter: j; brightness, contrast and saturation are multiplied by factors from 1 - j to 1 + j. 0: off.
         erasing: Probability of a rectangle of noise, the same in all frames.
-        interpolation: Of resizing and cropping, with antialiasing.
+        interpolation: Interpolation for resizing and cropping, with antialiasing.
 
     Raises:
-        ValueError: `random_crop` or `interpolation` is unknown, `rand_augment` cannot be understood, a probability is
-            not from 0 to 1, or `crop_scale` is no range.
+        ValueError: `random_crop` or `interpolation` is not supported, `rand_augment` is not in timm's notation, a
+            probability is outside 0..1, or `crop_scale` is not a range within 0..1.
+
+    >>> transform = TrainTransform(image_size=32, mean=[0.5] * 3, std=[0.5] * 3, flip=1.0, flip_labels={0: 1, 1: 0})
+    >>> clip, label = transform(torch.zeros(8, 3, 48, 64, dtype=torch.uint8), 0)
+    >>> clip.shape, label
+    (torch.Size([8, 3, 32, 32]), 1)
     """
 
     def __init__(
@@ -139,10 +150,10 @@ class TrainTransform:
 
         Args:
             frames: uint8, shape (T, 3, H, W), 0 to 255.
-            label: Its class; None: unknown.
+            label: Class of the clip; None: unknown.
 
         Returns:
-            The clip, float32, shape (T, 3, S, S), and its label, which a flip may have changed.
+            The clip, float32, shape (T, 3, S, S), and its label, which a flip can change.
         """
         _check_frames(frames)
         if self._rand_augment is not None:
@@ -160,21 +171,25 @@ class TrainTransform:
 
 
 class EvalTransform:
-    """Crops of a clip for evaluation, without chance.
+    """Crops of a clip for evaluation, without randomness.
 
     Args:
         image_size: S, side of the square crops in pixels.
         mean: Of red, green and blue, for values from 0 to 1.
         std: The same.
-        resize: Before cropping: the short side, or (height, width) whatever the aspect ratio, in pixels; None: the
-            short side becomes 256/224 of `image_size`.
+        resize: Size before cropping, in pixels: the short side, or (height, width), which ignores the aspect ratio.
+            None: a short side of 256/224 of `image_size`.
         num_crops: 1: the centre. 3: both ends and the middle of one direction. 5: the centre and the corners.
-            10: these five, and their mirror images.
-        style: "even", or "paper": to the pixel as its code cuts 1 and 3 crops, see `crop_corners`.
-        interpolation: Of resizing, with antialiasing.
+            10: these five and their mirror images.
+        style: Positions of 1 and 3 crops: "even", or "paper", exactly as in the paper's code. See `crop_corners`.
+        interpolation: Interpolation for resizing, with antialiasing.
 
     Raises:
-        ValueError: Another number of crops, or a crop would be larger than the resized frame.
+        ValueError: `num_crops`, `style` or `interpolation` is unsupported, or a crop is larger than the resized frame.
+
+    >>> transform = EvalTransform(image_size=32, mean=[0.5] * 3, std=[0.5] * 3, num_crops=3)
+    >>> transform(torch.zeros(8, 3, 48, 64, dtype=torch.uint8)).shape
+    torch.Size([3, 8, 3, 32, 32])
     """
 
     def __init__(
@@ -222,11 +237,12 @@ class EvalTransform:
 
 
 def flip_label_pairs(class_names: Sequence[str]) -> dict[int, int]:
-    """Which classes a mirrored clip belongs to instead: those that differ in the words left and right only.
+    """New labels of mirrored clips: pairs of classes whose names differ only in the words left and right.
 
-    Names are compared by their letters and digits, in any case. A class without such a partner keeps its label.
+    The comparison ignores case and everything but letters and digits. Classes without a partner are not in the result.
 
-    Example: ["Turn left", "turn right", "Stand upright", "Look left"] gives {0: 1, 1: 0}.
+    >>> flip_label_pairs(["Turn left", "turn right", "Stand upright", "Look left"])
+    {0: 1, 1: 0}
     """
     label_of = {_letters(name): label for label, name in enumerate(class_names)}
     mirrored = [label_of.get(_letters(_MIRROR_WORD.sub(_other_side, name))) for name in class_names]
@@ -242,14 +258,14 @@ def mix_clips(
 ) -> tuple[Tensor, Tensor]:
     """Mix each clip of a batch with its neighbour: mixup (Zhang et al., 2018) or cutmix (Yun et al., 2019).
 
-    One draw from torch's global CPU generator serves the whole batch; where both are on, each has half the chance.
+    One draw from torch's global CPU generator decides for the whole batch. If both are on, each has probability 1/2.
 
     Args:
         clips: Float, shape (B, T, 3, H, W).
         labels: Integer, shape (B,), 0 to C - 1.
         num_classes: C.
-        mixup_alpha: Both parameters of mixup's Beta distribution; 0: off.
-        cutmix_alpha: The same of cutmix; its rectangle is the same in all frames of a clip.
+        mixup_alpha: Both parameters of the Beta distribution of mixup; 0: off.
+        cutmix_alpha: The same for cutmix; 0: off. Its rectangle is the same in all frames of a clip.
 
     Returns:
         The mixed clips, shape (B, T, 3, H, W), and their labels as probabilities, float, shape (B, C).
@@ -264,21 +280,21 @@ def mix_clips(
         return clips, torch.nn.functional.one_hot(labels, num_classes).to(clips.dtype)
     mix = v2.MixUp(alpha=mixup_alpha, num_classes=num_classes) if use_mixup else None
     mix = mix or v2.CutMix(alpha=cutmix_alpha, num_classes=num_classes)
-    mixed, probabilities = mix(tv_tensors.Video(clips), labels)  # as a Video it may have five dimensions
+    mixed, probabilities = mix(tv_tensors.Video(clips), labels)  # v2 accepts five dimensions only as a Video
     return mixed.as_subclass(Tensor), probabilities
 
 
 def _rand_augment(policy: str) -> Callable[[Tensor], Tensor]:
     if not _RAND_AUGMENT.fullmatch(policy):
         raise ValueError(f"rand_augment={policy!r} is not timm's notation. Use one like 'rand-m7-n4-mstd0.5-inc1'.")
-    from timm.data.auto_augment import rand_augment_transform  # slow to import, and not always wanted
+    from timm.data.auto_augment import rand_augment_transform  # slow to import, and rarely needed
 
     settings = {"interpolation": Image.Resampling.BICUBIC, "translate_const": 115}  # the paper's: 0.45 of 256 pixels
     return _SameForAllFrames(rand_augment_transform(policy, settings))
 
 
 class _SameForAllFrames:
-    """A random change of one PIL image, made with the same draws to all frames of a clip."""
+    """Applies a random change of one PIL image to all frames of a clip, with the same draws."""
 
     def __init__(self, change: Callable[[Image.Image], Image.Image]) -> None:
         self._change = change
@@ -301,7 +317,7 @@ def _mode(interpolation: Interpolation) -> v2.InterpolationMode:
 
 
 def _resize_to(resize: int | tuple[int, int] | None, image_size: int) -> list[int]:
-    """What torchvision takes: one number for the short side, or height and width."""
+    """The size as torchvision expects it: one number for the short side, or height and width."""
     if resize is None:
         return [round(image_size * 256 / 224)]
     return [resize] if isinstance(resize, int) else list(resize)

@@ -1,4 +1,4 @@
-"""The state of a run, saved as checkpoints and adapters, also when the run ends early."""
+"""The state of a run, which checkpoints and adapters save, even if the run ends early."""
 
 import sys
 import time
@@ -21,18 +21,27 @@ from side4video.training.run_log import device_name, peak_memory_mb
 
 
 class TrainingState:
-    """Model, optimizer and progress of a run, new or from its last checkpoint. Only the main process writes files.
+    """Model, optimizer and progress of a run, new or from the last checkpoint. Only the main process writes files.
 
     Args:
         config: all settings.
-        out: the run folder, which must exist.
+        out: the run folder. It must exist.
         device: device of the model.
-        task: the task whose model is trained.
-        resume: continue from the last checkpoint if there is one.
+        task: the task with the model to train.
+        resume: continue from the last checkpoint, if one exists.
 
     Raises:
-        ValueError: no checkpoint is intact, or it belongs to another model.
+        ValueError: all checkpoints are corrupt, or they belong to another model.
         OSError: the disk has too little space for checkpoints and adapters.
+
+    >>> from side4video.training.build_task import build_task
+    >>> backbone = {"name": "vit_tiny_patch16_224", "weights": "random", "model_args": {"depth": 1}}
+    >>> settings = {"data": {"train": "clips/train", "test": "clips/test"}, "augment": {"flip": 0.0}}
+    >>> config, device = RunConfig.model_validate(settings | {"backbone": backbone}), torch.device("cpu")
+    >>> Path("run").mkdir()
+    >>> state = TrainingState(config, Path("run"), device, build_task(config, device), resume=False)
+    >>> state.progress.step, state.resumed
+    (0, False)
     """
 
     def __init__(self, config: RunConfig, out: Path, device: torch.device, task: Task, *, resume: bool) -> None:
@@ -59,21 +68,21 @@ class TrainingState:
             self.scaler.load_state_dict(self.progress.scaler)
 
     def _check_disk_space(self) -> None:
-        """Remove incomplete files of killed processes, and check that checkpoints and adapters fit on the disk."""
+        """Remove incomplete files of killed processes. Check that checkpoints and adapters fit on the disk."""
         for folder in (self.out, self.out / "best", self.out / "last"):
             for path in remove_abandoned(folder, "*"):
                 print_once(f"Removed {path}, an incomplete file of a killed process.")
         trained = sum(parameter.nbytes for parameter in self.trained)
         there = sum(path.stat().st_size for path in self.out.glob("checkpoint*.safetensors"))
-        checkpoints = 3 * 3 * trained  # weights and two moments; newest, previous, and the one being written
+        checkpoints = 3 * 3 * trained  # (weights, two moments) x (newest, previous, and the one being written)
         check_space(self.out, max(checkpoints - there, 0) + 2 * trained, "checkpoints and adapters")
 
     def buffers(self) -> dict[str, Tensor]:
-        """A copy of BatchNorm's running statistics, which the forward pass changes."""
+        """Copies of BatchNorm's running statistics, which a forward pass changes."""
         return {name: buffer.clone() for name, buffer in self._trained_buffers()}
 
     def roll_back(self, buffers: dict[str, Tensor]) -> None:
-        """Undo the changes of forward and backward passes since `buffers` were copied."""
+        """Undo the changes of all forward and backward passes since `buffers` were copied."""
         self.optimizer.zero_grad(set_to_none=True)
         for name, buffer in self._trained_buffers():
             buffer.copy_(buffers[name])
@@ -82,7 +91,7 @@ class TrainingState:
         return ((name, buffer) for name, buffer in self.model.named_buffers() if not name.startswith("backbone."))
 
     def checkpoint(self) -> None:
-        """Write a checkpoint. Call it only between two steps."""
+        """Write a checkpoint. Call this only between two steps."""
         if not is_main_process():
             return
         self._update_usage()
@@ -98,14 +107,14 @@ class TrainingState:
         self._last_checkpoint, self._saved_step = time.monotonic(), self.progress.step
 
     def checkpoint_if_due(self) -> None:
-        """Write a checkpoint if the last one is old enough and of another step."""
+        """Write a checkpoint if `train.checkpoint_minutes` have passed and there was a step since the last one."""
         if self._saved_step == self.progress.step:
             return
         if time.monotonic() - self._last_checkpoint >= 60 * self.config.train.checkpoint_minutes:
             self.checkpoint()
 
     def save_after_error(self) -> None:
-        """Write a checkpoint while an error propagates; a second error is printed and must not hide the first."""
+        """Write a checkpoint while an error propagates. A second error is printed and does not hide the first."""
         if not self.progress.step:
             return
         try:
@@ -117,7 +126,7 @@ class TrainingState:
             print_once(f"The state of step {self.progress.step} was saved in {self.out}. Continue it with --resume.")
 
     def save_adapter(self, name: str, evaluation: Scores | None, *, epochs: float) -> None:
-        """Write the trained weights as the adapter `name` of the run folder, with their scores."""
+        """Write the trained weights with their scores as the adapter `name` of the run folder."""
         if not is_main_process():
             return
         self._update_usage()
