@@ -30,6 +30,9 @@ class Layout:
         variant: variant of its side network.
         num_blocks: K, number of side blocks.
         retrieval: whether it is a retrieval model.
+
+    >>> Layout("pre-norm", num_blocks=12).blocks
+    'visual.transformer.side_transformer'
     """
 
     variant: Variant

@@ -15,7 +15,12 @@ from side4video.models.video_model import VideoModel, build_backbone
 
 
 class ProbeHead(ClassificationHead):
-    """A probe as the head of a `VideoModel`."""
+    """A probe as the head of a `VideoModel`.
+
+    >>> from side4video.models.probes import LinearProbe
+    >>> ProbeHead(LinearProbe(width=16, num_classes=5))(torch.zeros(2, 8, 16)).shape
+    torch.Size([2, 5])
+    """
 
     def __init__(self, probe: Probe) -> None:
         nn.Module.__init__(self)

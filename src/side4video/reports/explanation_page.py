@@ -13,21 +13,21 @@ from side4video.reports.report import ClipExample, write_report
 def write_explanations(
     predictor: Predictor, answers: Mapping[Path, str], folder: Path, *, part: int = 0, parts: int = 1
 ) -> None:
-    """Explain a class in each of some videos.
+    """Explain one class for each video, as an HTML page and a JSON file.
 
-    Writes FOLDER/NAME.html and FOLDER/NAME.json for each, where NAME is the path of the video, with its suffix, below
-    the deepest folder that holds all of them.
+    The files are FOLDER/NAME.html and FOLDER/NAME.json. NAME is the path of the video, with its suffix, relative to the
+    deepest folder that contains all videos.
 
     Args:
         predictor: the model.
         answers: path of each video -> the class to explain.
-        folder: made if need be; files of the same names are replaced.
-        part, parts: explain every `parts`-th video from number `part` on, where several processes share the work.
+        folder: output folder, created if it does not exist; existing files are replaced.
+        part, parts: explain every `parts`-th video from number `part` on, so that several processes can share the work.
 
     Raises:
         VideoError: a video cannot be read.
     """
-    absolute = {path: Path(os.path.abspath(path)) for path in answers}  # noqa: PTH100 - links keep their own names
+    absolute = {path: Path(os.path.abspath(path)) for path in answers}  # noqa: PTH100 - links are not resolved
     common = os.path.commonpath([path.parent for path in absolute.values()]) if absolute else ""
     for path, name in list(answers.items())[part::parts]:
         place = folder / absolute[path].relative_to(common)

@@ -1,7 +1,7 @@
-"""Evidence for a class as heat over a clip's frames, as PNG in `data:` addresses.
+"""Draws evidence for a class as heat over a clip's frames, as PNG in `data:` URLs.
 
-Frames are grey and the colours are cividis (Nuñez et al. 2018, PLOS ONE 13(7)): its brightness rises evenly, and it
-looks the same to people who cannot tell red from green.
+Frames are grey. Colours are cividis (Nuñez et al. 2018, PLOS ONE 13(7)), which has uniform brightness steps and looks
+the same with red-green colour blindness.
 """
 
 import base64
@@ -16,30 +16,30 @@ from PIL import Image, ImageDraw, ImageFont
 from side4video.inference.explanation import ClassEvidence, Explanation
 
 SHOWN_FRAMES = 8
-"""Most frames shown of one clip."""
+"""Maximum number of frames shown per clip."""
 
 SIDE = 112
 """Height and width of a shown frame in pixels."""
 
 _COLOURS = colormaps["cividis"]
-_GAP, _BAR, _LABEL = 3, 24, 14  # pixels between frames, of the bar below a frame at most, and of the line with its time
-_GREY = (122, 122, 122, 255)  # as in the other pictures: readable on light and on dark pages
+_GAP, _BAR, _LABEL = 3, 24, 14  # pixels: gap between frames, maximum bar height, height of the time line
+_GREY = (122, 122, 122, 255)  # as in the other pictures: readable on light and dark pages
 
 
 def draw_evidence(explanation: Explanation, evidence: ClassEvidence) -> str:
-    """Draw one class's evidence: what its appearance adds, then what each frame's change adds.
+    """Draw the evidence for one class: first from appearance, then from the change in each frame.
 
-    The first picture is the middle frame with `appearance_places`. The others are frames with `change_places`, and
-    below each a bar for `change_frames`. With more than eight frames the one with most evidence of each eighth is
-    shown. Colours have one scale for all pictures, from none to the largest evidence of a place; bars have their own.
-    Evidence against the class is not shown.
+    The first picture is the middle frame with `appearance_places`. The others are frames with `change_places`; a bar
+    below each shows `change_frames`. If a clip has more than eight frames, it is divided into eighths, and the frame
+    with the most evidence of each is shown. All pictures share one colour scale, from no evidence to the largest
+    evidence of a place; bars have their own scale. Evidence against the class is not shown.
 
     Args:
-        explanation: the clip.
-        evidence: one of its classes.
+        explanation: explanation of the clip.
+        evidence: evidence for one of its classes.
 
     Returns:
-        PNG as a `data:` address.
+        PNG as a `data:` URL.
     """
     places, seen = evidence.change_places, evidence.appearance_places
     largest = max(float(places.max()), float(seen.max()), 1e-9)
@@ -48,13 +48,13 @@ def draw_evidence(explanation: Explanation, evidence: ClassEvidence) -> str:
 
 
 def draw_attention(explanation: Explanation) -> str:
-    """Draw where an attentive probe attends: frames with heat from none to the most, and below each a bar for its sum.
+    """Draw the attention of an attentive probe: frames with heat, and a bar for the sum below each.
 
     Returns:
-        PNG as a `data:` address.
+        PNG as a `data:` URL.
 
     Raises:
-        ValueError: the model has no attention.
+        ValueError: the model has no attentive probe.
     """
     places = explanation.attention
     if places is None:
@@ -65,7 +65,7 @@ def draw_attention(explanation: Explanation) -> str:
 def _strip(
     explanation: Explanation, share: Float[ndarray, "T R C"], sums: Float[ndarray, " T"], first: Image.Image | None
 ) -> str:
-    """Frames with their bars and times; a first picture for appearance stands apart."""
+    """Draw frames with bars and times, to the right of an optional picture of appearance."""
     shown = _strongest_frames(sums)
     offset = 0 if first is None else SIDE + 4 * _GAP
     strip = Image.new("RGBA", (offset + len(shown) * (SIDE + _GAP), SIDE + _BAR + _LABEL))
@@ -87,7 +87,7 @@ def _strip(
 
 
 def draw_colour_scale() -> str:
-    """The colours from no evidence, on the left, to the largest: PNG as a `data:` address, 160 pixels wide."""
+    """Draw the colours from no evidence, left, to the largest, right: PNG as a `data:` URL, 160 pixels wide."""
     ramp = np.tile(np.linspace(0, 1, 160), (12, 1))
     return _png(_blend(np.full((12, 160), 128.0), ramp))
 
@@ -98,14 +98,14 @@ def _strongest_frames(evidence: Float[ndarray, " T"]) -> list[int]:
 
 
 def _heat(picture: UInt8[ndarray, "S S 3"], share: Float[ndarray, "R C"]) -> Image.Image:
-    """A grey frame with evidence from 0 to 1 over it."""
+    """Draw evidence from 0 to 1 over a grey frame."""
     grey = Image.fromarray(picture).convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     smooth = Image.fromarray(share.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return _blend(np.asarray(grey, dtype=np.float32), np.asarray(smooth))
 
 
 def _blend(grey: Float[ndarray, "H W"], share: Float[ndarray, "H W"]) -> Image.Image:
-    """More colour where there is more evidence; grey values are lowered, so that yellow stands out on white."""
+    """Blend colours over grey by evidence; grey values are darkened, so that yellow stands out on white."""
     share = share.clip(0, 1)
     opacity = 0.9 * share[..., None] ** 0.7
     colours = 255 * _COLOURS(share)[..., :3]

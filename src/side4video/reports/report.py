@@ -26,10 +26,10 @@ class ReportTable:
     """A table of text.
 
     Attributes:
-        title: its heading.
+        title: heading of the table.
         note: a sentence below the heading.
-        head: names of the columns; the first one is text, the others are numbers.
-        rows: one text for each column.
+        head: names of the columns; the first column is text, the others are numbers.
+        rows: rows with one text for each column.
     """
 
     title: str
@@ -62,15 +62,19 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipExample:
-    """A clip and what the model said about it.
+    """A clip and its prediction.
 
     Attributes:
-        name: how the reader finds the clip again, for instance its path in the data set.
+        name: identifies the clip, for instance its path in the data set.
         frames: uint8 (T, H, W, 3), RGB.
         predicted_class: name of the class with the highest score.
-        score: that class's score, 0 to 1; None: not shown.
-        true_class: name of the right class; None where it is not known.
-        explanation: where and when the model looked, shown as heat in place of the plain frames; None: unknown.
+        score: score of that class, 0 to 1; None: not shown.
+        true_class: name of the correct class; None if unknown.
+        explanation: evidence, shown as heat over the frames; None: plain frames are shown.
+
+    >>> frames = np.zeros((8, 64, 64, 3), dtype=np.uint8)
+    >>> ClipExample(name="1.mp4", frames=frames, predicted_class="run", score=0.8, true_class="jump").verdict
+    'wrong'
     """
 
     name: str
@@ -82,7 +86,7 @@ class ClipExample:
 
     @property
     def strips(self) -> list[tuple[ClassEvidence | None, str]]:
-        """Pictures as `data:` addresses: for each explained class its evidence, else the frames."""
+        """Pictures as `data:` URLs: the evidence for each explained class, or else the frames."""
         if self.explanation is None:
             return [(None, draw_film_strip(self.frames))]
         strips = [(evidence, draw_evidence(self.explanation, evidence)) for evidence in self.explanation.classes]
@@ -175,7 +179,7 @@ def write_report(
     class_names: Sequence[str] = (),
     examples: Sequence[ClipExample] = (),
 ) -> None:
-    """Write the page without the parts that are not given. All names are shown as plain text, never as HTML.
+    """Write the page; parts that are not given are left out. Names are shown as plain text, never as HTML.
 
     Args:
         path: the HTML file; an existing one is replaced, its folder is created.
@@ -190,7 +194,7 @@ def write_report(
         examples: clips to show as film strips, the wrong ones first.
 
     Raises:
-        ValueError: for scores outside 0 to 1, or a confusion matrix that is not (C, C).
+        ValueError: a score is outside 0 to 1, or the confusion matrix is not (C, C).
     """
     _check(scores or {}, examples, confusion, class_names)
     environment = Environment(

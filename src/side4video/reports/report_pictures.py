@@ -1,6 +1,6 @@
-"""Pictures for the HTML report as `data:` URLs: curves and confusion matrices as SVG, film strips as PNG.
+"""Draws pictures for the HTML report as `data:` URLs: curves and confusion matrices as SVG, film strips as PNG.
 
-Backgrounds are transparent and lines mid-grey, so that the same picture is readable on a light and on a dark page.
+Backgrounds are transparent and lines are mid-grey, so that pictures are readable on light and dark pages.
 """
 
 import base64
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
-"""Name of each line -> its x and its y values."""
+"""Name of each line -> its x and y values."""
 
 STRIP_FRAMES = 8
-"""Largest number of frames shown per clip."""
+"""Maximum number of frames shown per clip."""
 
 STRIP_HEIGHT = 112
-"""Largest height of a film strip's frames in pixels."""
+"""Maximum height of a film strip's frames in pixels."""
 
 _GREY = "#7a7a7a"
 _LINES = ("#2f7ed8", "#e0752d", "#3a9d5d", "#b25bd0")
 _BLUES = LinearSegmentedColormap.from_list("blues", [(0.18, 0.49, 0.85, 0.0), (0.18, 0.49, 0.85, 1.0)])
-_LONGEST_NAME = 28  # characters of a class name next to the confusion matrix
+_LONGEST_NAME = 28  # maximum characters of a class name next to the confusion matrix
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # the browser renders the text: small files, and all its fonts are available
+    "svg.fonttype": "none",  # the browser renders the text with its own fonts: small files
     "svg.hashsalt": "side4video",  # the same picture gives the same bytes
     "text.parse_math": False,  # shows dollar signs in class names
     "text.color": _GREY,
@@ -47,16 +47,16 @@ def draw_curves(lines: Lines, *, x_label: str, y_label: str, log_scale: bool = F
     """Draw lines over one x axis.
 
     Args:
-        lines: name of each line -> its x and its y values, of equal length.
-        x_label: what x counts, for instance "step".
-        y_label: what y measures.
-        log_scale: divide the y axis logarithmically.
+        lines: name of each line -> its x and y values, of equal length.
+        x_label: label of the x axis, for instance "step".
+        y_label: label of the y axis.
+        log_scale: use a logarithmic y axis.
 
     Returns:
-        SVG as a `data:` address.
+        SVG as a `data:` URL.
 
     Raises:
-        ValueError: when a line's x and y differ in length.
+        ValueError: the x and y values of a line differ in length.
     """
     with rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 2.9), layout="constrained")
@@ -68,7 +68,7 @@ def draw_panels(panels: Mapping[str, tuple[Lines, str, str]]) -> bytes:
     """Draw curves side by side.
 
     Args:
-        panels: title of each -> its lines as in `draw_curves`, what x counts, what y measures; at least one.
+        panels: title of each -> its lines as in `draw_curves`, labels of its x and y axes; at least one.
 
     Returns:
         The bytes of a PNG file; the same curves give the same bytes.
@@ -92,7 +92,7 @@ def draw_confusion(confusion: NDArray[np.integer], class_names: Sequence[str]) -
         class_names: C names.
 
     Returns:
-        SVG as a `data:` address. Cells up to 20 classes carry their counts.
+        SVG as a `data:` URL. With at most 20 classes, cells show their counts.
     """
     num_classes = len(class_names)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
@@ -115,16 +115,19 @@ def draw_confusion(confusion: NDArray[np.integer], class_names: Sequence[str]) -
 
 
 def draw_film_strip(frames: NDArray[np.uint8]) -> str:
-    """Draw a clip's frames side by side.
+    """Draw a clip's frames next to each other.
 
     Args:
-        frames: uint8 (T, H, W, 3), RGB; eight of them, evenly spaced, are shown when there are more.
+        frames: uint8 (T, H, W, 3), RGB; with more than eight frames, eight evenly spaced ones are shown.
 
     Returns:
-        PNG as a `data:` address, its frames at most 112 pixels high.
+        PNG as a `data:` URL, with frames at most 112 pixels high.
 
     Raises:
-        ValueError: for frames of another type or shape.
+        ValueError: frames have another type or shape.
+
+    >>> draw_film_strip(np.zeros((8, 16, 16, 3), dtype=np.uint8)).split(",")[0]
+    'data:image/png;base64'
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ValueError(f"frames are {frames.dtype} {frames.shape}. Give uint8 (T, H, W, 3).")
@@ -147,7 +150,7 @@ def _plot(axes: Any, lines: Lines, *, x_label: str, y_label: str, log_scale: boo
     for index, (name, (x, y)) in enumerate(lines.items()):
         if len(x) != len(y):
             raise ValueError(f"Line {name!r} has {len(x)} x and {len(y)} y values. Give as many of both.")
-        marker = "o" if len(x) <= 40 else ""  # a single evaluation would be invisible as a line
+        marker = "o" if len(x) <= 40 else ""  # a line of a single point would be invisible
         axes.plot(x, y, label=name, color=_LINES[index % len(_LINES)], linewidth=1.5, marker=marker, markersize=3)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
@@ -161,7 +164,7 @@ def _plot(axes: Any, lines: Lines, *, x_label: str, y_label: str, log_scale: boo
 def _svg(figure: Figure) -> str:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser's fonts will have it
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has other fonts
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return _data_address(buffer.getvalue(), "image/svg+xml")
 

@@ -40,12 +40,15 @@ class FoundVideo:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A caption, and the videos that each model found for it.
+    """A caption and the videos that each model found for it.
 
     Attributes:
         caption: text of the query.
         rank: name of each model -> rank of the correct video among all, from 1.
         found: name of each model -> its best videos, best first.
+
+    >>> Query(caption="a ring", rank={"trained": 1.0}, found={"trained": []}).rank["trained"]
+    1.0
     """
 
     caption: str
@@ -71,7 +74,7 @@ def write_retrieval_report(
         queries: queries to show with their results, in this order.
 
     Raises:
-        ValueError: for shares outside 0 to 1, or models that differ from one measure or query to the next.
+        ValueError: a score is outside 0 to 1, or scores and queries name different models.
     """
     models = list(dict.fromkeys(model for shares in scores.values() for model in shares))
     _check(models, scores, queries)

@@ -32,15 +32,15 @@ SHOWN_RIGHT, SHOWN_WRONG = 8, 12
 
 
 def write_run_report(folder: Path, *, explain: bool = False) -> Path:
-    """Write `report.html` in a run folder that has been evaluated; returns its path.
+    """Write `report.html` in the folder of an evaluated run and return its path.
 
     Args:
-        folder: of the run.
-        explain: recognition: show where and when the model looked in the clips. Loads the best adapter with its
-            backbone, and runs the trained part some 50 times for each clip shown.
+        folder: the run folder.
+        explain: for recognition, show the evidence for the predictions as heat over the frames. This loads the best
+            adapter with its backbone, and runs the trained part about 50 times for each clip shown.
 
     Raises:
-        FileNotFoundError: the folder holds no evaluated run.
+        FileNotFoundError: the folder contains no evaluated run.
     """
     if not (folder / "evaluation.json").is_file():
         raise FileNotFoundError(f"{folder} holds no evaluation.json. Train with --data.test first.")
@@ -65,7 +65,7 @@ def write_run_report(folder: Path, *, explain: bool = False) -> Path:
 
 
 def frozen_beside_trained(folder: Path) -> dict[str, float]:
-    """The score of the frozen model alone, if it was measured, and the score with the side network."""
+    """Return the score of the frozen model, if it was measured, and the score with the side network."""
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     if "top1" in evaluation:
         frozen, trained = read_probe(folder), evaluation["top1"]
@@ -161,7 +161,7 @@ def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -
 
 
 def _refusal(config: RunConfig, num_read: int, unread: Sequence[UnreadVideo]) -> str:
-    """Why no score is shown, as a sentence and a blank; empty where scores are."""
+    """Return the reason why no score is shown, as a sentence with a space; empty if scores are shown."""
     refused = withheld_scores_reason(num_read=num_read, num_unread=len(unread), max_unread=config.eval.max_unread)
     return "" if refused is None else f"{refused} "
 
@@ -171,7 +171,7 @@ def _unread(videos: Sequence[UnreadVideo]) -> str:
 
 
 def changed_settings(config: RunConfig) -> dict[str, Any]:
-    """The settings that differ from the defaults, by their flags' names."""
+    """Return the settings that differ from the defaults, by flag name."""
     changed = config.model_dump(mode="json", exclude_defaults=True, exclude={"about"})
     flat: dict[str, Any] = {}
     for name, value in changed.items():
@@ -180,7 +180,7 @@ def changed_settings(config: RunConfig) -> dict[str, Any]:
 
 
 def training_charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
-    """Loss, scores and learning rate over the steps of a run, as far as they were logged."""
+    """Return charts of the logged losses, scores and learning rates over the steps of a run."""
 
     def line(kind: str, name: str) -> tuple[list[float], list[float]]:
         entries = [entry for entry in log if entry["kind"] == kind]
@@ -227,13 +227,13 @@ def _examples(config: RunConfig, evaluation: Evaluation, predictor: Predictor | 
 
 
 def _explained(example: ClipExample, video: LabelledVideo, predictor: Predictor) -> ClipExample:
-    """With the evidence for the predicted class, and for the true one where that is another."""
+    """Add the evidence for the predicted class, and for the true class if it differs."""
     classes = dict.fromkeys(name for name in (example.predicted_class, example.true_class) if name is not None)
     return replace(example, explanation=predictor.explain(video, classes=tuple(classes)))
 
 
 def _spread(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
-    """One prediction of each class before the second of any."""
+    """Order predictions so that each class appears once before any appears twice."""
     by_class = [list(group) for _, group in groupby(sorted(predictions, key=lambda p: str(p.label)), lambda p: p.label)]
     for place in range(max(map(len, by_class), default=0)):
         yield from (group[place] for group in by_class if place < len(group))
@@ -255,7 +255,7 @@ def _example(
         with open_video(video.path, frame_template=config.data.frame_template, **span) as file:
             frames = file.read(sampling.test(file.num_frames, 1)[0])
     except VideoError:
-        return None  # it was readable when it was scored; its file is gone since
+        return None  # the file was removed or changed after it was scored
     return ClipExample(
         name=name,
         frames=(frames.flip(0) if video.reverse else frames).permute(0, 2, 3, 1).numpy(),

@@ -1,4 +1,4 @@
-"""What a search compares: settings that differ from those of the run, the simplest first."""
+"""The candidates of a search: settings that differ from the settings of the run, the simplest first."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,9 +13,13 @@ class Candidate:
     """Settings to compare.
 
     Attributes:
-        name: for tables and files.
-        changes: settings by group that differ from those of the run.
-        probe: the family, for a probe; its options are chosen on the way. None: a side network.
+        name: name in tables and files.
+        changes: settings, by group, that differ from the settings of the run.
+        probe: family of a probe, whose options the search chooses too. None: a side network.
+
+    >>> candidate = Candidate("linear probe, dense", {"data": {"sampling": "dense", "stride": 4}}, "linear")
+    >>> candidate.level, candidate.file_name
+    (0, 'linear-probe--dense')
     """
 
     name: str
@@ -24,20 +28,20 @@ class Candidate:
 
     @property
     def level(self) -> int:
-        """How much is trained: 0 a logistic regression, 1 attention, 2 a side network. Ties go to the lower one."""
+        """Complexity: 0 logistic regression, 1 attention, 2 side network. On ties the lower level is chosen."""
         return 2 if self.probe is None else int(self.probe == "attentive")
 
     @property
     def file_name(self) -> str:
-        """The name with letters, digits and hyphens alone."""
+        """The name, with letters, digits and hyphens only."""
         return "".join(letter if letter.isalnum() else "-" for letter in self.name)
 
 
 def changed(config: RunConfig, changes: dict[str, dict[str, Any]]) -> RunConfig:
-    """The settings with those of `changes` in their place, checked again; the search is off in them.
+    """Apply `changes` to the settings, switch the search off, and check the result.
 
     Raises:
-        ConfigError: they do not go together.
+        ConfigError: the settings are invalid together.
     """
     content = config.model_dump(mode="json") | {"search": "off"}
     for group, settings in changes.items():
@@ -46,14 +50,14 @@ def changed(config: RunConfig, changes: dict[str, dict[str, Any]]) -> RunConfig:
 
 
 def frame_choices(config: RunConfig) -> dict[str, dict[str, Any]]:
-    """Ways to choose frames, by name: those of the run, and the other kind."""
+    """Return two ways to sample frames, by name: the sampling of the run and the other kind."""
     if config.data.sampling == "dense":
         return {"dense": {}, "segments": {"sampling": "segments", "stride": None}}
     return {"segments": {}, "dense": {"sampling": "dense", "stride": config.data.stride or 4}}
 
 
 def probe_candidates(config: RunConfig) -> list[Candidate]:
-    """Each family of probes on each choice of frames."""
+    """Return each family of probes with each way to sample frames."""
     return [
         Candidate(f"{name} probe, {frames}", {"data": data} if data else {}, name)
         for name in PROBES
@@ -63,12 +67,15 @@ def probe_candidates(config: RunConfig) -> list[Candidate]:
 
 
 def side_candidates(effort: Effort, *, rows: int, num_frames: int) -> list[Candidate]:
-    """Side networks, the recipe's own among them.
+    """Return the side networks to compare, including the recipe's own.
 
     Args:
-        effort: how many.
-        rows: of the backbone's patches.
+        effort: "quick" for two, "thorough" for all.
+        rows: rows of the backbone's patches.
         num_frames: T.
+
+    >>> [candidate.name for candidate in side_candidates("quick", rows=14, num_frames=8)]
+    ['side network of the recipe', 'correlation, grid head']
     """
     alone = {"fused": False, "frozen_probe": False}
     coarse, grid = min(7, rows), [num_frames, min(3, rows), min(3, rows)]

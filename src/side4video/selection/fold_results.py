@@ -1,4 +1,4 @@
-"""What held-out clips said of a candidate: kept on disk fold by fold, compared clip by clip, shown as a table."""
+"""Results of candidates on held-out clips: stored fold by fold, compared clip by clip, shown as a table."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,14 +16,17 @@ RESULT = "search.json"
 
 @dataclass(frozen=True)
 class FoldResults:
-    """A candidate and the held-out clips that it was tried on.
+    """The result of a candidate on held-out clips.
 
     Attributes:
-        name: of the candidate.
-        level: of the candidate: how much it trains.
-        changes: settings by group, as they would be trained.
-        right: place of each held-out clip in the list of training clips -> whether it was recognised.
-        seconds: that it took.
+        name: name of the candidate.
+        level: complexity of the candidate, see `Candidate.level`.
+        changes: settings, by group, with which the candidate would be trained.
+        right: index of each held-out clip in the list of training clips -> whether it was recognised.
+        seconds: duration of training and evaluation.
+
+    >>> FoldResults("linear probe", level=0, changes={}, right={0: True, 3: False}, seconds=1.0).mean
+    0.5
     """
 
     name: str
@@ -34,43 +37,49 @@ class FoldResults:
 
     @property
     def mean(self) -> float:
-        """Share of the held-out clips that were recognised, 0..1."""
+        """Share of recognised clips among the held-out clips, 0..1."""
         return float(np.mean(list(self.right.values())))
 
     @property
     def error(self) -> float:
-        """Standard error of the mean, with each clip counted as independent."""
+        """Standard error of the mean, for independent clips."""
         return standard_error(list(self.right.values()))
 
     def write(self, path: Path) -> None:
-        """Keep it, so that a search that is cut off goes on behind it."""
+        """Store the result, so that an interrupted search continues after it."""
         write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> "FoldResults":
-        """What `write` wrote."""
+        """Load a result of `write`."""
         content = json.loads(path.read_text(encoding="utf-8"))
         return cls(**content | {"right": {int(place): right for place, right in content["right"].items()}})
 
     def joined(self, other: "FoldResults") -> "FoldResults":
-        """The same candidate on the clips of both."""
+        """Join the results of one candidate on different clips."""
         return FoldResults(self.name, self.level, self.changes, self.right | other.right, self.seconds + other.seconds)
 
 
 def error_of_difference(one: FoldResults, other: FoldResults) -> tuple[float, float]:
-    """By how much `one` is better on the clips that both were tried on, and the standard error of that."""
+    """Return the mean advantage of `one` over `other` on their common clips, and its standard error."""
     places = sorted(one.right.keys() & other.right.keys())
     differences = [int(one.right[place]) - int(other.right[place]) for place in places]
     return float(np.mean(differences)), standard_error(differences)  # type: ignore[arg-type]
 
 
 def choose(tried: list[FoldResults]) -> tuple[FoldResults, str]:
-    """The best candidate of the lowest level that is not clearly worse than the best of all, and why, in a sentence.
+    """Choose the simplest candidate that is not clearly worse than the best; return it with a sentence that says why.
 
-    Not clearly worse: the difference, clip by clip, is within one standard error of itself.
+    The best candidate of each level is compared with the best of all, from the lowest level on. A candidate is not
+    clearly worse if the mean difference, clip by clip, is at most one standard error of that difference.
 
     Args:
-        tried: on the same clips.
+        tried: results on the same clips.
+
+    >>> simple = FoldResults("linear probe", level=0, changes={}, right={0: True, 1: True, 2: False}, seconds=1.0)
+    >>> best = FoldResults("side network", level=2, changes={}, right={0: True, 1: True, 2: True}, seconds=9.0)
+    >>> choose([simple, best])[0].name
+    'linear probe'
     """
     best = max(tried, key=lambda one: one.mean)
     for level in range(best.level):
@@ -85,20 +94,25 @@ def choose(tried: list[FoldResults]) -> tuple[FoldResults, str]:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """All candidates, what was chosen, and why."""
+    """All candidates, the chosen one and the reason.
+
+    >>> one = FoldResults("linear probe", level=0, changes={}, right={0: True, 1: False}, seconds=1.0)
+    >>> SearchResult((one,), "linear probe", "the only candidate.", seconds=1.0, notes=(), num_clips=2).rows()
+    [('linear probe (chosen)', '50.0 +- 50.0', '2', '1')]
+    """
 
     tried: tuple[FoldResults, ...]
     chosen: str
-    """Name of the candidate."""
+    """Name of the chosen candidate."""
     reason: str
     seconds: float
     notes: tuple[str, ...]
-    """How clips were grouped, and what was done otherwise than asked for."""
+    """How clips were grouped, and deviations from the settings."""
     num_clips: int
-    """Training clips that were held out once."""
+    """Number of training clips that were held out."""
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """Name, cross-validation in percent with standard error, clips, seconds; the best first."""
+        """Name, accuracy in percent with standard error, clips, seconds; the best candidate first."""
         ordered = sorted(self.tried, key=lambda one: (-len(one.right), -one.mean))
         return [
             (
@@ -118,7 +132,7 @@ class SearchResult:
         return table
 
     def write(self, out: Path) -> None:
-        """Keep it in the run folder."""
+        """Store the result in the run folder."""
         write_json(out / RESULT, asdict(self))
 
 
@@ -126,7 +140,7 @@ HEAD = ("candidate", "right, %", "clips", "seconds")
 
 
 def read_search(out: Path) -> SearchResult | None:
-    """The search of a run folder; None where there was none."""
+    """Read the result of the search in a run folder; None without a search."""
     path = out / RESULT
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""A run that fits a probe in place of training a side network: the same files, no steps."""
+"""A run that fits a probe instead of a side network: it writes the same files, but has no training steps."""
 
 import time
 from pathlib import Path
@@ -24,10 +24,10 @@ from side4video.training.run_log import RunLog, device_name, peak_memory_mb
 
 
 def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainResult:
-    """Fit the probe that `config.probe` names to all training clips; leave adapters, log and scores in `out`.
+    """Fit the probe of `config.probe` to all training clips; write adapters, log and scores to `out`.
 
     Raises:
-        ConfigError: `out` holds another run, or the settings differ from those it was started with.
+        ConfigError: `out` holds another run, or its run was started with other settings.
         DataError, ValueError: the data or the model cannot be used.
     """
     check_run_folder(out, config, resume=resume)

@@ -1,4 +1,4 @@
-"""A run as its settings say: a search first where one is wanted, then a probe or a side network on all clips."""
+"""A run: an optional search, then the training of a probe or a side network on all clips."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from side4video.training.run_folder import CONFIG, check_run_folder, config_chan
 
 
 def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path | None = None) -> TrainResult:
-    """Train what the settings say and leave adapters, logs and scores in the folder `out`.
+    """Train a model and write adapters, logs and scores to the folder `out`.
 
-    With `config.search` candidates are compared on the training clips first. What is chosen stands in the run folder's
-    config.yaml, with the search off: training with that file repeats the run without the search.
+    With `config.search`, candidates are first compared on the training clips. The chosen settings are stored in the
+    run folder's config.yaml with the search off: training with that file repeats the run without the search.
 
     Args:
         config: all settings.
@@ -26,8 +26,8 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
         init_from: adapter to start a side network from.
 
     Raises:
-        ConfigError: `out` holds another run or search, or the settings differ from those it was started with.
-        ValueError: the settings do not go together, or the data cannot be used.
+        ConfigError: `out` holds another run or search, or it was started with other settings.
+        ValueError: the settings are invalid together, or the data cannot be used.
 
     See `side4video.training.loop.train` for the errors of training itself.
     """
@@ -43,7 +43,7 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
 
 
 def _searched(config: RunConfig, out: Path, *, resume: bool) -> tuple[RunConfig, bool]:
-    """The settings that a search chose, now or before, and whether their run is to be resumed."""
+    """Return the settings that the search chose, now or earlier, and whether to resume their run."""
     if launched_processes() > 1:
         raise ValueError("A search takes one process. Let one process search, then train its config.yaml with several.")
     settings = out / "search" / "settings.yaml"

@@ -1,4 +1,4 @@
-"""The comparison of candidates by cross-validation inside the training clips, and the choice. No test clip is read."""
+"""Compares candidates by cross-validation on the training clips and chooses one. It reads no test clip."""
 
 import math
 import time
@@ -19,16 +19,16 @@ from side4video.tasks.recognition.folds import Folds
 from side4video.tasks.recognition.probe_fitting import choose_probe
 
 FIRST_FOLDS = 2
-"""Folds of the first round; what is clearly worse there than the best is not tried on the others."""
+"""Folds of the first round; a candidate clearly worse than the best there is not tried on the other folds."""
 SURVIVORS = 2
-"""Of each round, one of this many side networks goes on."""
+"""One in this many side networks continues after the first round."""
 
 
 class Search:
-    """A search in a run folder: results of every finished candidate and fold are kept in its folder `search`.
+    """A search in a run folder; its sub-folder `search` stores the result of every finished candidate and fold.
 
     Args:
-        config: settings of the run; `config.search` is the effort.
+        config: settings of the run; `config.search` sets the effort.
         out: the run folder.
 
     Raises:
@@ -50,7 +50,7 @@ class Search:
         self.backbone: FrozenBackbone = build_backbone(self.config, device=self.device)
 
     def run(self) -> SearchResult:
-        """Try all candidates, print the table and keep it as search.json."""
+        """Try all candidates, print the table and store it as search.json."""
         started = time.monotonic()
         probes, folds, places, notes = self._try_probes()
         if not folds.parts:
@@ -72,7 +72,7 @@ class Search:
         return result
 
     def _try_probes(self) -> tuple[list[FoldResults], Folds, np.ndarray, tuple[str, ...]]:
-        """Every family of probes on all folds, the folds, and the place in the list of each clip they count."""
+        """Try each family of probes on all folds; return results, folds, list index of each clip, and notes."""
         tried: list[FoldResults] = []
         for data in frame_choices(self.config).values():
             config = changed(self.config, {"data": data})
@@ -102,7 +102,7 @@ class Search:
         return FoldResults(candidate.name, candidate.level, changes, right, time.monotonic() - started)
 
     def _try_sides(self, probes: list[FoldResults], folds: Folds, places: np.ndarray) -> list[FoldResults]:
-        """Side networks on the frames of the best probe: all on the first folds, the best of them on the others."""
+        """Try side networks with the frames of the best probe: all on the first folds, the best on the others."""
         best = max(probes, key=lambda one: one.mean)
         data = best.changes.get("data", {})
         first = range(min(FIRST_FOLDS, len(folds.parts)))
@@ -124,7 +124,7 @@ class Search:
         return list(tried.values())
 
     def _side(self, candidate: Candidate, data: dict, folds: Folds, places: np.ndarray, numbers: range) -> FoldResults:
-        """One side network on some folds; quick searches train for half of the epochs."""
+        """Try one side network on some folds; quick searches train for half of the epochs."""
         changes = candidate.changes | ({"data": data} if data else {})
         config = changed(self.config, changes)
         if self.effort == "quick":
@@ -148,7 +148,7 @@ class Search:
         return joined
 
     def _kept(self, candidate: Candidate, part: str, compute) -> FoldResults:  # type: ignore[no-untyped-def]
-        """A result from the disk, or computed and written there."""
+        """Load a stored result, or compute and store it."""
         path = self.folder / f"{candidate.file_name}-{part}.json"
         if path.is_file():
             return FoldResults.read(path)

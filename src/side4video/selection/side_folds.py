@@ -1,4 +1,4 @@
-"""A side network trained on the cached tokens of some clips and tried on others, as a run would, without its files."""
+"""Trains a side network on the cached tokens of some clips and tests it on others, without files of a run."""
 
 from collections.abc import Iterator
 
@@ -23,13 +23,13 @@ from side4video.training.optimizer import build_optimizer, learning_rate
 
 
 class SideFolds:
-    """One candidate's side network, trained once for each fold.
+    """Trains the side network of a candidate once for each fold.
 
     Args:
         config: settings of the candidate, with a folder for cached tokens.
         data: the training clips.
         backbone: the frozen model, loaded once for all candidates.
-        device: where it is.
+        device: device of the backbone.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class SideFolds:
         self.test_clips = evaluation_clips(videos, config=config, backbone=backbone, num_clips=1, num_crops=1)
 
     def right(self, train: ndarray, held: ndarray, groups: list[str] | None) -> dict[int, bool]:
-        """Train on the clips at some places of the list and say which of those held out are recognised.
+        """Train on some clips of the list; return for each held-out clip whether it was recognised.
 
         Args:
-            train: places to train on; with arrow_of_time every video has two.
-            held: places held out.
-            groups: the group of each place, for the strength of a fused head's probe.
+            train: indices of the training clips; with arrow_of_time every video has two.
+            held: indices of the held-out clips.
+            groups: group of each clip, to choose the strength of a fused head's probe.
         """
         model = self._model(train, groups)
         self._train(model, train)
@@ -101,7 +101,7 @@ class SideFolds:
 
     @torch.no_grad()
     def _predictions(self, model: VideoModel, held: set[int]) -> Iterator[tuple[int, int, int]]:
-        """Place, best class and label of each held-out clip that can be read."""
+        """Yield index, best class and label of each readable held-out clip."""
         for batch in self.batches.test(self.test_clips, videos_per_batch=1, shared=False):
             if batch.indices and batch.indices[0] in held:
                 scores = score_views(model, batch.clips, device=self.device, chunk=1)
@@ -109,7 +109,7 @@ class SideFolds:
 
 
 class _Places:
-    """An order over some of the clips: what it calls clip i is the i-th of them."""
+    """A training order of some clips: its clip i is the i-th of them."""
 
     def __init__(self, order: TrainOrder, places: ndarray, total_steps: int) -> None:
         self.order, self.places, self.total_steps = order, places, total_steps

@@ -1,4 +1,4 @@
-"""Batches of clips for training and evaluation, from the videos or from a cache of the frozen model's tokens."""
+"""Batches of clips for training and evaluation, read from videos or from a cache of frozen tokens."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from side4video.tasks.token_cache import TokenCache
 
 
 def shared_test_batches(clips: TestClips, config: RunConfig) -> Iterable[Batch]:
-    """This process's share of an evaluation set, in order, each clip once."""
+    """Return this process's share of an evaluation set, in order, each clip once."""
     return test_loader(
         clips,
         batch_clips=videos_per_batch(config.eval),
@@ -31,7 +31,7 @@ class ClipBatches:
 
     Args:
         config: settings of the run; with `data.cache`, videos are decoded and pass through the backbone only once.
-        model: its frozen part computes the cached tokens.
+        model: its backbone computes the cached tokens.
         pooled: also cache the frozen model's pooled summary of each frame.
     """
 

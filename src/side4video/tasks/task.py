@@ -1,4 +1,4 @@
-"""The interface between the training loop and a task, recognition or retrieval. The loop uses nothing else of them."""
+"""The interface between the training loop and a task, recognition or retrieval."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

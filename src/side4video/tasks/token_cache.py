@@ -1,6 +1,7 @@
-"""The frozen model's tokens of a clip set, kept on disk in 8 bits: later epochs skip the videos and the backbone.
+"""Caches the frozen model's tokens of a clip set on disk in 8 bits: later epochs skip videos and backbone.
 
-One NumPy file for each clip set, read through a memory map; its name follows from all that its content depends on.
+Each clip set has one NumPy file, which is read through a memory map. Its name is a hash of everything that the tokens
+depend on.
 """
 
 import hashlib
@@ -28,14 +29,14 @@ from side4video.models.stored_clips import StoredClips, as_pixels
 
 FORMAT_VERSION = 1
 CACHE_SEED = 0
-"""Of the augmentation of cached clips, whatever the seed of the run: runs with other seeds share a cache."""
+"""Seed of the augmentation of cached clips. It does not depend on the run's seed, so all runs share a cache."""
 SPARE_DISK = 0.1
 """Share of the free disk space that a cache must leave."""
 
 
 @dataclass(frozen=True)
 class _Views(Dataset):
-    """Every view of a video that a cache holds, by the video's index."""
+    """Data set of the cached views of each video."""
 
     clips: TrainClips | TestClips
     copies: int
@@ -50,21 +51,22 @@ class _Views(Dataset):
 
 
 class TokenCache:
-    """Tokens of all clips of a set; made where the folder does not hold them yet.
+    """The cached tokens of a clip set; computed if the folder does not contain them yet.
 
     Args:
-        folder: where caches lie, one file for each clip set; made if need be.
-        clips: the set. Training clips are stored in `copies` augmented versions.
-        model: its backbone computes the tokens of the blocks that its side network taps.
-        transform: settings of the transform of `clips`, for the file's name.
+        folder: folder of the caches, with one file for each clip set; created if it does not exist.
+        clips: the clip set. Training clips are stored in `copies` augmented versions.
+        model: its backbone computes the tokens of the blocks that its side network reads.
+        transform: settings of the transform of `clips`, part of the hash in the file name.
         pooled: also store the backbone's pooled summary of each frame, for a fused head or a linear probe.
-        copies: versions of each training clip; 1 for evaluation.
+        copies: number of augmented versions of each training clip; 1 for evaluation.
         chunk: views per pass through the backbone.
-        workers, timeout_seconds: processes that read videos, and what each may take for one; see `train_loader`.
+        workers: number of processes that read videos.
+        timeout_seconds: maximum time to read one video; see `train_loader`.
 
     Raises:
         OSError: not enough disk space, or the folder cannot be written.
-        ValueError: no video could be read, or the file is damaged.
+        ValueError: no video could be read, or the file is corrupt.
     """
 
     def __init__(
@@ -97,12 +99,12 @@ class TokenCache:
                 for index, reason in failures.items()
             }
             self._check_shape()
-        except Exception as error:  # a damaged header can end in any exception of NumPy's parser
+        except Exception as error:  # NumPy can raise any exception for a corrupt header
             what = f"{type(error).__name__}: {str(error)[:200]}"
             raise ValueError(f"{self.path} is damaged ({what}). Remove it; it is made anew.") from error
 
     def _check_shape(self) -> None:
-        """Raise where the file is not that of this clip set, or is longer or shorter than its header says."""
+        """Raise an error if the file does not fit this clip set, or its length differs from its header."""
         records, side = self._records, self._model.side
         needed = {"label", *(f"{part}{block}" for block in side.taps for part in ("values", "scales"))}
         needed |= ({"pixels"} if side.stem is not None else set()) | ({"pooled"} if self._pooled else set())
@@ -115,7 +117,7 @@ class TokenCache:
             raise ValueError("it is not as long as its header says")
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
-        """The batches of a training run from the order's first step on; epoch e takes version e mod `copies`."""
+        """The remaining batches of a training run, in the given order; epoch e uses version e mod `copies`."""
         assert isinstance(self._clips, TrainClips)
         repeats = self._clips.repeats
         for keys in order:
@@ -129,7 +131,7 @@ class TokenCache:
             yield batch
 
     def test_batches(self, videos_per_batch: int, *, world: int = 1, rank: int = 0) -> Iterator[Batch]:
-        """All views of each video once, in the order of the list; of every `world`-th video from `rank` on."""
+        """All views of every `world`-th video from `rank` on, once, in the order of the list."""
         views, mine = self._records.shape[1], range(rank, len(self._clips), world)
         for start in range(0, len(mine), videos_per_batch):
             indices = mine[start : start + videos_per_batch]
@@ -163,7 +165,7 @@ class TokenCache:
         return StoredClips(blocks, tensor("pooled"), tensor("pixels"), backbone.mean, backbone.std)
 
     def _describe(self, transform: dict[str, Any]) -> dict[str, Any]:
-        """Everything that the tokens depend on."""
+        """Return everything that the tokens depend on."""
         clips, backbone = self._clips, self._model.backbone
         return {
             "format": FORMAT_VERSION,
@@ -184,7 +186,7 @@ class TokenCache:
     def _build(
         self, about: Path, description: dict[str, Any], *, chunk: int, workers: int, timeout_seconds: float
     ) -> None:
-        """Compute all tokens and write them; nothing that counts as a cache is left behind by a killed process."""
+        """Compute and write all tokens. A killed process leaves no file that would be used as a cache."""
         for path in remove_abandoned(self.path.parent, "tokens-*.npy"):
             print(f"Removed {path}, which a killed process left behind.")
         views: Any = _Views(self._clips, self._copies)
@@ -240,7 +242,7 @@ class TokenCache:
 
 
 def _identity(video: LabelledVideo) -> list[Any]:
-    """What tells one video from another, its content included as far as size and time of change show it."""
+    """Identify a video by its path, the size and modification time of its file, its label and its section."""
     status = video.path.stat() if video.path.exists() else None
     file = None if status is None else [status.st_size, status.st_mtime_ns]
     return [str(video.path.resolve()), file, video.label, video.reverse, video.start_seconds, video.end_seconds]

@@ -1,4 +1,4 @@
-"""What the frozen model reaches without a side network: probes, with chance and the majority class next to them."""
+"""Baselines without a side network: accuracy of probes on the frozen tokens, chance and the majority class."""
 
 import json
 from collections.abc import Sequence
@@ -27,31 +27,35 @@ HEAD = ("baseline", "cross-validation, %", "test top-1, %")
 
 @dataclass(frozen=True)
 class Baseline:
-    """One probe; shares are 0..1, None where there was nothing to measure with."""
+    """The accuracy of one probe. Shares are 0..1; None if they could not be measured."""
 
     name: str
     options: dict[str, Any]
-    """What cross-validation chose, as settings of `probe`."""
+    """Options that cross-validation chose, as settings of `probe`."""
     cv: float | None
     cv_error: float | None
-    """Mean over the held-out training clips, and its standard error."""
+    """`cv` is the mean over the held-out training clips, `cv_error` its standard error."""
     top1: float | None
     error: float | None
-    """On the test videos, and its standard error."""
+    """`top1` is measured on the test videos, `error` is its standard error."""
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """What a result has to be compared with."""
+    """The baselines of a run, to compare its result with.
+
+    >>> Baselines(chance=0.25, majority=0.3, num_videos=20, probes=(), notes=()).rows()
+    [('chance', '', '25.0'), ('majority class', '', '30.0')]
+    """
 
     chance: float
     majority: float | None
-    """Share of test videos of the class that most training clips have."""
+    """Share of test videos whose class is the most frequent one in the training clips."""
     num_videos: int
-    """Test videos."""
+    """Number of test videos."""
     probes: tuple[Baseline, ...]
     notes: tuple[str, ...]
-    """How clips were grouped, and what was done otherwise than asked for."""
+    """How clips were grouped, and deviations from the settings."""
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain lists and dictionaries."""
@@ -78,7 +82,7 @@ class Baselines:
 
 
 def read_baselines(out: Path) -> Baselines | None:
-    """The baselines of a run folder; None where none were measured."""
+    """Read the baselines of a run folder; None if none were measured."""
     path = out / BASELINES
     if not path.is_file():
         return None
@@ -88,19 +92,23 @@ def read_baselines(out: Path) -> Baselines | None:
 
 
 def with_error(mean: float | None, error: float | None) -> str:
-    """Percent with standard error, such as "58.3 +- 6.4"; "-" without a value."""
+    """Format percent with standard error; "-" without a value.
+
+    >>> with_error(0.583, 0.064)
+    '58.3 +- 6.4'
+    """
     return "-" if mean is None or error is None else f"{100 * mean:.1f} +- {100 * error:.1f}"
 
 
 def standard_error(right: Sequence[bool]) -> float:
-    """Of the mean of these, 0..1, with each clip counted as independent."""
+    """Standard error of the mean of `right`, 0..1, for independent clips."""
     return float(np.std(right, ddof=1) / len(right) ** 0.5) if len(right) > 1 else 0.0
 
 
 def training_tokens(
     config: RunConfig, data: RecognitionData, backbone: FrozenBackbone
 ) -> tuple[ProbeTokens, Folds, tuple[str, ...]]:
-    """Tokens of one view of each training clip, folds that keep recordings together, and notes about both."""
+    """Return tokens of one view of each training clip, folds that keep recordings together, and notes."""
     assert data.train is not None
     videos = as_evaluated(data.train, config.data)
     clips = evaluation_clips(videos, config=config, backbone=backbone, num_clips=1, num_crops=1)
@@ -112,7 +120,7 @@ def training_tokens(
 
 
 def probe_tokens_of(clips: TestClips, *, config: RunConfig, backbone: FrozenBackbone) -> ProbeTokens:
-    """Tokens of a clip set, from the cache or computed."""
+    """Return the tokens of a clip set, from the cache or computed."""
     batches = test_loader(
         clips,
         batch_clips=1,
@@ -125,7 +133,7 @@ def probe_tokens_of(clips: TestClips, *, config: RunConfig, backbone: FrozenBack
 def measure_baselines(
     config: RunConfig, data: RecognitionData, backbone: FrozenBackbone, *, test_clips: TestClips | None
 ) -> Baselines:
-    """Choose, fit and test the probes that `config.eval.probe` names; prints how clips were grouped."""
+    """Choose, fit and test the probes named in `config.eval.probe`; print how clips were grouped."""
     tokens, folds, notes = training_tokens(config, data, backbone)
     for note in notes:
         print_once(note)

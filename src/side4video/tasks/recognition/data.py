@@ -1,4 +1,4 @@
-"""The labelled videos of a run: read, checked, chosen."""
+"""Reads, checks and chooses the labelled videos of a run."""
 
 import re
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ _DIRECTION = re.compile(r"(?<![a-z])(left|right|((counter|anti)[ _-]?)?clockwise
 
 @dataclass(frozen=True)
 class RecognitionData:
-    """The videos of a run, checked; each once, see `as_evaluated`."""
+    """The checked videos of a run, each once; see `as_evaluated`."""
 
     train: VideoList | None
     test: VideoList | None
     class_names: tuple[str, ...]
-    """Of the model's outputs; with arrow_of_time these are "forward" and "reversed"."""
+    """Classes in the order of the model's outputs; with arrow_of_time "forward" and "reversed"."""
     warnings: tuple[str, ...]
-    """What is odd about the lists, in sentences."""
+    """Warnings about the lists, as sentences."""
     choice: str | None = None
-    """Which part of the training videos was chosen, in a sentence."""
+    """A sentence about the chosen part of the training videos; None if all were chosen."""
 
 
 def read_data(
@@ -37,13 +37,13 @@ def read_data(
     """Read and check the lists named in `config`.
 
     Args:
-        config: which sets there are. Classes are in the order of `config.class_names`, else of the training list.
-        class_names: the model's classes, where it is trained already: labels are matched with them by name.
-        seed: of the run; `config.shots` and `config.fraction` choose training videos by it.
+        config: names the lists. Classes are in the order of `config.class_names`, by default of the training list.
+        class_names: classes of a trained model; labels are matched with them by name.
+        seed: seed of the run, with which `config.shots` and `config.fraction` choose training videos.
 
     Raises:
-        DataError: anything that would fail later; all problems of a list at once.
-        ValueError: no set is named, or a class has fewer training videos than `config.shots`.
+        DataError: a list has problems that would fail later; the error names all problems of the list.
+        ValueError: `config` names no list, or a class has fewer training videos than `config.shots`.
     """
     names: Sequence[str] | Path | None = class_names
     if names is None or config.arrow_of_time:
@@ -68,7 +68,7 @@ def read_data(
 
 
 def _choose(train: VideoList, config: DataConfig, seed: int | None) -> tuple[VideoList, str | None]:
-    """The part of the training videos that the settings want, and a sentence about it."""
+    """Return the part of the training videos that the settings choose, and a sentence about it."""
     kept = choose_videos(
         [video.label for video in train.videos], config=config, seed=seed, names=dict(enumerate(train.class_names))
     )
@@ -105,12 +105,12 @@ def _read_list(
 
 
 def as_evaluated(videos: VideoList, config: DataConfig) -> list[LabelledVideo]:
-    """The videos that are scored: each one, or with arrow_of_time each one forward and reversed."""
+    """Return the videos to score: each video once, or with arrow_of_time forward and reversed."""
     return both_ways(videos.videos) if config.arrow_of_time else list(videos.videos)
 
 
 def evaluated_groups(videos: VideoList, config: DataConfig) -> Grouping:
-    """Which of `as_evaluated`'s clips belong together; the two directions of a video always do."""
+    """Return the groups of the clips of `as_evaluated`; both directions of a video are in the same group."""
     found = find_groups(videos.videos, config.group)
     if not config.arrow_of_time:
         return found
@@ -119,9 +119,9 @@ def evaluated_groups(videos: VideoList, config: DataConfig) -> Grouping:
 
 
 def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
-    """A sentence about classes whose names give a direction and that mirrored clips would spoil; None without any.
+    """Return a warning about classes whose names give a direction, which mirrored clips would contradict, or None.
 
-    Classes that differ in left and right only are no problem: mirrored clips get the other label.
+    Pairs of classes that differ only in left and right need no warning: mirrored clips get the other label.
 
     >>> flip_warning(["turn left", "turn right"], 0.5) is None
     True
@@ -137,7 +137,7 @@ def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
 
 
 def training_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone) -> TrainClips:
-    """The randomly augmented training set."""
+    """Return the training set with random augmentation."""
     if data.train is None:
         raise ValueError("No training set: give --data.train.")
     flip_labels = None if config.data.arrow_of_time else flip_label_pairs(data.class_names)

@@ -1,4 +1,4 @@
-"""Evaluation of recognition: every video scored once, over one process or several."""
+"""Evaluates recognition: scores every video once, in one or several processes."""
 
 from collections.abc import Iterable
 from operator import itemgetter
@@ -25,7 +25,7 @@ from side4video.tasks.unread import UnreadVideo
 def score_views(
     model: nn.Module, clips: Float[Tensor, "V T 3 H W"], *, device: torch.device, chunk: int, precision: str = "auto"
 ) -> Float[Tensor, "V C"]:
-    """Softmax scores of clips, `chunk` at a time, computed as `eval.precision` says; sets eval mode."""
+    """Softmax scores of clips, `chunk` at a time, in the precision of `eval.precision`; sets eval mode."""
     model.eval()
     with autocast(device, precision):
         return torch.cat([model(part.to(device)).float().softmax(dim=1) for part in clips.split(chunk)])
@@ -42,17 +42,20 @@ def evaluate(
 ) -> Evaluation:
     """Score every video once; the softmax is averaged over a video's views. Unreadable videos are reported.
 
-    With several processes each gives its own batches, and all get the same result.
+    Each of several processes passes its own batches, and all get the same result.
 
     Args:
-        model: clips in, logits out; put in eval mode and left there.
-        batches: from a test loader.
-        class_names: of the model's outputs.
-        device: where the model is.
+        model: maps clips to logits; it stays in eval mode.
+        batches: batches of a test loader.
+        class_names: classes in the order of the model's outputs.
+        device: device of the model.
         chunk: views per forward pass.
-        precision: "auto" or "fp32", as `eval.precision`.
+        precision: "auto" or "fp32", see `eval.precision`.
+
+    Raises:
+        NoReadableVideosError: no video could be read.
     """
-    found: list[tuple[int, Tensor, int, str]] = []  # place in the list, scores, label, name
+    found: list[tuple[int, Tensor, int, str]] = []  # index in the list, scores, label, name
     unread: list[tuple[int, UnreadVideo]] = []
     views = 1
     for batch in tqdm(
@@ -89,15 +92,15 @@ def evaluate_adapter(
 ) -> Evaluation:
     """Load an adapter and score it on `data.test`; labels are matched with its classes by name.
 
-    Processes that torchrun or SLURM started together take a share each, and all return the same.
+    Processes started by torchrun or SLURM share the videos, and all return the same result.
 
     Args:
         folder: an adapter folder, a run folder, or a name on the Hugging Face hub.
-        data: names the set.
-        settings: views of each video, and how many go through the model at a time.
+        data: names the evaluation set.
+        settings: number of views of each video, and of views per forward pass.
         device: "auto", "cpu", "cuda", ...
-        backbone_weights: local weights of the backbone; by default what training used.
-        timeout_minutes: that one of several processes waits for the others.
+        backbone_weights: local weights of the backbone; by default the weights used in training.
+        timeout_minutes: maximum time that a process waits for the others.
 
     Raises:
         DataError: the set cannot be used, or has classes that the adapter does not know.

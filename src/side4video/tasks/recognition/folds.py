@@ -1,4 +1,4 @@
-"""Folds of cross-validation inside the training clips: classes in equal shares, clips of one recording together."""
+"""Divides the training clips into folds for cross-validation: stratified by class, grouped by recording."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 NUM_FOLDS = 4
 TRIES = 20
-"""Random divisions of which the first is taken that leaves every class something to train on."""
+"""Maximum number of random divisions; the first one with training clips of every class is used."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Folds:
     """Divisions of the training clips into a part to train on and a part held out.
 
     Attributes:
-        parts: places of the clips to train on and of those held out, for each fold; empty where there
-            is nothing to compare.
-        notes: what was done otherwise than asked for, and why, in sentences.
+        parts: indices of the training clips and of the held-out clips of each fold; empty if no
+            cross-validation is possible.
+        notes: sentences about deviations from the request and their reasons.
     """
 
     parts: tuple[tuple[Int[ndarray, " train"], Int[ndarray, " held"]], ...]
@@ -29,7 +29,7 @@ class Folds:
 
     @property
     def scored(self) -> Int[ndarray, " scored"]:
-        """Places of all clips that are held out once, in order."""
+        """Indices of all clips that are held out in some fold, ascending."""
         return np.sort(np.concatenate([held for _, held in self.parts])) if self.parts else np.zeros(0, dtype=int)
 
 
@@ -43,17 +43,17 @@ def make_folds(
 ) -> Folds:
     """Divide clips into folds that share no group, with about equal shares of each class.
 
-    * A class whose clips are one clip, or one group, is never held out: its clips are in all training parts.
-    * A class with fewer clips or groups than folds is held out in as many folds as it has.
-    * Where groups hold whole classes and fewer than two classes could be held out, groups are ignored.
-    * Where no two classes have two clips, there are no folds.
+    * A class with a single clip or group is never held out: its clips are in all training parts.
+    * A class with fewer clips or groups than folds is held out in as many folds as it has clips or groups.
+    * If groups hold whole classes, so that fewer than two classes could be held out, groups are ignored.
+    * If fewer than two classes have two clips, there are no folds.
 
     Args:
-        labels: the class of each clip.
-        groups: the recording of each clip; None: each clip is its own.
-        class_names: for the notes.
-        num_folds: 2 or more.
-        seed: of the division.
+        labels: class of each clip.
+        groups: recording of each clip; None: each clip is its own group.
+        class_names: names of the classes, for the notes.
+        num_folds: number of folds, 2 or more.
+        seed: seed of the division.
 
     >>> folds = make_folds([0, 0, 1, 1], ["a", "b", "a", "b"], class_names=["cat", "dog"])
     >>> [(train.tolist(), held.tolist()) for train, held in folds.parts]
@@ -93,7 +93,7 @@ def _count(labels: ndarray, units: ndarray, label: int) -> int:
 
 
 def _divisible(labels: ndarray, units: ndarray) -> list[int]:
-    """Classes with two groups or more."""
+    """Return the classes with at least two groups."""
     return [int(label) for label in np.unique(labels) if _count(labels, units, label) > 1]
 
 
@@ -114,12 +114,12 @@ def _notes(
 
 
 def _divide(labels: ndarray, units: ndarray, num_folds: int, seed: int) -> list[ndarray]:
-    """The held-out places of each fold."""
+    """Return the held-out indices of each fold."""
     best: tuple[int, list[ndarray]] | None = None
     for attempt in range(TRIES):
         folds = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed + attempt)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a class smaller than the folds: `_notes` says it
+            warnings.simplefilter("ignore", UserWarning)  # a class with fewer clips than folds: see `_notes`
             held = [part for _, part in folds.split(labels, labels, units) if len(part)]
         missing = sum(len(set(labels) - set(np.delete(labels, part))) for part in held)
         if best is None or missing < best[0]:

@@ -1,4 +1,4 @@
-"""A linear classifier on the frozen model's mean-pooled summary features: what it knows without a side network."""
+"""Linear probe: a linear classifier on the frozen model's mean-pooled summary features."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,9 +20,12 @@ from side4video.tasks.recognition.metrics import top_k_accuracy
 def frozen_features(
     backbone: FrozenBackbone, batches: Iterable[Batch], *, device: torch.device, description: str
 ) -> tuple[Float[ndarray, "V D"], Int[ndarray, " V"], list[int]]:
-    """Per video the mean over views and frames of the frozen model's pooled features, the label, the place in the list.
+    """Return features, label and list index of each video.
 
-    Videos that cannot be read are left out.
+    Features are the mean over views and frames of the frozen model's pooled features. Unreadable videos are skipped.
+
+    Raises:
+        ValueError: no video could be read.
     """
     last = backbone.num_blocks - 1
     features, labels, places = [], [], []
@@ -44,14 +47,18 @@ def frozen_features(
 
 
 class LinearProbe:
-    """Multinomial logistic regression on standardised features, written as weight and bias on the raw features.
+    """Multinomial logistic regression on standardised features, stored as weight and bias for raw features.
 
     Args:
         features: (V, D), one row per training video.
-        labels: (V,), 0..num_classes-1; classes without videos get a score that never wins.
+        labels: (V,), 0..num_classes-1; classes without videos are never predicted.
         num_classes: C.
-        folds: of the videos; C is the one with the smallest held-out log loss, so that the probe is no more certain
-            than it may be. By default, and where there are none, `DEFAULT_STRENGTH`.
+        folds: folds of the videos. The strength with the smallest held-out log loss is used, which avoids an
+            overconfident probe. Without folds it is `DEFAULT_STRENGTH`.
+
+    >>> probe = LinearProbe(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1]), num_classes=2)
+    >>> probe.scores(np.array([[0.0, 1.0], [1.0, 0.0]])).argmax(axis=1).tolist()
+    [0, 1]
     """
 
     def __init__(
@@ -84,14 +91,14 @@ def probe_accuracy(
     groups: Sequence[str] | None,
     device: torch.device,
 ) -> tuple[LinearProbe, float | None]:
-    """Fit a probe on one set, without augmentation, and measure its top-1 (0..1) on another where there is one.
+    """Fit a probe on `train`, without augmentation, and measure its top-1 (0..1) on `test`, if given.
 
     Args:
         backbone: the frozen model.
         train, test: batches of the two sets.
         class_names: C names.
-        groups: the recording of each training clip, see `make_folds`; None: each clip is its own.
-        device: where the backbone is.
+        groups: recording of each training clip, see `make_folds`; None: each clip is its own group.
+        device: device of the backbone.
     """
     features, labels, places = frozen_features(backbone, train, device=device, description="probe features (train)")
     of_clips = None if groups is None else [groups[place] for place in places]

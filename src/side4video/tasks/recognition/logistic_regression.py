@@ -1,4 +1,4 @@
-"""Multinomial logistic regression for few clips and many features, its strength chosen by cross-validation."""
+"""Multinomial logistic regression for few clips and many features; cross-validation chooses its strength."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,19 @@ from sklearn.linear_model import LogisticRegression
 from side4video.tasks.recognition.folds import Folds
 
 STRENGTHS = tuple(float(value) for value in np.logspace(-1, 5, 7))
-"""Candidates for C, in units of 1 / number of features: standardised features then give comparable values."""
+"""Candidates for C, in units of 1 / number of features, so that they suit any number of standardised features."""
 DEFAULT_STRENGTH = 10.0
-"""Where nothing can be cross-validated."""
+"""Strength if cross-validation is not possible."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A linear classifier on raw features: logits = (features - mean) * scale @ weight.T + bias."""
+    """A linear classifier on raw features: logits = (features - mean) * scale @ weight.T + bias.
+
+    >>> found = fit(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1]), num_classes=2)
+    >>> found.logits(np.array([[0.0, 1.0]])).argmax().item()
+    0
+    """
 
     mean: Float[ndarray, " F"]
     scale: Float[ndarray, " F"]
@@ -32,13 +37,13 @@ class Fitted:
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """What cross-validation found for one value of C.
+    """Result of cross-validation for one value of C.
 
     Attributes:
         strength: C, in units of 1 / number of features.
         loss: mean log loss of the held-out clips.
-        right: of each held-out clip, in the order of `Folds.scored`, whether it was recognised.
-        right_by_fold: share of each fold's held-out clips that were recognised.
+        right: whether each held-out clip was recognised, in the order of `Folds.scored`.
+        right_by_fold: share of recognised clips among the held-out clips of each fold.
     """
 
     strength: float
@@ -48,7 +53,7 @@ class CrossValidated:
 
 
 def standardisation(features: Float[ndarray, "V F"]) -> tuple[Float[ndarray, " F"], Float[ndarray, " F"]]:
-    """Mean and inverse deviation of each feature; constant features count nothing."""
+    """Mean and inverse standard deviation of each feature; 0 instead of the inverse for constant features."""
     deviation = features.std(axis=0)
     constant = deviation <= 1e-6 * np.abs(features).max(axis=0, initial=0)
     return features.mean(axis=0), np.where(constant, 0, 1 / np.where(constant, 1, deviation))
@@ -57,10 +62,10 @@ def standardisation(features: Float[ndarray, "V F"]) -> tuple[Float[ndarray, " F
 def fit(
     features: Float[ndarray, "V F"], labels: Int[ndarray, " V"], *, num_classes: int, strength: float = DEFAULT_STRENGTH
 ) -> Fitted:
-    """Fit on standardised features; classes without clips get a bias that never wins.
+    """Fit on standardised features; classes without clips get a bias so low that they are never predicted.
 
     Raises:
-        ValueError: clips of one class alone.
+        ValueError: all clips are of one class.
     """
     mean, scale = standardisation(features)
     rows = (features - mean) * scale
@@ -70,7 +75,7 @@ def fit(
 
 
 def _reduce(rows: Float[ndarray, "V F"]) -> tuple[Float[ndarray, "F R"], Float[ndarray, "V R"]]:
-    """An orthonormal basis of the rows, and the rows in it: the solution lies there, and has R <= V numbers, not F."""
+    """Return an orthonormal basis of the rows, whose span contains the solution, and the rows in it; R <= V."""
     if rows.shape[1] <= len(rows):
         return np.eye(rows.shape[1]), rows
     values, vectors = np.linalg.eigh(rows @ rows.T)
@@ -116,7 +121,7 @@ def cross_validate(
 
 
 def score_held_out(strength: float, logits: ndarray, labels: ndarray, folds: Folds) -> CrossValidated:
-    """What held-out logits (V, C), with anything in the rows never held out, say of a candidate."""
+    """Score a candidate by its held-out logits (V, C); rows that are never held out are ignored."""
     scored = folds.scored
     right = logits.argmax(axis=1) == labels
     own = logits[scored, labels[scored]]
@@ -130,5 +135,5 @@ def score_held_out(strength: float, logits: ndarray, labels: ndarray, folds: Fol
 
 
 def choose(found: Sequence[CrossValidated]) -> CrossValidated:
-    """The one with the smallest held-out log loss: accurate, and as certain as it may be; the weakest of equals."""
+    """Return the candidate with the smallest held-out log loss, on ties the weakest."""
     return min(found, key=lambda one: (one.loss, one.strength))

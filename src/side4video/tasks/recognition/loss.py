@@ -10,11 +10,17 @@ from side4video.models.video_model import VideoModel
 
 
 class RecognitionLoss:
-    """Cross-entropy with label smoothing, mixup and cutmix, as the training settings say.
+    """Cross-entropy with label smoothing, mixup and cutmix, according to the training settings.
 
     Args:
         config: settings of the run.
         num_classes: C.
+
+    >>> import torch
+    >>> model = lambda clips: torch.zeros(len(clips), 4)  # a model of four classes that only guesses
+    >>> loss, _ = RecognitionLoss(RunConfig(), num_classes=4)(model, torch.zeros(1, 8, 3, 32, 32), torch.tensor([0]))
+    >>> round(loss.item(), 2)  # log 4
+    1.39
     """
 
     def __init__(self, config: RunConfig, *, num_classes: int) -> None:
@@ -23,7 +29,7 @@ class RecognitionLoss:
         self.mixup, self.cutmix = config.augment.mixup, config.augment.cutmix
 
     def __call__(self, model: VideoModel, clips: Float[Tensor, "B T 3 H W"], labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of the losses over the clips, and the number of clips whose label has the best logit."""
+        """Return the sum of the losses over the clips, and the number of clips whose label has the best logit."""
         targets = labels
         if (self.mixup or self.cutmix) and len(clips) > 1:
             clips, targets = mix_clips(

@@ -8,8 +8,11 @@ from numpy import ndarray
 def top_k_accuracy(scores: Float[ndarray, "V C"], labels: Int[ndarray, " V"], k: int) -> float:
     """Share of videos whose label is among the k best scores, 0..1.
 
-    A label's rank counts every class that scores at least as high, so ties count against the model and a constant
-    output earns nothing.
+    Ties count against the model, so a constant output scores 0: a label's rank counts every class that scores at
+    least as high.
+
+    >>> top_k_accuracy(np.array([[0.7, 0.3], [0.5, 0.5]]), np.array([0, 1]), 1)
+    0.5
     """
     own = scores[np.arange(len(labels)), labels][:, None]
     rank = (scores >= own).sum(axis=1)  # includes the label itself
@@ -19,7 +22,11 @@ def top_k_accuracy(scores: Float[ndarray, "V C"], labels: Int[ndarray, " V"], k:
 def confusion_matrix(
     predicted: Int[ndarray, " V"], labels: Int[ndarray, " V"], num_classes: int
 ) -> Int[ndarray, "C C"]:
-    """How many videos of class `row` were taken for class `column`."""
+    """Count the videos of class `row` that were predicted as class `column`.
+
+    >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(matrix, (labels, predicted), 1)
     return matrix

@@ -1,4 +1,4 @@
-"""Probes fitted to training clips: which of their options, and how strongly, is chosen by cross-validation."""
+"""Fits probes to training clips; cross-validation chooses their options and their regularisation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ from side4video.tasks.recognition.logistic_regression import (
 from side4video.tasks.recognition.probe_tokens import ProbeTokens
 
 EPOCHS, BATCH, RATE, DECAY = 40, 16, 1e-3, 0.1
-"""Training of the attentive probe with AdamW, the rate falling on a cosine."""
+"""Training of the attentive probe: AdamW with a cosine learning rate."""
 
 
 @dataclass(frozen=True)
 class ChosenProbe:
-    """The options of a family that cross-validation prefers.
+    """The options of a family of probes that cross-validation chose.
 
     Attributes:
-        config: the options, the strength included.
-        found: what held-out clips said of them; None where nothing can be cross-validated.
+        config: the options, including the strength.
+        found: result of cross-validation; None if cross-validation is not possible.
     """
 
     config: ProbeConfig
@@ -40,12 +40,15 @@ class ChosenProbe:
 
 
 def probe_options(name: ProbeName, blocks: Sequence[int], grids: int) -> list[ProbeConfig]:
-    """The options of a family that are compared, the first one taken where nothing can be.
+    """Return the options of a family to compare; the first is used if cross-validation is not possible.
 
     Args:
         name: the family.
-        blocks: backbone blocks to choose from, in ascending order.
-        grids: rows of the patches; grids are no finer.
+        blocks: backbone blocks to choose from, ascending.
+        grids: rows of patches, the maximum of a grid.
+
+    >>> [(option.block, option.grid) for option in probe_options("correlation", (3, 11), grids=7)]
+    [(3, 3), (3, 1)]
     """
     fine, coarse = min(7, grids), min(3, grids)
     if name == "linear":
@@ -62,19 +65,19 @@ def probe_options(name: ProbeName, blocks: Sequence[int], grids: int) -> list[Pr
 
 @torch.no_grad()
 def features_of(probe: Probe, tokens: ProbeTokens, block: int) -> Float[ndarray, "V F"]:
-    """The probe's features of each view, before they are standardised."""
+    """Return the probe's features of each view, before standardisation."""
     return torch.cat([probe.features(part) for part in tokens.read(block).split(64)]).numpy()
 
 
 def choose_probe(name: ProbeName, tokens: ProbeTokens, folds: Folds, *, num_classes: int, seed: int = 0) -> ChosenProbe:
-    """The options of a family with the smallest held-out log loss.
+    """Choose the options of a family with the smallest held-out log loss.
 
     Args:
         name: the family.
-        tokens: of the training clips, one view of each, in the order that the folds count.
-        folds: of these clips.
+        tokens: tokens of the training clips, one view of each, in the order of the folds' indices.
+        folds: folds of these clips.
         num_classes: C.
-        seed: of the attentive probe's training.
+        seed: seed of the attentive probe's training.
     """
     grids = int(next(iter(tokens.patches.values())).shape[2] ** 0.5)
     options = probe_options(name, sorted(tokens.patches), grids)
@@ -104,10 +107,10 @@ def _build(config: ProbeConfig, tokens: ProbeTokens, num_classes: int) -> Probe:
 def fit_probe(
     config: ProbeConfig, tokens: ProbeTokens, clips: ndarray | None = None, *, num_classes: int, seed: int = 0
 ) -> Probe:
-    """Fit a probe to all clips, or to those at the places `clips`; in eval mode.
+    """Fit a probe to all clips, or to the clips at the indices `clips`; it is returned in eval mode.
 
     Raises:
-        ValueError: the clips are of one class alone.
+        ValueError: all clips are of one class.
     """
     rows = torch.arange(len(tokens.labels)) if clips is None else torch.from_numpy(clips)
     if config.name == "attentive":
@@ -149,12 +152,12 @@ def _train_attentive(
 
 @torch.no_grad()
 def probe_logits(probe: Probe, tokens: ProbeTokens, block: int) -> Float[ndarray, "V C"]:
-    """Logits of each view."""
+    """Return the logits of each view."""
     return torch.cat([probe(part) for part in tokens.read(block).split(64)]).double().numpy()
 
 
 def video_scores(logits: Float[ndarray, "V C"], tokens: ProbeTokens) -> tuple[Float[ndarray, "M C"], ndarray]:
-    """Softmax averaged over the views of each video, and the videos' labels."""
+    """Return the softmax averaged over the views of each video, and the videos' labels."""
     scores = torch.from_numpy(logits).softmax(dim=1)
     _, place = tokens.videos.unique_consecutive(return_inverse=True)
     count = int(place.max()) + 1

@@ -1,4 +1,4 @@
-"""The frozen tokens that probes read, of every clip of a set at once, and their place on disk."""
+"""The frozen tokens that probes read: computed for a whole clip set and cached on disk."""
 
 import hashlib
 import json
@@ -23,13 +23,18 @@ from side4video.models.probes import coarse_patches
 
 @dataclass(frozen=True)
 class ProbeTokens:
-    """Tokens of V views, and which video each view is of.
+    """Tokens of V views, with the video and the class of each view.
 
     Attributes:
-        pooled: (V, T, D), float32.
-        patches: by backbone block (V, T, G, D), float16.
-        videos: place in the list of each view's video.
-        labels: the class of each view.
+        pooled: (V, T, D), float32, pooled summary of each frame.
+        patches: number of each backbone block -> its patches (V, T, G, D), float16.
+        videos: (V,), list index of each view's video.
+        labels: (V,), class of each view.
+
+    >>> labels = torch.tensor([0, 1])
+    >>> tokens = ProbeTokens(torch.zeros(2, 8, 16), {3: torch.zeros(2, 8, 49, 16)}, torch.arange(2), labels)
+    >>> tokens.read(-1).shape, tokens.read(3).shape
+    (torch.Size([2, 8, 16]), torch.Size([2, 8, 49, 16]))
     """
 
     pooled: Float[Tensor, "V T D"]
@@ -38,17 +43,17 @@ class ProbeTokens:
     labels: Int[Tensor, " V"]
 
     def read(self, block: int) -> Tensor:
-        """What a probe of that block reads; -1: the pooled summaries."""
+        """Return the tokens that a probe of this block reads; -1: the pooled summaries."""
         return self.pooled if block < 0 else self.patches[block]
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Everything by name, as a file holds it."""
+        """Return all tensors by name, as stored in a file."""
         patches = {f"block{block}": tokens for block, tokens in self.patches.items()}
         return {"pooled": self.pooled, "videos": self.videos, "labels": self.labels} | patches
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "ProbeTokens":
-        """What `to_tensors` gave."""
+        """Restore a result of `to_tensors`."""
         patches = {
             int(name.removeprefix("block")): tokens for name, tokens in tensors.items() if name.startswith("block")
         }
@@ -56,7 +61,7 @@ class ProbeTokens:
 
 
 def probe_blocks(num_blocks: int) -> tuple[int, ...]:
-    """The blocks that probes choose from: an early one, one after two thirds, the last.
+    """Return the blocks from which probes choose: an early one, one after two thirds, the last.
 
     >>> probe_blocks(12)
     (3, 7, 11)
@@ -67,7 +72,7 @@ def probe_blocks(num_blocks: int) -> tuple[int, ...]:
 def load_probe_tokens(
     clips: TestClips, batches: Iterable[Batch], *, backbone: FrozenBackbone, config: RunConfig
 ) -> ProbeTokens:
-    """Tokens of a clip set without augmentation; from the folder `config.data.cache` where they are there already.
+    """Return the tokens of a clip set without augmentation; they are cached in `config.data.cache`, if it is set.
 
     Raises:
         ValueError: no video of the set can be read.
@@ -108,7 +113,7 @@ def _compute(batches: Iterable[Batch], backbone: FrozenBackbone, blocks: Sequenc
 
 
 def _digest(clips: TestClips, backbone: FrozenBackbone, config: RunConfig, blocks: Sequence[int]) -> str:
-    """A name that follows from all that the tokens depend on."""
+    """Hash everything that the tokens depend on."""
     videos = [
         (str(v.path.resolve()), _stamp(v.path), v.label, v.reverse, v.start_seconds, v.end_seconds)
         for v in clips.videos

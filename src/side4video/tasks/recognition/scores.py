@@ -1,4 +1,4 @@
-"""What an evaluation found, and how it is printed and written."""
+"""The result of an evaluation, printed as a table and stored as JSON."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,12 +16,16 @@ KEPT_SCORES = 5
 
 @dataclass(frozen=True)
 class Prediction:
-    """The best classes of one video."""
+    """The best classes of one video.
+
+    >>> Prediction(name="1.mp4", label="run", classes=("run", "jump"), scores=(0.8, 0.2)).right
+    True
+    """
 
     name: str
-    """The video as its list writes it."""
+    """Name of the video in its list."""
     label: str | None
-    """True class, where known."""
+    """True class; None if unknown."""
     classes: tuple[str, ...]
     """Best classes first, at most five."""
     scores: tuple[float, ...]
@@ -35,27 +39,34 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores on an evaluation set; shares are 0..1 over the videos that could be read."""
+    """Scores on an evaluation set; shares are 0..1 over the videos that could be read.
+
+    >>> found = evaluation_from_scores(
+    ...     np.eye(2), np.array([0, 1]), names=["1.mp4", "2.mp4"], class_names=("run", "jump"), views=1
+    ... )
+    >>> found.top1, found.confusion
+    (1.0, ((1, 0), (0, 1)))
+    """
 
     class_names: tuple[str, ...]
     views: int
-    """Clips x crops whose softmax was averaged."""
+    """Views (clips x crops) over which the softmax was averaged."""
     num_videos: int
-    """Videos that were read and scored, each once."""
+    """Number of videos that were read and scored, each once."""
     top1: float
     top5: float
     mean_class_accuracy: float
     class_accuracies: tuple[float | None, ...]
-    """By class; None for classes without videos."""
+    """Accuracy of each class; None for classes without videos."""
     confusion: tuple[tuple[int, ...], ...]
     """Row: true class, column: predicted class."""
     predictions: tuple[Prediction, ...]
     unread: tuple[UnreadVideo, ...]
-    """Videos that could not be read. They are not in the scores."""
+    """Unreadable videos; they are not in the scores."""
 
     @property
     def score(self) -> float:
-        """Top-1, by which adapters are compared."""
+        """Top-1 accuracy, which selects the best adapter."""
         return self.top1
 
     def to_json(self) -> dict[str, Any]:
@@ -64,7 +75,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Evaluation":
-        """What `to_json` gave, after a round trip through JSON."""
+        """Restore a result of `to_json`, also after a round trip through JSON."""
         return cls(
             **content
             | {
@@ -80,7 +91,7 @@ class Evaluation:
         )
 
     def headline(self) -> dict[str, float | int]:
-        """The few numbers that a log line needs."""
+        """The main numbers, for a log line."""
         return {
             "top1": self.top1,
             "top5": self.top5,
@@ -155,7 +166,7 @@ def best_classes(
     class_names: tuple[str, ...],
     top_k: int = KEPT_SCORES,
 ) -> Prediction:
-    """The `top_k` best classes of one video."""
+    """Return the `top_k` best classes of one video."""
     best = np.argsort(-scores, kind="stable")[:top_k]
     return Prediction(
         name=name,

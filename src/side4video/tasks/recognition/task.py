@@ -1,4 +1,4 @@
-"""Training of action recognition, as the training loop wants it."""
+"""Action recognition as a task of the training loop."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ class RecognitionTask:
 
     Args:
         config: all settings.
-        device: where the model goes.
+        device: device of the model.
     """
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
@@ -57,10 +57,10 @@ class RecognitionTask:
         self.batches = ClipBatches(config, self.model, pooled=config.head.fused or bool(config.eval.probe))
 
     def prepare(self, out: Path, *, resumed: bool) -> None:
-        """Fit a linear probe where one is wanted: to start a fused head from, to report beside the result, or both.
+        """Fit a linear probe if the settings ask for one: to start a fused head, to report next to the result, or both.
 
-        A fused head that starts from the class names gets their embeddings instead; one that was taken over from an
-        adapter is left as it is.
+        A fused head that starts from class names gets their embeddings instead. A fused head loaded from an adapter
+        does not change.
         """
         from_names = self.config.head.init == "text"
         lacks_start = self.model.head.lacks_start and not resumed
@@ -87,14 +87,14 @@ class RecognitionTask:
             self._compare_probes(out)
 
     def _compare_probes(self, out: Path) -> None:
-        """Fit every probe of `eval.probe`, print what they reach and leave it in the run folder."""
+        """Fit every probe of `eval.probe`, print their accuracies and store them in the run folder."""
         found = measure_baselines(self.config, self.data, self.model.backbone, test_clips=self.test_set)
         if is_main_process():
             write_json(out / BASELINES, found.to_json())
             Console().print(found.table())
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
-        """The micro-batches of the rest of a run."""
+        """The remaining micro-batches of a run."""
         return self.batches.train(self.train_set, order)
 
     def step(self, batches: Iterator[Batch], backward: Backward, *, views: int, epoch: int) -> StepResult:  # noqa: ARG002
@@ -121,7 +121,7 @@ class RecognitionTask:
         )
 
     def read_scores(self, content: dict[str, Any]) -> Evaluation:
-        """What an evaluation wrote."""
+        """Restore the scores of an evaluation."""
         return Evaluation.from_json(content)
 
     def _test_batches(self, clips: TestClips, *, shared: bool = True) -> Iterable[Batch]:
@@ -140,6 +140,6 @@ class RecognitionTask:
 
 
 def read_probe(out: Path) -> float | None:
-    """Top-1, 0..1, of the linear probe of a run; None where none was fitted or there is no test set."""
+    """Top-1 accuracy, 0..1, of a run's linear probe; None without a probe or a test set."""
     path = out / PROBE
     return json.loads(path.read_text(encoding="utf-8"))["top1"] if path.is_file() else None

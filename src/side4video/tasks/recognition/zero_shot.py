@@ -15,7 +15,7 @@ from side4video.tasks.recognition.scores import Evaluation
 
 
 def build_zero_shot_model(config: RunConfig, class_names: tuple[str, ...], *, device: torch.device) -> ZeroShotModel:
-    """The CLIP model of `config.backbone` and `config.text`, with a classifier from the class names, on `device`.
+    """Build the CLIP model of `config.backbone` and `config.text`, with a classifier from class names, on `device`.
 
     Raises:
         ValueError: the two towers do not fit each other.
@@ -31,12 +31,12 @@ def build_zero_shot_model(config: RunConfig, class_names: tuple[str, ...], *, de
 def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUTES) -> Evaluation:
     """Score the frozen model on the labelled videos of `config.data.test`; frames are averaged, then views.
 
-    Processes that torchrun or SLURM started together take a share each, wait `timeout_minutes` for the others at most,
-    and all return the same.
+    Processes started by torchrun or SLURM share the videos and all return the same result. Each waits at most
+    `timeout_minutes` for the others.
 
     Raises:
         DataError: the set cannot be used.
-        ValueError: there is none, or backbone and text tower do not fit each other.
+        ValueError: no set is named, or backbone and text tower do not fit each other.
     """
     if config.data.arrow_of_time:
         raise ValueError("The names of data.arrow_of_time's classes say nothing of what is seen: leave it out.")
@@ -46,7 +46,7 @@ def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUT
         data = read_data(config.data.model_copy(update={"train": None}))
         for warning in data.warnings:
             print_once(f"warning: {warning}")
-        assert data.test is not None  # read_data refuses to read nothing
+        assert data.test is not None  # read_data raises an error if no list is named
         model = build_zero_shot_model(config, data.class_names, device=device)
         clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
         batches = shared_test_batches(clips, config)
