@@ -25,10 +25,10 @@ ASIDE = 0.1
 """Largest distance from the centre line across that direction; also of a shape "in the middle" from the centre."""
 
 MIN_CAPTIONED_RADIUS, MAX_CAPTIONED_RADIUS = 0.14, 0.2
-"""A captioned shape's smallest and largest radius: large enough for its form to be seen in 64 x 64 pixels."""
+"""Smallest and largest radius of a captioned shape: its form must be visible in 64 x 64 pixels."""
 
 MAX_TILT = 0.2
-"""Largest angle by which a captioned shape is turned to either side, radians."""
+"""Maximum rotation of a captioned shape to either side, radians."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def draw_captioned_still(generator: np.random.Generator, caption: StillCaption, 
     """Draw a random picture, uint8 (size, size, 3), that matches the caption.
 
     Raises:
-        ValueError: for a form, colour or place that is not known.
+        ValueError: the form, colour or place is unknown.
     """
     if caption.place not in PLACES:
         raise ValueError(f"{caption.place = } is not a known place. Use one of {', '.join(PLACES)}.")

@@ -25,7 +25,7 @@ class CaptionedVideos:
         seed: decides every picture.
 
     Raises:
-        ValueError: for no clips, or unknown forms and colours.
+        ValueError: there are no clips, or forms or colours are unknown.
 
     >>> len(CaptionedVideos(forms=("disc",), colours=("red", "blue")).captions)
     8
@@ -55,7 +55,7 @@ class CaptionedVideos:
 
     @property
     def splits(self) -> dict[str, list[MotionCaption]]:
-        """The captions of the videos "train" and "test", one by one."""
+        """The caption of each video of the split "train" or "test"."""
         seen = [caption for caption in self.captions if not caption.held_out]
         return {"train": seen * self.train_clips_per_caption, "test": self.captions}
 

@@ -11,25 +11,25 @@ from side4video.demo.captioned_videos import CaptionedVideos
 from side4video.demo.moving_captions import MotionCaption
 
 FACTS = "facts.csv"
-"""What is known of the test videos: form, colour and motion."""
+"""Metadata of the test videos: form, colour and motion."""
 SHOWN = 3
-"""Videos that are printed for the question."""
+"""Number of videos printed for the query."""
 
 
 def index_test_videos(folder: Path, *, run: Path, videos: Path, made: CaptionedVideos) -> bool:
-    """Make an index of the test videos with the run's adapter, in place of an earlier one; print a question's answers.
+    """Build an index of the test videos with the run's adapter, and print the results of one query.
 
     Args:
-        folder: of the index.
-        run: of the adapter.
-        videos: folder of the videos; gets the CSV.
-        made: which videos these are.
+        folder: folder of the index; an earlier index is replaced.
+        run: run folder with the adapter.
+        videos: folder of the videos; the CSV is written there.
+        made: settings of the videos.
 
     Returns:
-        Whether there is an index: without the optional LanceDB there is none, and a message says so.
+        Whether the index was built: without the optional LanceDB a message is printed instead.
 
     Raises:
-        ValueError: the folder holds something other than an index.
+        ValueError: the folder contains something other than an index.
     """
     if importlib.util.find_spec("lancedb") is None:
         print("index        none, because LanceDB is not installed: pip install 'side4video[search]'")
@@ -42,8 +42,8 @@ def index_test_videos(folder: Path, *, run: Path, videos: Path, made: CaptionedV
 
     captions = made.splits["test"]
     _write_facts(videos / FACTS, captions)
-    open_store(folder, create=True).close()  # refuses a folder of something else
-    shutil.rmtree(folder, ignore_errors=True)  # an earlier one is of another adapter
+    open_store(folder, create=True).close()  # raises an error if the folder is not an index
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier index belongs to another adapter
     store, model = open_store(folder, create=True), load_index_model(run)
     inputs, facts = [str(videos / "test")], read_metadata(videos / FACTS)
     update_index(store, model, inputs, address=folder, metadata=facts, workers=0)

@@ -1,8 +1,8 @@
 """Videos with captions such as "a red square moves up": only the order of the frames reveals the motion.
 
 A shape crosses the picture in eight stops. The same scene moving down gives the same eight frames in the opposite
-order, and likewise for left and right. So a model that looks at single frames, and averages or compares their features,
-scores both captions equally.
+order, and likewise for left and right. So a model that averages or compares features of single frames gives both
+captions the same score.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class MotionCaption:
 
     @property
     def held_out(self) -> bool:
-        """Whether no training video has this caption: one motion per form and colour, in rotation."""
+        """Whether no training video has this caption: for each form and colour one motion, in rotation."""
         place = FORMS.index(self.form) + tuple(COLOURS).index(self.colour)
         return tuple(MOTIONS).index(self.motion) == place % len(MOTIONS)
 
@@ -58,8 +58,8 @@ class CrossingScene:
 
     Attributes:
         background: uint8 (H, W, 3).
-        shape: the shape half-way, near the picture's centre.
-        reach: how far it goes from there to either side.
+        shape: the shape in the middle of its path, near the picture's centre.
+        reach: length of the path from there to either side.
     """
 
     background: NDArray[np.uint8]
@@ -82,7 +82,7 @@ def draw_crossing(scene: CrossingScene, motion: str, *, frames_per_stop: int = 3
     The shape rests at each stop, so that a clip of one frame from each of eight segments shows every stop once.
 
     Raises:
-        ValueError: for an unknown motion or fewer than one frame per stop.
+        ValueError: the motion is unknown, or `frames_per_stop` is less than 1.
     """
     if motion not in MOTIONS:
         raise ValueError(f"{motion = } is not a known motion. Use one of {', '.join(MOTIONS)}.")

@@ -1,10 +1,10 @@
 """Eight motions that differ only in the order of the frames.
 
-A shape jumps round a ring of eight stops and visits each stop exactly once: in one turn, in two fast turns (every
-second stop, then the others), in three along the rays of a star, or crossing the ring with every jump; each of them
-clockwise or anticlockwise. The motions differ only in the order of the visits: the same scene with another motion gives
-the same eight frames, shuffled. So the set of frames, and every average over frames, is the same for all eight motions.
-The ring is rotated by a random angle, so a single frame at a known time carries no information either.
+A shape jumps around a ring of eight stops and visits each stop exactly once. There are four patterns, each clockwise
+and anticlockwise: one turn, two fast turns (every second stop, then the others), three turns along the rays of a star,
+and crossing the ring with every jump. The motions differ only in the order of the visits: the same scene with another
+motion gives the same eight frames, shuffled. So the set of frames, and every average over frames, is the same for all
+eight motions. The ring is rotated by a random angle, so a single frame at a known time carries no information either.
 """
 
 import math
@@ -40,7 +40,7 @@ class Scene:
         background: uint8 (H, W, 3).
         shape: the shape at the ring's centre.
         ring_radius: distance of the stops from the centre.
-        ring_angle: where stop 0 lies, in radians clockwise from the right.
+        ring_angle: direction of stop 0, in radians clockwise from the right.
     """
 
     background: NDArray[np.uint8]
@@ -71,11 +71,11 @@ def draw_clip(scene: Scene, motion: str, *, frames_per_stop: int = 3) -> NDArray
     """Draw the frames of one motion: uint8 (8 * frames_per_stop, H, W, 3).
 
     The shape rests at each stop, so that a clip of one frame from each of eight segments shows every stop once,
-    wherever in its segment the frame is taken. It takes three frames per stop: the paper's test clips, whose segments
-    are (n - 1) / 8 long, would miss the last of eight stops of two frames.
+    regardless of its position in the segment. This requires three frames per stop: with two, the paper's test clips,
+    whose segments are (n - 1) / 8 long, would miss the last stop.
 
     Raises:
-        ValueError: for an unknown motion or fewer than one frame per stop.
+        ValueError: the motion is unknown, or `frames_per_stop` is less than 1.
     """
     if motion not in MOTIONS:
         raise ValueError(f"{motion = } is not a known motion. Use one of {', '.join(MOTIONS)}.")

@@ -27,19 +27,19 @@ BACKBONE_NAME = "vit_tiny_patch16_224"
 """The timm model whose class and preprocessing (mean and standard deviation 0.5) the small ViT uses."""
 
 BACKBONE_ARGS: dict[str, Any] = {"img_size": 64, "patch_size": 16, "embed_dim": 128, "depth": 4, "num_heads": 4}
-"""What differs from it: 64 x 64 pictures, 4 x 4 patches, four blocks of width 128; 0.9 million parameters."""
+"""Arguments that differ from it: 64 x 64 pictures, 4 x 4 patches, four blocks of width 128; 0.9 million parameters."""
 
 WEIGHTS_PATH = Path(__file__).with_name("still_shapes_vit.safetensors")
-"""The weights that belong to the package, float16."""
+"""The weights in the package, float16."""
 
 CELLS = 8
-"""Columns and rows told apart in a picture."""
+"""Number of columns and of rows that the model distinguishes in a picture."""
 
 STILL_TASKS = {"form": len(FORMS), "colour": len(COLOURS), "column": CELLS, "row": CELLS, "size": 3}
 """Name of each question about a whole picture -> number of possible answers."""
 
 _PATCH_CLASSES = 1 + len(FORMS)  # 0 is background
-_SEEN_COVERAGE = 0.1  # a patch belongs to the shape that covers at least this part of it
+_SEEN_COVERAGE = 0.1  # a shape must cover at least this share of a patch to be its label
 
 
 def still_labels(shape: Shape) -> dict[str, int]:
@@ -55,7 +55,7 @@ def still_labels(shape: Shape) -> dict[str, int]:
 
 
 def patch_labels(shape: Shape) -> NDArray[np.int64]:
-    """Return what lies on each patch, (16,), row by row: 0 background, else 1 + the index in `FORMS`."""
+    """Return the content of each patch, (16,), row by row: 0 background, else 1 + the index in `FORMS`."""
     size, patch = BACKBONE_ARGS["img_size"], BACKBONE_ARGS["patch_size"]
     coverage = shape_coverage(shape, size=size).reshape(size // patch, patch, size // patch, patch).mean(axis=(1, 3))
     return np.where(coverage.ravel() >= _SEEN_COVERAGE, 1 + FORMS.index(shape.form), 0)

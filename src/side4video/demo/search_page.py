@@ -31,7 +31,8 @@ def compare(evaluations: Mapping[str, RetrievalEvaluation]) -> dict[str, dict[st
     """Return name of each measure -> name of each model -> its share, 0 to 1.
 
     Args:
-        evaluations: of each model, on the test set of `make_captioned_videos`, where each caption has one video.
+        evaluations: name of each model -> its evaluation on the test set of `make_captioned_videos`, where each
+            caption has one video.
     """
     scores = {model: _scores(evaluation) for model, evaluation in evaluations.items()}
     measures = next(iter(scores.values()))
@@ -68,9 +69,9 @@ def write_search_page(
 
     Args:
         path: the HTML file.
-        scores: what `compare` gave.
-        evaluations: of each model, the frozen one first.
-        config: of the run; its test set holds the videos.
+        scores: result of `compare`.
+        evaluations: name of each model -> its evaluation, the frozen model first.
+        config: settings of the run, whose test set contains the videos.
     """
     results = {model: {query.caption: query for query in found.queries} for model, found in evaluations.items()}
     caption_of = {query.video: caption for found in results.values() for caption, query in found.items()}
@@ -106,7 +107,7 @@ def write_search_page(
 
 
 def _choose(evaluations: Mapping[str, RetrievalEvaluation]) -> list[str]:
-    """The captions to show."""
+    """Choose the captions to show."""
     wrong = [[query.caption for query in found.queries if query.rank > 1] for found in evaluations.values()]
     chosen = []
     for index, motion in enumerate(MOTIONS):
@@ -117,12 +118,12 @@ def _choose(evaluations: Mapping[str, RetrievalEvaluation]) -> list[str]:
 
 
 def _parse(caption: str) -> MotionCaption:
-    """What a caption of the demonstration says."""
+    """Parse a caption of the demonstration."""
     return next(known for known in MotionCaption.every() if str(known) == caption)
 
 
 def _read_clip(path: Path, config: RunConfig) -> NDArray[np.uint8]:
-    """The frames that the models see, uint8 (T, H, W, 3)."""
+    """Read the frames that the models get, uint8 (T, H, W, 3)."""
     with open_video(path) as video:
         frames = video.read(sampling_from(config.data).test(video.num_frames, 1)[0])
     return frames.permute(0, 2, 3, 1).numpy()

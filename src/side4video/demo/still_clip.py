@@ -33,10 +33,10 @@ TEXT_ARGS: dict[str, Any] = {
     "heads": 2,
     "layers": 1,
 }
-"""What differs from it; `embed_dim` is E, the width of the space that both towers lead to."""
+"""Arguments that differ from it; `embed_dim` is E, the width of the embedding space of both towers."""
 
 WEIGHTS_PATH = Path(__file__).with_name("still_clip.safetensors")
-"""The weights that belong to the package, float16."""
+"""The weights in the package, float16."""
 
 _TABLE, _IDS = "token_embedding.weight", "token_embedding.ids"
 
@@ -63,7 +63,7 @@ class Vocabulary:
         captions: every text that will be encoded.
 
     Attributes:
-        ids: (words,) int64, ascending, the tokens' numbers in CLIP's vocabulary; number 0 is padding.
+        ids: (words,) int64, ascending, numbers of the tokens in CLIP's vocabulary; number 0 is padding.
 
     >>> vocabulary = Vocabulary(["a ring", "a disc"])
     >>> len(vocabulary), vocabulary.encode(["a disc"])[0, :4].tolist()
@@ -102,7 +102,7 @@ def pack_weights(clip: CLIP, words: Vocabulary) -> dict[str, Tensor]:
 
 
 def unpack_weights(packed: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights as a CLIP of 49,408 tokens has them, float32; tokens it has never met are zero."""
+    """Return the weights as a CLIP of 49,408 tokens has them, float32; unknown tokens are zero."""
     weights = {name: tensor.float() for name, tensor in packed.items() if name != _IDS}
     rows = weights[_TABLE]
     weights[_TABLE] = rows.new_zeros(TEXT_ARGS["vocab_size"], rows.shape[1])
@@ -114,7 +114,7 @@ def write_clip_file(path: Path, packed: Path = WEIGHTS_PATH) -> None:
     """Write the small CLIP as an ordinary weight file with both towers, 15 MB, atomically.
 
     Args:
-        path: a `.safetensors` file; its folder is made.
-        packed: what `pretrain_captions` wrote.
+        path: a `.safetensors` file; its folder is created.
+        packed: result of `pretrain_captions`.
     """
     write_tensors(path, unpack_weights(load_file(packed)))

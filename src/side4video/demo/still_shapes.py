@@ -39,7 +39,7 @@ class Shape:
     """One coloured shape in the picture; `radius` is the radius of its circumscribed circle.
 
     Raises:
-        ValueError: for an unknown form or colour.
+        ValueError: the form or colour is unknown.
     """
 
     form: str
@@ -56,14 +56,14 @@ class Shape:
             raise ValueError(f"{self.colour = } is not a known colour. Use one of {', '.join(COLOURS)}.")
 
     def moved_to(self, x: float, y: float) -> Self:
-        """Return the same shape elsewhere."""
+        """Return the same shape at another place."""
         return replace(self, x=x, y=y)
 
 
 def signed_distance(form: str, u: NDArray[np.floating], v: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How far the points (u, v) lie outside (> 0) or inside (< 0) a form of radius 1 centred at the origin.
+    """Distance of the points (u, v) outside (> 0) or inside (< 0) a form of radius 1 centred at the origin.
 
-    Exact along the edges, an underestimate beyond the corners, which is all that smooth drawing needs.
+    It is exact along the edges and an underestimate beyond the corners, which is sufficient for smooth drawing.
     """
     distance = np.hypot(u, v)
     match form:
@@ -88,7 +88,7 @@ def _star_distance(
 ) -> NDArray[np.floating]:
     """Distance to the edge between an outer corner, at 1, and an inner one, at `inner`; all edges mirror that one.
 
-    With `inner = cos(pi / points)` the inner corners lie on straight edges: a regular polygon.
+    With `inner = cos(pi / points)` the inner corners are on straight edges: a regular polygon.
     """
     half_turn = math.pi / points
     folded = np.abs(np.mod(angle + half_turn, 2 * half_turn) - half_turn)  # 0 at an outer corner, half_turn at an inner
@@ -142,7 +142,7 @@ def random_shape(generator: np.random.Generator) -> Shape:
 
 
 def draw_still(generator: np.random.Generator, *, size: int = 64) -> tuple[NDArray[np.uint8], Shape]:
-    """Draw one still picture, (size, size, 3), and say which shape is in it."""
+    """Draw one still picture, (size, size, 3), and return it with its shape."""
     shape = random_shape(generator)
     return draw_shape(draw_background(generator, size=size), shape), shape
 

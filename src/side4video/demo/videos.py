@@ -117,7 +117,7 @@ def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int
         codec: "libx264" (H.264) or "mpeg4" (MPEG-4 part 2); by default the first that PyAV was built with.
 
     Raises:
-        ValueError: for frames of another type or shape, or another codec.
+        ValueError: frames have another type or shape, or the codec is not supported.
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ValueError(f"frames are {frames.dtype} {frames.shape}. Give uint8 (T, H, W, 3).")

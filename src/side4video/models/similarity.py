@@ -82,7 +82,7 @@ def token_similarities(texts: TextFeatures, videos: VideoFeatures) -> Float[Tens
 def weighted_token_similarity(texts: TextFeatures, videos: VideoFeatures) -> Float[Tensor, "C V"]:
     """Weighted token-wise interaction: each word's best frame and each frame's best word, averaged. -1 to 1.
 
-    The mean of `sum_w a_w max_t S[w, t]` and `sum_t b_t max_w S[w, t]`, with weights a of the words and b of the
+    It is the mean of `sum_w a_w max_t S[w, t]` and `sum_t b_t max_w S[w, t]`, with weights a of the words and b of the
     frames. S is 0 in the padding, also in the second maximum.
     """
     similarities = token_similarities(texts, videos)
