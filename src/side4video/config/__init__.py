@@ -1,12 +1,12 @@
-"""Every setting of a run, checked when it is read. Nothing heavy is imported here: help and errors come at once.
+"""All settings of a run, checked when they are read. This room imports nothing slow, so help and errors are fast.
 
 * data.py: which videos and frames, and how training changes them.
 * model.py: image model, side network, classifier, text tower; the paper's models.
-* probe.py: a probe in place of a side network.
-* recipe_figures.py: what recipes state about themselves, as a table.
-* recipes.py: settings as YAML, and what is said of those that cannot be used.
-* run.py: all of them, and what does not go together.
-* settings.py: what all groups of settings have in common.
+* probe.py: a probe instead of a side network.
+* recipe_figures.py: the figures of recipes, and tables of them.
+* recipes.py: settings as YAML, and errors about invalid settings.
+* run.py: all settings together, and checks of settings that exclude each other.
+* settings.py: base class of all groups of settings.
 * training.py: training and evaluation.
 """
 

@@ -1,4 +1,4 @@
-"""Settings of a probe that is trained in place of a side network."""
+"""Settings of a probe that is trained instead of a side network."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ PROBES: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlation"
 
 
 class ProbeConfig(Settings):
-    """A classifier on the frozen tokens themselves, in place of a side network. The search may choose one."""
+    """A classifier on the frozen tokens, trained instead of a side network. The search can choose one."""
 
     name: Literal["none", "linear", "motion", "space-time", "correlation", "attentive"] = "none"
     """none: train a side network. linear: the mean frame; motion: how much each place changes; space-time: how each
@@ -19,8 +19,8 @@ class ProbeConfig(Settings):
     block: int = Field(default=-1, ge=-1)
     """Backbone block whose patches it reads, counted from 0; -1: the pooled summary of the last block (linear)."""
     grid: PositiveInt = 7
-    """Rows and columns that its features are averaged to."""
+    """Number of rows and columns to which its features are averaged."""
     channels: PositiveInt = 32
-    """space-time: random channels that tokens are projected to."""
+    """space-time: number of random channels to which tokens are projected."""
     strength: float = Field(default=10.0, gt=0.0)
     """C of the logistic regression, in units of 1 / number of features; larger: less regularisation."""

@@ -1,4 +1,4 @@
-"""What a recipe states about itself: the paper's numbers, trained parameters, memory, views. Read, never computed."""
+"""Figures of recipes, read from their files: the paper's numbers, trained parameters, memory, views."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -11,47 +11,50 @@ from side4video.config.recipes import recipe_names, recipe_text
 from side4video.config.settings import Settings
 
 Numbers = dict[str, float]
-"""Published numbers by name: percentages such as top-1 and R@5, and ranks."""
+"""Published numbers by name: ranks, and percentages such as top-1 and R@5."""
 
 HEADLINE_ROWS = {"k400-e14": 16, "ssv2-e14": 16, "ssv1-e14": 16, "msrvtt-e14": 12, "msvd-e14": 12, "vatex-e14": 12}
 """The paper's best result on each data set: recipe and frames per clip."""
 
 
 class RecipeFigures(Settings):
-    """The part `figures` of a recipe of the package; training ignores it."""
+    """The part `figures` of a recipe of the package. Training ignores it."""
 
     model: str
     """The paper's name of the model."""
     paper: dict[PositiveInt, Numbers] = Field(default_factory=dict)
-    """The paper's numbers by frames per clip, the main one first (top-1, or R@1 from text to video). Empty where the
-    paper has no such row."""
+    """The paper's numbers by frames per clip, the main one first (top-1, or R@1 from text to video). Empty if the paper
+    has no such row."""
     video_to_text: Numbers = Field(default_factory=dict)
-    """Retrieval: the paper's numbers of the other direction, where published."""
+    """Retrieval: the paper's numbers for video to text, if published."""
     views: str = ""
-    """Views per video of these numbers."""
+    """Views per video for these numbers."""
     unknown: str = ""
-    """What the paper and its released code leave open about these rows."""
+    """Details of these rows that the paper and its released code do not give."""
     num_classes: PositiveInt | None = None
-    """Classes for which parameters are counted and memory is planned; None: retrieval has none."""
+    """Number of classes for the parameter count and the memory plan. None: retrieval."""
     trained_parameters: NonNegativeInt
-    """Number of trained parameters, the text tower of retrieval included."""
+    """Number of trained parameters, including the text tower of retrieval."""
     device: Literal["gpu", "cpu"] = "gpu"
-    """What memory is planned for."""
+    """Kind of device in the memory plan."""
     videos_per_device: PositiveInt
-    """Videos in a forward pass on one device: the paper's share of one of 8 GPUs, or the batch of own data."""
+    """Videos per forward pass on one device: the share of one of the paper's 8 GPUs, or the batch for your own data."""
     memory_gb: dict[PositiveInt, float]
-    """Planned peak of a training step in GB (10^9 bytes) by frames per clip: on each of 8 GPUs for the paper's
-    recipes, on one device for own data."""
+    """Planned peak memory of a training step in GB (10^9 bytes) by frames per clip: on each of 8 GPUs for the paper's
+    recipes, on one device for your own data."""
     one_gpu_gb: dict[PositiveInt, float] = Field(default_factory=dict)
-    """The same for the command for one GPU, which adds up micro-batches of `videos_per_device`."""
+    """The same for the command for one GPU, which accumulates micro-batches of `videos_per_device`."""
 
 
 def read_figures(name: str) -> RecipeFigures:
     """The figures of a recipe of the package.
 
     Raises:
-        ConfigError: there is no recipe of that name.
-        ValueError: it states no figures, or wrong ones.
+        ConfigError: the recipe does not exist.
+        ValueError: it has no figures, or invalid ones.
+
+    >>> read_figures("ssv2-b16").device
+    'gpu'
     """
     content: dict[str, Any] = yaml.safe_load(recipe_text(name))
     if "figures" not in content:
@@ -60,7 +63,7 @@ def read_figures(name: str) -> RecipeFigures:
 
 
 def stated_classes(recipe: str) -> int | None:
-    """The number of classes that a recipe or a YAML file states in its figures; None where it states none.
+    """The number of classes in the figures of a recipe or a YAML file; None if there is none.
 
     >>> stated_classes("k400-b16"), stated_classes("msvd-b16")
     (400, None)
@@ -71,7 +74,7 @@ def stated_classes(recipe: str) -> int | None:
 
 
 def format_numbers(numbers: Numbers) -> str:
-    """Published numbers on one line.
+    """Format published numbers on one line.
 
     >>> format_numbers({"R@1": 52.3, "R@10": 84.0, "median rank": 1})
     'R@1 52.3, R@10 84.0, median rank 1'
@@ -82,7 +85,7 @@ def format_numbers(numbers: Numbers) -> str:
 
 
 def headline_table() -> Table:
-    """The paper's best row of each data set with all its published numbers."""
+    """Table of the paper's best row for each data set, with all its published numbers."""
     table = Table("side4video train", "frames", "views", "published numbers", box=None, header_style="bold")
     for name, frames in HEADLINE_ROWS.items():
         figures = read_figures(name)
@@ -96,7 +99,7 @@ def headline_table() -> Table:
 
 
 def recipe_table() -> Table:
-    """All recipes of the package with their figures, one line for each number of frames."""
+    """Table of all recipes of the package with their figures, one row per number of frames."""
     table = Table(box=None, header_style="bold")
     for name in ("recipe", "frames", "paper, %", "views", "trained, M", "GB", "videos"):
         table.add_column(name, justify="left" if name in {"recipe", "views"} else "right", no_wrap=True)
@@ -123,4 +126,4 @@ TABLE_NOTES = (
     "many videos in a forward pass (side4video memory).",
     "Frames: side4video train ssv2-b16-f16. One recipe with its commands: side4video recipes show ssv2-b16-f16.",
 )
-"""What the table's columns mean."""
+"""Meanings of the table's columns."""

@@ -1,4 +1,4 @@
-"""Settings as YAML: the recipes of the package, your own files, and errors about settings that cannot be used.
+"""Settings as YAML: the recipes of the package, your own files, and errors about invalid settings.
 
 A recipe is a YAML file with the fields of `RunConfig`; flags override it: `--train.lr 5e-4`, `--data.num-frames 16`.
 """
@@ -18,14 +18,14 @@ from side4video.config.run import RunConfig
 from side4video.config.settings import ConfigError
 
 MOST_PROBLEMS = 50
-"""Settings that an error lists before it stops."""
+"""Largest number of settings that an error lists."""
 
-_SHORT = reprlib.Repr()  # YAML can hold, in a few lines, a list of more entries than could ever be printed
+_SHORT = reprlib.Repr()  # a few lines of YAML can define a list that is too long to print
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Names of the recipes in the package."""
     return sorted(
         entry.name.removesuffix(".yaml") for entry in _recipe_folder().iterdir() if entry.name.endswith(".yaml")
     )
@@ -38,7 +38,7 @@ def recipe_text(name: str) -> str:
     True
 
     Raises:
-        ConfigError: there is no such recipe, or it is not for that number of frames.
+        ConfigError: the recipe does not exist, or does not support that number of frames.
     """
     names = recipe_names()
     base, _, frames = name.rpartition("-f")
@@ -52,7 +52,7 @@ def recipe_text(name: str) -> str:
 
 
 def _with_frames(name: str, frames: int) -> str:
-    """A recipe's text for one of the numbers of frames that it has figures for."""
+    """The text of a recipe with another number of frames, for which it must have figures."""
     text = recipe_text(name)
     figures = yaml.safe_load(text)["figures"]
     if frames not in figures["memory_gb"]:
@@ -68,11 +68,15 @@ def _with_frames(name: str, frames: int) -> str:
 def load_config(recipe: str | Path) -> RunConfig:
     """Read a recipe of the package by name (`NAME-f16`: with 16 frames per clip), or a YAML file by path.
 
-    A top-level `preset: b16` selects the backbone, side network and text tower of that preset; other fields override
-    it. The part `figures` holds what a recipe states about itself (`recipe_figures.py`); it sets nothing.
+    A top-level `preset: b16` selects the backbone, side network and text tower of that preset. Other fields override
+    it. The part `figures` documents a recipe (`recipe_figures.py`) and is ignored here.
 
     Raises:
-        ConfigError: no such recipe, not YAML, or settings that are unknown or out of range (all are listed).
+        ConfigError: the recipe or file does not exist or is not YAML, or settings are unknown or out of range. The
+            message lists these settings.
+
+    >>> load_config("ssv2-b16-f16").data.num_frames
+    16
     """
     path = Path(recipe)
     named = path.suffix not in {".yaml", ".yml"}
@@ -90,10 +94,13 @@ def load_config(recipe: str | Path) -> RunConfig:
 
 
 def parse_config(content: Any, *, source: str) -> RunConfig:
-    """Check settings given as nested dictionaries; `source` is named in errors.
+    """Check settings given as nested dictionaries. Errors name `source`.
 
     Raises:
-        ConfigError: settings that are unknown or out of range; all are listed, with close matches.
+        ConfigError: settings are unknown or out of range. The message lists them, with close matches.
+
+    >>> parse_config({"train": {"epochs": 5}}, source="example").train.epochs
+    5
     """
     if not isinstance(content, dict):
         raise ConfigError(f"{source} must hold settings by name, not {type(content).__name__}.")
@@ -118,7 +125,7 @@ def parse_config(content: Any, *, source: str) -> RunConfig:
 
 
 def dump_config(config: RunConfig) -> str:
-    """The resolved config as YAML that `load_config` reads back."""
+    """The config as YAML, with all defaults, for `load_config`."""
     return yaml.dump(config.model_dump(mode="json"), Dumper=_ExactDumper, sort_keys=False, allow_unicode=True)
 
 
@@ -127,16 +134,16 @@ def _recipe_folder() -> Any:
 
 
 def _override(settings: dict[str, Any], given: Any) -> Any:
-    """Settings updated with the given ones; a value that is no mapping is returned unchanged, for its error message."""
+    """Settings updated with `given`. A value that is not a mapping is returned unchanged, so that its check fails."""
     return settings | (given or {}) if given is None or isinstance(given, dict) else given
 
 
 class _ExactDumper(yaml.SafeDumper):
-    """Writes every text so that it is read back unchanged."""
+    """Writes every text such that YAML reads it back unchanged."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # PyYAML writes these line ends unescaped and reads them as blanks; between double quotes it escapes them.
+    # PyYAML writes these line ends unescaped and reads them as blanks. In double quotes it escapes them.
     style = '"' if set(text) & set("\x85\u2028\u2029") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -1,13 +1,13 @@
-"""What every group of settings has in common."""
+"""Base class of all groups of settings, and the error for invalid ones."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class ConfigError(ValueError):
-    """A recipe or config that cannot be used; the message lists every problem."""
+    """A recipe or config is invalid; the message lists the problems."""
 
 
 class Settings(BaseModel):
-    """A group of settings: unknown names are refused, values cannot be changed afterwards."""
+    """A group of settings. Unknown names are errors, and values are read-only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())

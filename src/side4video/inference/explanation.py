@@ -1,15 +1,15 @@
-"""Where and when a model looked: how much each place of each frame adds to the margin of a class.
+"""Explanations: computes how much each place of each frame adds to the margin of a class.
 
-The method is Integrated Gradients (Sundararajan et al. 2017, arXiv 1703.01365) on what the trained part reads: the
-frozen tokens, and the pixels where there is a stem. There are two kinds of paths:
+The method is Integrated Gradients (Sundararajan et al. 2017, arXiv 1703.01365) on the inputs of the trained part: the
+frozen tokens and, with a stem, the pixels. There are two kinds of paths:
 
-* appearance: from a grey clip to a still one, whose tokens are the clip's mean over time;
+* appearance: from a grey clip to a still clip, whose tokens are the clip's mean over time;
 * change: for each frame, from the clip in which this frame is the mean of the others to the clip itself.
 
-The evidence of a frame is thus what the margin loses without it (occlusion in time, Zeiler & Fergus 2013, arXiv
-1311.2901), and the gradients share it out among the frame's places. One path for all frames at once would say little
-about time: in a network that sees differences every frame is then as different as the one that changed. Nor would the
-gradient at the clip alone do: the LayerNorm that reads a token makes gradient x token zero.
+The evidence of a frame is therefore what the margin loses without it (occlusion in time, Zeiler & Fergus 2013, arXiv
+1311.2901). The gradients distribute it over the frame's places. A single path for all frames would show little about
+time: a network that reads differences would give every frame the same weight as the one that changed. The gradient at
+the clip alone is no alternative: the LayerNorm that reads a token makes gradient x token zero.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,29 +32,28 @@ from side4video.models.side.side_network import SideNetwork
 from side4video.models.video_model import VideoModel
 
 STEPS = 5
-"""Points of the Gauss-Legendre rule on each path."""
+"""Number of points of the Gauss-Legendre rule on each path."""
 
 Read = dict[tuple[str, int], Tensor]
-"""What the trained part reads of clips, by kind and block: "pixels" (B, T, 3, S, S), "patches" (B, T, N, D),
+"""Inputs of the trained part for a batch of clips, by kind and block: "pixels" (B, T, 3, S, S), "patches" (B, T, N, D),
 "summary" (B, T, 1, D) and "pooled" (B, T, D)."""
 
 
 @dataclass(frozen=True)
 class ClassEvidence:
-    """What in a clip speaks for a class; negative evidence speaks against it.
+    """Evidence in a clip for a class; negative values are evidence against it.
 
     The unit is the margin: the class's logit minus the mean logit of all other classes.
 
     Attributes:
-        name: of the class.
-        score: its softmax score, 0 to 1, of this clip alone.
-        change_places: (T, R, C), what the margin loses without a frame, shared out among its patches, rows from the
-            top.
-        change_frames: (T,), the same, of the frame as a whole: the sum of its patches and of its summary token.
-        appearance_places: (R, C), what a patch adds that does not change over time.
-        appearance: what a still clip adds to a grey one: the sum of its patches and of its summary token.
-        change: what the clip adds to a still one. This is not the sum of `change_frames`: the same evidence can be in
-            several frames, and then none of them alone is missed.
+        name: name of the class.
+        score: softmax score of the class for this clip alone, 0 to 1.
+        change_places: (T, R, C), what the margin loses without a frame, distributed over its patches, top row first.
+        change_frames: (T,), the same for the whole frame: the sum of its patches and its summary token.
+        appearance_places: (R, C), what each patch adds that does not change over time.
+        appearance: what a still clip adds to a grey one: the sum of its patches and its summary token.
+        change: what the clip adds to a still one. This is not the sum of `change_frames`: if several frames contain the
+            same evidence, the margin loses nothing without one of them.
     """
 
     name: str
@@ -68,15 +67,20 @@ class ClassEvidence:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where and when a model looked in one clip of a video.
+    """Evidence for classes in one clip of a video, by place and by frame.
 
     Attributes:
-        path: of the video.
-        pictures: uint8 (T, S, S, 3), RGB: the frames as the model saw them, cropped.
-        frame_seconds: when each frame is shown, in seconds since the start of the video; None where times are unknown.
-        classes: evidence for each class that was asked for.
-        attention: (T, G, G), attentive probes alone: how much each place of each frame counts, whatever the class; the
-            sum is 1. None for other models.
+        path: path of the video.
+        pictures: uint8 (T, S, S, 3), RGB: the cropped frames that the model received.
+        frame_seconds: time of each frame in seconds since the start of the video. None: times are unknown.
+        classes: evidence for each requested class.
+        attention: (T, G, G), only for attentive probes: weight of each place of each frame, the same for all classes;
+            the sum is 1. None for other models.
+
+    >>> from side4video import Predictor
+    >>> explanation = Predictor("adapter", device="cpu").explain("clip.mp4", classes=["clockwise"])
+    >>> explanation.pictures.shape, explanation.classes[0].change_places.shape  # (T, S, S, 3), (T, R, C)
+    ((4, 32, 32, 3), (4, 4, 4))
     """
 
     path: Path
@@ -86,7 +90,7 @@ class Explanation:
     attention: Float[ndarray, "T G G"] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the pictures, as plain lists, numbers and dictionaries."""
+        """All attributes except `pictures`, as plain lists, numbers and dictionaries."""
         return {
             "path": str(self.path),
             "unit": "logit of the class minus the mean logit of the other classes",
@@ -102,15 +106,15 @@ class Explanation:
 def explain_clip(
     model: VideoModel, clip: Float[Tensor, "T 3 S S"], *, labels: Sequence[int] | None, class_names: Sequence[str]
 ) -> tuple[ClassEvidence, ...]:
-    """Evidence for some classes in one clip.
+    """Compute the evidence for some classes in one clip.
 
-    Costs one pass of the frozen model, and `STEPS` x (1 + T) forward and backward passes of the trained part.
+    The cost is one pass of the frozen model, and `STEPS` x (1 + T) forward and backward passes of the trained part.
 
     Args:
-        model: put in eval mode and left there.
+        model: the model. It is switched to eval mode and stays in it.
         clip: normalised frames, on the model's device.
-        labels: the classes; None: the best one.
-        class_names: of the model's outputs, at least two.
+        labels: the classes to explain; None: the best one.
+        class_names: names of the model's outputs, at least two.
     """
     model.eval()
     shown, grey = _read(model, clip[None]), _read(model, torch.zeros_like(clip[None, :1]))
@@ -138,7 +142,7 @@ def explain_clip(
 
 @torch.no_grad()
 def attention_of(model: VideoModel, clip: Float[Tensor, "T 3 S S"]) -> Float[ndarray, "T G G"] | None:
-    """Where an attentive probe attends in one clip; None for other models."""
+    """Attention weights of an attentive probe in one clip; None for other models."""
     probe = model.head.classifier if isinstance(model.head, ProbeHead) else None
     if not isinstance(probe, AttentiveProbe):
         return None
@@ -148,7 +152,7 @@ def attention_of(model: VideoModel, clip: Float[Tensor, "T 3 S S"]) -> Float[nda
 
 @contextmanager
 def _plain_memory(side: SideNetwork) -> Iterator[None]:
-    """The other modes give no gradient to the tokens, or one only once."""
+    """Memory mode "plain": the other modes give no gradient to the tokens, or only once."""
     before = [block.memory for block in side.blocks if isinstance(block, SideBlock)]
     side.set_memory("plain")
     try:
@@ -181,7 +185,7 @@ def _margin(logits: Float[Tensor, "*rows C"], label: int) -> Float[Tensor, "*row
 
 
 def _integrate(model: VideoModel, start: Read, end: Read, labels: Sequence[int]) -> list[Read]:
-    """For each class its margin's integrated gradients from one reading to another, shaped like the reading."""
+    """Integrated gradients of each class's margin on the path from `start` to `end`, in the shape of `end`."""
     nodes, weights = np.polynomial.legendre.leggauss(STEPS)
     found: list[Read] = [{key: torch.zeros_like(value) for key, value in end.items()} for _ in labels]
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
@@ -189,7 +193,7 @@ def _integrate(model: VideoModel, start: Read, end: Read, labels: Sequence[int])
         with torch.enable_grad():
             logits = _logits(model, between)
         for label, total in zip(labels, found, strict=True):
-            margin = _margin(logits, label).sum()  # clips of a batch do not touch each other in eval mode
+            margin = _margin(logits, label).sum()  # in eval mode the clips of a batch are independent
             grads = torch.autograd.grad(margin, list(between.values()), retain_graph=True, allow_unused=True)
             for key, grad in zip(between, grads, strict=True):
                 if grad is not None:
@@ -198,7 +202,7 @@ def _integrate(model: VideoModel, start: Read, end: Read, labels: Sequence[int])
 
 
 def _integrate_frames(model: VideoModel, shown: Read, labels: Sequence[int]) -> list[Read]:
-    """As `_integrate`, with a path for each frame on which only that frame changes, from the mean of the others."""
+    """Like `_integrate`, with one path per frame, on which only that frame changes, from the mean of the others."""
     num_frames = shown["pixels", 0].shape[1]
     found: list[Read] = [{key: torch.zeros_like(value) for key, value in shown.items()} for _ in labels]
     for frame in range(num_frames if num_frames > 1 else 0):
@@ -212,7 +216,7 @@ def _integrate_frames(model: VideoModel, shown: Read, labels: Sequence[int]) -> 
 
 
 def _places(model: VideoModel, evidence: Read) -> Float[Tensor, "T R C"]:
-    """The sum of what has a place, by patch."""
+    """The sum of pixels and patches, by patch."""
     rows = model.backbone.image_size // model.backbone.patch_size
     pixels = evidence["pixels", 0][0].sum(dim=1)  # (T, S, S)
     total = pixels.unflatten(2, (rows, -1)).unflatten(1, (rows, -1)).sum(dim=(2, 4))
@@ -221,5 +225,5 @@ def _places(model: VideoModel, evidence: Read) -> Float[Tensor, "T R C"]:
 
 
 def _frames(evidence: Read) -> Float[Tensor, " T"]:
-    """The sum of everything, by frame."""
+    """The sum of all evidence, by frame."""
     return torch.stack([values[0].flatten(1).sum(dim=-1) for values in evidence.values()]).sum(dim=0).cpu()
