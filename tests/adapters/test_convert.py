@@ -148,13 +148,13 @@ def test_the_command_does_the_same(case, tmp_path, capsys):
     assert main(["convert", str(tmp_path / "adapter"), "--out", str(tmp_path / "back.pt")]) == 0
     assert f"{len(trained)} tensors under their official names" in capsys.readouterr().out
     assert main(arguments) == 2
-    assert "holds an adapter already" in capsys.readouterr().err
+    assert "already contains an adapter" in capsys.readouterr().err
 
 
 def test_another_frozen_model_is_refused(case, tmp_path):
     config, _, _, folder = case
     other = config.model_copy(update={"backbone": config.backbone.model_copy(update={"weights": "random"})})
-    with pytest.raises(ValueError, match=r"frozen tensors of .* are not those of"):
+    with pytest.raises(ValueError, match=r"frozen tensors of .* differ from"):
         convert(other, folder, tmp_path / "adapter")
     assert not (tmp_path / "adapter").exists()
 
@@ -163,7 +163,7 @@ def test_settings_of_another_model_are_refused(case, tmp_path):
     config, _, _, folder = case
     variant = "post-norm" if config.side.variant == "pre-norm" else "pre-norm"
     other = config.model_copy(update={"side": config.side.model_copy(update={"variant": variant})})
-    with pytest.raises(ValueError, match="Give a recipe of that kind"):
+    with pytest.raises(ValueError, match="Use a recipe of the same kind"):
         convert(other, folder, tmp_path / "adapter")
     wider = config.model_copy(update={"side": config.side.model_copy(update={"width": 32})})
     with pytest.raises(ValueError, match="of another shape"):
@@ -185,7 +185,7 @@ def test_class_names_must_be_as_many_as_classes(case, tmp_path):
         pytest.skip("retrieval has no classes")
     (tmp_path / "two.txt").write_text("jump\nrun\n")
     data = config.data.model_copy(update={"class_names": tmp_path / "two.txt"})
-    with pytest.raises(ValueError, match="has 2 names, the checkpoint 3 classes"):
+    with pytest.raises(ValueError, match="has 2 names, but the checkpoint has 3 classes"):
         adapter_from_official(
             folder / "official.pt", config.model_copy(update={"data": data}), out=tmp_path / "adapter"
         )

@@ -267,7 +267,9 @@ def test_what_failed_is_not_advised_again(plan):
 
 def test_where_the_weights_alone_did_not_fit_no_mode_is_advised(plan):
     sentences = " ".join(advise(plan, 10**12, too_little=plan.weight_bytes).sentences)
-    assert "Not one video fits in any mode. Only what needs less than this run did is looked at." in sentences
+    assert (
+        "Not one video fits in any mode. Only settings that need less memory than this run are considered." in sentences
+    )
     assert "smaller" in sentences
 
 

@@ -121,12 +121,12 @@ def test_incomplete_and_foreign_checkpoints_are_refused(case, tmp_path):
     official["fc.bias"] = torch.zeros(1)
     name = next(name for name in official if "side_linears.0." in name)
     official[name] = torch.tensor(0.0)
-    with pytest.raises(ValueError, match=r"x\.pt: .* have not the shapes of a side network"):
+    with pytest.raises(ValueError, match=r"x\.pt: .* do not have the shapes of a side network"):
         from_official(official, source="x.pt")
     (tmp_path / "damaged.pt").write_bytes(b"PK\x03\x04")
     with pytest.raises(ValueError, match=r"damaged\.pt cannot be read as weights"):
         read_official_checkpoint(tmp_path / "damaged.pt")
     path = tmp_path / "numbers.pt"
     torch.save({"epoch": 3}, path)
-    with pytest.raises(ValueError, match="holds no state dict"):
+    with pytest.raises(ValueError, match="contains no state dict"):
         read_official_checkpoint(path)

@@ -1,4 +1,4 @@
-"""The cache of frozen tokens: what is stored, when it is made anew, and training from it."""
+"""The cache of frozen tokens: what is stored, when it is computed again, and training from it."""
 
 import json
 import shutil
@@ -230,14 +230,14 @@ def test_a_damaged_file_is_refused_with_the_remedy(damage, small_run, tmp_path):
     cache, *_ = train_cache(small_run(), tmp_path)
     content = cache.path.read_bytes()
     cache.path.write_bytes(content[:-1000] if damage == "short" else b"something else")
-    with pytest.raises(ValueError, match="Remove it; it is made anew"):
+    with pytest.raises(ValueError, match="Remove it; the next run computes it again"):
         train_cache(small_run(), tmp_path)
 
 
 def test_pickled_arrays_are_refused(small_run, tmp_path):
     cache, *_ = train_cache(small_run(), tmp_path)
     np.save(cache.path, np.array([{"an": "object"}]), allow_pickle=True)
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="is corrupt"):
         train_cache(small_run(), tmp_path)
 
 
@@ -245,7 +245,7 @@ def test_pickled_arrays_are_refused(small_run, tmp_path):
 def test_a_file_that_ends_in_its_header_is_refused(content, small_run, tmp_path):
     cache, *_ = train_cache(small_run(), tmp_path)
     cache.path.write_bytes(content)
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="is corrupt"):
         train_cache(small_run(), tmp_path)
 
 
@@ -253,7 +253,7 @@ def test_a_file_that_ends_in_its_header_is_refused(content, small_run, tmp_path)
 def test_arrays_of_another_clip_set_are_refused(change, small_run, tmp_path):
     cache, *_ = train_cache(small_run(), tmp_path)
     np.save(cache.path, change(np.load(cache.path)))
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="is corrupt"):
         train_cache(small_run(), tmp_path)
 
 
@@ -261,13 +261,13 @@ def test_arrays_of_another_clip_set_are_refused(change, small_run, tmp_path):
 def test_a_damaged_description_is_refused(text, small_run, tmp_path):
     cache, *_ = train_cache(small_run(), tmp_path)
     cache.path.with_suffix(".json").write_text(text)
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="is corrupt"):
         train_cache(small_run(), tmp_path)
 
 
 def test_too_little_disk_space_is_said_before_anything_is_written(small_run, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
-    with pytest.raises(OSError, match=r"takes \d+ MB.* has 1 MB.*cache-copies"):
+    with pytest.raises(OSError, match=r"takes \d+ MB.* has only 1 MB free.*cache-copies"):
         train_cache(small_run(), tmp_path)
     assert files(tmp_path) == []
 

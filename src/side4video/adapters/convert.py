@@ -1,4 +1,4 @@
-"""Official Side4Video checkpoints become adapters, and adapters become official state dicts, bit for bit."""
+"""Converts official Side4Video checkpoints to adapters, and adapters to official state dicts, bit for bit."""
 
 from pathlib import Path
 
@@ -22,19 +22,21 @@ from side4video.models.side_tuned_model import SideTunedModel
 
 
 def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> Adapter:
-    """Write the adapter that an official checkpoint holds; of the frozen image model nothing but its name is kept.
+    """Convert an official checkpoint to an adapter. The adapter contains the name of the backbone, not its weights.
 
     Args:
-        checkpoint: file of the released code: recognition or retrieval, CLIP or EVA. No pickled code is executed.
-        config: settings that it was trained with, such as a recipe; the backbone's weights are loaded and compared
-            with those in the checkpoint. `data.class_names` names the classes, else they are numbers.
-        out: adapter folder, which must not hold an adapter yet.
+        checkpoint: checkpoint file of the released code: recognition or retrieval, CLIP or EVA. No pickled code is
+            executed.
+        config: settings that the checkpoint was trained with, such as a recipe. The backbone's weights are loaded and
+            compared with those in the checkpoint. `data.class_names` names the classes; without it, names are numbers.
+        out: adapter folder; must not contain an adapter yet.
 
     Raises:
-        ValueError: not such a checkpoint, settings of another model, another frozen model, or other class names.
+        ValueError: the file is not an official checkpoint; or task, side network, backbone or number of classes differ
+            from the settings; or `out` contains an adapter.
     """
     if (out / "config.json").exists():
-        raise ValueError(f"{out} holds an adapter already. Choose another --out.")
+        raise ValueError(f"{out} already contains an adapter. Choose another --out.")
     official = read_official_checkpoint(checkpoint)
     layout = recognise(official, source=str(checkpoint))
     _check_task(layout, config, checkpoint)
@@ -44,8 +46,8 @@ def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> 
     model = build_model(own, num_classes=len(class_names), device=torch.device("cpu"))
     if unlike := mismatched_weights(model.backbone, frozen_part(official)):
         raise ValueError(
-            f"{len(unlike)} frozen tensors of {checkpoint} are not those of {config.backbone.name} with weights "
-            f"{config.backbone.weights!r}, such as {', '.join(unlike[:3])}. Give the image model it was trained on."
+            f"{len(unlike)} frozen tensors of {checkpoint} differ from {config.backbone.name} with weights "
+            f"{config.backbone.weights!r}, such as {', '.join(unlike[:3])}. Use the backbone that it was trained on."
         )
     model.load_trained_state(
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
@@ -58,17 +60,17 @@ def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> 
 def official_from_adapter(folder: Path, *, out: Path) -> int:
     """Write an adapter's trained tensors under the official names, as `{"model_state_dict": ...}`.
 
-    The official code wants the frozen model's tensors beside them, which it loads from CLIP's own file.
+    The file does not contain the frozen model; the official code loads it from CLIP's own file.
 
     Args:
         folder: adapter or run folder.
         out: a .pt file.
 
     Returns:
-        Number of tensors written.
+        The number of tensors written.
 
     Raises:
-        ValueError: settings that the official model does not have, such as a fused head.
+        ValueError: the adapter uses settings that the official model does not support, such as a fused head.
     """
     model, adapter = load_adapter(find_adapter(folder), device=torch.device("cpu"))
     _check_faithful(model, adapter.config, folder)
@@ -84,7 +86,7 @@ def _check_task(layout: Layout, config: RunConfig, checkpoint: Path) -> None:
     if config.task != task or config.side.variant != layout.variant:
         raise ValueError(
             f"{checkpoint} is a {task} model with a {layout.variant} side network of {layout.num_blocks} blocks; the "
-            f"settings are for {config.task}, {config.side.variant}. Give a recipe of that kind."
+            f"settings are for {config.task}, {config.side.variant}. Use a recipe of the same kind."
         )
 
 
@@ -93,7 +95,9 @@ def _class_names(config: RunConfig, num_classes: int) -> tuple[str, ...]:
         return tuple(str(number) for number in range(num_classes))
     names = read_class_names(config.data.class_names)
     if len(names) != num_classes:
-        raise ValueError(f"{config.data.class_names} has {len(names)} names, the checkpoint {num_classes} classes.")
+        raise ValueError(
+            f"{config.data.class_names} has {len(names)} names, but the checkpoint has {num_classes} classes."
+        )
     return names
 
 
@@ -106,5 +110,5 @@ def _check_faithful(model: SideTunedModel, config: RunConfig, folder: Path) -> N
         "head.pooled_norm": config.head.pooled_norm,
     }
     if given := [name for name, is_given in beyond.items() if is_given]:
-        raise ValueError(f"{folder} uses {', '.join(given)}, which the official model does not have.")
+        raise ValueError(f"{folder} uses {', '.join(given)}, which the official model does not support.")
     assert model.side.positions is not None

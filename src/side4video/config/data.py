@@ -14,80 +14,81 @@ class DataConfig(Settings):
     train: Path | None = None
     """Training set: a folder with one sub-folder per class, or a list or annotation file."""
     test: Path | None = None
-    """Evaluation set, in any of the same formats."""
+    """Evaluation set, in any of these formats."""
     captions: Path | None = None
-    """Retrieval: the file of captions where train and test only list videos, as with MSR-VTT, MSVD and VATEX."""
+    """Retrieval: file of captions, if train and test only list videos, as with MSR-VTT, MSVD and VATEX."""
     root: Path | None = None
-    """Folder that paths in the lists start from; by default the list's own folder."""
+    """Folder that paths in the lists are relative to; by default the folder of the list."""
     test_root: Path | None = None
     """`root` of the evaluation set; by default the same as for training."""
     outside_root: Literal["refuse", "allow"] = "refuse"
-    """Whether lists may name videos outside of root, by "..", by absolute paths or through links. Without root, all
-    paths are allowed."""
+    """Whether lists may name videos outside of root: through "..", absolute paths or links. Without root, all paths are
+    allowed."""
     format: str = "auto"
     """Format of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
     msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
     class_names: Path | None = None
-    """File with one class name per line, or `id,name` rows, where the lists hold numbers."""
+    """File with one class name per line, or `id,name` rows, for lists with class numbers."""
     delimiter: str | None = None
-    """What separates path and label in list files; by default detected."""
+    """Separator of path and label in list files; by default detected."""
     fold: Literal[1, 2, 3] = 1
     """Which of the three official splits of UCF101 and HMDB51."""
     first_label: Literal[0, 1] = 0
-    """Number of the first class where the lists hold numbers."""
+    """Number of the first class, for lists with class numbers."""
     frame_template: str = "img_{:05d}.jpg"
-    """File names in frame folders."""
+    """Pattern of the file names in frame folders."""
     group: str | None = None
-    """Which training clips were cut from the same recording, so that cross-validation keeps them together: a column of
-    the CSV, a CSV file with columns path and group, or a regular expression over the names. By default a column called
+    """Which training clips were cut from the same recording; cross-validation keeps them together. A column of the CSV,
+    a CSV file with the columns path and group, or a regular expression over the names. By default the column named
     group, else names of a known form such as v_CLASS_g01_c02."""
     allow_missing: bool = False
-    """Continue without listed videos that do not exist (their number is reported)."""
+    """Continue if listed videos do not exist, and report their number."""
     shots: PositiveInt | None = None
-    """Train on this many videos of each class, chosen by the run's seed; smaller subsets are part of larger ones."""
+    """Train on this many videos of each class, chosen by the seed; smaller subsets are part of larger ones."""
     fraction: float | None = Field(default=None, gt=0.0, le=1.0)
-    """Train on this share of each class's videos (retrieval: of all videos), at least one, chosen in the same way."""
+    """Train on this share of the videos of each class (retrieval: of all videos), at least one, chosen as by
+    shots."""
     num_frames: PositiveInt = 8
     """Frames per clip."""
     sampling: Literal["segments", "dense"] = "segments"
     """segments: one frame from each equal part of the video; dense: neighbouring frames `stride` apart."""
     flavour: Literal["something_something", "kinetics", "msrvtt", "vatex"] = "something_something"
-    """Rounding of segments, as the paper's code does it for each family of data sets. msrvtt (MSVD too) and vatex are
-    for task retrieval: they choose other frames at test, and train as something_something."""
+    """How the bounds of segments are rounded, as in the paper's code for each family of data sets. msrvtt (also for
+    MSVD) and vatex are for task retrieval: they differ from something_something only in the frames of evaluation."""
     stride: PositiveInt | None = None
-    """Distance of dense frames; by default a clip spans 128 frames, as in the paper."""
+    """Distance of dense frames, in frames; by default a clip spans 128 frames, as in the paper."""
     arrow_of_time: bool = False
-    """Replace the classes by two: each clip forward, and the same clip reversed."""
+    """Replace the classes by two: each clip forwards, and the same clip reversed."""
     repeats: PositiveInt = 1
-    """Differently augmented copies of each clip in a training batch; all copies have the same frames."""
+    """Number of differently augmented copies of each clip in a training batch; all copies have the same frames."""
     workers: int | None = Field(default=None, ge=0)
-    """Loader processes; by default one less than there are cores, at most 8. 0: decode in the main process."""
+    """Number of loader processes; by default the number of cores minus 1, at most 8. 0: decode in the main process."""
     cache: Path | None = None
     """Folder for cached tokens of the frozen model: later epochs, and runs with other seeds, skip decoding and the
     backbone. Use it for few clips on slow machines. Random augmentation is then limited to `cache_copies` versions of
     each clip."""
     cache_copies: PositiveInt = 8
-    """Differently augmented versions of each training clip in the cache; epochs use them in turn."""
+    """Number of differently augmented versions of each training clip in the cache; epochs use them in turn."""
     timeout_seconds: float = Field(default=300.0, gt=0.0)
-    """Seconds after which a loader process that still reads the same video is ended: that video counts as
-    unreadable. Without effect with workers 0."""
+    """Timeout in seconds for reading one video: its loader process is ended and the video counts as unreadable.
+    Ignored with workers 0."""
     on_error: Literal["skip", "stop"] = "skip"
-    """Whether an unreadable training video is skipped, counted and named, or stops the run."""
+    """skip: unreadable training videos are skipped, counted and named; stop: they stop the run."""
 
     @model_validator(mode="after")
     def _one_part_is_chosen(self) -> Self:
         if self.shots is not None and self.fraction is not None:
             raise ValueError(
-                f"data.shots = {self.shots} and data.fraction = {self.fraction} both choose training videos: give one."
+                f"data.shots = {self.shots} and data.fraction = {self.fraction} both choose training videos: set one."
             )
         return self
 
 
 class AugmentConfig(Settings):
-    """Random changes of training clips; all frames of a clip are changed alike."""
+    """Random augmentation of training clips; all frames of a clip are changed in the same way."""
 
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
-    """Before cropping: short side, or height and width, in pixels; by default 256/224 of the image size."""
+    """Size before cropping: short side, or height and width, in pixels; by default 256/224 of the image size."""
     crop_scale: tuple[float, float] | None = (0.08, 1.0)
     """Smallest and largest share of the frame that a random crop covers; None: centre crop."""
     random_crop: Literal["torchvision", "paper"] = "torchvision"
@@ -95,7 +96,7 @@ class AugmentConfig(Settings):
     was trained (bicubic for CLIP). paper: width over height uniform in 3/4..4/3, the two swapped with probability 1/2,
     resized bilinearly."""
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Probability of a mirrored clip; classes whose names differ only in left and right are swapped."""
+    """Probability of a mirrored clip; labels of classes whose names differ only in left and right are swapped."""
     rand_augment: str | None = None
     """RandAugment in timm's notation, such as rand-m7-n4-mstd0.5-inc1."""
     colour_jitter: float = Field(default=0.0, ge=0.0)

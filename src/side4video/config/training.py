@@ -29,7 +29,7 @@ class TrainConfig(Settings):
     """Where the cosine starts. after-warmup: at the highest rate, when the warm-up ends; whole-run: with the first
     step, so that the rate drops to 0.976 of the highest when a warm-up of a tenth ends, as in the paper's retrieval."""
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
-    """Share of the target spread over all classes."""
+    """Share of the target that is spread over all classes."""
     finetuned_lr_scale: float = Field(default=1e-3, ge=0.0, le=1.0)
     """Learning rate of parameters that start from CLIP's weights, as a share of lr: the text tower, last norm and
     projection in retrieval; the classes of head.init text."""
@@ -45,8 +45,8 @@ class TrainConfig(Settings):
     clip_grad_norm: float | None = Field(default=None, gt=0.0)
     """Largest norm of the gradient of all parameters; by default unlimited."""
     memory: Literal["plain", "exact", "tight"] = "exact"
-    """What is kept for the backward pass. plain: what autograd needs; exact: a fifth of it, side blocks are
-    recomputed, same gradients; tight: a seventh, as exact with what the taps read in 8 bits."""
+    """What is stored for the backward pass. plain: everything that autograd needs; exact: a fifth of it, with side
+    blocks recomputed and the same gradients; tight: a seventh, as exact but with the inputs of the taps in 8 bits."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the trained part; auto: bf16 autocast on a GPU, fp32 on a CPU."""
     device: str = "auto"
@@ -61,9 +61,10 @@ class TrainConfig(Settings):
     log_every: PositiveInt = 10
     """Steps between lines in log.jsonl."""
     checkpoint_minutes: float = Field(default=10.0, ge=0.0)
-    """Minutes between checkpoints within an epoch; each epoch ends with one. 0: after every step."""
+    """Minutes between checkpoints within an epoch; each epoch also ends with one. 0: after every step."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """A step whose loss or gradient is not finite stops the run before it, or is skipped, counted and named."""
+    """What happens if the loss or gradient of a step is not finite. stop: the run stops before the update; skip: the
+    step is skipped, counted and named."""
     patience: PositiveInt | None = None
     """Stop after this many evaluations without a better top-1."""
     tensorboard: bool = False
@@ -71,7 +72,7 @@ class TrainConfig(Settings):
 
 
 def _probe_names(given: Any) -> Any:
-    """Names of probes, separated by commas; the setting was true or false once, which mean linear and none."""
+    """Names of probes, separated by commas; true means linear, and false means none."""
     known = {"true": "linear", "false": "", "none": ""}
     if given is None or isinstance(given, bool):
         given = str(bool(given))
@@ -91,15 +92,15 @@ class EvalConfig(Settings):
     clips: PositiveInt = 1
     """Clips per video; the softmax is averaged over all views = clips x crops."""
     crops: Literal[1, 3, 5, 10] = 1
-    """Crops per clip: centre; three in a row; centre and corners; these and their mirror images."""
+    """Crops per clip. 1: centre; 3: three in a row; 5: centre and corners; 10: these five and their mirror images."""
     crop_style: Literal["even", "paper"] = "even"
-    """Places of one crop or three. even: three along the long side, from end to end; paper: three along the width, in
-    upright videos too, and both to the pixel where the paper's code cuts them."""
+    """Position of one crop or three crops. even: three crops along the long side, from end to end; paper: three crops
+    along the width, in upright videos too. With paper, one crop or three are at the pixels of the paper's code."""
     final_clips: PositiveInt | None = None
-    """Training ends by scoring best/ once more with this many clips per video; by default `clips`. Training itself
-    evaluates with `clips` and `crops`, and so does `side4video evaluate`."""
+    """Clips per video of the last evaluation of best/, after training; by default `clips`. Evaluations during training
+    and `side4video evaluate` use `clips` and `crops`."""
     final_crops: Literal[1, 3, 5, 10] | None = None
-    """Crops per clip of that last scoring; by default `crops`."""
+    """Crops per clip of that last evaluation; by default `crops`."""
     batch: PositiveInt = 8
     """Clips (views) per forward pass."""
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
@@ -110,15 +111,18 @@ class EvalConfig(Settings):
     evaluates. Evaluations during training keep the frozen part in `backbone.dtype`; `evaluate` and the last scoring of
     a run load it in 32 bits."""
     max_unread: float = Field(default=0.1, ge=0.0, le=1.0)
-    """Largest share of unreadable videos with which scores are still reported. Every large set has a few corrupt files;
-    a tenth left out can change a score by more than methods differ, and more means a broken disk or a wrong folder."""
+    """Largest share of unreadable videos with which scores are still reported. Large sets usually have a few corrupt
+    files. Without a tenth of the videos a score can change by more than methods differ; a larger share indicates a
+    broken disk or a wrong folder."""
     ties: Literal["middle", "pessimistic"] = "middle"
-    """Retrieval: candidates with the score of the right one count as better by half (middle) or all (pessimistic)."""
+    """Retrieval: of the candidates with the same score as the correct one, half (middle) or all (pessimistic) count as
+    better."""
     dual_softmax: bool = False
     """Retrieval: also report ranks after dual-softmax re-ranking, which needs all queries at once."""
     probe: Annotated[str, BeforeValidator(_probe_names)] = ""
-    """Also report the frozen model alone. Recognition: probes on its tokens, of linear, motion, space-time, correlation
-    and attentive, separated by commas; true is linear, empty or false none. Retrieval: true, its zero-shot ranks."""
+    """Also report scores of the frozen model alone. Recognition: names of probes on its tokens (linear, motion,
+    space-time, correlation, attentive), separated by commas; true means linear, empty or false none. Retrieval: true
+    reports its zero-shot ranks."""
 
     @property
     def probes(self) -> tuple[ProbeName, ...]:

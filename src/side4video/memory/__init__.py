@@ -1,11 +1,11 @@
-"""Where the memory of a training step goes: counted on any device, or without one and without memory.
+"""Memory of a training step: measured on a device, or planned without a GPU and without allocating anything.
 
-* advice.py: what fits a card, and what to change.
-* command.py: the plan in print, and what is said when memory runs out.
-* measuring.py: real steps in a process of their own.
-* planning.py: the same without memory, for any model and batch.
-* repeated_blocks.py: blocks that are alike are run once.
-* step_history.py: the bytes at every moment of a step, for any number of clips.
+* advice.py: which settings fit a card, and what to change.
+* command.py: the `memory` command, and the error message when memory runs out.
+* measuring.py: memory of real steps, in a separate process.
+* planning.py: memory of a step for any model and batch, from fake tensors.
+* repeated_blocks.py: runs identical blocks once and counts them all.
+* step_history.py: bytes at every moment of a step, for any number of clips.
 * tracking.py: counts bytes as they are allocated and saved.
-* training_step.py: one step on made-up clips, counted.
+* training_step.py: one training step on random clips whose bytes are counted.
 """

@@ -1,4 +1,4 @@
-"""Whether a run fits a card, how large its batch may be there, and what to change where it does not fit."""
+"""Advice on memory: whether a run fits a card, its largest batch there, and what to change if it does not fit."""
 
 import re
 from collections.abc import Iterator
@@ -13,72 +13,75 @@ from side4video.memory.training_step import BACKBONE_TRANSIENT, step_size, views
 from side4video.models.side.taps import Memory
 
 MODES: tuple[Memory, ...] = get_args(Memory)
-"""From the fastest to the one that needs least."""
+"""From the fastest to the one that needs the least memory."""
 
 RESERVE_BYTES = 600 * 10**6
 RESERVE_SHARE = 0.03
-"""Left free on a card: the CUDA context with its kernels, some 500 MB that PyTorch does not count, and gaps between the
-blocks of its allocator."""
+"""Bytes and share of a card that stay free: for the CUDA context with its kernels (about 500 MB, which PyTorch does not
+count) and for gaps between the blocks of PyTorch's allocator."""
 
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size such as "24GB" (24 x 10^9), "24 GiB" (24 x 2^30) or "8000MB".
+    """Parse a size such as "24GB" (24 x 10^9), "24 GiB" (24 x 2^30) or "8000MB" to bytes.
 
-    Cards have GiB where their makers write GB; taking the maker's word leaves 7 % more free than there must be.
+    Makers of cards write GB where they mean GiB: "24GB" leaves 7 % more memory free than necessary.
+
+    >>> parse_size("24GB"), parse_size("8 GiB")
+    (24000000000, 8589934592)
 
     Raises:
-        ValueError: it is no such size.
+        ValueError: the text is not a size, or the size is zero.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([MGT]i?B)\s*", text, re.IGNORECASE)
     size = round(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
     if size <= 0:
-        raise ValueError(f"{text!r} is no size of a memory: a positive number with MB, GB, MiB or GiB, such as 24GB.")
+        raise ValueError(f"{text!r} is not a memory size. Use a positive number with MB, GB, MiB or GiB, such as 24GB.")
     return size
 
 
 def usable(card: int) -> int:
-    """Bytes of a card that tensors may take."""
+    """Bytes of a card of `card` bytes that tensors may use."""
     return max(0, int(card * (1 - RESERVE_SHARE)) - RESERVE_BYTES)
 
 
 @dataclass(frozen=True)
 class ModeAdvice:
-    """What one memory mode needs."""
+    """Memory that one memory mode needs."""
 
     memory: Memory
     step: StepMemory
-    """Of the settings' own batch or micro-batch."""
+    """With the batch or micro-batch of the settings."""
     fits: bool
     largest_batch: int
-    """Most videos in one forward pass without accumulation; 0: not even one fits."""
+    """Largest number of videos in one forward pass without accumulation; 0: not even one video fits."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What a run needs, and what to do about it."""
+    """Memory that a run needs in each memory mode, and which settings fit; see `advise`."""
 
     config: RunConfig
-    """With the number types resolved."""
+    """The settings, with the number types resolved."""
     card: int
     """Bytes of the whole card."""
     budget: int
-    """Bytes of it that tensors may take."""
+    """Bytes of the card that tensors may use."""
     num_backbone_parameters: int
     num_trained_parameters: int
     num_side_blocks: int
     modes: tuple[ModeAdvice, ...]
     sentences: tuple[str, ...]
-    """What fits, or what would."""
+    """Advice for the user: the fastest mode that fits, or changed settings that do."""
 
     @property
     def fits(self) -> bool:
-        """Whether the settings fit as they are."""
+        """Whether the unchanged settings fit."""
         return next(mode.fits for mode in self.modes if mode.memory == self.config.train.memory)
 
     def table(self) -> Table:
-        """One column for each memory mode, in MB (10^6 bytes)."""
+        """A table with one column per memory mode, in MB (10^6 bytes)."""
         table = Table("at the peak of a step, MB", title=_title(self.config))
         for mode in self.modes:
             own = mode.memory == self.config.train.memory
@@ -95,7 +98,7 @@ class Advice:
         return table
 
     def to_json(self) -> dict[str, Any]:
-        """The same for machines, in bytes."""
+        """The same content as a JSON object, in bytes."""
         return {
             "backbone": self.config.backbone.name,
             "backbone_dtype": self.config.backbone.dtype,
@@ -125,16 +128,21 @@ class Advice:
 def advise(planner: StepPlanner, card: int, *, too_little: int | None = None) -> Advice:
     """Plan the settings in every memory mode for a card of `card` bytes.
 
+    >>> from side4video.config import load_config
+    >>> advice = advise(StepPlanner(load_config("own-clips"), num_classes=10, target="cpu"), parse_size("8GB"))
+    >>> advice.fits, [mode.memory for mode in advice.modes]
+    (True, ['plain', 'exact', 'tight'])
+
     Args:
-        planner: of the settings.
+        planner: planner of the settings.
         card: bytes of the whole card.
-        too_little: bytes that were tried and did not suffice: only what needs less than they are counts as fitting.
+        too_little: bytes that a failed run needed: only settings that need less count as fitting.
     """
     budget = usable(card)
-    note = f"{format_size(card - budget)} of {format_size(card)} are left free for CUDA itself and for gaps."
+    note = f"{format_size(card - budget)} of {format_size(card)} stay free for the CUDA context and for gaps."
     if too_little is not None:
         budget = min(budget, too_little - 1)
-        note = "Only what needs less than this run did is looked at."
+        note = "Only settings that need less memory than this run are considered."
     modes = []
     for memory in MODES:
         step = planner.estimate(memory=memory)
@@ -152,7 +160,11 @@ def advise(planner: StepPlanner, card: int, *, too_little: int | None = None) ->
 
 
 def format_size(size: int) -> str:
-    """Bytes as people write them: "24 GB", "850 MB"."""
+    """Format bytes in GB or MB.
+
+    >>> format_size(24 * 10**9), format_size(850 * 10**6)
+    ('24 GB', '850 MB')
+    """
     return f"{size / 10**9:.3g} GB" if size >= 10**9 else f"{size / 10**6:.0f} MB"
 
 
@@ -168,30 +180,30 @@ def _sentences(planner: StepPlanner, modes: list[ModeAdvice], budget: int, note:
     if ways:
         return [
             f"A forward pass of {step_size(planner.config).clips // views_per_video(planner.config)} videos fits in no "
-            f"mode. {note} These do: {'; '.join(ways)}.",
-            "Micro-batches are added up to the same batch; BatchNorm sees one of them at a time.",
+            f"mode. {note} These settings fit: {'; '.join(ways)}.",
+            "The step still uses the gradient of the whole batch; BatchNorm sees one micro-batch at a time.",
         ]
     return [f"Not one video fits in any mode. {note}", *_smaller_models(planner, budget)]
 
 
 def _smaller_models(planner: StepPlanner, budget: int) -> list[str]:
-    """Changes with which one video at a time would fit; each is tried."""
+    """Sentences about changed settings with which at least one video fits; each change is planned."""
     found = []
     for flags, changed in _changes(planner.config):
         try:
             smaller = StepPlanner(changed, num_classes=planner.num_classes, target=planner.target)
-        except ModuleNotFoundError:  # of quantised weights, an extra
+        except ModuleNotFoundError:  # the extra `quantised` is not installed
             continue
         if videos := smaller.largest(budget, memory="tight", passes=2):
             micro_batch = min(videos, planner.config.train.batch)
             found.append(f"--train.memory tight {flags} --train.micro-batch {micro_batch}")
     if found:
-        return [f"These do: {'; '.join(found)}."]
-    return ["Neither does any smaller form of it that was tried: choose a smaller backbone (side4video backbones)."]
+        return [f"These settings fit: {'; '.join(found)}."]
+    return ["No smaller setting that was tried fits. Use a smaller backbone; `side4video backbones` lists them."]
 
 
 def _changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
-    """Flags that make a model need less, and the settings with them."""
+    """Flags that reduce the memory of a model, and the settings with each of them."""
     if config.backbone.dtype == "float32":
         backbone = config.backbone.model_copy(update={"dtype": "bfloat16"})
         yield "--backbone.dtype bfloat16", config.model_copy(update={"backbone": backbone})

@@ -1,4 +1,4 @@
-"""What the command `memory` prints, and the advice of a run that is out of memory."""
+"""The command `memory`, and the error message of a run that is out of memory."""
 
 import gc
 import os
@@ -18,7 +18,7 @@ from side4video.training.out_of_memory import REMEDIES, TrainingMemoryError
 
 DEFAULT_CARD = "24GB"
 DEFAULT_CLASSES = 174
-"""Of both Something-Something data sets."""
+"""Number of classes of both Something-Something data sets."""
 
 
 def plan_memory(
@@ -30,21 +30,25 @@ def plan_memory(
     measure: bool = False,
     json_path: Path | None = None,
 ) -> int:
-    """Print what a training step needs and what fits; returns the exit code: 0 the settings fit, 1 they do not.
+    """Print how much memory a training step needs and which modes fit.
 
     Args:
         config: all settings; `train.device` selects a GPU ("auto" too) or a CPU.
-        card: memory such as "24GB"; by default this machine's.
+        card: memory of the card, such as "24GB"; by default that of this machine's GPU, else 24 GB. For a CPU the
+            default is this machine's RAM.
         num_classes: C.
-        processes: processes with one device each; the plan is for one of them.
-        measure: also take real steps, on the GPU or else the CPU; the plan is then for that device.
+        processes: number of processes with one device each; the plan is for one of them.
+        measure: also measure real steps on the device of `train.device`; the plan is then for that device.
         json_path: file for the same numbers in bytes.
 
+    Returns:
+        The exit code: 0 if the settings fit, 1 if they do not.
+
     Raises:
-        ValueError: no such size, or settings that do not make a model.
+        ValueError: `card` is not a size, or the settings are not those of a valid model.
     """
     if num_classes < 1:
-        raise ValueError(f"classes = {num_classes}: a classifier has at least one class.")
+        raise ValueError(f"classes = {num_classes} must be at least 1: a classifier has at least one class.")
     config = share_of_process(config, processes)
     target = target_of(config)
     if measure:
@@ -82,8 +86,8 @@ def plan_memory(
 
 
 def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out: Path) -> str:
-    """The message for a run that is out of memory: what happened, what it needs, and which settings fit."""
-    gc.collect()  # frees the run's tensors, so that planning has memory
+    """The error message of a run that is out of memory: where it failed, what it needs, and which settings fit."""
+    gc.collect()  # free the tensors of the run: planning needs memory
     lines = [f"Memory ran out {failure.phase}: {failure.reason}"]
     target = target_of(config) if config.train.device != "auto" or torch.cuda.is_available() else "cpu"
     try:
@@ -91,7 +95,7 @@ def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out
         built = failure.phase != "while the model was built"
         tried = planner.estimate().total if built else planner.weight_bytes
         advice = advise(planner, _memory_here(target), too_little=tried)
-    except (MemoryError, RuntimeError):  # too little memory for planning, too
+    except (MemoryError, RuntimeError):  # too little memory even for planning
         lines.append(f"Smaller: {REMEDIES[failure.phase]}.")
     else:
         lines += _needs(advice)
@@ -123,7 +127,7 @@ def _needs(advice: Advice) -> list[str]:
 
 
 def _memory_here(target: Target) -> int:
-    """Bytes of this machine's GPU, else of the default card; for a CPU this machine's RAM."""
+    """Bytes of this machine's GPU, or of the default card without one; for a CPU, bytes of this machine's RAM."""
     if target == "cpu":
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if torch.cuda.is_available():

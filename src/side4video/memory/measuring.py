@@ -1,7 +1,7 @@
-"""Real training steps in a process of their own, and what memory they took: the estimate's counterpart.
+"""Measures the memory of real training steps in a separate process, to compare with the estimate.
 
-On a GPU PyTorch's allocator says it. On a CPU it is said twice: by counting tensors, and by the growth of the process,
-which the operating system measures and which knows nothing of tensors.
+On a GPU, PyTorch's allocator reports the memory. On a CPU there are two independent numbers: the bytes of all tensors,
+and the growth of the process as the operating system measures it.
 """
 
 import json
@@ -23,19 +23,19 @@ from side4video.models.video_model import choose_device
 from side4video.training.run_log import peak_memory_mb
 
 STEPS = 3
-# glibc hands freed memory back at once, so that the process is as large as what it uses.
+# With these, glibc returns freed memory at once, so that the size of the process is the memory in use.
 _ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_ARENA_MAX": "2"}
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What three real steps took.
+    """Memory of three real steps.
 
     Attributes:
         device: "cpu", "cuda", ...
-        measured: bytes: on a GPU what PyTorch's allocator gave out at most, on a CPU how much larger the process became
-            than it was before the model was built.
-        counted: bytes of a further step's tensors at their peak, counted one by one.
+        measured: bytes. On a GPU the peak of PyTorch's allocator; on a CPU the largest growth of the process since
+            before the model was built.
+        counted: bytes of all tensors at the peak of one more step, counted one by one.
     """
 
     device: str
@@ -44,10 +44,10 @@ class Measurement:
 
 
 def measure_step(config: RunConfig, *, num_classes: int) -> Measurement:
-    """Build the model with random weights and take three real steps on random clips, in a new process.
+    """Build the model with random weights and run three real steps on random clips, in a new process.
 
     Raises:
-        RuntimeError: the process failed; its last line says why, such as too little memory.
+        RuntimeError: the process failed, for example for lack of memory; the message has its last line.
     """
     task = json.dumps({"config": config.model_dump(mode="json"), "num_classes": num_classes})
     done = subprocess.run(
@@ -83,7 +83,7 @@ def _measure(config: RunConfig, num_classes: int) -> Measurement:
 
 
 def _load_libraries(config: RunConfig, device: torch.device) -> None:
-    """Take a step of a tiny model: the code of the libraries is then in memory and does not count as the run's."""
+    """Run a step of a tiny model, so that the code of the libraries is in memory before the measurement starts."""
     tiny = {"patch_size": 16, "embed_dim": 32, "depth": 1, "num_heads": 2}
     backbone = config.backbone.model_copy(update={"name": "vit_tiny_patch16_224", "image_size": 32, "model_args": tiny})
     side = config.side.model_copy(update={"width": 32, "taps": "all", "num_heads": 1})
@@ -95,9 +95,10 @@ def _load_libraries(config: RunConfig, device: torch.device) -> None:
 
 
 def resident_bytes(which: Literal["VmRSS", "VmHWM"]) -> int:
-    """Size of this process in memory: now, or at its largest. Systems without Linux's status file say the latter.
+    """Bytes of this process in memory: now (VmRSS) or at most so far (VmHWM).
 
-    `getrusage` would count the process that started this one, if that was larger.
+    Systems without Linux's /proc/self/status always return the latter. `getrusage` is not used on Linux: it reports
+    the size of the parent process if that was larger.
     """
     status = Path("/proc/self/status")
     found = re.search(rf"^{which}:\s*(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None

@@ -1,8 +1,8 @@
-"""Plans the memory of a training step by running it with tensors that have no memory (FakeTensorMode).
+"""Plans the memory of a training step by running it with tensors that allocate nothing (FakeTensorMode).
 
-Nothing is loaded or computed, and no formula is involved: the model itself runs, every tensor has its shape and its
-number type, and the living storages are counted. It takes seconds for any model, on any machine: identical blocks run
-once, and one step gives the numbers for every batch size.
+The plan uses no formula: the model itself runs on tensors that have only a shape and a number type, and the storages
+that are alive are counted. Nothing is loaded or computed. Planning takes seconds for any model, on any machine:
+identical blocks run once, and one step gives the numbers for every batch size.
 """
 
 from collections.abc import Callable
@@ -33,18 +33,19 @@ from side4video.models.side.taps import Memory
 from side4video.models.video_model import backbone_dtype
 
 Target = Literal["gpu", "cpu"]
-"""The kind of device a run is planned for: it decides on number types."""
+"""The kind of device that a run is planned for; it determines the number types."""
 
 GPU_LIBRARIES = "GPU libraries"
 GPU_LIBRARY_BYTES = 64 * 2**20
-"""Workspaces of cuBLAS and cuBLASLt in PyTorch's memory, up to 32 MiB each (8 on cards before the H100). The CUDA
-context, some hundred MB that PyTorch does not see, is in the card's reserve instead."""
+"""Workspaces of cuBLAS and cuBLASLt in PyTorch's memory, up to 32 MiB each (8 MiB on cards before the H100). The CUDA
+context, several hundred MB that PyTorch does not count, is part of the card's reserve instead."""
 
 PRIMES = (1_000_003, 1_000_033, 1_000_037)
-"""Numbers of clips. One of them is run for all others: the one that divides no other size of the model."""
+"""Candidates for the number of clips of the step that is run; the planner takes one that divides no size of the model,
+and derives all other numbers of clips from that step."""
 
 BATCH_LIMIT = 65536
-"""Largest batch that is tried."""
+"""Largest batch that the planner tries."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ class StepMemory:
     """The memory of a step.
 
     Attributes:
-        size: the step.
+        size: clips and passes of the step.
         peak: bytes by category at the moment when their sum is largest.
-        backbone_transient: largest number of bytes that the frozen model uses at any moment. They may be free again at
-            the peak, which is mostly in the backward pass.
+        backbone_transient: largest number of bytes that the frozen model uses at any moment. They are often free again
+            at the peak, which is usually in the backward pass.
     """
 
     size: StepSize
@@ -74,12 +75,12 @@ def target_of(config: RunConfig) -> Target:
 
 
 def share_of_process(config: RunConfig, processes: int) -> RunConfig:
-    """The settings with the share of the batch that one of several processes computes.
+    """The settings of one of several processes, with its share of the batch.
 
     Frozen weights are counted in full, also with `train.shard_backbone`.
 
     Raises:
-        ValueError: no process, or more processes than videos in a batch.
+        ValueError: `processes` is below 1 or larger than the batch.
     """
     batch = config.train.batch
     if not 1 <= processes <= batch:
@@ -101,16 +102,19 @@ def resolve_types(config: RunConfig, target: Target) -> RunConfig:
 
 
 def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int = 1, fixed: int = 0) -> int:
-    """The largest n from 1 with `bytes_for(n) <= budget`; 0 if there is none, at most `BATCH_LIMIT`.
+    """The largest n from 1 to `BATCH_LIMIT` with `bytes_for(n) <= budget`; 0 if there is none.
 
-    Each value takes a second, and nearly all of them are on a straight line: the next n is where the line through the
-    last two values meets the budget. If a third value is on the same line, its neighbour is not computed.
+    Each value takes a second, and nearly all values are on a straight line. The next n is where the line through the
+    last two values meets the budget. If a third value is on the same line, the function does not compute its neighbour.
+
+    >>> largest_within(lambda n: 100 + 7 * n, 1000)
+    128
 
     Args:
-        bytes_for: bytes, not falling with n.
+        bytes_for: bytes for n; must not decrease with n.
         budget: bytes.
         start: first n to try.
-        fixed: bytes that every n needs, for a good second try.
+        fixed: bytes that every n needs; improves the second guess.
     """
     if fixed > budget:
         return 0
@@ -128,7 +132,7 @@ def largest_within(bytes_for: Callable[[int], int], budget: int, *, start: int =
             break
         if len(tried) < 8 and slope > 0:
             guess = int(n + (budget - needed) // slope)
-        else:  # no straight line: bisect
+        else:  # not on a straight line: bisect
             guess = 2 * low if high > BATCH_LIMIT else (low + high) // 2
         n = min(max(guess, low + 1), high - 1)
         expected = needed + slope * (n - tried[-1][0]) if len(tried) > 1 else None
@@ -150,14 +154,14 @@ class StepPlanner:
         target: "gpu" or "cpu"; by default the result of `target_of`.
 
     Attributes:
-        config: with the number types resolved.
-        target, num_classes: as given.
+        config: the settings, with the number types resolved.
+        target, num_classes: the arguments of the same names.
         num_backbone_parameters, num_trained_parameters: parameters of the frozen and of the trained part.
         num_side_blocks: tapped blocks.
-        weight_bytes: of all weights and of the optimizer's state, the same for every batch and memory mode.
+        weight_bytes: bytes of all weights and of the optimizer's state; the same for every batch and memory mode.
 
     Raises:
-        ValueError: the settings do not make a model.
+        ValueError: the settings are not those of a valid model.
     """
 
     def __init__(self, config: RunConfig, *, num_classes: int, target: Target | None = None) -> None:
@@ -180,7 +184,7 @@ class StepPlanner:
         self._prime = next(prime for prime in PRIMES if all(size % prime for size in sizes))
         with self._fake:
             run_repeated_blocks_once(model, like)
-            model.to_empty(device="cpu")  # there attention uses the kernel without an N x N matrix, as on a GPU
+            model.to_empty(device="cpu")  # on a CPU, attention uses a kernel without an N x N matrix, as on a GPU
             self._step = TrainingStep(
                 self.config,
                 model,
@@ -189,7 +193,7 @@ class StepPlanner:
                 fake=True,
                 gpu=self.target == "gpu",
             )
-            self._step.update()  # makes the optimizer's state
+            self._step.update()  # creates the optimizer's state
             self._update = self._step.count_update().peak
             self._clip_bytes = self._step.clip_bytes(StepSize(1))
         fixed = (BACKBONE_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER)
@@ -199,7 +203,7 @@ class StepPlanner:
         """The memory of a step; by default with the size and the memory mode of the settings."""
         size, memory = size or step_size(self.config), memory or self.config.train.memory
         history = self.history(size, memory=memory)
-        # The optimizer needs the same for every size; only the clips, which the loop still holds, differ.
+        # The optimizer needs the same memory for every size; only the clips differ, which the loop still holds.
         update = self._update | {CLIPS: size.clips * self._clip_bytes}
         highest = max(history.peak_of(size.clips), update, key=lambda peak: sum(peak.values()))
         peak = {category: highest.get(category, 0) for category in CATEGORIES}
@@ -208,9 +212,9 @@ class StepPlanner:
         return StepMemory(size, peak, history.highest_of(size.clips).get(BACKBONE_TRANSIENT, 0))
 
     def history(self, size: StepSize, *, memory: Memory | None = None) -> StepHistory:
-        """The bytes at every moment of such a step, without the optimizer.
+        """Bytes at every moment of a step of this size, without the optimizer.
 
-        There are three histories: for one clip, for more clips whose frames are a single chunk, and for all others.
+        Three histories are kept: for one clip, for several clips whose frames fit one chunk, and for all other sizes.
         """
         memory = memory or self.config.train.memory
         backbone, limit = self._step.model.backbone, self.config.backbone.chunk_frames
@@ -225,11 +229,11 @@ class StepPlanner:
         return self._histories[key]
 
     def largest(self, budget: int, *, memory: Memory | None = None, passes: int = 1) -> int:
-        """The largest number of videos in a forward pass that stays within a budget; 0: not even one fits.
+        """The largest number of videos in a forward pass that fits a budget; 0: not even one video fits.
 
         Args:
             budget: bytes.
-            memory: mode; by default the settings'.
+            memory: memory mode; by default that of the settings.
             passes: 1: the whole batch at once; 2: micro-batches, with the gradients of an earlier one in memory.
         """
         views = views_per_video(self.config)

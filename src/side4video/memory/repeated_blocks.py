@@ -1,4 +1,4 @@
-"""What needs the same memory as its neighbours is run once and counted for all: chunks of frames, and blocks."""
+"""Runs only one of several blocks, or chunks of frames, that need the same memory, and counts it for all of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,20 +13,20 @@ from side4video.memory.step_history import StepHistory
 from side4video.models.side_tuned_model import SideTunedModel
 
 BORDER_BEFORE, BORDER_BEHIND = 1, 1
-"""Taps that are always run by themselves: the first has the stem before it, the last the head behind it."""
+"""Number of taps at both ends that always run: the first tap follows the stem, the last one precedes the head."""
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
 
 @dataclass(frozen=True)
 class RepeatedBlocks:
-    """Which blocks of a model are run, and how many they stand for.
+    """Which blocks of a model run, and how many identical blocks each of them represents.
 
-    A tap and the backbone blocks since the one before it belong together.
+    A tap and the backbone blocks since the previous tap form a unit.
 
     Attributes:
-        times: by number of a tapped block that stands for others: how many taps it stands for, its own included.
-        left_out: numbers of the backbone blocks, tapped ones included, that need not run.
+        times: number of taps that a tapped block represents, itself included; only for blocks that represent others.
+        left_out: numbers of the backbone blocks that do not run, tapped ones included.
     """
 
     times: dict[int, int]
@@ -34,7 +34,7 @@ class RepeatedBlocks:
 
 
 def _kind(block: nn.Module) -> list[Any]:
-    """Everything of a block but the values of its tensors."""
+    """Description of a block that leaves out only the values of its tensors."""
     return [
         (
             name,
@@ -50,7 +50,7 @@ def _kind(block: nn.Module) -> list[Any]:
 
 
 def find_repeated_blocks(model: SideTunedModel) -> RepeatedBlocks:
-    """The blocks of a model that differ from their neighbours in the values of their weights alone."""
+    """Find the blocks of a model that differ from their neighbours only in the values of their weights."""
     taps, blocks = model.side.taps, model.backbone.model.blocks
     reads = [range(before + 1, tap + 1) for before, tap in pairwise((-1, *taps))]
     kinds = [[_kind(blocks[block]) for block in read] for read in reads]
@@ -67,9 +67,10 @@ def find_repeated_blocks(model: SideTunedModel) -> RepeatedBlocks:
 
 
 def run_repeated_blocks_once(model: SideTunedModel, like: RepeatedBlocks) -> None:
-    """Leave out blocks, and let only the first chunk of frames, which is the largest, go through those of the backbone.
+    """Change the model: repeated blocks do not run, and only the first chunk of frames goes through the backbone.
 
-    Chunks need their memory one after the other, and there are hundreds of them in a large batch.
+    The first chunk is the largest. Chunks run one after the other and reuse the same memory; a large batch has
+    hundreds of them.
     """
     backbone = model.backbone
 
@@ -79,7 +80,7 @@ def run_repeated_blocks_once(model: SideTunedModel, like: RepeatedBlocks) -> Non
         if len(images) <= limit:
             return chunk, ropes
         x = chunk.new_empty(len(images), *chunk.shape[1:])
-        backbone._embed_chunk(images[:limit])  # the second, while the first is still there
+        backbone._embed_chunk(images[:limit])  # the second chunk, while the first is still in memory
         return x, ropes
 
     def advance(x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
@@ -96,10 +97,10 @@ def run_repeated_blocks_once(model: SideTunedModel, like: RepeatedBlocks) -> Non
 
 @contextmanager
 def counting_for_all(model: SideTunedModel, like: RepeatedBlocks, history: StepHistory) -> Iterator[None]:
-    """Inside the `with` block forward and backward passes of the model run without the blocks that are left out.
+    """Inside the `with` block, forward and backward passes of the model skip the blocks that are left out.
 
-    What happens between the outputs of two side blocks, or between the gradients of two outputs, is a part that the
-    history counts for all of its kind.
+    What happens between the outputs of two side blocks, or between the gradients of two outputs, is one part. The
+    history counts it for all blocks that it represents.
     """
     advance = model.side.advance
     run = [tap for tap in model.side.taps if tap not in like.left_out]

@@ -1,7 +1,7 @@
-"""The bytes that are alive at every moment of a step, for any number of clips; they follow from one step that was run.
+"""Bytes that are alive at every moment of a step, for any number of clips, derived from one step that was run.
 
-For tensors without memory. Two things are used: a storage has as many bytes whatever the number of clips, or so many
-for each clip; and blocks that are alike do the same to memory, one after the other.
+For fake tensors. Two properties are used: the size of a storage either does not depend on the number of clips or is
+proportional to it; and identical blocks allocate and free the same bytes, one after the other.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,20 @@ from side4video.memory.tracking import AllocationTracker
 
 
 class StepHistory(AllocationTracker):
-    """Follows the storages of a step, and has `peak_of` and `highest_of` in place of `peak` and `highest`.
+    """Follows the storages of a step; use `peak_of` and `highest_of` instead of `peak` and `highest`.
 
-    Bytes are complex numbers here: c + p j are c bytes, and p for each clip.
+    Bytes are complex numbers here: c + p j means c bytes plus p bytes per clip.
+
+    >>> with StepHistory(1_000_003) as history:
+    ...     weights = torch.zeros(256)  # 1024 bytes for any number of clips
+    ...     clips = torch.zeros(1_000_003, 2, device="meta")  # 8 bytes per clip
+    >>> history.peak_of(10)
+    {'workspace': 1104}
 
     Args:
-        clips: of the step that is run. A storage whose bytes are a multiple of it is one that grows with the clips: a
-            prime number that is larger than everything else will do, and so will 1, if 1 alone is asked for later.
+        clips: number of clips of the step that is run. A storage whose bytes are a multiple of it counts as one that
+            grows with the clips. Use a prime number that is larger than every other size, or 1 if you later ask only
+            for 1 clip.
     """
 
     current: dict[str, Any]
@@ -33,26 +40,26 @@ class StepHistory(AllocationTracker):
         self._moments: list[dict[str, complex]] = []
         self._part_start: tuple[int, dict[str, complex]] | None = None
         self._of_part: set[int] = set()  # storages that were allocated in the part
-        self._times: dict[int, int] = {}  # for how many a storage stands that was allocated in a part
+        self._times: dict[int, int] = {}  # how many storages each storage of a part represents
         self._frees_for_all = False
 
     def peak_of(self, clips: int) -> dict[str, int]:
-        """Bytes alive, by category, at the moment of a step of so many clips when their sum is largest."""
+        """Bytes alive, by category, at the moment when their sum is largest in a step of `clips` clips."""
         sizes = self._sizes(clips)
         return dict(zip(self.current, sizes[np.argmax(sizes.sum(axis=1))].tolist(), strict=True))
 
     def highest_of(self, clips: int) -> dict[str, int]:
-        """Bytes of each category, in a step of so many clips, when it alone is largest."""
+        """Largest bytes of each category in a step of `clips` clips; categories may peak at different moments."""
         return dict(zip(self.current, self._sizes(clips).max(axis=0).tolist(), strict=True))
 
     def begin_part(self) -> None:
-        """What happens from here to `end_part` is counted several times, as if it happened one after the other."""
-        assert self._part_start is None, "parts lie side by side"
+        """Start a part: what happens until `end_part` is counted several times, one after the other."""
+        assert self._part_start is None, "parts cannot be nested"
         self._part_start = len(self._moments), dict(self.current)
         self._note_peak()
 
     def end_part(self, times: int) -> None:
-        """End the part, which stands for `times` of its kind: each adds, or frees, what this one did."""
+        """End the part, which represents `times` identical ones: each adds, or frees, the same bytes."""
         assert self._part_start is not None
         first, start = self._part_start
         more = {
@@ -60,7 +67,7 @@ class StepHistory(AllocationTracker):
             for category, size in self.current.items()
             if size != start.get(category, 0)
         }
-        # Bytes change evenly from one to the next: the most extreme are the first, which is there, and the last.
+        # Bytes change evenly from one part to the next: the extremes are in the first, noted already, and in the last.
         self._moments += [_sum(moment, more) for moment in self._moments[first:]]
         self.current.update(_sum(self.current, more))
         self._times |= dict.fromkeys(self._of_part, times)
@@ -68,7 +75,7 @@ class StepHistory(AllocationTracker):
 
     @contextmanager
     def freeing_for_all(self) -> Iterator[None]:
-        """What parts allocated and the `with` block frees, it frees for all that they stand for."""
+        """Inside the `with` block, freeing a storage of a part frees it for all parts that it represents."""
         self._frees_for_all = True
         try:
             yield

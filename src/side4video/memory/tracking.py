@@ -1,7 +1,7 @@
-"""Counts bytes as PyTorch allocates them: what a forward pass saves for the backward pass, and the peak of a step.
+"""Counts the bytes that PyTorch allocates: what a forward pass saves for the backward pass, and the peak of a step.
 
-Both count distinct storages, so views and tensors that are saved twice count once. They see real tensors and those of
-`FakeTensorMode`, which take no memory, alike; what a kernel needs inside itself they do not see.
+Both counters count distinct storages: views, and tensors that are saved twice, count once. They support real tensors
+and those of `FakeTensorMode`, which take no memory. The internal workspace of a kernel is not counted.
 """
 
 import weakref
@@ -16,33 +16,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 WORKSPACE = "workspace"
-"""Category of every storage that was given no other."""
+"""Category of every storage that has no other category."""
 
 
 _ASK_DEVICE = torch.ops.prim.device.default
-"""What fake tensors do more often than everything else; it allocates nothing."""
+"""The most frequent operation of fake tensors; it allocates nothing."""
 
 
 class SavedBytes:
-    """Bytes that autograd saves for the backward pass inside a `with` block; parameters are left out.
+    """Counts the bytes that autograd saves for the backward pass inside a `with` block.
 
     Args:
-        leave_out: tensors that are there anyway, such as the parameters of the model; their storages do not count.
+        leave_out: tensors that exist anyway, such as the parameters of the model; their storages are not counted.
 
     Attributes:
-        total: bytes, over distinct storages that were saved so far.
+        total: bytes of the distinct storages that were saved so far.
 
     >>> layer, x = nn.Linear(4, 2), torch.zeros(3, 4)
     >>> with SavedBytes(layer.parameters()) as saved:
     ...     y = layer(x)
-    >>> saved.total  # the input alone: 3 x 4 numbers of 4 bytes
+    >>> saved.total  # only the input: 3 x 4 numbers of 4 bytes
     48
     """
 
     def __init__(self, leave_out: Iterable[Tensor] = ()) -> None:
         self._left_out = [tensor.untyped_storage() for tensor in leave_out]
         self._known = {storage._cdata for storage in self._left_out}
-        self._kept: list[Any] = []  # alive, so that no address is used twice
+        self._kept: list[Any] = []  # kept alive, so that no address is used twice
         self.total = 0
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
 
@@ -68,7 +68,7 @@ class AllocationTracker(TorchDispatchMode):
     Attributes:
         current: bytes alive now, by category.
         peak: bytes alive, by category, at the moment when their sum was largest.
-        highest: bytes of each category when it alone was largest.
+        highest: largest bytes of each category; categories may peak at different moments.
 
     >>> with AllocationTracker() as tracker:
     ...     x = torch.zeros(256)  # 1024 bytes
@@ -93,12 +93,12 @@ class AllocationTracker(TorchDispatchMode):
         return self._peak_total
 
     def count(self, tensors: Iterable[Tensor], category: str, *, out_of: Iterable[str] | None = None) -> None:
-        """Put the storages of tensors into a category; those that are not known yet are counted from now on.
+        """Put the storages of tensors into a category; unknown storages are counted from now on.
 
         Args:
             tensors: the tensors.
-            category: where they go.
-            out_of: categories they may be taken out of; by default all.
+            category: their new category.
+            out_of: categories that storages may be moved out of; by default all.
         """
         for tensor in tensors:
             self._add(tensor, category, out_of)
@@ -110,7 +110,7 @@ class AllocationTracker(TorchDispatchMode):
 
     @contextmanager
     def labelling(self, category: str) -> Iterator[None]:
-        """Put what is allocated inside the `with` block into a category."""
+        """Put storages that are allocated inside the `with` block into a category."""
         before, self._label = self._label, category
         try:
             yield

@@ -1,7 +1,7 @@
-"""One training step on made-up clips in which every byte is counted; with fake tensors it takes no memory.
+"""One training step on random clips whose bytes are all counted; with fake tensors it takes no memory.
 
-It does what a step of the training loop does with memory: the clips arrive, forward and backward pass of each
-micro-batch, the gradient is clipped, the optimizer steps.
+It uses memory as a step of the training loop does: it makes the clips, runs forward and backward pass of each
+micro-batch, clips the gradient and runs the optimizer.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,9 +29,9 @@ BACKBONE_WEIGHTS = "backbone weights"
 TRAINED_WEIGHTS = "trained weights"
 CLIPS = "input clips"
 BACKBONE_TRANSIENT = "backbone transient"
-"""What the frozen model computes and nothing keeps for the backward pass."""
+"""Tensors that the frozen model computes and the backward pass does not need."""
 ACTIVATIONS = "side activations"
-"""What autograd keeps for the backward pass; with autocast also its 16-bit copies of the trained weights."""
+"""Tensors that autograd keeps for the backward pass; with autocast also its 16-bit copies of the trained weights."""
 GRADIENTS = "gradients"
 OPTIMIZER = "optimizer"
 
@@ -45,26 +45,26 @@ CATEGORIES = (
     ACTIVATIONS,
     WORKSPACE,
 )
-"""Everything a step allocates; workspace is what lives for a moment, such as a block that is computed again."""
+"""All categories of memory in a step; workspace is short-lived, such as the tensors of a block that is recomputed."""
 
 
 @dataclass(frozen=True)
 class StepSize:
-    """How many clips go through the model at a time, and how often in a step."""
+    """Clips per forward pass, and forward passes per step."""
 
     clips: int
     """Clips of the largest forward pass; repeats and arrow_of_time make several of each video."""
     passes: int = 1
-    """Forward and backward passes whose gradients are added up before the optimizer steps."""
+    """Forward and backward passes whose gradients are accumulated before the optimizer runs."""
 
 
 def views_per_video(config: RunConfig) -> int:
-    """Clips that a training batch holds of each video."""
+    """Number of clips of each video in a training batch."""
     return config.data.repeats * (2 if config.data.arrow_of_time else 1)
 
 
 def step_size(config: RunConfig) -> StepSize:
-    """The step that the settings ask for, in one process; a batch is cut into micro-batches of nearly equal size.
+    """Size of a step with these settings, in one process; a batch is split into micro-batches of nearly equal size.
 
     >>> from side4video.config import TrainConfig
     >>> step_size(RunConfig(train=TrainConfig(batch=32, micro_batch=20)))
@@ -76,17 +76,17 @@ def step_size(config: RunConfig) -> StepSize:
 
 
 class StandInForContrast:
-    """Reads all features of a retrieval model as the contrastive loss does, but for the table of their similarities.
+    """Reads all features of a retrieval model as the contrastive loss does, without the table of their similarities.
 
-    That one grows with the square of the batch: for 128 captions and videos it takes some 0.1 GB. Captions are as long
-    as they may be.
+    The table grows with the square of the batch and is not counted: for 128 captions and videos it takes about 0.1 GB.
+    All captions have the maximum length.
     """
 
     def __init__(self, config: RunConfig) -> None:
         self.max_words = config.text.max_words
 
     def __call__(self, model: Any, clips: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """A loss, and nothing that is right."""
+        """A placeholder for the loss, and one for the number of correct answers; only their memory is meaningful."""
         ids = labels.new_zeros(len(labels), self.max_words)
         texts, videos = model.embed_texts(ids, ids == 0, padded=True), model.embed_videos(clips)
         features = (texts.words, texts.weights, texts.sentence, videos.frames, videos.weights)
@@ -94,15 +94,15 @@ class StandInForContrast:
 
 
 class TrainingStep:
-    """A model with its loss and its optimizer, whose steps can be counted.
+    """A model with its loss and its optimizer, whose steps can be counted in bytes.
 
     Args:
         config: settings; `train.precision` and the dtypes must not be "auto".
         model: the model, on `device`.
         num_classes: C.
-        device: where clips are made; "cpu" for fake tensors.
-        fake: clips are fake tensors, which hold no numbers: mixup and cutmix are then replaced by a copy of the clips.
-        gpu: the optimizer goes through all tensors at once, as it does by default on a GPU.
+        device: device of the clips; "cpu" for fake tensors.
+        fake: clips are fake tensors, which have no values: mixup and cutmix are then replaced by a copy of the clips.
+        gpu: the optimizer updates all tensors at once, as it does by default on a GPU.
     """
 
     def __init__(
@@ -128,32 +128,32 @@ class TrainingStep:
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def clip_bytes(self, size: StepSize) -> int:
-        """Bytes of the clips of a forward pass as they lie on the device, labels included."""
+        """Bytes of the clips of a forward pass on the device, labels included."""
         return size.clips * sum(tensor.nbytes for tensor in _tensors(self._batch(1)))
 
     def run(self, size: StepSize) -> None:
-        """Take a step."""
+        """Run a step."""
         self._passes(size)
         self._update()
 
     def count(self, size: StepSize) -> AllocationTracker:
-        """Take a step and count it; what is there before is counted as well."""
+        """Run a step and count it; weights and other tensors that exist before are counted as well."""
         with AllocationTracker() as tracker, self._labelled(tracker):
             self._passes(size, tracker)
             self._update()
         return tracker
 
     def count_passes(self, size: StepSize) -> AllocationTracker:
-        """Take a step but for the optimizer, and count it."""
+        """Run a step without the optimizer, and count it."""
         with AllocationTracker() as tracker, self._labelled(tracker):
             self._passes(size, tracker)
             self.optimizer.zero_grad(set_to_none=True)
         return tracker
 
     def follow_passes(self, size: StepSize, like: RepeatedBlocks) -> StepHistory:
-        """Take a step but for the optimizer, and follow it; blocks that are alike are run once and counted for all.
+        """Run a step without the optimizer, and record its history; identical blocks run once and are counted for all.
 
-        The history holds for any number of clips if `size.clips` is a large prime number, see `StepHistory`.
+        The history is valid for any number of clips if `size.clips` is a large prime number, see `StepHistory`.
         """
         history = StepHistory(size.clips)
         with history, self._labelled(history), counting_for_all(self.model, like, history):
@@ -162,7 +162,7 @@ class TrainingStep:
         return history
 
     def update(self, tracker: AllocationTracker | None = None) -> None:
-        """Clip a zero gradient and let the optimizer step."""
+        """Clip a zero gradient and run the optimizer."""
         for parameter in self.trained:
             parameter.grad = torch.zeros_like(parameter)
             if tracker is not None:
@@ -170,7 +170,7 @@ class TrainingStep:
         self._update()
 
     def count_update(self) -> AllocationTracker:
-        """Clip a zero gradient and let the optimizer step, and count it."""
+        """Clip a zero gradient and run the optimizer, and count the bytes."""
         with AllocationTracker() as tracker, self._labelled(tracker):
             self.update(tracker)
         return tracker
@@ -189,7 +189,7 @@ class TrainingStep:
 
     @contextmanager
     def _autocast(self, tracker: AllocationTracker | None) -> Iterator[None]:
-        """The step's number types; at the end the 16-bit copies of the weights of all blocks are freed at once."""
+        """Autocast of the step; at its end the 16-bit copies of the weights of all blocks are freed at once."""
         with ExitStack() as leaving:
             leaving.enter_context(autocast(self.device, self.config.train.precision))
             yield
@@ -198,7 +198,7 @@ class TrainingStep:
                 leaving.close()
 
     def _batch(self, clips: int) -> "_Batch":
-        """Clips as they lie on the device: pixels, or with data.cache stored tokens."""
+        """Random clips on the device: pixels, or stored tokens with data.cache."""
         labels = torch.randint(self.num_classes, (clips,), device=self.device)
         if self.config.data.cache is not None:
             stored = self._stored(clips)
@@ -235,7 +235,7 @@ class TrainingStep:
 
     @contextmanager
     def _labelled(self, tracker: AllocationTracker) -> Iterator[None]:
-        """Tell the tracker what is what, now and whenever it appears."""
+        """Put tensors into categories: those that exist now, and gradients and backbone tensors when they appear."""
         model = self.model
         tracker.count_module(model.backbone, BACKBONE_WEIGHTS)
         for name, part in model.named_children():
@@ -257,7 +257,7 @@ class TrainingStep:
                 if tokens is None:
                     return
                 yield tokens
-                del tokens  # the model has let go of it by now
+                del tokens  # the model has released them by now
 
         with ExitStack() as stack:
             for parameter in self.trained:
@@ -273,7 +273,7 @@ class TrainingStep:
 
 @dataclass(frozen=True)
 class _Batch:
-    """The clips that the loop holds, those that the model sees (mixed ones are others), and the labels."""
+    """The clips that the loop holds, those that the model sees (a copy if they are mixed), and the labels."""
 
     clips: Tensor | StoredClips
     seen: Any
@@ -281,7 +281,7 @@ class _Batch:
 
 
 def _tensors(batch: _Batch) -> list[Tensor]:
-    """The batch's tensors, each once."""
+    """The tensors of the batch, each once."""
     found = [batch.labels]
     for clips in (batch.clips,) if batch.clips is batch.seen else (batch.clips, batch.seen):
         if isinstance(clips, Tensor):
@@ -293,7 +293,7 @@ def _tensors(batch: _Batch) -> list[Tensor]:
 
 
 def _keeping(tracker: AllocationTracker) -> torch.autograd.graph.saved_tensors_hooks:
-    """Count what autograd saves as activations; weights and clips that are saved stay what they are."""
+    """Count tensors that autograd saves as activations; saved weights and clips keep their category."""
 
     def pack(tensor: Tensor) -> Tensor:
         tracker.count([tensor], ACTIVATIONS, out_of=(WORKSPACE, BACKBONE_TRANSIENT))

@@ -26,6 +26,9 @@ class _Pair:
 class Layout:
     """The tensor names of an official model.
 
+    >>> Layout("pre-norm", num_blocks=12).blocks
+    'visual.transformer.side_transformer'
+
     Attributes:
         variant: variant of its side network.
         num_blocks: K, number of side blocks.
@@ -151,7 +154,7 @@ def recognise(official: dict[str, Tensor], *, source: str = "the state dict") ->
     raise ValueError(
         f"No side network among the {len(official)} tensors of {source}, {', '.join(list(official)[:3])[:200]} and so "
         "on: expected names that start with 'visual.transformer.side_linears.' or 'visual.side_linears.', for "
-        "retrieval behind 'clip.'. Is this a Side4Video checkpoint?"
+        "retrieval with the prefix 'clip.'. Is this a Side4Video checkpoint?"
     )
 
 
@@ -177,7 +180,7 @@ def from_official(official: dict[str, Tensor], *, source: str = "the state dict"
             state |= _split(stacked.T if pair.transposed else stacked, pair.ours)
         except (RuntimeError, IndexError) as error:
             names = ", ".join(pair.theirs)
-            raise ValueError(f"{source}: {names} have not the shapes of a side network: {error}.") from error
+            raise ValueError(f"{source}: {names} do not have the shapes of a side network: {error}.") from error
     for own, name in _statistics(layout).items():
         if name.endswith("num_batches_tracked"):
             state[own] = official.get(name, torch.tensor(0))
@@ -243,5 +246,7 @@ def read_official_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     state = {name: value for name, value in read_weights(path).items() if isinstance(value, Tensor)}
     if not state:
-        raise ValueError(f"{path} holds no state dict: expected names and tensors, or these under 'model_state_dict'.")
+        raise ValueError(
+            f"{path} contains no state dict. Expected a dict of names and tensors, or one under 'model_state_dict'."
+        )
     return state

@@ -31,7 +31,7 @@ FORMAT_VERSION = 1
 CACHE_SEED = 0
 """Seed of the augmentation of cached clips. It does not depend on the run's seed, so all runs share a cache."""
 SPARE_DISK = 0.1
-"""Share of the free disk space that a cache must leave."""
+"""Share of the free disk space that a cache must leave free."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class TokenCache:
             self._check_shape()
         except Exception as error:  # NumPy can raise any exception for a corrupt header
             what = f"{type(error).__name__}: {str(error)[:200]}"
-            raise ValueError(f"{self.path} is damaged ({what}). Remove it; it is made anew.") from error
+            raise ValueError(f"{self.path} is corrupt ({what}). Remove it; the next run computes it again.") from error
 
     def _check_shape(self) -> None:
         """Raise an error if the file does not fit this clip set, or its length differs from its header."""
@@ -110,11 +110,11 @@ class TokenCache:
         needed |= ({"pixels"} if side.stem is not None else set()) | ({"pooled"} if self._pooled else set())
         views = self._copies * self._clips.repeats if isinstance(self._clips, TrainClips) else self._clips.num_clips
         if records.ndim != 2 or len(records) != len(self._clips) or records.shape[1] % views or not records.shape[1]:
-            raise ValueError(f"it holds {records.shape} clips, and not {len(self._clips)} x a multiple of {views}")
+            raise ValueError(f"it has {records.shape} clips instead of {len(self._clips)} x a multiple of {views}")
         if missing := needed - set(records.dtype.names or ()):
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         if self.path.stat().st_size != records.offset + records.nbytes:
-            raise ValueError("it is not as long as its header says")
+            raise ValueError("its length does not match its header")
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
         """The remaining batches of a training run, in the given order; epoch e uses version e mod `copies`."""
@@ -188,7 +188,7 @@ class TokenCache:
     ) -> None:
         """Compute and write all tokens. A killed process leaves no file that would be used as a cache."""
         for path in remove_abandoned(self.path.parent, "tokens-*.npy"):
-            print(f"Removed {path}, which a killed process left behind.")
+            print(f"Removed {path}, an incomplete file of a killed process.")
         views: Any = _Views(self._clips, self._copies)
         loader = test_loader(views, batch_clips=1, workers=workers, timeout_seconds=timeout_seconds)
         failures: dict[int, str] = {}
@@ -217,8 +217,8 @@ class TokenCache:
         size, free = dtype.itemsize * shape[0] * shape[1], shutil.disk_usage(path.parent).free
         if size > free * (1 - SPARE_DISK):
             raise OSError(
-                f"The cache of {shape[0]} x {shape[1]} clips takes {size / 1e6:,.0f} MB, {path.parent} has "
-                f"{free / 1e6:,.0f} MB. Use fewer --data.cache-copies, another --data.cache folder, or none."
+                f"The cache of {shape[0]} x {shape[1]} clips takes {size / 1e6:,.0f} MB, but {path.parent} has only "
+                f"{free / 1e6:,.0f} MB free. Use fewer --data.cache-copies, another --data.cache folder, or none."
             )
         tqdm.write(f"{shape[0]} videos x {shape[1]} views take {size / 1e6:,.0f} MB: {self.path}")
         return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)

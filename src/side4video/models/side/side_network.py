@@ -36,9 +36,7 @@ def resolve_taps(taps: str | Sequence[int], num_blocks: int) -> tuple[int, ...]:
     if isinstance(taps, str):
         raise ValueError(f"{taps = } is not known. Use 'all', 'every-second' or a list of block numbers.")
     if any(not -num_blocks <= tap < num_blocks for tap in taps):
-        raise ValueError(
-            f"{taps = } must lie in -{num_blocks}..{num_blocks - 1}: the backbone has {num_blocks} blocks."
-        )
+        raise ValueError(f"{taps = } must be in -{num_blocks}..{num_blocks - 1}: the backbone has {num_blocks} blocks.")
     resolved = tuple(tap % num_blocks for tap in taps)
     if not resolved or list(resolved) != sorted(set(resolved)):
         raise ValueError(f"{taps = } must be a non-empty list of different blocks in ascending order.")
