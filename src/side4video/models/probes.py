@@ -1,6 +1,6 @@
 """Probes: small classifiers that read the frozen model's tokens directly, without a side network.
 
-They are the baselines of a side network. Each reads other cues: appearance (linear), amount of motion (motion), place
+They are the baselines of a side network. Each reads one cue: appearance (linear), amount of motion (motion), place
 and order of motion (space-time), direction of motion (correlation), all of these with learned attention (attentive).
 """
 

@@ -23,7 +23,7 @@ MAX_DRAWN_CLASSES = 60
 
 @dataclass(frozen=True, kw_only=True)
 class ReportTable:
-    """A table of text.
+    """A table of text cells.
 
     Attributes:
         title: heading of the table.

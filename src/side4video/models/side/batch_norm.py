@@ -80,7 +80,7 @@ def keep_running_statistics(model: nn.Module) -> Iterator[None]:
 
 
 class _Normalise(torch.autograd.Function):
-    """Batch normalisation with given statistics; its gradient is that of statistics computed from the batch.
+    """Batch normalisation with given statistics; its gradient treats the statistics as computed from the batch.
 
     The first run and the recomputation use the same code, so their results are bit-identical.
     """
