@@ -137,11 +137,6 @@ def centre_in_time(x: Float[Tensor, "B T N d"]) -> Float[Tensor, "B T N d"]:
 class SideBlock(nn.Module):
     """One block of the side network, after one tapped block of the frozen backbone.
 
-    >>> block = SideBlock(backbone_width=16, width=8, num_heads=2, variant="pre-norm")
-    >>> x, patches, summary = torch.zeros(1, 4, 9, 8), torch.randn(1, 4, 9, 16), torch.randn(1, 4, 1, 16)
-    >>> block(x, patches, summary, torch.zeros(9, 8)).shape
-    torch.Size([1, 4, 9, 8])
-
     Args:
         backbone_width: D, channels of the frozen tokens.
         width: d, channels of the side network; even.

@@ -24,9 +24,6 @@ SIDE_LAYER_NORM_EPS = 1e-5
 class PreNormTap(nn.Module):
     """Linear(LayerNorm(z)); the LayerNorm's affine part is folded into the linear layer.
 
-    >>> PreNormTap(16, 8)(torch.randn(2, 4, 9, 16)).shape
-    torch.Size([2, 4, 9, 8])
-
     Args:
         backbone_width: D, channels of the frozen tokens.
         width: d, channels of the side network.
@@ -54,9 +51,6 @@ class PreNormTap(nn.Module):
 
 class PostNormTap(nn.Module):
     """LayerNorm(Linear(z)).
-
-    >>> PostNormTap(16, 8)(torch.randn(2, 4, 9, 16)).shape
-    torch.Size([2, 4, 9, 8])
 
     Args:
         backbone_width: D, channels of the frozen tokens.
