@@ -225,7 +225,7 @@ def load_from(model: SideTunedModel, folder: Path, *, class_names: tuple[str, ..
     A classifier for other classes is discarded. All other tensors must fit.
 
     Raises:
-        ValueError: the side network or the backbone differs from that of the adapter.
+        ValueError: the model and the adapter differ in side network or backbone.
     """
     adapter, state = read_adapter(folder), read_weights(folder)
     if adapter.fingerprint != model.backbone.fingerprint:

@@ -34,7 +34,7 @@ class RunConfig(Settings):
     eval: EvalConfig = EvalConfig()
     search: Literal["off", "quick", "thorough"] = "off"
     """Compare probes and side networks by cross-validation on the training clips, then train the best one on all of
-    them. For few clips. config.yaml in the run folder holds what was chosen, with the search off."""
+    them. For few clips. config.yaml in the run folder then contains the chosen settings, with search off."""
     seed: int = Field(default=1024, ge=0)
     """Seed of everything random."""
 
