@@ -1,4 +1,4 @@
-"""The command line: `side4video COMMAND ...`. Commands import what they need when they run: help comes at once."""
+"""The command line: `side4video COMMAND ...`. Commands import their libraries when they run, so that help is fast."""
 
 import difflib
 import signal
@@ -43,11 +43,22 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 NO_HELP_OF_THEIR_OWN = {"convert", "recipes", "backbones"}
-"""Commands whose flags depend on their first argument, or that have none: their help is one line."""
+"""Commands without flags, or whose flags depend on their first argument. Their help is one line."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 some videos are bad, 2 wrong input, 128 + a signal."""
+    """Run one command.
+
+    Args:
+        arguments: the command and its arguments. Default: those of the process.
+
+    Returns:
+        The exit code: 0 success, 1 some videos are bad, 2 wrong input, 128 + the number of a signal.
+
+    >>> main(["recipes", "--help"])
+    List the recipes with the paper's numbers, parameters and memory, or print one: recipes [show NAME].
+    0
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in {"-h", "--help"}:
         _print_help()
@@ -66,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     except USER_ERRORS as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt as error:  # training turns other signals into one that has an exit code of its own
+    except KeyboardInterrupt as error:  # training raises a subclass with its own exit code for other signals
         print(error if str(error) else "Stopped by SIGINT.", file=sys.stderr)
         return getattr(error, "exit_code", 128 + signal.SIGINT)
 

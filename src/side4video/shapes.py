@@ -1,7 +1,8 @@
-"""The tensors that flow, named once.
+"""Names and shapes of the tensors that modules exchange.
 
-B clips, T frames of each, C classes, H and W pixels, N = (H/p)(W/p) patches of side p, D the backbone's width, d the
-side network's width. Patches run row by row from the top left. The frames of a clip are always the time axis.
+B clips, T frames per clip, C classes, H and W pixels, N = (H/p)(W/p) patches with sides of p pixels, D the backbone's
+width, d the side network's width. Patches are ordered row by row from the top left. The time axis is always the frames
+of a clip.
 """
 
 from jaxtyping import Float, UInt8
@@ -17,13 +18,13 @@ Tokens = Float[Tensor, "B T N D"]
 """Patch tokens of a frozen backbone after one of its blocks."""
 
 SummaryTokens = Float[Tensor, "B T 1 D"]
-"""One token for each whole frame: the class token, or the mean of the patches."""
+"""One token per frame: the class token, or the mean of the patch tokens."""
 
 SideTokens = Float[Tensor, "B T N d"]
 """The state of the side network."""
 
 FrameEmbeddings = Float[Tensor, "B T D"]
-"""One vector for each frame."""
+"""One vector per frame."""
 
 Logits = Float[Tensor, "B C"]
 """Class scores before the softmax."""

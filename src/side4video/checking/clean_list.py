@@ -1,4 +1,4 @@
-"""Writes a set as a plain CSV that training and evaluation read again, with labels or captions."""
+"""Write a set as a CSV with labels or captions, which training and evaluation can read."""
 
 import csv
 import io
@@ -11,10 +11,10 @@ from side4video.data.lists.list_formats import INTEGER
 
 
 def refuse_equal_numbers(class_names: Sequence[str]) -> None:
-    """Refuse class names that are one number written in two ways: no list tells them apart.
+    """Check that no two class names spell the same number, because a list cannot tell them apart.
 
     Raises:
-        ValueError: there are such names, as "1" and "01".
+        ValueError: two names do, such as "1" and "01".
     """
     if all(name.isdecimal() for name in class_names) and len(set(map(int, class_names))) < len(class_names):
         raise ValueError(
@@ -24,15 +24,15 @@ def refuse_equal_numbers(class_names: Sequence[str]) -> None:
 
 
 def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Sequence[str] = ()) -> None:
-    """Write `video,label` or, for entries with captions, `video,caption`, and times where an entry has them.
+    """Write the columns `video,label` or `video,caption`, and start and end in seconds if any entry has them.
 
-    Paths are absolute, so that the list means the same videos wherever it lies. Labels are class names; where these
-    could be taken for numbers, or hold what a field of a CSV does not give back, they are places in `class_names`.
+    Paths are absolute, so you can move the list. Labels are class names. If a class name looks like a number, or
+    contains something that a CSV field loses (blanks at its ends, line breaks), labels are indices into `class_names`.
 
     Args:
-        path: the CSV file; replaced where it exists.
-        entries: at least one; with a label each if there are `class_names`, otherwise with captions.
-        class_names: of the labels, for reading the list again with them.
+        path: the CSV file; an existing one is replaced.
+        entries: at least one. Each has a label if `class_names` are given, otherwise captions.
+        class_names: names of the labels. Give the same names when you read the list.
     """
     timed = any(entry.video.start_seconds is not None or entry.video.end_seconds is not None for entry in entries)
     text = io.StringIO()
@@ -49,9 +49,9 @@ def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Seque
 
 
 def _written_labels(entries: Sequence[Entry], class_names: Sequence[str]) -> list[str]:
-    """What stands for each class in the list."""
+    """The text that the list contains for each class."""
     if class_names and all(name.isdecimal() for name in class_names):
-        return list(class_names)  # read as names, because the given ones are numbers
+        return list(class_names)  # read as names, because all given names are numbers
     used = {class_names[entry.video.label] for entry in entries if class_names and entry.video.label is not None}
     is_plain = all(
         name == name.strip() and name and not set(name) & set("\n\r") and not INTEGER.fullmatch(name) for name in used

@@ -1,4 +1,4 @@
-"""The command `side4video check-data`: every file of a data set opened, and what is wrong with it said and written."""
+"""The command `side4video check-data`: open every file of a data set, print and write what is wrong."""
 
 import csv
 import io
@@ -27,25 +27,25 @@ from side4video.checking.workers import Lost, run_with_timeout
 from side4video.config import DataConfig
 
 _MARK = "summary.json"
-"""A folder with other files and without this one is none of an earlier check."""
+"""Marks the folder of an earlier check, which may be overwritten."""
 _PRINTED = 10
-"""Findings of a kind that are printed; all are in reasons.csv."""
+"""Maximum number of printed findings per kind; reasons.csv has all of them."""
 
 
 @dataclass(frozen=True)
 class CheckDataArguments:
-    """Open every file of a training and an evaluation set: what is wrong with them, and lists of those that are well.
+    """Open every file of a training and an evaluation set, report errors, and write lists of the usable videos.
 
-    The exit code is 1 where there are errors; warnings alone give 0.
+    The exit code is 1 if there are errors, and 0 if there are only warnings.
     """
 
     data: DataConfig
     out: Path = Path("runs/check-data")
     """Folder: train.csv, test.csv and class_names.json (the clean lists), reasons.csv, summary.json, index.html."""
     timeout_seconds: float = 60.0
-    """For one video; a process that takes longer is ended, and the video reported."""
+    """Timeout for one video. A process that takes longer is killed, and the video is reported."""
     processes: int | None = None
-    """Videos that are looked at at the same time; by default one per core."""
+    """Number of videos that are checked in parallel. Default: one per core."""
 
     def __post_init__(self) -> None:
         if self.timeout_seconds <= 0:
@@ -55,18 +55,18 @@ class CheckDataArguments:
 
 
 def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
-    """Look through the sets, write the folder and print a table.
+    """Check the sets, write the output folder and print a table.
 
     Args:
         given: sets and settings.
-        task: whether the lists hold classes or captions; None: told by their content.
+        task: whether the lists contain classes or captions. Default: detected from their content.
 
     Returns:
-        The exit code: 0 no errors, 1 some.
+        The exit code: 0 without errors, 1 with errors.
 
     Raises:
         DataError: a list cannot be read.
-        ValueError: no set is named, class names that no list tells apart, or a folder that holds other files.
+        ValueError: no set is given, two class names spell the same number, or the output folder contains other files.
     """
     sets = read_entries(given.data, task or guess_task(given.data))
     for one in sets:
@@ -83,7 +83,7 @@ def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
 
 
 def _prepare(given: CheckDataArguments) -> None:
-    """Make the folder; refuse one where something else could be overwritten."""
+    """Create the output folder; raise if other files could be overwritten."""
     out = given.out
     out.mkdir(parents=True, exist_ok=True)
     sources = [source for source in (given.data.train, given.data.test, given.data.captions) if source is not None]
@@ -94,10 +94,10 @@ def _prepare(given: CheckDataArguments) -> None:
 
 
 def _probe(sets: Sequence[EntrySet], given: CheckDataArguments) -> dict[Part, Probe]:
-    """Every part of a file that the sets name, opened once."""
+    """Open every part of a file that the sets name, once each."""
     parts = {part_of(entry.video): entry.video for one in sets for entry in one.entries}
     sizes = {path: size_of(path) for path in {video.path for video in parts.values()}}
-    shared = Counter(sizes.values())  # files of different sizes differ, and need not be read as a whole
+    shared = Counter(sizes.values())  # files of different sizes differ, so only equal sizes need a hash
     unhashed = {path for path, size in sizes.items() if size != 0 and shared[size] > 1}
     tasks = []
     for video in parts.values():
@@ -128,7 +128,7 @@ def _write(given: CheckDataArguments, judged: Sequence[JudgedSet], num_files: in
         if clean:
             write_clean_list(out / f"{name}.csv", clean, class_names=class_names)
         else:
-            (out / f"{name}.csv").unlink(missing_ok=True)  # of an earlier check
+            (out / f"{name}.csv").unlink(missing_ok=True)  # from an earlier check
     findings = [finding for one in judged for finding in one.findings]
     _write_reasons(out / "reasons.csv", findings)
     settings = {"num_frames": given.data.num_frames, "timeout_seconds": given.timeout_seconds}

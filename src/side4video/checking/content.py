@@ -1,4 +1,4 @@
-"""What a file is by its content: its hash, what else than a video it is, and whether its suffix fits."""
+"""The content of a file: its hash, its real kind if it is no video, and whether its suffix fits."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ NOT_VIDEO = {
     b"<": "a web page, as a server sends it in place of a file",
     b"{": "JSON, as a server sends it in place of a file",
 }
-"""First bytes of what people have instead of a video."""
+"""First bytes of files that are often mistaken for videos, and what to call them."""
 
 CONTAINERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((".mp4", ".m4v", ".mov", ".3gp", ".3g2"), ("mp4",)),
@@ -27,11 +27,11 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
     ".ogv": ("ogg",),
     ".gif": ("gif",),
 }
-"""By suffix, the names that FFmpeg has for the containers it stands for."""
+"""FFmpeg's names of the containers that a suffix means, by suffix."""
 
 
 def what_else(path: Path) -> str | None:
-    """What a file is that is no video, as far as its first bytes tell; None: that is not known."""
+    """The kind of a file that is no video, detected from its first bytes; None if it is unknown."""
     try:
         with path.open("rb") as file:
             start = file.read(4096)
@@ -50,7 +50,7 @@ def what_else(path: Path) -> str | None:
 
 
 def wrong_suffix(path: Path, container_names: tuple[str, ...]) -> str | None:
-    """A sentence on a suffix that promises another container than `container_names`; None where it fits."""
+    """A sentence if the suffix does not match the container's FFmpeg names `container_names`; None if it does."""
     promised = CONTAINERS.get(path.suffix.lower())
     if promised is None or set(promised) & set(container_names):
         return None
@@ -58,7 +58,7 @@ def wrong_suffix(path: Path, container_names: tuple[str, ...]) -> str | None:
 
 
 def size_of(path: Path) -> int | None:
-    """Bytes of a file; 0 for a folder with nothing in it, None for another folder and for what is not there."""
+    """Size of a file in bytes; 0 for an empty folder, None for any other folder and for a missing file."""
     try:
         if not path.is_dir():
             return path.stat().st_size
@@ -69,7 +69,7 @@ def size_of(path: Path) -> int | None:
 
 
 def hash_content(path: Path) -> str:
-    """A hash that equal files share; of a folder it is that of its files' names and sizes and of three of them."""
+    """Hash of a file's content. For a folder: of its files' names and sizes, and of the content of three files."""
     if not path.is_dir():
         return _hash_file(path)
     files = sorted(entry for entry in path.iterdir() if entry.is_file())

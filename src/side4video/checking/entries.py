@@ -1,4 +1,4 @@
-"""The sets that settings name, as entries to look at: what a list says of each video, and nothing checked yet."""
+"""Read the sets that the settings name as entries: what the list states about each video, not checked yet."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ Task = Literal["recognition", "retrieval"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A video of a set: its label is an index into the set's class names, its captions are those of retrieval."""
+    """A video of a set. Its label is an index into the set's class names; captions are given for retrieval only."""
 
     video: LabelledVideo
     captions: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class EntrySet:
-    """A set as its list gives it; `notes` says what reading found odd."""
+    """A set as its list gives it; `notes` are what was unusual when the list was read."""
 
     name: Literal["train", "test"]
     source: str
@@ -35,11 +35,11 @@ class EntrySet:
 
 
 def read_entries(config: DataConfig, task: Task) -> list[EntrySet]:
-    """The training and the evaluation set, whichever `config` names; labels of both are matched by name.
+    """Read the training and the evaluation set, as far as `config` gives them. Labels of both are matched by name.
 
     Raises:
         DataError: a list cannot be read.
-        ValueError: no set is named.
+        ValueError: no set is given.
     """
     if config.train is None and config.test is None:
         raise ValueError("No videos: give --data.train, --data.test, or both.")
@@ -86,7 +86,7 @@ def _read(
 
 
 def guess_task(config: DataConfig) -> Task:
-    """Whether the named files hold classes or captions, by what is in them."""
+    """Whether the given files contain classes or captions, detected from their content."""
     sources = [source for source in (config.test, config.train) if source is not None]
     if config.captions is not None:
         return "retrieval"
@@ -103,4 +103,4 @@ def _holds_captions(source: Path) -> bool:
             return True
         return bool(file.columns() & set(CAPTION_COLUMNS)) or detect_caption_format(file) == "lsmdc"
     except DataError:
-        return False  # reading it as a list of classes says what is wrong with it
+        return False  # reading it as a list of classes reports what is wrong

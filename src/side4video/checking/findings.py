@@ -1,11 +1,11 @@
-"""What can be wrong with an entry of a data set, and how bad that is."""
+"""The kinds of findings about an entry of a data set, and their severity."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """A kind of finding. Errors give the exit code 1; what is left out is not in the clean list."""
+    """A kind of finding. Errors set the exit code to 1; kinds that are left out are not in the clean list."""
 
     is_error: bool
     is_left_out: bool
@@ -33,20 +33,20 @@ KINDS: dict[str, Kind] = {
     "too-short": Kind(False, False, "fewer frames than data.num_frames: frames are repeated"),
     "wrong-suffix": Kind(False, False, "another container than its name says"),
 }
-"""By name, the worst first."""
+"""All kinds by name, the most severe first."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with one entry.
+    """One problem of one entry.
 
     Attributes:
         set: "train" or "test".
-        place: of the entry in its list, from 0.
-        name: as the list writes it.
-        path: of the file or folder of frames.
+        place: position of the entry in its list, from 0.
+        name: name of the video as the list writes it.
+        path: path of the video file or folder of frames.
         kind: a key of `KINDS`.
-        reason: in a sentence.
+        reason: one sentence.
     """
 
     set: str
@@ -58,15 +58,19 @@ class Finding:
 
     @property
     def is_error(self) -> bool:
-        """Whether the exit code says so."""
+        """Whether the finding sets the exit code to 1."""
         return KINDS[self.kind].is_error
 
 
 def encodable(text: str) -> str:
-    """The text as UTF-8 can hold it: bytes of file names that are not UTF-8 are written out, such as `\\udce9`."""
+    """The text with bytes of file names that are not UTF-8 escaped, such as `\\udce9`, so that UTF-8 can encode it.
+
+    >>> encodable("caf\\udce9.mp4")
+    'caf\\\\udce9.mp4'
+    """
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def printable(text: str) -> str:
-    """The text on one line, with whatever could steer a terminal written out."""
+    """The text on one line, with control characters for terminals escaped."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -1,4 +1,4 @@
-"""What is wrong with the entries of the sets, from what their videos and lists say; pure, nothing is opened here."""
+"""Findings for the entries of the sets, from probed videos and lists. Pure functions: nothing is opened here."""
 
 import os
 from collections import defaultdict
@@ -16,8 +16,8 @@ Part = tuple[str, float | None, float | None]
 
 @dataclass(frozen=True)
 class JudgedSet:
-    """A set with what is wrong with it, and the entries that can be used: in retrieval a video that was there twice
-    has the captions of both."""
+    """A set, its findings and its usable entries. In retrieval, a video that was listed twice gets the captions of
+    both entries."""
 
     entries: EntrySet
     findings: tuple[Finding, ...]
@@ -25,7 +25,7 @@ class JudgedSet:
 
 
 def part_of(video: LabelledVideo) -> Part:
-    """What is opened for a video: the file, and the part of it."""
+    """The part of a file that is opened for a video."""
     return str(video.path), video.start_seconds, video.end_seconds
 
 
@@ -33,8 +33,8 @@ def judge(sets: Sequence[EntrySet], probes: Mapping[Part, Probe]) -> list[Judged
     """Findings and usable entries of each set.
 
     Args:
-        sets: one of training, one of evaluation, or one of the two.
-        probes: by `part_of`, for every video of the sets. Files that may be equal have a digest.
+        sets: the training set, the evaluation set, or both.
+        probes: one for every video of the sets, by `part_of`. Files that may be equal have a digest.
     """
     judges = [_Judge(one, probes) for one in sets]
     for judge in judges:
@@ -50,14 +50,14 @@ class _Judge:
         self.entries = entries
         self.findings: list[Finding] = []
         self.left_out: set[int] = set()
-        self.same_as: dict[int, int] = {}  # place of an entry -> of the earlier one with the same content
+        self.same_as: dict[int, int] = {}  # place of an entry -> place of the earlier entry with the same content
         self._probes = probes
         digests = {path: probe.digest for (path, _, _), probe in probes.items() if probe.digest is not None}
         paths = {str(entry.video.path) for entry in entries.entries}
         self._content = {path: digests.get(path) or os.path.realpath(path) for path in paths}
 
     def find_faults(self) -> None:
-        """What is wrong with single entries."""
+        """Find problems of single entries."""
         for place, entry in enumerate(self.entries.entries):
             for kind, reason in self._probes[part_of(entry.video)].faults:
                 self._add(place, kind, reason)
@@ -67,7 +67,7 @@ class _Judge:
                 self._add(place, "unlistable", "line breaks, blanks at an end or bytes that are no UTF-8 in its path.")
 
     def find_repeated(self) -> None:
-        """Entries with the content of an earlier one."""
+        """Find entries with the same content as an earlier entry."""
         groups = defaultdict(list)
         for place, entry in self._usable():
             video = entry.video
@@ -86,7 +86,7 @@ class _Judge:
                 self._add(place, "listed-twice" if same_file else "duplicate", f"{what}.")
 
     def find_in_evaluation(self, test: "_Judge") -> None:
-        """Training entries that show what an evaluation entry shows too, or a part of it."""
+        """Find training entries that show the same moments as an evaluation entry, or a part of them."""
         tested = defaultdict(list)
         for entry in test.entries.entries:
             tested[test._content[str(entry.video.path)]].append(entry.video)
@@ -123,7 +123,7 @@ class _Judge:
 
 
 def _fits_a_list(path: Path) -> bool:
-    """Whether a CSV list gives the path back: its readers take blanks away and go by lines of UTF-8."""
+    """Whether a CSV list preserves the path: its readers strip blanks and split UTF-8 text into lines."""
     text = str(path.absolute())
     try:
         text.encode("utf-8")
@@ -138,7 +138,7 @@ def _both(videos: Sequence[LabelledVideo], class_names: Sequence[str]) -> str:
 
 
 def _overlap(one: LabelledVideo, other: LabelledVideo) -> bool:
-    """Whether two parts of one video have a moment in common."""
+    """Whether two parts of one video overlap in time."""
     starts = [video.start_seconds or 0.0 for video in (one, other)]
     ends = [float("inf") if video.end_seconds is None else video.end_seconds for video in (one, other)]
     return max(starts) < min(ends)

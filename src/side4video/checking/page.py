@@ -1,6 +1,6 @@
-"""One self-contained HTML page about a data set that was looked through.
+"""Write one self-contained HTML page about a checked data set.
 
-The page makes no request of any kind, follows the reader's light or dark preference and fits a phone.
+The page makes no requests, follows the reader's light or dark preference and fits a phone.
 """
 
 from collections import defaultdict
@@ -14,16 +14,16 @@ from side4video.checking.findings import KINDS, encodable
 from side4video.checking.judging import JudgedSet
 
 _SHOWN = 200
-"""Findings of a kind that are listed; all are in reasons.csv."""
+"""Maximum number of listed findings per kind; reasons.csv has all of them."""
 
 
 def write_check_page(path: Path, sets: Sequence[JudgedSet], *, summary: str) -> None:
-    """Write the page; all names are shown as plain text, never as HTML.
+    """Write the page. Names are shown as plain text, never as HTML.
 
     Args:
-        path: the HTML file; replaced when it exists, its folder is made.
-        sets: what was found.
-        summary: a paragraph below the heading.
+        path: the HTML file; an existing one is replaced, a missing folder is created.
+        sets: the checked sets with their findings.
+        summary: paragraph below the heading.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined

@@ -1,4 +1,4 @@
-"""Looks at one video: decodes first, middle and last frame, and compares what is in it with what its header says."""
+"""Probe one video: decode the first, middle and last frame, and compare the content with the header."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,32 +8,32 @@ from side4video.checking.content import hash_content, size_of, what_else, wrong_
 from side4video.video.decoding import VideoError, VideoFile, open_video
 from side4video.video.packets import ContainerFacts
 
-_MISSING_SHARE = 0.1  # of the length in the header, and
-_MISSING_SECONDS = 0.5  # so much: lengths are rounded, and the last picture may stay for long
+_MISSING_SHARE = 0.1  # of the length in the header, and also
+_MISSING_SECONDS = 0.5  # this long: lengths are rounded, and the last frame may be shown for long
 
 
 class ProbeTask(NamedTuple):
-    """A video, or the part of one, to look at."""
+    """A video, or a part of one, to probe."""
 
     path: Path
     start_seconds: float | None
     end_seconds: float | None
     frame_template: str
     num_frames: int
-    """Of a clip: fewer in a video are worth a warning."""
+    """Frames of a clip. A video with fewer frames gets a warning."""
     is_hashed: bool
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What was found: pairs of a kind (`findings.KINDS`) and a sentence, none for a good video; and its hash."""
+    """The result: pairs of a kind (`findings.KINDS`) and a sentence, none for an intact video; and the hash."""
 
     faults: tuple[tuple[str, str], ...]
     digest: str | None = None
 
 
 def probe_video(task: ProbeTask) -> Probe:
-    """Look at one video; whatever is wrong with it is in the result and not raised."""
+    """Probe one video. Problems are in the result; they are not raised."""
     path = task.path
     try:
         if not path.exists():
@@ -53,7 +53,7 @@ def probe_video(task: ProbeTask) -> Probe:
 
 
 def _decode(task: ProbeTask) -> list[tuple[str, str]]:
-    """What is wrong with a video of which three frames could be decoded."""
+    """Problems of a video whose three frames could be decoded."""
     faults = []
     with open_video(
         task.path,
@@ -75,10 +75,10 @@ def _decode(task: ProbeTask) -> list[tuple[str, str]]:
 
 
 def _cut_off(container: ContainerFacts) -> str | None:
-    """A sentence on a file that holds less than its header says; None where it does not.
+    """A sentence if a file contains less than its header states; None otherwise.
 
-    Packets are counted and not frames: headers count pictures that are never shown (before the start of an edited file,
-    or repeated ones), and that is no damage.
+    Packets are counted instead of frames: headers also count frames that are never shown (before the start of an
+    edited file, or repeated ones), which is no damage.
     """
     if container.num_packets < container.num_listed:
         return f"its header lists {container.num_listed} frames, and {container.num_packets} are in it."

@@ -1,6 +1,6 @@
-"""Runs a function on many items in processes of which each item gets so long: one that hangs is ended and replaced.
+"""Run a function on many items in worker processes with a timeout per item; a worker that hangs is replaced.
 
-A process that the decoder takes down with it is replaced too; the pools of the standard library hang or break then.
+A worker that crashes with its decoder is replaced too. The process pools of the standard library hang or break then.
 """
 
 import multiprocessing
@@ -16,30 +16,30 @@ from typing import Any
 
 from side4video.data.loading.worker_processes import PROGRAM, describe_exit
 
-_RENEWED_AFTER = 1000  # items: what a decoder leaks is given back
-_GIVEN_UP_AFTER = 5.0  # seconds: a process that waits for a dead drive cannot even be killed
+_RENEWED_AFTER = 1000  # items: a fresh process frees the memory that decoders leak
+_GIVEN_UP_AFTER = 5.0  # seconds: a process that waits for a dead drive cannot be killed
 
 
 @dataclass(frozen=True)
 class Lost:
-    """An item without a result: its process was ended after its time ("time-out"), or died ("crash")."""
+    """An item without a result: its process was killed after the timeout ("time-out") or died ("crash")."""
 
     kind: str
     reason: str
 
 
 class _Worker:
-    """A process, the pipe to it, and which item it works on."""
+    """A process, its pipe, and the item that it works on."""
 
     def __init__(self, work: Callable[[Any], Any], memory_bytes: int) -> None:
-        context = multiprocessing.get_context("forkserver")  # the threads of this process are not copied
-        # Imported once, so that a replacement is there at once.
+        context = multiprocessing.get_context("forkserver")  # does not copy the threads of this process
+        # Imported once, so that a replacement starts without delay.
         context.set_forkserver_preload([PROGRAM, work.__module__])
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(work, other, memory_bytes), daemon=True)
         self.process.start()
         other.close()
-        self.place: int | None = None  # none before it has said that it is ready
+        self.place: int | None = None  # None until it has reported that it is ready
         self.seconds = self.deadline = float("inf")
         self.num_done = 0
 
@@ -48,7 +48,7 @@ class _Worker:
         self.pipe.send(item)
 
     def answer(self) -> Any:
-        """What it has sent; a `Lost` where its time is over or it is gone."""
+        """The result that it sent, or `Lost` if it timed out or died."""
         if not self.pipe.poll():
             return Lost("time-out", f"no result after {self.seconds:g} seconds; the process was ended.")
         try:
@@ -76,14 +76,14 @@ def run_with_timeout(
     seconds: float,
     memory_bytes: int = 4 * 2**30,
 ) -> Iterator[tuple[int, Any]]:
-    """Place and result of each item as they come; a `Lost` in place of the result of one that hung or crashed.
+    """Yield place and result of each item as they arrive; the result is `Lost` if its process hung or crashed.
 
     Args:
-        work: a function of a module, so that another process finds it.
-        items: what it is called with, one at a time.
-        processes: how many of them run at once, 1 or more.
-        seconds: for one item.
-        memory_bytes: what a process may allocate; beyond, `work` sees a `MemoryError`.
+        work: a function at the top level of a module, so that another process can import it.
+        items: arguments for `work`, one per call.
+        processes: number of worker processes, 1 or more.
+        seconds: timeout for one item.
+        memory_bytes: memory that a process may allocate; above it, `work` gets a `MemoryError`.
 
     Raises:
         RuntimeError: no process can be started.
@@ -109,7 +109,7 @@ def run_with_timeout(
 
 
 def _speaking_or_late(workers: Sequence[_Worker]) -> list[_Worker]:
-    """Those that have sent something or whose time is over; waits until there is one."""
+    """Wait until at least one worker has sent something or timed out; return all that have."""
     first = min(worker.deadline for worker in workers)
     left = None if first == float("inf") else max(0.0, first - time.monotonic())
     spoken = wait([worker.pipe for worker in workers], timeout=left)
@@ -117,21 +117,21 @@ def _speaking_or_late(workers: Sequence[_Worker]) -> list[_Worker]:
 
 
 def _serve(work: Callable[[Any], Any], pipe: Connection, memory_bytes: int) -> None:
-    """What a process does: say that it is ready, then work until the pipe is closed."""
+    """The main function of a process: report that it is ready, then work until the pipe is closed."""
     _limit_memory(memory_bytes)
-    with suppress(EOFError, ConnectionError, KeyboardInterrupt):  # who asked may be gone
+    with suppress(EOFError, ConnectionError, KeyboardInterrupt):  # the parent process may be gone
         pipe.send(None)
         while True:
             item = pipe.recv()
             try:
                 result = work(item)
-            except Exception as error:  # one item must not end the others
+            except Exception as error:  # one item must not stop the others
                 result = Lost("crash", f"{type(error).__name__}: {error}")
             pipe.send(result)
 
 
 def _limit_memory(num_bytes: int) -> None:
-    """Allow this process so many bytes more than it has now, where the system says what that is."""
+    """Let this process allocate `num_bytes` more than it has now, if the system reports its memory."""
     sizes = Path("/proc/self/statm")
     if sizes.is_file():
         limit = int(sizes.read_text().split()[0]) * resource.getpagesize() + num_bytes

@@ -1,21 +1,21 @@
-"""The commands: their arguments, and thin functions that call what does the work.
+"""The commands of the command line: their arguments, and thin functions that call the library.
 
-* check_data.py: look through a data set.
-* convert.py: official checkpoints.
-* demo.py: the demonstrations.
+* check_data.py: check a data set.
+* convert.py: convert official checkpoints.
+* demo.py: run a demonstration.
 * embed.py: write embeddings.
 * evaluate.py: score an adapter.
-* export.py: ONNX and torch.export.
+* export.py: export to ONNX or torch.export.
 * index.py: make videos searchable.
-* inputs.py: what videos a command is given.
-* listings.py: recipes and backbones.
-* memory.py: will it fit?.
-* positional.py: what comes before the flags: adapter, recipe, model.
-* predict.py: name classes, or find videos by sentences.
-* score_output.py: scores printed, or why there are none.
-* search.py: find moments by words.
-* serve.py: a page to search on.
-* share.py: put an adapter on the hub.
-* train.py: train on own clips or a data set.
-* zero_shot.py: score CLIP by class names.
+* inputs.py: the videos that a command is given.
+* listings.py: list recipes and backbones.
+* memory.py: plan the memory of a training step.
+* positional.py: the argument before the flags: adapter, recipe or model.
+* predict.py: classify videos, or rank them by sentences.
+* score_output.py: print scores, or why there are none.
+* search.py: search an index by words.
+* serve.py: serve the search page.
+* share.py: upload an adapter to the hub.
+* train.py: train on your clips or a data set.
+* zero_shot.py: score CLIP without training, by class names.
 """

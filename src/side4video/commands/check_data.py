@@ -1,4 +1,4 @@
-"""The command `check-data`; its settings are those of `checking`."""
+"""The command `check-data`; its arguments are defined in `checking`."""
 
 import tyro
 
@@ -7,7 +7,7 @@ from side4video.config import DataConfig
 
 
 def check_data(arguments: list[str]) -> int:
-    """Open every file of a data set, say what is wrong: check-data [RECIPE] [--data.train ...] [--data.test ...]."""
+    """Open every file of a data set and report errors: check-data [RECIPE] [--data.train ...] [--data.test ...]."""
     recipe, config = "", None
     if arguments and not arguments[0].startswith("-"):
         recipe, config, arguments = take_model(arguments, "check-data")

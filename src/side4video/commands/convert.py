@@ -12,19 +12,19 @@ from side4video.config import RunConfig, load_config, recipe_names
 
 @dataclass(frozen=True)
 class ConvertArguments:
-    """Convert an official checkpoint to an adapter, with the settings of its training."""
+    """Convert an official checkpoint to an adapter; give the settings that it was trained with."""
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     out: Path
-    """Adapter folder."""
+    """Adapter folder to create."""
 
 
 @dataclass(frozen=True)
 class ConvertBackArguments:
-    """Convert an adapter to a file with the official names."""
+    """Convert an adapter to a state dict with the official names."""
 
     out: Path
-    """A .pt file."""
+    """The .pt file to write."""
 
 
 def convert(arguments: list[str]) -> int:

@@ -1,10 +1,10 @@
-"""The command `demo`; its settings are those of the demonstrations."""
+"""The command `demo`; its arguments are defined in the package `demo`."""
 
 import tyro
 
 
 def demo(arguments: list[str]) -> int:
-    """Make videos of moving shapes, learn from them, and write a report: demo [retrieval] [--out FOLDER]."""
+    """Make videos of moving shapes, train on them, and write a report: demo [retrieval] [--out FOLDER]."""
     if arguments[:1] == ["retrieval"]:
         from side4video.demo.retrieval import RetrievalDemoArguments, run_retrieval_demo
 

@@ -11,22 +11,22 @@ from side4video.commands.inputs import is_one_file
 
 @dataclass(frozen=True)
 class EmbedArguments:
-    """Write what a retrieval adapter knows of videos and sentences to a file."""
+    """Write the embeddings of videos and sentences by a retrieval adapter to a file."""
 
     adapter: tyro.conf.Positional[Path]
-    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
+    """Adapter folder, run folder (its best adapter is used), or name on the Hugging Face hub: user/name."""
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders and glob patterns."""
     out: Path
-    """A .npz or .safetensors file."""
+    """The .npz or .safetensors file to write."""
     text: tuple[str, ...] = ()
-    """Sentences."""
+    """Sentences to embed."""
     backbone_weights: str | None = None
-    """Local weights of the backbone; by default what training used."""
+    """Local weights file of the backbone. Default: the weights that training used."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     timeout_minutes: float = 60.0
-    """That one of several processes, where torchrun or SLURM started them, waits for the others."""
+    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
 
 
 def embed(arguments: list[str]) -> int:

@@ -17,19 +17,19 @@ class EvaluateArguments:
     data: DataConfig
     eval: EvalConfig
     backbone_weights: str | None = None
-    """Local weights of the backbone; by default what training used."""
+    """Local weights file of the backbone. Default: the weights that training used."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     timeout_minutes: float = 60.0
-    """That one of several processes, where torchrun or SLURM started them, waits for the others."""
+    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
     json: Path | None = None
-    """Where the scores, every prediction and every unreadable file go; by default evaluation.json in the adapter, or
-    for one from the hub a file in the current folder."""
+    """File for the scores, every prediction and every unreadable file. Default: evaluation.json in the adapter folder;
+    for an adapter from the hub, a file in the current folder."""
 
 
 def evaluate(arguments: list[str]) -> int:
     """Score an adapter on labelled or captioned videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3]."""
-    if arguments[:1] in (["-h"], ["--help"]):  # without an adapter: its settings would be the defaults
+    if arguments[:1] in (["-h"], ["--help"]):  # no adapter is given, so its settings cannot be the defaults
         tyro.cli(EvaluateArguments, prog="side4video evaluate ADAPTER", args=["--help"])
     folder, rest = take_positional(arguments, "evaluate", "ADAPTER: an adapter folder or a run folder")
     from side4video.adapters.adapter import find_adapter, read_adapter
@@ -61,6 +61,6 @@ def evaluate(arguments: list[str]) -> int:
             timeout_minutes=given.timeout_minutes,
         ),
         given.eval,
-        path=given.json or place,  # nothing is written among what was downloaded
+        path=given.json or place,  # never write into the download cache
         refusal_path=given.json,
     )

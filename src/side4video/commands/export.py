@@ -11,11 +11,11 @@ class ExportArguments:
     """Write an adapter and its backbone as one model that runs without this package."""
 
     adapter: tyro.conf.Positional[Path]
-    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
+    """Adapter folder, run folder (its best adapter is used), or name on the Hugging Face hub: user/name."""
     out: tyro.conf.Positional[Path]
-    """A .onnx file (needs the extra `export`), or a .pt2 file of torch.export."""
+    """File to write: .onnx (requires the extra `export`), or .pt2 for torch.export."""
     backbone_weights: str | None = None
-    """Local weights of the backbone; by default what training used."""
+    """Local weights file of the backbone. Default: the weights that training used."""
 
 
 def export(arguments: list[str]) -> int:

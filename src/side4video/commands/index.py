@@ -9,9 +9,9 @@ import tyro
 
 @dataclass(frozen=True)
 class IndexArguments:
-    """Make one's own videos searchable by words, or bring an index up to the videos that are there now.
+    """Make your videos searchable by words, or update an index to the current videos.
 
-    The same command again goes on where it was cut off, embeds what is new or changed, and forgets what is gone.
+    Run the same command again to continue an interrupted run, embed new and changed videos, and remove deleted ones.
     """
 
     videos: tyro.conf.Positional[tuple[str, ...]]
@@ -19,28 +19,28 @@ class IndexArguments:
     to: str
     """The index: a folder, an object-store address such as s3://bucket/name, or qdrant://host:port/name."""
     model: str | None = None
-    """A retrieval adapter: its folder, a run folder or a name on the Hugging Face hub; or a CLIP model by itself, such
-    as clip-b16. By default the one that made the index."""
+    """A retrieval adapter (its folder, a run folder or a name on the Hugging Face hub), or a plain CLIP model such as
+    clip-b16. Default: the model that made the index."""
     metadata: Path | None = None
-    """A CSV: a column `path`, and any others to search by."""
+    """A CSV with a column `path` and further columns to filter by."""
     window_seconds: float | None = None
-    """Length of the windows that long videos are cut into; by default 10."""
+    """Length of the windows that long videos are cut into. Default: 10."""
     overlap_seconds: float | None = None
-    """What two neighbours share; by default half of a window, 5 at most."""
+    """Overlap of neighbouring windows. Default: half of a window, at most 5."""
     backbone_weights: str | None = None
-    """Local weights of the backbone; with a CLIP model by itself a file of the whole of it."""
+    """Local weights file of the backbone; for a plain CLIP model, of the complete model."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     workers: int | None = None
-    """Processes that read videos; by default one per core but one, at most 8."""
+    """Processes that read videos. Default: the number of cores minus one, at most 8."""
     timeout_seconds: float = 300.0
-    """That such a process may take for 8 windows of a video; then it counts as one that cannot be read."""
+    """Timeout for reading 8 windows of a video; a video that takes longer counts as unreadable."""
     commit_seconds: float = 10.0
-    """Between two times of writing: the work that is lost at most where the process is killed."""
+    """Time between two commits. A killed process loses at most this much work."""
     timeout_minutes: float = 60.0
-    """That one of several processes, where torchrun or SLURM started them, waits for the others."""
+    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
     json: Path | None = None
-    """Also write what was done, and which videos cannot be read, to this file."""
+    """Also write the result and the unreadable videos to this file."""
 
 
 def index(arguments: list[str]) -> int:

@@ -1,9 +1,9 @@
-"""What videos a command is given, as far as the command line says it."""
+"""The videos that a command is given on the command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 
 def is_one_file(inputs: Sequence[str]) -> bool:
-    """Whether that is one video, which is read without further processes."""
+    """Whether the inputs are a single video file, which needs no loader processes."""
     return len(inputs) == 1 and Path(inputs[0]).is_file()

@@ -1,4 +1,4 @@
-"""The commands `recipes` and `backbones`: lists to choose from."""
+"""The commands `recipes` and `backbones`: list what you can choose from."""
 
 from rich.console import Console
 from rich.table import Table
@@ -26,7 +26,7 @@ def recipes(arguments: list[str]) -> int:
 
 
 def backbones(arguments: list[str]) -> int:
-    """List image models: all with short names, one of them, or timm's names that contain PART: backbones [PART]."""
+    """List image models: all short names, one of them, or timm's names that contain PART: backbones [PART]."""
     from side4video.models.backbones.loading import NAMED_BACKBONES, list_backbones, weights_source
 
     wanted = arguments[0] if arguments else ""

@@ -19,20 +19,20 @@ class MemoryArguments:
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     card: str | None = None
-    """Memory of the card: 24GB, 80GiB, 8000MB. By default the memory of this machine's GPU, else 24GB; for a CPU this
-    machine's RAM."""
+    """Memory of the GPU: 24GB, 80GiB, 8000MB. Default: the memory of this machine's GPU, or 24GB without one; for a
+    CPU, this machine's RAM."""
     classes: int | None = None
-    """Classes of the classifier; by default the number of the recipe's data set, else 174."""
+    """Number of classes. Default: the number in the recipe's data set, or 174 if it is unknown."""
     processes: int = 1
-    """Processes with one GPU each, as torchrun starts them. The plan is for one of them and its share of the batch."""
+    """Number of processes with one GPU each (torchrun). The plan is for one process and its share of the batch."""
     measure: bool = False
-    """Also take three real steps, with random weights on random clips, on the GPU or else on the CPU."""
+    """Also run three real steps with random weights and clips, on the GPU if there is one, otherwise on the CPU."""
     json: Path | None = None
-    """Also write everything to this file, in bytes."""
+    """Also write the plan to this file, in bytes."""
 
 
 def memory(arguments: list[str]) -> int:
-    """Plan whether a run fits a card, in seconds and without a GPU: memory RECIPE [--card 24GB] [--measure]."""
+    """Plan whether a run fits on a GPU, in seconds and without one: memory RECIPE [--card 24GB] [--measure]."""
     recipe, config, rest = take_model(arguments, "memory")
     default = MemoryArguments(config=config)
     given = tyro.cli(MemoryArguments, prog=f"side4video memory {recipe}", args=rest, default=default)

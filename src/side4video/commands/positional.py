@@ -1,10 +1,10 @@
-"""The first argument of a command: an adapter, a recipe, or a model."""
+"""Read the first argument of a command: an adapter, a recipe, or a model."""
 
 from side4video.config import MODEL_PRESETS, RunConfig, load_config, parse_config, recipe_names
 
 
 def take_positional(arguments: list[str], command: str, what: str) -> tuple[str, list[str]]:
-    """The first argument and the rest; `COMMAND --help` shows the settings of the default recipe."""
+    """Return the first argument and the rest. `COMMAND --help` shows the settings of the default recipe."""
     if not arguments or arguments[0].startswith("-"):
         if arguments and arguments[0] in {"-h", "--help"} and command in {"train", "memory", "zero-shot"}:
             return "own-clips", arguments
@@ -13,7 +13,7 @@ def take_positional(arguments: list[str], command: str, what: str) -> tuple[str,
 
 
 def take_model(arguments: list[str], command: str) -> tuple[str, RunConfig, list[str]]:
-    """The recipe or model of the first argument, its settings, and the other arguments."""
+    """Return the recipe or model in the first argument, its settings, and the other arguments."""
     presets = ", ".join(MODEL_PRESETS)
     names = f"RECIPE: a YAML file, one of {', '.join(recipe_names())}, or a model of {presets}"
     recipe, rest = take_positional(arguments, command, names)

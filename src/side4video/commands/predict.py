@@ -11,34 +11,34 @@ from side4video.commands.inputs import is_one_file
 
 @dataclass(frozen=True)
 class PredictArguments:
-    """Name what happens in videos, or with --text find those that a sentence describes."""
+    """Classify videos, or with --text rank them by how well a sentence describes them."""
 
     adapter: tyro.conf.Positional[Path]
-    """Adapter folder, run folder (its best adapter is taken), or name on the Hugging Face hub: user/name."""
+    """Adapter folder, run folder (its best adapter is used), or name on the Hugging Face hub: user/name."""
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders and glob patterns."""
     text: tuple[str, ...] = ()
-    """Sentences to rank the videos by; needs an adapter trained for retrieval."""
+    """Sentences to rank the videos by; requires an adapter trained for retrieval."""
     top_k: int = 5
-    """Classes to name, or videos to show for a sentence."""
+    """Number of classes per video, or of videos per sentence."""
     clips: int = 1
-    """Clips per video whose scores are averaged."""
+    """Clips per video; their scores are averaged."""
     crops: int = 1
     """Crops per clip: 1, 3, 5 or 10."""
     backbone_weights: str | None = None
-    """Local weights of the backbone; by default what training used."""
+    """Local weights file of the backbone. Default: the weights that training used."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     timeout_minutes: float = 60.0
-    """That one of several processes, where torchrun or SLURM started them, waits for the others."""
+    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
     json: Path | None = None
     """Also write the predictions to this file."""
     explain: Path | None = None
-    """Folder for a page and a JSON file per video: where and when the model looked, as heat over the frames."""
+    """Folder for a page and a JSON file per video with heat maps: where and when the model looked."""
 
 
 def predict(arguments: list[str]) -> int:
-    """Name what happens in videos: predict ADAPTER VIDEOS... [--top-k 5] [--json FILE]."""
+    """Classify videos: predict ADAPTER VIDEOS... [--top-k 5] [--json FILE]."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
     from side4video.data.loading.worker_processes import prestart_workers

@@ -1,4 +1,4 @@
-"""Scores as the commands print them, and what is said in place of scores that are not reported."""
+"""Print and write scores, or the reason why scores are not reported."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_scores(evaluation: "Scores", *, max_classes: int | None = None) -> None:
-    """The table of an evaluation, and the videos that are not in it."""
+    """Print the table of an evaluation, and the videos that are not in it."""
     Console().print(evaluation.table(max_classes=max_classes))
     for video in evaluation.unread:
         print(f"not read: {video.name}: {video.reason}")
@@ -24,15 +24,15 @@ def print_scores(evaluation: "Scores", *, max_classes: int | None = None) -> Non
 def report_scores(
     evaluate: "Callable[[], Scores]", settings: EvalConfig, *, path: Path | None, refusal_path: Path | None
 ) -> int:
-    """Evaluate, print the scores or why there are none, write them; returns the exit code.
+    """Evaluate, then print and write the scores, or why there are none; returns the exit code.
 
     Only the main process prints and writes.
 
     Args:
         evaluate: returns the scores.
-        settings: say how many videos may be unreadable.
-        path: of the file for scores; None: they are not written.
-        refusal_path: of the file that says why there are no scores.
+        settings: set how many videos may be unreadable.
+        path: file for the scores. None: they are not written.
+        refusal_path: file for the reason why there are no scores.
     """
     from side4video.atomic_files import write_json
     from side4video.distributed.processes import is_main_process
@@ -53,7 +53,7 @@ def report_scores(
 
 
 def why_refused(evaluation: "Scores", settings: EvalConfig) -> str | None:
-    """Why the scores of an evaluation are not reported, if that is so."""
+    """The reason why the scores of an evaluation are not reported; None if they are."""
     from side4video.tasks.unread import withheld_scores_reason
 
     num_unread = len(evaluation.unread)
@@ -61,9 +61,9 @@ def why_refused(evaluation: "Scores", settings: EvalConfig) -> str | None:
 
 
 def report_refusal(refused: str, unread: "Sequence[UnreadVideo]", path: Path | None = None) -> int:
-    """Say which videos could not be read in place of a score, also in the file `path`; returns the exit code.
+    """Print which videos could not be read instead of a score, write it to `path`, and return the exit code.
 
-    Only the main process says and writes it.
+    Only the main process prints and writes.
     """
     from side4video.distributed.processes import is_main_process
 

@@ -13,32 +13,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchArguments:
-    """Find moments in the videos of an index by words, or videos like an example."""
+    """Search the videos of an index for moments by words, or for videos similar to an example."""
 
     index: tyro.conf.Positional[str]
-    """What `side4video index` made: a folder or an address."""
+    """The index from `side4video index`: a folder or an address."""
     text: tyro.conf.Positional[tuple[str, ...]]
-    """What to look for; several texts are several questions."""
+    """Words to search for, in quotes; several texts are several queries."""
     like: Path | None = None
-    """A video; finds those that are like it."""
+    """Search for videos similar to this video."""
     queries: Path | None = None
-    """A text file with a question in each line."""
+    """A text file with one query per line."""
     top_k: int = 10
-    """Videos to show for each question."""
+    """Number of videos per query."""
     where: tuple[str, ...] = ()
     """Conditions on the metadata: camera=north, "year>=2020", title~dog."""
     path: str | None = None
-    """Only videos whose whole path fits this pattern, such as "*/2024/*", or that lie in this folder."""
+    """Only videos in this folder, or whose full path matches this pattern, such as "*/2024/*"."""
     shortlist: int = 500
-    """Windows that are scored exactly, of those whose mean embedding fits best."""
+    """Number of windows that are scored exactly: the best ones by their mean embedding."""
     model: str | None = None
-    """Where the model that made the index is now; by default where it was."""
+    """Path of the model that made the index, if it has moved."""
     backbone_weights: str | None = None
-    """Local weights of the backbone; by default what the model was made with."""
+    """Local weights file of the backbone. Default: the weights that the model was made with."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     json: Path | None = None
-    """Also write what was found to this file."""
+    """Also write the results to this file."""
 
 
 def search(arguments: list[str]) -> int:
@@ -92,7 +92,7 @@ def _moment(match: "Match") -> str:
 
 
 def clock_time(seconds: float, *, tenths: bool = False) -> str:
-    """Seconds as people write them.
+    """A time as minutes and seconds, with hours if there are any.
 
     >>> clock_time(75.25), clock_time(75.25, tenths=True), clock_time(3661)
     ('1:15', '1:15.2', '1:01:01')

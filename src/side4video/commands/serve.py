@@ -9,38 +9,38 @@ import tyro
 
 @dataclass(frozen=True)
 class ServeArguments:
-    """Show an index as a page in the browser, with a JSON API beside it; Ctrl-C ends it.
+    """Serve an index as a search page for the browser, with a JSON API; press Ctrl-C to stop.
 
-    Everybody who reaches the page can see all videos of the index: it is for this machine alone unless --host says
-    otherwise, and then needs a --token.
+    Anyone who can reach the page can see all videos of the index. It is bound to localhost by default; another --host
+    requires a --token.
     """
 
     index: tyro.conf.Positional[str]
-    """What `side4video index` made: a folder or an address."""
+    """The index from `side4video index`: a folder or an address."""
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 for all."""
+    """Address to listen on; 0.0.0.0 for all interfaces."""
     port: int = 8000
-    """Port to listen on; 0 for any that is free."""
+    """Port to listen on; 0 for any free port."""
     token: str | None = None
-    """What every visitor must know: `auto` makes one up and prints it as part of the address."""
+    """Secret that every visitor needs: `auto` generates one and prints it as part of the address."""
     classify: Path | None = None
-    """A recognition adapter, run folder, or name on the hub: it says what happens in uploaded clips."""
+    """A recognition adapter that classifies uploaded clips: its folder, a run folder, or a name on the hub."""
     open: bool = False
     """Open the page in a browser."""
     max_upload_mb: int = 200
-    """Size of an uploaded clip at most, in MB of 1,048,576 bytes."""
+    """Maximum size of an uploaded clip, in MB of 1,048,576 bytes."""
     model: str | None = None
-    """Where the model that made the index is now; by default where it was."""
+    """Path of the model that made the index, if it has moved."""
     backbone_weights: str | None = None
-    """Local weights of the backbone; by default what the model was made with."""
+    """Local weights file of the backbone. Default: the weights that the model was made with."""
     classify_weights: str | None = None
-    """The same for the backbone of --classify."""
+    """Local weights file of the backbone of --classify. Default: the weights that it was trained on."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
 
 
 def serve(arguments: list[str]) -> int:
-    """Search in an index on a page in the browser: serve FOLDER [--classify ADAPTER] [--open]."""
+    """Serve an index as a search page for the browser: serve FOLDER [--classify ADAPTER] [--open]."""
     given = tyro.cli(ServeArguments, prog="side4video serve", args=arguments)
 
     from importlib.util import find_spec
@@ -54,7 +54,7 @@ def serve(arguments: list[str]) -> int:
     if given.max_upload_mb < 1:
         raise ValueError(f"--max-upload-mb {given.max_upload_mb} must be 1 or more.")
     settings = ServeSettings.with_token(given.token, host=given.host, max_upload_bytes=given.max_upload_mb * 2**20)
-    with listen(given.host, given.port) as socket:  # a port that is taken shows before a model is loaded
+    with listen(given.host, given.port) as socket:  # fails before it loads a model if the port is in use
         from side4video.inference.predictor import Predictor
         from side4video.search.video_index import VideoIndex
 
@@ -68,5 +68,5 @@ def serve(arguments: list[str]) -> int:
             Server(index, settings, classifier=classifier).run(socket, is_opened=given.open)
         finally:
             index.close()
-    gc.freeze()  # the process ends: looking for cycles among all the libraries' objects first takes a second and more
+    gc.freeze()  # the process ends: a last garbage collection of the libraries' objects takes more than a second
     return 0

@@ -8,24 +8,24 @@ import tyro
 
 @dataclass(frozen=True)
 class ShareArguments:
-    """Put an adapter on the Hugging Face hub, or with --folder on this disk alone: only what others need of it."""
+    """Upload an adapter and its card to the Hugging Face hub, or write the same files to --folder."""
 
     adapter: tyro.conf.Positional[Path]
-    """Adapter folder, or run folder (its best adapter is taken)."""
+    """Adapter folder, or run folder (its best adapter is used)."""
     name: tyro.conf.Positional[str]
-    """user/name on the hub; made where it is not there."""
+    """Repository on the hub, user/name; created if it does not exist."""
     private: bool = False
-    """Only its owner can read a repository that is made now."""
+    """Create a private repository; an existing one stays as it is."""
     license: str | None = None
-    """The hub's short name of a licence, such as mit; by default that of the card that is there, if any."""
+    """The hub's short name of a licence, such as mit. Default: the licence in the existing card, if any."""
     dataset: str | None = None
-    """Name of the data set in the card; by default the official one's, or that of its file or folder."""
+    """Name of the data set in the card. Default: its official name, or the name of its file or folder."""
     folder: Path | None = None
-    """Write what would be uploaded to this folder instead: no connection and no token."""
+    """Write the files to this folder instead of uploading them; requires no connection and no token."""
 
 
 def share(arguments: list[str]) -> int:
-    """Put an adapter and its card on the Hugging Face hub: share ADAPTER USER/NAME [--private] [--license mit]."""
+    """Upload an adapter and its card to the Hugging Face hub: share ADAPTER USER/NAME [--private] [--license mit]."""
     given = tyro.cli(ShareArguments, prog="side4video share", args=arguments)
 
     from side4video.sharing.share import push_to_hub, save_shareable

@@ -14,21 +14,21 @@ from side4video.config import RunConfig, load_config, recipe_names
 
 @dataclass(frozen=True)
 class TrainArguments:
-    """Train a side network; adapters, logs, scores and a report go to a run folder."""
+    """Train a side network; write adapters, logs, scores and a report to a run folder."""
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     out: Path
-    """Run folder: best/ and last/ adapters, log.jsonl, metrics.csv, evaluation.json, report.html."""
+    """Run folder to write: best/ and last/ adapters, log.jsonl, metrics.csv, evaluation.json, report.html."""
     resume: bool = False
-    """Continue an interrupted run in its folder."""
+    """Continue the interrupted run in the run folder."""
     init_from: Path | None = None
-    """Adapter to start from; a classifier for other classes is discarded with a message."""
+    """Adapter to initialise from; a classifier for other classes is discarded with a message."""
     license: str | None = None
-    """Licence of the trained adapter for its card: the hub's short name, such as mit. By default none."""
+    """Licence of the trained adapter for its card: the hub's short name, such as mit. Default: none."""
 
 
 def with_named_probes(arguments: list[str]) -> list[str]:
-    """`--eval.probe` alone means the linear probe, and `--eval.no-probe` none.
+    """Expand `--eval.probe` without a value to the linear probe, and `--eval.no-probe` to no probe.
 
     >>> with_named_probes(["--eval.probe", "--eval.clips", "3"])
     ['--eval.probe', 'true', '--eval.clips', '3']
@@ -64,13 +64,13 @@ def train(arguments: list[str]) -> int:
     from side4video.training.final_evaluation import read_final
     from side4video.training.out_of_memory import TrainingMemoryError
 
-    facts = CardFacts(license=given.license)  # refuses an unknown one before hours of work
+    facts = CardFacts(license=given.license)  # raises for an unknown licence before hours of work
     failure = None
     try:
         result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
     except TrainingMemoryError as error:
         failure = TrainingMemoryError(error.reason, phase=error.phase, num_classes=error.num_classes)
-    if failure is not None:  # outside of the handler, so that the run's tensors are freed
+    if failure is not None:  # outside the handler, so that the run's tensors are freed
         from side4video.memory.command import advise_after_failure
 
         print(advise_after_failure(given.config, failure, out=given.out), file=sys.stderr)

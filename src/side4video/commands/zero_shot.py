@@ -12,7 +12,7 @@ from side4video.config import BackboneConfig, DataConfig, EvalConfig, TextConfig
 
 @dataclass(frozen=True)
 class ZeroShotArguments:
-    """Score a CLIP model on videos with classes without training: class names are put into sentences."""
+    """Score a CLIP model on labelled videos without training; class names are inserted into prompts."""
 
     backbone: BackboneConfig
     text: TextConfig
@@ -21,9 +21,9 @@ class ZeroShotArguments:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     timeout_minutes: float = 60.0
-    """That one of several processes, where torchrun or SLURM started them, waits for the others."""
+    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
     json: Path | None = None
-    """Where the scores, every prediction and every unreadable file go."""
+    """File for the scores, every prediction and every unreadable file."""
 
 
 def zero_shot(arguments: list[str]) -> int:
