@@ -1,4 +1,4 @@
-"""Side4Video: a frozen image model learns video through a light spatial-temporal side network (arXiv 2311.15769)."""
+"""Side4Video: train a light spatial-temporal side network for video on a frozen image model (arXiv 2311.15769)."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""`python -m side4video` is the command line."""
+"""Run the command line with `python -m side4video`."""
 
 import sys
 

@@ -15,24 +15,32 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 if TYPE_CHECKING:
-    from torch import Tensor  # processes that write no tensors do without torch and its 400 MB
+    from torch import Tensor  # processes that write no tensors avoid importing torch, which takes 400 MB
 
 _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 @contextmanager
 def replacing(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
-    """A temporary path beside `path`; when the block ends well it is flushed to disk and takes the place of `path`.
+    """Yield a temporary path next to `path`; if the block succeeds, flush it to disk and rename it to `path`.
 
-    What was at `path` is kept as `previous`, if that is given: one of the two is whole at any moment.
-    What a killed process leaves there, `remove_abandoned` finds.
+    Args:
+        path: the file to write; a missing folder is created. If the block raises, the old file stays unchanged.
+        previous: new name of the old file. At any moment at least one of the two files is complete.
+
+    `remove_abandoned` removes temporary files of killed processes.
+
+    >>> with replacing(Path("result.txt")) as temporary:
+    ...     _ = temporary.write_text("complete")
+    >>> Path("result.txt").read_text()
+    'complete'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
         with suppress(OSError):  # some network drives have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)  # until the process ends, however it does
+            fcntl.flock(handle, fcntl.LOCK_EX)  # held until the process ends, even if it is killed
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp and safetensors give 0600
         _sync(temporary)
@@ -46,27 +54,27 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path, pattern: str) -> list[Path]:
-    """Remove temporary files of `replacing` whose process was killed; returns their paths.
+    """Remove the temporary files that killed processes left in `replacing`; returns their paths.
 
     Args:
-        folder: where to look; it may be missing.
-        pattern: of the names of the files to be replaced, such as "tokens-*.npy".
+        folder: folder to search; it may be missing.
+        pattern: glob pattern of the target names, such as "tokens-*.npy".
     """
     removed = []
     for path in sorted(folder.glob(f".{pattern}.????????.tmp")):
         with suppress(OSError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where a living process writes
-            if path.stat().st_size:  # an empty one may have been made a moment ago, and not be locked yet
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if a running process writes the file
+            if path.stat().st_size:  # an empty file may be new and not locked yet
                 path.unlink()
                 removed.append(path)
     return removed
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, UTF-8.
+    """Write a text file atomically, as UTF-8.
 
     Raises:
-        OSError: it could not be written; what was at `path` is still there.
+        OSError: it could not be written; an existing file at `path` is unchanged.
     """
     with _saying_why(path, len(text)), replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -84,10 +92,10 @@ def write_tensors(
     *,
     previous: Path | None = None,
 ) -> None:
-    """Write tensors by name as safetensors, atomically; what was there is kept as `previous`, if that is given.
+    """Write named tensors as safetensors, atomically; an existing file is renamed to `previous` if that is given.
 
     Raises:
-        OSError: it could not be written, for example because the disk is full; what was at `path` is still there.
+        OSError: it could not be written, for example on a full disk; an existing file at `path` is unchanged.
     """
     from safetensors.torch import save_file
 
@@ -99,10 +107,10 @@ def write_tensors(
 
 
 def check_writable(folder: Path) -> None:
-    """Make sure that a folder can be made and written to; what it makes for that is removed again.
+    """Check that a folder can be created and written to. Files created for the check are removed.
 
     Raises:
-        OSError: it cannot, with the reason and the remedy.
+        OSError: it cannot; the message gives the reason and the remedy.
     """
     existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not existing.is_dir():
@@ -120,7 +128,7 @@ def check_writable(folder: Path) -> None:
 
 
 def check_space(folder: Path, needed: int, purpose: str) -> None:
-    """Make sure that the disk of a folder that is there has so many bytes left.
+    """Check that the disk of an existing folder has at least `needed` bytes left.
 
     Raises:
         OSError: it has fewer.
@@ -136,7 +144,7 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
 
 @contextmanager
 def _saying_why(path: Path, size: int) -> Iterator[None]:
-    """Turn errors of the block into one that says what could not be written, why, and what it needs."""
+    """Convert errors of the block to an OSError that names the file, the reason and the space that it needs."""
     try:
         yield
     except (SafetensorError, OSError) as error:
@@ -144,7 +152,7 @@ def _saying_why(path: Path, size: int) -> Iterator[None]:
 
 
 def _unwritten(path: Path, size: int, error: Exception) -> OSError:
-    """safetensors gives the number of an error in words alone."""
+    """The OSError for a failed write. safetensors gives error numbers only in its message, so they are parsed."""
     found = re.search(r"os error (\d+)", str(error))
     number = error.errno if isinstance(error, OSError) else int(found[1]) if found else errno.EIO
     reason = os.strerror(number or errno.EIO) if isinstance(error, OSError) or found else str(error)

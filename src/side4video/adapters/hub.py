@@ -1,4 +1,4 @@
-"""The Hugging Face hub: names of repositories there, files from them and to them."""
+"""The Hugging Face hub: parse names of repositories, download and upload files."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class HubName:
 
     Attributes:
         repo_id: `user/name`.
-        revision: a branch, a tag or a commit; None: the newest state.
+        revision: a branch, tag or commit. None: the newest commit of the main branch.
     """
 
     repo_id: str
@@ -39,7 +39,7 @@ class HubName:
 
 
 def parse_hub_name(text: str) -> HubName | None:
-    """The repository that a text names; None where it can be none.
+    """The repository that a text names; None if it is no valid name.
 
     >>> str(parse_hub_name("user/name@v1"))
     'user/name@v1'
@@ -56,15 +56,16 @@ def parse_hub_name(text: str) -> HubName | None:
     return HubName(match["repo_id"], match["revision"])
 
 
-@cache  # asked once per process: all parts of a command see the same commit
+@cache  # one request per process, so that all parts of a command see the same commit
 def download(name: HubName, files: tuple[str, ...]) -> Path:
-    """The folder, in the hub's cache on this machine, with these files of a repository; no others are fetched.
+    """Download these files of a repository, and no others; returns their folder in the local cache of the hub.
 
-    Without a connection the newest state that was downloaded before is taken.
+    Without a connection, the newest cached version is used.
 
     Raises:
-        FileNotFoundError: no such repository or revision, it lacks one of the files, or the hub cannot be reached.
-        PermissionError: its owner grants access one by one.
+        FileNotFoundError: the repository, revision or a file does not exist, or the hub is unreachable and nothing is
+            cached.
+        PermissionError: the repository is gated: its owner must grant you access.
     """
     place = f"{name} is no folder here"
     try:
@@ -94,25 +95,25 @@ def download(name: HubName, files: tuple[str, ...]) -> Path:
 
 
 def is_downloaded(path: Path) -> bool:
-    """Whether a path lies in the hub's cache on this machine: what is there was made by others."""
+    """Whether a path is in the local cache of the hub. Files there come from others and are untrusted."""
     cache = Path(constants.HF_HUB_CACHE)
     return path.absolute().is_relative_to(cache.absolute()) or path.resolve().is_relative_to(cache.resolve())
 
 
 def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, message: str, token: str | None) -> str:
-    """Put files of a folder into a repository, which is made where it is not there; returns its address.
+    """Upload files of a folder to a repository, which is created if it does not exist; returns its address.
 
     Args:
-        folder: where the files are.
+        folder: folder of the files.
         repo_id: `user/name`.
-        files: their names; nothing else is uploaded.
-        private: a repository that is made now can be read by its owner alone; one that is there stays as it is.
-        message: of the commit.
-        token: of the hub; None: that of `hf auth login` or HF_TOKEN.
+        files: names of the files; nothing else is uploaded.
+        private: create a private repository; an existing one stays as it is.
+        message: commit message.
+        token: token of the hub. Default: the token of `hf auth login` or of HF_TOKEN.
 
     Raises:
         PermissionError: there is no token.
-        OSError: the hub refuses, or cannot be reached.
+        OSError: the hub rejects the upload, or is unreachable.
     """
     token = token or get_token()
     if token is None:
@@ -121,6 +122,6 @@ def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, m
     try:
         address = hub.create_repo(repo_id, private=private, exist_ok=True)
         hub.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=list(files), commit_message=message)
-    except (HTTPError, OSError) as error:  # the hub's own, and those of a connection
+    except (HTTPError, OSError) as error:  # errors of the hub, and of the connection
         raise OSError(f"{repo_id} cannot be uploaded to {constants.ENDPOINT}: {error}") from error
     return str(address)

@@ -1,7 +1,7 @@
-"""Settings of adapters that others made, before anything is done with them.
+"""Check the settings of adapters that others made, before they are used.
 
-A config can name files and folders; those of a stranger's machine are never looked for on this one. Weights are read
-as safetensors, which hold numbers alone, and nothing in an adapter is ever executed.
+A config can contain paths; the paths of another machine are never opened on this one. Weights are read as safetensors,
+which contain only numbers, and nothing in an adapter is ever executed.
 """
 
 import re
@@ -12,15 +12,15 @@ from typing import Any, get_args
 from side4video.config import DataConfig, RunConfig
 
 _FRAME_TEMPLATE = re.compile(r"[\w .-]*\{:0?\d?d\}[\w .-]*", re.ASCII)
-# Control characters move a terminal's cursor, some of Unicode's turn text around, half surrogates cannot be printed.
+# Control characters move a terminal's cursor, some Unicode characters reverse text, lone surrogates cannot be printed.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _PATHS = [name for name, field in DataConfig.model_fields.items() if Path in get_args(field.annotation)]
 NAMED_WEIGHTS = ("hub", "random")
 
 
 def without_paths(config: RunConfig) -> RunConfig:
-    """The same settings without any path: no data, no caches, and of a file of weights its name alone. Nor do they let
-    another list leave its root."""
+    """The settings without paths: no data, no caches, and only the name of a weights file. Videos outside of a list's
+    root are not allowed either."""
     data = config.data.model_copy(update=dict.fromkeys(_PATHS) | {"outside_root": "refuse"})
     backbone = config.backbone.model_copy(update={"weights": _name_alone(config.backbone.weights)})
     text = config.text.model_copy(update={"weights": _name_alone(config.text.weights)})
@@ -28,16 +28,16 @@ def without_paths(config: RunConfig) -> RunConfig:
 
 
 def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:
-    """Refuse what no run of this package writes and what could do harm.
+    """Reject content that no run of this package writes and that could do harm.
 
     Args:
-        content: the whole config file, read as JSON.
+        content: the complete config file, parsed as JSON.
         config: its settings.
-        source: named in errors.
+        source: name for errors.
 
     Raises:
-        ValueError: texts with control characters, a model from elsewhere, or file names of frames that leave their
-            folder.
+        ValueError: a text contains control characters, the model is from an unknown source, or the file names of
+            frames leave their folder.
     """
     if odd := next((text for text in _texts(content) if _UNPRINTABLE.search(text)), None):
         raise ValueError(f"{source}: {odd!r} has control characters, which could change what a terminal shows.")
@@ -53,7 +53,7 @@ def _name_alone(weights: str) -> str:
 
 
 def _texts(content: Any) -> Iterator[str]:
-    """Every text in nested lists and dictionaries, keys included, but descriptions: these are never printed."""
+    """Every text in nested lists and dictionaries, including keys, except descriptions, which are never printed."""
     if isinstance(content, dict):
         for key, value in content.items():
             yield key
