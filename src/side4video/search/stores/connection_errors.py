@@ -1,4 +1,4 @@
-"""Why an object store cannot be used, told from what LanceDB says, and what to do about it."""
+"""Explain from LanceDB's error why an object store cannot be used, and name the remedy."""
 
 import re
 
@@ -29,11 +29,11 @@ _REASONS = [
 
 
 def why_unreachable(address: str, error: Exception) -> str:
-    """A sentence for the user.
+    """The cause and the remedy as a sentence for the user.
 
     Args:
-        address: of the index, in an object store.
-        error: that LanceDB raised when it was asked for the first time.
+        address: address of the index in an object store.
+        error: the error of the first request to LanceDB.
     """
     said = str(error)
     for pattern, reason, remedy in _REASONS:

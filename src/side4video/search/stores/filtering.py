@@ -1,4 +1,4 @@
-"""Which files a filter lets through."""
+"""Check whether files pass a filter."""
 
 import fnmatch
 import os
@@ -18,12 +18,16 @@ _COMPARE: dict[str, Callable[[str | float | bool, str | float | bool], bool]] = 
 
 
 def _kind(value: str | float | bool) -> type:
-    """Yes and no are no numbers here, though they are in Python."""
+    """The type of a value for comparisons. Booleans are not numbers here, unlike in Python."""
     return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
 
 
 def fulfils(metadata: Metadata, condition: Condition) -> bool:
-    """Whether a video's metadata fulfils a condition; text, numbers, and true and false are never equal or ordered."""
+    """Whether a video's metadata fulfils a condition. Values of different types are never equal and have no order.
+
+    >>> fulfils({"year": 2024.0}, Condition("year", ">=", 2020.0)), fulfils({}, Condition("year", ">=", 2020.0))
+    (True, False)
+    """
     if condition.column not in metadata:
         return False
     own, other = metadata[condition.column], condition.value
@@ -36,7 +40,7 @@ def fulfils(metadata: Metadata, condition: Condition) -> bool:
 
 
 def _path_test(pattern: str) -> Callable[[str], bool]:
-    """Paths that a pattern matches, or that a folder is or holds."""
+    """A test for paths that match the pattern, or that are the folder or lie below it."""
     matches = re.compile(fnmatch.translate(pattern)).match
     folders = {pattern.rstrip("/") or "/", os.path.realpath(pattern)} if pattern else set()
     starts = tuple(folder.rstrip("/") + "/" for folder in folders)
@@ -44,10 +48,14 @@ def _path_test(pattern: str) -> Callable[[str], bool]:
 
 
 def make_test(filter: Filter) -> Callable[[IndexedFile], bool]:
-    """A function that says of a file whether a filter lets it through.
+    """A function that checks whether a file passes a filter.
 
-    A pattern is for the whole path, and `*` stands for `/` too. A pattern that names a folder, which may be relative
-    to the working directory, lets everything below it through.
+    A pattern matches against the whole path, and `*` matches `/` too. A pattern that names a folder, absolute or
+    relative to the working directory, accepts everything below it.
+
+    >>> test = make_test(Filter(path="*/2024/*.mp4"))
+    >>> test(IndexedFile("/videos/2024/cat.mp4", content="", size=1, modified=0, duration_seconds=2.0))
+    True
     """
     path_test = None if filter.path is None else _path_test(filter.path)
 

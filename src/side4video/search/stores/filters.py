@@ -1,4 +1,4 @@
-"""Which videos a search looks at: conditions on their paths and on what a user's CSV says of them."""
+"""Filters: which videos a search considers, by conditions on their paths and metadata."""
 
 import difflib
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
-"""`~`: the text contains this, upper and lower case alike."""
+"""`~`: the text contains the value; case is ignored."""
 
 _CONDITION = re.compile(r"\s*(?P<column>[^=!<>~]+?)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL)
 _YES_NO = {"true": True, "yes": True, "false": False, "no": False}
@@ -15,7 +15,7 @@ _YES_NO = {"true": True, "yes": True, "false": False, "no": False}
 
 @dataclass(frozen=True)
 class Condition:
-    """A column of the metadata compared with a value; a video without that column does not fulfil it."""
+    """A comparison of a metadata column with a value. Videos without this column do not fulfil it."""
 
     column: str
     operator: Operator
@@ -24,11 +24,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Filter:
-    """Videos that fulfil all conditions.
+    """A filter for videos that fulfil all conditions.
 
     Attributes:
-        conditions: on the metadata.
+        conditions: conditions on the metadata.
         path: a glob pattern for the whole path, such as `*/2024/*.mp4`, or a folder; None: every path.
+
+    >>> parse_filter(["year>=2020"], "*.mp4", {"year": float})
+    Filter(conditions=(Condition(column='year', operator='>=', value=2020.0),), path='*.mp4')
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -36,14 +39,17 @@ class Filter:
 
 
 def parse_condition(text: str, columns: Mapping[str, type]) -> Condition:
-    """A condition as it is written on a command line: `camera=north`, `year>=2020`, `title~dog`.
+    """Parse a condition of the command line: `camera=north`, `year>=2020`, `title~dog`.
 
     Args:
         text: column, operator (one of `Operator`) and value.
-        columns: which there are, and whether they hold `float`, `bool` or `str`.
+        columns: the columns of the index with their types: `float`, `bool` or `str`.
 
     Raises:
-        ValueError: it has another form, there is no such column, or the column holds something else.
+        ValueError: the syntax is wrong, the column does not exist, or the value does not have the column's type.
+
+    >>> parse_condition("title~dog", {"title": str})
+    Condition(column='title', operator='~', value='dog')
     """
     match = _CONDITION.fullmatch(text)
     if match is None or not match["value"]:
@@ -72,5 +78,5 @@ def parse_condition(text: str, columns: Mapping[str, type]) -> Condition:
 
 
 def parse_filter(conditions: Iterable[str], path: str | None, columns: Mapping[str, type]) -> Filter:
-    """The filter of some conditions, each as in `parse_condition`, and a pattern for paths."""
+    """Parse conditions, see `parse_condition`, and combine them with a path pattern."""
     return Filter(tuple(parse_condition(text, columns) for text in conditions), path)

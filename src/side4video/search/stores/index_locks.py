@@ -1,6 +1,6 @@
-"""Locks on an index in a folder, which end with the process that has them.
+"""Locks on an index in a folder. The operating system releases them when the process ends.
 
-Nothing watches over object stores and servers, nor over network drives that have no locks.
+Object stores, servers, and network drives without file locks are not locked.
 """
 
 import fcntl
@@ -10,18 +10,18 @@ from pathlib import Path
 
 _INDEXING, _CHANGING = ".indexing", ".changing"
 LOCK_FILES = {_INDEXING, _CHANGING}
-"""In the folder of an index; their content does not matter."""
+"""Names of the lock files in an index folder. Their content is not used."""
 
 
 @contextmanager
 def indexing_lock(address: str | Path) -> Iterator[None]:
-    """Refuse a second command on the same folder, which would embed the same videos.
+    """Lock a folder for indexing, so that no second command embeds the same videos.
 
     Args:
-        address: of the index; a folder is made where there is none.
+        address: address of the index; a missing folder is created.
 
     Raises:
-        RuntimeError: another process has it.
+        RuntimeError: another process holds the lock.
     """
     with ExitStack() as held:
         try:
@@ -33,7 +33,7 @@ def indexing_lock(address: str | Path) -> Iterator[None]:
 
 @contextmanager
 def changing_lock(address: str | Path) -> Iterator[bool]:
-    """Wait until no other process or thread is changing the index; whether others are kept from it now."""
+    """Wait until no other process or thread changes the index. Yields True if the lock is held, False without locks."""
     with _locked(address, _CHANGING, fcntl.LOCK_EX) as locked:
         yield locked
 
@@ -51,6 +51,6 @@ def _locked(address: str | Path, name: str, operation: int) -> Iterator[bool]:
             fcntl.flock(file, operation)
         except BlockingIOError:
             raise
-        except OSError:  # some network drives have no locks
+        except OSError:  # some network drives do not support locks
             locked = False
         yield locked

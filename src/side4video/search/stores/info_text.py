@@ -1,4 +1,4 @@
-"""What an index says of itself, as text that later versions can read."""
+"""The description of an index as text that later versions can read."""
 
 import json
 from dataclasses import asdict
@@ -6,20 +6,20 @@ from dataclasses import asdict
 from side4video.search.stores.records import IndexInfo
 
 FORMAT = 1
-"""Raised when an index is kept in a way that earlier versions of this package cannot read."""
+"""Version of the index format. Increase it when earlier versions of this package can no longer read new indexes."""
 
 
 def info_to_text(info: IndexInfo) -> str:
-    """JSON with the number of the format."""
+    """The description as JSON, with the version of the format."""
     return json.dumps({"format": FORMAT, **asdict(info)})
 
 
 def info_from_text(text: str, address: str) -> IndexInfo:
-    """What `info_to_text` wrote.
+    """Parse the text of `info_to_text`.
 
     Args:
         text: JSON.
-        address: of the index, for errors.
+        address: address of the index, for errors.
 
     Raises:
         ValueError: a later version of this package made the index.

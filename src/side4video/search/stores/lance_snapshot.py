@@ -1,4 +1,4 @@
-"""A LanceDB table of windows as it was at one version: what is found in it, whatever others write meanwhile."""
+"""One version of a LanceDB table of windows: searches in it are not affected by concurrent writes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,24 +18,29 @@ from side4video.search.stores.stored_text import path_from_text, path_to_text
 from side4video.search.stores.window_rows import FILE_COLUMNS, WINDOW_COLUMNS, files_from_rows, from_rows, numbers_of
 
 EXACT_WINDOWS = 250_000
-"""Up to so many windows, mean vectors are compared one by one, in memory: 512 MB of 512 numbers."""
+"""Up to this many windows, search is exact and in memory: 512 MB of mean vectors with 512 numbers each."""
 NPROBES = 64
-"""Parts of LanceDB's index that are looked through, of about the square root of the number of windows."""
+"""Number of partitions of LanceDB's index to search. It has about the square root of the number of windows."""
 FILTERS_KEPT = 16
-"""Filters whose rows are remembered: people ask several questions with the same."""
+"""Number of filters whose rows are cached: users often send several queries with the same filter."""
 WIDER = 4
-"""Times as much is asked of LanceDB's index and looked through, while the filter leaves too little."""
+"""Growth factor of the limit and of the searched partitions while the filter leaves too few results."""
 
 
 class LanceSnapshot:
     """One version of a table.
 
     Args:
-        connection: to the database.
-        name: of the table.
-        version: of the table.
-        earlier: the snapshot that this one takes the place of, whose mean vectors need not be read again.
+        connection: connection to the database.
+        name: name of the table.
+        version: version of the table.
+        earlier: the snapshot that this one replaces; its mean vectors are reused.
         exact_windows: see `EXACT_WINDOWS`.
+
+    >>> connection = lancedb.connect("index")
+    >>> snapshot = LanceSnapshot(connection, "windows", connection.open_table("windows").version)
+    >>> snapshot.num_windows == len(snapshot.windows_of(list(snapshot.files())))
+    True
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class LanceSnapshot:
 
     @cached_property
     def num_windows(self) -> int:
-        """Rows."""
+        """Number of windows: the rows of the table."""
         return self._table.count_rows()
 
     @cached_property
@@ -71,8 +76,8 @@ class LanceSnapshot:
     def _means(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Row ids, in ascending order, and their mean vectors.
 
-        A row id is the number of a file on disk, which never changes and whose number is not given again, and a place
-        in it. So a row that was there before still has the mean vector it had.
+        A row id consists of the number of a file on disk and a position in it. Files never change and their numbers are
+        not reused, so the mean vector of a known row id stays valid.
         """
         earlier, self._earlier = self._earlier, None
         if earlier is None:
@@ -102,12 +107,12 @@ class LanceSnapshot:
         return self._table.search().where(rows_among(paths)).select(self._table.schema.names).to_arrow()
 
     def keys_of(self, paths: Sequence[str]) -> set[tuple[str, int]]:
-        """Path, as text, and number of these windows."""
+        """Path, as text, and number of each of these windows."""
         table = self._table.search().where(rows_among(paths)).select(["path", "number"]).to_arrow()
         return set(zip(table["path"].to_pylist(), table["number"].to_pylist(), strict=True))
 
     def count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
-        """How many windows each of these videos has; without those that have none."""
+        """The number of windows of each of these videos; videos without windows are omitted."""
         table = self._table.search().where(rows_among(paths)).select(["path"]).to_arrow()
         return {path_from_text(text): count for text, count in Counter(table["path"].to_pylist()).items()}
 
@@ -125,7 +130,7 @@ class LanceSnapshot:
         return self._nearest_by_index(vector, limit, allowed)
 
     def _allowed(self, filter: Filter) -> NDArray[np.int64]:
-        """Ids of the rows that a filter lets through, in ascending order."""
+        """Ids of the rows that pass a filter, in ascending order."""
         if (known := self._filtered.get(filter)) is not None:
             return known
         ids, files = self._files
@@ -147,7 +152,7 @@ class LanceSnapshot:
         if allowed is None:
             return self._best(ids, means, vector, limit)
         places = np.searchsorted(ids, allowed)
-        if len(places) * 4 > len(ids):  # copying costs more than comparing
+        if len(places) * 4 > len(ids):  # copying the vectors costs more than comparing all of them
             scores = (means @ vector)[places]
             order = _largest(scores, limit)
             return self._fetch(allowed[order], means[places[order]])
@@ -194,7 +199,7 @@ class LanceSnapshot:
 
 
 def rows_among(paths: Sequence[str]) -> str:
-    """The condition in SQL that a row is of one of some videos."""
+    """The SQL condition that a row belongs to one of these videos."""
     quoted = ("'" + path_to_text(path).replace("'", "''") + "'" for path in paths)
     return f"path IN ({', '.join(quoted)})"
 
@@ -204,7 +209,7 @@ def _row_ids(table: pa.Table) -> NDArray[np.int64]:
 
 
 def _largest(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Places of the `count` largest, largest first; equal ones in their order."""
+    """Positions of the `count` largest scores, largest first; ties keep their order."""
     places = np.arange(len(scores))
     if count < len(scores):
         places = np.sort(np.argpartition(-scores, count)[:count])

@@ -1,4 +1,4 @@
-"""Windows in LanceDB: a folder, or an object store, without any server."""
+"""Store windows in LanceDB: in a folder or an object store, without a server."""
 
 import re
 import threading
@@ -27,24 +27,24 @@ from side4video.search.stores.stored_text import metadata_to_text, path_to_text
 from side4video.search.stores.window_rows import to_rows, window_schema
 
 WINDOWS, INFO = "windows", "index"
-"""Names of the two tables; the second has one row."""
+"""Names of the two tables; `INFO` has one row."""
 KEPT = timedelta(hours=1)
-"""How long replaced versions stay where nothing keeps other processes from changing the table meanwhile.
+"""How long replaced versions are kept if other processes cannot be locked out of the table.
 
-LanceDB compares each change with those made since it began, and does not notice where some of these were removed: the
-change would be lost without a word. So no change may take longer than this.
+LanceDB silently loses a write if newer versions are cleaned up while it runs: it compares each change with those made
+since the change began, and does not notice removed ones. So no change may take longer than this.
 """
 KEPT_ALONE = timedelta(0)
-"""The same where others are kept from it. Joining small files makes two versions within a millisecond; were the first
-kept, everything would be there twice."""
+"""How long replaced versions are kept if other processes are locked out. Compaction makes two versions within a
+millisecond; if the first were kept, all data would be on disk twice."""
 CHANGES_BESIDE = 32
-"""Changes whose files may lie beside each other; joining them can write the whole table again."""
+"""Number of changes before their files are compacted; compaction can rewrite the whole table."""
 OUTDATED_PART = 1 / 8
-"""Of all windows, that one process may replace or remove without joining files."""
+"""Share of all windows that one process may replace or remove before files are compacted."""
 UNINDEXED = 10_000
-"""Windows that may be missing in LanceDB's index; they are compared one by one."""
+"""Number of windows that may be missing in LanceDB's index; these are compared one by one."""
 ATTEMPTS = 20
-"""At what collides with another process's change; 4 seconds together."""
+"""Maximum number of attempts if a change conflicts with another process; 4 seconds in total."""
 _COLLISION = re.compile("conflict|not found|no longer exists", re.IGNORECASE)
 
 Arguments = ParamSpec("Arguments")
@@ -54,7 +54,7 @@ Result = TypeVar("Result")
 def _one_at_a_time(
     method: Callable[Concatenate["LanceStore", Arguments], Result],
 ) -> Callable[Concatenate["LanceStore", Arguments], Result]:
-    """A method that changes tables, and waits while another process or thread does in the same folder."""
+    """Decorate a method that changes tables: it waits for other processes and threads that change the same folder."""
 
     @wraps(method)
     def locked(store: "LanceStore", *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -67,18 +67,22 @@ def _one_at_a_time(
 class LanceStore:
     """A `Store` in LanceDB.
 
-    Each change is one commit of LanceDB. Processes may write at the same time, as long as they do not write windows of
-    the same video; in a folder, one after the other. Do not fork a process that has one.
+    Each change is one commit of LanceDB. Several processes may write at the same time if they write windows of
+    different videos; in a folder, they take turns. Do not fork a process that has an open store.
 
-    There is no index of paths: where there is one, LanceDB's merge can leave rows as they were without a word
+    The path column has no index: with one, LanceDB's merge can silently leave rows unchanged
     (lancedb/lancedb#3177, #3515).
 
     Args:
-        address: a folder, or what LanceDB takes, such as `s3://bucket/folder`.
-        exact_windows: more windows are searched with LanceDB's index, which `optimise` makes.
+        address: a folder, or any address that LanceDB supports, such as `s3://bucket/folder`.
+        exact_windows: above this number of windows, search uses LanceDB's index, which `optimise` makes.
 
     Raises:
-        ConnectionError: the address is that of no object store that LanceDB takes.
+        ConnectionError: LanceDB does not support this object store.
+
+    >>> store = LanceStore("index")
+    >>> store.count_windows() == len(store.files())  # short videos have one window
+    True
     """
 
     def __init__(self, address: str, *, exact_windows: int = EXACT_WINDOWS) -> None:
@@ -90,11 +94,11 @@ class LanceStore:
         self._outdated = 0
 
     def read_info(self) -> IndexInfo | None:
-        """What was said of the index when it was made; None: nobody has made one here.
+        """The description of the index; None: there is no index here.
 
         Raises:
-            ValueError: a later version of this package made it.
-            ConnectionError: an object store does not answer, or refuses.
+            ValueError: a later version of this package made the index.
+            ConnectionError: an object store does not answer, or denies access.
         """
         table = _reach(self._address, lambda: _open(self._connection, INFO))
         rows = [] if table is None else table.to_arrow()["json"].to_pylist()
@@ -102,10 +106,10 @@ class LanceStore:
 
     @_one_at_a_time
     def write_info(self, info: IndexInfo) -> None:
-        """Say what index this is; replaces what was said before.
+        """Write the description of the index, or replace it.
 
         Raises:
-            ValueError: there are windows of other sizes.
+            ValueError: the index holds windows of other sizes.
         """
         schema = window_schema(info.num_frames, info.embed_dim)
         table = _create(self._connection, WINDOWS, schema)
@@ -125,15 +129,15 @@ class LanceStore:
             told.add(row)
 
     def files(self) -> dict[str, IndexedFile]:
-        """Every video of the index by its path, in order of the paths."""
+        """All videos of the index by path, in the order of their paths."""
         return self._read(lambda snapshot: snapshot.files(), {})
 
     @_one_at_a_time
     def replace(self, paths: Sequence[str], windows: Sequence[Window]) -> None:
-        """In one change, take all windows of `paths` out and put `windows` in, whose paths are among `paths`.
+        """In one change, remove all windows of `paths` and add `windows`, whose paths must be among `paths`.
 
         Raises:
-            ValueError: a window is of another video, or there is no index yet.
+            ValueError: a window belongs to another video, or the index does not exist yet.
         """
         if others := {window.file.path for window in windows} - set(paths):
             raise ValueError(f"Windows of {min(others)!r}, which is not among the paths to replace. Name it there.")
@@ -149,7 +153,7 @@ class LanceStore:
             return
         rows = to_rows(windows, table.schema)
         if not old:
-            _retrying(lambda: table.add(rows))  # never collides with what other processes add
+            _retrying(lambda: table.add(rows))  # never conflicts with rows that other processes add
             return
         change = table.merge_insert(["path", "number"]).when_matched_update_all().when_not_matched_insert_all()
         if old - set(zip(rows["path"].to_pylist(), rows["number"].to_pylist(), strict=True)):
@@ -159,7 +163,7 @@ class LanceStore:
 
     @_one_at_a_time
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
-        """Replace the metadata of the videos named, by path; others than those of the index are left out."""
+        """Replace the metadata of videos by path; paths that are not in the index are ignored."""
         table = self._writable()
         if not metadata:
             return
@@ -169,20 +173,22 @@ class LanceStore:
             rows = self._read(lambda snapshot: snapshot.rows_of(list(metadata)), table.schema.empty_table())
             new = pa.array([texts[path] for path in rows["path"].to_pylist()], pa.string())
             rows = rows.set_column(rows.schema.get_field_index("metadata"), "metadata", new)
-            change = table.merge_insert(["path", "number"]).when_matched_update_all()  # reads the keys of other rows
+            change = table.merge_insert(
+                ["path", "number"]
+            ).when_matched_update_all()  # of other rows it reads only the keys
             self._outdated += len(rows)
         else:
             rows = pa.table({"path": list(texts), "metadata": list(texts.values())})
-            change = table.merge_insert("path").when_matched_update_all()  # reads all of them, writes this column alone
+            change = table.merge_insert("path").when_matched_update_all()  # reads all rows, writes only this column
         if len(rows):
             _retrying(lambda: change.execute(rows))
 
     def count_windows(self) -> int:
-        """Windows in the index."""
+        """Number of windows in the index."""
         return self._read(lambda snapshot: snapshot.num_windows, 0)
 
     def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
-        """For each of some videos all its windows, in their order; an empty list where it is not in the index."""
+        """All windows of each video, in order; an empty list for a video that is not in the index."""
         return read_in_portions(
             paths,
             count=self._count_windows_of,
@@ -194,10 +200,10 @@ class LanceStore:
         return self._read(lambda snapshot: snapshot.nearest(vector, limit=limit, filter=filter), [])
 
     def optimise(self) -> None:
-        """Join small files, remove what was replaced, and make LanceDB's index where there are windows enough for one.
+        """Compact small files, remove replaced versions, and make LanceDB's index if there are enough windows.
 
-        Where little has changed nothing is done: joining would write the whole table again for one new video. A process
-        that still reads what is removed here asks again, of what is there now.
+        After few changes this does nothing, because compaction would rewrite the whole table for one new video. A
+        process that still reads a removed version repeats its query on the newest one.
         """
         table = self._opened()
         if table is None:
@@ -205,15 +211,17 @@ class LanceStore:
         with changing_lock(self._address) as alone:
             kept = KEPT_ALONE if alone else KEPT
             if _retrying(lambda: self._is_worth_joining(table, kept)):
-                with warnings.catch_warnings():  # LanceDB says that it must be alone, if nothing is to be kept
+                with warnings.catch_warnings():  # LanceDB warns that removing all versions needs exclusive access
                     warnings.filterwarnings("ignore", "optimize.*removes every version", UserWarning)
                     _retrying(lambda: table.optimize(cleanup_older_than=kept))
                 self._outdated = 0
-            if table.count_rows() > self._exact_windows and not table.list_indices():  # of joined files: else it moves
+            if (
+                table.count_rows() > self._exact_windows and not table.list_indices()
+            ):  # after compaction, which moves rows
                 _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
 
     def close(self) -> None:
-        """Let go of what was read."""
+        """Release the cached data."""
         self._snapshot = self._table = None
 
     def _is_worth_joining(self, table: Table, kept: timedelta) -> bool:
@@ -237,7 +245,7 @@ class LanceStore:
         return table
 
     def _opened(self) -> Table | None:
-        if self._table is None:  # an empty one is false too
+        if self._table is None:  # not `if not`: an empty table is false too
             self._table = _open(self._connection, WINDOWS)
         return self._table
 
@@ -254,15 +262,15 @@ class LanceStore:
             return self._snapshot
 
     def _read(self, question: Callable[[LanceSnapshot], Result], nothing: Result) -> Result:
-        """Ask the newest version; `nothing` where there is none.
+        """Query the newest version; returns `nothing` if the table does not exist.
 
-        What was the newest a moment ago may be removed by another process in the middle of the question.
+        Another process may remove that version during the query; the query is then repeated on the newest one.
         """
         return _retrying(lambda: nothing if (snapshot := self._current()) is None else question(snapshot))
 
 
 def _reach(address: str, action: Callable[[], Result]) -> Result:
-    """Do what asks an object store for the first time, and say what is wrong with it."""
+    """Run the first request to an object store; errors explain the cause and the remedy."""
     try:
         return action()
     except (OSError, RuntimeError, ValueError) as error:
@@ -281,13 +289,13 @@ def _open(connection: lancedb.DBConnection, name: str) -> Table | None:
 
 
 def _create(connection: lancedb.DBConnection, name: str, schema: pa.Schema) -> Table:
-    """Open a table, or make it; another process may do so at the same moment."""
+    """Open a table, or create it; another process may create it at the same moment."""
     table = _open(connection, name)
     return connection.create_table(name, schema=schema, exist_ok=True) if table is None else table
 
 
 def _retrying(action: Callable[[], Result]) -> Result:
-    """Do something, again where another process was faster, or has removed what this one was reading."""
+    """Run an action, and repeat it if it conflicts with another process or if its version was removed."""
     for attempt in range(1, ATTEMPTS):
         try:
             return action()

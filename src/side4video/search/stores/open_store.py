@@ -1,4 +1,4 @@
-"""Which store an address means."""
+"""Open the store of an address."""
 
 import importlib.util
 import re
@@ -9,26 +9,30 @@ from side4video.search.stores.index_locks import LOCK_FILES
 from side4video.search.stores.store import Store
 
 _REQUIRED = {"lancedb": "search", "qdrant_client": "qdrant"}
-"""Modules of a store, and the extra of this package that has them."""
+"""Modules that stores need -> the extra of this package that installs them."""
 _LANCE_TABLE = "windows.lance"
 
 
 def open_store(address: str | Path, *, create: bool = False) -> Store:
-    """Open the place where an index is kept.
+    """Open the store of an index.
 
     Args:
-        address: a folder; an object store as LanceDB takes it, such as `s3://bucket/folder`; a collection of a Qdrant
-            server, `qdrant://host:port/collection`, with `?tls=true` over https and an API key from the environment
+        address: a folder; an object store that LanceDB supports, such as `s3://bucket/folder`; a collection of a Qdrant
+            server, `qdrant://host:port/collection`, with `?tls=true` for https and the API key in the environment
             variable QDRANT_API_KEY; or `qdrant+local:///folder/collection`, which is Qdrant without a server, for
             tests and small collections.
-        create: an index is to be made here if there is none; else there must be one.
+        create: True: the index may be missing and is made here. False: the index must exist.
 
     Raises:
         FileNotFoundError: there is no index.
-        ValueError: the address is none of these, the folder holds something else, or a later version of this package
-            made the index.
-        ConnectionError: a server or an object store does not answer, or refuses.
-        ModuleNotFoundError: what the store needs is not installed.
+        ValueError: the address has another form, the folder holds other files, or a later version of this package made
+            the index.
+        ConnectionError: a server or an object store does not answer, or denies access.
+        ModuleNotFoundError: a package that the store needs is not installed.
+
+    >>> store = open_store("index")
+    >>> store.read_info().window_seconds
+    10.0
     """
     text = str(address)
     scheme = re.match(r"([a-z][a-z0-9+]+)://", text)
@@ -77,7 +81,7 @@ def _require(module: str) -> None:
 
 
 def _check_folder(folder: Path, create: bool) -> None:
-    """Neither write an index among other files, nor take a folder without one for an index."""
+    """Check a folder: a new index needs an empty or missing folder, an existing one must be there."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file, not the folder of an index.")
     if (folder / _LANCE_TABLE).is_dir():

@@ -1,4 +1,4 @@
-"""Windows of many videos, read for some videos at a time: few questions to a store, and little memory."""
+"""Read the windows of many videos in portions: few requests to a store, and limited memory."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from side4video.search.stores.records import Window
 
 WINDOWS_AT_ONCE = 4096
-"""That are read or written together at most; 50 MB of 12 x 512 numbers in 16 bits. Also paths of one question."""
+"""Maximum number of windows per read or write: 50 MB with 12 x 512 numbers of 16 bits each. Also limits the paths."""
 
 
 def in_portions(paths: Sequence[str], counts: Mapping[str, int]) -> Iterator[list[str]]:
-    """Paths in their order, together with at most `WINDOWS_AT_ONCE` windows, or one path with more.
+    """Portions of paths, in order, with at most `WINDOWS_AT_ONCE` windows each, or a single path with more.
 
     Args:
-        paths: may be there several times; in one portion they count once.
-        counts: windows of each path; others have none.
+        paths: may contain duplicates, which count once per portion.
+        counts: number of windows of each path; missing paths have none.
+
+    >>> list(in_portions(["a", "b", "c"], {"a": 4000, "b": 90, "c": 90}))
+    [['a', 'b'], ['c']]
     """
     portion: list[str] = []
     counted: set[str] = set()
@@ -37,12 +40,12 @@ def read_in_portions(
     count: Callable[[Sequence[str]], Mapping[str, int]],
     read: Callable[[Sequence[str]], Sequence[Window]],
 ) -> Iterator[list[Window]]:
-    """For each path its windows, in the order in which they are read.
+    """Yield the windows of each path, in the order in which `read` returns them.
 
     Args:
-        paths: may be there several times.
-        count: how many windows each of some videos has; those without any may be left out.
-        read: the windows of some videos, those of one video in their order.
+        paths: may contain duplicates.
+        count: returns the number of windows of each given video; videos without windows may be omitted.
+        read: returns the windows of the given videos, those of each video in order.
     """
     for start in range(0, len(paths), WINDOWS_AT_ONCE):
         some = paths[start : start + WINDOWS_AT_ONCE]

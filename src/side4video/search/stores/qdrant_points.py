@@ -1,4 +1,4 @@
-"""Windows as points of a Qdrant collection, and which points of a video count."""
+"""Windows as points of a Qdrant collection, and which points of a video are valid."""
 
 import base64
 import uuid
@@ -13,26 +13,26 @@ from side4video.search.stores.records import IndexedFile, Window
 from side4video.search.stores.stored_text import metadata_from_text, metadata_to_text, path_from_text, path_to_text
 
 FILE_FIELDS = ["path", "content", "size", "modified", "duration_seconds", "metadata", "number", "revision", "windows"]
-"""What must be read of a point to know its video and whether it counts."""
+"""The payload fields that identify the video of a point and decide whether the point is valid."""
 _NAMESPACE = uuid.UUID("5b1cf1a6-5c5d-4a4e-9a0c-2c1d6c9d7f10")
 INFO_ID = str(uuid.uuid5(_NAMESPACE, "index"))
-"""The point that says what index this is."""
+"""Id of the point that holds the description of the index."""
 
 Payload = dict[str, Any]
 
 
 def point_id(window: Window, revision: int) -> str:
-    """The same for the same part of the same video, written by the same change."""
+    """The id of a window's point: equal for the same window of the same video in the same revision."""
     return str(uuid.uuid5(_NAMESPACE, f"{path_to_text(window.file.path)}\n{window.number}\n{revision}"))
 
 
 def to_payload(window: Window, *, revision: int, windows: int) -> Payload:
-    """What is kept of a window beside its mean vector.
+    """The payload of a window: everything except its mean vector.
 
     Args:
-        window: to keep.
-        revision: of the change that writes it; later ones are larger.
-        windows: that the change writes of this video.
+        window: the window to store.
+        revision: revision of the change that writes it; later changes have larger revisions.
+        windows: number of windows of this video in the change.
     """
     file = window.file
     return {
@@ -81,10 +81,10 @@ def window_of(payload: Payload, mean: list[float]) -> Window:
 
 
 def counting_revisions(payloads: Iterable[Payload]) -> dict[str, int]:
-    """By path as text, the newest revision of which all windows are there; videos without one are left out.
+    """The newest complete revision by path, as text; videos without a complete revision are omitted.
 
-    A change writes the new points first and removes the old ones then. Before it is done, and for ever if the process
-    was killed, there are points of two revisions, or too few of one.
+    A change writes the new points first and then removes the old ones. Until it is done, or permanently if the process
+    is killed, there are points of two revisions, or an incomplete revision.
     """
     numbers: dict[tuple[str, int], set[int]] = defaultdict(set)
     expected: dict[tuple[str, int], int] = {}

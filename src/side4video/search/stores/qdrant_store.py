@@ -1,4 +1,4 @@
-"""Windows in Qdrant: on a server or a cluster of them; or in a folder without a server, for tests."""
+"""Store windows in Qdrant: on a server or a cluster, or in a folder without a server, for tests."""
 
 import os
 import threading
@@ -31,32 +31,36 @@ from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, W
 from side4video.search.stores.stored_text import metadata_to_text, path_from_text, path_to_text
 
 POINTS_AT_ONCE = 256
-"""That are sent in one request; 4 MB of 12 x 512 numbers."""
+"""Number of points per request: 4 MB with 12 x 512 numbers each."""
 EXACT_POINTS = 250_000
-"""Up to so many, mean vectors are compared one by one."""
+"""Up to this many points, search is exact."""
 _INFO = models.HasIdCondition(has_id=[INFO_ID])
 
 Item = TypeVar("Item")
 
 _folders: dict[Path, tuple[QdrantClient, int]] = {}
-"""Clients of folders, which Qdrant opens once at a time, and how many stores use each."""
+"""The client of each folder, which Qdrant can open only once, and the number of stores that use it."""
 _folders_lock = threading.Lock()
 
 
 class QdrantStore:
     """A `Store` in a collection of Qdrant.
 
-    Qdrant has no change of several points that is whole or not there. So points carry the change that wrote them, and
-    a reader takes of each video the newest change of which every point is there: for each video by itself a change is
-    whole or not there, not for several videos together. New metadata of a video with several windows is written point
-    by point. Conditions of a filter are looked up in the videos of the whole collection, which takes seconds where
-    there are very many.
+    Qdrant has no atomic changes of several points. So each point carries the revision of the change that wrote it, and
+    a reader uses the newest complete revision of each video: a change is atomic for each video, not for several videos
+    together. New metadata of a video with several windows is written point by point. Filter conditions are checked
+    against the videos of the whole collection, which takes seconds for very large collections.
 
     Args:
-        client: of the server or the folder.
-        collection: its name.
-        address: for errors.
-        folder: of the client, where there is no server.
+        client: client of the server or the folder.
+        collection: name of the collection.
+        address: address of the index, for errors.
+        folder: folder of the client; None: the client uses a server.
+
+    >>> store = QdrantStore.on_disk(Path("qdrant"), "videos")
+    >>> store.read_info(), store.files()
+    (None, {})
+    >>> store.close()
     """
 
     def __init__(self, client: QdrantClient, collection: str, address: str, *, folder: Path | None = None) -> None:
@@ -64,10 +68,10 @@ class QdrantStore:
 
     @classmethod
     def on_server(cls, host: str, port: int, collection: str, *, tls: bool = False) -> Self:
-        """A collection of a server; the environment variable QDRANT_API_KEY has the key, where one is needed.
+        """A collection of a server. If the server needs an API key, set the environment variable QDRANT_API_KEY.
 
         Raises:
-            ConnectionError: the server does not answer, or refuses.
+            ConnectionError: the server does not answer, or denies access.
         """
         address = f"qdrant://{host}:{port}/{collection}"
         key = os.environ.get("QDRANT_API_KEY")
@@ -84,7 +88,7 @@ class QdrantStore:
 
     @classmethod
     def on_disk(cls, folder: Path, collection: str) -> Self:
-        """A collection in a folder, without a server: for tests and some thousand windows, and one process at a time.
+        """A collection in a folder, without a server: for tests, a few thousand windows, and one process at a time.
 
         Raises:
             ValueError: another process has opened the folder.
@@ -102,10 +106,10 @@ class QdrantStore:
         return cls(client, collection, address, folder=folder)
 
     def read_info(self) -> IndexInfo | None:
-        """What was said of the index when it was made; None: nobody has made one here.
+        """The description of the index; None: there is no index here.
 
         Raises:
-            ValueError: a later version of this package made it.
+            ValueError: a later version of this package made the index.
         """
         if not self._client.collection_exists(self._collection):
             return None
@@ -113,10 +117,10 @@ class QdrantStore:
         return info_from_text((points[0].payload or {})["json"], self._address) if points else None
 
     def write_info(self, info: IndexInfo) -> None:
-        """Say what index this is; replaces what was said before.
+        """Write the description of the index, or replace it.
 
         Raises:
-            ValueError: there are vectors of another width.
+            ValueError: the collection holds vectors of another size.
         """
         if not self._client.collection_exists(self._collection):
             self._client.create_collection(
@@ -135,14 +139,14 @@ class QdrantStore:
         self._client.upsert(self._collection, [point], wait=True)
 
     def files(self) -> dict[str, IndexedFile]:
-        """Every video of the index by its path, in order of the paths."""
+        """All videos of the index by path, in the order of their paths."""
         return dict(sorted((file.path, file) for file in map(file_of, self._first_windows().values())))
 
     def replace(self, paths: Sequence[str], windows: Sequence[Window]) -> None:
-        """Take all windows of `paths` out and put `windows` in, whose paths are among `paths`; whole for each video.
+        """Remove all windows of `paths` and add `windows`, whose paths must be among `paths`; atomic for each video.
 
         Raises:
-            ValueError: a window is of another video, or there is no index yet.
+            ValueError: a window belongs to another video, or the index does not exist yet.
         """
         if others := {window.file.path for window in windows} - set(paths):
             raise ValueError(f"Windows of {min(others)!r}, which is not among the paths to replace. Name it there.")
@@ -164,7 +168,7 @@ class QdrantStore:
             self._client.delete(self._collection, models.FilterSelector(filter=old), wait=True)
 
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
-        """Replace the metadata of the videos named, by path; others than those of the index are left out."""
+        """Replace the metadata of videos by path; paths that are not in the index are ignored."""
         self._check_made()
         for path, values in metadata.items():
             self._client.set_payload(
@@ -175,11 +179,11 @@ class QdrantStore:
             )
 
     def count_windows(self) -> int:
-        """Windows in the index."""
+        """Number of windows in the index."""
         return sum(payload["windows"] for payload in self._first_windows().values())
 
     def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
-        """For each of some videos all its windows, in their order; an empty list where it is not in the index."""
+        """All windows of each video, in order; an empty list for a video that is not in the index."""
         return read_in_portions(paths, count=self._count_windows_of, read=self._read_windows_of)
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
@@ -208,13 +212,15 @@ class QdrantStore:
             if not missing or (len(found) < limit and not again):
                 return [window_of(payload, mean) for payload, mean in counting][:wanted]  # type: ignore[arg-type]
             limit += missing
-            again = max(again - 1, 0)  # what was just replaced is found anew; what a killed process left never counts
+            again = max(
+                again - 1, 0
+            )  # replaced points may be found now; those of a killed process stay invalid
 
     def optimise(self) -> None:
-        """Qdrant does so by itself."""
+        """Does nothing: Qdrant optimises automatically."""
 
     def close(self) -> None:
-        """Let go of the connection, or of the folder."""
+        """Close the connection or the folder."""
         if self._folder is None:
             self._client.close()
             return
@@ -250,13 +256,13 @@ class QdrantStore:
         return sorted((window_of(*pair) for pair in pairs), key=lambda window: window.number)
 
     def _scroll_newest(self, paths: Sequence[str], *, vectors: bool = False) -> list[tuple[Payload, list[float]]]:
-        """The points of some videos that count; see `_scroll`."""
+        """The valid points of these videos; see `_scroll`."""
         points = list(self._scroll(models.Filter(must=[_among(list(map(path_to_text, paths)))]), vectors=vectors))
         newest = counting_revisions(payload for payload, _ in points)
         return [pair for pair in points if newest.get(pair[0]["path"]) == pair[0]["revision"]]
 
     def _newest(self, texts: set[str]) -> dict[str, int]:
-        """See `counting_revisions`, of some videos."""
+        """The newest complete revisions of these videos; see `counting_revisions`."""
         return counting_revisions(
             payload
             for some in _portions(sorted(texts))
@@ -264,7 +270,7 @@ class QdrantStore:
         )
 
     def _first_windows(self) -> dict[str, Payload]:
-        """Of each video, the payload of the first of its windows that count."""
+        """The payload of the first valid window of each video."""
         payloads = [payload for payload, _ in self._scroll(models.Filter(must_not=[_INFO]))]
         newest = counting_revisions(payloads)
         first: dict[str, Payload] = {}
@@ -274,7 +280,7 @@ class QdrantStore:
         return first
 
     def _scroll(self, condition: models.Filter, *, vectors: bool = False) -> Iterator[tuple[Payload, list[float]]]:
-        """Payload and mean vector of points; without `vectors` what is needed of the payload, and no vector."""
+        """Payload and mean vector of points; without `vectors`, only `FILE_FIELDS` and no vector."""
         if not self._client.collection_exists(self._collection):
             return
         place = None

@@ -1,4 +1,4 @@
-"""What an index holds: a record for each window of a video, and one about the index itself."""
+"""The records of an index: one for each window of a video, and one that describes the index."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 from side4video.models.similarity import Similarity
 
 Metadata = Mapping[str, str | float | bool]
-"""What a user's CSV says of a video: column -> value; numbers are numbers, everything else is text."""
+"""Metadata of a video from the user's CSV: column -> value; values are numbers, booleans or text."""
 
 
 @dataclass(frozen=True)
 class IndexedFile:
-    """A video file as it was when it was indexed.
+    """The state of a video file when it was indexed.
 
     Attributes:
-        path: absolute, links resolved.
+        path: absolute path, with links resolved.
         content: hash of its bytes (`checking.content.hash_content`).
-        size: bytes.
-        modified: nanoseconds since 1970, as the file system says; with `size` tells that nothing changed without
+        size: size in bytes.
+        modified: modification time in nanoseconds since 1970. With `size` it shows that a file is unchanged, without
             reading the file.
-        duration_seconds: of the whole video.
-        metadata: of the video.
+        duration_seconds: duration of the whole video.
+        metadata: metadata of the video.
     """
 
     path: str
@@ -36,16 +36,17 @@ class IndexedFile:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a video and what the model knows of it.
+    """A part of a video with its embeddings.
 
     Attributes:
-        file: of which it is a part.
-        number: 0 for the first window of its video.
-        start_seconds, end_seconds: the part, half-open; of a video that is not cut 0 and its duration.
+        file: the video.
+        number: position in the video; 0 for the first window.
+        start_seconds: start of the window; 0 if the video is not split.
+        end_seconds: end of the window, exclusive; the video's duration if the video is not split.
         frames: (T, E) float16, embeddings of the frames, each of length 1.
-        frame_weights: (T,) float32, how much each frame counts, together 1.
-        frame_seconds: (T,) float32, when in the video each frame is shown.
-        mean: (E,) float32, mean of the frames' embeddings before they were normalised, itself of length 1.
+        frame_weights: (T,) float32, weights of the frames, with sum 1.
+        frame_seconds: (T,) float32, time of each frame in the video.
+        mean: (E,) float32, mean of the frames' embeddings before normalisation, scaled to length 1.
     """
 
     file: IndexedFile
@@ -60,17 +61,18 @@ class Window:
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """Which model made an index, and how.
+    """The description of an index: which model made it, with which settings.
 
     Attributes:
-        model: what was given as the model: an adapter's folder or name on the hub, or a backbone's short name.
-        fingerprint: of the model's weights and of the settings that change embeddings; another model is refused.
+        model: the model as the user gave it: an adapter folder or hub name, or a backbone's short name.
+        fingerprint: hashes of the model's weights and of the settings that change embeddings. A model with another
+            fingerprint is rejected.
         similarity: how the model compares words and frames.
-        num_frames: T, of a window.
-        embed_dim: E.
+        num_frames: T, the number of frames per window.
+        embed_dim: E, the size of an embedding.
         window_seconds: length of the windows of long videos.
-        overlap_seconds: how much two neighbours share.
-        package_version: of this package.
+        overlap_seconds: overlap of neighbouring windows.
+        package_version: version of this package.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""What an index asks of the place that keeps its windows: LanceDB in a folder, or a Qdrant server."""
+"""The interface of a store for the windows of an index; implemented for LanceDB and Qdrant."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
@@ -11,35 +11,34 @@ from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, W
 
 
 class Store(Protocol):
-    """Windows of videos by path, found by their mean vectors.
+    """Stores windows by the path of their video and finds them by their mean vectors.
 
-    Every change is whole or not there, whenever the process is killed; readers in other processes see the state before
-    or after it, and see it without being opened anew.
+    Each change is atomic, even if the process is killed. Readers in other processes see the state before or after a
+    change, without reopening the store.
     """
 
     def read_info(self) -> IndexInfo | None:
-        """What was said of the index when it was made; None: nobody has made one here."""
+        """The description of the index; None: there is no index here."""
 
     def write_info(self, info: IndexInfo) -> None:
-        """Say what index this is; replaces what was said before."""
+        """Write the description of the index, or replace it."""
 
     def files(self) -> dict[str, IndexedFile]:
-        """Every video of the index by its path, in order of the paths."""
+        """All videos of the index by path, in the order of their paths."""
 
     def replace(self, paths: Sequence[str], windows: Sequence[Window]) -> None:
-        """In one change, take all windows of `paths` out and put `windows` in, whose paths are among `paths`."""
+        """In one change, remove all windows of `paths` and add `windows`, whose paths must be among `paths`."""
 
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
-        """Replace the metadata of the videos named, by path."""
+        """Replace the metadata of videos by path."""
 
     def count_windows(self) -> int:
-        """Windows in the index."""
+        """Number of windows in the index."""
 
     def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
-        """For each of some videos all its windows, in their order; an empty list where it is not in the index.
+        """All windows of each video, in order; an empty list for a video that is not in the index.
 
-        Read for many videos together, and no more at a time than fit in some 100 MB: what is changed while the lists
-        are taken may be seen in the later ones.
+        Windows are read in portions of up to about 100 MB. Changes during the iteration may show in later lists.
         """
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
@@ -47,12 +46,12 @@ class Store(Protocol):
 
         Args:
             vector: (E,).
-            limit: windows at most.
-            filter: other windows do not count, not even towards `limit`.
+            limit: maximum number of windows.
+            filter: other windows are excluded and do not count towards `limit`.
         """
 
     def optimise(self) -> None:
-        """Do what makes searching fast and files small, after many changes; never needed for right answers."""
+        """Speed up search and shrink files after many changes. Results are correct without it."""
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""

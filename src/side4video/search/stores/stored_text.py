@@ -1,4 +1,4 @@
-"""Paths and metadata as the text that a database keeps: any file name, and back to the same."""
+"""Convert paths and metadata to text for a database and back, for any file name."""
 
 import json
 import os
@@ -10,7 +10,7 @@ _FILE_ADDRESS = "file://"
 
 
 def path_to_text(path: str) -> str:
-    """A path as valid Unicode: itself, or a `file://` address where its bytes are no UTF-8, which file systems allow.
+    """A path as valid Unicode: unchanged, or a `file://` URL if its bytes are not UTF-8, which file systems allow.
 
     >>> path_to_text("/videos/cat.mp4")
     '/videos/cat.mp4'
@@ -25,14 +25,14 @@ def path_to_text(path: str) -> str:
 
 
 def path_from_text(text: str) -> str:
-    """The path that `path_to_text` wrote."""
+    """Parse the text of `path_to_text`."""
     if not text.startswith(_FILE_ADDRESS):
         return text
     return os.fsdecode(unquote_to_bytes(text.removeprefix(_FILE_ADDRESS)))
 
 
 def metadata_to_text(metadata: Metadata) -> str:
-    """JSON; equal metadata is equal text, whatever the order of its columns.
+    """Metadata as JSON. Equal metadata gives equal text, in any order of columns.
 
     Raises:
         ValueError: a number is not finite.
@@ -41,5 +41,5 @@ def metadata_to_text(metadata: Metadata) -> str:
 
 
 def metadata_from_text(text: str) -> Metadata:
-    """The metadata that `metadata_to_text` wrote."""
+    """Parse the text of `metadata_to_text`."""
     return json.loads(text)

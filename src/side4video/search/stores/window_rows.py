@@ -1,4 +1,4 @@
-"""Windows as rows of an Arrow table, and back."""
+"""Convert windows to rows of an Arrow table and back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ WINDOW_COLUMNS = ("number", "start_seconds", "end_seconds", "frames", "frame_wei
 
 
 def window_schema(num_frames: int, embed_dim: int) -> pa.Schema:
-    """Columns of a table of windows of `num_frames` frames."""
+    """The schema of a table of windows with `num_frames` frames each."""
     return pa.schema(
         [
             ("path", pa.string()),
@@ -36,7 +36,7 @@ def window_schema(num_frames: int, embed_dim: int) -> pa.Schema:
 
 
 def _rows(arrays: Sequence[NDArray[Any]], field: pa.Field) -> pa.Array:
-    """Arrays of equal size, one in each row."""
+    """A column with one array per row; all arrays have the same size."""
     numbers = np.ascontiguousarray(np.stack(arrays)).reshape(-1)
     if len(numbers) != len(arrays) * field.type.list_size:
         raise ValueError(f"{field.name} of {arrays[0].shape} does not fit an index of {field.type.list_size} numbers.")
@@ -44,7 +44,7 @@ def _rows(arrays: Sequence[NDArray[Any]], field: pa.Field) -> pa.Array:
 
 
 def to_rows(windows: Sequence[Window], schema: pa.Schema) -> pa.Table:
-    """A row for each window."""
+    """A table with one row per window."""
     files = {window.file.path: window.file for window in windows}
     metadata = {path: metadata_to_text(file.metadata) for path, file in files.items()}
     columns: dict[str, Any] = {
@@ -61,13 +61,13 @@ def to_rows(windows: Sequence[Window], schema: pa.Schema) -> pa.Table:
 
 
 def numbers_of(table: pa.Table, name: str) -> NDArray[Any]:
-    """(rows, numbers of a row) of a column that `to_rows` made; its memory is Arrow's where that is one piece."""
+    """(rows, numbers per row) of a column from `to_rows`; shares Arrow's memory if that is contiguous."""
     column = table[name].combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
 
 def files_from_rows(table: pa.Table) -> list[IndexedFile]:
-    """The file of each row; those of one video are one object."""
+    """The file of each row; rows of the same video share one object."""
     metadata: dict[str, Any] = {}
     files: dict[tuple[Any, ...], IndexedFile] = {}
     found = []
@@ -87,8 +87,8 @@ def from_rows(table: pa.Table, means: NDArray[np.float32] | None = None) -> list
     """The window of each row of a table with `FILE_COLUMNS` and `WINDOW_COLUMNS`.
 
     Args:
-        table: of which the windows' arrays are parts.
-        means: (rows, E), where the table has no column of them.
+        table: the table; the windows' arrays are views of it where possible.
+        means: (rows, E) mean vectors; None: the table has a column with them.
     """
     means = numbers_of(table, "mean") if means is None else means
     frames = numbers_of(table, "frames")
