@@ -1,10 +1,10 @@
-"""What the JSON API answers, and the page shows."""
+"""The responses of the JSON API, which the page renders too."""
 
 from pydantic import BaseModel, Field
 
 
 class MatchAnswer(BaseModel):
-    """The frame that fits a word of the question best; without words one of the best frames."""
+    """The frame that matches a word of the query best; without words, one of the best frames."""
 
     word: str = Field(description="empty where whole sentences are compared, or in a search by an example")
     seconds: float = Field(description="when in the video the frame is shown")
@@ -12,7 +12,7 @@ class MatchAnswer(BaseModel):
 
 
 class FoundAnswer(BaseModel):
-    """A video that was found, and the addresses under which it is shown."""
+    """A video that was found, with the URLs to show it."""
 
     id: str
     name: str = Field(description="path below the folder that holds all videos of the index")
@@ -30,7 +30,7 @@ class FoundAnswer(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """What was found, best first."""
+    """Search results, best first."""
 
     results: list[FoundAnswer]
     seconds: float = Field(description="taken, waiting for others included")
@@ -50,7 +50,7 @@ class ClassesAnswer(BaseModel):
 
 
 class ColumnAnswer(BaseModel):
-    """A column of the metadata that can be filtered by."""
+    """A metadata column that searches can filter by."""
 
     name: str
     kind: str = Field(description="number, truth or text")
@@ -60,7 +60,7 @@ class ColumnAnswer(BaseModel):
 
 
 class InfoAnswer(BaseModel):
-    """The index, and what this server takes."""
+    """The index, and the limits of this server."""
 
     videos: int
     model: str

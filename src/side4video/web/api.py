@@ -1,4 +1,4 @@
-"""The JSON API: searching by words, by an example, by an upload; classes of an upload; the index itself."""
+"""The JSON API: search by text, by a video of the index or by an upload; classify an upload; describe the index."""
 
 import asyncio
 from typing import Annotated
@@ -35,7 +35,7 @@ def api_routes(service: SearchService) -> APIRouter:
         path: PathPattern = None,
         where: Where = [],  # noqa: B006 (FastAPI copies it)
     ) -> SearchAnswer:
-        """The videos that show what some words say, best first."""
+        """The videos that match a text, best first."""
         text = check_text(q, max_letters=settings.max_query_letters)
         top_k = check_number(top_k, most=settings.max_results)
         return await service.search(text, top_k=top_k, filter=make_filter(where, path, service.column_kinds))
@@ -47,7 +47,7 @@ def api_routes(service: SearchService) -> APIRouter:
         path: PathPattern = None,
         where: Where = [],  # noqa: B006
     ) -> SearchAnswer:
-        """The videos most like one of the index, itself left out."""
+        """The videos most similar to a video of the index, without the video itself."""
         top_k = check_number(top_k, most=settings.max_results)
         return await find_like(service, identifier, top_k=top_k, where=where, path=path)
 
@@ -58,7 +58,7 @@ def api_routes(service: SearchService) -> APIRouter:
         path: PathPattern = None,
         where: Where = [],  # noqa: B006
     ) -> SearchAnswer:
-        """The videos most like an uploaded clip."""
+        """The videos most similar to an uploaded clip."""
         top_k, filter = check_number(top_k, most=settings.max_results), make_filter(where, path, service.column_kinds)
         try:
             async with service.uploaded(clip.file) as uploaded:
@@ -68,7 +68,7 @@ def api_routes(service: SearchService) -> APIRouter:
 
     @router.post("/classify")
     async def classify(clip: Clip) -> ClassesAnswer:
-        """The five best classes of an uploaded clip; 404 where the server was started without --classify."""
+        """The five best classes of an uploaded clip; 404 if the server was started without --classify."""
         if service.classifier is None:
             raise HTTPException(404, "This server does not classify. Start it with --classify ADAPTER.")
         try:
@@ -79,7 +79,7 @@ def api_routes(service: SearchService) -> APIRouter:
 
     @router.get("/info")
     async def info() -> InfoAnswer:
-        """The index, its columns, and what this server takes."""
+        """The index, its columns, and the limits of this server."""
         return service.info()
 
     return router
@@ -88,10 +88,10 @@ def api_routes(service: SearchService) -> APIRouter:
 async def find_like(
     service: SearchService, identifier: str, *, top_k: int, where: list[str], path: str | None
 ) -> SearchAnswer:
-    """The videos most like one of the index, itself left out.
+    """The videos most similar to a video of the index, without the video itself.
 
     Raises:
-        HTTPException: 404 where it cannot be shown any more, 422 where it cannot be read.
+        HTTPException: 404 if the video can no longer be shown, 422 if it cannot be read.
     """
     filter = make_filter(where, path, service.column_kinds)
     try:
@@ -104,7 +104,7 @@ async def find_like(
 
 
 def refusal(error: NotDecodedError | VideoError) -> HTTPException:
-    """What a client is told of a clip that cannot be used."""
+    """The response for a clip that cannot be used: 504 after a timeout, else 422."""
     if isinstance(error, VideoError):
         return HTTPException(422, f"This video cannot be read: {error.reason}")
     return HTTPException(504 if error.took_too_long else 422, str(error))

@@ -1,4 +1,4 @@
-"""The web application: page, API, videos, and what they share."""
+"""The web application: page, API, videos, and their shared error handling."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,14 +19,14 @@ from side4video.web.service import SearchService
 
 
 def make_app(service: SearchService) -> FastAPI:
-    """The application of a service, which runs as long as it does."""
+    """The application of a service. The service starts and stops with the application."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with service.running():
             yield
 
-    # The documentation pages of FastAPI load their scripts from other servers: /docs is our own.
+    # FastAPI's documentation pages load scripts from other servers, so this app serves its own /docs.
     app = FastAPI(
         title="side4video",
         version=version("side4video"),
@@ -63,7 +63,7 @@ def make_app(service: SearchService) -> FastAPI:
 
 
 def _say(request: Request, pages: Pages, status: int, reason: str) -> Response:
-    """What went wrong, on the page for who looks at it, else as JSON."""
+    """An error response: the page for browsers, JSON for other clients."""
     if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
         return pages.page(request, Shown(title="That did not work", problem=reason), status=status)
     return JSONResponse({"detail": reason}, status_code=status)

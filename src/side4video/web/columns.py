@@ -1,4 +1,4 @@
-"""Which columns of metadata an index has, and what they hold: what its videos can be filtered by."""
+"""The metadata columns of an index, with their types and values, for filters."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,11 +7,16 @@ from side4video.search.stores.records import IndexedFile
 from side4video.web.answers import ColumnAnswer
 
 MOST_CHOICES = 30
-"""Different values up to which a column is a choice among them."""
+"""A text column with at most this many different values is shown as a choice."""
 
 
 def describe_columns(files: Iterable[IndexedFile]) -> list[ColumnAnswer]:
-    """The columns in order of their names; one that holds text in any video is text."""
+    """The columns sorted by name. A column that holds text in any video is a text column.
+
+    >>> [column] = describe_columns([IndexedFile("cat.mp4", "", 1, 0, 2.0, {"year": 2024.0})])
+    >>> column.kind, column.lowest
+    ('number', 2024.0)
+    """
     values: dict[str, set[str | float | bool]] = defaultdict(set)
     for file in files:
         for name, value in file.metadata.items():

@@ -1,4 +1,4 @@
-"""What every request passes before anything is done for it: who asks, from where, and how large its body is."""
+"""Checks of every request before it is handled: the token, the host, the origin, and the size of the body."""
 
 import asyncio
 import hmac
@@ -15,21 +15,26 @@ from side4video.web.settings import ServeSettings, is_loopback
 _HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "same-origin",  # with none at all, forms would send no origin
+    "referrer-policy": "same-origin",  # with no-referrer, forms would send no origin
     "x-content-type-options": "nosniff",
 }
-_MULTIPART_BYTES = 64 * 2**10  # around an upload
+_MULTIPART_BYTES = 64 * 2**10  # headers and boundaries around an upload
 _DRAINING_SECONDS = 5.0
 
 
 class Guards:
-    """Refuses requests of strangers; gives every answer the headers that keep a browser from asking elsewhere.
+    """ASGI middleware that rejects unauthorised requests and adds security headers to every response.
 
-    * The token is taken from `Authorization: Bearer`, from a cookie, or once from `?token=`, which sets the cookie.
-    * Without one the server is on a loopback address, and the `Host` must be one: a page of another site whose name
-      was made to mean 127.0.0.1 does not get in.
-    * A request that another site's page makes is refused where it would change or compute something.
-    * Bodies are read for so many clients at a time, up to so many bytes, in so many seconds.
+    * The token comes from `Authorization: Bearer`, from a cookie, or once from `?token=`, which sets the cookie.
+    * Without a token the server listens on a loopback address, and the `Host` header must name one. This stops DNS
+      rebinding: pages of another site whose name resolves to 127.0.0.1.
+    * Cross-site requests are rejected unless their method is GET or HEAD.
+    * Request bodies are limited in number at a time, in bytes, and in seconds.
+    * The headers stop browsers from loading content from other servers.
+
+    >>> from fastapi import FastAPI
+    >>> app = FastAPI()
+    >>> app.add_middleware(Guards, settings=ServeSettings())
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
@@ -80,7 +85,7 @@ class Guards:
         return name in cookies and self._is_token(cookies[name].value)
 
     async def _welcome_or_refuse(self, scope: Scope, send: Send) -> None:
-        """The right `?token=` becomes a cookie, and leaves the address; anything else is refused."""
+        """A valid `?token=` is stored in a cookie and removed from the URL; any other request is rejected."""
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(pairs).get("token", "")
         if scope["method"] != "GET" or not self._is_token(given):
@@ -94,7 +99,7 @@ class Guards:
         await send({"type": "http.response.body", "body": b""})
 
     async def _with_bounded_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body as far as it is allowed; what is refused is answered as the application answers."""
+        """Read the body up to the limits; rejections have the same form as the application's errors."""
         settings, limit = self.settings, self.settings.max_upload_bytes + _MULTIPART_BYTES
         length = Headers(scope=scope).get("content-length", "0")
         deadline = asyncio.get_running_loop().time() + settings.upload_seconds
@@ -120,13 +125,13 @@ class Guards:
 
 
 def too_large(settings: ServeSettings) -> HTTPException:
-    """What a client is told whose file is larger than a server takes."""
+    """The error for an upload above the size limit."""
     most = f"{settings.max_upload_bytes / 2**20:g} MB"
     return HTTPException(413, f"The file is larger than {most}, which is the most taken.")
 
 
 def _cookie_name(scope: Scope) -> str:
-    """Cookies do not know ports: two servers on one machine must not take each other's."""
+    """The cookie's name contains the port: cookies ignore ports, and two servers on one machine must not share one."""
     return f"side4video_{(scope.get('server') or ('', 0))[1]}"
 
 
@@ -136,7 +141,7 @@ def _without_port(host: str) -> str:
 
 
 def _is_same_site(headers: Headers) -> bool:
-    """Whether a page of this server asks, or no page at all."""
+    """Whether the request comes from a page of this server, or from no page at all."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site in ("same-origin", "none")
@@ -144,7 +149,7 @@ def _is_same_site(headers: Headers) -> bool:
 
 
 async def _drain(receive: Receive) -> None:
-    """Take what a client still sends, for a while: it reads the answer only then."""
+    """Read and discard the rest of a body for a limited time: many clients read the response only after sending."""
     try:
         async with asyncio.timeout(_DRAINING_SECONDS):
             while (message := await receive())["type"] == "http.request" and message.get("more_body", False):

@@ -1,4 +1,4 @@
-"""The files that may be shown: those of the index, named by identifiers that say nothing of the file system."""
+"""The files that may be shown: those of the index, under identifiers that reveal nothing about the file system."""
 
 import hashlib
 import os
@@ -10,16 +10,26 @@ from side4video.search.stores.records import IndexedFile
 
 
 class NotServedError(LookupError):
-    """There is nothing to show under an identifier, and why."""
+    """The file of an identifier cannot be shown; the message gives the reason."""
 
 
 def identify(path: str) -> str:
-    """The identifier of a video: 24 hexadecimal digits that follow from its path in the index."""
+    """The identifier of a video: 24 hexadecimal digits, a hash of its path in the index.
+
+    >>> len(identify("/videos/cat.mp4"))
+    24
+    """
     return hashlib.blake2b(os.fsencode(path), digest_size=12).hexdigest()
 
 
 class Library:
-    """The index's files by identifier. No path of a request is ever opened: it is looked up here or it is nothing."""
+    """The files of an index by identifier. A path from a request is never opened: clients send only identifiers.
+
+    >>> library = Library({})
+    >>> library.find("0" * 24)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    side4video.web.library.NotServedError: ...
+    """
 
     def __init__(self, files: Mapping[str, IndexedFile]) -> None:
         self.files: dict[str, IndexedFile] = {}
@@ -27,24 +37,24 @@ class Library:
         self.replace(files)
 
     def replace(self, files: Mapping[str, IndexedFile]) -> None:
-        """Take these files for all of the index, and those that were found since `forget_found`."""
+        """Replace the list of files. Files found since `forget_found` are kept."""
         self.files = {identify(path): file for path, file in files.items()} | self._found
 
     def forget_found(self) -> None:
-        """From now on the list of files is read anew."""
+        """Forget the remembered files; call this before the list of files is read again."""
         self._found = {}
 
     def remember(self, file: IndexedFile) -> str:
-        """The identifier of a file that a search has found, perhaps added to the index a moment ago."""
+        """Add a file that a search found, which may be newer than the list of files; return its identifier."""
         identifier = identify(file.path)
         self.files[identifier] = self._found[identifier] = file
         return identifier
 
     def find(self, identifier: str) -> IndexedFile:
-        """A file of the index that is on the disk as it was indexed.
+        """The file of an identifier, if it is unchanged since it was indexed.
 
         Raises:
-            NotServedError: no such identifier; or what is there now is missing, a link, no plain file, or has changed.
+            NotServedError: the identifier is unknown, or the file is missing, a link, not a regular file, or changed.
         """
         file = self.files.get(identifier)
         if file is None:

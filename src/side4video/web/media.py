@@ -1,4 +1,4 @@
-"""Videos, parts of them and pictures out of them; all by the identifier of a file of the index."""
+"""Serve videos, clips and frames of them by the identifier of an indexed file."""
 
 import asyncio
 from functools import partial
@@ -17,7 +17,7 @@ from side4video.web.service import LONGEST_CLIP_SECONDS, SearchService, play_typ
 from side4video.web.transcode_workers import ClipTask, NotDecodedError, decode_apart, make_clip
 
 _KEPT = {"cache-control": "private, max-age=3600"}
-_ASKED_AGAIN = {"cache-control": "private, no-cache"}  # with the entity tag that the answer has
+_ASKED_AGAIN = {"cache-control": "private, no-cache"}  # revalidated with the response's ETag
 
 
 def media_routes(service: SearchService) -> APIRouter:
@@ -33,7 +33,7 @@ def media_routes(service: SearchService) -> APIRouter:
     @router.head("/videos/{identifier}", include_in_schema=False)
     @router.get("/videos/{identifier}", response_class=FileResponse)
     async def video(identifier: str) -> FileResponse:
-        """The file itself, in ranges of bytes if asked; 404 where browsers do not play it: see /clips."""
+        """The file itself, with byte ranges; 404 if browsers cannot play it: use /clips."""
         file = await find(identifier)
         try:
             media_type = await asyncio.to_thread(play_type, file)
@@ -49,7 +49,7 @@ def media_routes(service: SearchService) -> APIRouter:
         start: Annotated[float, Query(ge=0, allow_inf_nan=False, description="seconds")],
         end: Annotated[float, Query(ge=0, allow_inf_nan=False, description="seconds")],
     ) -> FileResponse:
-        """A part of a video as H.264 with its sound as AAC, made when it is first asked for."""
+        """A part of a video as H.264 with AAC sound, transcoded on the first request."""
         file = await find(identifier)
         if not 0 < end - start <= LONGEST_CLIP_SECONDS + 0.01:
             raise HTTPException(
@@ -69,7 +69,7 @@ def media_routes(service: SearchService) -> APIRouter:
 
     @router.get("/posters/{identifier}", response_class=Response)
     async def poster(identifier: str, seconds: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0) -> Response:
-        """The picture that a video shows at a moment, as JPEG."""
+        """The frame of a video at a given time, as JPEG."""
         file = await find(identifier)
 
         async def make(out: Path) -> None:
@@ -79,7 +79,7 @@ def media_routes(service: SearchService) -> APIRouter:
             made = await service.posters.get(f"poster {identifier} {file.modified} {seconds:.2f}", ".jpg", make)
         except VideoError as error:
             raise HTTPException(422, error.reason) from None
-        content = await asyncio.to_thread(made.read_bytes)  # small, and asked for by the dozen
+        content = await asyncio.to_thread(made.read_bytes)  # small files, requested by the dozen
         return Response(content, media_type="image/jpeg", headers=_KEPT)
 
     return router

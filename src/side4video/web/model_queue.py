@@ -1,4 +1,4 @@
-"""Requests of many clients to one model: questions that come at the same time are answered in one pass."""
+"""Batch the requests of many clients for one model: simultaneous queries share a forward pass."""
 
 import asyncio
 from collections import Counter
@@ -25,15 +25,15 @@ class _Question:
 
 
 class ModelQueue:
-    """One thread that uses the model and the index, and the questions that wait for it.
+    """A queue of queries for one thread that uses the model and the index.
 
     Args:
-        index: asked in that thread alone.
-        wait_seconds: how long the first question waits for others.
-        max_batch: questions of a pass.
+        index: the index; only this thread uses it.
+        wait_seconds: how long the first query waits for others.
+        max_batch: maximum number of queries per forward pass.
 
     Attributes:
-        batch_sizes: how many passes there were with so many questions.
+        batch_sizes: number of queries per pass -> number of such passes.
     """
 
     def __init__(self, index: "VideoIndex", *, wait_seconds: float = 0.005, max_batch: int = 64) -> None:
@@ -46,7 +46,7 @@ class ModelQueue:
         self._task: asyncio.Task[None] | None = None
 
     async def search(self, text: str, *, top_k: int, filter: Filter) -> list[Found]:
-        """What `VideoIndex.search` finds, computed together with other questions."""
+        """The result of `VideoIndex.search`, computed in a batch with other queries."""
         answer: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Question(text, top_k, filter, answer))
         if self._task is None:
@@ -54,11 +54,11 @@ class ModelQueue:
         return await answer
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """The result of other work in the model's thread."""
+        """Run other work in the model's thread and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
-        """Wait for the pass that runs; what waits is dropped."""
+        """Wait for the running pass; waiting queries are cancelled."""
         self._thread.shutdown(cancel_futures=True)
 
     async def _answer_all(self) -> None:
@@ -72,13 +72,13 @@ class ModelQueue:
             self._task = None
 
     async def _answer(self, questions: list[_Question]) -> None:
-        """Answer questions about the same videos; one that fails takes none of the others along."""
+        """Answer queries with the same filter; a query that fails does not affect the others."""
         texts = list(dict.fromkeys(question.text for question in questions))
         top_k, filter = max(question.top_k for question in questions), questions[0].filter
         self.batch_sizes[len(questions)] += 1
         try:
             found = await self.run(lambda: self.index.search_many(texts, top_k=top_k, filter=filter))
-        except Exception as error:  # whatever it is belongs to the clients
+        except Exception as error:  # any error is passed to the clients
             if len(questions) > 1:
                 for question in questions:
                     await self._answer([question])
@@ -87,5 +87,5 @@ class ModelQueue:
             return
         by_text = dict(zip(texts, found, strict=True))
         for question in questions:
-            if not question.answer.done():  # its client may have gone
+            if not question.answer.done():  # the client may have disconnected
                 question.answer.set_result(by_text[question.text][: question.top_k])

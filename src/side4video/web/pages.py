@@ -1,4 +1,4 @@
-"""The page: rendered here whole, so that it also works where no script runs; its script exchanges the results alone."""
+"""The search page. The server renders it completely, so it works without scripts; its script replaces the results."""
 
 import os
 from dataclasses import dataclass, field
@@ -23,15 +23,15 @@ _FILTER_FIELDS = ("where", "min:", "max:", "has:", "path")
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What the lower part of the page shows.
+    """The content of the lower part of the page.
 
     Attributes:
-        title: a heading.
+        title: the heading.
         results: videos, best first.
-        seconds: that answering took; None: nothing was asked.
-        classes: of an uploaded clip.
-        problem: a sentence in place of results.
-        more: address of the same with more results.
+        seconds: time that the search took; None: there was no query.
+        classes: classes of an uploaded clip.
+        problem: an error message that replaces the results.
+        more: URL of the same query with more results.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Shown:
 
 
 class Pages:
-    """Writes the pages of a service."""
+    """Renders the pages of a service."""
 
     def __init__(self, service: SearchService) -> None:
         self.service = service
@@ -61,7 +61,7 @@ class Pages:
         self._docs = environment.get_template("docs.html.jinja")
 
     def page(self, request: Request, shown: Shown, *, status: int = 200) -> HTMLResponse:
-        """The page with something in its lower part."""
+        """The page with the given content in its lower part."""
         given = [(name, value) for name, value in request.query_params.multi_items() if value.strip()]
         filters = [(name, value) for name, value in given if name.startswith(_FILTER_FIELDS)]
         content = self._page.render(
@@ -77,7 +77,7 @@ class Pages:
         return HTMLResponse(content, status_code=status, headers={"cache-control": "no-store"})
 
     def docs(self, schema: dict[str, Any]) -> HTMLResponse:
-        """What the API offers, from its own description."""
+        """The documentation of the API, from its OpenAPI schema."""
         return HTMLResponse(self._docs.render(schema=schema))
 
 
@@ -142,14 +142,14 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
 
 
 def without_filters(request: Request) -> str:
-    """The address of the same question about all videos."""
+    """The URL of the same query without filters."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name == "q"]
     path = "/" if request.method == "POST" else request.url.path
     return path + (f"?{urlencode(kept)}" if kept else "")
 
 
 def length_of(seconds: float) -> str:
-    """How long a video is.
+    """Format the duration of a video.
 
     >>> length_of(2.04), length_of(75.0)
     ('2.0 s', '1:15.0')
@@ -158,7 +158,7 @@ def length_of(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as a player shows them, with tenths.
+    """Format a time like a video player, with tenths of a second.
 
     >>> clock(3.25), clock(75.0), clock(3671.98)
     ('0:03.2', '1:15.0', '1:01:12.0')

@@ -1,4 +1,4 @@
-"""What a request asks for, checked: words, conditions, how many results."""
+"""Validate the parameters of a request: text, conditions, number of results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
@@ -25,7 +25,10 @@ def make_filter(where: Iterable[str], path: str | None, columns: Mapping[str, ty
     """The filter of a request.
 
     Raises:
-        HTTPException: 422 for what is no condition on one of the columns.
+        HTTPException: 422 if a condition is invalid or names an unknown column.
+
+    >>> make_filter(["year>=2020"], None, {"year": float}).conditions[0].value
+    2020.0
     """
     conditions = [text for text in where if text.strip()]
     try:
@@ -35,10 +38,13 @@ def make_filter(where: Iterable[str], path: str | None, columns: Mapping[str, ty
 
 
 def check_text(text: str, *, max_letters: int) -> str:
-    """A question without the blanks around it.
+    """Strip the spaces around a query.
 
     Raises:
-        HTTPException: 422 where it is empty or too long.
+        HTTPException: 422 if it is empty or too long.
+
+    >>> check_text(" a cat jumps ", max_letters=500)
+    'a cat jumps'
     """
     text = " ".join(text.split())
     if not text:
@@ -49,10 +55,10 @@ def check_text(text: str, *, max_letters: int) -> str:
 
 
 def check_number(top_k: int, *, most: int) -> int:
-    """The number of results.
+    """Check the number of results.
 
     Raises:
-        HTTPException: 422 where it is not from 1 to `most`.
+        HTTPException: 422 if it is not from 1 to `most`.
     """
     if not 1 <= top_k <= most:
         raise HTTPException(422, f"{top_k} results were asked for; 1 to {most} can be.")
@@ -60,7 +66,7 @@ def check_number(top_k: int, *, most: int) -> int:
 
 
 def form_conditions(request: Request) -> Sequence[str]:
-    """Conditions of the page's form, which has fields `where`, and for a column `min:`, `max:` and `has:`."""
+    """Conditions from the page's form: its `where` fields, and the `min:`, `max:` and `has:` fields of columns."""
     operators = {"min": ">=", "max": "<=", "has": "~"}
     conditions = [value for value in request.query_params.getlist("where") if value.strip()]
     for name, value in request.query_params.multi_items():

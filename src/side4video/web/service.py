@@ -1,4 +1,4 @@
-"""What the page and the API do for a client: searching, classifying, and saying how each result is shown."""
+"""The service of the page and the API: search, classify, and describe how to show each result."""
 
 import asyncio
 import logging
@@ -44,18 +44,18 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 LONGEST_CLIP_SECONDS = 60.0
-"""A part of a video that is made for the browser is no longer than this."""
+"""Maximum length of a clip that is transcoded for the browser."""
 _SHOWN_UNASKED = 8
 _TOP_CLASSES = 5
 
 
 class SearchService:
-    """One index, its model, and what is made for the clients; for one event loop.
+    """An index with its model and the files made for clients. Use it from one event loop.
 
     Args:
-        index: to search in.
-        settings: what clients may ask for.
-        classifier: names what happens in uploaded clips; None: that is not offered.
+        index: the index to search.
+        settings: the limits for clients.
+        classifier: classifies uploaded clips; None: the server does not classify.
     """
 
     def __init__(self, index: "VideoIndex", settings: ServeSettings, classifier: "Predictor | None" = None) -> None:
@@ -70,7 +70,7 @@ class SearchService:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """With its temporary folder, and with the list of files kept up to date; for as long as the server runs."""
+        """Context of a running server: makes the temporary folder and keeps the list of files up to date."""
         with tempfile.TemporaryDirectory(prefix="side4video-") as folder:
             self._uploads, made = Path(folder, "uploads"), Path(folder, "made")
             self._uploads.mkdir()
@@ -92,11 +92,11 @@ class SearchService:
                 self.queue.close()
 
     async def search(self, text: str, *, top_k: int, filter: Filter) -> SearchAnswer:
-        """The best videos for some words."""
+        """The best videos for a text."""
         return await self._answer(self.queue.search(text, top_k=top_k, filter=filter))
 
     async def search_like(self, example: str | Path, *, top_k: int, filter: Filter) -> SearchAnswer:
-        """The videos most like a file."""
+        """The videos most similar to a file."""
         work = partial(self.index.search_like, example, top_k=top_k, filter=filter)
         return await self._answer(self.queue.run(work))
 
@@ -104,14 +104,14 @@ class SearchService:
         """The five best classes of a file.
 
         Raises:
-            VideoError: it cannot be read.
+            VideoError: the file cannot be read.
         """
         assert self.classifier is not None
         best = await self.queue.run(partial(self.classifier.predict, clip, top_k=_TOP_CLASSES))
         return ClassesAnswer(classes=[ClassAnswer(name=one.name, score=one.score) for one in best])
 
     async def some_videos(self) -> list[FoundAnswer]:
-        """A few videos from all over the index, for whoever has not asked yet."""
+        """A few videos from the whole index, for the page without a query."""
         files = list(self.library.files.values())
         chosen = files[:: max(1, len(files) // _SHOWN_UNASKED)][:_SHOWN_UNASKED]
         unasked = [Found(file, 0.0, 0.0, file.duration_seconds, ()) for file in chosen]
@@ -136,16 +136,16 @@ class SearchService:
         )
 
     def name_of(self, path: str) -> str:
-        """A path below the folder that holds all videos of the index, as far as it can be encoded."""
+        """A path relative to the folder that holds all videos of the index, in valid Unicode."""
         return encodable(os.path.relpath(path, self._folder_of_all) if self._folder_of_all else path)
 
     @asynccontextmanager
     async def uploaded(self, file: BinaryIO) -> AsyncIterator[Path]:
-        """A clip that a client has sent, decoded once in a process of its own; gone when the block ends.
+        """An uploaded clip as a file, checked by decoding in a separate process; deleted when the block ends.
 
         Raises:
-            HTTPException: 413; its file is too large.
-            NotDecodedError: it is no video, too long or large, or takes too long to decode.
+            HTTPException: 413 if the file is too large.
+            NotDecodedError: the file is not a video, is too long or too large, or decoding takes too long.
         """
         if file.seek(0, os.SEEK_END) > self.settings.max_upload_bytes:
             raise too_large(self.settings)
@@ -219,18 +219,18 @@ class SearchService:
             began = time.monotonic()
             try:
                 await self._read_files()
-            except Exception:  # the store may answer again the next time
+            except Exception:  # the store may be available again at the next attempt
                 _LOG.exception("The list of the index's files could not be read; the last one stays.")
             took = time.monotonic() - began
             await asyncio.sleep(max(self.settings.refresh_seconds, 20 * took))
 
 
 def play_type(file: IndexedFile) -> str | None:
-    """The media type of a file that browsers play as it is; None where a clip of it must be made."""
+    """The media type of a file that browsers can play; None if it must be transcoded."""
     return _browser_type(file.path, file.modified)
 
 
 @lru_cache(maxsize=4096)
 def _browser_type(path: str, modified: int) -> str | None:
-    del modified  # a file that has changed is looked at again
+    del modified  # part of the cache key: a changed file is inspected again
     return browser_type(Path(path))

@@ -1,4 +1,4 @@
-"""The server: a socket, the application, and an end that leaves nothing behind."""
+"""The server: a socket, the application, and a clean shutdown."""
 
 import errno
 import signal
@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from side4video.inference.predictor import Predictor
     from side4video.search.video_index import VideoIndex
 
-_LAST_SECONDS = 3  # for answers that are under way when it ends
+_LAST_SECONDS = 3  # for responses in progress at shutdown
 _BACKLOG = 256
-_IDLE_SECONDS = 75  # longer than clients keep a connection: else one is closed just when they ask on it again
+_IDLE_SECONDS = 75  # longer than clients keep connections open: else the server may close one just as it is reused
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on which clients are heard from now on, also while a model is still being loaded.
+    """Open a listening socket. Clients can connect from now on, even while a model is still loading.
 
     Raises:
-        ValueError: the port is taken or not allowed, or this machine does not have the address.
+        ValueError: the port is in use or not allowed, or the address does not belong to this machine.
+
+    >>> with listen("127.0.0.1", 0) as socket:
+    ...     socket.getsockname()[0]
+    '127.0.0.1'
     """
     if not 0 <= port <= 65535:
         raise ValueError(f"--port {port} is not from 0 to 65535.")
@@ -47,12 +51,20 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """An index on the network.
+    """A web server for an index.
 
     Args:
-        index: open; whoever opened it closes it.
-        settings: what clients may do.
-        classifier: names what happens in uploaded clips.
+        index: the open index; the caller closes it.
+        settings: access and limits for clients.
+        classifier: classifies uploaded clips; None: the server does not classify.
+
+    >>> from side4video.search.video_index import VideoIndex
+    >>> index = VideoIndex.open("index", model="retrieval", device="cpu")
+    >>> server = Server(index, ServeSettings())
+    >>> with listen("127.0.0.1", 0) as socket:
+    ...     server.address(socket).startswith("http://127.0.0.1:")
+    True
+    >>> index.close()
     """
 
     def __init__(self, index: "VideoIndex", settings: ServeSettings, *, classifier: "Predictor | None" = None) -> None:
@@ -60,17 +72,17 @@ class Server:
         self.app = make_app(SearchService(index, settings, classifier))
 
     def address(self, socket: socket.socket) -> str:
-        """What to open in a browser, with the token."""
+        """The URL to open in a browser, with the token."""
         host, port = socket.getsockname()[:2]
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
         return f"http://{shown}:{port}/" + (f"?token={self.settings.token}" if self.settings.token else "")
 
     def run(self, socket: socket.socket, *, is_opened: bool = False) -> None:
-        """Serve until Ctrl-C or SIGTERM; returns when what was under way is answered.
+        """Serve until Ctrl-C or SIGTERM; returns after the responses in progress are sent, or after 3 seconds.
 
         Args:
-            socket: from `listen`.
-            is_opened: a browser is told to open the page.
+            socket: a socket from `listen`.
+            is_opened: True: open the page in a browser.
         """
         config = uvicorn.Config(
             self.app,
@@ -84,7 +96,7 @@ class Server:
         print(f"{address}   (Ctrl-C ends it)", flush=True)
         if is_opened:
             webbrowser.open(address)
-        before = signal.signal(signal.SIGTERM, _interrupt)  # uvicorn raises the signal again when it has ended
+        before = signal.signal(signal.SIGTERM, _interrupt)  # uvicorn raises the signal again after its shutdown
         try:
             uvicorn.Server(config).run(sockets=[socket])
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What a server allows: who may ask, and how much of everything."""
+"""Settings of a server: access and limits."""
 
 import ipaddress
 import secrets
@@ -8,21 +8,27 @@ from typing import Self
 
 @dataclass(frozen=True, kw_only=True)
 class ServeSettings:
-    """Who may ask the server, and how much.
+    """Access and limits of a server.
 
     Attributes:
-        host: the address it listens on.
-        token: what every request must know; None: nothing, which is allowed on a loopback address alone.
-        max_upload_bytes: of an uploaded clip.
-        upload_seconds: in which an upload must have arrived.
-        decode_seconds: in which a clip must have been decoded, or made ready for the browser.
-        max_clip_seconds: length of an uploaded video.
-        max_clip_pixels: of its frames.
-        max_uploads_at_once: others wait, before their bytes are read.
-        max_query_letters: of a question.
-        max_results: of an answer.
-        cache_bytes: of clips and pictures made for the browser, in a temporary folder.
-        refresh_seconds: so often the list of the index's files is read anew.
+        host: the address to listen on; localhost by default.
+        token: secret that every request must send; None: no secret, which is allowed only on a loopback address.
+        max_upload_bytes: maximum size of an uploaded clip.
+        upload_seconds: timeout of an upload.
+        decode_seconds: timeout for decoding a clip or transcoding it for the browser.
+        max_clip_seconds: maximum duration of an uploaded clip.
+        max_clip_pixels: maximum number of pixels of its frames, width times height.
+        max_uploads_at_once: number of simultaneous uploads; others wait before their bytes are read.
+        max_query_letters: maximum length of a text query.
+        max_results: maximum number of results per request.
+        cache_bytes: size limit of the transcoded clips and pictures in a temporary folder.
+        refresh_seconds: interval between reads of the list of the index's files.
+
+    >>> ServeSettings().is_loopback
+    True
+    >>> ServeSettings(host="0.0.0.0")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: --host 0.0.0.0: others can reach this address...
     """
 
     host: str = "127.0.0.1"
@@ -49,17 +55,25 @@ class ServeSettings:
 
     @classmethod
     def with_token(cls, token: str | None, **others: object) -> Self:
-        """Settings whose token is made up where it is "auto"."""
+        """Settings with this token; "auto" makes a random token.
+
+        >>> len(ServeSettings.with_token("auto").token)
+        32
+        """
         return cls(token=secrets.token_hex(16) if token == "auto" else token, **others)  # type: ignore[arg-type]
 
     @property
     def is_loopback(self) -> bool:
-        """Whether this machine alone can reach the server."""
+        """Whether only this machine can reach the server."""
         return is_loopback(self.host)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address, without a port, means this machine."""
+    """Whether a host name or address, without a port, is a loopback address.
+
+    >>> is_loopback("localhost"), is_loopback("[::1]"), is_loopback("192.168.1.5")
+    (True, True, False)
+    """
     if host.lower() == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Files made for the browser, kept in a temporary folder of bounded size."""
+"""A cache of files for the browser, in a temporary folder of limited size."""
 
 import asyncio
 import hashlib
@@ -8,12 +8,18 @@ from pathlib import Path
 
 
 class TranscodeCache:
-    """Files that are made when they are first asked for; those not asked for the longest go first.
+    """A cache that makes files on the first request and deletes the least recently used ones.
 
     Args:
-        folder: for these files alone.
-        max_bytes: of all of them; the newest is kept whatever its size.
-        at_once: how many are made at the same time.
+        folder: a folder that holds only these files.
+        max_bytes: limit for their total size; the newest file is kept at any size.
+        at_once: maximum number of files to make at the same time.
+
+    >>> async def make(path: Path) -> None:
+    ...     path.write_text("a clip")
+    >>> cache = TranscodeCache(Path("."), max_bytes=1000, at_once=1)
+    >>> asyncio.run(cache.get("cat.mp4", ".txt", make)).read_text()
+    'a clip'
     """
 
     def __init__(self, folder: Path, *, max_bytes: int, at_once: int) -> None:
@@ -24,7 +30,7 @@ class TranscodeCache:
         self._places = asyncio.Semaphore(at_once)
 
     async def get(self, key: str, suffix: str, make: Callable[[Path], Awaitable[None]]) -> Path:
-        """The file of a key; `make` writes it to the path it is given, and what it raises is raised here."""
+        """The file of a key. `make` writes it to the given path; its errors are raised here."""
         name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest() + suffix
         if name in self._sizes:
             self._sizes.move_to_end(name)
@@ -33,7 +39,7 @@ class TranscodeCache:
             task = asyncio.create_task(self._make(name, make))
             task.add_done_callback(lambda done: self._forget(name, done))
             self._being_made[name] = task
-        return await asyncio.shield(self._being_made[name])  # a client that goes away does not take it from others
+        return await asyncio.shield(self._being_made[name])  # a client that disconnects must not cancel it for others
 
     async def _make(self, name: str, make: Callable[[Path], Awaitable[None]]) -> Path:
         path = self.folder / name
@@ -48,4 +54,4 @@ class TranscodeCache:
     def _forget(self, name: str, done: asyncio.Task[Path]) -> None:
         del self._being_made[name]
         if not done.cancelled():
-            done.exception()  # taken note of, also when all clients have gone
+            done.exception()  # mark the error as retrieved, even if all clients have disconnected

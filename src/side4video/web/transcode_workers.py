@@ -1,4 +1,4 @@
-"""What is decoded for clients, in processes that are ended when it takes too long or too much memory."""
+"""Decode and transcode for clients in processes that are killed if they need too much time or memory."""
 
 import asyncio
 import threading
@@ -13,16 +13,16 @@ from side4video.video.playback import is_video_container, write_clip
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
 
-_READ_FRAMES = 32  # of an upload, spread over it
+_READ_FRAMES = 32  # of an upload, evenly spaced
 _READ_AT_ONCE = 4
 _MEMORY_BYTES = 2 * 2**30
 
 
 class NotDecodedError(RuntimeError):
-    """A video that could not be decoded, as a sentence.
+    """A video could not be decoded; the message is a sentence for the user.
 
     Attributes:
-        took_too_long: it was ended after its time.
+        took_too_long: whether decoding was stopped by the timeout.
     """
 
     def __init__(self, reason: str, *, took_too_long: bool = False) -> None:
@@ -32,7 +32,7 @@ class NotDecodedError(RuntimeError):
 
 @dataclass(frozen=True)
 class UploadTask:
-    """A file from a client, and what it may be at most."""
+    """An uploaded file with its limits."""
 
     path: Path
     max_seconds: float
@@ -41,7 +41,7 @@ class UploadTask:
 
 @dataclass(frozen=True)
 class ClipTask:
-    """A part of a video to make for the browser."""
+    """A part of a video to transcode for the browser."""
 
     path: Path
     out: Path
@@ -50,10 +50,10 @@ class ClipTask:
 
 
 async def decode_apart(work: Callable[[Any], str | None], task: object, *, seconds: float) -> None:
-    """Run `work` in a process of its own; what it returns is why the task could not be done.
+    """Run `work` in a separate process. `work` returns the reason of a failure, or None.
 
     Raises:
-        NotDecodedError: it says so, died, or took longer than `seconds`.
+        NotDecodedError: `work` returned a reason, its process died, or it took longer than `seconds`.
     """
 
     loop = asyncio.get_running_loop()
@@ -66,12 +66,12 @@ async def decode_apart(work: Callable[[Any], str | None], task: object, *, secon
     def wait() -> None:
         try:
             result = next(run_with_timeout(work, [task], processes=1, seconds=seconds, memory_bytes=_MEMORY_BYTES))[1]
-        except Exception as error:  # no process could be started; whoever waits must hear of it
+        except Exception as error:  # the process did not start; the waiting client needs a response
             result = Lost("crash", str(error))
-        with suppress(RuntimeError):  # the server has ended meanwhile
+        with suppress(RuntimeError):  # the server has stopped in the meantime
             loop.call_soon_threadsafe(tell, result)
 
-    threading.Thread(target=wait, daemon=True).start()  # of no pool: the server's end does not wait for it
+    threading.Thread(target=wait, daemon=True).start()  # not in a pool: shutdown must not wait for it
     result = await answer
     if isinstance(result, Lost):
         took_too_long = result.kind == "time-out"
@@ -82,13 +82,13 @@ async def decode_apart(work: Callable[[Any], str | None], task: object, *, secon
 
 
 def start_processes(_: object) -> None:
-    """Nothing: what it takes to start the first process is over when the first clip comes."""
+    """Does nothing. Running it early moves the start-up time of the first process before the first clip."""
 
 
 def check_upload(task: UploadTask) -> str | None:
-    """Why an uploaded file is not taken: it is no video, too long or too large, or frames of it cannot be decoded.
+    """The reason to reject an uploaded file: not a video, too long, too large, or with corrupt frames; None: accepted.
 
-    The frames are read as the model reads them later, in the server's own process.
+    Frames are decoded as the model decodes them later in the server's own process.
     """
     if not is_video_container(task.path):
         return "This is not a video that can be read."
@@ -109,7 +109,7 @@ def check_upload(task: UploadTask) -> str | None:
 
 
 def make_clip(task: ClipTask) -> str | None:
-    """Write a part of a video as the browser plays it, or say why that is not possible."""
+    """Write a part of a video in a format that browsers play; return the reason if that fails, else None."""
     try:
         write_clip(task.path, task.out, start_seconds=task.start_seconds, end_seconds=task.end_seconds)
     except VideoError as error:

@@ -173,9 +173,7 @@ class LanceStore:
             rows = self._read(lambda snapshot: snapshot.rows_of(list(metadata)), table.schema.empty_table())
             new = pa.array([texts[path] for path in rows["path"].to_pylist()], pa.string())
             rows = rows.set_column(rows.schema.get_field_index("metadata"), "metadata", new)
-            change = table.merge_insert(
-                ["path", "number"]
-            ).when_matched_update_all()  # of other rows it reads only the keys
+            change = table.merge_insert(["path", "number"]).when_matched_update_all()  # of other rows reads only keys
             self._outdated += len(rows)
         else:
             rows = pa.table({"path": list(texts), "metadata": list(texts.values())})
@@ -215,9 +213,7 @@ class LanceStore:
                     warnings.filterwarnings("ignore", "optimize.*removes every version", UserWarning)
                     _retrying(lambda: table.optimize(cleanup_older_than=kept))
                 self._outdated = 0
-            if (
-                table.count_rows() > self._exact_windows and not table.list_indices()
-            ):  # after compaction, which moves rows
+            if table.count_rows() > self._exact_windows and not table.list_indices():  # compaction moves rows
                 _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
 
     def close(self) -> None:

@@ -212,9 +212,7 @@ class QdrantStore:
             if not missing or (len(found) < limit and not again):
                 return [window_of(payload, mean) for payload, mean in counting][:wanted]  # type: ignore[arg-type]
             limit += missing
-            again = max(
-                again - 1, 0
-            )  # replaced points may be found now; those of a killed process stay invalid
+            again = max(again - 1, 0)  # may find replaced points; those of a killed process stay invalid
 
     def optimise(self) -> None:
         """Does nothing: Qdrant optimises automatically."""
