@@ -1,4 +1,4 @@
-"""Lists of labelled videos: read from any format in use, matched with files on disk, checked before training."""
+"""Read lists of labelled videos in any common format, match them with files on disk, and check them."""
 
 import re
 from collections import Counter, defaultdict
@@ -28,10 +28,10 @@ LARGEST_LABEL = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class LabelledVideo:
-    """One video of a data set, or the part of it from `start_seconds` to before `end_seconds`.
+    """One video of a data set, or the part of it from `start_seconds` until before `end_seconds`.
 
-    `path` is a video file or a folder of frames, `label` an index into the list's class names, `name` what the list
-    calls the video; `reverse` plays it backwards; `group` names what it was cut from, where a column says so.
+    `path` is a video file or a folder of frames, `label` an index into the list's class names, `name` the name in the
+    list. `reverse` plays the video backwards. `group` names the recording that it was cut from, if a column gives it.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class LabelledVideo:
 
 @dataclass(frozen=True)
 class VideoList:
-    """Labelled videos, the names of their classes in the order of the labels, and where the list was read."""
+    """Labelled videos, their class names in the order of the labels, and the source of the list."""
 
     videos: tuple[LabelledVideo, ...]
     class_names: tuple[str, ...]
@@ -54,7 +54,7 @@ class VideoList:
 
 @dataclass(frozen=True)
 class CheckedList:
-    """A list that can be used: `num_found` of `num_listed` videos are there; `warnings` says what is odd about it."""
+    """A valid list: `num_found` of `num_listed` videos exist; `warnings` are one sentence each."""
 
     videos: VideoList
     num_listed: int
@@ -82,28 +82,31 @@ def read_video_list(
 
     Args:
         source: a list file, or a folder (one sub-folder per class, or an official set of split files).
-        root: the folder that the paths in the list start from; by default the folder of the list.
+        root: base folder of the paths in the list. Default: the folder of the list.
         format: `auto`, or one of `folder`, `list`, `csv`, `kinetics`, `ssv1`, `ssv2`, `ucf101`, `hmdb51`.
-        class_names: the classes in the order wanted, or a file of them (`read_class_names`). Give the training list's
-            names when reading the evaluation list: classes are matched by name (letters and digits decide, so
-            `air_drumming` is `air drumming`), and a name that is not among them is an error. Without this the order
-            is the data set's own, or the names' sorted order, or `"0"`, `"1"`, ... where labels are numbers.
-        delimiter: of a `list`; found out if None. A blank stands for any run of blanks and tabs.
-        split: `train` or `test`: which part of a source that holds several (an official set of split files, a CSV
-            whose column `split` has several values, a folder with a sub-folder per split). Without effect otherwise.
-        fold: which of the official splits 1, 2, 3, for `ucf101` and `hmdb51`. Without effect otherwise.
-        first_label: the number of the first class where labels in a `list` or `csv` are numbers. Without effect
-            otherwise.
-        outside_root: whether videos may lie outside of a `root` that is given, by `..`, as absolute paths or through
-            links. Without `root` the list's own paths are taken as they are.
-        group: the column of a `csv` that names the recording of each video; by default one called `group`.
+        class_names: class names in the order that you want, or a file of them (`read_class_names`). When you read the
+            evaluation list, give the names of the training list. Classes are matched by the letters and digits of
+            their names (`air_drumming` equals `air drumming`), and an unknown name is an error. Default: the order
+            that the data set defines, or the sorted names, or `"0"`, `"1"`, ... if labels are numbers.
+        delimiter: delimiter of a `list`. Default: detected. A blank matches any run of blanks and tabs.
+        split: `train` or `test`: the part to read from a source with several parts (an official set of split files, a
+            CSV whose column `split` has several values, a folder with one sub-folder per split). Ignored otherwise.
+        fold: official split 1, 2 or 3 of `ucf101` and `hmdb51`. Ignored otherwise.
+        first_label: number of the first class if labels in a `list` or `csv` are numbers. Ignored otherwise.
+        outside_root: whether videos may be outside of a given `root`, by `..`, absolute paths or links. Without
+            `root`, the paths in the list are used unchanged.
+        group: column of a `csv` that names the recording of each video. Default: a column called `group`.
 
-    Numbers as labels are indices into `class_names`, unless all of these are numbers themselves: then they are names.
-    A path without suffix is matched with a video of that name or a folder of frames. Missing files and labels out of
-    range are kept: `check_video_list` finds them.
+    Numeric labels are indices into `class_names`. If all class names are numbers, numeric labels are names instead.
+    A path without suffix matches a video of that name or a folder of frames. Missing files and labels out of range
+    are kept; `check_video_list` reports them.
 
-    Raises `DataError` for a list that cannot be read, for class names that are not known, and for videos outside of
-    the root.
+    Raises:
+        DataError: the list cannot be read, a class name is unknown, or a video is outside of the root.
+
+    >>> videos = read_video_list("clips/train")
+    >>> videos.class_names, videos.videos[0].name, videos.videos[0].label
+    (('anticlockwise', 'clockwise'), 'anticlockwise/0.mp4', 0)
     """
     source = Path(source)
     if not source.exists():
@@ -147,7 +150,7 @@ def _index_labels(
     names = given or table.class_names or _names_from(written, source)
     if given and all(re.fullmatch(r"\d{1,18}", name) for name in given):
         numbers = Counter(map(int, given))
-        by_number = {int(name): name for name in given if numbers[int(name)] == 1}  # "007" was read as 7
+        by_number = {int(name): name for name in given if numbers[int(name)] == 1}  # int() read "007" as 7
         written = [by_number.get(label, str(label)) if isinstance(label, int) else label for label in written]
     index = ClassIndex(names)
     found = {label: index.find(label) for label in set(written) if isinstance(label, str)}
@@ -175,13 +178,15 @@ def _names_from(labels: Sequence[str | int | None], source: Path) -> tuple[str, 
 
 
 def check_video_list(video_list: VideoList, *, allow_missing: bool = False, require_labels: bool = True) -> CheckedList:
-    """Check that every label is an index into the class names and every file is there, before anything is trained.
+    """Check before training that every label is an index into the class names and that every file exists.
 
     Args:
-        allow_missing: drop videos that are not there, with a warning, instead of raising; none at all still raises.
-        require_labels: raise where a video has no label; switch off for prediction.
+        video_list: the list to check.
+        allow_missing: drop missing videos with a warning instead of raising. If all are missing, it still raises.
+        require_labels: raise if a video has no label. Set it to False for prediction.
 
-    Raises `DataError` with all problems at once. Files are looked for, not opened.
+    Raises:
+        DataError: the list has problems; the error lists all of them. Files are not opened.
     """
     videos = video_list.videos
     gone, missing, warnings = find_missing(videos, allow_missing=allow_missing)
@@ -195,9 +200,9 @@ def check_video_list(video_list: VideoList, *, allow_missing: bool = False, requ
 def find_missing(
     videos: Sequence[LabelledVideo], *, allow_missing: bool
 ) -> tuple[frozenset[int], list[str], list[str]]:
-    """Positions of the videos that are not there; why that is a problem; what to warn of where it is allowed.
+    """Return the positions of missing videos, the problems, and the warnings if missing videos are allowed.
 
-    That no video is there is a problem always.
+    It is always a problem if all videos are missing.
     """
     by_folder = defaultdict(list)
     for index, video in enumerate(videos):
@@ -242,7 +247,7 @@ def _conflicts(videos: Sequence[LabelledVideo]) -> list[str]:
 
 
 def find_bad_times(videos: Sequence[LabelledVideo]) -> list[str]:
-    """One sentence on the videos that end before they start, if there are any."""
+    """One sentence about the videos that end before they start, if there are any."""
     inf = float("inf")
     bad = [v for v in videos if (v.start_seconds or 0) >= (inf if v.end_seconds is None else v.end_seconds)]
     examples = first_few(f"{video.name} from {video.start_seconds} to {video.end_seconds}" for video in bad)
@@ -250,7 +255,7 @@ def find_bad_times(videos: Sequence[LabelledVideo]) -> list[str]:
 
 
 def what_is_shown(video: LabelledVideo) -> tuple[str, float | None, float | None, bool]:
-    """What tells apart two things to look at: file, part of it, direction."""
+    """The key that identifies what is shown: file, start, end, direction."""
     return str(video.path), video.start_seconds, video.end_seconds, video.reverse
 
 

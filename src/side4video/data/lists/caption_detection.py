@@ -1,4 +1,4 @@
-"""Which format a file of captions has, and which reader reads it; files that only look alike are told what they are."""
+"""Detect the format of a file of captions, and identify files of other tasks; the table of its readers."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ READERS: dict[str, Callable[[CaptionFile, str | None], CaptionTable]] = {
     "json": read_json_captions,
     "jsonl": read_json_captions,
 }
-FORMAT_BY_KEY = {"enCap": "vatex", "sentences": "activitynet"}  # of what a video's object holds
+FORMAT_BY_KEY = {"enCap": "vatex", "sentences": "activitynet"}  # keys in the object of a video
 MSRVTT_NAME = re.compile(r"video\d+(\.\w+)?")
 MSVD_NAME = re.compile(r"[\w-]{11}_\d+_\d+(\.\w+)?")
 RECOGNITION = "It belongs to action recognition: it has classes and no captions."
@@ -37,7 +37,7 @@ REMEDY = 'Write {"a.mp4": ["a caption", ...]}, or a CSV with the columns video,c
 
 
 def detect_caption_format(file: CaptionFile) -> str:
-    """The name of the format of a file. Raises `DataError` that says what the file is where it holds no captions."""
+    """The name of the format of a file. If it contains no captions, the `DataError` says what the file is."""
     if file.kind == "jsonl":
         return "jsonl"
     if file.kind == "text":
@@ -95,14 +95,14 @@ def _is_number(value: object) -> bool:
 def _detect_in_list(content: list[Any]) -> str | None:
     keys = {str(key).lower() for entry in content[:100] if isinstance(entry, dict) for key in entry}
     if "videoid" in keys:
-        return "vatex"  # the private test list too: its reader says that it has no captions
+        return "vatex"  # also the private test list: its reader reports that it has no captions
     if {"video", "description", "annotation_id"} <= keys:
         return "didemo"
     return "json" if keys & set(CAPTION_COLUMNS) else None
 
 
 def _what_it_is(content: Any) -> str:
-    """Of what other task or data set a file is, as far as its keys tell."""
+    """The other task or data set that a file belongs to, detected from its keys."""
     if isinstance(content, list):
         first = content[0] if content else None
         if isinstance(first, dict) and ("template" in first or set(first) == {"id"}):

@@ -1,4 +1,4 @@
-"""Files of captions and of video names as they lie on disk: JSON, JSON lines, pickles, text; told apart by content."""
+"""Read files of captions and of video names: JSON, JSON lines, pickles, text; detected from their content."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from side4video.data.lists.list_files import DataError, first_few, parse_json
 from side4video.data.lists.list_formats import CAPTION_COLUMNS, PATH_COLUMNS, column_name, header, header_delimiter
 from side4video.data.lists.safe_unpickler import is_pickle, load_plain_pickle
 
-WRONG_STARTS = {  # the first bytes of what people have instead of a file
+WRONG_STARTS = {  # first bytes of files that are often given by mistake
     b"PK\x03\x04": "is a ZIP archive. Unpack it and give the file that is in it.",
     b"\x1f\x8b": "is a gzip archive. Unpack it and give the file that is in it.",
     b"Rar!": "is a RAR archive. Unpack it and give the file that is in it.",
@@ -26,7 +26,7 @@ LSMDC_LINE = re.compile(r"[^\t]+(\t[\d.:]+){4}(\t.*)?")
 
 
 class Record(NamedTuple):
-    """One video or caption of a table: its fields by column name, and where it is in the file (`line 3`)."""
+    """One row of a table: its fields by column name, and its place in the file (`line 3`)."""
 
     place: str
     fields: dict[str, Any]
@@ -34,7 +34,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class CaptionFile:
-    """A file that was read but not yet understood.
+    """A file that was read but not interpreted yet.
 
     `content` is the parsed JSON or unpickled data (`json`), a list of `Record` (`jsonl`), or the text (`text`).
     `problems` are lines that could not be read; `num_not_utf8` counts lines of text that were read as Windows-1252.
@@ -47,17 +47,17 @@ class CaptionFile:
     num_not_utf8: int = 0
 
     def lines(self) -> list[str]:
-        """The lines of a text that hold anything, without line ends; tabs stay. None of other kinds."""
+        """The lines of a text that are not empty, without line ends; tabs stay. Empty for other kinds of files."""
         return [line.strip(" \r") for line in self.content.split("\n") if line.strip()] if self.kind == "text" else []
 
     def columns(self) -> set[str]:
-        """The column names if the first line of a text is a header; it need not be one. None of other kinds."""
+        """The fields of the first line of a text, as if it were a header. Empty for other kinds of files."""
         lines = self.lines()[:1]
         return set(header(lines[0])) if lines else set()
 
 
 def load_caption_file(path: Path) -> CaptionFile:
-    """Read a file of captions or names. Raises `DataError` where it is missing, empty, an archive or broken."""
+    """Read a file of captions or names. Raises `DataError` if it is missing, empty, an archive or corrupt."""
     data = _read_bytes(path)
     if is_pickle(data):
         return CaptionFile(path, "json", load_plain_pickle(data, path))
@@ -96,7 +96,7 @@ def _decode(data: bytes, path: Path) -> str:
 
 
 def _decode_line(line: bytes) -> tuple[str, bool]:
-    """The text of a line, and whether it was UTF-8; otherwise it is Windows-1252, whose five gaps are Latin-1."""
+    """The text of a line, and whether it is UTF-8; otherwise it is read as Windows-1252, with Latin-1 for its gaps."""
     try:
         return line.decode("utf-8"), True
     except UnicodeDecodeError:
@@ -140,8 +140,8 @@ def _load_json_lines(lines: list[tuple[int, str]], path: Path) -> CaptionFile:
 
 
 def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
-    """The rows of a CSV with a header, and what is wrong with it. Delimited by comma, tab or `;`; quoted text may go
-    over several lines."""
+    """The rows of a CSV with a header, and its problems. The delimiter is comma, tab or `;`; quoted text may span
+    several lines."""
     problems: list[str] = []
     if file.num_not_utf8:
         problems.append(f"{file.path} is not UTF-8 text in {file.num_not_utf8} lines. Save it as UTF-8.")
@@ -171,7 +171,7 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
 
 
 def is_lsmdc(lines: list[str]) -> bool:
-    """Whether most of the first lines are LSMDC's: a clip, four times and a sentence, set apart by tabs."""
+    """Whether most of the first lines have LSMDC's format: a clip, four times and a sentence, separated by tabs."""
     first = lines[:20]
     return 2 * sum(LSMDC_LINE.fullmatch(line) is not None for line in first) > len(first)
 
@@ -179,8 +179,8 @@ def is_lsmdc(lines: list[str]) -> bool:
 def read_names(file: CaptionFile) -> list[str] | None:
     """The names in a list of videos without captions: one per line, the column of a CSV, or a JSON list of strings.
 
-    None for a file that holds anything else; a text whose lines have several fields counts as names if no column is
-    called like one of captions.
+    None for any other file. A text whose lines have several fields counts as names if no column has a name that is
+    used for captions.
     """
     if file.kind == "json" and isinstance(file.content, list) and file.content:
         return list(file.content) if all(isinstance(name, str) for name in file.content) else None

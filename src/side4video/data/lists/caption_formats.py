@@ -1,6 +1,6 @@
-"""Captions that anybody writes: a CSV with a header, JSON lines, a JSON object or list.
+"""Readers of general files of captions: a CSV with a header, JSON lines, a JSON object or list.
 
-A reader gives rows of videos and their captions; where the videos lie is found out later (`captions.py`).
+Readers return rows of videos and their captions; `captions.py` finds the files of the videos later.
 """
 
 import math
@@ -31,23 +31,23 @@ class CaptionRow(NamedTuple):
 
     name: str  # as the file writes it
     captions: tuple[str, ...]
-    candidates: tuple[str, ...] = ()  # relative paths, with or without suffix, best first; none: the name
+    candidates: tuple[str, ...] = ()  # relative paths, with or without suffix, the best first; empty: the name
     start_seconds: float | None = None
     end_seconds: float | None = None
 
 
 class CaptionTable(NamedTuple):
-    """What a reader found."""
+    """The result of a reader."""
 
     rows: list[CaptionRow]
-    split: str = ""  # what the file says of it
-    problems: Sequence[str] = ()  # why it cannot be used
-    notes: Sequence[str] = ()  # what is odd about it
-    anywhere: bool = False  # whether videos may lie in any folder below the root
+    split: str = ""  # the split that the file names
+    problems: Sequence[str] = ()  # errors
+    notes: Sequence[str] = ()  # warnings
+    anywhere: bool = False  # whether videos may be in any folder below the root
 
 
 def read_csv_captions(file: CaptionFile, split: str | None) -> CaptionTable:
-    """A header with columns of videos and captions, and maybe of start and end in seconds, and `split`."""
+    """Read a CSV with columns of videos and captions. Optional columns: start and end in seconds, and `split`."""
     if file.kind != "text":
         raise DataError(f"{file.path} is no CSV but JSON. Use format auto or json.")
     records, problems = read_table(file)
@@ -55,8 +55,8 @@ def read_csv_captions(file: CaptionFile, split: str | None) -> CaptionTable:
 
 
 def read_json_captions(file: CaptionFile, split: str | None) -> CaptionTable:
-    """JSON of any of these: `{"a.mp4": ["caption", ...]}`; a list of `{"video": "a.mp4", "caption": "..."}`, where
-    the caption may be a list of them; one such object per line. The fields are called as the columns of a CSV."""
+    """Read JSON: `{"a.mp4": ["caption", ...]}`, a list of `{"video": "a.mp4", "caption": "..."}`, or one such object
+    per line. `caption` may be a list of captions. Fields have the same names as the columns of a CSV."""
     content = file.content
     if file.kind == "jsonl":
         return _read_records(content, list(file.problems), file, split)
@@ -76,7 +76,7 @@ def read_json_captions(file: CaptionFile, split: str | None) -> CaptionTable:
 
 
 def is_record(content: object) -> bool:
-    """Whether a JSON object is one video with its captions, and not an object of all videos."""
+    """Whether a JSON object is one video with its captions, instead of a mapping of all videos."""
     if not isinstance(content, dict):
         return False
     names = {column_name(name): value for name, value in content.items()}
@@ -84,7 +84,7 @@ def is_record(content: object) -> bool:
 
 
 def read_mapping(content: dict[str, Any], path: Path, *, token_lists: bool = False) -> CaptionTable:
-    """`{video: [captions]}` or `{video: caption}`; with `token_lists` a caption may be a list of words."""
+    """Read `{video: [captions]}` or `{video: caption}`. With `token_lists`, a caption may be a list of words."""
     rows, wrong = [], []
     for name, value in content.items():
         captions = as_captions(value, token_lists=token_lists)
@@ -97,7 +97,7 @@ def read_mapping(content: dict[str, Any], path: Path, *, token_lists: bool = Fal
 
 
 def as_captions(value: object, *, token_lists: bool = False) -> tuple[str, ...] | None:
-    """The captions in a string, a list of strings or, with `token_lists`, lists of words; None for anything else."""
+    """The captions in a string, a list of strings or, with `token_lists`, lists of words; None for other values."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, (list, tuple)):
@@ -111,7 +111,7 @@ def _is_words(item: object) -> bool:
 
 
 def as_seconds(value: object) -> float | None:
-    """A time in seconds; None where none is given, NaN where it is no time."""
+    """A time in seconds; None if it is missing, NaN if it is no number."""
     if value is None or value == "":
         return None
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
@@ -123,7 +123,7 @@ def as_seconds(value: object) -> float | None:
 
 
 def split_in_name(path: Path) -> str:
-    """`train`, `val` (`val_1`, `val_2`) or `test` if the name of a file says so; empty otherwise."""
+    """`train`, `val` (`val_1`, `val_2`) or `test` if it is part of the file name; empty otherwise."""
     match = SPLIT_IN_NAME.search(path.stem.lower())
     return SHORT_SPLIT.get(match[1], match[1]) + (match[2] or "") if match else ""
 
@@ -161,12 +161,12 @@ def _read_records(
 
 
 def _field(fields: dict[str, Any], known: Sequence[str]) -> Any:
-    """The field of the first of the known columns that a record has; objects of one file may differ in that."""
+    """The field of the first known column that a record has. Objects in one file may have different columns."""
     return next((fields[name] for name in known if name in fields), None)
 
 
 class _Wrong:
-    """Places by what is wrong there."""
+    """Places in a file, by their problem."""
 
     def __init__(self) -> None:
         self._places: dict[str, list[str]] = {}
@@ -179,7 +179,7 @@ class _Wrong:
 
 
 def _select_split(records: list[Record], wanted: str | None, path: Path) -> tuple[list[Record], str]:
-    """The records of the wanted split, all of them where the file holds one only or none is wanted; and its name."""
+    """The records of the given split and its name; all records if no split is given or the file contains only one."""
     splits = list(dict.fromkeys(str(record.fields.get("split") or "") for record in records))
     if wanted is None or len(splits) <= 1:
         return records, all_splits(splits) or split_in_name(path)
@@ -188,5 +188,5 @@ def _select_split(records: list[Record], wanted: str | None, path: Path) -> tupl
 
 
 def all_splits(splits: Iterable[str]) -> str:
-    """The names of several splits that are used together."""
+    """One name for several splits that are used together."""
     return " + ".join(filter(None, splits))

@@ -1,4 +1,4 @@
-"""Videos and their captions: read from any format in use, matched with files on disk, checked before training."""
+"""Read lists of captioned videos in any common format, match them with files on disk, and check them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,10 @@ __all__ = ["CaptionList", "CheckedCaptions", "DataError", "check_caption_list", 
 
 @dataclass(frozen=True)
 class CaptionList:
-    """Videos, each once and without label, and the captions of each, at least one, in the order of the file.
+    """Unique videos without labels, and at least one caption for each, in the order of the file.
 
-    `split` is what is known of the split (`test (1k-A; ...)`, `train`, or empty), for printing beside results; `source`
-    where it was read; `notes` what was odd there.
+    `split` names the split to print with results (`test (1k-A; ...)`, `train`), or is empty if it is unknown. `source`
+    is the file that was read; `notes` are warnings about it.
     """
 
     videos: tuple[LabelledVideo, ...]
@@ -41,7 +41,7 @@ class CaptionList:
 
 @dataclass(frozen=True)
 class CheckedCaptions:
-    """Captions that can be used: `num_found` of `num_listed` videos are there; `warnings` says what is odd."""
+    """Valid captions: `num_found` of `num_listed` videos exist; `warnings` are one sentence each."""
 
     captions: CaptionList
     num_listed: int
@@ -64,25 +64,29 @@ def read_caption_list(
     """Read videos with their captions.
 
     Args:
-        source: a file of captions, or a list of videos without (one name per line, a CSV column, a JSON list).
-        captions: the file of captions where `source` is such a list: then the videos are those of the list, in its
-            order. Not looked at where `source` holds captions itself, so one setting serves a training list without
-            and a test list with captions, as MSR-VTT has them.
-        root: the folder that names start from; by default the folder of `source`. Videos of the public data sets are
-            also found in any folder below it, by their name with or without suffix.
-        format: of the file of captions: `auto`, or one of `msrvtt`, `msvd`, `vatex`, `didemo`, `activitynet`, `lsmdc`,
-            `csv`, `json`, `jsonl`.
-        split: `train`, `val` or `test`: which part of a file that holds several and says which is which (MSR-VTT's
-            JSON, a column `split`). Raises for the public files that hold all of them and do not say; without effect
-            otherwise, and where `source` is a list.
-        outside_root: whether videos may lie outside of a `root` that is given; see `read_video_list`.
+        source: a file of captions, or a list of videos alone (one name per line, a CSV column, a JSON list).
+        captions: file of captions if `source` is a list of videos. The result has the videos of the list, in its
+            order. Ignored if `source` contains captions. So one setting works for MSR-VTT, whose training list has no
+            captions and whose test list has them.
+        root: base folder of the names. Default: the folder of `source`. Videos of public data sets are also found in
+            any folder below it, by their name with or without suffix.
+        format: format of the file of captions: `auto`, or one of `msrvtt`, `msvd`, `vatex`, `didemo`, `activitynet`,
+            `lsmdc`, `csv`, `json`, `jsonl`.
+        split: `train`, `val` or `test`: the part to read from a file that labels several parts (MSR-VTT's JSON, a
+            column `split`). Raises for public files that contain all parts without labels. Ignored otherwise, and if
+            `source` is a list of videos.
+        outside_root: whether videos may be outside of a given `root`; see `read_video_list`.
 
-    Captions of a video in several lines are put together; DiDeMo and ActivityNet have one paragraph per video. Blanks
-    around captions are cut off. Empty captions are dropped, and videos that have none but those: the public files hold
-    some, an empty text describes nothing, and `notes` counts them. Missing files are kept: `check_caption_list` finds
-    them.
+    Captions of a video in several lines are collected; DiDeMo and ActivityNet get one paragraph per video. Blanks
+    around captions are stripped. Empty captions, and videos that have only empty ones, are dropped and counted in
+    `notes`: the public files contain some. Missing files are kept; `check_caption_list` reports them.
 
-    Raises `DataError` for what cannot be read, with all problems of a file at once.
+    Raises:
+        DataError: the file cannot be read; the error lists all problems of a file.
+
+    >>> captions = read_caption_list("captions.csv")
+    >>> captions.videos[0].name, captions.captions[0]
+    ('clips/train/anticlockwise/0.mp4', ('a shape moves anticlockwise',))
     """
     source = Path(source)
     if format != "auto" and format not in READERS:
@@ -128,7 +132,7 @@ def _load_captions_of_names(names: Sequence[str], source: Path, captions: str | 
 
 
 def _group(rows: Iterable[CaptionRow]) -> list[CaptionRow]:
-    """One row per video, or part of a video, in the order of first appearance."""
+    """Merge rows into one per video, or part of a video, in the order of first appearance."""
     groups: dict[tuple[str, float | None, float | None], list[CaptionRow]] = defaultdict(list)
     for row in rows:
         groups[row.name, row.start_seconds, row.end_seconds].append(row)
@@ -141,7 +145,7 @@ def _group(rows: Iterable[CaptionRow]) -> list[CaptionRow]:
 def _select(
     rows: list[CaptionRow], names: Sequence[str], source: Path, captions: Path, problems: list[str], notes: list[str]
 ) -> list[CaptionRow]:
-    """The rows of the named videos, in the order of the names, which may have or lack the suffix of a file."""
+    """The rows of the given names, in the order of the names, which may be with or without suffix."""
     exact, loose = defaultdict(list), defaultdict(list)
     for row in rows:
         exact[row.name].append(row)
@@ -169,7 +173,7 @@ def _select(
 
 
 def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[str]) -> list[CaptionRow]:
-    """Captions without blanks around them and without empty ones."""
+    """Strip blanks around captions and drop empty captions."""
     kept, silent, num_empty = [], [], 0
     if unusable := [row.name for row in rows if not all(map(_is_usable, (row.name, *row.candidates, *row.captions)))]:
         problems.append(
@@ -224,14 +228,17 @@ def _find_files(rows: list[CaptionRow], root: Path, anywhere: bool, notes: list[
 
 
 def check_caption_list(caption_list: CaptionList, *, allow_missing: bool = False) -> CheckedCaptions:
-    """Check that every video file is there and every part of one has a length, before anything is trained.
+    """Check before training that every video file exists and every part of a video has a length above 0.
 
     Args:
-        allow_missing: drop videos that are not there, with a warning, instead of raising; none at all still raises.
+        caption_list: the list to check.
+        allow_missing: drop missing videos with a warning instead of raising. If all are missing, it still raises.
 
-    Warnings also count captions that several videos share, which no search can tell apart, files that are listed under
-    two names, and what reading found odd. Raises `DataError` with all problems at once. Files are looked for, not
-    opened.
+    Warnings also include captions that several videos share (no search can tell these apart), files that are listed
+    under two names, and the list's `notes`.
+
+    Raises:
+        DataError: the list has problems; the error lists all of them. Files are not opened.
     """
     videos = caption_list.videos
     gone, missing, warnings = find_missing(videos, allow_missing=allow_missing)

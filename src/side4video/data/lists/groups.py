@@ -1,4 +1,4 @@
-"""Which clips belong together, such as parts of one recording: from a column, a file, or the names of the clips."""
+"""Group clips that belong together, such as parts of one recording, by a column, a file, or the names of clips."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -15,15 +15,15 @@ NAME_PATTERNS = {
     "Kinetics (ID_START_END)": r"(?:^|/)([\w-]{11})_\d{6}_\d{6}",
     "numbered parts (NAME_clip3, NAME-part3)": r"(?:^|/)([^/]+?)[_-](?:clip|part|seg|segment|chunk)[_-]?\d+",
 }
-"""Forms of names that say which clips belong together; group 1 of each expression is what they share."""
+"""Patterns of clip names that identify groups; group 1 of each expression is the name of the group."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """The group of each clip, and where it was found.
+    """The group of each clip, and its origin.
 
     Attributes:
-        groups: one name per clip; None: nothing says which clips belong together.
+        groups: one name per clip; None if the groups are unknown.
         origin: a sentence for the log.
     """
 
@@ -32,16 +32,16 @@ class Grouping:
 
 
 def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Grouping:
-    """Find out which clips belong together and must stay in one fold.
+    """Detect the clips that belong together and must stay in one fold.
 
     Args:
-        videos: the clips of a list.
+        videos: clips of a list.
         setting: a CSV file with columns of paths and groups, the name of a column of the list, or a regular expression
-            over the clips' names, whose first group (else the whole match) names the group. None: the list's column
-            `group`, else the names where they have a form of `NAME_PATTERNS`.
+            for the clips' names. Its first group, or the whole match, names the group. Default: the list's column
+            `group`, or the clips' names if they match one of `NAME_PATTERNS`.
 
     Raises:
-        DataError: the setting finds no group for some of the clips.
+        DataError: some clips have no group by this setting.
 
     >>> clips = [LabelledVideo(Path(name), 0, name) for name in ("run_g01_a.avi", "run_g01_b.avi")]
     >>> find_groups(clips, "g[0-9]+").groups

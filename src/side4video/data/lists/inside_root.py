@@ -1,4 +1,4 @@
-"""Videos that a list names lie below the root that was given for it: a stranger's list could name any file."""
+"""Check that the videos of a list are below its root, because an untrusted list could name any file."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,17 +12,17 @@ OutsideRoot = Literal["refuse", "allow"]
 
 
 def check_inside_root(named: Sequence[tuple[str, Path]], root: Path, source: Path) -> None:
-    """Make sure that no path leaves a folder, be it by `..`, as an absolute path or through a link.
+    """Check that no path leaves the root, by `..`, as an absolute path or through a link.
 
-    Folders are looked at once each, and files not at all: sets have 240,000 of them, on slow disks.
+    Each folder is listed once and no file is accessed, because data sets have 240,000 files on slow disks.
 
     Args:
-        named: what the list calls each video, and its path.
-        root: the folder.
-        source: the list, or the folder that was read.
+        named: name in the list and path of each video.
+        root: the root folder.
+        source: the list or folder that was read.
 
     Raises:
-        DataError: some leave it; the first ten are named with their lines.
+        DataError: paths leave the root; the first ten are named with their lines.
     """
     outside = list(_outside([path for _, path in named], root))
     if not outside:
@@ -41,11 +41,11 @@ def check_inside_root(named: Sequence[tuple[str, Path]], root: Path, source: Pat
 
 
 def _outside(paths: Sequence[Path], root: Path) -> Iterator[tuple[int, str]]:
-    """Position and real place of the paths that do not end below `root`."""
-    inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with the slash at its end
+    """Yield position and resolved path of the paths outside of `root`."""
+    inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a slash at its end
     folders: dict[Path, tuple[str, set[str]]] = {}
     for index, path in enumerate(paths):
-        with suppress(ValueError):  # of a name that no file can have: it is missing, as is said later
+        with suppress(ValueError):  # an invalid file name; later reported as missing
             if path.parent not in folders:
                 folders[path.parent] = os.path.realpath(path.parent), _links_in(path.parent)
             folder, links = folders[path.parent]
@@ -64,7 +64,7 @@ def _links_in(folder: Path) -> set[str]:
 
 
 def _lines_with(names: set[str], source: Path) -> dict[str, str]:
-    """`line 3, ` for each name that a line of a text file holds; none for other sources."""
+    """`line 3, ` for each name that a line of a text file contains; empty for other sources."""
     if not source.is_file():
         return {}
     found: dict[str, str] = {}

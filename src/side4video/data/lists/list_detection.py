@@ -1,4 +1,4 @@
-"""Which format a list of videos has, and which reader reads it."""
+"""Detect the format of a list of videos; the table of its readers."""
 
 import re
 from collections.abc import Callable
@@ -38,7 +38,7 @@ READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
 
 
 def detect_format(source: Path) -> str:
-    """The name of the format of a file or folder. Raises `DataError` that says what was looked for."""
+    """The name of the format of a file or folder. Raises `DataError` with the supported formats if none matches."""
     if source.is_dir():
         return _detect_in_folder(source)
     if source.suffix.lower() == ".json":

@@ -1,4 +1,4 @@
-"""Small text files as users have them: their lines, lists of class names, and the error that names what is wrong."""
+"""Read small text files: lines, JSON, class names; and the error that lists what is wrong with them."""
 
 import json
 import re
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SHOWN = 10  # how many examples an error lists before it only counts
+SHOWN = 10  # examples in an error; the others are only counted
 LONGEST_SHOWN = 200  # characters of a name or line in an error
 NUMBERED = re.compile(r"(\d{1,18})\s*[\s,;:]\s*(.+)")
 
 
 class DataError(ValueError):
-    """A data set that cannot be used as it is. `problems` holds every problem found, one sentence each."""
+    """A data set is invalid. `problems` lists every problem, one sentence each."""
 
     def __init__(self, *problems: str):
         super().__init__("\n".join(problems))
@@ -21,14 +21,14 @@ class DataError(ValueError):
 
 
 def first_few(items: Iterable[object]) -> str:
-    """The first ten items, and how many there are where there are more: `'a', 'b', ... (27 in all)`."""
+    """The first ten items, and the total number if there are more: `'a', 'b', ... (27 in all)`."""
     items = list(items)
     shown = ", ".join(shorten(item) for item in items[:SHOWN])
     return shown if len(items) <= SHOWN else f"{shown}, ... ({len(items)} in all)"
 
 
 def shorten(item: object) -> str:
-    """What a file holds, for an error: quoted, and cut where it is so long that the error could not be read.
+    """Content of a file for an error: quoted, and cut if it is too long to read.
 
     >>> shorten("a.mp4"), len(shorten("a" * 100_000))
     ("'a.mp4'", 225)
@@ -40,7 +40,7 @@ def shorten(item: object) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, without a byte order mark. Raises `DataError` where it is missing or not UTF-8."""
+    """The text of a UTF-8 file, without a byte order mark. Raises `DataError` if it is missing or not UTF-8."""
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -50,22 +50,22 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file that hold anything, without line ends and blanks around them; tabs stay."""
-    # Not str.splitlines: it also breaks at characters that captions and file names may hold.
+    """The lines of a UTF-8 file without line ends and surrounding blanks. Empty lines are dropped; tabs stay."""
+    # Not str.splitlines: it also splits at characters that captions and file names may contain.
     return [line.strip(" \r") for line in read_text(path).split("\n") if line.strip()]
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises `DataError` where it is not JSON, and where an object has a name twice."""
+    """The content of a JSON file. Raises `DataError` if it is invalid JSON or an object has a duplicate name."""
     return parse_json(read_text(path), str(path))
 
 
 def parse_json(text: str, source: str) -> Any:
-    """The content of a JSON text; `source` is named in the `DataError` that is raised as by `read_json`."""
+    """The content of a JSON text. Raises `DataError` like `read_json`; the error names `source`."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
-        if len(content) < len(pairs):  # json would keep the last of them and say nothing
+        if len(content) < len(pairs):  # json silently keeps only the last duplicate
             twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
             raise DataError(f"{source} has an entry twice in one object: {first_few(twice)}. Keep one.")
         return content
@@ -83,9 +83,11 @@ def parse_json(text: str, source: str) -> Any:
 def read_class_names(path: Path) -> tuple[str, ...]:
     """The class names of a data set, in the order of their indices.
 
-    Understood: one name per line; numbered lines (`1 ApplyEyeMakeup` or `0,abseiling`, counted from 0 or 1, with or
-    without a header such as `id,name`); a JSON list of names; a JSON object `{name: index}` or `{index: name}`.
-    Raises `DataError` for a name given twice, for gaps in the numbers and for a file without names.
+    Supported formats: one name per line; numbered lines (`1 ApplyEyeMakeup` or `0,abseiling`, counted from 0 or 1, with
+    or without a header such as `id,name`); a JSON list of names; a JSON object `{name: index}` or `{index: name}`.
+
+    Raises:
+        DataError: a name is duplicate, numbers have gaps, or the file contains no names.
     """
     names = _names_in_json(path) if path.suffix.lower() == ".json" else _names_in_lines(read_lines(path))
     check_class_names(names, source=str(path))
@@ -93,7 +95,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
 
 
 def check_class_names(names: Sequence[str], *, source: str) -> None:
-    """Raise `DataError` unless there is at least one class name and each is there once."""
+    """Raise `DataError` if there are no class names or duplicate ones."""
     if not names:
         raise DataError(f"{source} holds no class names. Write one name per line.")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
@@ -133,12 +135,21 @@ def _names_in_json(path: Path) -> tuple[str, ...]:
 
 
 def name_key(name: str) -> str:
-    """What two spellings of a class name share: its letters and digits (`Air_drumming` and `air drumming`)."""
+    """The letters and digits of a class name, equal for different spellings of it.
+
+    >>> name_key("Air_drumming") == name_key("air drumming")
+    True
+    """
     return "".join(filter(str.isalnum, name)).casefold()
 
 
 class ClassIndex:
-    """Finds the index of a class by its name, or by its `name_key` where that belongs to one class only."""
+    """Finds the index of a class by its name, or by its `name_key` if that is unique.
+
+    >>> classes = ClassIndex(["air drumming", "yoga"])
+    >>> classes.find("Air_drumming"), classes.find("running")
+    (0, None)
+    """
 
     def __init__(self, class_names: Sequence[str]):
         self._by_name = {name: index for index, name in enumerate(class_names)}
@@ -147,5 +158,5 @@ class ClassIndex:
         self._by_key = {key: index for key, index in keys.items() if key and shared[key] == 1}
 
     def find(self, name: str) -> int | None:
-        """The index, or None for a name that is not known."""
+        """The index, or None for an unknown name."""
         return self._by_name.get(name, self._by_key.get(name_key(name)))

@@ -1,6 +1,6 @@
-"""Lists of videos that anybody writes: a folder per class, `path label` lines, a CSV with a header.
+"""Readers of general lists of videos: a folder per class, `path label` lines, a CSV with a header.
 
-A reader gives rows of names and labels; where the videos lie is found out later (`annotations.py`).
+Readers return rows of names and labels; `annotations.py` finds the files of the videos later.
 """
 
 import csv
@@ -23,7 +23,7 @@ START_COLUMNS = ("start_seconds", "start", "start_time", "time_start")
 END_COLUMNS = ("end_seconds", "end", "end_time", "time_end")
 GROUP_COLUMNS = ("group", "groups", "recording", "session")
 
-SPLITS: dict[str, tuple[str, ...]] = {  # a split and other words for it, best first
+SPLITS: dict[str, tuple[str, ...]] = {  # names of a split, the best first
     "train": ("training",),
     "training": ("train",),
     "test": ("testing", "val", "valid", "validation", "validate"),
@@ -31,7 +31,7 @@ SPLITS: dict[str, tuple[str, ...]] = {  # a split and other words for it, best f
     **dict.fromkeys(("val", "valid", "validation", "validate"), ("val", "valid", "validation", "validate")),
 }
 LONGEST_LINE = 10_000  # characters of `path label`; paths have at most 4,096
-INTEGER = re.compile(r"-?\d{1,18}")  # Python refuses to read numbers of thousands of digits
+INTEGER = re.compile(r"-?\d{1,18}")  # Python raises for numbers of thousands of digits
 SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
 VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
 PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
@@ -41,15 +41,15 @@ class Row(NamedTuple):
     """One video of a list."""
 
     name: str  # as the list writes it
-    label: str | int | None  # a class name, an index from 0, or not given
-    candidates: tuple[str, ...]  # relative paths, with or without suffix, best first
+    label: str | int | None  # a class name, an index from 0, or None
+    candidates: tuple[str, ...]  # relative paths, with or without suffix, the best first
     start_seconds: float | None = None
     end_seconds: float | None = None
     group: str | None = None  # clips that belong together, such as parts of one recording
 
 
 class Table(NamedTuple):
-    """What a reader found. `class_names` is the order that the data set itself fixes, if it does."""
+    """The result of a reader. `class_names` is the order that the data set defines, or None."""
 
     rows: list[Row]
     class_names: tuple[str, ...] | None = None
@@ -58,7 +58,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What a caller may say about a list; see `read_video_list`."""
+    """Options for reading a list; see `read_video_list`."""
 
     class_names: tuple[str, ...] | None = None
     delimiter: str | None = None
@@ -72,9 +72,9 @@ class ReadOptions:
 
 
 def read_class_folders(source: Path, options: ReadOptions) -> Table:
-    """`<class>/<video>`, at any depth below the class; classes in sorted order. Folders of frames count as videos.
+    """Read `<class>/<video>`, at any depth below the class; classes are sorted. Folders of frames count as videos.
 
-    Where the sub-folders are called train, val, test, the classes are below the one that `split` names.
+    If the sub-folders are called train, val or test, the classes are read from the one that `split` names.
     """
     classes, prefix = _folders_in(source), ""
     if classes and all(name.lower() in SPLITS for name in classes):
@@ -105,10 +105,10 @@ def _videos_below(root: Path, folder: str) -> Iterator[str]:
 
 
 def read_plain_list(source: Path, options: ReadOptions) -> Table:
-    """`path`, `path label` or `path frames label`, one video per line, delimited by blank, tab, comma or `::`.
+    """Read `path`, `path label` or `path frames label`, one video per line, delimited by blank, tab, comma or `::`.
 
-    Lines are split from the right, so paths may hold blanks. Where every line ends in two numbers they are read as
-    `frames label`; the number of frames is not used, because it is often wrong.
+    Lines are split from the right, so paths may contain blanks. If every line ends in two numbers, they are read as
+    `frames label`. The number of frames is ignored, because it is often wrong.
     """
     lines = [line.strip() for line in read_lines(source)]
     if long := [line for line in lines if len(line) > LONGEST_LINE]:
@@ -129,19 +129,19 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
 
 
 def _sniff_delimiter(lines: list[str]) -> str | None:
-    """The delimiter that sets a label apart in most of the first lines; None where none does in any."""
+    """The delimiter that separates a label in most of the first lines; None if no delimiter does."""
     lines = lines[:1000]
     labelled = {
         delimiter: sum(_split_line(line, delimiter, 1)[1] is not None for line in lines) for delimiter in DELIMITERS
     }
-    best = max(DELIMITERS, key=lambda delimiter: labelled[delimiter])  # the first of equals
+    best = max(DELIMITERS, key=lambda delimiter: labelled[delimiter])  # ties: the first
     return best if labelled[best] else None
 
 
 def _split_line(line: str, delimiter: str, columns: int) -> tuple[str, str | None]:
-    """Path and label of a line whose last `columns` fields belong to the label; no label where they are not there."""
+    """Path and label of a line whose last `columns` fields are the label; None as label if they are missing."""
     if delimiter == " " and columns == 1 and (match := PATH_AND_REST.fullmatch(line)):
-        return match[1], match[2]  # the label may be a name of several words
+        return match[1], match[2]  # the label may have several words
     if delimiter == "," and line.startswith('"'):
         fields = next(csv.reader([line], skipinitialspace=True))
     else:
@@ -158,7 +158,7 @@ def _count_trailing_numbers(line: str, delimiter: str) -> int:
 
 
 def _with_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
-    """Labels that are all integers become indices from 0, and -1 no label; otherwise all of them are class names."""
+    """If all labels are integers, convert them to indices from 0 and -1 to no label; otherwise they are class names."""
     labels = [row.label for row in rows if row.label is not None]
     numbers = [label for label in labels if INTEGER.fullmatch(str(label))]
     if numbers and len(numbers) == len(labels):
@@ -177,10 +177,9 @@ def _with_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
 
 
 def read_csv(source: Path, options: ReadOptions) -> Table:
-    """A header with a column of paths and one of labels (names, or indices from 0), delimited by comma, tab or `;`.
+    """Read a CSV with a column of paths and one of labels (names, or indices from 0), delimited by comma, tab or `;`.
 
-    Columns of start and end in seconds and of groups are used where they are there; a column `split` if `split` is
-    given.
+    Optional columns: start and end in seconds, groups, and `split`, which is used if the option `split` is given.
     """
     records = select_split(read_records(source), options, source)
     group = column(records, [column_name(options.group)] if options.group else GROUP_COLUMNS)
@@ -199,7 +198,7 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
 
 
 def read_records(source: Path) -> list[dict[str, str]]:
-    """The rows of a CSV as column name -> field; missing last fields are left out."""
+    """The rows of a CSV as dictionaries from column name to field; missing last fields are left out."""
     lines = read_lines(source)
     columns = header(lines[0]) if lines else []
     records = []
@@ -218,12 +217,12 @@ def _split_rows(lines: Sequence[str], delimiter: str, source: Path) -> Iterator[
     rows = csv.reader(lines, delimiter=delimiter)
     try:
         yield from rows
-    except csv.Error as error:  # a field of more than 128 KB, mostly a quote that is never closed
+    except csv.Error as error:  # a field above 128 KB, usually an unclosed quote
         raise DataError(f"{source}, line {rows.line_num + 1}: {error}. Close every quote.") from None
 
 
 def header_delimiter(line: str) -> str:
-    """Comma, tab or `;`: the one that a header has most of."""
+    """Comma, tab or `;`: the most frequent one in a header."""
     return max(",\t;", key=line.count)
 
 
@@ -233,7 +232,7 @@ def header(line: str) -> list[str]:
 
 
 def column_name(name: str) -> str:
-    """A column's name as it is looked for: lower case, with `_` for blanks and hyphens."""
+    """A normalised column name: lower case, with `_` for blanks and hyphens."""
     return re.sub(r"[\s-]", "_", name.strip(' "').lower())
 
 
@@ -251,7 +250,7 @@ def seconds(text: str | None, source: Path) -> float | None:
 
 
 def select_split(records: list[dict[str, str]], options: ReadOptions, source: Path) -> list[dict[str, str]]:
-    """The records of the wanted split; all of them where none is wanted or the file holds one only."""
+    """The records of the given split; all records if no split is given or the file contains only one."""
     splits = sorted({record.get("split", "") for record in records})
     if options.split is None or len(splits) <= 1:
         return records
@@ -260,7 +259,7 @@ def select_split(records: list[dict[str, str]], options: ReadOptions, source: Pa
 
 
 def choose_split(splits: Sequence[str], wanted: str, source: Path) -> str:
-    """The split of that name, or by another word for it (val for test). Raises `DataError` where there is none."""
+    """The split of that name or a synonym (val for test). Raises `DataError` if there is none."""
     alike = SPLITS.get(wanted.lower(), ())
     chosen = [split for word in (wanted.lower(), *alike) for split in splits if split.lower() == word]
     if not chosen:

@@ -1,4 +1,4 @@
-"""The captions that come with public data sets: MSR-VTT, MSVD, VATEX, DiDeMo, ActivityNet Captions, LSMDC."""
+"""Readers of the captions of public data sets: MSR-VTT, MSVD, VATEX, DiDeMo, ActivityNet Captions, LSMDC."""
 
 import math
 import re
@@ -24,16 +24,16 @@ from side4video.data.lists.video_finder import strip_suffix
 
 MSRVTT_1K_A = "test (1k-A; this field also validates on it: val == test)"
 MSRVTT_LISTS = {9000: "train (9k)", 7010: "train (7k: official train and validate)"}
-MSVD_TRAIN = 1200  # videos in the largest of its splits
-DIDEMO_END_SECONDS = 31.0  # the annotators saw 30 seconds; CLIP4Clip reads to second 31
+MSVD_TRAIN = 1200  # videos in its largest split
+DIDEMO_END_SECONDS = 31.0  # the annotators saw 30 seconds; CLIP4Clip reads until second 31
 
 
 # --- MSR-VTT --------------------------------------------------------------------------------------------------------
 
 
 def read_msrvtt(file: CaptionFile, split: str | None) -> CaptionTable:
-    """The official JSON (`videos` and `sentences`), of which `split` chooses a part; the variant of it that is built
-    like COCO (`images` and `annotations`) and has no splits; the 1k-A test CSV; JSON as anybody writes it."""
+    """Read the official JSON (`videos` and `sentences`), with a part chosen by `split`; its variant in COCO's format
+    (`images` and `annotations`), which has no splits; the 1k-A test CSV; or general JSON."""
     content = file.content
     if file.kind == "text":
         table = read_csv_captions(file, split)
@@ -70,7 +70,7 @@ def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None
 
 
 def _entries(entries: Any, texts: Sequence[str], where: str, path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The objects of a list in which all `texts` are strings, and what is wrong with the others."""
+    """The objects of a list in which all fields `texts` are strings, and the problems of the others."""
     if not isinstance(entries, list):
         raise DataError(f"{path}: the content{where} is no list.")
     good = [isinstance(e, dict) and all(isinstance(e.get(name), str) for name in texts) for e in entries]
@@ -80,7 +80,7 @@ def _entries(entries: Any, texts: Sequence[str], where: str, path: Path) -> tupl
 
 
 def _refuse_split(split: str | None, path: Path, example: str) -> None:
-    """Raise where a split is wanted of a file that holds all of them and does not say which video is in which."""
+    """Raise if a split is given for a file that contains all splits without labels."""
     if split is not None and not split_in_name(path):
         raise DataError(
             f"{path} holds all splits and does not say which videos are in {split!r}. Give the list of the split (as "
@@ -92,7 +92,7 @@ def _refuse_split(split: str | None, path: Path, example: str) -> None:
 
 
 def read_msvd(file: CaptionFile, split: str | None) -> CaptionTable:
-    """`{id: [captions]}` as JSON or as the old pickle, in which a caption is a list of words."""
+    """Read `{id: [captions]}` as JSON or as the old pickle, whose captions are lists of words."""
     if not isinstance(file.content, dict):
         raise DataError(f"{file.path} holds no captions of MSVD. They are JSON or a pickle: {{id: [captions]}}.")
     if len(file.content) > MSVD_TRAIN:
@@ -101,7 +101,7 @@ def read_msvd(file: CaptionFile, split: str | None) -> CaptionTable:
 
 
 def read_vatex(file: CaptionFile, split: str | None) -> CaptionTable:
-    """The official list of `{"videoID": ..., "enCap": [...]}`, or `{id: {"enCap": [...]}}` of all splits together."""
+    """Read the official list of `{"videoID": ..., "enCap": [...]}`, or `{id: {"enCap": [...]}}` with all splits."""
     content = file.content
     if isinstance(content, dict):
         _refuse_split(split, file.path, "train_list.txt")
@@ -128,10 +128,11 @@ def read_vatex(file: CaptionFile, split: str | None) -> CaptionTable:
 
 
 def read_didemo(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: ARG001
-    """A list of `{"video": ..., "description": ...}`: all descriptions of a video, in the order of the file, become
-    one caption of its first 31 seconds.
+    """Read a list of `{"video": ..., "description": ...}`: join all descriptions of a video, in the order of the file,
+    to one caption of its first 31 seconds.
 
-    A video is known by its name without ending: the files name some videos with two (`.mov` and `.mp4`) or with none.
+    Videos are identified by their name without suffix, because the files name some videos with two suffixes (`.mov`
+    and `.mp4`) or none.
     """
     entries, problems = _entries(file.content, ("video", "description"), "", file.path)
     texts: dict[str, list[str]] = {}
@@ -147,9 +148,9 @@ def read_didemo(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: 
 
 
 def read_activitynet(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: ARG001
-    """`{"v_<id>": {"duration": seconds, "sentences": [...]}}`: the sentences become one caption of the whole video.
+    """Read `{"v_<id>": {"duration": seconds, "sentences": [...]}}`: join them to one caption of the whole video.
 
-    Files are called `<id>` or `v_<id>`.
+    Video files are named `<id>` or `v_<id>`.
     """
     if not isinstance(file.content, dict):
         raise DataError(f"{file.path} is no ActivityNet Captions: {{id: {{duration, timestamps, sentences}}}}.")
@@ -174,9 +175,10 @@ def _paragraph(sentences: Sequence[str]) -> str:
 
 
 def read_lsmdc(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: ARG001
-    """Lines of `clip, start, end, start, end, sentence`, set apart by tabs, without header; a clip may have several.
+    """Read lines of `clip, start, end, start, end, sentence`, separated by tabs, no header. A clip may have several.
 
-    The times are those in the film; the files are cut already. Lines that are not UTF-8 are read as Windows-1252.
+    Times refer to the film and are ignored, because the files are already cut. Lines that are not UTF-8 are read as
+    Windows-1252.
     """
     lines = file.lines()
     if not lines or not is_lsmdc(lines):
@@ -198,7 +200,7 @@ def read_lsmdc(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: A
 
 
 def split_of_names(names: Sequence[str], path: Path) -> str:
-    """What a list of names is known as: the lists of MSR-VTT by their length, others by the name of the file."""
+    """The split of a list of names: MSR-VTT's lists by their length, others by the name of the file."""
     is_msrvtt = all(re.fullmatch(r"video\d+", strip_suffix(name)) for name in names)
     known = MSRVTT_LISTS.get(len(set(names)), "") if is_msrvtt else ""
     return known or split_in_name(path)

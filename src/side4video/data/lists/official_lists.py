@@ -1,4 +1,4 @@
-"""The lists that come with public data sets: Kinetics, Something-Something V1 and V2, UCF101 (and Jester), HMDB51."""
+"""Readers of the lists of public data sets: Kinetics, Something-Something V1 and V2, UCF101 (and Jester), HMDB51."""
 
 import re
 from pathlib import Path
@@ -25,10 +25,10 @@ HMDB51_LIST = re.compile(r"(.+)_test_split(\d)\.txt")
 
 
 def read_kinetics(source: Path, options: ReadOptions) -> Table:
-    """The official CSV: `label,youtube_id,time_start,time_end,split[,is_cc]`, label and split optional.
+    """Read the official CSV: `label,youtube_id,time_start,time_end,split[,is_cc]`; label and split are optional.
 
-    A clip is `<id>_<start>_<end>` with times of six digits, or the bare id, with or without a folder of its class
-    (blanks or underscores). Files are taken to be cut to the clip already. Classes are in the order of their names.
+    A clip is named `<id>_<start>_<end>` with times of six digits, or by the id alone, with or without a folder of its
+    class (blanks or underscores). Files must already be cut to the clip. Classes are sorted by name.
     """
     records = select_split(read_records(source), options, source)
     columns = [column(records, names) for names in (("youtube_id", "video_id"), START_COLUMNS, END_COLUMNS)]
@@ -53,9 +53,9 @@ def _kinetics_row(record: dict[str, str], columns: list[str], label_column: str 
 
 
 def read_something_v1(source: Path, options: ReadOptions) -> Table:
-    """Version 1: `<id>;<class name>` without a header; the test list has ids only.
+    """Read version 1: `<id>;<class name>` without a header; the test list has only ids.
 
-    The class order is that of the labels file beside it, one name per line.
+    The labels file in the same folder, one name per line, defines the class order.
     """
     fields = [line.partition(";") for line in read_lines(source)]
     rows = [Row(name.strip(), label.strip().strip('"') or None, (name.strip(),)) for name, _, label in fields]
@@ -63,9 +63,9 @@ def read_something_v1(source: Path, options: ReadOptions) -> Table:
 
 
 def read_something_v2(source: Path, options: ReadOptions) -> Table:
-    """Version 2: JSON records with `id` and `template`; the test list has ids only.
+    """Read version 2: JSON records with `id` and `template`; the test list has only ids.
 
-    A class is the template without its brackets; the class order is that of the labels file beside it.
+    A class is the template without its brackets. The labels file in the same folder defines the class order.
     """
     records = read_json(source)
     if not isinstance(records, list) or not all(isinstance(record, dict) and "id" in record for record in records):
@@ -78,7 +78,7 @@ def read_something_v2(source: Path, options: ReadOptions) -> Table:
 
 
 def _labels_beside(source: Path, options: ReadOptions) -> tuple[str, ...] | None:
-    """Names from the data set's labels file; the order of the two versions differs, so it is never made up."""
+    """Names from the data set's labels file. It is required, because the two versions have different orders."""
     stem = re.sub("train|validation|val|test", "labels", source.stem)
     for path in (source.with_stem(stem), source.with_stem("labels")):
         if path.is_file():
@@ -92,10 +92,10 @@ def _labels_beside(source: Path, options: ReadOptions) -> tuple[str, ...] | None
 
 
 def read_ucf101(source: Path, options: ReadOptions) -> Table:
-    """`trainlist0X.txt` and `testlist0X.txt` with labels from 1 or none, and `classInd.txt` beside them.
+    """Read `trainlist0X.txt` and `testlist0X.txt` with labels from 1 or none, and `classInd.txt` in the same folder.
 
-    `source` is such a list, or the folder of them: then `split` and `fold` choose. Without a label the class is the
-    video's folder. Also Jester's lists, which are alike.
+    `source` is such a list, or their folder; then `split` and `fold` choose the list. Without a label, the class is the
+    video's folder. Jester's lists have the same format.
     """
     folder = source if source.is_dir() else source.parent
     path = _in_folder(source, f"{options.split}list{options.fold:02d}.txt", options) if source.is_dir() else source
@@ -117,7 +117,7 @@ def read_ucf101(source: Path, options: ReadOptions) -> Table:
 
 
 def read_hmdb51(source: Path, options: ReadOptions) -> Table:
-    """The folder of `<class>_test_split<fold>.txt` with lines `<video> <1: train, 2: test, 0: unused>`."""
+    """Read a folder of `<class>_test_split<fold>.txt` with lines `<video> <1: train, 2: test, 0: unused>`."""
     flag = {"train": "1", "test": "2"}.get(str(options.split))
     files = sorted((match[1], path) for path in source.iterdir() if (match := HMDB51_LIST.fullmatch(path.name)))
     chosen = [(label, path) for label, path in files if path.name.endswith(f"_test_split{options.fold}.txt")]

@@ -1,7 +1,7 @@
-"""Pickles of plain data, read without running what may be in them.
+"""Read pickles of plain data without executing code in them.
 
-A pickle is a program: it may import and call anything. The captions of MSVD go round as one, so only the instructions
-that make numbers, text, lists, tuples and dictionaries are known here; at any other one reading stops.
+A pickle is a program that may import and call anything, and the captions of MSVD are distributed as one. So only the
+instructions that create numbers, text, lists, tuples and dictionaries are supported; any other one is an error.
 """
 
 import io
@@ -27,12 +27,12 @@ PLAIN_OPCODES = re.findall(
 NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 CODES = {name: code for code, name in NAMES.items()}
 
-# The first bytes of a pickle of protocol 2 and later; of a dictionary or list in protocols 0 and 1.
+# The first bytes of a pickle of protocol 2 and later; or of a dictionary or list in protocols 0 and 1.
 START = re.compile(rb"\x80[\x02-\x05]|[(][dl]p\d+\r?\n|[}\]]q", re.DOTALL)
 
 
 class _RefusedError(Exception):
-    """An instruction that does more than make plain data."""
+    """An instruction that does more than create plain data."""
 
 
 class _PlainInstructions(dict):
@@ -41,10 +41,10 @@ class _PlainInstructions(dict):
 
 
 def _with_plain_keys(load: Any, first: int) -> Any:
-    """The instruction `load`, which puts keys and values from the stack into a dictionary, if all keys are text."""
+    """Wrap the instruction `load`, which moves items from the stack to a dictionary: all keys must be text."""
 
     def load_with_plain_keys(unpickler: Any) -> None:
-        # Hashing a tuple in a tuple a million times over would end the process.
+        # Hashing a tuple that is nested a million times would crash the process.
         if not all(isinstance(key, str) for key in unpickler.stack[first::2]):
             raise _RefusedError("a dictionary key that is not text")
         load(unpickler)
@@ -60,21 +60,34 @@ _PLAIN = {CODES[name]: _KNOWN[CODES[name]] for name in PLAIN_OPCODES} | {
 
 
 class _PlainUnpickler(pickle._Unpickler):
-    # The unpickler in Python has a table of instructions that can be cut down. The one in C has not: it asks
-    # `find_class`, but not for classes known by number, and a large memo index alone makes it take gigabytes.
+    # The unpickler in Python has a table of instructions that can be reduced. The one in C has none: it calls
+    # `find_class`, but not for classes given by number, and one large memo index makes it allocate gigabytes.
     dispatch = _PlainInstructions(_PLAIN)
 
 
 def is_pickle(data: bytes) -> bool:
-    """Whether a file with this content, or this beginning, is a pickle."""
+    """Whether the content of a file, or its beginning, is a pickle.
+
+    >>> is_pickle(pickle.dumps({"video": ["a caption"]})), is_pickle(b"video,caption")
+    (True, False)
+    """
     return START.match(data) is not None
 
 
 def load_plain_pickle(data: bytes, path: Path) -> Any:
-    """The numbers, text, lists, tuples and dictionaries of a pickle, of Python 2 or 3, of protocols 0 to 5.
+    """Load numbers, text, lists, tuples and dictionaries from a pickle of Python 2 or 3, protocols 0 to 5.
 
-    Text of Python 2 is taken as UTF-8, or Latin-1 where it is not. Nothing in the pickle is imported or called. Raises
-    `DataError` where it wants that, and where it is broken; `path` is named in the error.
+    Text of Python 2 is decoded as UTF-8, or as Latin-1 if that fails. Nothing in the pickle is imported or called.
+
+    Args:
+        data: the pickle.
+        path: file name for errors.
+
+    Raises:
+        DataError: the pickle is corrupt, or contains other instructions.
+
+    >>> load_plain_pickle(pickle.dumps({"video": ["a caption"]}), Path("captions.pkl"))
+    {'video': ['a caption']}
     """
     try:
         try:
@@ -86,7 +99,7 @@ def load_plain_pickle(data: bytes, path: Path) -> Any:
             f"{path} is a pickle that holds more than text, numbers, lists and dictionaries ({refused}). "
             "Reading it could run somebody else's code, so it is not read. Save the captions as JSON: {id: [captions]}."
         ) from None
-    except Exception as error:  # a broken pickle can end in any exception
+    except Exception as error:  # a corrupt pickle can raise any exception
         raise DataError(f"{path} is a broken pickle ({type(error).__name__}: {error}). Fetch it again.") from None
 
 

@@ -1,4 +1,4 @@
-"""Finds the videos that a list names, in data sets of some 240,000 files on slow disks."""
+"""Find the videos that a list names, in data sets of about 240,000 files on slow disks."""
 
 import os
 from collections import defaultdict
@@ -9,7 +9,7 @@ from side4video.video.decoding import VIDEO_SUFFIXES
 
 
 def scan_folder(folder: Path) -> set[str]:
-    """The names in a folder; none where it is not there, cannot be read, or has a name that no folder can have."""
+    """The names in a folder; empty if the folder is missing, cannot be read, or has an invalid name."""
     try:
         return {entry.name for entry in folder.iterdir()}
     except (OSError, ValueError):
@@ -17,15 +17,19 @@ def scan_folder(folder: Path) -> set[str]:
 
 
 def strip_suffix(name: str) -> str:
-    """A name without the ending of a video file; other dots stay."""
+    """A name without the suffix of a video file; other dots stay.
+
+    >>> strip_suffix("v_1.5.MP4"), strip_suffix("v_1.5")
+    ('v_1.5', 'v_1.5')
+    """
     suffix = next((suffix for suffix in VIDEO_SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: -len(suffix)] if suffix else name
 
 
 def find_below(root: Path, names: Collection[str]) -> dict[str, list[Path]]:
-    """The videos of these names, with or without suffix, in any folder below `root`, by name; sorted.
+    """The sorted paths of videos with these names, with or without suffix, in any folder below `root`, by name.
 
-    A folder of such a name counts, as frames, and nothing in it is looked at. Links to folders are followed once.
+    A folder with such a name counts as a folder of frames and is not searched. Links to folders are followed once.
     """
     wanted, found, seen = set(names), defaultdict(list), set()
     for parent, folders, files in os.walk(root, followlinks=True):
@@ -44,15 +48,18 @@ def find_below(root: Path, names: Collection[str]) -> dict[str, list[Path]]:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # a name that is longer than the file system allows
+    except OSError:  # a name that is too long for the file system
         return False
 
 
 class VideoFinder:
-    """Finds files by name with or without suffix, with one scan per folder instead of a look at each candidate.
+    """Finds files by name with or without suffix; scans each folder once instead of testing each candidate.
 
-    Names start from `root` unless they are absolute. Where several files share a stem the first suffix in
-    `VIDEO_SUFFIXES` is meant; the name as written comes before that. `ignore_case` is tried last.
+    Names are relative to `root` unless they are absolute. An exact name comes first. If several files share a stem, the
+    first suffix in `VIDEO_SUFFIXES` is used. With `ignore_case`, other cases are tried last.
+
+    >>> VideoFinder(Path("clips/train")).find(["clockwise/0"]).name
+    '0.mp4'
     """
 
     def __init__(self, root: Path, *, ignore_case: bool = False):
@@ -62,11 +69,11 @@ class VideoFinder:
         self._entries: dict[Path, dict[str, str]] = {}
 
     def find(self, candidates: Sequence[str]) -> Path:
-        """The first candidate that is there; the first of all where none is."""
+        """The first candidate that exists, or the first candidate if none does."""
         return self.look_for(candidates) or self._root / candidates[0]
 
     def look_for(self, candidates: Sequence[str]) -> Path | None:
-        """The first candidate that is there, if one is."""
+        """The first candidate that exists, or None."""
         found = (self._find(candidate) for candidate in candidates)
         return next((path for path in found if path), None)
 
@@ -87,7 +94,7 @@ class VideoFinder:
         return self._folders[name]
 
     def _read_entries(self, folder: Path) -> dict[str, str]:
-        """File name by each way to write it, a later one of these over an earlier one: any case, stem, full name."""
+        """File names by their spellings. Priority from low to high: any case, stem, full name."""
         names = sorted(scan_folder(folder))
         stems = {
             name[: -len(suffix)]: name
