@@ -134,7 +134,7 @@ def load_index_model(name: str | Path, *, backbone_weights: str | None = None, d
     Raises:
         FileNotFoundError: the adapter does not exist.
         ValueError: the model does not support text queries, the adapter is corrupt, or the backbone's weights differ
-            from those that the adapter was trained on.
+            from the weights that the adapter was trained on.
     """
     place = choose_device(device)
     name = str(name)

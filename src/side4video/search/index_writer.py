@@ -25,6 +25,15 @@ class IndexWriter:
         indexed: the videos of the index before the update.
         metadata: metadata from a CSV by path; None: no CSV was given, videos keep their metadata.
         commit_seconds: interval between writes.
+
+    >>> import shutil
+    >>> from side4video.search.stores.open_store import open_store
+    >>> store = open_store(shutil.copytree("index", "written"))
+    >>> cameras = {path: {"camera": "north"} for path in store.files()}
+    >>> writer = IndexWriter(store, store.files(), cameras, commit_seconds=10)
+    >>> writer.write_known(Changes(unchanged=list(cameras)))
+    >>> [dict(file.metadata) for file in store.files().values()] == list(cameras.values())
+    True
     """
 
     def __init__(

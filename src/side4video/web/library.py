@@ -41,7 +41,7 @@ class Library:
         self.files = {identify(path): file for path, file in files.items()} | self._found
 
     def forget_found(self) -> None:
-        """Forget the remembered files; call this before the list of files is read again."""
+        """Start a new list: `replace` drops files that were found before. Call this before the list is read again."""
         self._found = {}
 
     def remember(self, file: IndexedFile) -> str:

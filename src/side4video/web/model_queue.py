@@ -34,6 +34,15 @@ class ModelQueue:
 
     Attributes:
         batch_sizes: number of queries per pass -> number of such passes.
+
+    >>> from side4video.search.video_index import VideoIndex
+    >>> index = VideoIndex.open("index", model="retrieval", device="cpu")
+    >>> async def first_results(queue: ModelQueue) -> list[Found]:
+    ...     return await queue.search("a disc turns", top_k=2, filter=Filter())
+    >>> queue = ModelQueue(index)
+    >>> len(asyncio.run(first_results(queue)))
+    2
+    >>> queue.close(); index.close()
     """
 
     def __init__(self, index: "VideoIndex", *, wait_seconds: float = 0.005, max_batch: int = 64) -> None:
