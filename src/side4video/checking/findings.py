@@ -72,5 +72,9 @@ def encodable(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text on one line, with control characters for terminals escaped."""
+    """The text on one line, with control characters for terminals escaped.
+
+    >>> printable("a\\tb")
+    'a\\\\tb'
+    """
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -1,4 +1,4 @@
-"""Detect the format of a file of captions, and identify files of other tasks; the table of its readers."""
+"""Detect the format of a file of captions, map formats to readers, and identify files of other tasks."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Detect the format of a list of videos; the table of its readers."""
+"""Detect the format of a list of videos, and map formats to readers."""
 
 import re
 from collections.abc import Callable
