@@ -145,7 +145,7 @@ class TestIterate:
             clip.iterate(torch.zeros(shape), [0])
 
     def test_frames_of_bytes(self, clip):
-        with pytest.raises(ValueError, match="Divide by 255"):
+        with pytest.raises(ValueError, match="Divide them by 255"):
             clip.iterate(torch.zeros(1, 2, 3, 64, 64, dtype=torch.uint8), [0])
 
 
@@ -216,5 +216,5 @@ class TestFrozen:
 
 @pytest.mark.parametrize("model_args", [{"embed_dim": 32, "num_heads": 3}, {"embed_dim": "wide"}, {"patch_size": 0}])
 def test_model_args_that_timm_cannot_build_are_refused(model_args):
-    with pytest.raises(ValueError, match=r"timm cannot build vit_tiny_patch16_224 with .* Correct model_args"):
+    with pytest.raises(ValueError, match=r"timm cannot build vit_tiny_patch16_224 with .* Check model_args"):
         load_backbone("vit_tiny_patch16_224", weights="random", model_args=model_args)

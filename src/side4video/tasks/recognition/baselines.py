@@ -20,6 +20,7 @@ from side4video.tasks.recognition.folds import Folds, make_folds
 from side4video.tasks.recognition.metrics import top_k_accuracy
 from side4video.tasks.recognition.probe_fitting import choose_probe, fit_probe, probe_logits, video_scores
 from side4video.tasks.recognition.probe_tokens import ProbeTokens, load_probe_tokens
+from side4video.tasks.unread import withheld_scores_reason
 
 BASELINES = "baselines.json"
 HEAD = ("baseline", "cross-validation, %", "test top-1, %")
@@ -137,7 +138,7 @@ def measure_baselines(
     tokens, folds, notes = training_tokens(config, data, backbone)
     for note in notes:
         print_once(note)
-    test = None if test_clips is None else probe_tokens_of(test_clips, config=config, backbone=backbone)
+    test = None if test_clips is None else _scored_tokens(test_clips, config=config, backbone=backbone)
     count = len(data.class_names)
     found = []
     for name in config.eval.probes:
@@ -158,6 +159,16 @@ def measure_baselines(
         probes=tuple(found),
         notes=notes,
     )
+
+
+def _scored_tokens(clips: TestClips, *, config: RunConfig, backbone: FrozenBackbone) -> ProbeTokens | None:
+    """Return the tokens of the test clips; None if too many clips are unreadable for a score."""
+    tokens = probe_tokens_of(clips, config=config, backbone=backbone)
+    num_read = len(tokens.videos.unique())
+    refused = withheld_scores_reason(
+        num_read=num_read, num_unread=len(clips) - num_read, max_unread=config.eval.max_unread
+    )
+    return tokens if refused is None else None
 
 
 def _test(
