@@ -74,5 +74,5 @@ def test_the_transient_does_not_grow_with_the_batch(dtype):
 
 
 def test_no_chunk_is_refused():
-    with pytest.raises(ValueError, match="chunk_frames = 0: at least one frame"):
+    with pytest.raises(ValueError, match="chunk_frames = 0 must be at least 1"):
         backbone("vit_tiny_patch16_224", chunk_frames=0)
