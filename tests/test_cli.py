@@ -249,7 +249,7 @@ def test_memory_is_planned_for_recipes_and_models(capsys, tmp_path):
     assert all(sum(mode["peak_bytes_by_category"].values()) == mode["peak_bytes"] for mode in modes.values())
     small = [*TINY.split(), "--side.width", "64", "--train.batch", "2", "--train.device", "cpu"]
     assert main(["memory", "l14", *small, "--card", "620MB"]) == 1, "what does not fit has another exit code"
-    assert "left free" in " ".join(capsys.readouterr().out.split())
+    assert "stay free" in " ".join(capsys.readouterr().out.split())
 
 
 def test_memory_knows_the_data_set_and_plans_exactly_the_printed_commands(capsys, tmp_path):

@@ -141,8 +141,8 @@ def test_names_are_spoken_as_people_would():
     ("groups", "message"),
     [
         ({"head": {"init": "text"}}, "set head.fused too"),
-        ({"head": {"init": "text", "fused": True}, "data": {"arrow_of_time": True}}, "leave out arrow_of_time"),
-        ({"text": {"prompts": ["a video"]}}, "where the class name goes"),
+        ({"head": {"init": "text", "fused": True}, "data": {"arrow_of_time": True}}, "leave out data.arrow_of_time"),
+        ({"text": {"prompts": ["a video"]}}, "for the class name"),
         ({"text": {"prompts": []}}, "one sentence or more"),
         (
             {"preset": "b32", "head": {"init": "text", "fused": True}, "text": {"name": "ViT-B-16-quickgelu"}},

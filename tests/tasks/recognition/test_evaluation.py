@@ -25,7 +25,7 @@ def test_scores_are_refused_above_the_share_and_not_at_it(num_read, num_unread, 
 
 def test_the_sentence_has_value_rule_and_remedy():
     refused = withheld_scores_reason(num_read=6, num_unread=2, max_unread=0.1)
-    for part in ("2 of 8 videos (25.0%)", "eval.max_unread = 0.1", "check-data", "allow more"):
+    for part in ("2 of 8 videos (25.0%)", "eval.max_unread = 0.1", "check-data", "raise the limit"):
         assert part in refused
 
 

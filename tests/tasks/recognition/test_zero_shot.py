@@ -59,7 +59,7 @@ def test_the_command_prints_and_writes_scores(motion_videos, capsys, tmp_path):
     assert json.loads(out.read_text())["num_videos"] == 8
     with pytest.raises(SystemExit):
         main([*command, "--text.prompts", "a shape"])
-    assert "where the class name goes" in " ".join(capsys.readouterr().err.split())
+    assert "for the class name" in " ".join(capsys.readouterr().err.split())
     assert main(["zero-shot", "b16", *small.split()]) == 2
     assert "--data.test" in capsys.readouterr().err
 
