@@ -130,6 +130,7 @@ def test_rows_have_means_and_deviations_and_probes_are_rows():
     assert (probe["method"], probe["accuracy"], probe["deviation"]) == ("linear probe", 0.25, 0.0)
 
 
+@pytest.mark.slow
 def test_ours_is_the_command_itself(make):
     given = make(methods=(OURS,), ours_flags=("--data.workers", "0", "--eval.probe", "linear,motion"))
     accuracy.main(given)
@@ -139,6 +140,7 @@ def test_ours_is_the_command_itself(make):
     assert probe["method"] == "linear probe"
 
 
+@pytest.mark.slow
 def test_the_learning_curve_trains_on_so_many_clips_of_each_class(sets, tmp_path):
     given = learning_curve.Arguments(
         sets=sets,
