@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from side4video.tasks.recognition.baselines import training_tokens
 from side4video.tasks.recognition.data import RecognitionData, evaluated_groups, read_data
 from side4video.tasks.recognition.folds import Folds
 from side4video.tasks.recognition.probe_fitting import choose_probe
+from side4video.tasks.recognition.probe_tokens import ProbeTokens
 
 FIRST_FOLDS = 2
 """Folds of the first round; a candidate clearly worse than the best there is not tried on the other folds."""
@@ -86,11 +89,11 @@ class Search:
             for candidate in probe_candidates(self.config):
                 if candidate.changes.get("data", {}) != data:
                     continue
-                tried.append(self._kept(candidate, "all", lambda c=candidate, t=tokens, f=folds: self._probe(c, t, f)))
+                tried.append(self._kept(candidate, "all", partial(self._probe, candidate, tokens, folds)))
         order = [candidate.name for candidate in probe_candidates(self.config)]
         return sorted(tried, key=lambda one: order.index(one.name)), folds, places, notes
 
-    def _probe(self, candidate: Candidate, tokens, folds: Folds) -> FoldResults:  # type: ignore[no-untyped-def]
+    def _probe(self, candidate: Candidate, tokens: ProbeTokens, folds: Folds) -> FoldResults:
         assert candidate.probe is not None
         started = time.monotonic()
         count = len(self.data.class_names)
@@ -147,7 +150,7 @@ class Search:
             joined = joined.joined(one)
         return joined
 
-    def _kept(self, candidate: Candidate, part: str, compute) -> FoldResults:  # type: ignore[no-untyped-def]
+    def _kept(self, candidate: Candidate, part: str, compute: Callable[[], FoldResults]) -> FoldResults:
         """Load a stored result, or compute and store it."""
         path = self.folder / f"{candidate.file_name}-{part}.json"
         if path.is_file():
