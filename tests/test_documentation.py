@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-import side4video.training.loop
+import side4video.selection.run
 import side4video.web.serving
 from side4video.adapters.convert import official_from_adapter
 from side4video.cli import main
@@ -231,7 +231,7 @@ def test_shell_blocks_have_valid_syntax_and_settings(document, block, monkeypatc
     def listening(host, port):
         raise ParsedError(host, port)
 
-    monkeypatch.setattr(side4video.training.loop, "train", parsed)
+    monkeypatch.setattr(side4video.selection.run, "train", parsed)
     monkeypatch.setattr(side4video.web.serving, "listen", listening)
     monkeypatch.chdir(tmp_path)
     for line in lines(block):
