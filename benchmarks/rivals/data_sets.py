@@ -19,7 +19,7 @@ from side4video.config import RunConfig, load_config
 from side4video.config.probe import PROBES
 from side4video.data.datasets import Failure, TestClips, TrainClips
 from side4video.models.backbones.loading import FrozenBackbone
-from side4video.models.stored_clips import as_pixels, normalise_pixels
+from side4video.models.stored_clips import denormalise_pixels, normalise_pixels
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition.data import as_evaluated, read_data, training_clips
 from side4video.tasks.token_cache import CACHE_SEED
@@ -131,7 +131,7 @@ def _stored(path: Path, clips: TrainClips | TestClips, *, copies: int, backbone:
             clip = clips.read(index, range(copies)) if isinstance(clips, TrainClips) else clips[index]
             if isinstance(clip, Failure):
                 raise ValueError(f"{clip.path}: {clip.reason}")
-            views = as_pixels(clip.frames, backbone.mean, backbone.std).numpy()
+            views = denormalise_pixels(clip.frames, backbone.mean, backbone.std).numpy()
             if pixels is None:
                 shape = (len(clips), *views.shape)
                 pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)

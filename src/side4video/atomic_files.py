@@ -76,7 +76,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OSError: it could not be written; an existing file at `path` is unchanged.
     """
-    with _saying_why(path, len(text)), replacing(path) as temporary:
+    with _explaining_errors(path, len(text)), replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -100,7 +100,7 @@ def write_tensors(
     from safetensors.torch import save_file
 
     size = sum(tensor.nbytes for tensor in tensors.values())
-    with _saying_why(path, size), replacing(path, previous=previous) as temporary:
+    with _explaining_errors(path, size), replacing(path, previous=previous) as temporary:
         save_file(
             {name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, dict(metadata or {})
         )
@@ -143,15 +143,15 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
 
 
 @contextmanager
-def _saying_why(path: Path, size: int) -> Iterator[None]:
+def _explaining_errors(path: Path, size: int) -> Iterator[None]:
     """Convert errors of the block to an OSError that names the file, the reason and the space that it needs."""
     try:
         yield
     except (SafetensorError, OSError) as error:
-        raise _unwritten(path, size, error) from error
+        raise _write_error(path, size, error) from error
 
 
-def _unwritten(path: Path, size: int, error: Exception) -> OSError:
+def _write_error(path: Path, size: int, error: Exception) -> OSError:
     """The OSError for a failed write. safetensors gives error numbers only in its message, so they are parsed."""
     found = re.search(r"os error (\d+)", str(error))
     number = error.errno if isinstance(error, OSError) else int(found[1]) if found else errno.EIO

@@ -42,7 +42,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "demo": demo,
 }
 
-NO_HELP_OF_THEIR_OWN = {"convert", "recipes", "backbones"}
+COMMANDS_WITHOUT_FLAGS = {"convert", "recipes", "backbones"}
 """Commands without flags, or whose flags depend on their first argument. Their help is one line."""
 
 
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         print(f"There is no command {name!r}.{hint} Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
-    if name in NO_HELP_OF_THEIR_OWN and rest[:1] in (["-h"], ["--help"]):
+    if name in COMMANDS_WITHOUT_FLAGS and rest[:1] in (["-h"], ["--help"]):
         print(COMMANDS[name].__doc__)
         return 0
     try:

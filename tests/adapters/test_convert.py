@@ -12,7 +12,7 @@ from side4video.adapters.convert import adapter_from_official, official_from_ada
 from side4video.cli import main
 from side4video.config import dump_config, load_config, parse_config
 from side4video.models.build import build_model
-from side4video.models.official import recognise, to_official
+from side4video.models.official import detect_layout, to_official
 
 CPU = torch.device("cpu")
 KINDS = [(task, tower) for task in ("recognition", "retrieval") for tower in ("clip", "eva")]
@@ -89,7 +89,7 @@ def case(request, tmp_path_factory):
     with torch.no_grad():  # what training leaves: everything has moved
         for tensor in model.trained_state().values():
             tensor.add_(torch.rand_like(tensor) * 0.1 if tensor.is_floating_point() else 7)
-    layout = recognise(to_official(model.trained_state(), _layout(config, model)))
+    layout = detect_layout(to_official(model.trained_state(), _layout(config, model)))
     trained = to_official(model.trained_state(), layout)
     start = "clip." if task == "retrieval" else ""
     whole = {start + name: tensor for name, tensor in frozen.items()} | trained

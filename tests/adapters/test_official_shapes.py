@@ -13,7 +13,7 @@ import torch
 
 from side4video.config import load_config
 from side4video.models.build import build_model
-from side4video.models.official import from_official, read_official_checkpoint, recognise
+from side4video.models.official import detect_layout, from_official, read_official_checkpoint
 
 META = torch.device("meta")
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -84,7 +84,7 @@ def test_a_checkpoint_of_the_papers_large_retrieval_models_fits_its_recipe(name,
     official_file(name, tmp_path / "official.pt", side_width=320, text=dict(model.text.model.state_dict()))
     assert (tmp_path / "official.pt").stat().st_size < 10**6
     official = read_official_checkpoint(tmp_path / "official.pt")
-    layout = recognise(official)
+    layout = detect_layout(official)
     assert (layout.retrieval, layout.num_blocks) == (True, BLOCKS[name][1])
     ours = {key: tuple(tensor.shape) for key, tensor in model.trained_state().items()}
     assert {key: tuple(tensor.shape) for key, tensor in from_official(official).items()} == ours

@@ -9,7 +9,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from side4video.data.datasets import ARROW_OF_TIME, NO_LABEL, Clip, ClipKey, Failure, TestClips, TrainClips, both_ways
+from side4video.data.datasets import (
+    ARROW_OF_TIME,
+    NO_LABEL,
+    Clip,
+    ClipKey,
+    Failure,
+    TestClips,
+    TrainClips,
+    forward_and_reversed,
+)
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
 from side4video.data.transforms import EvalTransform, TrainTransform
@@ -139,7 +148,7 @@ class TestTraining:
         unlabelled = [videos[0], LabelledVideo(path=videos[1].path, label=None, name="b")]
         with pytest.raises(ValueError, match="b has no label"):
             train_clips(unlabelled)
-        assert len(train_clips(both_ways(unlabelled))) == 4  # time gives the labels
+        assert len(train_clips(forward_and_reversed(unlabelled))) == 4  # time gives the labels
 
     def test_no_repeat(self, videos):
         with pytest.raises(ValueError, match="repeats = 0"):
@@ -208,7 +217,7 @@ class TestFailures:
 
 class TestArrowOfTime:
     def test_both_ways(self, videos):
-        assert [(v.name, v.label, v.reverse) for v in both_ways(videos[:2])] == [
+        assert [(v.name, v.label, v.reverse) for v in forward_and_reversed(videos[:2])] == [
             ("a (forward)", 0, False),
             ("a (reversed)", 1, True),
             ("b (forward)", 0, False),
@@ -217,7 +226,7 @@ class TestArrowOfTime:
         assert ARROW_OF_TIME[1] == "reversed"
 
     def test_the_same_frames_backwards(self, videos):
-        dataset = test_clips(both_ways(videos), num_clips=2)
+        dataset = test_clips(forward_and_reversed(videos), num_clips=2)
         assert len(dataset) == 6
         forward, reverse = dataset[4], dataset[5]
         assert (forward.labels, reverse.labels) == ([0, 0], [1, 1])
@@ -226,7 +235,7 @@ class TestArrowOfTime:
         assert torch.equal(forward.frames.flip(1), reverse.frames)
 
     def test_training(self, videos):
-        dataset = train_clips(both_ways(videos))
+        dataset = train_clips(forward_and_reversed(videos))
         for index in range(6):
             chosen = frame_numbers(dataset[ClipKey(1, index)].frames[0])
             assert chosen == sorted(chosen, reverse=index % 2 == 1)

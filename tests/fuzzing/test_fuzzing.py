@@ -17,7 +17,7 @@ from fuzzing.mutations import mutate
 from fuzzing.targets import ORIGINALS, READERS
 from side4video.checking.workers import run_with_timeout
 from side4video.config import ConfigError
-from side4video.data.lists.list_files import DataError
+from side4video.data.lists.text_files import DataError
 
 ALLOWED = (ValueError, DataError, ConfigError, FileNotFoundError)  # these themselves: subclasses are accidents
 LONGEST_MESSAGE = 20_000

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from side4video.inference.explanation import attention_of, explain_clip
+from side4video.inference.explanation import attention_weights, explain_clip
 from side4video.models.backbones.loading import load_backbone
 from side4video.models.heads import ClassificationHead
 from side4video.models.probe_model import ProbeModel
@@ -206,7 +206,7 @@ def test_a_linear_probe_sees_appearance_without_a_place():
     assert evidence.appearance == pytest.approx(float(shown[1] - grey[1]), rel=1e-3)
     assert abs(evidence.change) < 1e-4
     assert np.abs(evidence.appearance_places).max() == 0
-    assert attention_of(model, clip) is None
+    assert attention_weights(model, clip) is None
 
 
 def test_an_attentive_probe_has_evidence_at_places_and_attention_that_sums_to_one():
@@ -215,7 +215,7 @@ def test_an_attentive_probe_has_evidence_at_places_and_attention_that_sums_to_on
     model, clip = probe_model(probe, 0), flashes(1, seed=8)[0][0]
     (evidence,) = explain_clip(model, clip, labels=[1], class_names=NAMES)
     assert np.abs(evidence.change_places).max() > 0
-    attention = attention_of(model, clip)
+    attention = attention_weights(model, clip)
     assert attention.shape == (FRAMES, GRID, GRID)
     assert attention.sum() == pytest.approx(1, rel=1e-4)
     (tokens,) = model.backbone.iterate(clip[None], [0])

@@ -18,7 +18,7 @@ from golden import (
     make_tensor,
 )
 from side4video.models.heads import ClassificationHead
-from side4video.models.official import from_official, read_official_checkpoint, recognise, to_official
+from side4video.models.official import detect_layout, from_official, read_official_checkpoint, to_official
 from side4video.models.video_model import VideoModel
 
 FILES = golden_files("recognition")
@@ -29,7 +29,7 @@ def build(golden, folder):
     config = golden["config"]
     official = {name: make_tensor(name, shape) for name, shape in golden["shapes"].items()}
     clip = "clip" in golden["kind"]
-    layout = recognise(official)
+    layout = detect_layout(official)
     assert not layout.retrieval
     frozen = {name: tensor for name, tensor in official.items() if "side_" not in name and not name.startswith("fc.")}
     if clip:  # the official recognition model has no final norm, timm's has one; it is not used
@@ -78,7 +78,7 @@ def test_training_outputs_loss_and_every_gradient(case):
     assert_equals(features.detach(), expected["features"], "features")
     assert_equals(logits.detach(), expected["logits"], "logits")
     assert loss.item() == pytest.approx(expected["loss"], rel=RELATIVE)
-    layout = recognise(official)
+    layout = detect_layout(official)
     ours = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
     gradients = to_official(ours, layout)
     assert gradients.keys() == expected["grad_l2"].keys()
@@ -92,7 +92,7 @@ def test_training_outputs_loss_and_every_gradient(case):
 def test_official_names_round_trip_bit_for_bit(case):
     golden, _, folder = case
     model, official = build(golden, folder)
-    back = to_official(model.trained_state(), recognise(official))
+    back = to_official(model.trained_state(), detect_layout(official))
     trained = {name: tensor for name, tensor in official.items() if "side_" in name or name.startswith("fc.")}
     assert trained.keys() == {name for name in back if not name.endswith("num_batches_tracked")}
     for name, tensor in trained.items():

@@ -16,7 +16,7 @@ from golden import (
     make_side_network,
     make_tensor,
 )
-from side4video.models.official import from_official, read_official_checkpoint, recognise, to_official
+from side4video.models.official import detect_layout, from_official, read_official_checkpoint, to_official
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import channel_decorrelation, mean_pool_similarity, weighted_token_similarity
 from side4video.models.text.text_tower import load_text_tower
@@ -30,7 +30,7 @@ def build(golden, folder):
     config = golden["config"]
     official = {name: make_tensor(name, shape) for name, shape in golden["shapes"].items()}
     clip = "clip" in golden["kind"]
-    layout = recognise(official)
+    layout = detect_layout(official)
     assert layout.retrieval
     weights = folder / "clip.safetensors"
     save_file(
@@ -145,7 +145,7 @@ def without_clip(state):
 def check_gradients(model, official, expected):
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     ours = {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in named.items()}
-    gradients = without_clip(to_official(ours, recognise(official)))
+    gradients = without_clip(to_official(ours, detect_layout(official)))
     for name, norm in expected["grad_l2"].items():
         own = gradients[name.removeprefix("clip.")].norm().item()
         assert own == pytest.approx(norm, rel=RELATIVE, abs=ROUNDING), name
@@ -156,7 +156,7 @@ def check_gradients(model, official, expected):
 def test_official_names_round_trip_bit_for_bit(case):
     golden, _, folder = case
     model, official = build(golden, folder)
-    back = without_clip(to_official(model.trained_state(), recognise(official)))
+    back = without_clip(to_official(model.trained_state(), detect_layout(official)))
     frozen = ("visual.conv1", "visual.class_embedding", "visual.positional_embedding", "visual.ln_pre")
     frozen += ("visual.transformer.resblocks", "visual.cls_token", "visual.pos_embed", "visual.patch_embed")
     trained = without_clip(official)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from side4video.data.lists.list_files import DataError
+from side4video.data.lists.text_files import DataError
 from side4video.search.metadata import column_kinds, read_metadata
 
 

@@ -174,7 +174,7 @@ def test_a_tone_is_whole_where_packets_meet(tmp_path):
     """Times in Matroska are rounded to milliseconds: samples put there one by one would tear the tone."""
     samples = 0.5 * np.sin(2 * np.pi * 100 * np.arange(44100 * 5) / 44100)[None].astype(np.float32)
     path = write(tmp_path / "a.mkv", seconds=5, sound="pcm_s16le", samples=samples)
-    sound = decode_audio(path, zero_seconds=0, start_seconds=1, end_seconds=4)
+    sound = decode_audio(path, video_start_seconds=0, start_seconds=1, end_seconds=4)
     times = np.arange(sound.shape[1]) / RATE
     expected = 0.5 * np.sin(2 * np.pi * 100 * times)
     assert sound.shape == (1, 3 * RATE)
@@ -191,7 +191,7 @@ def test_two_ears_stay_two(tmp_path):
 
 def test_of_six_channels_come_two_that_are_not_too_loud(tmp_path):
     path = write(tmp_path / "a.mkv", sound="flac", samples=1.9 * tone(44100, 6, [1, 3], channels=6))
-    sound = decode_audio(path, zero_seconds=0, start_seconds=0, end_seconds=6)
+    sound = decode_audio(path, video_start_seconds=0, start_seconds=0, end_seconds=6)
     assert sound.shape[0] == 2
     assert np.abs(sound).max() == pytest.approx(1)
     assert onsets(sound, RATE) == pytest.approx([1, 3], abs=IN_STEP_SECONDS)

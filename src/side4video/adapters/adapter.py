@@ -24,7 +24,7 @@ from side4video.models.side_tuned_model import SideTunedModel
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 FORMAT_VERSION = 1
-LONGEST_FINGERPRINT = 100  # characters; errors show it, so longer ones are cut
+MAX_FINGERPRINT_CHARACTERS = 100  # characters; errors show it, so longer ones are cut
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def read_adapter(folder: Path) -> Adapter:
         return Adapter(
             config=config,
             class_names=tuple(map(str, content["class_names"])),
-            fingerprint=str(content["backbone"]["fingerprint"])[:LONGEST_FINGERPRINT],
+            fingerprint=str(content["backbone"]["fingerprint"])[:MAX_FINGERPRINT_CHARACTERS],
             scores={**content["scores"]},
             run={**content.get("run", {})},
         )

@@ -7,15 +7,15 @@ import torch
 from side4video.adapters.adapter import Adapter, find_adapter, load_adapter, save_adapter
 from side4video.atomic_files import replacing
 from side4video.config import RunConfig
-from side4video.data.lists.list_files import read_class_names
+from side4video.data.lists.text_files import read_class_names
 from side4video.models.backbones.loading import mismatched_weights
 from side4video.models.build import build_model
 from side4video.models.official import (
     Layout,
+    detect_layout,
     from_official,
-    frozen_part,
+    frozen_tensors,
     read_official_checkpoint,
-    recognise,
     to_official,
 )
 from side4video.models.side_tuned_model import SideTunedModel
@@ -38,13 +38,13 @@ def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> 
     if (out / "config.json").exists():
         raise ValueError(f"{out} already contains an adapter. Choose another --out.")
     official = read_official_checkpoint(checkpoint)
-    layout = recognise(official, source=str(checkpoint))
+    layout = detect_layout(official, source=str(checkpoint))
     _check_task(layout, config, checkpoint)
     state = from_official(official, source=str(checkpoint))
     class_names = () if layout.retrieval else _class_names(config, len(state["head.linear.bias"]))
     own = config.model_copy(update={"text": config.text.model_copy(update={"weights": "random"})})
     model = build_model(own, num_classes=len(class_names), device=torch.device("cpu"))
-    if unlike := mismatched_weights(model.backbone, frozen_part(official)):
+    if unlike := mismatched_weights(model.backbone, frozen_tensors(official)):
         raise ValueError(
             f"{len(unlike)} frozen tensors of {checkpoint} differ from {config.backbone.name} with weights "
             f"{config.backbone.weights!r}, such as {', '.join(unlike[:3])}. Use the backbone that it was trained on."
@@ -73,7 +73,7 @@ def official_from_adapter(folder: Path, *, out: Path) -> int:
         ValueError: the adapter uses settings that the official model does not support, such as a fused head.
     """
     model, adapter = load_adapter(find_adapter(folder), device=torch.device("cpu"))
-    _check_faithful(model, adapter.config, folder)
+    _check_official_support(model, adapter.config, folder)
     side, retrieval = adapter.config.side, adapter.config.task == "retrieval"
     state = to_official(model.trained_state(), Layout(side.variant, len(model.side.blocks), retrieval=retrieval))
     with replacing(out) as temporary:
@@ -101,7 +101,7 @@ def _class_names(config: RunConfig, num_classes: int) -> tuple[str, ...]:
     return names
 
 
-def _check_faithful(model: SideTunedModel, config: RunConfig, folder: Path) -> None:
+def _check_official_support(model: SideTunedModel, config: RunConfig, folder: Path) -> None:
     beyond = {
         "side.stem": not config.side.stem,
         "side.attention": not config.side.attention,

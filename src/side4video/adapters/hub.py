@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 _NAME = re.compile(r"(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
-LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN"
+LOGIN_HINT = "Log in with `hf auth login`, or set HF_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,23 @@ def download(name: HubName, files: tuple[str, ...]) -> Path:
             cached.
         PermissionError: the repository is gated: its owner must grant you access.
     """
-    place = f"{name} is no folder here"
     try:
         folder = Path(snapshot_download(name.repo_id, revision=name.revision, allow_patterns=list(files)))
     except GatedRepoError as error:
         page = f"{constants.ENDPOINT}/{name.repo_id}"
-        raise PermissionError(f"{name}: its owner grants access one by one. Ask for it at {page}. {LOG_IN}.") from error
+        raise PermissionError(f"{name} is gated: request access at {page}. {LOGIN_HINT}.") from error
     except RepositoryNotFoundError as error:
         raise FileNotFoundError(
-            f"{place}, and no repository on {constants.ENDPOINT} that you may read. Check the name. {LOG_IN} where it "
-            "is a private one."
+            f"{name} is neither a local folder nor a repository on {constants.ENDPOINT} that you can read. Check the "
+            f"name. {LOGIN_HINT} if the repository is private."
         ) from error
     except RevisionNotFoundError as error:
         raise FileNotFoundError(f"{name.repo_id} has no revision {name.revision!r} on {constants.ENDPOINT}.") from error
     except LocalEntryNotFoundError as error:
         reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else error.__cause__ or error
         raise FileNotFoundError(
-            f"{place}, was not downloaded before, and {constants.ENDPOINT} cannot be asked ({reason}). Check the name, "
-            "or the connection."
+            f"{name} is neither a local folder nor cached, and {constants.ENDPOINT} cannot be reached ({reason}). Check "
+            "the name and the connection."
         ) from error
     except HfHubHTTPError as error:
         raise OSError(f"{name} cannot be downloaded from {constants.ENDPOINT}: {error}") from error
@@ -117,7 +116,7 @@ def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, m
     """
     token = token or get_token()
     if token is None:
-        raise PermissionError(f"Uploading to {repo_id} needs a token of {constants.ENDPOINT}. {LOG_IN}.")
+        raise PermissionError(f"Uploading to {repo_id} needs a token of {constants.ENDPOINT}. {LOGIN_HINT}.")
     hub = HfApi(token=token, library_name="side4video")
     try:
         address = hub.create_repo(repo_id, private=private, exist_ok=True)

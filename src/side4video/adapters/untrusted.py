@@ -22,8 +22,8 @@ def without_paths(config: RunConfig) -> RunConfig:
     """The settings without paths: no data, no caches, and only the name of a weights file. Videos outside of a list's
     root are not allowed either."""
     data = config.data.model_copy(update=dict.fromkeys(_PATHS) | {"outside_root": "refuse"})
-    backbone = config.backbone.model_copy(update={"weights": _name_alone(config.backbone.weights)})
-    text = config.text.model_copy(update={"weights": _name_alone(config.text.weights)})
+    backbone = config.backbone.model_copy(update={"weights": _file_name(config.backbone.weights)})
+    text = config.text.model_copy(update={"weights": _file_name(config.text.weights)})
     return config.model_copy(update={"data": data, "backbone": backbone, "text": text})
 
 
@@ -39,7 +39,7 @@ def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:
         ValueError: a text contains control characters, the model is from an unknown source, or the file names of
             frames leave their folder.
     """
-    if odd := next((text for text in _texts(content) if _UNPRINTABLE.search(text)), None):
+    if odd := next((text for text in _strings(content) if _UNPRINTABLE.search(text)), None):
         raise ValueError(f"{source}: {odd!r} has control characters, which could change what a terminal shows.")
     for name in (config.backbone.name, config.text.name):
         if ":" in name or "/" in name or "\\" in name:
@@ -48,18 +48,18 @@ def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:
         raise ValueError(f"{source}: data.frame_template = {config.data.frame_template!r} is no plain file name.")
 
 
-def _name_alone(weights: str) -> str:
+def _file_name(weights: str) -> str:
     return weights if weights in NAMED_WEIGHTS else Path(weights.replace("\\", "/")).name or "file"
 
 
-def _texts(content: Any) -> Iterator[str]:
+def _strings(content: Any) -> Iterator[str]:
     """Every text in nested lists and dictionaries, including keys, except descriptions, which are never printed."""
     if isinstance(content, dict):
         for key, value in content.items():
             yield key
-            yield from _texts(value) if key != "about" else ()
+            yield from _strings(value) if key != "about" else ()
     elif isinstance(content, list):
         for value in content:
-            yield from _texts(value)
+            yield from _strings(value)
     elif isinstance(content, str):
         yield content

@@ -9,8 +9,8 @@ from side4video.data.lists.annotations import LabelledVideo, read_video_list
 from side4video.data.lists.caption_detection import detect_caption_format
 from side4video.data.lists.caption_files import load_caption_file
 from side4video.data.lists.captions import read_caption_list
-from side4video.data.lists.list_files import DataError
 from side4video.data.lists.list_formats import CAPTION_COLUMNS
+from side4video.data.lists.text_files import DataError
 
 Task = Literal["recognition", "retrieval"]
 

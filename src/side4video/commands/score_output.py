@@ -42,7 +42,7 @@ def report_scores(
         evaluation = evaluate()
     except NoReadableVideosError as error:
         return report_refusal(str(error), error.unread, refusal_path)
-    if refused := why_refused(evaluation, settings):
+    if refused := refusal_reason(evaluation, settings):
         return report_refusal(refused, evaluation.unread, refusal_path)
     if is_main_process():
         print_scores(evaluation)
@@ -52,7 +52,7 @@ def report_scores(
     return 1 if evaluation.unread else 0
 
 
-def why_refused(evaluation: "Scores", settings: EvalConfig) -> str | None:
+def refusal_reason(evaluation: "Scores", settings: EvalConfig) -> str | None:
     """The reason why the scores of an evaluation are not reported; None if they are."""
     from side4video.tasks.unread import withheld_scores_reason
 

@@ -47,7 +47,7 @@ def search(arguments: list[str]) -> int:
 
     from side4video.atomic_files import write_json
     from side4video.checking.findings import printable
-    from side4video.data.lists.list_files import read_lines
+    from side4video.data.lists.text_files import read_lines
     from side4video.search.stores.filters import parse_filter
     from side4video.search.video_index import VideoIndex
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from side4video.commands.positional import take_positional
-from side4video.commands.score_output import print_scores, report_refusal, why_refused
+from side4video.commands.score_output import print_scores, refusal_reason, report_refusal
 from side4video.config import RunConfig, load_config, recipe_names
 
 
@@ -27,10 +27,10 @@ class TrainArguments:
     """Licence of the trained adapter for its card: the hub's short name, such as mit. Default: none."""
 
 
-def with_named_probes(arguments: list[str]) -> list[str]:
+def expand_probe_flag(arguments: list[str]) -> list[str]:
     """Expand `--eval.probe` without a value to the linear probe, and `--eval.no-probe` to no probe.
 
-    >>> with_named_probes(["--eval.probe", "--eval.clips", "3"])
+    >>> expand_probe_flag(["--eval.probe", "--eval.clips", "3"])
     ['--eval.probe', 'true', '--eval.clips', '3']
     """
     found = []
@@ -50,7 +50,7 @@ def train(arguments: list[str]) -> int:
     names = f"RECIPE: a YAML file or one of {', '.join(recipe_names())}; ssv2-b16-f16 has 16 frames"
     recipe, rest = take_positional(arguments, "train", names)
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)
-    arguments = with_named_probes(rest)
+    arguments = expand_probe_flag(rest)
     given = tyro.cli(TrainArguments, prog=f"side4video train {recipe}", args=arguments, default=default)
 
     from side4video.data.loading.worker_processes import prestart_workers
@@ -75,7 +75,7 @@ def train(arguments: list[str]) -> int:
 
         print(advise_after_failure(given.config, failure, out=given.out), file=sys.stderr)
         return 2
-    refused = None if result.evaluation is None else why_refused(result.evaluation, given.config.eval)
+    refused = None if result.evaluation is None else refusal_reason(result.evaluation, given.config.eval)
     if not is_main_process():
         return 0 if refused is None else 1
     if result.evaluation is not None:

@@ -23,7 +23,7 @@ from side4video.config.model import (
 )
 from side4video.config.probe import PROBES, ProbeConfig, ProbeName
 from side4video.config.recipes import (
-    MOST_PROBLEMS,
+    MAX_PROBLEMS,
     dump_config,
     load_config,
     parse_config,
@@ -37,7 +37,7 @@ from side4video.config.training import EvalConfig, TrainConfig
 __all__ = [
     "CLIP_TOWERS",
     "MODEL_PRESETS",
-    "MOST_PROBLEMS",
+    "MAX_PROBLEMS",
     "PROBES",
     "VIDEO_PROMPTS",
     "AugmentConfig",

@@ -76,7 +76,7 @@ class DataConfig(Settings):
     """skip: unreadable training videos are skipped, counted and named; stop: they stop the run."""
 
     @model_validator(mode="after")
-    def _one_part_is_chosen(self) -> Self:
+    def _check_subset(self) -> Self:
         if self.shots is not None and self.fraction is not None:
             raise ValueError(
                 f"data.shots = {self.shots} and data.fraction = {self.fraction} both choose training videos: set one."

@@ -122,7 +122,7 @@ class TextConfig(Settings):
     """one: one random caption per video and epoch; all: each caption is a separate training sample."""
 
     @model_validator(mode="after")
-    def _prompts_name_the_class(self) -> Self:
+    def _check_prompts(self) -> Self:
         if not self.prompts or any("{}" not in prompt for prompt in self.prompts):
             raise ValueError(
                 f"text.prompts = {list(self.prompts)}: give one sentence or more, each with {{}} for the class name."

@@ -17,11 +17,11 @@ from side4video.config.model import CLIP_TOWERS, MODEL_PRESETS
 from side4video.config.run import RunConfig
 from side4video.config.settings import ConfigError
 
-MOST_PROBLEMS = 50
+MAX_PROBLEMS = 50
 """Largest number of settings that an error lists."""
 
-_SHORT = reprlib.Repr()  # a few lines of YAML can define a list that is too long to print
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
+_SHORT_REPR = reprlib.Repr()  # a few lines of YAML can define a list that is too long to print
+_SHORT_REPR.maxlevel, _SHORT_REPR.maxstring, _SHORT_REPR.maxother = 2, 200, 200
 
 
 def recipe_names() -> list[str]:
@@ -110,7 +110,7 @@ def parse_config(content: Any, *, source: str) -> RunConfig:
     if preset is not None:
         if not isinstance(preset, str) or preset not in MODEL_PRESETS:
             raise ConfigError(
-                f"{source}: preset = {_SHORT.repr(preset)} is not known. Presets: {', '.join(MODEL_PRESETS)}."
+                f"{source}: preset = {_SHORT_REPR.repr(preset)} is not known. Presets: {', '.join(MODEL_PRESETS)}."
             )
         for part, settings in zip(("backbone", "side"), MODEL_PRESETS[preset], strict=True):
             content[part] = _override(settings.model_dump(exclude_defaults=True), content.get(part))
@@ -119,8 +119,8 @@ def parse_config(content: Any, *, source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors()[:MOST_PROBLEMS])
-        more = "\n  ..." if error.error_count() > MOST_PROBLEMS else ""
+        problems = "\n".join(f"  {_describe_problem(problem)}" for problem in error.errors()[:MAX_PROBLEMS])
+        more = "\n  ..." if error.error_count() > MAX_PROBLEMS else ""
         raise ConfigError(f"{source} has {error.error_count()} unusable settings:\n{problems}{more}") from None
 
 
@@ -151,10 +151,10 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _ExactDumper.add_representer(str, _represent_text)
 
 
-def _explain(problem: Any) -> str:
+def _describe_problem(problem: Any) -> str:
     place = ".".join(str(part) for part in problem["loc"])[:200]
     if problem["type"] != "extra_forbidden":
-        return f"{place} = {_SHORT.repr(problem['input'])}: {problem['msg'][:1000]}"
+        return f"{place} = {_SHORT_REPR.repr(problem['input'])}: {problem['msg'][:1000]}"
     group: Any = RunConfig
     for part in problem["loc"][:-1]:
         group = group.model_fields[str(part)].annotation

@@ -50,7 +50,7 @@ class RunConfig(Settings):
         return self.eval.resize
 
     @model_validator(mode="after")
-    def _batches_fit(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.task == "retrieval":
             self._check_retrieval()
         elif self.data.flavour in {"msrvtt", "vatex"}:

@@ -62,14 +62,14 @@ class Failure:
     reason: str
 
 
-def both_ways(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
+def forward_and_reversed(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
     """Each video twice, labelled by its direction: item 2i is video i forward (0), item 2i + 1 reversed (1).
 
     Appearance does not separate these classes (`ARROW_OF_TIME`), so they test whether a model understands time (Wei et
     al., "Learning and Using the Arrow of Time", CVPR 2018). The transform must not change labels.
 
     >>> clip = LabelledVideo(path=Path("clip.mp4"), label=None, name="clip")
-    >>> [(video.name, video.label, video.reverse) for video in both_ways([clip])]
+    >>> [(video.name, video.label, video.reverse) for video in forward_and_reversed([clip])]
     [('clip (forward)', 0, False), ('clip (reversed)', 1, True)]
     """
     return [

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from side4video.config import RunConfig
 from side4video.demo.moving_captions import MOTIONS, MotionCaption
 from side4video.reports.retrieval_report import FoundVideo, Query, write_retrieval_report
-from side4video.tasks.clips import sampling_from
+from side4video.tasks.clips import build_sampling
 from side4video.tasks.retrieval.scores import QueryResult, RetrievalEvaluation
 from side4video.video.decoding import open_video
 
@@ -125,5 +125,5 @@ def _parse(caption: str) -> MotionCaption:
 def _read_clip(path: Path, config: RunConfig) -> NDArray[np.uint8]:
     """Read the frames that the models get, uint8 (T, H, W, 3)."""
     with open_video(path) as video:
-        frames = video.read(sampling_from(config.data).test(video.num_frames, 1)[0])
+        frames = video.read(build_sampling(config.data).test(video.num_frames, 1)[0])
     return frames.permute(0, 2, 3, 1).numpy()

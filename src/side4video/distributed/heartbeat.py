@@ -18,8 +18,8 @@ BEAT_SECONDS = 0.5
 SILENCE_SECONDS = 5.0
 """A process without a heartbeat for so long counts as lost: a busy machine may delay heartbeats."""
 LINGER_SECONDS = 3 * BEAT_SECONDS
-"""How much longer than the others the process with the store lives, so that they can read the verdict."""
-_VERDICT = "verdict"
+"""How much longer than the others the process with the store lives, so that they can read the diagnosis."""
+_DIAGNOSIS = "diagnosis"
 
 
 class LostProcessError(RuntimeError):
@@ -44,7 +44,7 @@ class Heartbeat:
         self._rank, self._world = rank, world
         self._places: dict[int, str] = {}
         self._stop, self._asked, self._found = threading.Event(), threading.Event(), threading.Event()
-        self._verdict = ""
+        self._diagnosis = ""
         self._store_is_gone = False
         self._answered = time.monotonic()
         self._heard: dict[int, tuple[bytes, float]] = {}
@@ -86,13 +86,13 @@ class Heartbeat:
             return f"One of {self._world} processes was lost after the run was complete."
         self._asked.set()
         self._found.wait(SILENCE_SECONDS + 3 * BEAT_SECONDS)
-        if not self._verdict and self._store_hangs():
+        if not self._diagnosis and self._store_hangs():
             address = os.environ.get("MASTER_ADDR", "")
-            self._verdict = f"{self._name(0)} was lost or cannot be reached: its address {address} does not answer."
-        elif not self._verdict:
-            self._verdict = self._find_silent()
-            self._publish(self._verdict)
-        return self._verdict
+            self._diagnosis = f"{self._name(0)} was lost or cannot be reached: its address {address} does not answer."
+        elif not self._diagnosis:
+            self._diagnosis = self._find_silent()
+            self._publish(self._diagnosis)
+        return self._diagnosis
 
     def _store_hangs(self) -> bool:
         return self._store_is_gone or time.monotonic() - self._answered > SILENCE_SECONDS - BEAT_SECONDS
@@ -113,15 +113,15 @@ class Heartbeat:
         place = f" ({self._places[rank]})" if rank in self._places else ""
         return f"Process {rank} of {self._world}{place}"
 
-    def _publish(self, verdict: str) -> None:
+    def _publish(self, diagnosis: str) -> None:
         """Tell the other processes, unless one of them was faster. In a separate thread, because the store may hang."""
-        thread = threading.Thread(target=self._try_to_publish, args=(verdict,), daemon=True)
+        thread = threading.Thread(target=self._try_to_publish, args=(diagnosis,), daemon=True)
         thread.start()
         thread.join(timeout=2 * BEAT_SECONDS)
 
-    def _try_to_publish(self, verdict: str) -> None:
+    def _try_to_publish(self, diagnosis: str) -> None:
         try:
-            self._store.compare_set(_VERDICT, "", verdict)
+            self._store.compare_set(_DIAGNOSIS, "", diagnosis)
         except RuntimeError:
             return  # the store ended with its process
 
@@ -131,8 +131,8 @@ class Heartbeat:
             while not self._stop.is_set():
                 number += 1
                 self._store.set(f"beat/{self._rank}", str(number))
-                if not self._found.is_set() and self._store.check([_VERDICT]):
-                    self._verdict = self._store.get(_VERDICT).decode()
+                if not self._found.is_set() and self._store.check([_DIAGNOSIS]):
+                    self._diagnosis = self._store.get(_DIAGNOSIS).decode()
                     self._found.set()
                 if self._asked.is_set():
                     self._listen()

@@ -26,10 +26,10 @@ BUCKET_BYTES = 32 * 2**20
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 # Not SLURM_NTASKS: in a batch script it counts tasks that are not started yet.
 
-_JOINS = itertools.count()
+_NUM_JOINED = itertools.count()
 
 Item = TypeVar("Item")
-Thing = TypeVar("Thing")
+Result = TypeVar("Result")
 
 
 def num_processes() -> int:
@@ -91,7 +91,7 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
             f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, where process 0 should be: "
             f"{_first_sentence(error)}."
         ) from error
-    store = dist.PrefixStore(f"side4video-{next(_JOINS)}", rendezvous)  # ignores the keys of earlier runs
+    store = dist.PrefixStore(f"side4video-{next(_NUM_JOINED)}", rendezvous)  # ignores the keys of earlier runs
     with Heartbeat(store, rank=rank, world=world) as heartbeat:
         try:
             dist.init_process_group(
@@ -133,7 +133,7 @@ def _first_sentence(error: RuntimeError) -> str:
     return str(error).strip().splitlines()[0].split(". ")[0]
 
 
-def gather_objects(thing: Thing) -> list[Thing]:
+def gather_objects(thing: Result) -> list[Result]:
     """Collect an object from each process, in the order of ranks; only plain data and tensors on the CPU."""
     if num_processes() == 1:
         return [thing]
@@ -142,7 +142,7 @@ def gather_objects(thing: Thing) -> list[Thing]:
     return found
 
 
-def interleave(parts: Sequence[Sequence[Thing]]) -> list[Thing]:
+def interleave(parts: Sequence[Sequence[Result]]) -> list[Result]:
     """Merge lists where process r took every item from r on.
 
     >>> interleave([["a", "c", "e"], ["b", "d"]])
@@ -152,7 +152,7 @@ def interleave(parts: Sequence[Sequence[Thing]]) -> list[Thing]:
     return [part[place] for place in range(longest) for part in parts if place < len(part)]
 
 
-def distribute(items: Sequence[Item], compute: Callable[[Item], Thing]) -> Iterator[Thing]:
+def distribute(items: Sequence[Item], compute: Callable[[Item], Result]) -> Iterator[Result]:
     """Yield `compute(item)` for each item, in order; each process computes a part, and all get every result.
 
     All processes must iterate to the end. Results are plain data or tensors on the CPU.

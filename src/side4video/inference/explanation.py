@@ -34,7 +34,7 @@ from side4video.models.video_model import VideoModel
 STEPS = 5
 """Number of points of the Gauss-Legendre rule on each path."""
 
-Read = dict[tuple[str, int], Tensor]
+TrainedInputs = dict[tuple[str, int], Tensor]
 """Inputs of the trained part for a batch of clips, by kind and block: "pixels" (B, T, 3, S, S), "patches" (B, T, N, D),
 "summary" (B, T, 1, D) and "pooled" (B, T, D)."""
 
@@ -117,22 +117,22 @@ def explain_clip(
         class_names: names of the model's outputs, at least two.
     """
     model.eval()
-    shown, grey = _read(model, clip[None]), _read(model, torch.zeros_like(clip[None, :1]))
+    shown, grey = _read_inputs(model, clip[None]), _read_inputs(model, torch.zeros_like(clip[None, :1]))
     still = {key: value.mean(dim=1, keepdim=True).expand_as(value) for key, value in shown.items()}
     grey = {key: value.expand_as(shown[key]) for key, value in grey.items()}
     with torch.no_grad():
         logits, still_logits, grey_logits = (_logits(model, read)[0] for read in (shown, still, grey))
     chosen = [int(logits.argmax())] if labels is None else list(labels)
-    with _plain_memory(model.side):
+    with _plain_memory_mode(model.side):
         appearances = _integrate(model, grey, still, chosen)
         changes = _integrate_frames(model, shown, chosen)
     return tuple(
         ClassEvidence(
             name=class_names[label],
             score=float(logits.softmax(dim=0)[label]),
-            change_places=_places(model, change).numpy(),
-            change_frames=_frames(change).numpy(),
-            appearance_places=_places(model, appearance).sum(dim=0).numpy(),
+            change_places=_sum_by_patch(model, change).numpy(),
+            change_frames=_sum_by_frame(change).numpy(),
+            appearance_places=_sum_by_patch(model, appearance).sum(dim=0).numpy(),
             appearance=float(_margin(still_logits, label) - _margin(grey_logits, label)),
             change=float(_margin(logits, label) - _margin(still_logits, label)),
         )
@@ -141,7 +141,7 @@ def explain_clip(
 
 
 @torch.no_grad()
-def attention_of(model: VideoModel, clip: Float[Tensor, "T 3 S S"]) -> Float[ndarray, "T G G"] | None:
+def attention_weights(model: VideoModel, clip: Float[Tensor, "T 3 S S"]) -> Float[ndarray, "T G G"] | None:
     """Attention weights of an attentive probe in one clip; None for other models."""
     probe = model.head.classifier if isinstance(model.head, ProbeHead) else None
     if not isinstance(probe, AttentiveProbe):
@@ -151,7 +151,7 @@ def attention_of(model: VideoModel, clip: Float[Tensor, "T 3 S S"]) -> Float[nda
 
 
 @contextmanager
-def _plain_memory(side: SideNetwork) -> Iterator[None]:
+def _plain_memory_mode(side: SideNetwork) -> Iterator[None]:
     """Memory mode "plain": the other modes give no gradient to the tokens, or only once."""
     before = [block.memory for block in side.blocks if isinstance(block, SideBlock)]
     side.set_memory("plain")
@@ -164,8 +164,8 @@ def _plain_memory(side: SideNetwork) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _read(model: VideoModel, clips: Float[Tensor, "B T 3 S S"]) -> Read:
-    read: Read = {("pixels", 0): clips.float()}
+def _read_inputs(model: VideoModel, clips: Float[Tensor, "B T 3 S S"]) -> TrainedInputs:
+    read: TrainedInputs = {("pixels", 0): clips.float()}
     for tokens in model.backbone.iterate(clips, model.read_blocks):
         read["patches", tokens.block] = tokens.patches.float()
         read["summary", tokens.block] = tokens.summary.float()
@@ -174,7 +174,7 @@ def _read(model: VideoModel, clips: Float[Tensor, "B T 3 S S"]) -> Read:
     return read
 
 
-def _logits(model: VideoModel, read: Read) -> Float[Tensor, "B C"]:
+def _logits(model: VideoModel, read: TrainedInputs) -> Float[Tensor, "B C"]:
     blocks = (BlockTokens(b, read["patches", b], read["summary", b]) for b in model.read_blocks)
     return model.classify(read["pixels", 0], blocks, read.get(("pooled", model.backbone.num_blocks - 1))).float()
 
@@ -184,10 +184,12 @@ def _margin(logits: Float[Tensor, "*rows C"], label: int) -> Float[Tensor, "*row
     return own - (logits.sum(dim=-1) - own) / (logits.shape[-1] - 1)
 
 
-def _integrate(model: VideoModel, start: Read, end: Read, labels: Sequence[int]) -> list[Read]:
+def _integrate(
+    model: VideoModel, start: TrainedInputs, end: TrainedInputs, labels: Sequence[int]
+) -> list[TrainedInputs]:
     """Integrated gradients of each class's margin on the path from `start` to `end`, in the shape of `end`."""
     nodes, weights = np.polynomial.legendre.leggauss(STEPS)
-    found: list[Read] = [{key: torch.zeros_like(value) for key, value in end.items()} for _ in labels]
+    found: list[TrainedInputs] = [{key: torch.zeros_like(value) for key, value in end.items()} for _ in labels]
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
         between = {key: torch.lerp(start[key], end[key], float(node)).requires_grad_() for key in end}
         with torch.enable_grad():
@@ -201,10 +203,10 @@ def _integrate(model: VideoModel, start: Read, end: Read, labels: Sequence[int])
     return found
 
 
-def _integrate_frames(model: VideoModel, shown: Read, labels: Sequence[int]) -> list[Read]:
+def _integrate_frames(model: VideoModel, shown: TrainedInputs, labels: Sequence[int]) -> list[TrainedInputs]:
     """Like `_integrate`, with one path per frame, on which only that frame changes, from the mean of the others."""
     num_frames = shown["pixels", 0].shape[1]
-    found: list[Read] = [{key: torch.zeros_like(value) for key, value in shown.items()} for _ in labels]
+    found: list[TrainedInputs] = [{key: torch.zeros_like(value) for key, value in shown.items()} for _ in labels]
     for frame in range(num_frames if num_frames > 1 else 0):
         without = {key: value.clone() for key, value in shown.items()}
         for value in without.values():
@@ -215,7 +217,7 @@ def _integrate_frames(model: VideoModel, shown: Read, labels: Sequence[int]) -> 
     return found
 
 
-def _places(model: VideoModel, evidence: Read) -> Float[Tensor, "T R C"]:
+def _sum_by_patch(model: VideoModel, evidence: TrainedInputs) -> Float[Tensor, "T R C"]:
     """The sum of pixels and patches, by patch."""
     rows = model.backbone.image_size // model.backbone.patch_size
     pixels = evidence["pixels", 0][0].sum(dim=1)  # (T, S, S)
@@ -224,6 +226,6 @@ def _places(model: VideoModel, evidence: Read) -> Float[Tensor, "T R C"]:
     return sum((part.unflatten(1, (rows, rows)) for part in patches), total).cpu()
 
 
-def _frames(evidence: Read) -> Float[Tensor, " T"]:
+def _sum_by_frame(evidence: TrainedInputs) -> Float[Tensor, " T"]:
     """The sum of all evidence, by frame."""
     return torch.stack([values[0].flatten(1).sum(dim=-1) for values in evidence.values()]).sum(dim=0).cpu()

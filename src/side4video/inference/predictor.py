@@ -17,10 +17,10 @@ from side4video.config import RunConfig
 from side4video.data.datasets import Failure
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
-from side4video.inference.explanation import Explanation, attention_of, explain_clip
-from side4video.models.stored_clips import as_pixels
+from side4video.inference.explanation import Explanation, attention_weights, explain_clip
+from side4video.models.stored_clips import denormalise_pixels
 from side4video.models.video_model import VideoModel, choose_device
-from side4video.tasks.clips import choose_workers, evaluation_clips, sampling_from
+from side4video.tasks.clips import build_sampling, choose_workers, evaluation_clips
 from side4video.tasks.recognition.evaluate import score_views
 from side4video.tasks.unread import UnreadVideo
 from side4video.video.decoding import VideoError, find_videos, open_video
@@ -159,10 +159,10 @@ class Predictor:
         frames = clip.frames[0].to(self.device)
         return Explanation(
             path=video.path,
-            pictures=as_pixels(clip.frames, backbone.mean, backbone.std)[0].permute(0, 2, 3, 1).numpy(),
+            pictures=denormalise_pixels(clip.frames, backbone.mean, backbone.std)[0].permute(0, 2, 3, 1).numpy(),
             frame_seconds=_frame_seconds(video, config),
             classes=explain_clip(self.model, frames, labels=labels, class_names=self.class_names),
-            attention=attention_of(self.model, frames),
+            attention=attention_weights(self.model, frames),
         )
 
     def _labels(self, classes: Sequence[str]) -> list[int] | None:
@@ -183,7 +183,7 @@ def _frame_seconds(video: LabelledVideo, config: RunConfig) -> tuple[float, ...]
     """Times of the frames of a video's middle clip, in seconds; None for a frame folder."""
     span = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
     with open_video(video.path, frame_template=config.data.frame_template, **span) as file:
-        (frames,) = sampling_from(config.data).test(file.num_frames, 1)
+        (frames,) = build_sampling(config.data).test(file.num_frames, 1)
         seconds = file.frame_seconds
     if seconds is None:
         return None

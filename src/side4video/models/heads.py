@@ -87,7 +87,7 @@ class ClassificationHead(nn.Module):
         return logits + self.probe(self.dropout(pooled.mean(dim=1).to(self.probe.weight.dtype)))
 
     @property
-    def lacks_start(self) -> bool:
+    def has_unset_probe(self) -> bool:
         """Whether this is a fused head whose probe or classes are not set yet."""
         if self.probe is None:
             return False

@@ -43,14 +43,14 @@ class Layout:
     retrieval: bool = False
 
     @property
-    def home(self) -> str:
+    def prefix(self) -> str:
         """Name prefix of the position table, the taps and the side blocks."""
         return "visual.transformer." if self.variant == "pre-norm" else "visual."
 
     @property
     def blocks(self) -> str:
         """Name prefix of the side blocks, without the block number."""
-        return self.home + ("side_transformer" if self.variant == "pre-norm" else "side_blocks")
+        return self.prefix + ("side_transformer" if self.variant == "pre-norm" else "side_blocks")
 
     @property
     def norms(self) -> tuple[str, str]:
@@ -90,13 +90,13 @@ def _block_pairs(ours: str, theirs: str, layout: Layout) -> Iterator[_Pair]:
 
 def _pairs(layout: Layout) -> Iterator[_Pair]:
     yield from _retrieval_head_pairs(layout) if layout.retrieval else _recognition_head_pairs(layout)
-    yield _Pair({"side.positions": 1}, {f"{layout.home}side_spatial_position_embeddings": 1})
+    yield _Pair({"side.positions": 1}, {f"{layout.prefix}side_spatial_position_embeddings": 1})
     for kind in ("weight", "bias"):
         yield _Pair({f"side.stem.{kind}": 1}, {f"visual.side_conv1.{kind}": 1})
         yield _Pair({f"side.stem_norm.{kind}": 1}, {f"visual.side_pre_bn3d.{kind}": 1})
         for k in range(layout.num_blocks):
-            yield _Pair({f"side.blocks.{k}.tap.norm.{kind}": 1}, {f"{layout.home}side_lns.{k}.{kind}": 1})
-            yield _Pair({f"side.blocks.{k}.tap.linear.{kind}": 1}, {f"{layout.home}side_linears.{k}.{kind}": 1})
+            yield _Pair({f"side.blocks.{k}.tap.norm.{kind}": 1}, {f"{layout.prefix}side_lns.{k}.{kind}": 1})
+            yield _Pair({f"side.blocks.{k}.tap.linear.{kind}": 1}, {f"{layout.prefix}side_linears.{k}.{kind}": 1})
     for k in range(layout.num_blocks):
         yield from _block_pairs(f"side.blocks.{k}.", f"{layout.blocks}.{k}.", layout)
 
@@ -136,13 +136,13 @@ def _statistics(layout: Layout) -> dict[str, str]:
     return {f"{own}.{kind}": f"{official}.{kind}" for own, official in norms.items() for kind in kinds}
 
 
-def recognise(official: dict[str, Tensor], *, source: str = "the state dict") -> Layout:
+def detect_layout(official: dict[str, Tensor], *, source: str = "the state dict") -> Layout:
     """Detect the layout of an official state dict from its names; errors name `source`.
 
     Raises:
         ValueError: it is not a Side4Video checkpoint.
 
-    >>> recognise({"visual.side_linears.0.weight": torch.zeros(1), "visual.side_linears.1.weight": torch.zeros(1)})
+    >>> detect_layout({"visual.side_linears.0.weight": torch.zeros(1), "visual.side_linears.1.weight": torch.zeros(1)})
     Layout(variant='post-norm', num_blocks=2, retrieval=False)
     """
     names = [name.removeprefix("clip.") for name in official]
@@ -166,7 +166,7 @@ def from_official(official: dict[str, Tensor], *, source: str = "the state dict"
     Raises:
         ValueError: it is not a Side4Video checkpoint, or tensors of the side network are missing or have a wrong shape.
     """
-    layout = recognise(official, source=source)
+    layout = detect_layout(official, source=source)
     official = {name.removeprefix("clip."): tensor for name, tensor in official.items()}
     state: dict[str, Tensor] = {}
     missing: list[str] = []
@@ -225,9 +225,9 @@ def to_official(state: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     return {name if name.startswith(outside) else f"clip.{name}": tensor for name, tensor in official.items()}
 
 
-def frozen_part(official: dict[str, Tensor]) -> dict[str, Tensor]:
+def frozen_tensors(official: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the frozen image tower of an official state dict under CLIP's or EVA's own names."""
-    layout = recognise(official)
+    layout = detect_layout(official)
     trained = {name.removeprefix("clip.") for name in to_official(from_official(official), layout)}
     tower = {name.removeprefix("clip."): tensor for name, tensor in official.items()}
     return {name: tensor for name, tensor in tower.items() if name.startswith("visual.") and name not in trained}

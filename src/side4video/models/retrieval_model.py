@@ -10,7 +10,7 @@ from side4video.config import RunConfig
 from side4video.models.backbones.autocast import without_autocast
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.side.batch_norm import TokenBatchNorm
-from side4video.models.side.initial_values import draw_retrieval_values
+from side4video.models.side.initial_values import init_retrieval_weights
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
@@ -161,5 +161,5 @@ def build_retrieval_model(config: RunConfig, *, device: torch.device) -> Retriev
         side = build_side_network(config, backbone, summary_position=pre_norm)
         model = RetrievalModel(backbone=backbone, side=side, text=text, max_words=settings.max_words)
         if pre_norm and config.side.initial_values == "paper":
-            draw_retrieval_values(side, model.word_weights, model.frame_weights)
+            init_retrieval_weights(side, model.word_weights, model.frame_weights)
     return model.to(device)

@@ -99,7 +99,7 @@ def normalise_pixels(pixels: UInt8[Tensor, "B T 3 H W"], mean: Sequence[float], 
     return (pixels.float() / 255 - _channels(mean, pixels)) / _channels(std, pixels)
 
 
-def as_pixels(clips: Clips, mean: Sequence[float], std: Sequence[float]) -> UInt8[Tensor, "B T 3 H W"]:
+def denormalise_pixels(clips: Clips, mean: Sequence[float], std: Sequence[float]) -> UInt8[Tensor, "B T 3 H W"]:
     """Convert normalised clips back to 0..255 exactly. Values outside (noise of random erasing) are clipped."""
     return ((clips.float() * _channels(std, clips) + _channels(mean, clips)) * 255).round().clamp(0, 255).byte()
 

@@ -143,7 +143,7 @@ def build_side_network(config: RunConfig, backbone: FrozenBackbone, *, summary_p
     if side.initial_values == "scaled" and side.variant == "post-norm":  # pre-norm blocks always start this way
         for block in network.blocks:
             assert isinstance(block, SideBlock)
-            block.draw_scaled_values()
+            block.init_scaled_weights()
     return network
 
 

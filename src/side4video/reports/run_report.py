@@ -16,7 +16,7 @@ from side4video.inference.predictor import Predictor
 from side4video.reports.report import Chart, ClipExample, ReportTable, write_report
 from side4video.selection.fold_results import HEAD as SEARCH_HEAD
 from side4video.selection.fold_results import read_search
-from side4video.tasks.clips import sampling_from
+from side4video.tasks.clips import build_sampling
 from side4video.tasks.recognition.baselines import HEAD as BASELINE_HEAD
 from side4video.tasks.recognition.baselines import read_baselines
 from side4video.tasks.recognition.data import as_evaluated, read_data
@@ -131,7 +131,7 @@ def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -
     found = evaluation.scores
     test = read_caption_data(config.data.model_copy(update={"train": None})).test
     videos = {video.name: video for video in test.videos} if test else {}
-    sampling = sampling_from(config.data)
+    sampling = build_sampling(config.data)
     wrong = [query for query in evaluation.queries if query.best[0] != query.video][:SHOWN_WRONG]
     right = [query for query in evaluation.queries if query.best[0] == query.video][:SHOWN_RIGHT]
     examples = []
@@ -212,7 +212,7 @@ def training_charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
 def _examples(config: RunConfig, evaluation: Evaluation, predictor: Predictor | None) -> list[ClipExample]:
     data = read_data(config.data, seed=config.seed)
     videos = {video.name: video for video in as_evaluated(data.test, config.data)} if data.test else {}
-    sampling = sampling_from(config.data)
+    sampling = build_sampling(config.data)
     wrong = [prediction for prediction in evaluation.predictions if not prediction.right]
     right = _spread(prediction for prediction in evaluation.predictions if prediction.right)
     shown = [*wrong[:SHOWN_WRONG], *islice(right, SHOWN_RIGHT)]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from side4video.data.lists.list_files import SHOWN, DataError, first_few, shorten
-from side4video.data.lists.list_formats import column, read_records
+from side4video.data.lists.list_formats import find_column, read_records
+from side4video.data.lists.text_files import MAX_SHOWN, DataError, first_few, shorten
 from side4video.search.stores.records import Metadata
 
 PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name")
@@ -58,7 +58,7 @@ class MetadataFile:
                 repeated.append(name)
             else:
                 found[matches[0]] = metadata
-        problems = [f"{self.source}: {problem}. Write more of its path." for problem in ambiguous[:SHOWN]]
+        problems = [f"{self.source}: {problem}. Write more of its path." for problem in ambiguous[:MAX_SHOWN]]
         if repeated:
             problems.append(f"{self.source}: there are several rows of {first_few(repeated)}. Keep one of each.")
         if problems:
@@ -86,7 +86,7 @@ def read_metadata(source: Path) -> MetadataFile:
     records = read_records(source)
     if not records:
         raise DataError(f"{source} has no rows. Write a header such as path,camera and a row for each video.")
-    name = column(records, PATH_COLUMNS)
+    name = find_column(records, PATH_COLUMNS)
     if name is None:
         names = " or ".join(PATH_COLUMNS[:3])
         raise DataError(f"{source} has the columns {first_few(records[0])}. Call the one of the videos {names}.")

@@ -59,7 +59,7 @@ class SideFolds:
             self.config, num_classes=len(self.data.class_names), device=self.device, backbone=self.backbone
         )
         self.batches = ClipBatches(self.config, model, pooled=self.config.head.fused or bool(self.config.eval.probe))
-        if model.head.lacks_start:
+        if model.head.has_unset_probe:
             batches = self.batches.test(self.test_clips, videos_per_batch=8, shared=False)
             features, labels, places = frozen_features(
                 self.backbone, batches, device=self.device, description="features"

@@ -127,7 +127,7 @@ def card_text(folder: Path, facts: CardFacts, *, picture: bool) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True
     )
-    environment.filters |= {"text": _plain, "code": _code}
+    environment.filters |= {"text": _escape_markdown, "code": _escape_code}
     retrieval = config.task == "retrieval"
     body = environment.get_template("model_card.md.jinja").render(
         title=facts.name or f"{'Text-video retrieval' if retrieval else 'Action recognition'} with side4video",
@@ -145,9 +145,9 @@ def card_text(folder: Path, facts: CardFacts, *, picture: bool) -> str:
         scores=_score_rows(adapter),
         conditions=_conditions(adapter, facts),
         picture=picture,
-        data=_data(adapter, facts),
-        input=_input(adapter, written["preprocessing"]),
-        training=_training(adapter),
+        data=_data_lines(adapter, facts),
+        input=_input_rows(adapter, written["preprocessing"]),
+        training=_training_rows(adapter),
         settings=changed_settings(config),
         version=written["side4video"],
         license=facts.license,
@@ -177,7 +177,7 @@ def _write_picture(folder: Path) -> bool:
     return (folder / PICTURE).is_file()
 
 
-def _refusal(adapter: Adapter) -> str | None:
+def _withheld_reason(adapter: Adapter) -> str | None:
     """Why scores are withheld if too many videos were unreadable; otherwise None."""
     num_read, num_unread = adapter.scores.get("videos", 0), adapter.scores.get("unread", 0)
     return withheld_scores_reason(num_read=num_read, num_unread=num_unread, max_unread=adapter.config.eval.max_unread)
@@ -185,7 +185,7 @@ def _refusal(adapter: Adapter) -> str | None:
 
 def _metrics(adapter: Adapter) -> Iterable[tuple[str, str, float]]:
     """Label, the hub's metric type, and value 0 to 1 of each score; none if scores are withheld."""
-    if _refusal(adapter) is not None:
+    if _withheld_reason(adapter) is not None:
         return
     known = _RETRIEVAL if adapter.config.task == "retrieval" else _RECOGNITION
     for key, (label, kind) in known.items():
@@ -228,7 +228,7 @@ def _conditions(adapter: Adapter, facts: CardFacts) -> str:
     scores = adapter.scores
     if not scores:
         return ""
-    if (refused := _refusal(adapter)) is not None:
+    if (refused := _withheld_reason(adapter)) is not None:
         return refused
     split = f" ({scores['split']})" if scores.get("split") else ""
     captions = f" and {scores['captions']} captions" if "captions" in scores else ""
@@ -240,7 +240,7 @@ def _conditions(adapter: Adapter, facts: CardFacts) -> str:
     return f"{sentence.strip()} The best adapter of a run is selected by these scores."
 
 
-def _data(adapter: Adapter, facts: CardFacts) -> list[str]:
+def _data_lines(adapter: Adapter, facts: CardFacts) -> list[str]:
     count = adapter.run.get("train_samples")
     samples = "" if count is None else f", {count} {'samples' if adapter.config.task == 'retrieval' else 'videos'}"
     lines = [f"Trained on: {_dataset(adapter.config.data, facts, 'train')}{samples}"]
@@ -249,7 +249,7 @@ def _data(adapter: Adapter, facts: CardFacts) -> list[str]:
     return lines
 
 
-def _input(adapter: Adapter, read: dict[str, Any]) -> dict[str, str]:
+def _input_rows(adapter: Adapter, read: dict[str, Any]) -> dict[str, str]:
     data = adapter.config.data
     size = read["image_size"]
     stride = f", {data.stride or 'by default about 128 / T'} frames apart" if data.sampling == "dense" else ""
@@ -258,8 +258,8 @@ def _input(adapter: Adapter, read: dict[str, Any]) -> dict[str, str]:
         "Frames": f"{data.num_frames}, {kinds[data.sampling]}",
         "Size": f"{_resized(adapter.config.test_resize or round(size * 256 / 224))} ({read['interpolation']}), then "
         f"{size} x {size} from the middle",
-        "Normalisation of red, green, blue between 0 and 1": f"mean {_rounded(read['mean'])}, deviation "
-        f"{_rounded(read['std'])}",
+        "Normalisation of red, green, blue between 0 and 1": f"mean {_format_numbers(read['mean'])}, deviation "
+        f"{_format_numbers(read['std'])}",
     }
 
 
@@ -269,7 +269,7 @@ def _resized(size: int | tuple[int, int]) -> str:
     )
 
 
-def _training(adapter: Adapter) -> dict[str, str]:
+def _training_rows(adapter: Adapter) -> dict[str, str]:
     run, train = adapter.run, adapter.config.train
     facts = {"Precision": train.precision, "Memory mode": train.memory, "Batch": f"{train.batch} videos"}
     if run:
@@ -292,15 +292,15 @@ def _backbone_license(license: str | None, weights: str) -> str:
     return license or "unknown to timm, see the source of the weights"
 
 
-def _rounded(values: Iterable[float]) -> str:
+def _format_numbers(values: Iterable[float]) -> str:
     return ", ".join(f"{value:.4g}" for value in values)
 
 
-def _plain(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """Escape a text for Markdown, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>#|&!])", r"\\\1", " ".join(text.split()))
 
 
-def _code(text: str) -> str:
+def _escape_code(text: str) -> str:
     """Escape a text for use between two backticks."""
     return " ".join(text.replace("`", "'").split())

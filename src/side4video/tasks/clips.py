@@ -17,7 +17,7 @@ from side4video.distributed.processes import print_once
 from side4video.models.backbones.loading import FrozenBackbone, default_image_size
 
 
-def sampling_from(config: DataConfig) -> FrameSampling:
+def build_sampling(config: DataConfig) -> FrameSampling:
     """How the settings choose frames of a video."""
     return FrameSampling(
         num_frames=config.num_frames, kind=config.sampling, flavour=config.flavour, stride=config.stride
@@ -50,7 +50,7 @@ def train_clips(
     )
     return TrainClips(
         videos,
-        sampling=sampling_from(config.data),
+        sampling=build_sampling(config.data),
         transform=transform,
         seed=config.seed,
         repeats=config.data.repeats,
@@ -79,7 +79,7 @@ def evaluation_clips(
     )
     return TestClips(
         videos,
-        sampling=sampling_from(config.data),
+        sampling=build_sampling(config.data),
         transform=transform,
         num_clips=num_clips or config.eval.clips,
         frame_template=config.data.frame_template,
@@ -101,8 +101,8 @@ def check_resize(config: RunConfig) -> None:
         check_crop_fits(tested if isinstance(tested, tuple) else (tested,), image_size, name)
     if _shape(trained) != _shape(tested):
         print_once(
-            f"warning: augment.resize = {trained} {_what_becomes_of_shape(trained)}, and eval.resize = {tested} "
-            f"{_what_becomes_of_shape(tested)}: the model is tested on frames of another shape than it was trained on. "
+            f"warning: augment.resize = {trained} {_describe_shape(trained)}, and eval.resize = {tested} "
+            f"{_describe_shape(tested)}: the model is tested on frames of another shape than it was trained on. "
             "Leave out eval.resize, or give both in the same form."
         )
 
@@ -112,7 +112,7 @@ def _shape(resize: int | tuple[int, int] | None) -> Fraction | None:
     return Fraction(*resize) if isinstance(resize, tuple) else None
 
 
-def _what_becomes_of_shape(resize: int | tuple[int, int] | None) -> str:
+def _describe_shape(resize: int | tuple[int, int] | None) -> str:
     return "gives all frames one shape" if isinstance(resize, tuple) else "keeps the shape of the video"
 
 

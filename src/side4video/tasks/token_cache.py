@@ -25,7 +25,7 @@ from side4video.data.loading.loader import TIMEOUT_SECONDS, test_loader
 from side4video.data.loading.order import TrainOrder
 from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_tuned_model import SideTunedModel
-from side4video.models.stored_clips import StoredClips, as_pixels
+from side4video.models.stored_clips import StoredClips, denormalise_pixels
 
 FORMAT_VERSION = 1
 CACHE_SEED = 0
@@ -86,12 +86,12 @@ class TokenCache:
         description = self._describe(transform)
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
         self.path = folder / f"tokens-{digest}.npy"
-        about = self.path.with_suffix(".json")
-        if not (self.path.is_file() and about.is_file()):
-            self._build(about, description, chunk=chunk, workers=workers, timeout_seconds=timeout_seconds)
+        metadata_path = self.path.with_suffix(".json")
+        if not (self.path.is_file() and metadata_path.is_file()):
+            self._build(metadata_path, description, chunk=chunk, workers=workers, timeout_seconds=timeout_seconds)
         try:
             self._records = np.load(self.path, mmap_mode="r", allow_pickle=False)
-            failures = json.loads(about.read_text(encoding="utf-8"))["failures"]
+            failures = json.loads(metadata_path.read_text(encoding="utf-8"))["failures"]
             self._failures = {
                 int(index): Failure(
                     int(index), clips.videos[int(index)].name, clips.videos[int(index)].path, str(reason)
@@ -138,20 +138,20 @@ class TokenCache:
             yield self._batch(indices, [(index, view) for index in indices for view in range(views)])
 
     def _batch(self, indices: Sequence[int], chosen: Sequence[tuple[int, int]]) -> Batch:
-        there = [index for index in indices if index not in self._failures]
+        readable = [index for index in indices if index not in self._failures]
         rows = [(index, view) for index, view in chosen if index not in self._failures]
         records = np.stack([self._records[row] for row in rows]) if rows else self._records[:0, 0]
-        views = len(rows) // len(there) if there else 0
+        views = len(rows) // len(readable) if readable else 0
         return Batch(
-            clips=self._stored(records) if rows else torch.empty(0),
+            clips=self._stored_clips(records) if rows else torch.empty(0),
             labels=torch.from_numpy(records["label"].astype(np.int64)),
-            views=[views] * len(there),
-            indices=there,
-            names=[self._clips.videos[index].name for index in there],
+            views=[views] * len(readable),
+            indices=readable,
+            names=[self._clips.videos[index].name for index in readable],
             failures=[self._failures[index] for index in indices if index in self._failures],
         )
 
-    def _stored(self, records: np.ndarray) -> StoredClips:
+    def _stored_clips(self, records: np.ndarray) -> StoredClips:
         def tensor(name: str) -> torch.Tensor | None:
             return torch.from_numpy(np.ascontiguousarray(records[name])) if name in names else None
 
@@ -180,11 +180,11 @@ class TokenCache:
             "frame_template": clips.frame_template,
             "views": [self._copies, clips.repeats] if isinstance(clips, TrainClips) else [clips.num_clips],
             "flip_labels": sorted(getattr(clips.transform, "flip_labels", {}).items()),
-            "videos": [_identity(video) for video in clips.videos],
+            "videos": [_video_identity(video) for video in clips.videos],
         }
 
     def _build(
-        self, about: Path, description: dict[str, Any], *, chunk: int, workers: int, timeout_seconds: float
+        self, metadata_path: Path, description: dict[str, Any], *, chunk: int, workers: int, timeout_seconds: float
     ) -> None:
         """Compute and write all tokens. A killed process leaves no file that would be used as a cache."""
         for path in remove_abandoned(self.path.parent, "tokens-*.npy"):
@@ -209,7 +209,7 @@ class TokenCache:
                 listed = "; ".join(f"{self._clips.videos[index].name}: {reason}" for index, reason in failures.items())
                 raise ValueError(f"None of the {len(self._clips)} videos can be read: {listed[:2000]}")
             records.flush()  # type: ignore[attr-defined]
-            write_json(about, {"failures": failures, "content": description})
+            write_json(metadata_path, {"failures": failures, "content": description})
 
     def _reserve(self, path: Path, columns: dict[str, np.ndarray]) -> np.ndarray:
         dtype = np.dtype([(name, values.dtype, values.shape[1:]) for name, values in columns.items()])
@@ -228,7 +228,7 @@ class TokenCache:
         model, columns = self._model, {}
         backbone = model.backbone
         if model.side.stem is not None:
-            columns["pixels"] = as_pixels(views, backbone.mean, backbone.std).numpy()
+            columns["pixels"] = denormalise_pixels(views, backbone.mean, backbone.std).numpy()
         device = next(backbone.parameters()).device
         last = backbone.num_blocks - 1
         for tokens in backbone.iterate(views.to(device), {*model.side.taps, *([last] if self._pooled else [])}):
@@ -241,7 +241,7 @@ class TokenCache:
         return columns
 
 
-def _identity(video: LabelledVideo) -> list[Any]:
+def _video_identity(video: LabelledVideo) -> list[Any]:
     """Identify a video by its path, the size and modification time of its file, its label and its section."""
     status = video.path.stat() if video.path.exists() else None
     file = None if status is None else [status.st_size, status.st_mtime_ns]

@@ -177,7 +177,7 @@ class _Run:
             if self.progress.step % self.config.train.log_every == 0 and (values := meter.flush(self.device)):
                 self.log.write("train", self.progress.step, **values)
             self.progress.evaluation_due = self.progress.step % self.order.steps_per_epoch == 0
-            self._stop_if_asked()
+            self._stop_if_signalled()
             if self.progress.evaluation_due:
                 self._end_epoch(self.order.epoch(step) + 1, time.monotonic() - epoch_started)
                 epoch_started = time.monotonic()
@@ -200,7 +200,7 @@ class _Run:
         self.progress.step = step + 1
         return result
 
-    def _stop_if_asked(self) -> None:
+    def _stop_if_signalled(self) -> None:
         """End the run between two steps if any process received a signal."""
         if self.stop_signal is None:
             return
@@ -230,7 +230,7 @@ class _Run:
         sums = torch.tensor(counted + self.stop.counts(), dtype=torch.float64)
         loss_sum, right, seen, failed, nonfinite, *stops = sum_over_processes(sums.to(self.device)).tolist()
         self.stop_signal = self.stop.first_received(stops)
-        self._report_failures(step, anywhere=failed > 0)
+        self._report_failures(step, any_failed=failed > 0)
         if not seen:
             raise RuntimeError(f"None of the clips of step {step} could be read; {self.out / 'log.jsonl'} names them.")
         if not nonfinite:
@@ -269,9 +269,9 @@ class _Run:
         self.nonfinite.check_loss(loss.item(), batches)
         self.scaler.scale(loss).backward()  # even of a non-finite loss: other processes wait for its communication
 
-    def _report_failures(self, step: int, *, anywhere: bool) -> None:
+    def _report_failures(self, step: int, *, any_failed: bool) -> None:
         """Log the unreadable clips of a step, of all processes."""
-        if not anywhere:
+        if not any_failed:
             return
         for failure in (failure for part in gather_objects(self.failures) for failure in part):
             self.progress.skipped += 1

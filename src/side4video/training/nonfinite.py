@@ -23,10 +23,10 @@ SHOWN_NAMES = 8
 
 
 @dataclass
-class BadClips:
+class NonfiniteClips:
     """The clips of a non-finite step in one process.
 
-    >>> BadClips(losses=["nan"], indices=[7], names=["a.mp4"]).names
+    >>> NonfiniteClips(losses=["nan"], indices=[7], names=["a.mp4"]).names
     ['a.mp4']
     """
 
@@ -65,7 +65,7 @@ class NonfiniteSteps:
         """Start a new step: forget the losses and clips of the previous one."""
         copies = self._config.data.cache_copies if self._config.data.cache is not None else None
         self._step, self._epoch = step, epoch if copies is None else epoch % copies
-        self._bad, self._all = BadClips(), BadClips()
+        self._bad, self._all = NonfiniteClips(), NonfiniteClips()
 
     @property
     def count(self) -> int:
@@ -112,7 +112,7 @@ class NonfiniteSteps:
         log.print(f"skipped a step: {what} ({progress.nonfinite} so far; {path})")
 
 
-def _describe(step: int, parts: Sequence[BadClips]) -> str:
+def _describe(step: int, parts: Sequence[NonfiniteClips]) -> str:
     """A sentence that says what was not finite and lists the clips."""
     losses = [loss for part in parts for loss in part.losses]
     names = [name for part in parts for name in part.names]

@@ -51,7 +51,7 @@ class TrainingState:
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "fp16")
         self.progress = Progress()
         self.resumed = resume and has_checkpoint(out)
-        self._newest_is_damaged = False
+        self._newest_is_corrupt = False
         if self.resumed:
             self._load()
         if is_main_process():
@@ -61,7 +61,7 @@ class TrainingState:
 
     def _load(self) -> None:
         self.progress, refused = load_checkpoint(self.out, model=self.model, optimizer=self.optimizer)
-        self._newest_is_damaged = bool(refused)
+        self._newest_is_corrupt = bool(refused)
         if refused:
             print_once(f"warning: {refused}")
         if self.progress.scaler:
@@ -101,9 +101,9 @@ class TrainingState:
             model=self.model,
             optimizer=self.optimizer,
             progress=self.progress,
-            keep_previous=self._newest_is_damaged,
+            keep_previous=self._newest_is_corrupt,
         )
-        self._newest_is_damaged = False
+        self._newest_is_corrupt = False
         self._last_checkpoint, self._saved_step = time.monotonic(), self.progress.step
 
     def checkpoint_if_due(self) -> None:

@@ -31,12 +31,14 @@ class _Piece:
     samples: np.ndarray
 
 
-def decode_audio(path: Path, *, zero_seconds: float, start_seconds: float, end_seconds: float) -> np.ndarray | None:
+def decode_audio(
+    path: Path, *, video_start_seconds: float, start_seconds: float, end_seconds: float
+) -> np.ndarray | None:
     """Decode the audio of a part of a video; gaps become silence.
 
     Args:
         path: any video file; its best audio stream is used.
-        zero_seconds: when the first picture is shown on the file's own clock; the other seconds count from there.
+        video_start_seconds: when the first picture is shown, on the file's own clock; the other times count from it.
         start_seconds, end_seconds: the part, half-open.
 
     Returns:
@@ -45,7 +47,7 @@ def decode_audio(path: Path, *, zero_seconds: float, start_seconds: float, end_s
         audio is better than no clip.
     """
     try:
-        pieces = list(_pieces(path, zero_seconds + start_seconds, zero_seconds + end_seconds))
+        pieces = list(_pieces(path, video_start_seconds + start_seconds, video_start_seconds + end_seconds))
     except (av.FFmpegError, OSError, ValueError, MemoryError):
         return None
     limit = round((end_seconds - start_seconds) * RATE)

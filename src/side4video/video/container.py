@@ -7,7 +7,7 @@ import av
 from av.container import InputContainer
 
 # Some files (in HMDB51, for example) have metadata that is not UTF-8. Before PyAV 19 this is an error unless ignored.
-_LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+_METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def open_container(path: str | Path, options: dict[str, str] | None = None) -> InputContainer:
@@ -24,4 +24,4 @@ def open_container(path: str | Path, options: dict[str, str] | None = None) -> I
     Raises:
         av.FFmpegError, OSError, ValueError: FFmpeg cannot read the file.
     """
-    return av.open(str(path), "r", options=options, **_LENIENT)
+    return av.open(str(path), "r", options=options, **_METADATA_OPTIONS)

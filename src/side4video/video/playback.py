@@ -22,24 +22,24 @@ from side4video.video.audio import AudioTrack, decode_audio
 from side4video.video.container import open_container
 from side4video.video.video_error import VideoError
 
-_PLAYED = {
+_BROWSER_CODECS = {
     "mp4": ({"h264"}, {"aac", "mp3"}, "video/mp4"),
     "webm": ({"vp8", "vp9"}, {"opus", "vorbis"}, "video/webm"),
 }
 """Supported video and audio codecs of each container, and its media type."""
-_EIGHT_BITS = ("yuv420p", "yuvj420p")
+_EIGHT_BIT_FORMATS = ("yuv420p", "yuvj420p")
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,gif,apng,webp,webp_pipe,avif,m4v,h264,"
     "hevc,av1,ivf,mxf,rm,dv,nut,swf,wtv,yuv4mpegpipe"
 )
-_CLOCK = Fraction(1, 90_000)  # seconds: the time base of written clips
+_TIME_BASE = Fraction(1, 90_000)  # seconds: the time base of written clips
 _SEEKS_BEFORE = (0.0, 2.0, 15.0)  # seconds: some containers seek to a key frame after the requested time
 _MAX_FPS = 60
 _TOLERANCE = 1e-3  # seconds: times that differ by less are equal
 _UNKNOWN_FPS = 25.0  # of a file that states neither times nor a frame rate
 
 
-class _Shown(NamedTuple):
+class _TimedFrame(NamedTuple):
     """A frame, the time when it is shown, and the aspect ratio (width / height) of its pixels."""
 
     seconds: float
@@ -60,10 +60,10 @@ def browser_type(path: Path) -> str | None:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or not stream.codec_context:
             return None
-        family = _family(container, path)
-        video_codecs, audio_codecs, media_type = _PLAYED.get(family, (set(), set(), None))
+        family = _container_name(container, path)
+        video_codecs, audio_codecs, media_type = _BROWSER_CODECS.get(family, (set(), set(), None))
         decoder = stream.codec_context
-        video_plays = decoder.codec.canonical_name in video_codecs and decoder.pix_fmt in _EIGHT_BITS
+        video_plays = decoder.codec.canonical_name in video_codecs and decoder.pix_fmt in _EIGHT_BIT_FORMATS
         audio = container.streams.best("audio")
         audio_plays = audio is None or (
             bool(audio.codec_context) and audio.codec_context.codec.canonical_name in audio_codecs
@@ -114,10 +114,12 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
             picture = _upright_frame(shown, largest_side)
             if stream is None:
                 stream = _add_stream(container, picture.width, picture.height)
-                zero = _zero_seconds(path)
-                audio = decode_audio(path, zero_seconds=zero, start_seconds=start_seconds, end_seconds=end_seconds)
+                zero = _video_start_seconds(path)
+                audio = decode_audio(
+                    path, video_start_seconds=zero, start_seconds=start_seconds, end_seconds=end_seconds
+                )
                 track = None if audio is None else AudioTrack(container, audio)
-            picture.pts, picture.time_base = round((shown.seconds - start_seconds) / _CLOCK), _CLOCK
+            picture.pts, picture.time_base = round((shown.seconds - start_seconds) / _TIME_BASE), _TIME_BASE
             container.mux(stream.encode(picture))
             last = shown.seconds
             if track is not None:
@@ -146,7 +148,7 @@ def picture_at(path: Path, seconds: float, *, largest_side: int = 480) -> Image.
         return _upright(last, largest_side)
 
 
-def _family(container: InputContainer, path: Path) -> str:
+def _container_name(container: InputContainer, path: Path) -> str:
     """Return mp4, webm, or FFmpeg's name of the container."""
     names = container.format.name.split(",")
     if "webm" in names:  # FFmpeg does not distinguish WebM from other Matroska files
@@ -157,12 +159,12 @@ def _family(container: InputContainer, path: Path) -> str:
 def _add_stream(container: Any, width: int, height: int) -> VideoStream:
     stream = cast(VideoStream, container.add_stream("libx264", options={"preset": "veryfast", "crf": "23"}))
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-    stream.codec_context.time_base = _CLOCK
+    stream.codec_context.time_base = _TIME_BASE
     stream.codec_context.gop_size = 24  # makes seeking within a clip fast
     return stream
 
 
-def _zero_seconds(path: Path) -> float:
+def _video_start_seconds(path: Path) -> float:
     """Return when the first picture is shown on the file's own clock."""
     with open_container(path) as container:
         stream = container.streams.best("video")
@@ -170,7 +172,7 @@ def _zero_seconds(path: Path) -> float:
         return float((stream.start_time or 0) * (stream.time_base or 1))
 
 
-def _frames_from(path: Path, start: float, *, before: bool = False) -> Iterator[_Shown]:
+def _frames_from(path: Path, start: float, *, before: bool = False) -> Iterator[_TimedFrame]:
     """Yield frames at or after a time; with `before` also the frames that had to be decoded for the first one."""
     for earlier in _SEEKS_BEFORE:
         if start <= earlier:
@@ -185,7 +187,7 @@ def _frames_from(path: Path, start: float, *, before: bool = False) -> Iterator[
         yield from (shown for shown in _decode(container, seek=None) if before or shown.seconds >= start - _TOLERANCE)
 
 
-def _decode(container: InputContainer, *, seek: float | None) -> Iterator[_Shown]:
+def _decode(container: InputContainer, *, seek: float | None) -> Iterator[_TimedFrame]:
     """Yield frames from the beginning, or from about the time `seek`."""
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or not stream.codec_context:
@@ -199,19 +201,19 @@ def _decode(container: InputContainer, *, seek: float | None) -> Iterator[_Shown
         container.seek(begin + int(seek / time_base), stream=stream)
     for index, frame in enumerate(packets.decode(packets.demux(container, stream), stream)):
         if frame.pts is not None:
-            yield _Shown(float((frame.pts - begin) * time_base), frame, aspect)
+            yield _TimedFrame(float((frame.pts - begin) * time_base), frame, aspect)
         elif seek is None:
-            yield _Shown(index / fps, frame, aspect)
+            yield _TimedFrame(index / fps, frame, aspect)
 
 
-def _upright(shown: _Shown, largest_side: int) -> Image.Image:
+def _upright(shown: _TimedFrame, largest_side: int) -> Image.Image:
     """Return a frame rotated upright, with square pixels and even sides."""
     picture = shown.frame.reformat(format="rgb24", threads=1, **_size(shown, largest_side)).to_image()
     turns = _quarter_turns(shown.frame)
     return picture.rotate(90 * turns, expand=True) if turns else picture
 
 
-def _upright_frame(shown: _Shown, largest_side: int) -> av.VideoFrame:
+def _upright_frame(shown: _TimedFrame, largest_side: int) -> av.VideoFrame:
     """Return an upright frame for the encoder; most frames need no rotation and thus no conversion to RGB and back."""
     if _quarter_turns(shown.frame):
         return av.VideoFrame.from_image(_upright(shown, largest_side))
@@ -220,7 +222,7 @@ def _upright_frame(shown: _Shown, largest_side: int) -> av.VideoFrame:
     return frame
 
 
-def _size(shown: _Shown, largest_side: int) -> dict[str, int]:
+def _size(shown: _TimedFrame, largest_side: int) -> dict[str, int]:
     width, height = shown.frame.width * shown.pixel_aspect, float(shown.frame.height)
     scale = min(1.0, largest_side / max(width, height))
     return {"width": max(2, round(width * scale / 2) * 2), "height": max(2, round(height * scale / 2) * 2)}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from side4video.data.lists.list_files import DataError
 from side4video.data.lists.safe_unpickler import PLAIN_OPCODES, is_pickle, load_plain_pickle
+from side4video.data.lists.text_files import DataError
 
 CAPTIONS = {
     "-4wsuPCjDBc_5_15": [["a", "squirrel", "is", "eating"], ["café", "日本"]],

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from side4video.memory.tracking import SavedBytes
 from side4video.models.heads import ClassificationHead
 from side4video.models.side.batch_norm import TokenBatchNorm
-from side4video.models.side.recompute import current_run, recompute
+from side4video.models.side.recompute import current_pass, recompute
 from side4video.models.side.side_network import SideNetwork, resolve_taps
 
 FRAMES, WIDTH, BACKBONE_WIDTH = 4, 16, 32
@@ -95,12 +95,12 @@ def test_a_recomputed_part_runs_twice_and_a_mere_checkpoint_would_count_statisti
     norm, x, runs = TokenBatchNorm(4), torch.randn(6, 4, requires_grad=True), []
 
     def part(x):
-        runs.append(current_run().again)
+        runs.append(current_pass().is_recomputation)
         return norm(x).exp()
 
     recompute(part, x).sum().backward()
     assert runs == [False, True]
-    assert current_run() is None
+    assert current_pass() is None
     assert norm.num_batches_tracked == 1
     other = nn.BatchNorm1d(4)
     checkpoint(lambda x: other(x).exp(), x, use_reentrant=False).sum().backward()

@@ -6,9 +6,9 @@
 * caption_formats.py: captions in CSV, JSON lines and JSON.
 * captions.py: read and check lists of captioned videos.
 * groups.py: which clips belong together.
-* inside_root.py: refuse paths that leave the root folder.
+* path_traversal.py: refuse paths that leave the root folder.
 * list_detection.py: detect the format of a list.
-* list_files.py: text files and class names.
+* text_files.py: text files and class names.
 * list_formats.py: folders, plain lists, CSV.
 * official_captions.py: MSR-VTT, MSVD, VATEX, DiDeMo, ActivityNet Captions, LSMDC.
 * official_lists.py: Kinetics, Something-Something, UCF101, HMDB51.

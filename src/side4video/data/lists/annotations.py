@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from side4video.data.lists.inside_root import OutsideRoot, check_inside_root
 from side4video.data.lists.list_detection import READERS, detect_format
-from side4video.data.lists.list_files import ClassIndex, DataError, check_class_names, first_few, read_class_names
 from side4video.data.lists.list_formats import ReadOptions, Table
+from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
+from side4video.data.lists.text_files import ClassIndex, DataError, check_class_names, first_few, read_class_names
 from side4video.data.lists.video_finder import VideoFinder, scan_folder
 
 __all__ = [
@@ -129,7 +129,7 @@ def read_video_list(
         for row, label in zip(table.rows, labels, strict=True)
     ]
     if root is not None and outside_root == "refuse":
-        check_inside_root([(video.name, video.path) for video in videos], Path(root), source)
+        check_path_traversal([(video.name, video.path) for video in videos], Path(root), source)
     return VideoList(tuple(videos), names, str(source))
 
 
@@ -190,11 +190,16 @@ def check_video_list(video_list: VideoList, *, allow_missing: bool = False, requ
     """
     videos = video_list.videos
     gone, missing, warnings = find_missing(videos, allow_missing=allow_missing)
-    problems = [*_label_problems(video_list, require_labels), *_conflicts(videos), *find_bad_times(videos), *missing]
+    problems = [
+        *_label_problems(video_list, require_labels),
+        *_conflicting_labels(videos),
+        *find_bad_times(videos),
+        *missing,
+    ]
     if problems:
         raise DataError(*(f"{video_list.source}: {problem}" for problem in problems))
     kept = replace(video_list, videos=tuple(video for index, video in enumerate(videos) if index not in gone))
-    return CheckedList(kept, len(videos), len(kept.videos), (*warnings, *_oddities(kept)))
+    return CheckedList(kept, len(videos), len(kept.videos), (*warnings, *_list_warnings(kept)))
 
 
 def find_missing(
@@ -237,10 +242,10 @@ def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:
     return problems
 
 
-def _conflicts(videos: Sequence[LabelledVideo]) -> list[str]:
+def _conflicting_labels(videos: Sequence[LabelledVideo]) -> list[str]:
     labels = defaultdict(set)
     for video in videos:
-        labels[what_is_shown(video)].add(video.label)
+        labels[video_key(video)].add(video.label)
     if both := [shown[0] for shown, found in labels.items() if len(found) > 1]:
         return [f"{len(both)} videos have two labels: {first_few(both)}. Keep one."]
     return []
@@ -254,14 +259,14 @@ def find_bad_times(videos: Sequence[LabelledVideo]) -> list[str]:
     return [f"{len(bad)} videos end before they start: {examples}. Times are in seconds."] if bad else []
 
 
-def what_is_shown(video: LabelledVideo) -> tuple[str, float | None, float | None, bool]:
+def video_key(video: LabelledVideo) -> tuple[str, float | None, float | None, bool]:
     """The key that identifies what is shown: file, start, end, direction."""
     return str(video.path), video.start_seconds, video.end_seconds, video.reverse
 
 
-def _oddities(video_list: VideoList) -> list[str]:
+def _list_warnings(video_list: VideoList) -> list[str]:
     warnings = []
-    shown = Counter(map(what_is_shown, video_list.videos))
+    shown = Counter(map(video_key, video_list.videos))
     if twice := [what[0] for what, count in shown.items() if count > 1]:
         warnings.append(f"{len(twice)} videos are listed more than once: {first_few(twice)}.")
     used = {video.label for video in video_list.videos}

@@ -6,7 +6,6 @@ from typing import Any
 
 from side4video.data.lists.caption_files import CaptionFile, is_lsmdc
 from side4video.data.lists.caption_formats import CaptionTable, is_record, read_csv_captions, read_json_captions
-from side4video.data.lists.list_files import DataError, first_few
 from side4video.data.lists.list_formats import CAPTION_COLUMNS
 from side4video.data.lists.official_captions import (
     read_activitynet,
@@ -16,6 +15,7 @@ from side4video.data.lists.official_captions import (
     read_msvd,
     read_vatex,
 )
+from side4video.data.lists.text_files import DataError, first_few
 
 READERS: dict[str, Callable[[CaptionFile, str | None], CaptionTable]] = {
     "msrvtt": read_msrvtt,
@@ -31,8 +31,8 @@ READERS: dict[str, Callable[[CaptionFile, str | None], CaptionTable]] = {
 FORMAT_BY_KEY = {"enCap": "vatex", "sentences": "activitynet"}  # keys in the object of a video
 MSRVTT_NAME = re.compile(r"video\d+(\.\w+)?")
 MSVD_NAME = re.compile(r"[\w-]{11}_\d+_\d+(\.\w+)?")
-RECOGNITION = "It belongs to action recognition: it has classes and no captions."
-CAPTIONS_OF_ACTIVITYNET = "Captions are in ActivityNet Captions: train.json, val_1.json, val_2.json."
+RECOGNITION_HINT = "It belongs to action recognition: it has classes and no captions."
+ACTIVITYNET_HINT = "Captions are in ActivityNet Captions: train.json, val_1.json, val_2.json."
 REMEDY = 'Write {"a.mp4": ["a caption", ...]}, or a CSV with the columns video,caption.'
 
 
@@ -49,7 +49,7 @@ def detect_caption_format(file: CaptionFile) -> str:
     elif isinstance(content, list) and content and isinstance(content[0], dict):
         found = _detect_in_list(content)
     if found is None:
-        raise DataError(f"{file.path} holds no captions that are known: {_what_it_is(content)} {REMEDY}")
+        raise DataError(f"{file.path} holds no captions that are known: {_describe_content(content)} {REMEDY}")
     return found
 
 
@@ -101,22 +101,22 @@ def _detect_in_list(content: list[Any]) -> str | None:
     return "json" if keys & set(CAPTION_COLUMNS) else None
 
 
-def _what_it_is(content: Any) -> str:
+def _describe_content(content: Any) -> str:
     """The other task or data set that a file belongs to, detected from its keys."""
     if isinstance(content, list):
         first = content[0] if content else None
         if isinstance(first, dict) and ("template" in first or set(first) == {"id"}):
-            return f"this is a list of Something-Something. {RECOGNITION}"
+            return f"this is a list of Something-Something. {RECOGNITION_HINT}"
         return f"it is a list of {type(first).__name__}s." if content else "it is an empty list."
     if not isinstance(content, dict) or not content:
         return "it is no object with anything in it."
     values = [value for value in content.values() if isinstance(value, dict)]
     if "database" in content:
-        return f"this is ActivityNet's file for detection (classes and times). {CAPTIONS_OF_ACTIVITYNET}"
+        return f"this is ActivityNet's file for detection (classes and times). {ACTIVITYNET_HINT}"
     if any("annotations" in value for value in values):
-        return f"this is ActivityNet's file for detection as mmaction2 writes it. {CAPTIONS_OF_ACTIVITYNET}"
+        return f"this is ActivityNet's file for detection as mmaction2 writes it. {ACTIVITYNET_HINT}"
     if "annotations" in content:
         return "this is built like COCO, but its annotations have no captions."
     if all(map(_is_number, content.values())):
-        return f"this is a table of class numbers. {RECOGNITION}"
+        return f"this is a table of class numbers. {RECOGNITION_HINT}"
     return f"its keys are {first_few(list(content)[:3])} and so on."

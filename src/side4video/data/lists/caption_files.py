@@ -9,11 +9,17 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from side4video.data.lists.list_files import DataError, first_few, parse_json
-from side4video.data.lists.list_formats import CAPTION_COLUMNS, PATH_COLUMNS, column_name, header, header_delimiter
+from side4video.data.lists.list_formats import (
+    CAPTION_COLUMNS,
+    PATH_COLUMNS,
+    column_name,
+    header_delimiter,
+    split_header,
+)
 from side4video.data.lists.safe_unpickler import is_pickle, load_plain_pickle
+from side4video.data.lists.text_files import DataError, first_few, parse_json
 
-WRONG_STARTS = {  # first bytes of files that are often given by mistake
+UNSUPPORTED_SIGNATURES = {  # first bytes of files that are often given by mistake
     b"PK\x03\x04": "is a ZIP archive. Unpack it and give the file that is in it.",
     b"\x1f\x8b": "is a gzip archive. Unpack it and give the file that is in it.",
     b"Rar!": "is a RAR archive. Unpack it and give the file that is in it.",
@@ -53,7 +59,7 @@ class CaptionFile:
     def columns(self) -> set[str]:
         """The fields of the first line of a text, as if it were a header. Empty for other kinds of files."""
         lines = self.lines()[:1]
-        return set(header(lines[0])) if lines else set()
+        return set(split_header(lines[0])) if lines else set()
 
 
 def load_caption_file(path: Path) -> CaptionFile:
@@ -78,7 +84,7 @@ def _read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
-    for start, what in WRONG_STARTS.items():
+    for start, what in UNSUPPORTED_SIGNATURES.items():
         if data.lstrip().startswith(start):
             raise DataError(f"{path} {what}")
     if b"\0" in data[:4096] and not is_pickle(data):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from side4video.data.lists.caption_files import CaptionFile, Record, read_table
-from side4video.data.lists.list_files import DataError, first_few
 from side4video.data.lists.list_formats import (
     CAPTION_COLUMNS,
     END_COLUMNS,
@@ -19,6 +18,7 @@ from side4video.data.lists.list_formats import (
     choose_split,
     column_name,
 )
+from side4video.data.lists.text_files import DataError, first_few
 
 SPLIT_IN_NAME = re.compile(
     r"(?<![a-z])(training|train|validation|validate|valid|val|testing|test)(_[12](?!\d))?(?![a-z])"
@@ -43,7 +43,7 @@ class CaptionTable(NamedTuple):
     split: str = ""  # the split that the file names
     problems: Sequence[str] = ()  # errors
     notes: Sequence[str] = ()  # warnings
-    anywhere: bool = False  # whether videos may be in any folder below the root
+    search_subfolders: bool = False  # whether videos may be in any folder below the root
 
 
 def read_csv_captions(file: CaptionFile, split: str | None) -> CaptionTable:
@@ -87,7 +87,7 @@ def read_mapping(content: dict[str, Any], path: Path, *, token_lists: bool = Fal
     """Read `{video: [captions]}` or `{video: caption}`. With `token_lists`, a caption may be a list of words."""
     rows, wrong = [], []
     for name, value in content.items():
-        captions = as_captions(value, token_lists=token_lists)
+        captions = parse_captions(value, token_lists=token_lists)
         if captions is None:
             wrong.append(name)
         else:
@@ -96,7 +96,7 @@ def read_mapping(content: dict[str, Any], path: Path, *, token_lists: bool = Fal
     return CaptionTable(rows, split_in_name(path), problems)
 
 
-def as_captions(value: object, *, token_lists: bool = False) -> tuple[str, ...] | None:
+def parse_captions(value: object, *, token_lists: bool = False) -> tuple[str, ...] | None:
     """The captions in a string, a list of strings or, with `token_lists`, lists of words; None for other values."""
     if isinstance(value, str):
         return (value,)
@@ -110,7 +110,7 @@ def _is_words(item: object) -> bool:
     return isinstance(item, (list, tuple)) and all(isinstance(word, str) for word in item)
 
 
-def as_seconds(value: object) -> float | None:
+def parse_seconds(value: object) -> float | None:
     """A time in seconds; None if it is missing, NaN if it is no number."""
     if value is None or value == "":
         return None
@@ -142,11 +142,11 @@ def _read_records(
             )
             raise DataError(*problems)
     records, split = _select_split(records, wanted_split, file.path)
-    rows, wrong = [], _Wrong()
+    rows, wrong = [], _InvalidRecords()
     for place, fields in records:
         name = _field(fields, PATH_COLUMNS)
-        captions = as_captions(_field(fields, CAPTION_COLUMNS))
-        start, end = (as_seconds(_field(fields, known)) for known in (START_COLUMNS, END_COLUMNS))
+        captions = parse_captions(_field(fields, CAPTION_COLUMNS))
+        start, end = (parse_seconds(_field(fields, known)) for known in (START_COLUMNS, END_COLUMNS))
         if isinstance(name, int) and not isinstance(name, bool) and name.bit_length() < 64:
             name = str(name)
         if not isinstance(name, str) or not name.strip():
@@ -165,7 +165,7 @@ def _field(fields: dict[str, Any], known: Sequence[str]) -> Any:
     return next((fields[name] for name in known if name in fields), None)
 
 
-class _Wrong:
+class _InvalidRecords:
     """Places in a file, by their problem."""
 
     def __init__(self) -> None:

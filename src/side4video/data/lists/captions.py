@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from side4video.data.lists.annotations import LabelledVideo, find_bad_times, find_missing, what_is_shown
+from side4video.data.lists.annotations import LabelledVideo, find_bad_times, find_missing, video_key
 from side4video.data.lists.caption_detection import READERS, detect_caption_format
 from side4video.data.lists.caption_files import CaptionFile, load_caption_file, read_names
 from side4video.data.lists.caption_formats import CaptionRow
-from side4video.data.lists.inside_root import OutsideRoot, check_inside_root
-from side4video.data.lists.list_files import DataError, first_few
 from side4video.data.lists.official_captions import split_of_names
-from side4video.data.lists.video_finder import VideoFinder, find_below, strip_suffix
+from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
+from side4video.data.lists.text_files import DataError, first_few
+from side4video.data.lists.video_finder import VideoFinder, find_recursively, strip_suffix
 
 __all__ = ["CaptionList", "CheckedCaptions", "DataError", "check_caption_list", "read_caption_list"]
 
@@ -105,10 +105,10 @@ def read_caption_list(
         problems.append(f"{file.path}, read as format {format!r}, holds no captions.")
     if problems:
         raise DataError(*problems)
-    paths = _find_files(rows, Path(root) if root is not None else source.parent, table.anywhere, notes)
+    paths = _find_files(rows, Path(root) if root is not None else source.parent, table.search_subfolders, notes)
     if root is not None and outside_root == "refuse":
         named = [(row.name, path) for row, path in zip(rows, paths, strict=True)]
-        check_inside_root(named, Path(root), source)
+        check_path_traversal(named, Path(root), source)
     videos = (
         LabelledVideo(path, None, row.name, row.start_seconds, row.end_seconds)
         for path, row in zip(paths, rows, strict=True)
@@ -174,7 +174,7 @@ def _select(
 
 def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[str]) -> list[CaptionRow]:
     """Strip blanks around captions and drop empty captions."""
-    kept, silent, num_empty = [], [], 0
+    kept, uncaptioned, num_empty = [], [], 0
     if unusable := [row.name for row in rows if not all(map(_is_usable, (row.name, *row.candidates, *row.captions)))]:
         problems.append(
             f"{path}: names or captions of {len(unusable)} videos hold characters that no text has (NUL, half of a "
@@ -186,11 +186,13 @@ def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[
         if captions:
             kept.append(row._replace(captions=captions))
         else:
-            silent.append(row.name)
+            uncaptioned.append(row.name)
     if num_empty:
         notes.append(f"{num_empty} captions are empty; they are left out.")
-    if silent:
-        notes.append(f"{len(silent)} of {len(rows)} videos have no caption; they are left out: {first_few(silent)}.")
+    if uncaptioned:
+        notes.append(
+            f"{len(uncaptioned)} of {len(rows)} videos have no caption; they are left out: {first_few(uncaptioned)}."
+        )
     return kept
 
 
@@ -202,15 +204,15 @@ def _is_usable(text: str) -> bool:
     return "\0" not in text
 
 
-def _find_files(rows: list[CaptionRow], root: Path, anywhere: bool, notes: list[str]) -> list[Path]:
+def _find_files(rows: list[CaptionRow], root: Path, search_subfolders: bool, notes: list[str]) -> list[Path]:
     finder = VideoFinder(root)
     candidates = [row.candidates or (row.name,) for row in rows]
-    if not anywhere:
+    if not search_subfolders:
         return [finder.find(names) for names in candidates]
     candidates = [(*names, *map(strip_suffix, names)) for names in candidates]
-    paths = [finder.look_for(names) for names in candidates]
+    paths = [finder.find_existing(names) for names in candidates]
     lost = {name for names, path in zip(candidates, paths, strict=True) if path is None for name in names}
-    below = find_below(root, lost) if lost else {}
+    below = find_recursively(root, lost) if lost else {}
     several = []
     for index, (names, path) in enumerate(zip(candidates, paths, strict=True)):
         if path is None:
@@ -241,10 +243,10 @@ def check_caption_list(caption_list: CaptionList, *, allow_missing: bool = False
         DataError: the list has problems; the error lists all of them. Files are not opened.
     """
     videos = caption_list.videos
-    gone, missing, warnings = find_missing(videos, allow_missing=allow_missing)
+    missing_indices, missing, warnings = find_missing(videos, allow_missing=allow_missing)
     if problems := [*find_bad_times(videos), *missing]:
         raise DataError(*(f"{caption_list.source}: {problem}" for problem in problems))
-    there = [index for index in range(len(videos)) if index not in gone]
+    there = [index for index in range(len(videos)) if index not in missing_indices]
     kept = replace(
         caption_list,
         videos=tuple(videos[index] for index in there),
@@ -268,6 +270,6 @@ def _shared_captions(captions: CaptionList) -> list[str]:
 
 
 def _shared_files(captions: CaptionList) -> list[str]:
-    shown = Counter(map(what_is_shown, captions.videos))
+    shown = Counter(map(video_key, captions.videos))
     twice = [what[0] for what, count in shown.items() if count > 1]
     return [f"{len(twice)} videos are listed under several names: {first_few(twice)}."] if twice else []

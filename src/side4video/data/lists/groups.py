@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from side4video.data.lists.annotations import LabelledVideo
-from side4video.data.lists.list_files import DataError, first_few
-from side4video.data.lists.list_formats import GROUP_COLUMNS, PATH_COLUMNS, column, read_records
+from side4video.data.lists.list_formats import GROUP_COLUMNS, PATH_COLUMNS, find_column, read_records
+from side4video.data.lists.text_files import DataError, first_few
 
 NAME_PATTERNS = {
     "UCF101 (v_CLASS_gNN_cNN)": r"(?:^|/)(v_\w+_g\d+)_c\d+",
@@ -68,7 +68,7 @@ def _describe(groups: Sequence[str], origin: str) -> Grouping:
 
 def _from_file(videos: Sequence[LabelledVideo], source: Path) -> list[str]:
     records = read_records(source)
-    path, group = column(records, PATH_COLUMNS), column(records, GROUP_COLUMNS)
+    path, group = find_column(records, PATH_COLUMNS), find_column(records, GROUP_COLUMNS)
     if path is None or group is None:
         raise DataError(
             f"data.group = {source} needs a column of paths ({', '.join(PATH_COLUMNS[:3])}, ...) and one of groups "

@@ -4,16 +4,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from side4video.data.lists.list_files import DataError, read_lines
 from side4video.data.lists.list_formats import (
     LABEL_COLUMNS,
     PATH_COLUMNS,
     ReadOptions,
     Table,
-    header,
     read_class_folders,
     read_csv,
     read_plain_list,
+    split_header,
 )
 from side4video.data.lists.official_lists import (
     HMDB51_LIST,
@@ -24,6 +23,7 @@ from side4video.data.lists.official_lists import (
     read_something_v2,
     read_ucf101,
 )
+from side4video.data.lists.text_files import DataError, read_lines
 
 READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     "folder": read_class_folders,
@@ -48,7 +48,7 @@ def detect_format(source: Path) -> str:
     lines = read_lines(source)
     if not lines:
         raise DataError(f"{source} is empty. Write one video per line: `path label`.")
-    columns = set(header(lines[0]))
+    columns = set(split_header(lines[0]))
     if "youtube_id" in columns or {"video_id", "start_time", "end_time", "label_name"} <= columns:
         return "kinetics"
     if columns & set(PATH_COLUMNS) and (len(columns) == 1 or columns & set(LABEL_COLUMNS)):

@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from side4video.data.lists.list_files import DataError, first_few, read_lines, shorten
+from side4video.data.lists.text_files import DataError, first_few, read_lines, shorten
 from side4video.video.decoding import VIDEO_SUFFIXES
 
 DELIMITERS = ("::", "\t", ",", " ")
@@ -23,7 +23,7 @@ START_COLUMNS = ("start_seconds", "start", "start_time", "time_start")
 END_COLUMNS = ("end_seconds", "end", "end_time", "time_end")
 GROUP_COLUMNS = ("group", "groups", "recording", "session")
 
-SPLITS: dict[str, tuple[str, ...]] = {  # names of a split, the best first
+SPLIT_SYNONYMS: dict[str, tuple[str, ...]] = {  # names of a split, the best first
     "train": ("training",),
     "training": ("train",),
     "test": ("testing", "val", "valid", "validation", "validate"),
@@ -77,12 +77,12 @@ def read_class_folders(source: Path, options: ReadOptions) -> Table:
     If the sub-folders are called train, val or test, the classes are read from the one that `split` names.
     """
     classes, prefix = _folders_in(source), ""
-    if classes and all(name.lower() in SPLITS for name in classes):
+    if classes and all(name.lower() in SPLIT_SYNONYMS for name in classes):
         if options.split is None:
             raise DataError(f"{source} holds {first_few(classes)}, which are splits and not classes. Give one of them.")
         prefix = f"{choose_split(classes, options.split, source)}/"
         classes = _folders_in(source / prefix)
-    rows = [Row(name, label, (name,)) for label in classes for name in _videos_below(source, prefix + label)]
+    rows = [Row(name, label, (name,)) for label in classes for name in _videos_in(source, prefix + label)]
     return Table(rows, tuple(classes))
 
 
@@ -91,7 +91,7 @@ def _folders_in(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__")))
 
 
-def _videos_below(root: Path, folder: str) -> Iterator[str]:
+def _videos_in(root: Path, folder: str) -> Iterator[str]:
     for parent, folders, files in os.walk(root / folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         relative = Path(parent).relative_to(root).as_posix()
@@ -125,7 +125,7 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     pairs = [_split_line(line, delimiter, max(numbers, 1)) for line in lines]
     if unlabelled := [path for path, label in pairs if label is None]:
         raise DataError(f"{source}: no label behind {delimiter!r} in {first_few(unlabelled)}, but in other lines.")
-    return _with_indices([Row(path, label, (path,)) for path, label in pairs], options, source)
+    return _labels_to_indices([Row(path, label, (path,)) for path, label in pairs], options, source)
 
 
 def _sniff_delimiter(lines: list[str]) -> str | None:
@@ -157,7 +157,7 @@ def _count_trailing_numbers(line: str, delimiter: str) -> int:
     return sum(1 for _ in takewhile(INTEGER.fullmatch, reversed(fields[1:])))
 
 
-def _with_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
+def _labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
     """If all labels are integers, convert them to indices from 0 and -1 to no label; otherwise they are class names."""
     labels = [row.label for row in rows if row.label is not None]
     numbers = [label for label in labels if INTEGER.fullmatch(str(label))]
@@ -182,25 +182,25 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
     Optional columns: start and end in seconds, groups, and `split`, which is used if the option `split` is given.
     """
     records = select_split(read_records(source), options, source)
-    group = column(records, [column_name(options.group)] if options.group else GROUP_COLUMNS)
-    path, label = column(records, PATH_COLUMNS), column(records, LABEL_COLUMNS)
-    start, end = column(records, START_COLUMNS), column(records, END_COLUMNS)
+    group = find_column(records, [column_name(options.group)] if options.group else GROUP_COLUMNS)
+    path, label = find_column(records, PATH_COLUMNS), find_column(records, LABEL_COLUMNS)
+    start, end = find_column(records, START_COLUMNS), find_column(records, END_COLUMNS)
     if path is None:
         raise DataError(f"{source} has no column of paths. Call it one of {', '.join(PATH_COLUMNS)}.")
     rows = []
     for record in records:
         if not record.get(path):
             raise DataError(f"{source}: the column {path} is empty in {shorten(record)}. Give every row a path.")
-        first, last = (seconds(record.get(name or ""), source) for name in (start, end))
+        first, last = (parse_time(record.get(name or ""), source) for name in (start, end))
         of_class, of_group = (record.get(name or "") or None for name in (label, group))
         rows.append(Row(record[path], of_class, (record[path],), first, last, of_group))
-    return _with_indices(rows, options, source)
+    return _labels_to_indices(rows, options, source)
 
 
 def read_records(source: Path) -> list[dict[str, str]]:
     """The rows of a CSV as dictionaries from column name to field; missing last fields are left out."""
     lines = read_lines(source)
-    columns = header(lines[0]) if lines else []
+    columns = split_header(lines[0]) if lines else []
     records = []
     for fields in _split_rows(lines[1:], header_delimiter(lines[0]) if lines else ",", source):
         record = dict(zip(columns, (field.strip() for field in fields), strict=False))
@@ -226,7 +226,7 @@ def header_delimiter(line: str) -> str:
     return max(",\t;", key=line.count)
 
 
-def header(line: str) -> list[str]:
+def split_header(line: str) -> list[str]:
     """The column names of a header in lower case, with `_` for blanks and hyphens."""
     return [column_name(name) for name in line.split(header_delimiter(line))]
 
@@ -236,12 +236,12 @@ def column_name(name: str) -> str:
     return re.sub(r"[\s-]", "_", name.strip(' "').lower())
 
 
-def column(records: list[dict[str, str]], names: Sequence[str]) -> str | None:
+def find_column(records: list[dict[str, str]], names: Sequence[str]) -> str | None:
     """The first of `names` that is a column of the records."""
     return next((name for name in names if records and name in records[0]), None)
 
 
-def seconds(text: str | None, source: Path) -> float | None:
+def parse_time(text: str | None, source: Path) -> float | None:
     """A time in seconds; None for an empty field."""
     try:
         return float(text) if text else None
@@ -260,7 +260,7 @@ def select_split(records: list[dict[str, str]], options: ReadOptions, source: Pa
 
 def choose_split(splits: Sequence[str], wanted: str, source: Path) -> str:
     """The split of that name or a synonym (val for test). Raises `DataError` if there is none."""
-    alike = SPLITS.get(wanted.lower(), ())
+    alike = SPLIT_SYNONYMS.get(wanted.lower(), ())
     chosen = [split for word in (wanted.lower(), *alike) for split in splits if split.lower() == word]
     if not chosen:
         raise DataError(f"{source} has no split {wanted!r}; the splits in it are {first_few(splits)}.")

@@ -11,15 +11,15 @@ from side4video.data.lists.caption_formats import (
     CaptionRow,
     CaptionTable,
     all_splits,
-    as_captions,
-    as_seconds,
+    parse_captions,
+    parse_seconds,
     read_csv_captions,
     read_json_captions,
     read_mapping,
     split_in_name,
 )
-from side4video.data.lists.list_files import DataError, first_few
 from side4video.data.lists.list_formats import choose_split
+from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.video_finder import strip_suffix
 
 MSRVTT_1K_A = "test (1k-A; this field also validates on it: val == test)"
@@ -38,23 +38,25 @@ def read_msrvtt(file: CaptionFile, split: str | None) -> CaptionTable:
     if file.kind == "text":
         table = read_csv_captions(file, split)
         is_1k_a = "vid_key" in file.columns() and len({row.name for row in table.rows}) == 1000
-        return table._replace(split=MSRVTT_1K_A if is_1k_a else table.split, anywhere=True)
+        return table._replace(split=MSRVTT_1K_A if is_1k_a else table.split, search_subfolders=True)
     if isinstance(content, dict) and {"videos", "sentences"} <= content.keys():
         return _read_official_msrvtt(content, file.path, split)
     if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
-        _refuse_split(split, file.path, "MSRVTT_train.9k.csv")
-        captions, problems = _entries(content["annotations"], ("image_id", "caption"), " of `annotations`", file.path)
+        _reject_split(split, file.path, "MSRVTT_train.9k.csv")
+        captions, problems = _valid_entries(
+            content["annotations"], ("image_id", "caption"), " of `annotations`", file.path
+        )
         rows = [CaptionRow(entry["image_id"], (entry["caption"],)) for entry in captions]
-        return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
-    table = read_json_captions(file, split)._replace(anywhere=True)
+        return CaptionTable(rows, split_in_name(file.path), problems, search_subfolders=True)
+    table = read_json_captions(file, split)._replace(search_subfolders=True)
     if len({row.name for row in table.rows}) > max(MSRVTT_LISTS):
-        _refuse_split(split, file.path, "MSRVTT_train.9k.csv")
+        _reject_split(split, file.path, "MSRVTT_train.9k.csv")
     return table
 
 
 def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None) -> CaptionTable:
-    videos, problems = _entries(content["videos"], ("video_id",), " of `videos`", path)
-    sentences, more = _entries(content["sentences"], ("video_id", "caption"), " of `sentences`", path)
+    videos, problems = _valid_entries(content["videos"], ("video_id",), " of `videos`", path)
+    sentences, more = _valid_entries(content["sentences"], ("video_id", "caption"), " of `sentences`", path)
     problems += more
     split_of = {video["video_id"]: str(video.get("split") or "") for video in videos}
     if strange := [name for name in dict.fromkeys(s["video_id"] for s in sentences) if name not in split_of]:
@@ -66,10 +68,12 @@ def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None
         problems += [f"{path}: {len(names)} videos have no sentence: {first_few(names)}."] if names else []
     rows = [CaptionRow(s["video_id"], (s["caption"],)) for s in sentences if split_of.get(s["video_id"]) in wanted]
     label = all_splits(name for name in splits if name in wanted)
-    return CaptionTable(rows, f"{label} (official split)" if label else "", problems, anywhere=True)
+    return CaptionTable(rows, f"{label} (official split)" if label else "", problems, search_subfolders=True)
 
 
-def _entries(entries: Any, texts: Sequence[str], where: str, path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def _valid_entries(
+    entries: Any, texts: Sequence[str], where: str, path: Path
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The objects of a list in which all fields `texts` are strings, and the problems of the others."""
     if not isinstance(entries, list):
         raise DataError(f"{path}: the content{where} is no list.")
@@ -79,7 +83,7 @@ def _entries(entries: Any, texts: Sequence[str], where: str, path: Path) -> tupl
     return [entry for entry, is_good in zip(entries, good, strict=True) if is_good], [problem] if bad else []
 
 
-def _refuse_split(split: str | None, path: Path, example: str) -> None:
+def _reject_split(split: str | None, path: Path, example: str) -> None:
     """Raise if a split is given for a file that contains all splits without labels."""
     if split is not None and not split_in_name(path):
         raise DataError(
@@ -96,17 +100,17 @@ def read_msvd(file: CaptionFile, split: str | None) -> CaptionTable:
     if not isinstance(file.content, dict):
         raise DataError(f"{file.path} holds no captions of MSVD. They are JSON or a pickle: {{id: [captions]}}.")
     if len(file.content) > MSVD_TRAIN:
-        _refuse_split(split, file.path, "train_list.txt")
-    return read_mapping(file.content, file.path, token_lists=True)._replace(anywhere=True)
+        _reject_split(split, file.path, "train_list.txt")
+    return read_mapping(file.content, file.path, token_lists=True)._replace(search_subfolders=True)
 
 
 def read_vatex(file: CaptionFile, split: str | None) -> CaptionTable:
     """Read the official list of `{"videoID": ..., "enCap": [...]}`, or `{id: {"enCap": [...]}}` with all splits."""
     content = file.content
     if isinstance(content, dict):
-        _refuse_split(split, file.path, "train_list.txt")
+        _reject_split(split, file.path, "train_list.txt")
         content = [{**(entry if isinstance(entry, dict) else {}), "videoID": name} for name, entry in content.items()]
-    entries, problems = _entries(content, ("videoID",), "", file.path)
+    entries, problems = _valid_entries(content, ("videoID",), "", file.path)
     if entries and not any("enCap" in entry for entry in entries):
         raise DataError(
             f"{file.path} has no captions (enCap): it is VATEX's private test list. Its captions were never "
@@ -114,14 +118,14 @@ def read_vatex(file: CaptionFile, split: str | None) -> CaptionTable:
         )
     rows, wrong = [], []
     for entry in entries:
-        captions = as_captions(entry.get("enCap"))
+        captions = parse_captions(entry.get("enCap"))
         if captions is None:
             wrong.append(entry["videoID"])
         else:
             rows.append(CaptionRow(entry["videoID"], captions))
     if wrong:
         problems.append(f"{file.path}: enCap of {len(wrong)} videos is no list of text: {first_few(wrong)}.")
-    return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
+    return CaptionTable(rows, split_in_name(file.path), problems, search_subfolders=True)
 
 
 # --- DiDeMo and ActivityNet: one paragraph per video ----------------------------------------------------------------
@@ -134,7 +138,7 @@ def read_didemo(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: 
     Videos are identified by their name without suffix, because the files name some videos with two suffixes (`.mov`
     and `.mp4`) or none.
     """
-    entries, problems = _entries(file.content, ("video", "description"), "", file.path)
+    entries, problems = _valid_entries(file.content, ("video", "description"), "", file.path)
     texts: dict[str, list[str]] = {}
     names: dict[str, dict[str, None]] = {}
     for entry in entries:
@@ -144,7 +148,7 @@ def read_didemo(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: 
     rows = [
         CaptionRow(name, (_paragraph(texts[name]),), (*names[name], name), 0.0, DIDEMO_END_SECONDS) for name in texts
     ]
-    return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
+    return CaptionTable(rows, split_in_name(file.path), problems, search_subfolders=True)
 
 
 def read_activitynet(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: ARG001
@@ -156,15 +160,15 @@ def read_activitynet(file: CaptionFile, split: str | None) -> CaptionTable:  # n
         raise DataError(f"{file.path} is no ActivityNet Captions: {{id: {{duration, timestamps, sentences}}}}.")
     rows, wrong = [], []
     for name, entry in file.content.items():
-        sentences = as_captions(entry.get("sentences")) if isinstance(entry, dict) else None
-        duration = as_seconds(entry.get("duration")) if isinstance(entry, dict) else None
+        sentences = parse_captions(entry.get("sentences")) if isinstance(entry, dict) else None
+        duration = parse_seconds(entry.get("duration")) if isinstance(entry, dict) else None
         if sentences is None or not duration or not duration > 0:
             wrong.append(name)
         else:
             candidates = (name.removeprefix("v_"), name)
             rows.append(CaptionRow(name, (_paragraph(sentences),), candidates, 0.0, float(math.ceil(duration))))
     problems = [f"{file.path}: {first_few(wrong)} lack sentences as text or a positive duration."] if wrong else []
-    return CaptionTable(rows, split_in_name(file.path), problems, anywhere=True)
+    return CaptionTable(rows, split_in_name(file.path), problems, search_subfolders=True)
 
 
 def _paragraph(sentences: Sequence[str]) -> str:
@@ -196,7 +200,7 @@ def read_lsmdc(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: A
     )
     notes = [f"{file.num_not_utf8} lines are not UTF-8 and were read as Windows-1252."] if file.num_not_utf8 else []
     test = "test" if "challenge" in file.path.stem else ""  # LSMDC16_challenge_1000_publictect.csv
-    return CaptionTable(rows, test or split_in_name(file.path), problems, notes, anywhere=True)
+    return CaptionTable(rows, test or split_in_name(file.path), problems, notes, search_subfolders=True)
 
 
 def split_of_names(names: Sequence[str], path: Path) -> str:

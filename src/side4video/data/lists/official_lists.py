@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-from side4video.data.lists.list_files import ClassIndex, DataError, first_few, read_class_names, read_json, read_lines
 from side4video.data.lists.list_formats import (
     END_COLUMNS,
     LABEL_COLUMNS,
@@ -11,11 +10,12 @@ from side4video.data.lists.list_formats import (
     ReadOptions,
     Row,
     Table,
-    column,
+    find_column,
+    parse_time,
     read_records,
-    seconds,
     select_split,
 )
+from side4video.data.lists.text_files import ClassIndex, DataError, first_few, read_class_names, read_json, read_lines
 
 UCF101_LIST = re.compile(r"(train|test|val)list\d*", re.IGNORECASE)
 HMDB51_LIST = re.compile(r"(.+)_test_split(\d)\.txt")
@@ -31,10 +31,10 @@ def read_kinetics(source: Path, options: ReadOptions) -> Table:
     class (blanks or underscores). Files must already be cut to the clip. Classes are sorted by name.
     """
     records = select_split(read_records(source), options, source)
-    columns = [column(records, names) for names in (("youtube_id", "video_id"), START_COLUMNS, END_COLUMNS)]
+    columns = [find_column(records, names) for names in (("youtube_id", "video_id"), START_COLUMNS, END_COLUMNS)]
     if None in columns:
         raise DataError(f"{source} is no Kinetics list: it needs the columns youtube_id, time_start and time_end.")
-    label_column = column(records, LABEL_COLUMNS)
+    label_column = find_column(records, LABEL_COLUMNS)
     rows = [_kinetics_row(record, [str(column) for column in columns], label_column, source) for record in records]
     labels = sorted({str(row.label) for row in rows if row.label is not None})
     return Table(rows, tuple(labels) or None)
@@ -42,7 +42,7 @@ def read_kinetics(source: Path, options: ReadOptions) -> Table:
 
 def _kinetics_row(record: dict[str, str], columns: list[str], label_column: str | None, source: Path) -> Row:
     youtube_id, *times = (record.get(column, "") for column in columns)
-    start, end = (int(seconds(time, source) or 0) for time in times)
+    start, end = (int(parse_time(time, source) or 0) for time in times)
     names = (f"{youtube_id}_{start:06d}_{end:06d}", youtube_id)
     label = record.get(label_column or "") or None
     folders = [] if label is None else [label, label.replace(" ", "_")]
@@ -59,7 +59,7 @@ def read_something_v1(source: Path, options: ReadOptions) -> Table:
     """
     fields = [line.partition(";") for line in read_lines(source)]
     rows = [Row(name.strip(), label.strip().strip('"') or None, (name.strip(),)) for name, _, label in fields]
-    return Table(rows, _labels_beside(source, options))
+    return Table(rows, _read_labels_file(source, options))
 
 
 def read_something_v2(source: Path, options: ReadOptions) -> Table:
@@ -74,10 +74,10 @@ def read_something_v2(source: Path, options: ReadOptions) -> Table:
     for record in records:
         label = str(record.get("template", "")).replace("[", "").replace("]", "")
         rows.append(Row(str(record["id"]), label or None, (str(record["id"]),)))
-    return Table(rows, _labels_beside(source, options))
+    return Table(rows, _read_labels_file(source, options))
 
 
-def _labels_beside(source: Path, options: ReadOptions) -> tuple[str, ...] | None:
+def _read_labels_file(source: Path, options: ReadOptions) -> tuple[str, ...] | None:
     """Names from the data set's labels file. It is required, because the two versions have different orders."""
     stem = re.sub("train|validation|val|test", "labels", source.stem)
     for path in (source.with_stem(stem), source.with_stem("labels")):
@@ -98,7 +98,7 @@ def read_ucf101(source: Path, options: ReadOptions) -> Table:
     video's folder. Jester's lists have the same format.
     """
     folder = source if source.is_dir() else source.parent
-    path = _in_folder(source, f"{options.split}list{options.fold:02d}.txt", options) if source.is_dir() else source
+    path = _require_file(source, f"{options.split}list{options.fold:02d}.txt", options) if source.is_dir() else source
     names = read_class_names(folder / "classInd.txt") if (folder / "classInd.txt").is_file() else options.class_names
     if names is None:
         raise DataError(f"{source} needs the class order: put classInd.txt beside it or give class_names.")
@@ -134,7 +134,7 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Table:
     return Table(rows, tuple(label for label, _ in chosen))
 
 
-def _in_folder(folder: Path, name: str, options: ReadOptions) -> Path:
+def _require_file(folder: Path, name: str, options: ReadOptions) -> Path:
     if not (folder / name).is_file():
         raise DataError(
             f"{folder} holds no {name}: split={options.split!r}, fold={options.fold}. Give train or test, 1 to 3."

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from side4video.data.lists.list_files import DataError
+from side4video.data.lists.text_files import DataError
 
 PLAIN_OPCODES = re.findall(
     r"\w+",
@@ -31,13 +31,13 @@ CODES = {name: code for code, name in NAMES.items()}
 START = re.compile(rb"\x80[\x02-\x05]|[(][dl]p\d+\r?\n|[}\]]q", re.DOTALL)
 
 
-class _RefusedError(Exception):
+class _UnsupportedPickleError(Exception):
     """An instruction that does more than create plain data."""
 
 
 class _PlainInstructions(dict):
     def __missing__(self, code: int) -> Any:
-        raise _RefusedError(f"instruction {NAMES.get(code, code)}")
+        raise _UnsupportedPickleError(f"instruction {NAMES.get(code, code)}")
 
 
 def _with_plain_keys(load: Any, first: int) -> Any:
@@ -46,7 +46,7 @@ def _with_plain_keys(load: Any, first: int) -> Any:
     def load_with_plain_keys(unpickler: Any) -> None:
         # Hashing a tuple that is nested a million times would crash the process.
         if not all(isinstance(key, str) for key in unpickler.stack[first::2]):
-            raise _RefusedError("a dictionary key that is not text")
+            raise _UnsupportedPickleError("a dictionary key that is not text")
         load(unpickler)
 
     return load_with_plain_keys
@@ -94,7 +94,7 @@ def load_plain_pickle(data: bytes, path: Path) -> Any:
             return _load(data, "utf-8")
         except UnicodeDecodeError:
             return _load(data, "latin-1")
-    except _RefusedError as refused:
+    except _UnsupportedPickleError as refused:
         raise DataError(
             f"{path} is a pickle that holds more than text, numbers, lists and dictionaries ({refused}). "
             "Reading it could run somebody else's code, so it is not read. Save the captions as JSON: {id: [captions]}."

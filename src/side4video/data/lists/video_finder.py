@@ -26,7 +26,7 @@ def strip_suffix(name: str) -> str:
     return name[: -len(suffix)] if suffix else name
 
 
-def find_below(root: Path, names: Collection[str]) -> dict[str, list[Path]]:
+def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]]:
     """The sorted paths of videos with these names, with or without suffix, in any folder below `root`, by name.
 
     A folder with such a name counts as a folder of frames and is not searched. Links to folders are followed once.
@@ -70,9 +70,9 @@ class VideoFinder:
 
     def find(self, candidates: Sequence[str]) -> Path:
         """The first candidate that exists, or the first candidate if none does."""
-        return self.look_for(candidates) or self._root / candidates[0]
+        return self.find_existing(candidates) or self._root / candidates[0]
 
-    def look_for(self, candidates: Sequence[str]) -> Path | None:
+    def find_existing(self, candidates: Sequence[str]) -> Path | None:
         """The first candidate that exists, or None."""
         found = (self._find(candidate) for candidate in candidates)
         return next((path for path in found if path), None)

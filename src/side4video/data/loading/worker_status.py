@@ -59,7 +59,7 @@ class MonitoredClips(Dataset):
         self._reading[worker.id] = _NOTHING
         return clip
 
-    def read_by(self, process: int) -> ClipKey | int | None:
+    def clip_of_process(self, process: int) -> ClipKey | int | None:
         """Return the clip that an ended worker was reading; None if it was reading none, or is not a worker."""
         for worker, known in enumerate(self._processes):
             if known == process and self._reading[worker] != _NOTHING:

@@ -107,7 +107,7 @@ def _skip_faulty(
     ended = workers.ended(wait_seconds=_EXIT_SECONDS)
     crashed = {}
     for process, code in ended.items():
-        if -code in _CRASHES and (key := clips.read_by(process)) is not None:
+        if -code in _CRASHES and (key := clips.clip_of_process(process)) is not None:
             crashed[process] = key
             clips.skip_crashing(key, describe_exit(code))
     for key in hanging:
@@ -122,7 +122,7 @@ def _skip_faulty(
 
 
 def _describe_lost(clips: MonitoredClips, lost: dict[int, int]) -> str:
-    videos = [clips.path_of(key) for key in map(clips.read_by, lost) if key is not None]
+    videos = [clips.path_of(key) for key in map(clips.clip_of_process, lost) if key is not None]
     where = f"while it read {', '.join(videos)}" if videos else "between two videos"
     named = ", ".join(f"{process}, {describe_exit(code)}" for process, code in lost.items())
     return (

@@ -15,11 +15,11 @@ Precision = Literal["int8", "nf4"]
 """int8: 255 evenly spaced levels. nf4: 16 levels at the quantiles of a normal distribution (arXiv 2305.14314)."""
 
 
-def import_bitsandbytes(wanted_for: str) -> Any:
+def import_bitsandbytes(required_by: str) -> Any:
     """Import the optional library bitsandbytes.
 
     Args:
-        wanted_for: the setting that needs it, named in the error.
+        required_by: the setting that needs it, named in the error.
 
     Raises:
         ModuleNotFoundError: it is not installed.
@@ -30,7 +30,7 @@ def import_bitsandbytes(wanted_for: str) -> Any:
         import bitsandbytes
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{wanted_for} needs bitsandbytes ({error}). Install it with: pip install 'side4video[quantised]'"
+            f"{required_by} needs bitsandbytes ({error}). Install it with: pip install 'side4video[quantised]'"
         ) from error
     return bitsandbytes
 
@@ -58,7 +58,7 @@ class QuantisedLinear(nn.Module):
     codes: Tensor
     scales: Tensor
     levels: Tensor | None
-    _like: Tensor
+    _dtype_holder: Tensor
 
     def __init__(self, layer: nn.Linear, precision: Precision) -> None:
         super().__init__()
@@ -76,7 +76,9 @@ class QuantisedLinear(nn.Module):
         self.register_buffer("codes", codes)
         self.register_buffer("scales", state.absmax.view(torch.int32))
         self.register_buffer("levels", None if levels is None else levels.view(torch.int32))
-        self.register_buffer("_like", weight.new_empty(0), persistent=False)  # holds the dtype and follows its casts
+        self.register_buffer(
+            "_dtype_holder", weight.new_empty(0), persistent=False
+        )  # holds the dtype and follows its casts
         self.bias = layer.bias
 
     @property
@@ -90,7 +92,7 @@ class QuantisedLinear(nn.Module):
             code=None if self.levels is None else self.levels.view(torch.float32),
             blocksize=BLOCK_SIZE,
             quant_type="nf4",
-            dtype=self._like.dtype,
+            dtype=self._dtype_holder.dtype,
         )
         unpack = library.dequantize_blockwise if self.precision == "int8" else library.dequantize_4bit
         return unpack(self.codes, state).view(self.out_features, self.in_features)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from side4video.distributed.processes import num_processes, sum_over_processes
-from side4video.models.side.recompute import Statistics, current_run
+from side4video.models.side.recompute import Statistics, current_pass
 
 
 class TokenBatchNorm(nn.BatchNorm1d):
@@ -31,7 +31,7 @@ class TokenBatchNorm(nn.BatchNorm1d):
         rows = input.flatten(0, -2)
         if not self.training:
             return super().forward(rows).view_as(input)
-        run = current_run()
+        run = current_pass()
         statistics = run.statistics.get(self) if run else None
         if statistics is None:
             synced = self.synced and num_processes() > 1

@@ -11,7 +11,7 @@ RETRIEVAL_STD = 0.02
 
 
 @torch.no_grad()
-def draw_retrieval_values(side: SideNetwork, *others: nn.Module) -> None:
+def init_retrieval_weights(side: SideNetwork, *others: nn.Module) -> None:
     """Draw the initial values of a pre-norm side network for retrieval, from torch's global generator.
 
     Weights of all linear layers are drawn from N(0, `RETRIEVAL_STD`), also in `others`; their biases are set to 0.
@@ -23,7 +23,7 @@ def draw_retrieval_values(side: SideNetwork, *others: nn.Module) -> None:
         others: more modules whose linear layers are drawn.
 
     >>> side = SideNetwork(backbone_width=32, num_patches=4, patch_size=16, taps=[0], width=64)
-    >>> draw_retrieval_values(side)
+    >>> init_retrieval_weights(side)
     >>> side.blocks[0].mlp.expand.bias.any().item()
     False
     """

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from side4video.models.backbones.autocast import without_autocast
-from side4video.models.side.taps import step_dtype
+from side4video.models.side.taps import compute_dtype
 
 
 class TemporalDifference(nn.Module):
@@ -58,7 +58,7 @@ class TokenCorrelation(nn.Module):
 
     def forward(self, patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T N d"]:
         """Map frozen patches, a square grid row by row, to the term that is added to the side tokens."""
-        return self.linear(correlate(patches, self.radius).to(step_dtype(self.linear.weight)))
+        return self.linear(correlate(patches, self.radius).to(compute_dtype(self.linear.weight)))
 
 
 def correlate(patches: Float[Tensor, "B T N D"], radius: int) -> Float[Tensor, "B T N K"]:

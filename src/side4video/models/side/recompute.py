@@ -18,25 +18,25 @@ Statistics = tuple[Tensor, Tensor, Tensor, int | None]
 
 
 @dataclass
-class Run:
-    """A run of a recomputed part, visible to its layers.
+class RecomputePass:
+    """A forward pass of a recomputed part, visible to its layers.
 
-    >>> Run(again=False).statistics
+    >>> RecomputePass(is_recomputation=False).statistics
     {}
     """
 
-    again: bool
-    """Whether this is the run in the backward pass, whose last output is not used."""
+    is_recomputation: bool
+    """Whether this pass runs in the backward pass; its last output is not used."""
     statistics: dict[nn.Module, Statistics] = field(default_factory=dict)
-    """Statistics of each BatchNorm layer from the first run."""
+    """Statistics of each BatchNorm layer from the first pass."""
 
 
-_current: ContextVar[Run | None] = ContextVar("run of a recomputed part", default=None)
+_current_pass: ContextVar[RecomputePass | None] = ContextVar("pass of a recomputed part", default=None)
 
 
-def current_run() -> Run | None:
-    """The current run of a recomputed part in this thread; None outside a recomputed part."""
-    return _current.get()
+def current_pass() -> RecomputePass | None:
+    """The current pass of a recomputed part in this thread; None outside a recomputed part."""
+    return _current_pass.get()
 
 
 def recompute(part: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
@@ -54,21 +54,21 @@ def recompute(part: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
     """
     if not torch.is_grad_enabled():
         return part(*inputs)
-    first = Run(again=False)
-    again = Run(again=True, statistics=first.statistics)
+    first = RecomputePass(is_recomputation=False)
+    second = RecomputePass(is_recomputation=True, statistics=first.statistics)
     return checkpoint(
         part,
         *inputs,
         use_reentrant=False,
         preserve_rng_state=False,
-        context_fn=lambda: (_running(first), _running(again)),
+        context_fn=lambda: (_active(first), _active(second)),
     )
 
 
 @contextmanager
-def _running(run: Run) -> Iterator[None]:
-    token = _current.set(run)
+def _active(run: RecomputePass) -> Iterator[None]:
+    token = _current_pass.set(run)
     try:
         yield
     finally:
-        _current.reset(token)
+        _current_pass.reset(token)

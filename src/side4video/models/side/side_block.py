@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from side4video.models.side.batch_norm import TokenBatchNorm
 from side4video.models.side.motion import TemporalDifference, TokenCorrelation
-from side4video.models.side.recompute import current_run, recompute
+from side4video.models.side.recompute import current_pass, recompute
 from side4video.models.side.taps import SIDE_LAYER_NORM_EPS, Memory, PostNormTap, PreNormTap, layer_norm
 
 Variant = Literal["pre-norm", "post-norm"]
@@ -184,7 +184,7 @@ class SideBlock(nn.Module):
         self.mlp_norm = TokenBatchNorm(width)
         self.mlp = ChannelMLP(width)
         if self.pre_norm:  # the paper's post-norm models start from PyTorch's defaults
-            self.draw_scaled_values()
+            self.init_scaled_weights()
 
     def set_memory(self, memory: Memory) -> None:
         """Change what training stores for the backward pass; see the argument `memory` of the class."""
@@ -216,11 +216,11 @@ class SideBlock(nn.Module):
             x = self.difference(x)
         x = x + (self.temporal(self.temporal_norm(x)) if self.pre_norm else self.temporal_norm(self.temporal(x)))
         if summary is not None and positions is not None:
-            x = x + self._attend(_with_summary(x, summary, positions))
+            x = x + self._attend(_prepend_summary(x, summary, positions))
         if not self.pre_norm:
             return x + self.mlp_norm(self.mlp(x))
-        run = current_run()
-        return x + self.mlp(self.mlp_norm(x), read=run is None or not run.again)
+        run = current_pass()
+        return x + self.mlp(self.mlp_norm(x), read=run is None or not run.is_recomputation)
 
     def _read(self, tokens: Tensor) -> Tensor:
         return centre_in_time(self.tap(tokens)) if self.centred else self.tap(tokens)
@@ -233,7 +233,7 @@ class SideBlock(nn.Module):
         return layer_norm(self.attention(y), self.attention_norm)
 
     @torch.no_grad()
-    def draw_scaled_values(self) -> None:
+    def init_scaled_weights(self) -> None:
         """Draw the initial values of the paper's CLIP recognition models, whose deviations depend on the width d.
 
         They come from torch's global generator. Norms, biases of other layers and convolutions do not change.
@@ -251,6 +251,6 @@ class SideBlock(nn.Module):
             nn.init.normal_(layer.weight, std=(2 * width) ** -0.5)
 
 
-def _with_summary(x: Tensor, summary: Tensor, positions: Tensor) -> Tensor:
+def _prepend_summary(x: Tensor, summary: Tensor, positions: Tensor) -> Tensor:
     own, patches = positions.to(x.dtype).tensor_split([len(positions) - x.shape[2]])
     return torch.cat([summary + own if len(own) else summary, x + patches], dim=2)  # (B, T, 1 + N, d)

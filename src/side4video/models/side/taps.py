@@ -46,7 +46,7 @@ class PreNormTap(nn.Module):
             weight = self.linear.weight * self.norm.weight  # W diag(gamma)
             bias = self.linear.bias + self.linear.weight @ self.norm.bias
         linear = int8_linear if self.memory == "tight" else F.linear
-        return linear(normalised.to(step_dtype(weight)), weight, bias)
+        return linear(normalised.to(compute_dtype(weight)), weight, bias)
 
 
 class PostNormTap(nn.Module):
@@ -71,7 +71,7 @@ class PostNormTap(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows d"]:
         """Map frozen tokens (..., D) to side tokens (..., d)."""
-        tokens = tokens.to(step_dtype(self.linear.weight))
+        tokens = tokens.to(compute_dtype(self.linear.weight))
         if self.memory == "plain":
             return self._map(tokens.clone(memory_format=torch.contiguous_format))  # a view would keep the whole tensor
         if self.memory == "exact" or not torch.is_grad_enabled():
@@ -96,7 +96,7 @@ def layer_norm(x: Float[Tensor, "*rows d"], norm: nn.LayerNorm) -> Float[Tensor,
         return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
 
 
-def step_dtype(weight: Tensor) -> torch.dtype:
+def compute_dtype(weight: Tensor) -> torch.dtype:
     """The dtype in which linear layers compute here: autocast's if it is on, otherwise the weight's."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from side4video.config import DataConfig, RunConfig
-from side4video.data.datasets import ARROW_OF_TIME, TrainClips, both_ways
+from side4video.data.datasets import ARROW_OF_TIME, TrainClips, forward_and_reversed
 from side4video.data.lists.annotations import LabelledVideo, VideoList, check_video_list, read_video_list
 from side4video.data.lists.groups import Grouping, find_groups
 from side4video.data.transforms import flip_label_pairs
@@ -106,7 +106,7 @@ def _read_list(
 
 def as_evaluated(videos: VideoList, config: DataConfig) -> list[LabelledVideo]:
     """Return the videos to score: each video once, or with arrow_of_time forward and reversed."""
-    return both_ways(videos.videos) if config.arrow_of_time else list(videos.videos)
+    return forward_and_reversed(videos.videos) if config.arrow_of_time else list(videos.videos)
 
 
 def evaluated_groups(videos: VideoList, config: DataConfig) -> Grouping:

@@ -63,10 +63,10 @@ class RecognitionTask:
         does not change.
         """
         from_names = self.config.head.init == "text"
-        lacks_start = self.model.head.lacks_start and not resumed
-        if lacks_start and from_names:
+        has_unset_probe = self.model.head.has_unset_probe and not resumed
+        if has_unset_probe and from_names:
             self._start_from_class_names()
-        fits_head = lacks_start and not from_names
+        fits_head = has_unset_probe and not from_names
         if not (self.config.eval.probe or fits_head) or (resumed and (out / PROBE).is_file()):
             return
         assert self.data.train is not None

@@ -33,7 +33,7 @@ SECONDS_BEFORE_PROGRESS = 2.0
 
 BlockScores = Callable[[slice], Float[Tensor, "c v"]]
 """Maps a slice of videos to the scores of some captions with them."""
-Portions = Iterator[tuple[slice | Int[ndarray, " c"], BlockScores]]
+ScoreBlocks = Iterator[tuple[slice | Int[ndarray, " c"], BlockScores]]
 """Some captions at a time, and their scores."""
 
 
@@ -49,11 +49,11 @@ def _block_shape(texts: TextFeatures, videos: VideoFeatures, working_bytes: int)
     per_word, places = 2 * width + 48, texts.words.shape[1]
     linear = 4 * per_word + 3 * width  # 12 k^2 + linear k = numbers, where n = 4 k
     balanced = (np.sqrt(linear**2 + 48 * numbers) - linear) / 24
-    beside_one_caption = (numbers - per_word * places) / (3 * width + 3 * places)
-    if beside_one_caption < num_frames:
+    max_frames = (numbers - per_word * places) / (3 * width + 3 * places)
+    if max_frames < num_frames:
         need = 4 * (per_word * places + 3 * num_frames * (width + places))
         raise ValueError(f"{working_bytes = } is too little for one caption and one video, which take {need}.")
-    num_videos = int(min(max(balanced, num_frames), beside_one_caption) // num_frames)
+    num_videos = int(min(max(balanced, num_frames), max_frames) // num_frames)
     if num_videos > VIDEO_BLOCK_MULTIPLE:
         num_videos -= num_videos % VIDEO_BLOCK_MULTIPLE
     num_videos = min(num_videos, len(videos))
@@ -61,25 +61,25 @@ def _block_shape(texts: TextFeatures, videos: VideoFeatures, working_bytes: int)
     return int((numbers - 3 * frames * width) // (per_word + 3 * frames)), num_videos
 
 
-def _wti_portions(
+def _wti_blocks(
     texts: TextFeatures, videos: VideoFeatures, max_words: int, device: torch.device, working_bytes: int
-) -> Portions:
-    for tree in prefix_tries(texts.words, texts.mask, max_nodes=max_words, working_bytes=working_bytes):
-        words = F.normalize(texts.words[tree.word_captions, tree.word_places].to(device, torch.float32), dim=-1)
-        weights = texts.weights[tree.path_captions, tree.path_places].to(device, torch.float32)
-        yield tree.captions, _TrieScores(tree, words, weights, videos)
+) -> ScoreBlocks:
+    for trie in prefix_tries(texts.words, texts.mask, max_nodes=max_words, working_bytes=working_bytes):
+        words = F.normalize(texts.words[trie.word_captions, trie.word_places].to(device, torch.float32), dim=-1)
+        weights = texts.weights[trie.path_captions, trie.path_places].to(device, torch.float32)
+        yield trie.captions, _TrieScores(trie, words, weights, videos)
 
 
 class _TrieScores:
     """Weighted token-wise interaction of the captions of a trie."""
 
     def __init__(
-        self, tree: PrefixTrie, words: Float[Tensor, "n E"], weights: Float[Tensor, " p"], videos: VideoFeatures
+        self, trie: PrefixTrie, words: Float[Tensor, "n E"], weights: Float[Tensor, " p"], videos: VideoFeatures
     ) -> None:
-        self._tree, self._words, self._weights, self._videos = tree, words, weights, videos
+        self._trie, self._words, self._weights, self._videos = trie, words, weights, videos
         self._parents, self._nodes, self._starts, self._leaves = (
             torch.from_numpy(index).to(words.device)
-            for index in (tree.parents, tree.path_nodes, tree.path_starts, tree.leaves)
+            for index in (trie.parents, trie.path_nodes, trie.path_starts, trie.leaves)
         )
 
     def __call__(self, chunk: slice) -> Float[Tensor, "c v"]:
@@ -90,18 +90,18 @@ class _TrieScores:
         of_words = F.embedding_bag(
             self._nodes, similarities.amax(dim=1), self._starts, mode="sum", per_sample_weights=self._weights
         )
-        if self._tree.padded:
+        if self._trie.padded:
             similarities.clamp_(min=0)
-        for level in self._tree.levels[1:]:  # now the best word so far
+        for level in self._trie.levels[1:]:  # now the best word so far
             own, before = similarities[level], similarities.index_select(0, self._parents[level])
             torch.maximum(own, before, out=own)
         of_frames = similarities.index_select(0, self._leaves).mul_(frame_weights).sum(dim=1)
         return of_words.add_(of_frames).div_(2)
 
 
-def _mean_pool_portions(
+def _mean_pool_blocks(
     texts: TextFeatures, videos: VideoFeatures, max_captions: int, device: torch.device, _working_bytes: int
-) -> Portions:
+) -> ScoreBlocks:
     for start in range(0, len(texts), max_captions):
         captions = slice(start, min(start + max_captions, len(texts)))
         sentences = F.normalize(texts.sentence[captions].to(device, torch.float32), dim=-1)
@@ -113,9 +113,9 @@ def _mean_pool_portions(
         yield captions, block_scores
 
 
-_PORTIONS: dict[str, Callable[[TextFeatures, VideoFeatures, int, torch.device, int], Portions]] = {
-    "wti": _wti_portions,
-    "mean-pool": _mean_pool_portions,
+_SCORE_BLOCKS: dict[str, Callable[[TextFeatures, VideoFeatures, int, torch.device, int], ScoreBlocks]] = {
+    "wti": _wti_blocks,
+    "mean-pool": _mean_pool_blocks,
 }
 
 
@@ -154,8 +154,8 @@ def score_matrix(
         raise ValueError(f"Words have {width} channels and frames {other}: embed both with the same model.")
     if not len(texts) or not len(videos):
         raise ValueError(f"There are {len(texts)} captions and {len(videos)} videos; both are needed for scores.")
-    if similarity not in _PORTIONS:
-        raise ValueError(f"{similarity = } is not known. Use {' or '.join(_PORTIONS)}.")
+    if similarity not in _SCORE_BLOCKS:
+        raise ValueError(f"{similarity = } is not known. Use {' or '.join(_SCORE_BLOCKS)}.")
     device = torch.device(texts.words.device if device is None else device)
     if working_bytes is None:
         working_bytes = CPU_WORKING_BYTES if device.type == "cpu" else GPU_WORKING_BYTES
@@ -171,7 +171,7 @@ def score_matrix(
         delay=SECONDS_BEFORE_PROGRESS,
     )
     with progress, torch.autocast(device.type, enabled=False):
-        for captions, block_scores in _PORTIONS[similarity](texts, videos, num_rows, device, working_bytes):
+        for captions, block_scores in _SCORE_BLOCKS[similarity](texts, videos, num_rows, device, working_bytes):
             for start in range(0, len(videos), num_videos):
                 chunk = slice(start, min(start + num_videos, len(videos)))
                 block = block_scores(chunk)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SHOWN = 10  # examples in an error; the others are only counted
-LONGEST_SHOWN = 200  # characters of a name or line in an error
-NUMBERED = re.compile(r"(\d{1,18})\s*[\s,;:]\s*(.+)")
+MAX_SHOWN = 10  # examples in an error; the others are only counted
+MAX_SHOWN_CHARACTERS = 200  # characters of a name or line in an error
+NUMBERED_LINE = re.compile(r"(\d{1,18})\s*[\s,;:]\s*(.+)")
 
 
 class DataError(ValueError):
@@ -23,8 +23,8 @@ class DataError(ValueError):
 def first_few(items: Iterable[object]) -> str:
     """The first ten items, and the total number if there are more: `'a', 'b', ... (27 in all)`."""
     items = list(items)
-    shown = ", ".join(shorten(item) for item in items[:SHOWN])
-    return shown if len(items) <= SHOWN else f"{shown}, ... ({len(items)} in all)"
+    shown = ", ".join(shorten(item) for item in items[:MAX_SHOWN])
+    return shown if len(items) <= MAX_SHOWN else f"{shown}, ... ({len(items)} in all)"
 
 
 def shorten(item: object) -> str:
@@ -34,9 +34,9 @@ def shorten(item: object) -> str:
     ("'a.mp4'", 225)
     """
     text = str(item)
-    if len(text) <= LONGEST_SHOWN:
+    if len(text) <= MAX_SHOWN_CHARACTERS:
         return repr(text)
-    return f"{text[:LONGEST_SHOWN]!r}... ({len(text)} characters)"
+    return f"{text[:MAX_SHOWN_CHARACTERS]!r}... ({len(text)} characters)"
 
 
 def read_text(path: Path) -> str:
@@ -104,14 +104,14 @@ def check_class_names(names: Sequence[str], *, source: str) -> None:
 
 def _names_in_lines(lines: list[str]) -> tuple[str, ...]:
     for start in (0, 1):  # 1: below a header
-        numbered = [NUMBERED.fullmatch(line) for line in lines[start:]]
+        numbered = [NUMBERED_LINE.fullmatch(line) for line in lines[start:]]
         pairs = [(int(match[1]), _unquote(match[2])) for match in numbered if match]
-        if pairs and len(pairs) == len(lines) - start and sorted(n for n, _ in pairs) in _countings(len(pairs)):
+        if pairs and len(pairs) == len(lines) - start and sorted(n for n, _ in pairs) in _valid_numberings(len(pairs)):
             return tuple(name for _, name in sorted(pairs))
     return tuple(_unquote(line) for line in lines)
 
 
-def _countings(count: int) -> tuple[list[int], list[int]]:
+def _valid_numberings(count: int) -> tuple[list[int], list[int]]:
     return list(range(count)), list(range(1, count + 1))
 
 
@@ -134,17 +134,17 @@ def _names_in_json(path: Path) -> tuple[str, ...]:
     raise DataError(f"{path} holds no class names. Give a JSON list of names or an object {{name: index}}.")
 
 
-def name_key(name: str) -> str:
+def normalised_name(name: str) -> str:
     """The letters and digits of a class name, equal for different spellings of it.
 
-    >>> name_key("Air_drumming") == name_key("air drumming")
+    >>> normalised_name("Air_drumming") == normalised_name("air drumming")
     True
     """
     return "".join(filter(str.isalnum, name)).casefold()
 
 
 class ClassIndex:
-    """Finds the index of a class by its name, or by its `name_key` if that is unique.
+    """Finds the index of a class by its name, or by its `normalised_name` if that is unique.
 
     >>> classes = ClassIndex(["air drumming", "yoga"])
     >>> classes.find("Air_drumming"), classes.find("running")
@@ -153,10 +153,10 @@ class ClassIndex:
 
     def __init__(self, class_names: Sequence[str]):
         self._by_name = {name: index for index, name in enumerate(class_names)}
-        shared = Counter(map(name_key, class_names))
-        keys = {name_key(name): index for index, name in enumerate(class_names)}
+        shared = Counter(map(normalised_name, class_names))
+        keys = {normalised_name(name): index for index, name in enumerate(class_names)}
         self._by_key = {key: index for key, index in keys.items() if key and shared[key] == 1}
 
     def find(self, name: str) -> int | None:
         """The index, or None for an unknown name."""
-        return self._by_name.get(name, self._by_key.get(name_key(name)))
+        return self._by_name.get(name, self._by_key.get(normalised_name(name)))

@@ -6,12 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from side4video.data.lists.list_files import LONGEST_SHOWN, SHOWN, DataError, shorten
+from side4video.data.lists.text_files import MAX_SHOWN, MAX_SHOWN_CHARACTERS, DataError, shorten
 
 OutsideRoot = Literal["refuse", "allow"]
 
 
-def check_inside_root(named: Sequence[tuple[str, Path]], root: Path, source: Path) -> None:
+def check_path_traversal(named: Sequence[tuple[str, Path]], root: Path, source: Path) -> None:
     """Check that no path leaves the root, by `..`, as an absolute path or through a link.
 
     Each folder is listed once and no file is accessed, because data sets have 240,000 files on slow disks.
@@ -27,12 +27,12 @@ def check_inside_root(named: Sequence[tuple[str, Path]], root: Path, source: Pat
     outside = list(_outside([path for _, path in named], root))
     if not outside:
         return
-    lines = _lines_with({named[index][0] for index, _ in outside[:SHOWN]}, source)
+    lines = _lines_with({named[index][0] for index, _ in outside[:MAX_SHOWN]}, source)
     shown = ", ".join(
-        f"{lines.get(named[index][0], '')}{shorten(named[index][0])} (which is {end[:LONGEST_SHOWN]})"
-        for index, end in outside[:SHOWN]
+        f"{lines.get(named[index][0], '')}{shorten(named[index][0])} (which is {end[:MAX_SHOWN_CHARACTERS]})"
+        for index, end in outside[:MAX_SHOWN]
     )
-    more = f", ... ({len(outside)} in all)" if len(outside) > SHOWN else ""
+    more = f", ... ({len(outside)} in all)" if len(outside) > MAX_SHOWN else ""
     raise DataError(
         f"{source} names videos outside of the root {root}: {shown}{more}. A list or archive from elsewhere could mean "
         "any file of this machine, so this needs your word: --data.outside-root allow, or leave out --data.root where "
