@@ -198,7 +198,7 @@ def test_predict_and_evaluate_go_on_after_a_video_that_crashes_its_decoder(
 
 def test_predict_without_videos_or_adapter_is_refused(run, capsys, tmp_path):
     assert main(["predict", str(run), str(tmp_path / "none.mp4")]) == 2
-    assert "is no video file" in capsys.readouterr().err
+    assert "is not a video file" in capsys.readouterr().err
     assert main(["predict", str(tmp_path), str(run)]) == 2
 
 

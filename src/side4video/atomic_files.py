@@ -120,7 +120,7 @@ def check_writable(folder: Path) -> None:
             file.write(b"x" * 4096)
             file.flush()
     except OSError as error:
-        remedy = "Free some space there" if error.errno in _NO_SPACE else "Get the right to write there"
+        remedy = "Free some space there" if error.errno in _NO_SPACE else "Get write permission there"
         raise OSError(
             error.errno,
             f"{folder} cannot be written: {error.strerror} ({existing}). {remedy}, or choose another folder.",
@@ -137,7 +137,7 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
     if needed > free:
         raise OSError(
             errno.ENOSPC,
-            f"{folder} has {free / 1e6:,.1f} MB left, {purpose} need {needed / 1e6:,.1f} MB. Free some space there, "
+            f"{folder} has {free / 1e6:,.1f} MB left, but {purpose} need {needed / 1e6:,.1f} MB. Free some space there, "
             "or choose another folder.",
         )
 
@@ -159,11 +159,11 @@ def _write_error(path: Path, size: int, error: Exception) -> OSError:
     try:
         free = f"{shutil.disk_usage(path.parent).free / 1e6:,.1f} MB"
     except OSError:
-        free = "nothing that can be asked for"
+        free = "an unknown space"
     return OSError(
         number,
-        f"{path} could not be written: {reason}. It takes {size / 1e6:,.1f} MB beside what is there, and the disk has "
-        f"{free} left (a quota or a limit may allow less). What was at this path before is unchanged.",
+        f"{path} could not be written: {reason}. It needs {size / 1e6:,.1f} MB in addition to existing files, and the "
+        f"disk has {free} left (a quota or a limit may allow less). An existing file at this path is unchanged.",
     )
 
 

@@ -43,7 +43,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 COMMANDS_WITHOUT_FLAGS = {"convert", "recipes", "backbones"}
-"""Commands without flags, or whose flags depend on their first argument. Their help is one line."""
+"""Commands without flags, or with flags that depend on their first argument. Their help is one line."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -126,7 +126,7 @@ def test_a_folder_here_comes_before_the_hub(run, hub, monkeypatch):
 def test_a_mistyped_run_is_not_asked_for_on_the_hub(hub, monkeypatch, tmp_path):
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"runs/mien is not an adapter.* The hub was not asked"):
+    with pytest.raises(FileNotFoundError, match=r"runs/mien is not an adapter.* The hub was not queried"):
         Predictor("runs/mien")
     assert not hub.requests
 
@@ -152,7 +152,7 @@ def test_a_private_repository_is_hidden_from_others(run, hub, monkeypatch):
     push_to_hub(run, "user/moves", private=True)
     assert hub.private == {"user/moves": True}
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(FileNotFoundError, match=r"no folder here, and no repository .* private"):
+    with pytest.raises(FileNotFoundError, match=r"neither a local folder nor a repository .* private"):
         Predictor("user/moves")
 
 
@@ -169,7 +169,7 @@ def test_what_was_downloaded_serves_without_a_connection(run, hub, motion_videos
     download.cache_clear()
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     assert Predictor("user/moves").predict(one_video(motion_videos))
-    with pytest.raises(FileNotFoundError, match=r"user/movies is no folder here.* cannot be asked"):
+    with pytest.raises(FileNotFoundError, match=r"user/movies is neither a local folder.* cannot be reached"):
         Predictor("user/movies")
     with pytest.raises(OSError, match="cannot be uploaded"):
         push_to_hub(run, "user/moves")

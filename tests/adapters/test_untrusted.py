@@ -95,7 +95,7 @@ def test_in_an_adapter_of_ones_own_it_is(adapter, tmp_path):
     change(own, "backbone", weights=str(weights))
     load_adapter(own, device=CPU)
     weights.unlink()
-    with pytest.raises(ValueError, match=r"vit\.safetensors, which is not there.*fingerprint"):
+    with pytest.raises(ValueError, match=r"vit\.safetensors, which does not exist.*fingerprint"):
         load_adapter(own, device=CPU)
 
 
@@ -110,7 +110,7 @@ def load_backbone_of(folder):
 @pytest.mark.parametrize("group", ["backbone", "text"])
 def test_models_from_elsewhere_are_refused(adapter, group, name):
     change(adapter, group, name=name)
-    with pytest.raises(ValueError, match="is no name of a model"):
+    with pytest.raises(ValueError, match="is not the name of a model"):
         read_adapter(adapter)
 
 
@@ -130,7 +130,7 @@ def test_arguments_of_timm_that_read_files_are_refused(adapter, arguments):
 )
 def test_file_names_of_frames_stay_in_their_folder(adapter, template):
     change(adapter, "data", frame_template=template)
-    with pytest.raises(ValueError, match="is no plain file name"):
+    with pytest.raises(ValueError, match="is not a plain file name"):
         read_adapter(adapter)
 
 
@@ -171,9 +171,9 @@ def test_a_config_that_is_none_is_refused(adapter, text):
         (None, {"scores": "none"}, "is not the config of an adapter"),
         (None, {"run": [1]}, "is not the config of an adapter"),
         (None, {"class_names": ["one"]}, "missing, unknown or of another shape"),
-        ("backbone", {"model_args": {"patch": 8}}, "its settings make no model"),
-        ("backbone", {"model_args": {"patch_size": 100, "embed_dim": 32}}, "its settings make no model"),
-        ("backbone", {"model_args": {"embed_dim": -3}}, "its settings make no model"),
+        ("backbone", {"model_args": {"patch": 8}}, "its settings are not valid for a model"),
+        ("backbone", {"model_args": {"patch_size": 100, "embed_dim": 32}}, "its settings are not valid for a model"),
+        ("backbone", {"model_args": {"embed_dim": -3}}, "its settings are not valid for a model"),
         ("side", {"width": 18}, "missing, unknown or of another shape"),
     ],
 )

@@ -84,11 +84,11 @@ def test_five_crops_have_one_style():
 
 
 def test_crops_larger_than_the_frame_are_refused_with_both_numbers():
-    with pytest.raises(ValueError, match=r"eval\.resize = 200 leaves frames smaller than image_size = 224"):
+    with pytest.raises(ValueError, match=r"eval\.resize = 200 makes frames smaller than image_size = 224"):
         check_crop_fits((200,), 224, "eval.resize")
-    with pytest.raises(ValueError, match=r"resize = \(256, 200\) leaves frames smaller than image_size = 224"):
+    with pytest.raises(ValueError, match=r"resize = \(256, 200\) makes frames smaller than image_size = 224"):
         EvalTransform(resize=(256, 200), **PLAIN)
-    with pytest.raises(ValueError, match=r"resize = 200 leaves frames smaller than image_size = 224"):
+    with pytest.raises(ValueError, match=r"resize = 200 makes frames smaller than image_size = 224"):
         TrainTransform(resize=200, crop_scale=None, **PLAIN)
     check_crop_fits((224, 320), 224, "eval.resize")
 

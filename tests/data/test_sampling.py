@@ -53,7 +53,7 @@ def test_flavours_of_retrieval_train_as_something_something():
 
 @pytest.mark.parametrize("flavour", ["msrvtt", "vatex"])
 def test_flavours_of_retrieval_have_one_clip(flavour):
-    with pytest.raises(ValueError, match=f"flavour='{flavour}' has 1 clip of a video, not 2"):
+    with pytest.raises(ValueError, match=f"flavour='{flavour}' supports 1 clip per video, not 2"):
         FrameSampling(flavour=flavour).test(100, 2)
 
 

@@ -94,7 +94,7 @@ def test_seeded_restores_all_three_generators_even_after_an_error():
 
 @pytest.mark.parametrize("numbers", [(), (1, -1)])
 def test_impossible_seeds_are_refused(numbers):
-    with pytest.raises(ValueError, match="make no seed"), seeded(*numbers):
+    with pytest.raises(ValueError, match="cannot be a seed"), seeded(*numbers):
         pass
 
 
@@ -275,9 +275,9 @@ def test_unknown_rand_augment_is_refused(policy):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"flip": 1.5}, "flip=1.5 is no probability"),
-        ({"grey": -0.1}, "grey=-0.1 is no probability"),
-        ({"erasing": 2}, "erasing=2 is no probability"),
+        ({"flip": 1.5}, "flip=1.5 is not a probability"),
+        ({"grey": -0.1}, "grey=-0.1 is not a probability"),
+        ({"erasing": 2}, "erasing=2 is not a probability"),
         ({"crop_scale": (0.0, 1.0)}, "crop_scale"),
         ({"crop_scale": (0.9, 0.5)}, "crop_scale"),
         ({"interpolation": "nearest"}, "interpolation"),
@@ -371,9 +371,9 @@ def test_evaluation_draws_nothing():
 
 
 def test_impossible_crops_are_refused():
-    with pytest.raises(ValueError, match="num_crops = 2 is not offered"):
+    with pytest.raises(ValueError, match="num_crops = 2 is not supported"):
         EvalTransform(num_crops=2, **PLAIN)
-    with pytest.raises(ValueError, match="resize = 200 leaves frames smaller than image_size = 224"):
+    with pytest.raises(ValueError, match="resize = 200 makes frames smaller than image_size = 224"):
         EvalTransform(resize=200, **PLAIN)
 
 

@@ -84,4 +84,4 @@ def test_whole_files_are_read(target, tmp_path):
     try:
         READERS[target](tmp_path)
     except DataError as error:
-        assert "videos are not there" in str(error)  # noqa: PT017 - what comes after reading
+        assert "videos are missing" in str(error)  # noqa: PT017 - what comes after reading

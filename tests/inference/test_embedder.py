@@ -78,7 +78,7 @@ def test_a_broken_video_is_reported_and_the_others_are_ranked(trained, captioned
         (["predict", "RUN", "VIDEOS"], "give --text"),
         (["embed", "RUN", "VIDEOS", "--out", "found.txt"], "are written to .npz or .safetensors"),
         (["embed", "RUN", "--out", "found.npz"], "Nothing to embed"),
-        (["embed", "RUN", "--text", " ", "--out", "found.npz"], "none may be empty"),
+        (["embed", "RUN", "--text", " ", "--out", "found.npz"], "no empty ones"),
     ],
 )
 def test_what_makes_no_sense_is_refused(trained, captioned_videos, tmp_path, monkeypatch, capsys, arguments, message):

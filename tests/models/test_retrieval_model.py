@@ -139,7 +139,7 @@ def test_towers_that_do_not_fit_each_other_are_refused(pair, tmp_path):
     model = build_retrieval_model(config, device=CPU)
     with pytest.raises(ValueError, match="must share a space of 24 dimensions"):
         RetrievalModel(backbone=model.backbone, side=model.side, text=text)
-    with pytest.raises(ValueError, match=r"max_words = 78 must lie in 3\.\.77"):
+    with pytest.raises(ValueError, match=r"max_words = 78 must be in 3\.\.77"):
         build_retrieval_model(settings(kind, path, text={"max_words": 78}), device=CPU)
     other = settings(kind, path, text={"weights": "random", "model_args": {"embed_dim": 8}})
     with pytest.raises(ValueError, match=r"head\.weight"):

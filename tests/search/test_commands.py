@@ -32,7 +32,7 @@ def search(*arguments):
 def test_from_videos_to_moments(here, adapter, capsys):
     assert index("--model", adapter, "--metadata", "facts.csv", "--json", "done.json") == 0
     printed = capsys.readouterr()
-    assert "8 embedded, 0 unchanged, 0 moved or copied, 0 gone, 0 not read" in printed.out
+    assert "8 embedded, 0 unchanged, 0 moved or copied, 0 removed, 0 not read" in printed.out
     assert "8 videos in 8 windows: index" in printed.out
     assert "'nowhere.mp4' is no video of the index" in printed.err
     assert json.loads(Path("done.json").read_text())["unknown"] == ["nowhere.mp4"]
@@ -129,12 +129,12 @@ def test_names_that_no_terminal_and_no_json_can_take(here, adapter, capsys):
     [
         (["index", "--to", "new", "--model", "clip-b16"], "give videos"),
         (["index", "videos", "--to", "new"], "is no index yet"),
-        (["index", "nowhere", "--to", "new", "--model", "ADAPTER"], "'nowhere' is no video file"),
+        (["index", "nowhere", "--to", "new", "--model", "ADAPTER"], "'nowhere' is not a video file"),
         (["index", "videos", "--to", "new", "--model", "runs/none/x"], "is not an adapter"),
         (["index", "videos", "--to", "new", "--model", "clip-b61"], "Did you mean the CLIP model 'clip-b16'?"),
         (["index", "videos", "--to", "new", "--model", "ADAPTER", "--metadata", "none.csv"], "cannot be read"),
         (["search", "new", "a star"], "is no index. Make one"),
-        (["search", "index"], "Nothing to look for"),
+        (["search", "index"], "Nothing to search for"),
         (["search", "index", "a star", "--where", "number"], "is no condition"),
         (["search", "index", "a star", "--where", "nummer=1"], "Did you mean 'number'"),
         (["search", "index", "--like", "none.mp4"], "it cannot be read (No such file"),

@@ -167,10 +167,10 @@ def test_a_missing_folder_is_an_error_and_nothing_is_forgotten(update, videos, s
     for emptied in sorted(videos.iterdir())[:1]:
         for path in emptied.iterdir():
             path.unlink()
-        with pytest.raises(FileNotFoundError, match="is no video file, no folder with videos"):
+        with pytest.raises(FileNotFoundError, match="is not a video file or a folder with videos"):
             update(emptied)
     shutil.rmtree(videos)
-    with pytest.raises(FileNotFoundError, match="is no video file, no folder with videos"):
+    with pytest.raises(FileNotFoundError, match="is not a video file or a folder with videos"):
         update()
     assert len(store.files()) == 8
 

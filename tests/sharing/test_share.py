@@ -108,7 +108,7 @@ def test_checking_needs_no_weights_of_the_backbone(adapter):
     content["settings"]["backbone"]["weights"] = "/nowhere/vit.pt"
     write_json(adapter / "config.json", content)
     check_adapter(adapter)
-    with pytest.raises(ValueError, match=r"vit\.pt, which is not there"):
+    with pytest.raises(ValueError, match=r"vit\.pt, which does not exist"):
         load_adapter(adapter, device=CPU)
 
 

@@ -132,12 +132,12 @@ def test_other_shapes_at_evaluation_than_in_training_are_warned_about(trained, t
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"eval": {"resize": 200}}, r"eval\.resize = 200 leaves frames smaller than image_size = 224"),
-        ({"eval": {"resize": (256, 200)}}, r"eval\.resize = \(256, 200\) leaves frames smaller than image_size = 224"),
+        ({"eval": {"resize": 200}}, r"eval\.resize = 200 makes frames smaller than image_size = 224"),
+        ({"eval": {"resize": (256, 200)}}, r"eval\.resize = \(256, 200\) makes frames smaller than image_size = 224"),
         ({"augment": {"resize": (200, 320)}}, r"augment\.resize = \(200, 320\) leaves .* image_size = 224"),
         (
             {"backbone": {"image_size": 288}, "eval": {"resize": 256}},
-            r"eval\.resize = 256 leaves frames smaller than image_size = 288",
+            r"eval\.resize = 256 makes frames smaller than image_size = 288",
         ),
     ],
 )
@@ -158,7 +158,7 @@ def test_the_command_line_takes_height_and_width_and_refuses_less_than_the_crop(
     command = ["train", "ssv2-b16", "--data.train", "none.json", "--out", str(tmp_path / "run")]
     assert main([*command, "--eval.resize", "256", "200"]) != 0
     printed = capsys.readouterr()
-    assert "eval.resize = (256, 200) leaves frames smaller than image_size = 224" in printed.out + printed.err
+    assert "eval.resize = (256, 200) makes frames smaller than image_size = 224" in printed.out + printed.err
     assert main([*command, "--eval.resize", "256", "320"]) != 0
     printed = capsys.readouterr()
     assert "eval.resize" not in printed.out + printed.err

@@ -76,7 +76,7 @@ def test_more_shots_than_videos_are_refused_with_the_class():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"shots": 2, "fraction": 0.1}, "both choose training videos"),
+        ({"shots": 2, "fraction": 0.1}, "both select training videos"),
         ({"shots": 0}, "data.shots = 0"),
         ({"fraction": 0.0}, "data.fraction = 0"),
         ({"fraction": 1.5}, "data.fraction = 1.5"),

@@ -51,7 +51,7 @@ def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(warm, recipe, tmp_pa
     )
     assert written, output
     assert written[1] == str(out / "checkpoint.safetensors")
-    assert re.search(r"It takes \d+\.\d MB beside what is there, and the disk has [\d,.]+ MB left", output)
+    assert re.search(r"It needs \d+\.\d MB in addition to existing files, and the disk has [\d,.]+ MB left", output)
     assert (out / "checkpoint.safetensors").read_bytes() == before
     assert not [name for name in everything_in(out) if ".tmp" in name]
     code, output = warm.run("train", longer, "--out", out, "--resume")
@@ -103,7 +103,7 @@ def test_a_disk_that_fills_up_while_it_trains(tiny_disk, warm, recipe):
 def test_a_folder_without_the_right_to_write(small_run, tmp_path):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    with as_nobody(locked), pytest.raises(PermissionError, match=r"Permission denied \(.*locked\)\. Get the right"):
+    with as_nobody(locked), pytest.raises(PermissionError, match=r"Permission denied \(.*locked\)\. Get write permission"):
         check_writable(locked / "a" / "run")
 
 

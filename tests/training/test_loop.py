@@ -148,7 +148,7 @@ def test_resuming_a_run_that_has_not_begun_begins_it(small_run, tmp_path):
 
 def test_a_folder_with_a_run_is_not_overwritten(finished, small_run):
     folder = run_once(finished, small_run())
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="already contains a run"):
         train(small_run(), out=folder)
 
 

@@ -97,7 +97,7 @@ def test_processes_that_never_come_are_not_waited_for_long(recipe, tmp_path):
     with SeparateProcesses(tmp_path, ["train", settings, "--out", tmp_path / "run"], world=2) as run:
         run.processes[1].kill()
         assert run.wait(0)[0] == 2
-        assert "Process 0 of 2 met no others within 0.05 minutes at 127.0.0.1" in run.said(0)
+        assert "Process 0 of 2 could not join the others within 0.05 minutes at 127.0.0.1" in run.said(0)
 
 
 @SLOW

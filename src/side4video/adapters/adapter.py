@@ -86,10 +86,10 @@ def find_adapter(folder: Path) -> Path:
     name = parse_hub_name(folder.as_posix())
     if name is not None and not folder.exists() and not folder.parent.is_dir():
         return download(name, (WEIGHTS, CONFIG))
-    asked = f" The hub was not asked, for there is a folder {folder.parent} here." if name is not None else ""
+    hint = f" The hub was not queried, because the folder {folder.parent} exists." if name is not None else ""
     raise FileNotFoundError(
         f"{folder} is not an adapter: expected {WEIGHTS} and {CONFIG} in it, or a run folder with an adapter in best/."
-        f"{asked}"
+        f"{hint}"
     )
 
 
@@ -133,7 +133,7 @@ def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) ->
     """
     adapter = read_adapter(folder)
     if adapter.config.task != task:
-        hint = "it finds videos by sentences" if task == "recognition" else "it names classes"
+        hint = "it finds videos by sentences" if task == "recognition" else "it classifies videos"
         raise ValueError(f"{folder} was trained for {adapter.config.task}: {hint}. Give an adapter for {task}.")
     return adapter
 
@@ -190,15 +190,15 @@ def _build(config: RunConfig, adapter: Adapter, device: torch.device, folder: Pa
     except torch.OutOfMemoryError:
         raise
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{folder}: its settings make no model: {str(error)[:1000]}") from error
+        raise ValueError(f"{folder}: its settings are not valid for a model: {str(error)[:1000]}") from error
 
 
 def _check_weights_exist(folder: Path, adapter: Adapter) -> None:
     backbone = adapter.config.backbone
-    strange = is_downloaded(find_adapter(folder))
-    if backbone.weights in NAMED_WEIGHTS or (not strange and Path(backbone.weights).is_file()):
+    downloaded = is_downloaded(find_adapter(folder))
+    if backbone.weights in NAMED_WEIGHTS or (not downloaded and Path(backbone.weights).is_file()):
         return
-    where = "was on its author's machine" if strange else "is not there"
+    where = "was on its author's machine" if downloaded else "does not exist"
     raise ValueError(
         f"{folder} was trained on {backbone.name} with weights from a file, {Path(backbone.weights).name}, which "
         f"{where}. Give weights of that model with the fingerprint {adapter.fingerprint}: --backbone-weights FILE, or "
@@ -242,5 +242,5 @@ def load_from(model: SideTunedModel, folder: Path, *, class_names: tuple[str, ..
     model.load_trained_state(kept | {name: tensor for name, tensor in own.items() if name in classifier})
     return (
         f"Loaded {len(kept)} tensors of {folder}; its classifier for {len(adapter.class_names)} classes was "
-        f"discarded, the one for these {len(class_names)} classes starts fresh."
+        f"discarded. The classifier for these {len(class_names)} classes is newly initialised."
     )

@@ -106,7 +106,7 @@ def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, m
         folder: folder of the files.
         repo_id: `user/name`.
         files: names of the files; nothing else is uploaded.
-        private: create a private repository; an existing one stays as it is.
+        private: create a private repository; an existing one keeps its visibility.
         message: commit message.
         token: token of the hub. Default: the token of `hf auth login` or of HF_TOKEN.
 

@@ -28,7 +28,7 @@ def without_paths(config: RunConfig) -> RunConfig:
 
 
 def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:
-    """Reject content that no run of this package writes and that could do harm.
+    """Reject content that could do harm and that no run of this package writes.
 
     Args:
         content: the complete config file, parsed as JSON.
@@ -43,9 +43,9 @@ def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:
         raise ValueError(f"{source}: {odd!r} has control characters, which could change what a terminal shows.")
     for name in (config.backbone.name, config.text.name):
         if ":" in name or "/" in name or "\\" in name:
-            raise ValueError(f"{source}: {name!r} is no name of a model in timm or open_clip but a place elsewhere.")
+            raise ValueError(f"{source}: {name!r} is not the name of a model in timm or open_clip, but a location elsewhere.")
     if not _FRAME_TEMPLATE.fullmatch(config.data.frame_template):
-        raise ValueError(f"{source}: data.frame_template = {config.data.frame_template!r} is no plain file name.")
+        raise ValueError(f"{source}: data.frame_template = {config.data.frame_template!r} is not a plain file name.")
 
 
 def _file_name(weights: str) -> str:

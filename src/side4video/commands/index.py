@@ -68,7 +68,7 @@ def index(arguments: list[str]) -> int:
         model = given.model or (info.model if info else None)
         if model is None:
             raise ValueError(
-                f"{given.to} is no index yet: say which model is to make it, --model ADAPTER or --model clip-b16."
+                f"{given.to} is not an index yet: choose the model that makes it, --model ADAPTER or --model clip-b16."
             )
         report = update_index(
             store,
@@ -89,10 +89,10 @@ def index(arguments: list[str]) -> int:
         for video in report.unread:
             print(f"not read: {printable(video.name)}: {printable(video.reason)}", file=sys.stderr)
         for name in report.unknown:
-            print(f"{given.metadata}: {name!a} is no video of the index.", file=sys.stderr)
+            print(f"{given.metadata}: {name!a} is not a video of the index.", file=sys.stderr)
         print(
             f"{report.embedded} embedded, {report.unchanged} unchanged, {report.moved} moved or copied, "
-            f"{report.removed} gone, {len(report.unread)} not read, in {report.seconds:.1f} s"
+            f"{report.removed} removed, {len(report.unread)} not read, in {report.seconds:.1f} s"
         )
         print(f"{report.videos} videos in {report.windows} windows: {given.to}")
         if given.json is not None:

@@ -12,7 +12,7 @@ def recipes(arguments: list[str]) -> int:
         print(recipe_text(arguments[1]), end="")
         return 0
     if arguments:
-        raise ValueError(f"recipes {' '.join(arguments)}: expected nothing, or show NAME.")
+        raise ValueError(f"recipes {' '.join(arguments)}: unknown arguments. Use recipes, or recipes show NAME.")
     from side4video.config.recipe_figures import TABLE_NOTES, headline_table, recipe_table
 
     console = Console()

@@ -52,10 +52,10 @@ def predict(arguments: list[str]) -> int:
 
     task = read_adapter(given.adapter).config.task
     if (task == "retrieval") != bool(given.text):
-        remedy = "give --text, what to look for" if task == "retrieval" else "leave out --text, it names classes"
+        remedy = "give --text with sentences to search for" if task == "retrieval" else "leave out --text"
         raise ValueError(f"{given.adapter} was trained for {task}: {remedy}.")
     if given.explain is not None and (given.text or given.top_k < 1):
-        raise ValueError("--explain shows where the model saw the best class: leave out --text, use --top-k 1 or more.")
+        raise ValueError("--explain explains the best class: leave out --text, and use --top-k 1 or more.")
     paths = list(expand_inputs(given.videos))
     with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
         return _rank(given, paths) if given.text else _classify(given, paths)

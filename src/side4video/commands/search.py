@@ -53,7 +53,7 @@ def search(arguments: list[str]) -> int:
 
     texts = [*given.text, *(read_lines(given.queries) if given.queries else ())]
     if not texts and given.like is None:
-        raise ValueError("Nothing to look for: give words in quotes, --queries FILE or --like VIDEO.")
+        raise ValueError("Nothing to search for: give words in quotes, --queries FILE or --like VIDEO.")
     index = VideoIndex.open(
         given.index, model=given.model, backbone_weights=given.backbone_weights, device=given.device
     )

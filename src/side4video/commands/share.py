@@ -15,7 +15,7 @@ class ShareArguments:
     name: tyro.conf.Positional[str]
     """Repository on the hub, user/name; created if it does not exist."""
     private: bool = False
-    """Create a private repository; an existing one stays as it is."""
+    """Create a private repository; an existing one keeps its visibility."""
     license: str | None = None
     """The hub's short name of a licence, such as mit. Default: the licence in the existing card, if any."""
     dataset: str | None = None

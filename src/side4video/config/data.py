@@ -40,7 +40,7 @@ class DataConfig(Settings):
     group: str | None = None
     """Which training clips were cut from the same recording; cross-validation keeps them together. A column of the CSV,
     a CSV file with the columns path and group, or a regular expression over the names. By default the column named
-    group, else names of a known form such as v_CLASS_g01_c02."""
+    group, or names of a known form such as v_CLASS_g01_c02."""
     allow_missing: bool = False
     """Continue if listed videos do not exist, and report their number."""
     shots: PositiveInt | None = None
@@ -79,7 +79,7 @@ class DataConfig(Settings):
     def _check_subset(self) -> Self:
         if self.shots is not None and self.fraction is not None:
             raise ValueError(
-                f"data.shots = {self.shots} and data.fraction = {self.fraction} both choose training videos: set one."
+                f"data.shots = {self.shots} and data.fraction = {self.fraction} both select training videos: set only one."
             )
         return self
 

@@ -58,7 +58,7 @@ def _with_frames(name: str, frames: int) -> str:
     if frames not in figures["memory_gb"]:
         possible = " or ".join(f"{name}-f{known}" for known in figures["memory_gb"])
         raise ConfigError(
-            f"The recipe {name} is not for {frames} frames. Use {possible} ({figures['views']}), or set "
+            f"The recipe {name} has no variant with {frames} frames. Use {possible} ({figures['views']}), or set "
             f"--data.num-frames {frames} yourself."
         )
     text = re.sub(r"(?m)^  num_frames: \d+$", f"  num_frames: {frames}", text)
@@ -103,7 +103,7 @@ def parse_config(content: Any, *, source: str) -> RunConfig:
     5
     """
     if not isinstance(content, dict):
-        raise ConfigError(f"{source} must hold settings by name, not {type(content).__name__}.")
+        raise ConfigError(f"{source} must contain settings by name, not {type(content).__name__}.")
     content = dict(content)
     content.pop("figures", None)
     preset = content.pop("preset", None)
@@ -121,7 +121,7 @@ def parse_config(content: Any, *, source: str) -> RunConfig:
     except ValidationError as error:
         problems = "\n".join(f"  {_describe_problem(problem)}" for problem in error.errors()[:MAX_PROBLEMS])
         more = "\n  ..." if error.error_count() > MAX_PROBLEMS else ""
-        raise ConfigError(f"{source} has {error.error_count()} unusable settings:\n{problems}{more}") from None
+        raise ConfigError(f"{source} has {error.error_count()} invalid settings:\n{problems}{more}") from None
 
 
 def dump_config(config: RunConfig) -> str:

@@ -55,7 +55,7 @@ class RunConfig(Settings):
             self._check_retrieval()
         elif self.data.flavour in {"msrvtt", "vatex"}:
             raise ValueError(
-                f"data.flavour = {self.data.flavour!r} takes one clip of each video, for task retrieval. Use "
+                f"data.flavour = {self.data.flavour!r} is for task retrieval, with one clip per video. Use "
                 "something_something or kinetics."
             )
         if self.head.init == "text":
@@ -108,4 +108,4 @@ class RunConfig(Settings):
         if self.text.decorrelation and self.text.similarity != "wti":
             raise ValueError("text.decorrelation compares single words and frames: it needs text.similarity wti.")
         if self.train.batch < 2:
-            raise ValueError("train.batch = 1 gives a contrastive loss nothing to compare. Use 2 or more.")
+            raise ValueError("train.batch = 1 gives the contrastive loss no other pair to compare with. Use 2 or more.")

@@ -77,10 +77,10 @@ def _probe_names(given: Any) -> Any:
     if given is None or isinstance(given, bool):
         given = str(bool(given))
     if not isinstance(given, str):
-        return given  # pydantic refuses it by its type
+        return given  # pydantic reports the wrong type
     names = [name.strip() for name in known.get(given.lower(), given).split(",") if name.strip()]
     if unknown := [name for name in names if name not in PROBES]:
-        raise ValueError(f"no probe is called {', '.join(unknown)[:100]}. Use {', '.join(PROBES)}, or false.")
+        raise ValueError(f"there is no probe {', '.join(unknown)[:100]}. Use {', '.join(PROBES)}, or false.")
     return ",".join(names)
 
 
@@ -104,16 +104,16 @@ class EvalConfig(Settings):
     batch: PositiveInt = 8
     """Clips (views) per forward pass."""
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
-    """Before cropping: short side, or height and width, in pixels. By default the height and width of augment.resize,
-    where it gives both, else a short side of 256/224 of the image size."""
+    """Before cropping: short side, or height and width, in pixels. By default the height and width of augment.resize
+    if it has both, otherwise a short side of 256/224 of the image size."""
     precision: Literal["auto", "fp32"] = "auto"
     """Arithmetic of evaluation. auto: bf16 on a GPU, fp32 on a CPU; fp32: 32 bits everywhere, as the paper's code
     evaluates. Evaluations during training keep the frozen part in `backbone.dtype`; `evaluate` and the last scoring of
     a run load it in 32 bits."""
     max_unread: float = Field(default=0.1, ge=0.0, le=1.0)
     """Largest share of unreadable videos with which scores are still reported. Large sets usually have a few corrupt
-    files. Without a tenth of the videos a score can change by more than methods differ; a larger share indicates a
-    broken disk or a wrong folder."""
+    files. If a tenth of the videos is missing, a score can change by more than methods differ; a larger share indicates
+    a broken disk or a wrong folder."""
     ties: Literal["middle", "pessimistic"] = "middle"
     """Retrieval: of the candidates with the same score as the correct one, half (middle) or all (pessimistic) count as
     better."""

@@ -13,7 +13,7 @@ RandomCrop = Literal["torchvision", "paper"]
 CropStyle = Literal["even", "paper"]
 """Where the crops of evaluation are, see `crop_corners`."""
 CROP_TRIES = 10
-"""Draws of a random crop before the largest square in the middle is taken."""
+"""Draws of a random crop before it falls back to the largest square in the centre."""
 
 
 def crop_corners(
@@ -27,9 +27,9 @@ def crop_corners(
         size: Of the crops.
         num_crops: 1: the centre. 3: along one direction, from its beginning. 5: centre, then top left, top right,
             bottom left, bottom right.
-        style: Of 1 and 3 crops. "even": half pixels are rounded down, and 3 crops go from end to end of the long side.
-            "paper": the half pixel of 1 crop is rounded to an even number, and 3 crops go along the width, in upright
-            frames too, in steps of twice the quarter of what is left over, which is rounded down.
+        style: Of 1 and 3 crops. "even": half pixels are rounded down, and 3 crops are spread over the long side, from
+            end to end. "paper": the half pixel of 1 crop is rounded to an even number, and 3 crops are spread over the
+            width, in upright frames too, in steps of 2 floor((width - size) / 4).
 
     Example: 256 x 455 and size 224 leave 231 columns. One crop starts at 115 ("even") or 116 ("paper"), three at
     0, 115, 231 or at 0, 114, 228.
@@ -53,10 +53,10 @@ def crop_corners(
 class PaperCrop:
     """A random crop as in the paper's code, resized to a square.
 
-    Its share of the area is uniform in `scale` and its width over height uniform in `ratio`; then width and height are
-    swapped with probability 1/2, and the place is uniform. Where that does not fit into the frame, everything is drawn
-    again; where it does not in `CROP_TRIES` draws, the crop is the largest square in the middle. Resizing is bilinear,
-    with antialiasing.
+    Its share of the area is uniform in `scale` and its aspect ratio (width over height) uniform in `ratio`; then width
+    and height are swapped with probability 1/2, and the position is uniform. A crop that does not fit into the frame is
+    drawn again. After `CROP_TRIES` draws without success, the crop is the largest square in the centre. Resizing is
+    bilinear, with antialiasing.
 
     Args:
         size: Side of the square output in pixels.
@@ -104,7 +104,7 @@ def check_crop_fits(size: Sequence[int], image_size: int, name: str) -> None:
     """
     if min(size) < image_size:
         given = size[0] if len(size) == 1 else tuple(size)
-        raise ValueError(f"{name} = {given} leaves frames smaller than {image_size = }. Use at least that.")
+        raise ValueError(f"{name} = {given} makes frames smaller than {image_size = }. Use at least {image_size}.")
 
 
 def _uniform(low: float, high: float) -> float:

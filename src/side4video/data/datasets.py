@@ -117,7 +117,7 @@ class TrainClips(Dataset):
         frame_template: str | None = None,
     ):
         if repeats < 1:
-            raise ValueError(f"{repeats = } clips cannot be drawn from a video. Use 1 or more.")
+            raise ValueError(f"{repeats = } must be 1 or more: each video needs a clip.")
         self.videos = videos
         self.arrow_of_time = arrow_of_time
         if not arrow_of_time and (unlabelled := next((video for video in self.videos if video.label is None), None)):
@@ -205,7 +205,7 @@ class TestClips(Dataset):
         frame_template: str | None = None,
     ):
         if num_clips < 1:
-            raise ValueError(f"{num_clips = } clips cannot be taken from a video. Use 1 or more.")
+            raise ValueError(f"{num_clips = } must be 1 or more: each video needs a clip.")
         self.videos = videos
         self.sampling = sampling
         self.transform = transform

@@ -56,9 +56,9 @@ def uniform_clip_msrvtt(num_video_frames: int, num_frames: int, num_clips: int) 
     0, 2, ..., 20, 24.
     """
     _check_one_clip("msrvtt", num_clips)
-    came = list(range(0, num_video_frames, max(num_video_frames // num_frames, 1)))
-    places = np.linspace(0, len(came) - 1, num_frames, dtype=int) if len(came) > num_frames else range(num_frames)
-    return [[came[min(place, len(came) - 1)] for place in places]]
+    spaced = list(range(0, num_video_frames, max(num_video_frames // num_frames, 1)))
+    places = np.linspace(0, len(spaced) - 1, num_frames, dtype=int) if len(spaced) > num_frames else range(num_frames)
+    return [[spaced[min(place, len(spaced) - 1)] for place in places]]
 
 
 def uniform_clip_vatex(num_video_frames: int, num_frames: int, num_clips: int) -> list[list[int]]:
@@ -266,7 +266,7 @@ def _check_positive(name: str, value: int) -> None:
 def _check_one_clip(flavour: str, num_clips: int) -> None:
     if num_clips != 1:
         raise ValueError(
-            f"flavour={flavour!r} has 1 clip of a video, not {num_clips}. Use another flavour for several."
+            f"flavour={flavour!r} supports 1 clip per video, not {num_clips}. Use another flavour for several."
         )
 
 

@@ -44,7 +44,7 @@ def seeded(*numbers: int) -> Iterator[None]:
     True
     """
     if not numbers or min(numbers) < 0:
-        raise ValueError(f"{numbers = } make no seed. Give one or more integers from 0.")
+        raise ValueError(f"{numbers = } cannot be a seed. Give one or more non-negative integers.")
     python, legacy, cpu = np.random.SeedSequence(numbers).generate_state(3).tolist()
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
@@ -114,9 +114,9 @@ class TrainTransform:
     ) -> None:
         for name, probability in {"flip": flip, "grey": grey, "erasing": erasing}.items():
             if not 0 <= probability <= 1:
-                raise ValueError(f"{name}={probability} is no probability. Use 0 to 1.")
+                raise ValueError(f"{name}={probability} is not a probability. Use 0 to 1.")
         if crop_scale is not None and not 0 < crop_scale[0] <= crop_scale[1] <= 1:
-            raise ValueError(f"{crop_scale = } is no range of areas. Use two rising numbers above 0, up to 1.")
+            raise ValueError(f"{crop_scale = } is not a range of areas. Use two numbers with 0 < low <= high <= 1.")
         mode = _mode(interpolation)
         self.flip = flip
         self.flip_labels = flip_labels or {}
@@ -204,7 +204,7 @@ class EvalTransform:
         interpolation: Interpolation = "bilinear",
     ) -> None:
         if num_crops not in (1, 3, 5, 10):
-            raise ValueError(f"{num_crops = } is not offered. Use 1, 3, 5 or 10.")
+            raise ValueError(f"{num_crops = } is not supported. Use 1, 3, 5 or 10.")
         if style not in get_args(CropStyle):
             raise ValueError(f"{style = } is not supported. Use 'even' or 'paper'.")
         size = _resize_to(resize, image_size)
@@ -274,7 +274,7 @@ def mix_clips(
         ValueError: An alpha is negative.
     """
     if min(mixup_alpha, cutmix_alpha) < 0:
-        raise ValueError(f"{mixup_alpha = } and {cutmix_alpha = } must not be negative. Use 0 for none.")
+        raise ValueError(f"{mixup_alpha = } and {cutmix_alpha = } must not be negative. Use 0 to turn them off.")
     use_mixup = mixup_alpha > 0 and (cutmix_alpha == 0 or bool(torch.rand(()) < 0.5))
     if not use_mixup and cutmix_alpha == 0:
         return clips, torch.nn.functional.one_hot(labels, num_classes).to(clips.dtype)
@@ -312,7 +312,7 @@ class _SameForAllFrames:
 def _mode(interpolation: Interpolation) -> v2.InterpolationMode:
     modes = {"bilinear": v2.InterpolationMode.BILINEAR, "bicubic": v2.InterpolationMode.BICUBIC}
     if interpolation not in modes:
-        raise ValueError(f"{interpolation = } is not offered. Use 'bilinear' or 'bicubic'.")
+        raise ValueError(f"{interpolation = } is not supported. Use 'bilinear' or 'bicubic'.")
     return modes[interpolation]
 
 

@@ -1,4 +1,4 @@
-"""Heartbeats of the processes of a run: a process that loses its connection finds out which other process is silent.
+"""Heartbeats of the processes of a run: a process that loses its connection detects which other process is silent.
 
 Communication libraries report that a connection was closed or that an answer timed out, at best with an address. This
 module names the process: its rank, machine and process id, or the error that it ended with.

@@ -71,7 +71,7 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
         LostProcessError: the other processes did not join, or one was lost; the message names it.
     """
     if timeout_minutes <= 0:
-        raise ValueError(f"{timeout_minutes = } must be positive. Give the minutes to wait for other processes.")
+        raise ValueError(f"{timeout_minutes = } must be positive: the minutes to wait for other processes.")
     world = launched_processes()
     if world == 1 or (dist.is_available() and dist.is_initialized()):
         yield
@@ -80,15 +80,15 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
     if "MASTER_ADDR" not in os.environ or "MASTER_PORT" not in os.environ:
         raise ValueError(
             f"{world} processes were started, but MASTER_ADDR and MASTER_PORT are not set. Start them "
-            "with torchrun, or export both: any machine's name and a free port."
+            "with torchrun, or export both: the name of one machine and a free port."
         )
     timeout = timedelta(minutes=timeout_minutes)
     try:
         rendezvous = _rendezvous(rank, world, timeout)
     except dist.DistError as error:
         raise LostProcessError(
-            f"Process {rank} of {world} met no others within {timeout_minutes:g} minutes at "
-            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, where process 0 should be: "
+            f"Process {rank} of {world} could not join the others within {timeout_minutes:g} minutes at "
+            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, the address of process 0: "
             f"{_first_sentence(error)}."
         ) from error
     store = dist.PrefixStore(f"side4video-{next(_NUM_JOINED)}", rendezvous)  # ignores the keys of earlier runs
@@ -111,7 +111,7 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
             if not _is_connection_error(error):
                 raise
             lost = heartbeat.describe_lost_process()
-            raise LostProcessError(f"{lost} Process {rank} noticed it by: {_first_sentence(error)}.") from error
+            raise LostProcessError(f"{lost} The error in process {rank}: {_first_sentence(error)}.") from error
         finally:
             if dist.is_initialized():
                 dist.destroy_process_group()

@@ -119,7 +119,7 @@ class Embedder:
             ValueError: `texts` is empty, or a sentence is.
         """
         if not texts or not all(text.strip() for text in texts):
-            raise ValueError(f"{list(texts)!r}: there must be a sentence, and none may be empty.")
+            raise ValueError(f"{list(texts)!r}: give at least one sentence, and no empty ones.")
         return EmbeddedTexts(tuple(texts), embed_texts(self.model, texts, device=self.device))
 
     def rank(self, texts: Sequence[str], videos: EmbeddedVideos, *, top_k: int = 5) -> list[list[tuple[str, float]]]:

@@ -167,7 +167,7 @@ class Predictor:
 
     def _labels(self, classes: Sequence[str]) -> list[int] | None:
         if len(self.class_names) < 2:
-            raise ValueError(f"The model knows {len(self.class_names)} class. Explaining compares two or more.")
+            raise ValueError(f"The model has only {len(self.class_names)} class. An explanation compares two or more.")
         if unknown := [name for name in classes if name not in self.class_names]:
             raise ValueError(f"The model has no class {unknown[0]!r}. Use some of {', '.join(self.class_names)}.")
         return [self.class_names.index(name) for name in classes] or None
@@ -206,5 +206,5 @@ def expand_inputs(inputs: Iterable[str]) -> Iterator[Path]:
         else:
             found = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute patterns)
         if not found:
-            raise FileNotFoundError(f"{given!r} is no video file, no folder with videos and matches no file.")
+            raise FileNotFoundError(f"{given!r} is not a video file or a folder with videos, and matches no file. Check the path.")
         yield from (path for path in found if not (path in seen or seen.add(path)))  # type: ignore[func-returns-value]

@@ -105,5 +105,5 @@ class ClassificationHead(nn.Module):
     def load_classes(self, classes: Float[Tensor, "C E"], logit_scale: Float[Tensor, ""]) -> None:
         """Copy the class name embeddings and the logit scale of a text tower into the fused head."""
         if not isinstance(self.probe, TextClassifier):
-            raise ValueError("This head does not know classes by their names. Build it with text_width.")
+            raise ValueError("This head has no text classifier. Build it with text_width.")
         self.probe.load_classes(classes, logit_scale)

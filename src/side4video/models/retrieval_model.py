@@ -96,7 +96,7 @@ class RetrievalModel(SideTunedModel):
                 f"projection_width={text.embed_dim}."
             )
         if not 3 <= max_words <= text.context_length:
-            raise ValueError(f"{max_words = } must lie in 3..{text.context_length}, what the text tower reads.")
+            raise ValueError(f"{max_words = } must be in 3..{text.context_length}, the limits of the text tower.")
         self.backbone = backbone
         self.side = side
         self.text = text

@@ -60,13 +60,13 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
 
     Args:
         config: all settings.
-        out: run folder; must not hold a run yet, unless `resume`.
+        out: run folder; must not contain a run yet, unless `resume`.
         resume: continue the run in `out` from its last checkpoint, bit for bit on the CPU; without a checkpoint, start
             from the beginning.
         init_from: adapter to initialise the trained tensors from; a head that does not fit is discarded with a message.
 
     Raises:
-        ConfigError: `out` holds another run, or the settings differ from those it was started with.
+        ConfigError: `out` contains another run, or the settings differ from those it was started with.
         DataError, ValueError: invalid data or model settings.
         OSError: `out` cannot be written, or its disk is full; the last checkpoint is unchanged.
         FloatingPointError: a loss or gradient is not finite, and `train.on_nonfinite` is "stop".
@@ -76,7 +76,7 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
     If a run ends early, it saves the state after the last completed step, if that is possible.
     """
     if config.search != "off" or config.probe.name != "none":
-        raise ValueError("Searches and probes are trained by side4video.selection.run.train, not by the loop.")
+        raise ValueError("The training loop does not run searches or probes. Call side4video.train instead.")
     check_run_folder(out, config, resume=resume)
     device = choose_device(config.train.device)
     with StopSignals() as stop, joined_processes(device, timeout_minutes=config.train.timeout_minutes):

@@ -29,14 +29,14 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
     A run that stopped before its first checkpoint, for example out of memory, may start again with other settings.
 
     Raises:
-        ConfigError: the folder holds a run already and `resume` is off, or its settings differ (all are listed).
+        ConfigError: the folder already contains a run and `resume` is off, or its settings differ (all are listed).
         OSError: the folder cannot be created or written.
     """
     check_writable(out)
     path = out / CONFIG
     if path.is_file():
         if not resume:
-            raise ConfigError(f"{out} holds a run already. Add --resume to continue it, or choose another --out.")
+            raise ConfigError(f"{out} already contains a run. Add --resume to continue it, or choose another --out.")
         has_begun = has_checkpoint(out) or (out / "last").exists()
         if has_begun and (changes := config_changes(load_config(path), config)):
             listed = "\n".join(f"  {change}" for change in changes)

@@ -86,7 +86,7 @@ class StopSignals:
             raise TrainingStopped(number, self._immediate_message)
         if self._counts[number] > 1:
             raise TrainingStopped(
-                number, "It came twice, so nothing was saved. --resume continues the last checkpoint."
+                number, "It was received twice, so nothing was saved. --resume continues the last checkpoint."
             )
         message = f"\n{signal.Signals(number).name}: the run stops after this step is done and saved.\n"
         os.write(2, message.encode())  # not print: the signal may have interrupted one

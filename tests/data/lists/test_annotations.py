@@ -158,7 +158,7 @@ class TestList:
             read_video_list(write(tmp_path / "l.txt", "a.mp4 1\nb.mp4 walk\n"))
 
     def test_long_lines_are_refused_in_a_short_message(self, tmp_path):
-        with pytest.raises(DataError, match=r"l\.txt is no list of videos") as caught:
+        with pytest.raises(DataError, match=r"l\.txt is not a list of videos") as caught:
             read_video_list(write(tmp_path / "l.txt", "a" * 500_000 + " 1\n"))
         assert len(str(caught.value)) < 1000
 
@@ -168,7 +168,7 @@ class TestList:
         write(tmp_path / "classInd.txt", "1 x\n")
         list_name = "trainlist01.txt" if ignore_case else "l.txt"  # UCF101 is found in any case
         found = read_video_list(write(tmp_path / list_name, f"{name} {int(ignore_case)}\n"))
-        assert "1 of 1 videos are not there" in problems(found, allow_missing=True)
+        assert "1 of 1 videos are missing" in problems(found, allow_missing=True)
 
     def test_labels_that_would_make_a_billion_classes_are_refused(self, tmp_path):
         with pytest.raises(DataError, match=r"l\.txt has the label 1000000000: .* 1,000,000 at most"):
@@ -267,7 +267,7 @@ class TestKinetics:
         ]
         checked = check_video_list(found, allow_missing=True)
         assert (checked.num_listed, checked.num_found) == (4, 3)
-        assert "1 of 4 videos are not there: 'gone________000100_000110'; they are left out." in checked.warnings
+        assert "1 of 4 videos are missing: 'gone________000100_000110'; they are skipped." in checked.warnings
 
     def test_test_list_without_labels(self, tmp_path):
         text = "youtube_id,time_start,time_end,split\nabcdefghijk,1,11,test\n"
@@ -328,11 +328,11 @@ class TestSomethingSomething:
         assert labels(found) == {"12": 0, "7": 1}
 
     def test_no_made_up_order(self, tmp_path):
-        with pytest.raises(DataError, match=r"needs the class order: put labels\.json beside it"):
+        with pytest.raises(DataError, match=r"needs the class order: put labels\.json next to it"):
             read_video_list(write(tmp_path / "train.json", self.records()))
 
     def test_other_json(self, tmp_path):
-        with pytest.raises(DataError, match="no list of records"):
+        with pytest.raises(DataError, match="not a list of records"):
             read_video_list(write(tmp_path / "x.json", '{"a": 1}'), class_names=["x"])
         with pytest.raises(DataError, match="is not JSON"):
             read_video_list(write(tmp_path / "x.json", "a.mp4 0"), class_names=["x"])
@@ -364,7 +364,7 @@ class TestUcf101:
         assert found.videos[0].label == 0
 
     def test_missing_fold(self, tmp_path):
-        with pytest.raises(DataError, match=r"holds no trainlist03\.txt"):
+        with pytest.raises(DataError, match=r"has no trainlist03\.txt"):
             read_video_list(self.lists(tmp_path), split="train", fold=3)
 
     def test_unknown_number_and_folder(self, tmp_path):
@@ -431,7 +431,7 @@ class TestHmdb51:
 
     @pytest.mark.parametrize("options", [{}, {"split": "train", "fold": 3}])
     def test_nothing_chosen(self, tmp_path, options):
-        with pytest.raises(DataError, match="choose nothing"):
+        with pytest.raises(DataError, match="select nothing"):
             read_video_list(self.lists(tmp_path), **options)
 
 
@@ -453,12 +453,12 @@ class TestClassNames:
     @pytest.mark.parametrize(
         ("name", "text", "message"),
         [
-            ("n.txt", "a\nb\na\n", "names a class twice: 'a'"),
-            ("n.txt", "\n", "holds no class names"),
+            ("n.txt", "a\nb\na\n", "has duplicate class names: 'a'"),
+            ("n.txt", "\n", "has no class names"),
             ("n.json", '{"a": 0, "b": 2}', "not from 0 to 1"),
-            ("n.json", '{"a": 0, "b": 1, "a": 2}', "an entry twice in one object: 'a'"),
+            ("n.json", '{"a": 0, "b": 1, "a": 2}', "a duplicate name in one object: 'a'"),
             ("n.json", "[" * 100_000, "nested too deeply"),
-            ("n.json", "[1, 2]", "holds no class names"),
+            ("n.json", "[1, 2]", "has no class names"),
         ],
     )
     def test_broken(self, tmp_path, name, text, message):
@@ -533,7 +533,7 @@ class TestCheck:
         assert "1 videos have no label: 'b.mp4'" in found
         assert "videos have two labels" in found
         assert "1 videos end before they start: 'c.mp4 from 3.0 to 3.0'" in found
-        assert "12 of 17 videos are not there: 'gone0.mp4'" in found
+        assert "12 of 17 videos are missing: 'gone0.mp4'" in found
         assert f"(12 in all). Looked in '{tmp_path}'" in found
         assert all(line.startswith("my list: ") for line in found.splitlines())
 
@@ -550,7 +550,7 @@ class TestCheck:
 
     def test_nothing_there_is_never_allowed(self, tmp_path):
         found = VideoList((self.video(tmp_path, "a.mp4", 0),), ("x",), "l")
-        assert "1 of 1 videos are not there" in problems(found, allow_missing=True)
+        assert "1 of 1 videos are missing" in problems(found, allow_missing=True)
 
     def test_labels_are_not_required_for_prediction(self, tmp_path):
         touch(tmp_path, "a.mp4")

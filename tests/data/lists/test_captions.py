@@ -102,7 +102,7 @@ class TestOwnData:
         test = read_caption_list(source, split="test")  # val, for want of a test
         assert (as_dict(test), test.split) == ({"b": ("y",)}, "val")
         assert read_caption_list(source).split == "train + val"
-        assert "no split 'dev'; the splits in it are 'train', 'val'" in problems(source, split="dev")
+        assert "no split 'dev'; its splits are 'train', 'val'" in problems(source, split="dev")
 
     @pytest.mark.parametrize(
         ("name", "split"),
@@ -122,7 +122,7 @@ class TestOwnData:
             found = read_caption_list(write(tmp_path / name, content), captions=captions)
             assert list(as_dict(found).items()) == list(expected.items())
             assert found.split == "train"
-            assert found.notes == (f"1 entries of {tmp_path / name} name a video again: {again}. It is used once.",)
+            assert found.notes == (f"1 entries of {tmp_path / name} repeat a video: {again}. Each video is used once.",)
 
     def test_captions_of_the_list_come_first(self, tmp_path):
         source = write(tmp_path / "t.csv", "video,caption\na,own\n")
@@ -134,9 +134,9 @@ class TestOwnData:
         source = write(tmp_path / "l.txt", "".join(f"b{n}\n" for n in range(12)) + "a\n")
         found = problems(source, captions=captions)
         assert f"12 of 13 videos of {source} have no captions in {captions}: 'b0'" in found
-        assert "(12 in all). The first captions are of 'a': do the two files belong together?" in found
+        assert "(12 in all). The first captions are of 'a'. Check that the two files belong together" in found
         assert f"{source} was read as a list of 13 videos without captions, the first 'b0'" in problems(source)
-        assert "is such a list too" in problems(source, captions=source)
+        assert "is also a list without captions" in problems(source, captions=source)
 
     def test_a_name_that_could_be_two_videos(self, tmp_path):
         captions = write(tmp_path / "c.json", {"a.mp4": ["x"], "a.avi": ["y"]})
@@ -149,11 +149,11 @@ class TestOwnData:
         found = read_caption_list(source)
         assert as_dict(found) == {"a": ("x",), "c": ("y",)}
         assert found.notes == (
-            "3 captions are empty; they are left out.",
-            "2 of 4 videos have no caption; they are left out: 'b', 'd'.",
+            "3 captions are empty; they are skipped.",
+            "2 of 4 videos have no caption; they are skipped: 'b', 'd'.",
         )
-        assert "holds no captions" in problems(write(tmp_path / "d.csv", "video,caption\na, \n"))
-        assert "holds no captions" in problems(write(tmp_path / "d.csv", "video,caption\n"))
+        assert "has no captions" in problems(write(tmp_path / "d.csv", "video,caption\na, \n"))
+        assert "has no captions" in problems(write(tmp_path / "d.csv", "video,caption\n"))
 
 
 class TestRefused:
@@ -172,10 +172,10 @@ class TestRefused:
             "oops",
         ]
         found = problems(write(tmp_path / "d.jsonl", "\n".join(lines)))
-        assert "has captions that are no text, or none, in 'line 2', 'line 5', 'line 10'" in found
-        assert "has no name of a video, in 'line 3', 'line 4'" in found
-        assert "has times that are no seconds, in 'line 6', 'line 7'" in found
-        assert "names or captions of 2 videos hold characters that no text has" in found
+        assert "has captions that are missing or not text in 'line 2', 'line 5', 'line 10'" in found
+        assert "has no video name in 'line 3', 'line 4'" in found
+        assert "has times that are not seconds in 'line 6', 'line 7'" in found
+        assert "names or captions of 2 videos contain invalid characters" in found
         assert r"'f\x00', 'g'" in found
         assert "d.jsonl, line 11, is not JSON" in found
         assert len(found.splitlines()) == 5
@@ -184,10 +184,10 @@ class TestRefused:
         good = '{"video": "a", "caption": "x"}\n'
         found = problems(write(tmp_path / "d.jsonl", good + "oops\n" + good + "[1]\n"))
         assert "d.jsonl, line 2, is not JSON" in found
-        assert "d.jsonl, line 4, is no object" in found
+        assert "d.jsonl, line 4, is not an object" in found
         found = problems(write(tmp_path / "d.jsonl", good + "oops\n" * 50))
         assert len(found.splitlines()) == 11
-        assert "50 lines in all cannot be read" in found
+        assert "50 lines cannot be read in total" in found
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -200,27 +200,27 @@ class TestRefused:
             ),
             ('video,caption\na,"never closed\nb,c\n', "unexpected end of data. Close every quote"),
             ('video,caption\na,"x" y\n', "line 2: ',' expected after '\"'"),
-            ("clap,caption\na,b\n", r"no column of videos among 'caption', 'clap'\. Call it video"),
+            ("clap,caption\na,b\n", r"no column of videos among 'caption', 'clap'\. Name it video"),
             ("video,words\na,b\n", "list of 1 videos without captions"),
             (b"video,caption\na,caf\xe9\n", r"not UTF-8 text in 1 lines\. Save it as UTF-8"),
             (b"caf\xe9\nb\n", r"not UTF-8 text in 1 lines\. Save it as UTF-8"),
             (b'{"a": "caf\xe9"}', "not UTF-8 text .*Save it as UTF-8"),
             ("video,caption\na,b\n".encode("utf-16"), r"is UTF-16\. Save it as UTF-8"),
             (b"PK\x03\x04aaa", "is a ZIP archive. Unpack it"),
-            ("\n<!DOCTYPE html><title>404</title>", "is a web page, .* Fetch the file again"),
-            ("version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a pointer of Git LFS"),
-            ("id,video\n1,a\n2,\n3,b\n4\n", "has no name of a video, in 'line 3', 'line 5'"),
-            (b"\x00\x01\x02", "is no text"),
+            ("\n<!DOCTYPE html><title>404</title>", "is a web page, .* Download the file again"),
+            ("version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a Git LFS pointer"),
+            ("id,video\n1,a\n2,\n3,b\n4\n", "has no video name in 'line 3', 'line 5'"),
+            (b"\x00\x01\x02", "is not text"),
             ('{"a": ["x"', "is not JSON"),
             ("[" * 100_000, "nested too deeply"),
-            ('{"a": ["x"], "a": ["y"]}', r"entry twice in one object: 'a'\. Keep one"),
-            ('{"a": [1]}', "captions of 1 videos are no text: 'a'"),
-            ('{"a": ["x"], "b": [["x"]], "c": null}', "captions of 1 videos are no text: 'c'"),
-            ("{}", "holds no captions that are known: it is no object with anything in it"),
+            ('{"a": ["x"], "a": ["y"]}', r"duplicate name in one object: 'a'\. Keep one"),
+            ('{"a": [1]}', "captions of 1 videos are not text: 'a'"),
+            ('{"a": ["x"], "b": [["x"]], "c": null}', "captions of 1 videos are not text: 'c'"),
+            ("{}", "has no captions in a supported format: it is empty, or not an object"),
             ("[]", "it is an empty list"),
             ("[1, 2]", "it is a list of ints"),
-            ('[{"video": "a", "caption": "x"}, 3]', "more than objects in its list"),
-            ('[{"video": "a", "when": "x"}]', "no captions that are known"),
+            ('[{"video": "a", "caption": "x"}, 3]', "list items that are not objects"),
+            ('[{"video": "a", "when": "x"}]', "no captions in a supported format"),
         ],
     )
     def test_broken_files(self, tmp_path, content, message):
@@ -258,7 +258,7 @@ class TestRefused:
         assert "d.json" in problems(write(tmp_path / "d.json", '{"a": 3}'), format=format)
 
     def test_csv_that_is_json(self, tmp_path):
-        assert "is no CSV but JSON" in problems(write(tmp_path / "d.json", {"a": ["b"]}), format="csv")
+        assert "is JSON, not CSV" in problems(write(tmp_path / "d.json", {"a": ["b"]}), format="csv")
 
 
 class TestNastyText:
@@ -315,7 +315,7 @@ class TestFiles:
         """Another file of the same stem, or in another folder, may be another video."""
         touch(tmp_path, "a.avi", "x/b.mp4")
         found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na.mp4,x\nb.mp4,y\n"))
-        with pytest.raises(DataError, match=r"2 of 2 videos are not there: 'a\.mp4', 'b\.mp4'"):
+        with pytest.raises(DataError, match=r"2 of 2 videos are missing: 'a\.mp4', 'b\.mp4'"):
             check_caption_list(found)
 
     def test_missing_videos(self, tmp_path):
@@ -324,17 +324,17 @@ class TestFiles:
         found = read_caption_list(source)
         with pytest.raises(DataError) as caught:
             check_caption_list(found)
-        assert f"{source}: 2 of 4 videos are not there: 'b', 'd'. Looked in '{tmp_path}'. Check root" in str(
+        assert f"{source}: 2 of 4 videos are missing: 'b', 'd'. Looked in '{tmp_path}'. Check root" in str(
             caught.value
         )
         checked = check_caption_list(found, allow_missing=True)
         assert (checked.num_listed, checked.num_found) == (4, 2)
         assert as_dict(checked.captions) == {"a": ("x",), "c": ("z",)}
-        assert checked.warnings == ("2 of 4 videos are not there: 'b', 'd'; they are left out.",)
+        assert checked.warnings == ("2 of 4 videos are missing: 'b', 'd'; they are skipped.",)
 
     def test_nothing_there_is_never_allowed(self, tmp_path):
         found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na,x\n"), root=tmp_path / "nowhere")
-        with pytest.raises(DataError, match="1 of 1 videos are not there"):
+        with pytest.raises(DataError, match="1 of 1 videos are missing"):
             check_caption_list(found, allow_missing=True)
 
     def test_parts_that_end_before_they_start(self, tmp_path):
@@ -343,7 +343,7 @@ class TestFiles:
         with pytest.raises(DataError) as caught:
             check_caption_list(found, allow_missing=True)
         assert "1 videos end before they start: 'a from 3.0 to 3.0'" in str(caught.value)
-        with pytest.raises(DataError, match="1 of 2 videos are not there"):
+        with pytest.raises(DataError, match="1 of 2 videos are missing"):
             check_caption_list(found)
 
     def test_captions_of_several_videos(self, tmp_path):
@@ -363,7 +363,7 @@ class TestFiles:
     def test_notes_of_reading_are_warnings(self, tmp_path):
         touch(tmp_path, "a.mp4")
         checked = check_caption_list(read_caption_list(write(tmp_path / "d.json", {"a": ["x", ""]})))
-        assert checked.warnings == ("1 captions are empty; they are left out.",)
+        assert checked.warnings == ("1 captions are empty; they are skipped.",)
 
 
 def test_a_caption_list_checks_itself(tmp_path):

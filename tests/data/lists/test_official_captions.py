@@ -95,7 +95,7 @@ class TestMsrvtt:
         source = write(tmp_path / "train_list.txt", "video0\n")
         assert as_dict(read_caption_list(source, captions=captions, split="train")) == {"video0": ("a",)}
         found = problems(captions, split="train")
-        assert "does not say which videos are in 'train'. Give the list of the split (as MSRVTT_train.9k.csv)" in found
+        assert "does not show which videos are in 'train'. Give the list of the split (such as MSRVTT_train.9k.csv)" in found
 
     def test_1k_a(self, tmp_path):
         rows = "".join(f"ret{n},msr{n},video{n},sentence {n}\n" for n in range(7010, 8010))
@@ -124,7 +124,7 @@ class TestMsrvtt:
 
     def test_json_of_all_videos_is_no_split(self, tmp_path):
         source = write(tmp_path / "captions.json", {f"video{n}": ["x"] for n in range(10_000)})
-        assert "does not say which videos are in 'test'" in problems(source, split="test")
+        assert "does not show which videos are in 'test'" in problems(source, split="test")
         assert len(read_caption_list(source).videos) == 10_000
 
     def test_all_problems_at_once(self, tmp_path):
@@ -133,12 +133,12 @@ class TestMsrvtt:
         content["videos"].append({"video_id": "video9", "split": "train"})
         content["sentences"] += [{"video_id": "video0"}, "x", {"video_id": "video8", "caption": "x"}]
         found = problems(write(tmp_path / "m.json", content), split="train")
-        assert "video_id are not there as text in 'entry 5' of `videos`" in found
-        assert "video_id and caption are not there as text in 'entry 6', 'entry 7' of `sentences`" in found
-        assert "sentences are of 1 videos that `videos` lacks: 'video8'" in found
+        assert "video_id are missing or not text in 'entry 5' of `videos`" in found
+        assert "video_id and caption are missing or not text in 'entry 6', 'entry 7' of `sentences`" in found
+        assert "sentences refer to 1 videos that are not in `videos`: 'video8'" in found
         assert "1 videos have no sentence: 'video9'" in found
         assert "no sentence" not in problems(tmp_path / "m.json", split="test")
-        assert "the content of `videos` is no list" in problems(
+        assert "the content of `videos` is not a list" in problems(
             write(tmp_path / "m.json", {"videos": 3, "sentences": []})
         )
 
@@ -166,7 +166,7 @@ class TestMsrvtt:
         shared = {text: count for text, count in counts.items() if count > 1}
         assert sorted(shared.values()) == [2, 2, 2, 3]
         (warning,) = checked.warnings
-        assert "4 captions are those of several videos, 9 in all" in warning
+        assert "4 captions are shared by several videos, 9 in total" in warning
         assert "(1000 captions, 995 unique)" in warning
         assert all(repr(text) in warning for text in shared)
 
@@ -222,14 +222,14 @@ class TestMsvd:
         assert read_caption_list(captions, split="train").split == ""  # no more than one split can be
         many = {f"abcdefghijk_{n}_{n + 9}": [["a"]] for n in range(1201)}
         found = problems(write(tmp_path / "c.pkl", pickle.dumps(many)), split="train")
-        assert "does not say which videos are in 'train'. Give the list of the split (as train_list.txt)" in found
+        assert "does not show which videos are in 'train'. Give the list of the split (such as train_list.txt)" in found
         source = write(tmp_path / "l.txt", "nobody_1_2\n")
         assert "1 of 1 videos of" in problems(source, captions=captions)
         broken = write(tmp_path / "c.pkl", pickle.dumps({**MSVD_WORDS, "x": [[1]], ("y",): [["a"]]}))
         assert "dictionary key that is not text" in problems(broken)
         broken = write(tmp_path / "c.pkl", pickle.dumps({**MSVD_WORDS, "x": [[1]], "y": 3, "z": [b"a"]}))
-        assert "captions of 3 videos are no text: 'x', 'y', 'z'" in problems(broken)
-        assert "holds more than text" in problems(write(tmp_path / "c.pkl", pickle.dumps({"a": Path("b")})))
+        assert "captions of 3 videos are not text: 'x', 'y', 'z'" in problems(broken)
+        assert "contains more than text" in problems(write(tmp_path / "c.pkl", pickle.dumps({"a": Path("b")})))
         assert "no captions of MSVD" in problems(write(tmp_path / "c.pkl", pickle.dumps(["a", {}])), format="msvd")
 
     @needs_annotations
@@ -283,7 +283,7 @@ class TestVatex:
         assert files(found, tmp_path / "videos") == ["val_video/Zabcdefghij_000003_000013"]
         assert check_caption_list(found).num_found == 1
         assert len(read_caption_list(captions).videos) == 2
-        assert "does not say which videos are in 'test'" in problems(captions, split="test")
+        assert "does not show which videos are in 'test'" in problems(captions, split="test")
 
     def test_private_test(self, tmp_path):
         source = write(tmp_path / "vatex_private_test_without_annotations.json", [{"videoID": "a"}, {"videoID": "b"}])
@@ -294,10 +294,10 @@ class TestVatex:
             tmp_path / "v.json", [*VATEX_ENTRIES, {"videoID": "c"}, {"videoID": "d", "enCap": [1]}, {"x": 1}]
         )
         found = problems(source)
-        assert "enCap of 2 videos is no list of text: 'c', 'd'" in found
-        assert "videoID are not there as text in 'entry 5'." in found
+        assert "enCap of 2 videos is not a list of text: 'c', 'd'" in found
+        assert "videoID are missing or not text in 'entry 5'." in found
         content = {"a": {"enCap": ["x"]}, "b": 3, "c": {"enCap": ["y"]}, "d": {}}
-        assert "enCap of 2 videos is no list of text: 'b', 'd'" in problems(write(tmp_path / "v.json", content))
+        assert "enCap of 2 videos is not a list of text: 'b', 'd'" in problems(write(tmp_path / "v.json", content))
 
 
 class TestDidemo:
@@ -339,7 +339,7 @@ class TestDidemo:
 
     def test_broken(self, tmp_path):
         source = write(tmp_path / "d.json", [*self.entries(), {"video": "c.mov", "annotation_id": 3}, 7])
-        assert "video and description are not there as text in 'entry 5', 'entry 6'" in problems(source)
+        assert "video and description are missing or not text in 'entry 5', 'entry 6'" in problems(source)
 
     @needs_annotations
     def test_the_real_file(self, tmp_path):
@@ -443,8 +443,8 @@ class TestLsmdc:
         found = read_caption_list(write(tmp_path / "LSMDC16_annos_val.csv", content))
         assert as_dict(found) == {self.FIRST: ("x",)}
         assert found.notes == (
-            "2 captions are empty; they are left out.",
-            f"2 of 3 videos have no caption; they are left out: '{self.SECOND}', 'a.b'.",
+            "2 captions are empty; they are skipped.",
+            f"2 of 3 videos have no caption; they are skipped: '{self.SECOND}', 'a.b'.",
         )
 
     def test_the_test_list(self, tmp_path):
@@ -454,8 +454,8 @@ class TestLsmdc:
     def test_broken_lines(self, tmp_path):
         content = b"".join(self.line(f"c.{n}", "x") for n in range(30)) + b"c.30\tx\n" + self.line("c.31", "x\ty")
         found = problems(write(tmp_path / "l.csv", content))
-        assert "2 lines have not the six fields of LSMDC: 'c.30" in found
-        assert "is no list of LSMDC" in problems(write(tmp_path / "l.csv", "a\tb\nc\td\n"), format="lsmdc")
+        assert "2 lines do not have the six fields of LSMDC: 'c.30" in found
+        assert "is not a list of LSMDC" in problems(write(tmp_path / "l.csv", "a\tb\nc\td\n"), format="lsmdc")
 
 
 class TestAnywhereBelowTheRoot:
@@ -466,7 +466,7 @@ class TestAnywhereBelowTheRoot:
         assert files(found, tmp_path / "v") == ["full/abcdefghijk_1_2.avi"]
         (warning,) = check_caption_list(found).warnings
         assert warning.startswith(
-            f"Several files below {tmp_path / 'v'} have the name of one video, and the first is used"
+            f"Several files below {tmp_path / 'v'} match the name of one video; the first file is used"
         )
         assert "small/abcdefghijk_1_2.mp4" in warning
 

@@ -81,7 +81,7 @@ class TestNothingIsRun:
     def test_an_attack(self, tmp_path, protocol):
         data = pickle.dumps({"id": [["a"], Attack(tmp_path / "harmed")]}, protocol)
         message = refused(data)
-        assert "somebody else's code" in message
+        assert "could execute code" in message
         assert "Save the captions as JSON" in message
         assert not (tmp_path / "harmed").exists()
         pickle.loads(data)
@@ -128,7 +128,7 @@ class TestNothingIsRun:
 
     @pytest.mark.parametrize("value", [{1}, frozenset({1}), bytearray(b"a"), 1j, Path("a"), range(3), len])
     def test_other_types(self, value):
-        assert "holds more than text" in refused(pickle.dumps({"a": value}, 5))
+        assert "contains more than text" in refused(pickle.dumps({"a": value}, 5))
 
 
 class TestBroken:
@@ -136,7 +136,7 @@ class TestBroken:
     def test_cut_off_anywhere(self, protocol):
         data = pickle.dumps({"id": [["a", "b"], ["c"]]}, protocol)
         for length in range(len(data)):
-            assert "broken pickle" in refused(data[:length])
+            assert "corrupt pickle" in refused(data[:length])
 
     def test_damaged_anywhere(self):
         """Whatever happens to a pickle, what is raised is a `DataError`."""

@@ -62,7 +62,7 @@ def test_from_videos_to_moments_and_once_more(address, adapter, videos, write_no
     paths[2].rename(videos / "elsewhere.mp4")
     shutil.copy(paths[4], videos / "copy.mp4")
     assert main(index) == 0
-    assert "1 embedded, 5 unchanged, 2 moved or copied, 2 gone, 0 not read" in capsys.readouterr().out
+    assert "1 embedded, 5 unchanged, 2 moved or copied, 2 removed, 0 not read" in capsys.readouterr().out
     assert main(["search", address, "a star", "--where", "camera=north", "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
     assert (str(paths[3].relative_to(tmp_path)) in printed, printed.count(".mp4")) == (True, 1)

@@ -207,7 +207,7 @@ def test_missing_videos_and_captions_are_refused_before_training(small_retrieval
     [
         ({"head": {"fused": True}}, "head: not supported by task retrieval"),
         ({"eval": {"clips": 2}}, "eval.clips = 2: task retrieval embeds one view of each video"),
-        ({"train": {"batch": 1}}, "nothing to compare"),
+        ({"train": {"batch": 1}}, "no other pair to compare with"),
         ({"text": {"similarity": "mean-pool", "decorrelation": 0.1}}, "needs text.similarity wti"),
     ],
 )

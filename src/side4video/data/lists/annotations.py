@@ -157,7 +157,7 @@ def _index_labels(
     if unknown := sorted(label for label, position in found.items() if position is None):
         raise DataError(
             f"{source} has classes that are not among the {len(names)} given ones: {first_few(unknown)}. "
-            f"The given ones are {first_few(names)}."
+            f"The given classes are {first_few(names)}."
         )
     return names, [found[label] if isinstance(label, str) else label for label in written]
 
@@ -167,8 +167,8 @@ def _names_from(labels: Sequence[str | int | None], source: Path) -> tuple[str, 
     if numbers:
         if max(numbers) > LARGEST_LABEL:
             raise DataError(
-                f"{source} has the label {max(numbers)}: numbers as labels count classes from 0, of which there are "
-                f"{LARGEST_LABEL:,} at most. Correct it, or give class_names."
+                f"{source} has the label {max(numbers)}: numeric labels are class indices from 0 to at most "
+                f"{LARGEST_LABEL:,}. Correct it, or give class_names."
             )
         return tuple(str(number) for number in range(max(numbers) + 1))
     return tuple(sorted({label for label in labels if isinstance(label, str)}))
@@ -218,12 +218,12 @@ def find_missing(
         gone += [index for index in inside if videos[index].path.name not in names]
     if not gone:
         return frozenset(), [], []
-    lost = f"{len(gone)} of {len(videos)} videos are not there: {first_few(videos[index].name for index in gone)}"
+    missing = f"{len(gone)} of {len(videos)} videos are missing: {first_few(videos[index].name for index in gone)}"
     if allow_missing and len(gone) < len(videos):
-        return frozenset(gone), [], [f"{lost}; they are left out."]
+        return frozenset(gone), [], [f"{missing}; they are skipped."]
     folders = Counter(str(videos[index].path.parent) for index in gone)
     looked_in = first_few(folder for folder, _ in folders.most_common())
-    return frozenset(gone), [f"{lost}. Looked in {looked_in}. Check root, or allow missing videos."], []
+    return frozenset(gone), [f"{missing}. Looked in {looked_in}. Check root, or allow missing videos."], []
 
 
 def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:

@@ -31,7 +31,7 @@ READERS: dict[str, Callable[[CaptionFile, str | None], CaptionTable]] = {
 FORMAT_BY_KEY = {"enCap": "vatex", "sentences": "activitynet"}  # keys in the object of a video
 MSRVTT_NAME = re.compile(r"video\d+(\.\w+)?")
 MSVD_NAME = re.compile(r"[\w-]{11}_\d+_\d+(\.\w+)?")
-RECOGNITION_HINT = "It belongs to action recognition: it has classes and no captions."
+RECOGNITION_HINT = "It is for action recognition: it has classes and no captions."
 ACTIVITYNET_HINT = "Captions are in ActivityNet Captions: train.json, val_1.json, val_2.json."
 REMEDY = 'Write {"a.mp4": ["a caption", ...]}, or a CSV with the columns video,caption.'
 
@@ -49,7 +49,7 @@ def detect_caption_format(file: CaptionFile) -> str:
     elif isinstance(content, list) and content and isinstance(content[0], dict):
         found = _detect_in_list(content)
     if found is None:
-        raise DataError(f"{file.path} holds no captions that are known: {_describe_content(content)} {REMEDY}")
+        raise DataError(f"{file.path} has no captions in a supported format: {_describe_content(content)} {REMEDY}")
     return found
 
 
@@ -60,8 +60,8 @@ def _detect_in_text(file: CaptionFile) -> str:
     if is_lsmdc(lines):
         return "lsmdc"
     raise DataError(
-        f"{file.path} has no captions: no column of its header {first_few(columns)} is called like one. Call "
-        "it caption."
+        f"{file.path} has no column of captions; its columns are {first_few(columns)}. Name the column of captions "
+        "caption."
     )
 
 
@@ -109,14 +109,14 @@ def _describe_content(content: Any) -> str:
             return f"this is a list of Something-Something. {RECOGNITION_HINT}"
         return f"it is a list of {type(first).__name__}s." if content else "it is an empty list."
     if not isinstance(content, dict) or not content:
-        return "it is no object with anything in it."
+        return "it is empty, or not an object."
     values = [value for value in content.values() if isinstance(value, dict)]
     if "database" in content:
         return f"this is ActivityNet's file for detection (classes and times). {ACTIVITYNET_HINT}"
     if any("annotations" in value for value in values):
-        return f"this is ActivityNet's file for detection as mmaction2 writes it. {ACTIVITYNET_HINT}"
+        return f"this is ActivityNet's file for detection in mmaction2's format. {ACTIVITYNET_HINT}"
     if "annotations" in content:
-        return "this is built like COCO, but its annotations have no captions."
+        return "this has COCO's format, but its annotations have no captions."
     if all(map(_is_number, content.values())):
         return f"this is a table of class numbers. {RECOGNITION_HINT}"
-    return f"its keys are {first_few(list(content)[:3])} and so on."
+    return f"its first keys are {first_few(list(content)[:3])}."

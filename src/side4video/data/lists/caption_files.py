@@ -20,13 +20,13 @@ from side4video.data.lists.safe_unpickler import is_pickle, load_plain_pickle
 from side4video.data.lists.text_files import DataError, first_few, parse_json
 
 UNSUPPORTED_SIGNATURES = {  # first bytes of files that are often given by mistake
-    b"PK\x03\x04": "is a ZIP archive. Unpack it and give the file that is in it.",
-    b"\x1f\x8b": "is a gzip archive. Unpack it and give the file that is in it.",
-    b"Rar!": "is a RAR archive. Unpack it and give the file that is in it.",
+    b"PK\x03\x04": "is a ZIP archive. Unpack it and give the file inside.",
+    b"\x1f\x8b": "is a gzip archive. Unpack it and give the file inside.",
+    b"Rar!": "is a RAR archive. Unpack it and give the file inside.",
     b"\xff\xfe": "is UTF-16. Save it as UTF-8.",
     b"\xfe\xff": "is UTF-16. Save it as UTF-8.",
-    b"version https://git-lfs": "is a pointer of Git LFS and not the file itself. Run `git lfs pull` where it is from.",
-    b"<": "is a web page, as a server sends it in place of a file. Fetch the file again.",
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself. Run `git lfs pull` in its repository.",
+    b"<": "is a web page, such as a server's error page. Download the file again.",
 }
 LSMDC_LINE = re.compile(r"[^\t]+(\t[\d.:]+){4}(\t.*)?")
 
@@ -88,9 +88,9 @@ def _read_bytes(path: Path) -> bytes:
         if data.lstrip().startswith(start):
             raise DataError(f"{path} {what}")
     if b"\0" in data[:4096] and not is_pickle(data):
-        raise DataError(f"{path} is no text. Give JSON, CSV, one name per line, or the pickle of MSVD.")
+        raise DataError(f"{path} is not text. Give JSON, CSV, one name per line, or the pickle of MSVD.")
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
-        raise DataError(f"{path} is empty. It should hold videos and their captions.")
+        raise DataError(f"{path} is empty. It must contain videos and their captions.")
     return data
 
 
@@ -136,9 +136,9 @@ def _load_json_lines(lines: list[tuple[int, str]], path: Path) -> CaptionFile:
         if isinstance(content, dict):
             records.append(Record(f"line {number}", {column_name(name): value for name, value in content.items()}))
         else:
-            problems.append(f'{path}, line {number}, is no object {{"video": ..., "caption": ...}}.')
+            problems.append(f'{path}, line {number}, is not an object {{"video": ..., "caption": ...}}.')
     if len(problems) > 10:
-        problems = [*problems[:10], f"{path}: {len(problems)} lines in all cannot be read."]
+        problems = [*problems[:10], f"{path}: {len(problems)} lines cannot be read in total."]
     return CaptionFile(path, "jsonl", records, tuple(problems))
 
 
@@ -167,11 +167,11 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
             values = dict(zip_longest(columns, (field.strip() for field in fields[: len(columns)]), fillvalue=""))
             records.append(Record(f"line {reader.line_num}", values))
     except csv.Error as error:
-        problems.append(f"{file.path}, line {reader.line_num}: {error}. Close every quote, and double one in a text.")
+        problems.append(f"{file.path}, line {reader.line_num}: {error}. Close every quote, and double quotes inside a text.")
     if too_long:
         problems.append(
             f"{file.path} has more fields than the {len(columns)} of its header in {first_few(too_long)}. "
-            "Put captions that hold the delimiter in double quotes."
+            "Put captions that contain the delimiter in double quotes."
         )
     return records, problems
 
@@ -204,5 +204,5 @@ def read_names(file: CaptionFile) -> list[str] | None:
     if problems:
         raise DataError(*problems)
     if nameless := [record.place for record in records if not record.fields[column]]:
-        raise DataError(f"{file.path} has no name of a video, in {first_few(nameless)}.")
+        raise DataError(f"{file.path} has no video name in {first_few(nameless)}.")
     return [record.fields[column] for record in records]

@@ -49,7 +49,7 @@ class CaptionTable(NamedTuple):
 def read_csv_captions(file: CaptionFile, split: str | None) -> CaptionTable:
     """Read a CSV with columns of videos and captions. Optional columns: start and end in seconds, and `split`."""
     if file.kind != "text":
-        raise DataError(f"{file.path} is no CSV but JSON. Use format auto or json.")
+        raise DataError(f"{file.path} is JSON, not CSV. Use format auto or json.")
     records, problems = read_table(file)
     return _read_records(records, problems, file, split)
 
@@ -68,11 +68,11 @@ def read_json_captions(file: CaptionFile, split: str | None) -> CaptionTable:
             for number, record in enumerate(content, start=1)
             if isinstance(record, dict)
         ]
-        problems = [f"{file.path} holds more than objects in its list."] if len(records) < len(content) else []
+        problems = [f"{file.path} has list items that are not objects."] if len(records) < len(content) else []
         return _read_records(records, problems, file, split)
     if isinstance(content, dict):
         return read_mapping(content, file.path)
-    raise DataError(f'{file.path} holds no captions. Write {{"a.mp4": ["a caption"]}} or CSV with video,caption.')
+    raise DataError(f'{file.path} has no captions. Write {{"a.mp4": ["a caption"]}} or CSV with video,caption.')
 
 
 def is_record(content: object) -> bool:
@@ -92,7 +92,7 @@ def read_mapping(content: dict[str, Any], path: Path, *, token_lists: bool = Fal
             wrong.append(name)
         else:
             rows.append(CaptionRow(name, captions))
-    problems = [f"{path}: captions of {len(wrong)} videos are no text: {first_few(wrong)}."] if wrong else []
+    problems = [f"{path}: captions of {len(wrong)} videos are not text: {first_few(wrong)}."] if wrong else []
     return CaptionTable(rows, split_in_name(path), problems)
 
 
@@ -138,7 +138,7 @@ def _read_records(
     for known, called in ((PATH_COLUMNS, "video"), (CAPTION_COLUMNS, "caption")):
         if records and not columns & set(known):
             problems.append(
-                f"{file.path} has no column of {called}s among {first_few(sorted(columns))}. Call it {called}."
+                f"{file.path} has no column of {called}s among {first_few(sorted(columns))}. Name it {called}."
             )
             raise DataError(*problems)
     records, split = _select_split(records, wanted_split, file.path)
@@ -150,11 +150,11 @@ def _read_records(
         if isinstance(name, int) and not isinstance(name, bool) and name.bit_length() < 64:
             name = str(name)
         if not isinstance(name, str) or not name.strip():
-            wrong.add("no name of a video", place)
+            wrong.add("no video name", place)
         elif captions is None:
-            wrong.add("captions that are no text, or none", place)
+            wrong.add("captions that are missing or not text", place)
         elif any(time is not None and math.isnan(time) for time in (start, end)):
-            wrong.add("times that are no seconds", place)
+            wrong.add("times that are not seconds", place)
         else:
             rows.append(CaptionRow(name.strip(), captions, (), start, end))
     return CaptionTable(rows, split, [*problems, *wrong.sentences(file.path)])
@@ -175,7 +175,7 @@ class _InvalidRecords:
         self._places.setdefault(what, []).append(place)
 
     def sentences(self, path: Path) -> list[str]:
-        return [f"{path} has {what}, in {first_few(places)}." for what, places in self._places.items()]
+        return [f"{path} has {what} in {first_few(places)}." for what, places in self._places.items()]
 
 
 def _select_split(records: list[Record], wanted: str | None, path: Path) -> tuple[list[Record], str]:

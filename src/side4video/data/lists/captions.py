@@ -118,7 +118,7 @@ def read_caption_list(
 
 
 def _load_captions_of_names(names: Sequence[str], source: Path, captions: str | Path | None) -> CaptionFile:
-    shown = f"{source} was read as a list of {len(names)} videos without captions, the first {first_few(names[:1])}"
+    shown = f"{source} was read as a list of {len(names)} videos without captions, starting with {first_few(names[:1])}"
     if captions is None:
         raise DataError(
             f"{shown}. Give the file of their captions too (MSRVTT_data.json, raw-captions.pkl, vatex_data.json, ...); "
@@ -127,7 +127,7 @@ def _load_captions_of_names(names: Sequence[str], source: Path, captions: str | 
         )
     file = load_caption_file(Path(captions))
     if read_names(file) is not None:
-        raise DataError(f"{shown}; but {captions} is such a list too. Give the file that holds the captions.")
+        raise DataError(f"{shown}; but {captions} is also a list without captions. Give the file with the captions.")
     return file
 
 
@@ -164,11 +164,11 @@ def _select(
     if unknown:
         problems.append(
             f"{len(unknown)} of {len(names)} videos of {source} have no captions in {captions}: "
-            f"{first_few(unknown)}. The first captions are of {first_few([row.name for row in rows][:3])}: do the "
-            "two files belong together?"
+            f"{first_few(unknown)}. The first captions are of {first_few([row.name for row in rows][:3])}. "
+            "Check that the two files belong together."
         )
     if twice:
-        notes.append(f"{len(twice)} entries of {source} name a video again: {first_few(twice)}. It is used once.")
+        notes.append(f"{len(twice)} entries of {source} repeat a video: {first_few(twice)}. Each video is used once.")
     return [row for found in chosen.values() for row in found]
 
 
@@ -177,7 +177,7 @@ def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[
     kept, uncaptioned, num_empty = [], [], 0
     if unusable := [row.name for row in rows if not all(map(_is_usable, (row.name, *row.candidates, *row.captions)))]:
         problems.append(
-            f"{path}: names or captions of {len(unusable)} videos hold characters that no text has (NUL, half of a "
+            f"{path}: names or captions of {len(unusable)} videos contain invalid characters (NUL or half of a "
             f"surrogate pair): {first_few(unusable)}. Correct them."
         )
     for row in rows:
@@ -188,10 +188,10 @@ def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[
         else:
             uncaptioned.append(row.name)
     if num_empty:
-        notes.append(f"{num_empty} captions are empty; they are left out.")
+        notes.append(f"{num_empty} captions are empty; they are skipped.")
     if uncaptioned:
         notes.append(
-            f"{len(uncaptioned)} of {len(rows)} videos have no caption; they are left out: {first_few(uncaptioned)}."
+            f"{len(uncaptioned)} of {len(rows)} videos have no caption; they are skipped: {first_few(uncaptioned)}."
         )
     return kept
 
@@ -221,7 +221,7 @@ def _find_files(rows: list[CaptionRow], root: Path, search_subfolders: bool, not
             several += [str(path) for path in found] if len(found) > 1 else []
     if several:
         notes.append(
-            f"Several files below {root} have the name of one video, and the first is used: {first_few(several)}."
+            f"Several files below {root} match the name of one video; the first file is used: {first_few(several)}."
         )
     return [path for path in paths if path is not None]
 
@@ -264,7 +264,7 @@ def _shared_captions(captions: CaptionList) -> list[str]:
     num_captions = sum(map(len, captions.captions))
     num_videos = sum(1 for of_video in captions.captions if any(owners[caption] > 1 for caption in of_video))
     return [
-        f"{len(shared)} captions are those of several videos, {num_videos} in all, which they cannot tell apart "
+        f"{len(shared)} captions are shared by several videos, {num_videos} in total, which no search can tell apart "
         f"({num_captions} captions, {len(owners)} unique): {first_few(shared)}."
     ]
 

@@ -58,7 +58,7 @@ def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Groupin
         matches = [re.search(pattern, video.name) for video in videos]
         if all(matches) and len({match[1] for match in matches if match}) > 1:
             return _describe([match[1] for match in matches if match], f"names, read as {form}")
-    return Grouping(None, "No groups: nothing says which clips come from one recording. If some do, give --data.group.")
+    return Grouping(None, "No groups: neither a column nor the names show which clips share a recording. If some do, give --data.group.")
 
 
 def _describe(groups: Sequence[str], origin: str) -> Grouping:
@@ -83,7 +83,7 @@ def _from_pattern(videos: Sequence[LabelledVideo], pattern: str) -> list[str]:
         expression = re.compile(pattern)
     except re.error as error:
         raise DataError(
-            f"data.group = {pattern!r} is no column of the list, no file, and no regular expression ({error})."
+            f"data.group = {pattern!r} is not a column of the list, a file or a regular expression ({error})."
         ) from None
 
     def group(video: LabelledVideo) -> str | None:
@@ -93,7 +93,7 @@ def _from_pattern(videos: Sequence[LabelledVideo], pattern: str) -> list[str]:
     return _complete(
         videos,
         group,
-        f"data.group = {pattern!r} is no column of the list and no file; as an expression it does not match",
+        f"data.group = {pattern!r} is not a column of the list or a file; as a regular expression it does not match",
     )
 
 
@@ -102,5 +102,5 @@ def _complete(
 ) -> list[str]:
     groups = [(video.name, group(video)) for video in videos]
     if missing := [name for name, found in groups if not found]:
-        raise DataError(f"{complaint} {len(missing)} of {len(videos)} clips: {first_few(missing)}. Name all of them.")
+        raise DataError(f"{complaint} {len(missing)} of {len(videos)} clips: {first_few(missing)}. Give each clip a group.")
     return [str(found) for _, found in groups]

@@ -65,6 +65,6 @@ def _detect_in_folder(source: Path) -> str:
     if any(entry.is_dir() and not entry.name.startswith((".", "__")) for entry in entries):
         return "folder"
     raise DataError(
-        f"{source} holds neither one sub-folder per class, nor classInd.txt (UCF101), nor files named "
+        f"{source} contains neither one sub-folder per class, nor classInd.txt (UCF101), nor files named "
         "<class>_test_split1.txt (HMDB51). Give such a folder or a list file."
     )

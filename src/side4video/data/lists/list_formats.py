@@ -79,7 +79,7 @@ def read_class_folders(source: Path, options: ReadOptions) -> Table:
     classes, prefix = _folders_in(source), ""
     if classes and all(name.lower() in SPLIT_SYNONYMS for name in classes):
         if options.split is None:
-            raise DataError(f"{source} holds {first_few(classes)}, which are splits and not classes. Give one of them.")
+            raise DataError(f"{source} contains {first_few(classes)}, which are splits and not classes. Give one of them.")
         prefix = f"{choose_split(classes, options.split, source)}/"
         classes = _folders_in(source / prefix)
     rows = [Row(name, label, (name,)) for label in classes for name in _videos_in(source, prefix + label)]
@@ -112,7 +112,7 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     """
     lines = [line.strip() for line in read_lines(source)]
     if long := [line for line in lines if len(line) > LONGEST_LINE]:
-        raise DataError(f"{source} is no list of videos: a line is {shorten(long[0])}. Write one video per line.")
+        raise DataError(f"{source} is not a list of videos: it has the line {shorten(long[0])}. Write one video per line.")
     delimiter = options.delimiter or _sniff_delimiter(lines)
     if delimiter is None:
         return Table([Row(line, None, (line,)) for line in lines])
@@ -120,11 +120,11 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     if numbers > 2:
         raise DataError(
             f"{source}: every line ends in {numbers} numbers. Offsets into a folder of frames and several labels "
-            "per video are not read. Write `path label`."
+            "per video are not supported. Write `path label`."
         )
     pairs = [_split_line(line, delimiter, max(numbers, 1)) for line in lines]
     if unlabelled := [path for path, label in pairs if label is None]:
-        raise DataError(f"{source}: no label behind {delimiter!r} in {first_few(unlabelled)}, but in other lines.")
+        raise DataError(f"{source}: no label after {delimiter!r} in {first_few(unlabelled)}; other lines have one.")
     return _labels_to_indices([Row(path, label, (path,)) for path, label in pairs], options, source)
 
 
@@ -167,7 +167,7 @@ def _labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> T
     if numbers and options.class_names is None:
         names = (label for label in labels if not INTEGER.fullmatch(str(label)))
         raise DataError(
-            f"{source}: the labels are numbers ({shorten(numbers[0])}) and names ({shorten(next(names))}). Write one "
+            f"{source} mixes labels that are numbers ({shorten(numbers[0])}) and names ({shorten(next(names))}). Use one "
             "kind of label."
         )
     return Table(rows)
@@ -186,7 +186,7 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
     path, label = find_column(records, PATH_COLUMNS), find_column(records, LABEL_COLUMNS)
     start, end = find_column(records, START_COLUMNS), find_column(records, END_COLUMNS)
     if path is None:
-        raise DataError(f"{source} has no column of paths. Call it one of {', '.join(PATH_COLUMNS)}.")
+        raise DataError(f"{source} has no column of paths. Name it one of {', '.join(PATH_COLUMNS)}.")
     rows = []
     for record in records:
         if not record.get(path):
@@ -206,7 +206,7 @@ def read_records(source: Path) -> list[dict[str, str]]:
         record = dict(zip(columns, (field.strip() for field in fields), strict=False))
         if len(fields) > len(columns):
             raise DataError(
-                f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that hold a "
+                f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that contain a "
                 "delimiter."
             )
         records.append(record)
@@ -263,5 +263,5 @@ def choose_split(splits: Sequence[str], wanted: str, source: Path) -> str:
     alike = SPLIT_SYNONYMS.get(wanted.lower(), ())
     chosen = [split for word in (wanted.lower(), *alike) for split in splits if split.lower() == word]
     if not chosen:
-        raise DataError(f"{source} has no split {wanted!r}; the splits in it are {first_few(splits)}.")
+        raise DataError(f"{source} has no split {wanted!r}; its splits are {first_few(splits)}.")
     return chosen[0]

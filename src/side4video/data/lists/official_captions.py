@@ -60,7 +60,7 @@ def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None
     problems += more
     split_of = {video["video_id"]: str(video.get("split") or "") for video in videos}
     if strange := [name for name in dict.fromkeys(s["video_id"] for s in sentences) if name not in split_of]:
-        problems.append(f"{path}: sentences are of {len(strange)} videos that `videos` lacks: {first_few(strange)}.")
+        problems.append(f"{path}: sentences refer to {len(strange)} videos that are not in `videos`: {first_few(strange)}.")
     splits = list(dict.fromkeys(split_of.values()))
     wanted = set(splits if split is None or len(splits) <= 1 else [choose_split(splits, split, path)])
     if silent := split_of.keys() - {sentence["video_id"] for sentence in sentences}:
@@ -76,10 +76,10 @@ def _valid_entries(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The objects of a list in which all fields `texts` are strings, and the problems of the others."""
     if not isinstance(entries, list):
-        raise DataError(f"{path}: the content{where} is no list.")
+        raise DataError(f"{path}: the content{where} is not a list.")
     good = [isinstance(e, dict) and all(isinstance(e.get(name), str) for name in texts) for e in entries]
     bad = [f"entry {number}" for number, is_good in enumerate(good, start=1) if not is_good]
-    problem = f"{path}: {' and '.join(texts)} are not there as text in {first_few(bad)}{where}."
+    problem = f"{path}: {' and '.join(texts)} are missing or not text in {first_few(bad)}{where}."
     return [entry for entry, is_good in zip(entries, good, strict=True) if is_good], [problem] if bad else []
 
 
@@ -87,8 +87,8 @@ def _reject_split(split: str | None, path: Path, example: str) -> None:
     """Raise if a split is given for a file that contains all splits without labels."""
     if split is not None and not split_in_name(path):
         raise DataError(
-            f"{path} holds all splits and does not say which videos are in {split!r}. Give the list of the split (as "
-            f"{example}) as the source and this file as captions."
+            f"{path} contains all splits and does not show which videos are in {split!r}. Give the list of the split "
+            f"(such as {example}) as the source and this file as captions."
         )
 
 
@@ -98,7 +98,7 @@ def _reject_split(split: str | None, path: Path, example: str) -> None:
 def read_msvd(file: CaptionFile, split: str | None) -> CaptionTable:
     """Read `{id: [captions]}` as JSON or as the old pickle, whose captions are lists of words."""
     if not isinstance(file.content, dict):
-        raise DataError(f"{file.path} holds no captions of MSVD. They are JSON or a pickle: {{id: [captions]}}.")
+        raise DataError(f"{file.path} has no captions of MSVD, which are JSON or a pickle: {{id: [captions]}}.")
     if len(file.content) > MSVD_TRAIN:
         _reject_split(split, file.path, "train_list.txt")
     return read_mapping(file.content, file.path, token_lists=True)._replace(search_subfolders=True)
@@ -124,7 +124,7 @@ def read_vatex(file: CaptionFile, split: str | None) -> CaptionTable:
         else:
             rows.append(CaptionRow(entry["videoID"], captions))
     if wrong:
-        problems.append(f"{file.path}: enCap of {len(wrong)} videos is no list of text: {first_few(wrong)}.")
+        problems.append(f"{file.path}: enCap of {len(wrong)} videos is not a list of text: {first_few(wrong)}.")
     return CaptionTable(rows, split_in_name(file.path), problems, search_subfolders=True)
 
 
@@ -157,7 +157,7 @@ def read_activitynet(file: CaptionFile, split: str | None) -> CaptionTable:  # n
     Video files are named `<id>` or `v_<id>`.
     """
     if not isinstance(file.content, dict):
-        raise DataError(f"{file.path} is no ActivityNet Captions: {{id: {{duration, timestamps, sentences}}}}.")
+        raise DataError(f"{file.path} is not in the format of ActivityNet Captions: {{id: {{duration, timestamps, sentences}}}}.")
     rows, wrong = [], []
     for name, entry in file.content.items():
         sentences = parse_captions(entry.get("sentences")) if isinstance(entry, dict) else None
@@ -186,7 +186,7 @@ def read_lsmdc(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: A
     """
     lines = file.lines()
     if not lines or not is_lsmdc(lines):
-        raise DataError(f"{file.path} is no list of LSMDC: its lines are a clip, four times, a sentence, between tabs.")
+        raise DataError(f"{file.path} is not a list of LSMDC: a line is a clip, four times and a sentence, separated by tabs.")
     rows, wrong = [], []
     for line in lines:
         name, *fields = (field.strip() for field in line.split("\t"))
@@ -196,7 +196,7 @@ def read_lsmdc(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: A
         else:
             rows.append(CaptionRow(name, (sentence,)))
     problems = (
-        [f"{file.path}: {len(wrong)} lines have not the six fields of LSMDC: {first_few(wrong)}."] if wrong else []
+        [f"{file.path}: {len(wrong)} lines do not have the six fields of LSMDC: {first_few(wrong)}."] if wrong else []
     )
     notes = [f"{file.num_not_utf8} lines are not UTF-8 and were read as Windows-1252."] if file.num_not_utf8 else []
     test = "test" if "challenge" in file.path.stem else ""  # LSMDC16_challenge_1000_publictect.csv

@@ -33,7 +33,7 @@ def read_kinetics(source: Path, options: ReadOptions) -> Table:
     records = select_split(read_records(source), options, source)
     columns = [find_column(records, names) for names in (("youtube_id", "video_id"), START_COLUMNS, END_COLUMNS)]
     if None in columns:
-        raise DataError(f"{source} is no Kinetics list: it needs the columns youtube_id, time_start and time_end.")
+        raise DataError(f"{source} is not a Kinetics list: it needs the columns youtube_id, time_start and time_end.")
     label_column = find_column(records, LABEL_COLUMNS)
     rows = [_kinetics_row(record, [str(column) for column in columns], label_column, source) for record in records]
     labels = sorted({str(row.label) for row in rows if row.label is not None})
@@ -69,7 +69,7 @@ def read_something_v2(source: Path, options: ReadOptions) -> Table:
     """
     records = read_json(source)
     if not isinstance(records, list) or not all(isinstance(record, dict) and "id" in record for record in records):
-        raise DataError(f'{source} is no list of records {{"id": ..., "template": ...}}, as Something-Something V2 is.')
+        raise DataError(f'{source} is not a list of records {{"id": ..., "template": ...}}, the format of Something-Something V2.')
     rows = []
     for record in records:
         label = str(record.get("template", "")).replace("[", "").replace("]", "")
@@ -84,7 +84,7 @@ def _read_labels_file(source: Path, options: ReadOptions) -> tuple[str, ...] | N
         if path.is_file():
             return read_class_names(path)
     if options.class_names is None:
-        raise DataError(f"{source} needs the class order: put {stem}{source.suffix} beside it or give class_names.")
+        raise DataError(f"{source} needs the class order: put {stem}{source.suffix} next to it or give class_names.")
     return None
 
 
@@ -101,7 +101,7 @@ def read_ucf101(source: Path, options: ReadOptions) -> Table:
     path = _require_file(source, f"{options.split}list{options.fold:02d}.txt", options) if source.is_dir() else source
     names = read_class_names(folder / "classInd.txt") if (folder / "classInd.txt").is_file() else options.class_names
     if names is None:
-        raise DataError(f"{source} needs the class order: put classInd.txt beside it or give class_names.")
+        raise DataError(f"{source} needs the class order: put classInd.txt next to it or give class_names.")
     by_number = {str(number): name for number, name in enumerate(names, start=1)}
     index = ClassIndex(names)
     rows, unknown = [], []
@@ -112,7 +112,7 @@ def read_ucf101(source: Path, options: ReadOptions) -> Table:
         rows.append(Row(name, label, (name,)))
         unknown += [line] if label is None else []
     if unknown:
-        raise DataError(f"{path}: no class among the {len(names)} known ones for {first_few(unknown)}.")
+        raise DataError(f"{path}: none of the {len(names)} classes matches {first_few(unknown)}.")
     return Table(rows, names, ignore_case=True)  # folder HandstandPushups, file v_HandStandPushups_g01_c01.avi
 
 
@@ -123,7 +123,7 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Table:
     chosen = [(label, path) for label, path in files if path.name.endswith(f"_test_split{options.fold}.txt")]
     if flag is None or not chosen:
         raise DataError(
-            f"{source}: split={options.split!r}, fold={options.fold} choose nothing. Give train or test, 1 to 3."
+            f"{source}: split={options.split!r}, fold={options.fold} select nothing. Use train or test, and fold 1 to 3."
         )
     rows = []
     for label, path in chosen:
@@ -137,6 +137,6 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Table:
 def _require_file(folder: Path, name: str, options: ReadOptions) -> Path:
     if not (folder / name).is_file():
         raise DataError(
-            f"{folder} holds no {name}: split={options.split!r}, fold={options.fold}. Give train or test, 1 to 3."
+            f"{folder} has no {name}: split={options.split!r}, fold={options.fold}. Use train or test, and fold 1 to 3."
         )
     return folder / name

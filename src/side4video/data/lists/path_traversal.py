@@ -29,14 +29,14 @@ def check_path_traversal(named: Sequence[tuple[str, Path]], root: Path, source: 
         return
     lines = _lines_with({named[index][0] for index, _ in outside[:MAX_SHOWN]}, source)
     shown = ", ".join(
-        f"{lines.get(named[index][0], '')}{shorten(named[index][0])} (which is {end[:MAX_SHOWN_CHARACTERS]})"
+        f"{lines.get(named[index][0], '')}{shorten(named[index][0])} (resolves to {end[:MAX_SHOWN_CHARACTERS]})"
         for index, end in outside[:MAX_SHOWN]
     )
     more = f", ... ({len(outside)} in all)" if len(outside) > MAX_SHOWN else ""
     raise DataError(
-        f"{source} names videos outside of the root {root}: {shown}{more}. A list or archive from elsewhere could mean "
-        "any file of this machine, so this needs your word: --data.outside-root allow, or leave out --data.root where "
-        "the list has absolute paths of your own."
+        f"{source} names videos outside of the root {root}: {shown}{more}. A list or archive from elsewhere could refer "
+        "to any file of this machine. If you trust it, use --data.outside-root allow, or leave out --data.root if the "
+        "list has your own absolute paths."
     )
 
 

@@ -96,11 +96,11 @@ def load_plain_pickle(data: bytes, path: Path) -> Any:
             return _load(data, "latin-1")
     except _UnsupportedPickleError as refused:
         raise DataError(
-            f"{path} is a pickle that holds more than text, numbers, lists and dictionaries ({refused}). "
-            "Reading it could run somebody else's code, so it is not read. Save the captions as JSON: {id: [captions]}."
+            f"{path} is a pickle that contains more than text, numbers, lists and dictionaries ({refused}). "
+            "Reading it could execute code, so it is refused. Save the captions as JSON: {id: [captions]}."
         ) from None
     except Exception as error:  # a corrupt pickle can raise any exception
-        raise DataError(f"{path} is a broken pickle ({type(error).__name__}: {error}). Fetch it again.") from None
+        raise DataError(f"{path} is a corrupt pickle ({type(error).__name__}: {error}). Download it again.") from None
 
 
 def _load(data: bytes, encoding: str) -> Any:

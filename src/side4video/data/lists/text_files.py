@@ -67,7 +67,7 @@ def parse_json(text: str, source: str) -> Any:
         content = dict(pairs)
         if len(content) < len(pairs):  # json silently keeps only the last duplicate
             twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-            raise DataError(f"{source} has an entry twice in one object: {first_few(twice)}. Keep one.")
+            raise DataError(f"{source} has a duplicate name in one object: {first_few(twice)}. Keep one.")
         return content
 
     try:
@@ -97,9 +97,9 @@ def read_class_names(path: Path) -> tuple[str, ...]:
 def check_class_names(names: Sequence[str], *, source: str) -> None:
     """Raise `DataError` if there are no class names or duplicate ones."""
     if not names:
-        raise DataError(f"{source} holds no class names. Write one name per line.")
+        raise DataError(f"{source} has no class names. Write one name per line.")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{source} names a class twice: {first_few(twice)}. Each name belongs to one class.")
+        raise DataError(f"{source} has duplicate class names: {first_few(twice)}. Each name must be unique.")
 
 
 def _names_in_lines(lines: list[str]) -> tuple[str, ...]:
@@ -130,8 +130,8 @@ def _names_in_json(path: Path) -> tuple[str, ...]:
                 names = {int(index): str(name) for name, index in pairs}
                 if len(names) == len(content) and sorted(names) == list(range(len(names))):
                     return tuple(names[index] for index in range(len(names)))
-                raise DataError(f"{path} numbers {len(content)} classes, but not from 0 to {len(content) - 1}.")
-    raise DataError(f"{path} holds no class names. Give a JSON list of names or an object {{name: index}}.")
+                raise DataError(f"{path}: the indices of the {len(content)} classes are not 0 to {len(content) - 1}.")
+    raise DataError(f"{path} has no class names. Give a JSON list of names or an object {{name: index}}.")
 
 
 def normalised_name(name: str) -> str:

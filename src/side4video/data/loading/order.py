@@ -54,7 +54,7 @@ class TrainOrder:
     def __post_init__(self) -> None:
         for name in ("num_samples", "global_batch", "micro_batch", "world"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} leaves nothing to train on. Use 1 or more.")
+                raise ValueError(f"{name} = {getattr(self, name)} must be 1 or more.")
         if not 0 <= self.rank < self.world:
             raise ValueError(
                 f"{self.rank = } is outside 0 to {self.world - 1}. Give each process a rank in this range."

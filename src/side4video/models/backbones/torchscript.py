@@ -60,7 +60,7 @@ class _Reader(pickle._Unpickler):
             return _Storage(name)
         if module == "torch.jit._pickle" and name.startswith(("build_", "restore_type_tag")):
             return _first
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which no weight file needs")
+        raise pickle.UnpicklingError(f"it refers to {module}.{name}, which no weight file needs")
 
     def persistent_load(self, pid: Any) -> Tensor:
         kind, storage, key, _device, size = pid

@@ -43,7 +43,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         inside = [state[key] for key in _WRAPPERS if isinstance(state, dict) and isinstance(state.get(key), dict)]
         state = inside[0] if inside else state
     if not isinstance(state, dict) or not state or not all(isinstance(name, str) for name in state):
-        raise ValueError(f"{path} holds {type(state).__name__} and no tensors by name. Save model.state_dict().")
+        raise ValueError(f"{path} contains {type(state).__name__} instead of tensors by name. Save model.state_dict().")
     return {_strip(name): value for name, value in state.items()}
 
 

@@ -39,7 +39,7 @@ def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUT
         ValueError: no set is named, or backbone and text tower do not fit each other.
     """
     if config.data.arrow_of_time:
-        raise ValueError("The names of data.arrow_of_time's classes say nothing of what is seen: leave it out.")
+        raise ValueError("Zero-shot classification needs meaningful class names: leave out data.arrow_of_time.")
     device = choose_device(config.train.device)
     with joined_processes(device, timeout_minutes=timeout_minutes):
         check_resize(config)

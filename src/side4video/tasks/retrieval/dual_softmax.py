@@ -89,4 +89,4 @@ def _log_sum_exp(logits: Float[ndarray, "n V"], *, axis: int) -> ndarray:
 def _check_finite(scores: Float[ndarray, "C V"]) -> None:
     wrong = sum(int(np.count_nonzero(~np.isfinite(scores[chunk]))) for chunk in row_chunks(*scores.shape))
     if wrong:
-        raise ValueError(f"{wrong} of {scores.size} scores are not finite; dual softmax needs numbers.")
+        raise ValueError(f"{wrong} of {scores.size} scores are not finite; dual softmax requires finite scores.")

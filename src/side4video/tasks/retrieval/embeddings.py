@@ -35,9 +35,9 @@ def embed_videos(
     """Yield the index and the features, on the CPU, of each readable video; puts the model in eval mode.
 
     Args:
-        model: where `device` says.
+        model: the model, on `device`.
         batches: one view of each video.
-        device: where the model is.
+        device: device of the model.
         chunk: videos per forward pass.
         on_failure: called with each video that cannot be read.
         precision: "auto" or "fp32", as `eval.precision`.
@@ -68,9 +68,9 @@ def embed_videos_distributed(
     """The features of all readable videos by index in the list, and the unreadable videos, in the list's order.
 
     Args:
-        model: where `device` says; put in eval mode.
+        model: the model, on `device`; put in eval mode.
         batches: one view of each video.
-        device: where the model is.
+        device: device of the model.
         chunk: videos per forward pass.
         num_videos: length of the list.
         shared: each process has its own batches, and all processes get all features.

@@ -49,7 +49,7 @@ def evaluate_retrieval(
         batches: one view of each of its videos, in order.
         similarity: the similarity of captions and videos.
         settings: ties, dual softmax, videos per forward pass.
-        device: where the model is.
+        device: device of the model.
 
     Raises:
         NoReadableVideosError: no video can be read.

@@ -202,10 +202,10 @@ def _checked(scores: Float[ndarray, "C V"], video_of_caption: Int[ndarray, " C"]
     if len(alone):
         raise ValueError(
             f"{len(alone)} of {num_videos} videos have no caption (columns {', '.join(map(str, alone[:10]))}), so "
-            "nothing can be found for them. Remove their columns."
+            "they cannot be ranked. Remove their columns."
         )
     if not num_captions:
-        raise ValueError("There are no captions and no videos, so there is nothing to rank.")
+        raise ValueError("There are no captions and no videos to rank.")
     missing = sum(int(np.count_nonzero(np.isnan(scores[chunk]))) for chunk in row_chunks(*scores.shape))
     if missing:
         raise ValueError(f"{missing} of {scores.size} scores are NaN, which cannot be ranked.")

@@ -52,7 +52,7 @@ def _block_shape(texts: TextFeatures, videos: VideoFeatures, working_bytes: int)
     max_frames = (numbers - per_word * places) / (3 * width + 3 * places)
     if max_frames < num_frames:
         need = 4 * (per_word * places + 3 * num_frames * (width + places))
-        raise ValueError(f"{working_bytes = } is too little for one caption and one video, which take {need}.")
+        raise ValueError(f"{working_bytes = } is too little for one caption and one video, which need {need}.")
     num_videos = int(min(max(balanced, num_frames), max_frames) // num_frames)
     if num_videos > VIDEO_BLOCK_MULTIPLE:
         num_videos -= num_videos % VIDEO_BLOCK_MULTIPLE

@@ -41,7 +41,7 @@ def empty_scores(
             raise OSError(
                 f"{num_captions} x {num_videos} scores take {size / 1e6:,.0f} MB: more than the "
                 f"{in_memory_bytes / 1e6:,.0f} MB allowed in memory, and too much for {folder} ({error.strerror}). "
-                "Name another folder, allow more memory, or score fewer captions at a time."
+                "Use another folder, allow more memory, or score fewer captions at a time."
             ) from error
         return np.memmap(file, dtype=np.float32, mode="r+", shape=shape)
 

@@ -41,7 +41,7 @@ class RetrievalTask:
 
     Args:
         config: all settings.
-        device: where the model goes.
+        device: device of the model.
     """
 
     class_names: tuple[str, ...] = ()
