@@ -5,6 +5,7 @@ command and `<!-- settings -->` with a table per group of settings.
 """
 
 import contextlib
+import inspect
 import io
 import os
 from collections.abc import Callable
@@ -51,7 +52,8 @@ def settings() -> str:
     for name, field in fields.items():
         if _is_group(field):
             group = field.annotation
-            sections.append(f"## {name}\n\n{group.__doc__}\n\n{_table(f'{name}.', group.model_fields)}")
+            about = inspect.cleandoc(group.__doc__).partition("\n\nExamples:")[0]
+            sections.append(f"## {name}\n\n{about}\n\n{_table(f'{name}.', group.model_fields)}")
     return "\n\n".join(sections)
 
 

@@ -29,6 +29,10 @@ class HubName:
     Attributes:
         repo_id: `user/name`.
         revision: a branch, tag or commit. None: the newest commit of the main branch.
+
+    >>> name = HubName("user/name", revision="v1")
+    >>> str(name)
+    'user/name@v1'
     """
 
     repo_id: str

@@ -12,7 +12,12 @@ from side4video.config import RunConfig, load_config, recipe_names
 
 @dataclass(frozen=True)
 class ConvertArguments:
-    """Convert an official checkpoint to an adapter; give the settings that it was trained with."""
+    """Convert an official checkpoint to an adapter; give the settings that it was trained with.
+
+    Examples:
+        >>> ConvertArguments(load_config("ssv2-b16"), out=Path("adapter")).config.data.num_frames
+        8
+    """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     out: Path
@@ -21,7 +26,12 @@ class ConvertArguments:
 
 @dataclass(frozen=True)
 class ConvertBackArguments:
-    """Convert an adapter to a state dict with the official names."""
+    """Convert an adapter to a state dict with the official names.
+
+    Examples:
+        >>> tyro.cli(ConvertBackArguments, args=["--out", "model.pt"]).out
+        PosixPath('model.pt')
+    """
 
     out: Path
     """The .pt file to write."""

@@ -11,7 +11,12 @@ from side4video.commands.inputs import is_one_file
 
 @dataclass(frozen=True)
 class EmbedArguments:
-    """Write the embeddings of videos and sentences by a retrieval adapter to a file."""
+    """Write the embeddings of videos and sentences by a retrieval adapter to a file.
+
+    Examples:
+        >>> tyro.cli(EmbedArguments, args=["adapter", "clip.mp4", "--out", "videos.npz"]).videos
+        ('clip.mp4',)
+    """
 
     adapter: tyro.conf.Positional[Path]
     """Adapter folder, run folder (its best adapter is used), or name on the Hugging Face hub: user/name."""

@@ -12,7 +12,12 @@ from side4video.config import DataConfig, EvalConfig
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Score an adapter on videos with classes or, for retrieval, with captions."""
+    """Score an adapter on videos with classes or, for retrieval, with captions.
+
+    Examples:
+        >>> EvaluateArguments(data=DataConfig(test="clips/test"), eval=EvalConfig(crops=3)).device
+        'auto'
+    """
 
     data: DataConfig
     eval: EvalConfig

@@ -8,7 +8,12 @@ import tyro
 
 @dataclass(frozen=True)
 class ExportArguments:
-    """Write an adapter and its backbone as one model that runs without this package."""
+    """Write an adapter and its backbone as one model that runs without this package.
+
+    Examples:
+        >>> tyro.cli(ExportArguments, args=["adapter", "model.onnx"]).out
+        PosixPath('model.onnx')
+    """
 
     adapter: tyro.conf.Positional[Path]
     """Adapter folder, run folder (its best adapter is used), or name on the Hugging Face hub: user/name."""

@@ -12,6 +12,10 @@ class IndexArguments:
     """Make your videos searchable by words, or update an index to the current videos.
 
     Run the same command again to continue an interrupted run, embed new and changed videos, and remove deleted ones.
+
+    Examples:
+        >>> tyro.cli(IndexArguments, args=["clips", "--to", "index", "--model", "retrieval"]).videos
+        ('clips',)
     """
 
     videos: tyro.conf.Positional[tuple[str, ...]]

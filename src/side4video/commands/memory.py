@@ -15,6 +15,10 @@ class MemoryArguments:
     """Plan the memory of a training step, without loading weights or using a GPU.
 
     The plan is for a GPU unless --train.device is cpu.
+
+    Examples:
+        >>> MemoryArguments(config=RunConfig(), card="24GB").processes
+        1
     """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]

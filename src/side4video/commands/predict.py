@@ -11,7 +11,12 @@ from side4video.commands.inputs import is_one_file
 
 @dataclass(frozen=True)
 class PredictArguments:
-    """Classify videos, or with --text rank them by how well a sentence describes them."""
+    """Classify videos, or with --text rank them by how well a sentence describes them.
+
+    Examples:
+        >>> tyro.cli(PredictArguments, args=["adapter", "clip.mp4", "--top-k", "1"]).top_k
+        1
+    """
 
     adapter: tyro.conf.Positional[Path]
     """Adapter folder, run folder (its best adapter is used), or name on the Hugging Face hub: user/name."""

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchArguments:
-    """Search the videos of an index for moments by words, or for videos similar to an example."""
+    """Search the videos of an index for moments by words, or for videos similar to an example.
+
+    Examples:
+        >>> tyro.cli(SearchArguments, args=["index", "a shape moves", "--where", "camera=north"]).where
+        ('camera=north',)
+    """
 
     index: tyro.conf.Positional[str]
     """The index from `side4video index`: a folder or an address."""

@@ -13,6 +13,10 @@ class ServeArguments:
 
     Anyone who can reach the page can see all videos of the index. It is bound to localhost by default; another --host
     requires a --token.
+
+    Examples:
+        >>> tyro.cli(ServeArguments, args=["index", "--port", "8080"]).host
+        '127.0.0.1'
     """
 
     index: tyro.conf.Positional[str]

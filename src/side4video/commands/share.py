@@ -8,7 +8,12 @@ import tyro
 
 @dataclass(frozen=True)
 class ShareArguments:
-    """Upload an adapter and its card to the Hugging Face hub, or write the same files to --folder."""
+    """Upload an adapter and its card to the Hugging Face hub, or write the same files to --folder.
+
+    Examples:
+        >>> tyro.cli(ShareArguments, args=["adapter", "user/name", "--license", "mit"]).license
+        'mit'
+    """
 
     adapter: tyro.conf.Positional[Path]
     """Adapter folder, or run folder (its best adapter is used)."""

@@ -14,7 +14,12 @@ from side4video.config import RunConfig, load_config, recipe_names
 
 @dataclass(frozen=True)
 class TrainArguments:
-    """Train a side network; write adapters, logs, scores and a report to a run folder."""
+    """Train a side network; write adapters, logs, scores and a report to a run folder.
+
+    Examples:
+        >>> TrainArguments(config=load_config("own-clips"), out=Path("runs/mine")).resume
+        False
+    """
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     out: Path

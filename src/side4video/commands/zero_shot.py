@@ -12,7 +12,13 @@ from side4video.config import BackboneConfig, DataConfig, EvalConfig, TextConfig
 
 @dataclass(frozen=True)
 class ZeroShotArguments:
-    """Score a CLIP model on labelled videos without training; class names are inserted into prompts."""
+    """Score a CLIP model on labelled videos without training; class names are inserted into prompts.
+
+    Examples:
+        >>> parts = {"backbone": BackboneConfig(), "text": TextConfig(), "eval": EvalConfig()}
+        >>> ZeroShotArguments(**parts, data=DataConfig(test="clips/test")).timeout_minutes
+        60.0
+    """
 
     backbone: BackboneConfig
     text: TextConfig

@@ -9,7 +9,12 @@ from side4video.config.settings import Settings
 
 
 class DataConfig(Settings):
-    """Which videos, and which frames of them."""
+    """Which videos, and which frames of them.
+
+    Examples:
+        >>> DataConfig(train="clips/train", num_frames=16).workers is None  # one loader process per core, at most 8
+        True
+    """
 
     train: Path | None = None
     """Training set: a folder with one sub-folder per class, or a list or annotation file."""
@@ -85,7 +90,12 @@ class DataConfig(Settings):
 
 
 class AugmentConfig(Settings):
-    """Random augmentation of training clips; all frames of a clip are changed in the same way."""
+    """Random augmentation of training clips; all frames of a clip are changed in the same way.
+
+    Examples:
+        >>> AugmentConfig(flip=0.0, crop_scale=(0.5, 1.0)).crop_scale
+        (0.5, 1.0)
+    """
 
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     """Size before cropping: short side, or height and width, in pixels; by default 256/224 of the image size."""

@@ -8,7 +8,12 @@ from side4video.config.settings import Settings
 
 
 class BackboneConfig(Settings):
-    """The frozen image model."""
+    """The frozen image model.
+
+    Examples:
+        >>> BackboneConfig(name="vit_small_patch14_reg4_dinov2.lvd142m", image_size=224).weights
+        'hub'
+    """
 
     name: str = "vit_base_patch16_clip_quickgelu_224.openai"
     """timm name of a VisionTransformer or Eva model; `side4video backbones` lists the tested ones."""
@@ -27,7 +32,12 @@ class BackboneConfig(Settings):
 
 
 class SideConfig(Settings):
-    """The side network."""
+    """The side network.
+
+    Examples:
+        >>> SideConfig(width=192, taps="every-second").variant
+        'pre-norm'
+    """
 
     variant: Literal["pre-norm", "post-norm"] = "pre-norm"
     """pre-norm: as in the paper's CLIP models; post-norm: as in its ViT-E/14."""
@@ -59,7 +69,12 @@ class SideConfig(Settings):
 
 
 class HeadConfig(Settings):
-    """The classifier."""
+    """The classifier.
+
+    Examples:
+        >>> HeadConfig(fused=True).init
+        'probe'
+    """
 
     grid: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     """Frames, rows and columns that the side tokens are averaged to; the classifier has separate weights for each cell
@@ -99,7 +114,12 @@ CLIP_TOWERS = {
 
 
 class TextConfig(Settings):
-    """The text tower, for retrieval and for classes by their names; and how captions and videos are compared."""
+    """The text tower, for retrieval and for classes by their names; and how captions and videos are compared.
+
+    Examples:
+        >>> TextConfig(prompts=("a photo of {}.",)).prompts[0].format("a dog")
+        'a photo of a dog.'
+    """
 
     name: str = "ViT-B-16-quickgelu"
     """open_clip's name of the CLIP model whose image tower is the backbone."""

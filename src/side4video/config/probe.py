@@ -11,7 +11,12 @@ PROBES: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlation"
 
 
 class ProbeConfig(Settings):
-    """A classifier on the frozen tokens, trained instead of a side network. The search can choose one."""
+    """A classifier on the frozen tokens, trained instead of a side network. The search can choose one.
+
+    Examples:
+        >>> ProbeConfig(name="motion", block=7, grid=1).strength
+        10.0
+    """
 
     name: Literal["none", "linear", "motion", "space-time", "correlation", "attentive"] = "none"
     """none: train a side network. linear: the mean frame; motion: how much each place changes; space-time: how each

@@ -18,7 +18,13 @@ HEADLINE_ROWS = {"k400-e14": 16, "ssv2-e14": 16, "ssv1-e14": 16, "msrvtt-e14": 1
 
 
 class RecipeFigures(Settings):
-    """The part `figures` of a recipe of the package. Training ignores it."""
+    """The part `figures` of a recipe of the package. Training ignores it.
+
+    Examples:
+        >>> figures = read_figures("ssv2-b16")
+        >>> figures.num_classes, figures.device
+        (174, 'gpu')
+    """
 
     model: str
     """The paper's name of the model."""

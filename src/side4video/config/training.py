@@ -9,7 +9,12 @@ from side4video.config.settings import Settings
 
 
 class TrainConfig(Settings):
-    """Optimisation."""
+    """Optimisation.
+
+    Examples:
+        >>> TrainConfig(epochs=10, lr=5e-4).batch
+        32
+    """
 
     epochs: PositiveInt = 30
     """Passes over the training set."""
@@ -85,7 +90,12 @@ def _probe_names(given: Any) -> Any:
 
 
 class EvalConfig(Settings):
-    """Evaluation."""
+    """Evaluation.
+
+    Examples:
+        >>> EvalConfig(clips=2, crops=3, probe="motion,linear").probes
+        ('linear', 'motion')
+    """
 
     every: PositiveInt = 1
     """Epochs between evaluations during training; the last epoch is always evaluated."""

@@ -62,6 +62,10 @@ class PaperCrop:
         size: Side of the square output in pixels.
         scale: Smallest and largest share of the frame's area.
         ratio: Smallest and largest width over height, before the swap.
+
+    >>> crop = PaperCrop(32, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3))
+    >>> crop(torch.zeros(8, 3, 48, 64, dtype=torch.uint8)).shape
+    torch.Size([8, 3, 32, 32])
     """
 
     def __init__(self, size: int, *, scale: tuple[float, float], ratio: tuple[float, float]) -> None:

@@ -30,7 +30,11 @@ EvalTransform = Callable[[Tensor], Tensor]
 
 
 class ClipKey(NamedTuple):
-    """Key of a training clip. Epoch, index and the run's seed determine its randomness."""
+    """Key of a training clip. Epoch, index and the run's seed determine its randomness.
+
+    >>> ClipKey(epoch=2, index=7)
+    ClipKey(epoch=2, index=7)
+    """
 
     epoch: int
     index: int  # type: ignore[assignment]  # overrides tuple.index, which is not needed
@@ -43,6 +47,10 @@ class Clip:
     `frames` is float (V, T, 3, S, S) with V views: crops and shifts in evaluation, repeats in training. `labels` has
     one label per view, because a flip can change it; `NO_LABEL` if the video has none. `index` and `name` are the
     position and name of the video in its list. `about` contains further facts that a data set can add.
+
+    >>> clip = Clip(frames=torch.zeros(1, 8, 3, 32, 32), labels=[3], index=0, name="a.mp4")
+    >>> len(clip.frames) == len(clip.labels)  # V, the number of views
+    True
     """
 
     frames: Tensor
@@ -54,7 +62,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class Failure:
-    """An unreadable video: its position and name in the list, its path, and the reason."""
+    """An unreadable video: its position and name in the list, its path, and the reason.
+
+    >>> failure = Failure(index=0, name="a.mp4", path=Path("clips/a.mp4"), reason="there is no such file.")
+    >>> f"{failure.path}: {failure.reason}"
+    'clips/a.mp4: there is no such file.'
+    """
 
     index: int
     name: str

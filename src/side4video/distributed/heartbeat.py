@@ -23,7 +23,11 @@ _DIAGNOSIS = "diagnosis"
 
 
 class LostProcessError(RuntimeError):
-    """A process of the run is lost or does not answer; the message names it."""
+    """A process of the run is lost or does not answer; the message names it.
+
+    >>> str(LostProcessError("Process 1 of 2 (gpu-07, process id 71) was lost: no heartbeat for 5 seconds."))[:23]
+    'Process 1 of 2 (gpu-07,'
+    """
 
 
 class Heartbeat:

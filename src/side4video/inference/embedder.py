@@ -35,6 +35,10 @@ class EmbeddedVideos:
         paths: paths of the V readable videos, as given.
         features: features of these videos.
         unread: the unreadable videos, each with the reason.
+
+    >>> videos = Embedder("retrieval", device="cpu").embed_videos(["clip.mp4"], workers=0)
+    >>> videos.paths, videos.features.frames.shape, videos.unread
+    (('clip.mp4',), torch.Size([1, 4, 8]), ())
     """
 
     paths: tuple[str, ...]
@@ -44,7 +48,12 @@ class EmbeddedVideos:
 
 @dataclass(frozen=True)
 class EmbeddedTexts:
-    """Embeddings of sentences."""
+    """Embeddings of sentences.
+
+    >>> texts = Embedder("retrieval", device="cpu").embed_texts(["a shape moves clockwise"])
+    >>> texts.texts, texts.features.sentence.shape
+    (('a shape moves clockwise',), torch.Size([1, 8]))
+    """
 
     texts: tuple[str, ...]
     features: TextFeatures

@@ -54,6 +54,11 @@ class ClassEvidence:
         appearance: what a still clip adds to a grey one: the sum of its patches and its summary token.
         change: what the clip adds to a still one. This is not the sum of `change_frames`: if several frames contain the
             same evidence, the margin loses nothing without one of them.
+
+    >>> from side4video import Predictor
+    >>> [evidence] = Predictor("adapter", device="cpu").explain("clip.mp4", classes=["clockwise"]).classes
+    >>> evidence.name, evidence.change_frames.shape, evidence.appearance_places.shape
+    ('clockwise', (4,), (4, 4))
     """
 
     name: str

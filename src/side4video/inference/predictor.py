@@ -40,7 +40,12 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class VideoPrediction:
-    """The best classes of one video."""
+    """The best classes of one video.
+
+    >>> prediction = Predictor("adapter", device="cpu").predict_video("clip.mp4", top_k=1)
+    >>> prediction.path, len(prediction.classes), prediction.seconds > 0
+    (PosixPath('clip.mp4'), 1, True)
+    """
 
     path: Path
     classes: tuple[ClassScore, ...]

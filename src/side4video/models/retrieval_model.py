@@ -28,6 +28,10 @@ class FrameHead(nn.Module):
         width: d, channels of the side tokens.
         final_norm: the frozen model's last norm, D channels. The head trains a copy.
         projection: the frozen model's last linear layer, D -> E. The head trains a copy.
+
+    >>> head = FrameHead(width=8, final_norm=nn.LayerNorm(16), projection=nn.Linear(16, 4))
+    >>> head(torch.zeros(2, 3, 9, 8), summary=torch.zeros(2, 3, 1, 16)).shape  # (B, T, E)
+    torch.Size([2, 3, 4])
     """
 
     def __init__(self, *, width: int, final_norm: nn.Module, projection: nn.Linear) -> None:

@@ -57,6 +57,11 @@ class ExportedModel(nn.Module):
 
     Args:
         model: in eval mode; the text tower of a retrieval model is removed.
+
+    >>> model, _ = load_adapter(Path("adapter"), device=torch.device("cpu"))
+    >>> program = ExportedModel(model)
+    >>> program.output_names, program(torch.zeros(1, 4, 3, 32, 32))[0].shape
+    (('logits',), torch.Size([1, 2]))
     """
 
     def __init__(self, model: SideTunedModel) -> None:

@@ -33,6 +33,18 @@ class ClipBatches:
         config: settings of the run; with `data.cache`, videos are decoded and pass through the backbone only once.
         model: its backbone computes the cached tokens.
         pooled: also cache the frozen model's pooled summary of each frame.
+
+    >>> from pathlib import Path
+    >>> import torch
+    >>> from side4video import load_adapter
+    >>> from side4video.tasks.clips import evaluation_clips
+    >>> from side4video.tasks.recognition.data import read_data
+    >>> model, adapter = load_adapter(Path("adapter"), device=torch.device("cpu"))
+    >>> videos = read_data(adapter.config.data).test.videos
+    >>> clips = evaluation_clips(videos, config=adapter.config, backbone=model.backbone)
+    >>> batches = ClipBatches(adapter.config, model, pooled=False).test(clips, videos_per_batch=2)
+    >>> [batch.names for batch in batches]
+    [['anticlockwise/0.mp4', 'clockwise/0.mp4']]
     """
 
     def __init__(self, config: RunConfig, model: SideTunedModel, *, pooled: bool) -> None:

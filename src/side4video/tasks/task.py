@@ -22,7 +22,15 @@ Backward = Callable[[Tensor, Sequence[Batch]], None]
 
 
 class Scores(Protocol):
-    """The result of an evaluation."""
+    """The result of an evaluation.
+
+    >>> import numpy as np
+    >>> from side4video.tasks.recognition.scores import evaluation_from_scores
+    >>> names = {"names": ["a.mp4", "b.mp4"], "class_names": ("run", "jump")}
+    >>> scores: Scores = evaluation_from_scores(np.eye(2), np.array([0, 1]), views=1, **names)
+    >>> scores.score, scores.num_videos
+    (1.0, 2)
+    """
 
     @property
     def score(self) -> float:
@@ -66,7 +74,15 @@ class StepResult:
 
 
 class Task(Protocol):
-    """Model, data, loss and evaluation of a run."""
+    """Model, data, loss and evaluation of a run.
+
+    >>> import torch
+    >>> from side4video.adapters.adapter import read_adapter
+    >>> from side4video.training.build_task import build_task
+    >>> task: Task = build_task(read_adapter(Path("adapter")).config, torch.device("cpu"))
+    >>> task.class_names, task.has_test_set
+    (('anticlockwise', 'clockwise'), True)
+    """
 
     @property
     def model(self) -> SideTunedModel:

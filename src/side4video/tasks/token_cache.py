@@ -67,6 +67,16 @@ class TokenCache:
     Raises:
         OSError: not enough disk space, or the folder cannot be written.
         ValueError: no video could be read, or the file is corrupt.
+
+    >>> from side4video import load_adapter
+    >>> from side4video.tasks.clips import evaluation_clips
+    >>> model, adapter = load_adapter(Path("adapter"), device=torch.device("cpu"))
+    >>> videos = [LabelledVideo(Path("clip.mp4"), label=0, name="clip.mp4")]
+    >>> clips = evaluation_clips(videos, config=adapter.config, backbone=model.backbone)
+    >>> cache = TokenCache(Path("cache"), clips, model, transform={"crops": 1}, pooled=False)
+    >>> [batch] = cache.test_batches(videos_per_batch=1)
+    >>> sorted(batch.clips.blocks)  # backbone blocks whose tokens are stored
+    [0, 1]
     """
 
     def __init__(

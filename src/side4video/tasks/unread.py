@@ -19,7 +19,12 @@ class UnreadVideo:
 
 
 class NoReadableVideosError(ValueError):
-    """No video of an evaluation set could be read; `unread` lists them with their reasons."""
+    """No video of an evaluation set could be read; `unread` lists them with their reasons.
+
+    >>> error = NoReadableVideosError("None of the 1 videos can be read.", [UnreadVideo("a.mp4", "the file is empty")])
+    >>> error.unread[0].reason
+    'the file is empty'
+    """
 
     def __init__(self, message: str, unread: Sequence[UnreadVideo]) -> None:
         super().__init__(message, tuple(unread))

@@ -45,7 +45,12 @@ from side4video.training.training_state import TrainingState
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The result of a run."""
+    """The result of a run.
+
+    >>> result = TrainResult(folder=Path("runs/mine"), evaluation=None)
+    >>> result.folder / "last"  # without an evaluation set there is no best adapter
+    PosixPath('runs/mine/last')
+    """
 
     folder: Path
     """The run folder; `best` and `last` in it are adapters."""

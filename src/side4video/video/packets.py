@@ -28,6 +28,9 @@ class Packet:
         is_key: Decoding can start here.
         is_shown: It yields a frame. False before the start mark of an edited file, and for VP8's hidden pictures.
         num_bytes: Its size.
+
+    >>> Packet(time=512, is_key=True, is_shown=True, num_bytes=1840).is_key
+    True
     """
 
     time: int | None
@@ -47,6 +50,11 @@ class ContainerFacts:
         seconds: The last display time, counted from the first one or from 0, whichever is earlier; None: unknown.
             In a file that was cut from another one and starts late, headers count the length in either way.
         listed_seconds: The length stated in the header; None: not stated, or possibly the length of the audio.
+
+    >>> from side4video.video.video_file import VideoFile
+    >>> with VideoFile("clip.mp4") as video:
+    ...     video.container.num_packets, video.container.num_listed, video.container.listed_seconds
+    (24, 24, 2.0)
     """
 
     names: tuple[str, ...]

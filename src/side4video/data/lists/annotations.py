@@ -32,6 +32,9 @@ class LabelledVideo:
 
     `path` is a video file or a folder of frames, `label` an index into the list's class names, `name` the name in the
     list. `reverse` plays the video backwards. `group` names the recording that it was cut from, if a column gives it.
+
+    >>> LabelledVideo(Path("clips/a.mp4"), label=3, name="a.mp4", start_seconds=1.5, end_seconds=4.0).label
+    3
     """
 
     path: Path
@@ -45,7 +48,12 @@ class LabelledVideo:
 
 @dataclass(frozen=True)
 class VideoList:
-    """Labelled videos, their class names in the order of the labels, and the source of the list."""
+    """Labelled videos, their class names in the order of the labels, and the source of the list.
+
+    >>> found = read_video_list("clips/test")
+    >>> len(found.videos), found.class_names, found.source
+    (2, ('anticlockwise', 'clockwise'), 'clips/test')
+    """
 
     videos: tuple[LabelledVideo, ...]
     class_names: tuple[str, ...]
@@ -54,7 +62,12 @@ class VideoList:
 
 @dataclass(frozen=True)
 class CheckedList:
-    """A valid list: `num_found` of `num_listed` videos exist; `warnings` are one sentence each."""
+    """A valid list: `num_found` of `num_listed` videos exist; `warnings` are one sentence each.
+
+    >>> checked = check_video_list(read_video_list("clips/test"))
+    >>> checked.num_found, checked.num_listed, checked.warnings
+    (2, 2, ())
+    """
 
     videos: VideoList
     num_listed: int

@@ -32,7 +32,12 @@ LSMDC_LINE = re.compile(r"[^\t]+(\t[\d.:]+){4}(\t.*)?")
 
 
 class Record(NamedTuple):
-    """One row of a table: its fields by column name, and its place in the file (`line 3`)."""
+    """One row of a table: its fields by column name, and its place in the file (`line 3`).
+
+    >>> records, problems = read_table(load_caption_file(Path("captions.csv")))
+    >>> records[0].place, records[0].fields["caption"]
+    ('line 2', 'a shape moves anticlockwise')
+    """
 
     place: str
     fields: dict[str, Any]
@@ -44,6 +49,10 @@ class CaptionFile:
 
     `content` is the parsed JSON or unpickled data (`json`), a list of `Record` (`jsonl`), or the text (`text`).
     `problems` are lines that could not be read; `num_not_utf8` counts lines of text that were read as Windows-1252.
+
+    >>> file = load_caption_file(Path("captions.csv"))
+    >>> file.kind, sorted(file.columns())
+    ('text', ['caption', 'video'])
     """
 
     path: Path

@@ -27,7 +27,11 @@ SHORT_SPLIT = {"training": "train", "testing": "test", **dict.fromkeys(("validat
 
 
 class CaptionRow(NamedTuple):
-    """Captions of one video; a video may have several rows."""
+    """Captions of one video; a video may have several rows.
+
+    >>> CaptionRow("a.mp4", ("a dog runs", "a dog"), start_seconds=0.0, end_seconds=4.5).captions
+    ('a dog runs', 'a dog')
+    """
 
     name: str  # as the file writes it
     captions: tuple[str, ...]
@@ -37,7 +41,12 @@ class CaptionRow(NamedTuple):
 
 
 class CaptionTable(NamedTuple):
-    """The result of a reader."""
+    """The result of a reader.
+
+    >>> table = read_mapping({"a.mp4": ["a dog runs"], "b.mp4": [3]}, Path("train.json"))
+    >>> table.split, [row.name for row in table.rows], table.problems
+    ('train', ['a.mp4'], ["train.json: captions of 1 videos are not text: 'b.mp4'."])
+    """
 
     rows: list[CaptionRow]
     split: str = ""  # the split that the file names

@@ -23,6 +23,10 @@ class CaptionList:
 
     `split` names the split to print with results (`test (1k-A; ...)`, `train`), or is empty if it is unknown. `source`
     is the file that was read; `notes` are warnings about it.
+
+    >>> found = read_caption_list("captions.csv")
+    >>> len(found.videos), found.captions[0]
+    (4, ('a shape moves anticlockwise',))
     """
 
     videos: tuple[LabelledVideo, ...]
@@ -41,7 +45,12 @@ class CaptionList:
 
 @dataclass(frozen=True)
 class CheckedCaptions:
-    """Valid captions: `num_found` of `num_listed` videos exist; `warnings` are one sentence each."""
+    """Valid captions: `num_found` of `num_listed` videos exist; `warnings` are one sentence each.
+
+    >>> checked = check_caption_list(read_caption_list("captions.csv"))
+    >>> checked.num_found, checked.num_listed
+    (4, 4)
+    """
 
     captions: CaptionList
     num_listed: int

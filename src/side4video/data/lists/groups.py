@@ -25,6 +25,9 @@ class Grouping:
     Attributes:
         groups: one name per clip; None if the groups are unknown.
         origin: a sentence for the log.
+
+    >>> Grouping(groups=("monday", "monday", "tuesday"), origin="Groups: the column group of the list.").groups[0]
+    'monday'
     """
 
     groups: tuple[str, ...] | None

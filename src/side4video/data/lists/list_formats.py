@@ -38,7 +38,11 @@ PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
 
 
 class Row(NamedTuple):
-    """One video of a list."""
+    """One video of a list.
+
+    >>> Row("run/1.mp4", "run", ("run/1.mp4", "1.mp4")).candidates
+    ('run/1.mp4', '1.mp4')
+    """
 
     name: str  # as the list writes it
     label: str | int | None  # a class name, an index from 0, or None
@@ -49,7 +53,12 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The result of a reader. `class_names` is the order that the data set defines, or None."""
+    """The result of a reader. `class_names` is the order that the data set defines, or None.
+
+    >>> table = read_class_folders(Path("clips/test"), ReadOptions())
+    >>> table.class_names, table.rows[0].name
+    (('anticlockwise', 'clockwise'), 'anticlockwise/0.mp4')
+    """
 
     rows: list[Row]
     class_names: tuple[str, ...] | None = None
@@ -58,7 +67,12 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """Options for reading a list; see `read_video_list`."""
+    """Options for reading a list; see `read_video_list`.
+
+    >>> table = read_class_folders(Path("clips"), ReadOptions(split="train"))
+    >>> len(table.rows)
+    4
+    """
 
     class_names: tuple[str, ...] | None = None
     delimiter: str | None = None

@@ -26,7 +26,11 @@ _EXIT_SECONDS = 2.0
 
 
 class LostWorkerError(RuntimeError):
-    """A loader process ended while the run still needed it."""
+    """A loader process ended while the run still needed it.
+
+    >>> str(LostWorkerError("A loader process (71, SIGKILL) ended while it read a.mp4."))
+    'A loader process (71, SIGKILL) ended while it read a.mp4.'
+    """
 
 
 class ResumableSampler:
@@ -53,6 +57,14 @@ class ClipLoader(DataLoader[Batch]):
 
     With workers, its `dataset` is a `MonitoredClips`, its `batch_sampler` a `ResumableSampler` and its
     `multiprocessing_context` a `WorkerContext`. `train_loader` and `test_loader` build it.
+
+    >>> from pathlib import Path
+    >>> from side4video.data.datasets import Failure
+    >>> from side4video.data.loading.batch import collate
+    >>> failure = Failure(0, "a.mp4", Path("a.mp4"), "there is no such file.")
+    >>> loader = ClipLoader([failure], batch_sampler=ResumableSampler([[0]]), collate_fn=collate)
+    >>> [(len(batch), batch.failures[0].name) for batch in loader]
+    [(0, 'a.mp4')]
     """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]

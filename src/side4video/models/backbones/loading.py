@@ -71,6 +71,9 @@ class WeightsSource:
     Attributes:
         repo_id: the repository on the Hugging Face hub; None if the weights are elsewhere or do not exist.
         license: the licence that timm states, such as "apache-2.0"; None if unknown.
+
+    >>> weights_source("dinov2-s14").license
+    'apache-2.0'
     """
 
     repo_id: str | None

@@ -19,7 +19,12 @@ _DIRECTION = re.compile(r"(?<![a-z])(left|right|((counter|anti)[ _-]?)?clockwise
 
 @dataclass(frozen=True)
 class RecognitionData:
-    """The checked videos of a run, each once; see `as_evaluated`."""
+    """The checked videos of a run, each once; see `as_evaluated`.
+
+    >>> data = read_data(DataConfig(train=Path("clips/train"), test=Path("clips/test")))
+    >>> len(data.train.videos), len(data.test.videos), data.class_names
+    (4, 2, ('anticlockwise', 'clockwise'))
+    """
 
     train: VideoList | None
     test: VideoList | None

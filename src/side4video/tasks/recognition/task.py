@@ -36,6 +36,11 @@ class RecognitionTask:
     Args:
         config: all settings.
         device: device of the model.
+
+    >>> from side4video.adapters.adapter import read_adapter
+    >>> task = RecognitionTask(read_adapter(Path("adapter")).config, torch.device("cpu"))
+    >>> len(task.train_set), task.class_names
+    (4, ('anticlockwise', 'clockwise'))
     """
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:

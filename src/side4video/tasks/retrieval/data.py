@@ -13,7 +13,12 @@ from side4video.tasks.subset import choose_videos, describe_choice
 
 @dataclass(frozen=True)
 class RetrievalData:
-    """The captioned videos of a run, checked."""
+    """The captioned videos of a run, checked.
+
+    >>> data = read_caption_data(DataConfig(train=Path("captions.csv")))
+    >>> data.train.captions[0], data.test is None
+    (('a shape moves anticlockwise',), True)
+    """
 
     train: CaptionList | None
     test: CaptionList | None

@@ -25,7 +25,12 @@ _TIE_WORDS: dict[Ties, str] = {
 
 @dataclass(frozen=True)
 class DirectionScores:
-    """Recall and ranks in one direction."""
+    """Recall and ranks in one direction.
+
+    >>> scores = retrieval_scores(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1])).text_to_video
+    >>> scores.recall_at_1, scores.mean_rank
+    (0.5, 1.5)
+    """
 
     recall_at_1: float
     """Share of queries with a rank of at most 1, 0 to 1; likewise for 5, 10 and 50."""

@@ -14,7 +14,12 @@ NUM_SHOWN = 3
 
 @dataclass(frozen=True)
 class QueryResult:
-    """The best videos for one caption."""
+    """The best videos for one caption.
+
+    >>> result = QueryResult("a dog runs", "1.mp4", rank=2.0, best=("7.mp4", "1.mp4"), best_scores=(0.4, 0.3))
+    >>> result.best.index(result.video) + 1
+    2
+    """
 
     caption: str
     video: str
@@ -29,7 +34,15 @@ class QueryResult:
 
 @dataclass(frozen=True)
 class RetrievalEvaluation:
-    """Ranks on a set of captioned videos."""
+    """Ranks on a set of captioned videos.
+
+    >>> import numpy as np
+    >>> from side4video.tasks.retrieval.metrics import retrieval_scores
+    >>> scores = retrieval_scores(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]))
+    >>> found = RetrievalEvaluation("captions.csv", "test", "wti", 2, 2, scores, dual_softmax=None, queries=(), unread=())
+    >>> found.score, found.headline()["v2t_r1"]
+    (0.5, 1.0)
+    """
 
     source: str
     """File of the set."""

@@ -42,6 +42,11 @@ class RetrievalTask:
     Args:
         config: all settings.
         device: device of the model.
+
+    >>> from side4video.adapters.adapter import read_adapter
+    >>> task = RetrievalTask(read_adapter(Path("retrieval")).config, torch.device("cpu"))
+    >>> len(task.train_set), task.captions[0]
+    (4, ('a shape moves anticlockwise',))
     """
 
     class_names: tuple[str, ...] = ()
