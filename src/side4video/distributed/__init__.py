@@ -1,4 +1,4 @@
-"""The processes of a run: how they meet, exchange data, and detect lost ones.
+"""The processes of a run: how they join, exchange data, and detect lost ones.
 
 * heartbeat.py: detect and name processes that were lost.
 * processes.py: start together, distribute work, sum gradients.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from side4video.distributed.heartbeat import Heartbeat, LostProcessError
 
 WAIT_MINUTES = 60.0
-"""Default timeout for other processes when they only meet at the end, after parts of unequal length."""
+"""Default timeout for processes that only synchronise at the end, after shares of unequal length."""
 ITEMS_PER_ROUND = 8
 """Items of each process in a round of `distribute`: few for early results, enough to even out unequal times."""
 BUCKET_BYTES = 32 * 2**20

@@ -149,7 +149,7 @@ class RetrievalModel(SideTunedModel):
 
 
 def build_retrieval_model(config: RunConfig, *, device: torch.device) -> RetrievalModel:
-    """Load the backbone and the text tower, and add a new side network, seeded by `config.seed`, on `device`.
+    """Load the backbone and the text tower, and add a new side network on `device`, seeded by `config.seed`.
 
     Raises:
         ValueError: taps, width or weights do not suit the backbone, or the two towers do not match.

@@ -35,7 +35,7 @@ class NoReadableVideosError(ValueError):
 
 
 def withheld_scores_reason(*, num_read: int, num_unread: int, max_unread: float) -> str | None:
-    """A sentence that says why scores are withheld; None if enough videos were read.
+    """The reason why scores are withheld, as a sentence; None if enough videos were read.
 
     Args:
         num_read: number of scored videos.

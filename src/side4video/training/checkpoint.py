@@ -48,7 +48,7 @@ class Progress:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run folder holds a checkpoint, intact or not."""
+    """Whether a run folder contains a checkpoint, intact or not."""
     return (folder / CHECKPOINT).is_file() or (folder / PREVIOUS).is_file()
 
 
@@ -86,7 +86,7 @@ def load_checkpoint(folder: Path, *, model: SideTunedModel, optimizer: torch.opt
     """Restore the newest checkpoint, or the previous one if the newest is corrupt or missing.
 
     Returns:
-        The progress, and a sentence that says why the newest checkpoint was not used; empty if it was.
+        The progress, and a warning that explains why the newest checkpoint was not used; empty if it was used.
 
     Raises:
         FileNotFoundError: there is no checkpoint.

@@ -1,4 +1,4 @@
-"""The training loop, in the order in which things happen."""
+"""The training loop: steps, evaluations, checkpoints."""
 
 import json
 import time

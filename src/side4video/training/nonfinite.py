@@ -43,7 +43,7 @@ class NonfiniteClips:
 
 
 class NonfiniteSteps:
-    """Checks losses and gradients, and skips a step or stops the run as `train.on_nonfinite` says.
+    """Checks losses and gradients, and skips a step or stops the run, as set by `train.on_nonfinite`.
 
     Args:
         config: all settings.
@@ -113,7 +113,7 @@ class NonfiniteSteps:
 
 
 def _describe(step: int, parts: Sequence[NonfiniteClips]) -> str:
-    """A sentence that says what was not finite and lists the clips."""
+    """A sentence that names what was not finite and lists the clips."""
     losses = [loss for part in parts for loss in part.losses]
     names = [name for part in parts for name in part.names]
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""

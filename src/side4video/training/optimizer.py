@@ -17,21 +17,21 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """AdamW on every trained parameter, in groups by learning rate and weight decay.
 
-    Each group has an `lr_scale`, its rate as a share of the run's: `config.finetuned_lr_scale` for `finetuned`,
-    else 1. Tensors of two dimensions or more always decay; `config.decay_biases` and `config.decay_norms` decide about
+    Each group has an `lr_scale`, its rate as a share of the run's rate: `config.finetuned_lr_scale` for `finetuned`,
+    otherwise 1. Tensors of two dimensions or more always decay; `config.decay_biases` and `config.decay_norms` decide about
     all others: biases, and the weights of norms with the logit scale.
 
-    With `config.optimizer` "adamw-8bit" it is bitsandbytes' (arXiv 2110.02861): both moments take a byte for each
-    number and a scale for each 256; tensors of fewer than 4096 numbers keep theirs in 32 bits.
+    `config.optimizer` "adamw-8bit" uses bitsandbytes (arXiv 2110.02861): both moments take one byte per number and one
+    scale per 256 numbers. Tensors of fewer than 4096 numbers keep their moments in 32 bits.
 
     Raises:
-        ModuleNotFoundError: 8 bits are wanted and bitsandbytes is not installed.
+        ModuleNotFoundError: 8-bit AdamW is requested and bitsandbytes is not installed.
     """
     groups = list(_groups(model, config, set(finetuned)))
     settings: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "eps": config.eps}
     if config.optimizer == "adamw-8bit":
         library = import_bitsandbytes("train.optimizer = 'adamw-8bit'")
-        with unset_fake_temporarily():  # it computes tables and reads them, which fake tensors do not allow
+        with unset_fake_temporarily():  # bitsandbytes reads tables that it computes, which fake tensors do not allow
             return library.optim.AdamW8bit(groups, **settings)
     return torch.optim.AdamW(groups, **settings)
 

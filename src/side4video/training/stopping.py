@@ -17,7 +17,7 @@ class TrainingStopped(KeyboardInterrupt):
 
     Args:
         number: number of the signal.
-        saved: a sentence that says what was saved and how to continue.
+        saved: a sentence about what was saved and how to continue.
 
     >>> TrainingStopped(signal.SIGTERM, "Continue with --resume.").exit_code
     143

@@ -25,7 +25,7 @@ def find_videos(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is not a directory. Give a folder that holds videos.")
+        raise NotADirectoryError(f"{folder} is not a directory. Give a folder with videos.")
     named = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     return sorted(path for path in named if not path.name.startswith(".") and path.is_file())
 

@@ -116,7 +116,7 @@ def _list_frames(folder: Path, template: str) -> list[Path]:
     numbers = {number for number in numbers if template.format(number) in names}
     if not numbers:
         example = min(names, default="nothing")
-        reason = f"no file is named like {template.format(1)}; the folder holds {example}. Set the template."
+        reason = f"no file is named like {template.format(1)}; the folder contains {example}. Set the template."
         raise VideoError(folder, reason, "no-frames")
     start = 0 if 0 in numbers else 1
     for number in range(start, max(numbers)):

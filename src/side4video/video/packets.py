@@ -68,7 +68,7 @@ def demux(container: InputContainer, stream: VideoStream | AudioStream) -> Itera
     """Yield the stream's packets in file order; a truncated file ends at its last packet."""
     with suppress(av.FFmpegError):
         for packet in container.demux(stream):
-            if packet.size:  # an empty packet would tell the decoder that the stream ends
+            if packet.size:  # an empty packet would signal the end of the stream to the decoder
                 yield packet
 
 
@@ -181,6 +181,6 @@ def start_at_key(packets: Iterator[av.Packet], key: int) -> Iterator[av.Packet]:
 
 
 def _describe(packet: av.Packet, codec: str) -> Packet:
-    # A VP8 packet may hold a picture that is never shown: bit 4 of its first byte tells (RFC 6386, section 9.1).
+    # A VP8 packet may hold a picture that is never shown: see bit 4 of its first byte (RFC 6386, section 9.1).
     is_hidden = packet.is_discard or (codec == "vp8" and not memoryview(packet)[0] & 0x10)
     return Packet(packet.pts, packet.is_keyframe, not is_hidden, packet.size)

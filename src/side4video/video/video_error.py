@@ -8,7 +8,7 @@ Fault = Literal["missing", "unreadable", "audio-only", "no-frames", "damaged"]
 
 
 class VideoError(RuntimeError):
-    """A video cannot be read as requested: it is missing, corrupt, empty or too short. Reading raises nothing else.
+    """A video cannot be read as requested: it is missing, corrupt, empty or too short. Reading raises no other errors.
 
     >>> error = VideoError("a.mp4", "there is no such file.", "missing")
     >>> str(error), error.fault

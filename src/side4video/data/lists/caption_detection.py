@@ -37,7 +37,7 @@ REMEDY = 'Write {"a.mp4": ["a caption", ...]}, or a CSV with the columns video,c
 
 
 def detect_caption_format(file: CaptionFile) -> str:
-    """The name of the format of a file. If it contains no captions, the `DataError` says what the file is."""
+    """The name of the format of a file. If it contains no captions, the `DataError` describes what it contains."""
     if file.kind == "jsonl":
         return "jsonl"
     if file.kind == "text":

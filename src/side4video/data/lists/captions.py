@@ -111,7 +111,7 @@ def read_caption_list(
         rows = _select(rows, names, source, file.path, problems, notes)
     rows = _clean(rows, file.path, problems, notes)
     if not rows and not problems:
-        problems.append(f"{file.path}, read as format {format!r}, holds no captions.")
+        problems.append(f"{file.path}, read as format {format!r}, has no captions.")
     if problems:
         raise DataError(*problems)
     paths = _find_files(rows, Path(root) if root is not None else source.parent, table.search_subfolders, notes)

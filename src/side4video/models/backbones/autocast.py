@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def without_autocast(device_type: str) -> Iterator[None]:
-    """Disable autocast inside the `with` block. If it is off already, do nothing: exported programs then hold no trace.
+    """Disable autocast inside the `with` block. If it is already off, this does nothing: exported programs contain no trace of it.
 
     Args:
         device_type: "cpu", "cuda" ...

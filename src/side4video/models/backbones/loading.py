@@ -113,7 +113,7 @@ def _check_name(name: str) -> None:
     tags = timm.list_pretrained(f"{architecture_of(name)}.*")
     if "." in name and name not in tags:
         known = ", ".join(tags) or "none"
-        raise ValueError(f"{name!r} has an unknown weights tag. timm knows: {known}.")
+        raise ValueError(f"{name!r} has an unknown weights tag. Tags in timm: {known}.")
 
 
 def _check_model_args(model_args: Mapping[str, Any]) -> None:
@@ -179,7 +179,7 @@ def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.d
     kind = describe_weights(state)
     if is_openai_clip(state) and "quickgelu" not in name:
         raise ValueError(
-            f"{path} holds OpenAI's CLIP weights, trained with QuickGELU; {name} does not use it. {_QUICK_GELU_HINT}"
+            f"{path} contains OpenAI's CLIP weights, trained with QuickGELU; {name} does not use it. {_QUICK_GELU_HINT}"
         )
     device = torch.get_default_device()
     with torch.device("meta"):  # saves the time for random values that the file replaces

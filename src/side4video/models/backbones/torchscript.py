@@ -65,7 +65,7 @@ class _Reader(pickle._Unpickler):
     def persistent_load(self, pid: Any) -> Tensor:
         kind, storage, key, _device, size = pid
         if kind != "storage" or storage.dtype is None:
-            raise pickle.UnpicklingError(f"it holds a storage of the unknown kind {pid[:2]}")
+            raise pickle.UnpicklingError(f"it contains a storage of an unknown kind {pid[:2]}")
         content = bytearray(self._archive.read(f"{self._folder}/data/{key}"))
         return torch.frombuffer(content, dtype=storage.dtype) if size else torch.empty(0, dtype=storage.dtype)
 

@@ -14,7 +14,7 @@ from side4video.models.side.taps import compute_dtype
 class TemporalDifference(nn.Module):
     """Gate each token by its difference to the largest value over the clip, channel by channel (arXiv 2408.10688).
 
-    x becomes 2 x sigmoid(W (x - max_t x) + b). W and b start at zero, so the gate first changes nothing.
+    x becomes 2 x sigmoid(W (x - max_t x) + b). W and b start at zero, so the gate is open at the start.
 
     Args:
         width: d.

@@ -148,7 +148,7 @@ def load_text_tower(
         return TextTower(model)
     state = read_weights(Path(weights))
     if is_openai_clip(state) and not settings["quick_gelu"]:
-        raise ValueError(f"{weights} holds OpenAI's CLIP weights, which need the name with -quickgelu, not {name!r}.")
+        raise ValueError(f"{weights} contains OpenAI's CLIP weights, which need the name with -quickgelu, not {name!r}.")
     text = text_tower_state(state)
     check_state_dict(
         text, model.state_dict(), ignored=(), what=f"{weights}, {describe_weights(state)}, as the text tower of {name}"
@@ -202,7 +202,7 @@ def text_tower_state(state: dict[str, Any]) -> dict[str, Tensor]:
 def _download(name: str, tag: str) -> str:
     tags = open_clip.list_pretrained_tags_by_model(name)
     if tag not in tags:
-        raise ValueError(f"{tag = }: open_clip knows {', '.join(tags) or 'no weights'} for {name}. Use one of them.")
+        raise ValueError(f"{tag = }: open_clip has {', '.join(tags) or 'no weights'} for {name}. Use one of them.")
     if open_clip.get_pretrained_cfg(name, tag).get("quick_gelu") and not name.endswith("-quickgelu"):
         raise ValueError(f"The weights {tag!r} of {name} were trained with QuickGELU: use the name {name}-quickgelu.")
     try:

@@ -2,7 +2,7 @@
 
 In a causal text tower, the embedding of a word depends only on the words before it: captions with a common prefix
 ("a man is ...") have the same embeddings there, bit for bit. A node of the trie is a prefix, and a caption is the path
-to its last word. This is checked, not assumed: embeddings that differ in a single bit get different nodes.
+to its last word. The embeddings are compared: if they differ in a single bit, they get different nodes.
 """
 
 from collections.abc import Iterator
@@ -76,8 +76,8 @@ def prefix_tries(
     if not lengths.all():
         empty = np.flatnonzero(lengths == 0)
         raise ValueError(
-            f"{len(empty)} captions (numbers {', '.join(map(str, empty[:10]))}) have no word. Even an empty text has a "
-            "start and an end."
+            f"{len(empty)} captions (numbers {', '.join(map(str, empty[:10]))}) have no word. Even an empty text has "
+            "start and end tokens."
         )
     places = np.argsort(~present, axis=1, kind="stable")  # words first, padding last
     rows = np.take_along_axis(number_distinct_words(words, present, working_bytes), places, axis=1)
@@ -132,7 +132,7 @@ def _chunks(new: Int[ndarray, " c"], lengths: Int[ndarray, " c"], max_nodes: int
         if index > start and (nodes + more > max_nodes or words + length > most_words):
             yield slice(start, index)
             start, nodes, words = index, 0, 0
-        nodes += more if index > start else length  # the first caption of a trie shares nothing
+        nodes += more if index > start else length  # the first caption of a trie has no shared prefix
         words += length
     if len(new):
         yield slice(start, len(new))
