@@ -43,7 +43,7 @@ ONLY_HERE = {
     "timm": {
         "models/backbones/loading.py",
         "models/backbones/frozen_backbone.py",
-        "data/transforms.py",
+        "data/rand_augment.py",
         "demo/pretrain.py",
     },
     "av": {

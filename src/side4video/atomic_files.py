@@ -137,8 +137,8 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
     if needed > free:
         raise OSError(
             errno.ENOSPC,
-            f"{folder} has {free / 1e6:,.1f} MB left, but {purpose} need {needed / 1e6:,.1f} MB. Free some space there, "
-            "or choose another folder.",
+            f"{folder} has {free / 1e6:,.1f} MB left, but {purpose} need {needed / 1e6:,.1f} MB. Free some space "
+            "there, or choose another folder.",
         )
 
 

@@ -103,7 +103,10 @@ def test_a_disk_that_fills_up_while_it_trains(tiny_disk, warm, recipe):
 def test_a_folder_without_the_right_to_write(small_run, tmp_path):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    with as_nobody(locked), pytest.raises(PermissionError, match=r"Permission denied \(.*locked\)\. Get write permission"):
+    with (
+        as_nobody(locked),
+        pytest.raises(PermissionError, match=r"denied \(.*locked\)\. Get write permission"),
+    ):
         check_writable(locked / "a" / "run")
 
 

@@ -86,8 +86,8 @@ def download(name: HubName, files: tuple[str, ...]) -> Path:
     except LocalEntryNotFoundError as error:
         reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else error.__cause__ or error
         raise FileNotFoundError(
-            f"{name} is neither a local folder nor cached, and {constants.ENDPOINT} cannot be reached ({reason}). Check "
-            "the name and the connection."
+            f"{name} is neither a local folder nor cached, and {constants.ENDPOINT} cannot be reached ({reason}). "
+            "Check the name and the connection."
         ) from error
     except HfHubHTTPError as error:
         raise OSError(f"{name} cannot be downloaded from {constants.ENDPOINT}: {error}") from error

@@ -43,7 +43,9 @@ def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:
         raise ValueError(f"{source}: {odd!r} has control characters, which could change what a terminal shows.")
     for name in (config.backbone.name, config.text.name):
         if ":" in name or "/" in name or "\\" in name:
-            raise ValueError(f"{source}: {name!r} is not the name of a model in timm or open_clip, but a location elsewhere.")
+            raise ValueError(
+                f"{source}: {name!r} is not the name of a model in timm or open_clip, but a location elsewhere."
+            )
     if not _FRAME_TEMPLATE.fullmatch(config.data.frame_template):
         raise ValueError(f"{source}: data.frame_template = {config.data.frame_template!r} is not a plain file name.")
 

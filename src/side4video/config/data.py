@@ -84,7 +84,7 @@ class DataConfig(Settings):
     def _check_subset(self) -> Self:
         if self.shots is not None and self.fraction is not None:
             raise ValueError(
-                f"data.shots = {self.shots} and data.fraction = {self.fraction} both select training videos: set only one."
+                f"data.shots = {self.shots} and data.fraction = {self.fraction} both select training videos: set one."
             )
         return self
 

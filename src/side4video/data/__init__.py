@@ -4,6 +4,8 @@
 * loading/: loader processes: order, batches, watchdog.
 * crops.py: which part of a frame the model sees.
 * datasets.py: one clip, random or exhaustive.
+* mixing.py: mixup and cutmix.
+* rand_augment.py: RandAugment for clips.
 * sampling.py: which frames make a clip.
 * transforms.py: resizing, augmentation, normalisation.
 """

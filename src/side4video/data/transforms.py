@@ -12,17 +12,15 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from side4video.data.crops import CropStyle, PaperCrop, RandomCrop, check_crop_fits, crop_corners
+from side4video.data.rand_augment import build_rand_augment
 
 Interpolation = Literal["bilinear", "bicubic"]
 
-_RAND_AUGMENT = re.compile(r"rand(-(m\d+|n\d+|p[\d.]+|mstd[\d.]+|mmax\d+|inc[01]|t[a-z\d]+))*")
 _MIRROR_WORD = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
 
 
@@ -120,7 +118,7 @@ class TrainTransform:
         mode = _mode(interpolation)
         self.flip = flip
         self.flip_labels = flip_labels or {}
-        self._rand_augment = None if rand_augment is None else _rand_augment(rand_augment)
+        self._rand_augment = None if rand_augment is None else build_rand_augment(rand_augment)
         self._largest_short_side = round(image_size * 320 / 224)
         self._mode = mode
         size = _resize_to(resize, image_size)
@@ -251,62 +249,6 @@ def flip_label_pairs(class_names: Sequence[str]) -> dict[int, int]:
         for label, other in enumerate(mirrored)
         if other is not None and other != label and mirrored[other] == label
     }
-
-
-def mix_clips(
-    clips: Tensor, labels: Tensor, *, num_classes: int, mixup_alpha: float = 0.0, cutmix_alpha: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """Mix each clip of a batch with its neighbour: mixup (Zhang et al., 2018) or cutmix (Yun et al., 2019).
-
-    One draw from torch's global CPU generator decides for the whole batch. If both are on, each has probability 1/2.
-
-    Args:
-        clips: Float, shape (B, T, 3, H, W).
-        labels: Integer, shape (B,), 0 to C - 1.
-        num_classes: C.
-        mixup_alpha: Both parameters of the Beta distribution of mixup; 0: off.
-        cutmix_alpha: The same for cutmix; 0: off. Its rectangle is the same in all frames of a clip.
-
-    Returns:
-        The mixed clips, shape (B, T, 3, H, W), and their labels as probabilities, float, shape (B, C).
-
-    Raises:
-        ValueError: An alpha is negative.
-    """
-    if min(mixup_alpha, cutmix_alpha) < 0:
-        raise ValueError(f"{mixup_alpha = } and {cutmix_alpha = } must not be negative. Use 0 to turn them off.")
-    use_mixup = mixup_alpha > 0 and (cutmix_alpha == 0 or bool(torch.rand(()) < 0.5))
-    if not use_mixup and cutmix_alpha == 0:
-        return clips, torch.nn.functional.one_hot(labels, num_classes).to(clips.dtype)
-    mix = v2.MixUp(alpha=mixup_alpha, num_classes=num_classes) if use_mixup else None
-    mix = mix or v2.CutMix(alpha=cutmix_alpha, num_classes=num_classes)
-    mixed, probabilities = mix(tv_tensors.Video(clips), labels)  # v2 accepts five dimensions only as a Video
-    return mixed.as_subclass(Tensor), probabilities
-
-
-def _rand_augment(policy: str) -> Callable[[Tensor], Tensor]:
-    if not _RAND_AUGMENT.fullmatch(policy):
-        raise ValueError(f"rand_augment={policy!r} is not timm's notation. Use one like 'rand-m7-n4-mstd0.5-inc1'.")
-    from timm.data.auto_augment import rand_augment_transform  # slow to import, and rarely needed
-
-    settings = {"interpolation": Image.Resampling.BICUBIC, "translate_const": 115}  # the paper's: 0.45 of 256 pixels
-    return _SameForAllFrames(rand_augment_transform(policy, settings))
-
-
-class _SameForAllFrames:
-    """Applies a random change of one PIL image to all frames of a clip, with the same draws."""
-
-    def __init__(self, change: Callable[[Image.Image], Image.Image]) -> None:
-        self._change = change
-
-    def __call__(self, frames: Tensor) -> Tensor:
-        states = random.getstate(), np.random.get_state()
-        changed = []
-        for picture in frames.permute(0, 2, 3, 1).numpy():  # (H, W, 3)
-            random.setstate(states[0])
-            np.random.set_state(states[1])
-            changed.append(np.asarray(self._change(Image.fromarray(picture))))
-        return torch.from_numpy(np.stack(changed)).permute(0, 3, 1, 2)
 
 
 def _mode(interpolation: Interpolation) -> v2.InterpolationMode:

@@ -211,5 +211,7 @@ def expand_inputs(inputs: Iterable[str]) -> Iterator[Path]:
         else:
             found = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute patterns)
         if not found:
-            raise FileNotFoundError(f"{given!r} is not a video file or a folder with videos, and matches no file. Check the path.")
+            raise FileNotFoundError(
+                f"{given!r} is not a video file or a folder with videos, and matches no file. Check the path."
+            )
         yield from (path for path in found if not (path in seen or seen.add(path)))  # type: ignore[func-returns-value]

@@ -15,11 +15,18 @@ from safetensors import safe_open
 from side4video.adapters.adapter import CONFIG, WEIGHTS, Adapter, find_adapter, read_adapter
 from side4video.adapters.untrusted import NAMED_WEIGHTS, without_paths
 from side4video.atomic_files import replacing, write_text
-from side4video.config import DataConfig
 from side4video.models.backbones.loading import weights_source
 from side4video.reports.report_pictures import draw_panels
 from side4video.reports.run_report import changed_settings, training_charts
-from side4video.tasks.unread import withheld_scores_reason
+from side4video.sharing.card_sections import (
+    data_lines,
+    dataset_name,
+    describe_backbone_license,
+    evaluation_conditions,
+    input_rows,
+    training_rows,
+    withheld_reason,
+)
 from side4video.training.run_log import read_log
 
 CARD = "README.md"
@@ -27,19 +34,6 @@ PICTURE = "training.png"
 MARKER = "<!-- Written by side4video. Remove this line, and your own changes of this file are kept. -->"
 SHOWN_CLASSES = 60
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]*")
-_OFFICIAL = {
-    "kinetics": "Kinetics",
-    "ssv1": "Something-Something V1",
-    "ssv2": "Something-Something V2",
-    "ucf101": "UCF101",
-    "hmdb51": "HMDB51",
-    "msrvtt": "MSR-VTT",
-    "msvd": "MSVD",
-    "vatex": "VATEX",
-    "didemo": "DiDeMo",
-    "activitynet": "ActivityNet Captions",
-    "lsmdc": "LSMDC",
-}
 _RECOGNITION = {
     "top1": ("top-1 accuracy", "accuracy"),
     "top5": ("top-5 accuracy", "accuracy"),
@@ -137,17 +131,17 @@ def card_text(folder: Path, facts: CardFacts, *, picture: bool) -> str:
         backbone=config.backbone,
         weights_file=None if named else config.backbone.weights,
         fingerprint=adapter.fingerprint,
-        backbone_license=_backbone_license(source.license, config.backbone.weights),
+        backbone_license=describe_backbone_license(source.license, config.backbone.weights),
         num_parameters=sum(map(prod, sizes)),
         num_bytes=(folder / WEIGHTS).stat().st_size,
         class_names=adapter.class_names,
         shown_names=adapter.class_names[:SHOWN_CLASSES],
         scores=_score_rows(adapter),
-        conditions=_conditions(adapter, facts),
+        conditions=evaluation_conditions(adapter, facts.dataset),
         picture=picture,
-        data=_data_lines(adapter, facts),
-        input=_input_rows(adapter, written["preprocessing"]),
-        training=_training_rows(adapter),
+        data=data_lines(adapter, facts.dataset),
+        input=input_rows(adapter, written["preprocessing"]),
+        training=training_rows(adapter),
         settings=changed_settings(config),
         version=written["side4video"],
         license=facts.license,
@@ -177,15 +171,9 @@ def _write_picture(folder: Path) -> bool:
     return (folder / PICTURE).is_file()
 
 
-def _withheld_reason(adapter: Adapter) -> str | None:
-    """Why scores are withheld if too many videos were unreadable; otherwise None."""
-    num_read, num_unread = adapter.scores.get("videos", 0), adapter.scores.get("unread", 0)
-    return withheld_scores_reason(num_read=num_read, num_unread=num_unread, max_unread=adapter.config.eval.max_unread)
-
-
 def _metrics(adapter: Adapter) -> Iterable[tuple[str, str, float]]:
     """Label, the hub's metric type, and value 0 to 1 of each score; none if scores are withheld."""
-    if _withheld_reason(adapter) is not None:
+    if withheld_reason(adapter) is not None:
         return
     known = _RETRIEVAL if adapter.config.task == "retrieval" else _RECOGNITION
     for key, (label, kind) in known.items():
@@ -199,7 +187,7 @@ def _score_rows(adapter: Adapter) -> dict[str, str]:
 
 def _eval_results(adapter: Adapter, facts: CardFacts) -> list[EvalResult]:
     retrieval = adapter.config.task == "retrieval"
-    dataset = _dataset(adapter.config.data, facts, "test")
+    dataset = dataset_name(adapter.config.data, "test", facts.dataset)
     counts: dict[str, Any] = {
         key: adapter.scores[key] for key in ("videos", "captions", "views") if key in adapter.scores
     }
@@ -217,83 +205,6 @@ def _eval_results(adapter: Adapter, facts: CardFacts) -> list[EvalResult]:
         )
         for label, kind, value in _metrics(adapter)
     ]
-
-
-def _dataset(data: DataConfig, facts: CardFacts, split: str) -> str:
-    path = data.test if split == "test" else data.train
-    return facts.dataset or _OFFICIAL.get(data.format) or (path.name if path else "") or "not stated"
-
-
-def _conditions(adapter: Adapter, facts: CardFacts) -> str:
-    scores = adapter.scores
-    if not scores:
-        return ""
-    if (refused := _withheld_reason(adapter)) is not None:
-        return refused
-    split = f" ({scores['split']})" if scores.get("split") else ""
-    captions = f" and {scores['captions']} captions" if "captions" in scores else ""
-    views = f", {scores['views']} view{'s' * (scores['views'] != 1)} of each" if "views" in scores else ""
-    unread = f" {scores['unread']} more could not be read and are not in the scores." if scores.get("unread") else ""
-    dataset = _dataset(adapter.config.data, facts, "test")
-    definitions = " ".join(scores.get("definitions", ()))
-    sentence = f"Evaluation set: {dataset}{split}, {scores['videos']} videos{captions}{views}.{unread} {definitions}"
-    return f"{sentence.strip()} The best adapter of a run is selected by these scores."
-
-
-def _data_lines(adapter: Adapter, facts: CardFacts) -> list[str]:
-    count = adapter.run.get("train_samples")
-    samples = "" if count is None else f", {count} {'samples' if adapter.config.task == 'retrieval' else 'videos'}"
-    lines = [f"Trained on: {_dataset(adapter.config.data, facts, 'train')}{samples}"]
-    if adapter.config.data.arrow_of_time:
-        lines.append("Each clip is shown forward and reversed; these are the two classes")
-    return lines
-
-
-def _input_rows(adapter: Adapter, read: dict[str, Any]) -> dict[str, str]:
-    data = adapter.config.data
-    size = read["image_size"]
-    stride = f", {data.stride or 'by default about 128 / T'} frames apart" if data.sampling == "dense" else ""
-    kinds = {"segments": "one from each equal part of the video", "dense": f"neighbouring ones{stride}"}
-    return {
-        "Frames": f"{data.num_frames}, {kinds[data.sampling]}",
-        "Size": f"{_resized(adapter.config.test_resize or round(size * 256 / 224))} ({read['interpolation']}), then "
-        f"{size} x {size} from the middle",
-        "Normalisation of red, green, blue between 0 and 1": f"mean {_format_numbers(read['mean'])}, deviation "
-        f"{_format_numbers(read['std'])}",
-    }
-
-
-def _resized(size: int | tuple[int, int]) -> str:
-    return (
-        f"short side to {size} pixels" if isinstance(size, int) else f"to height {size[0]} and width {size[1]} pixels"
-    )
-
-
-def _training_rows(adapter: Adapter) -> dict[str, str]:
-    run, train = adapter.run, adapter.config.train
-    facts = {"Precision": train.precision, "Memory mode": train.memory, "Batch": f"{train.batch} videos"}
-    if run:
-        hours, minutes = divmod(round(run["seconds"] / 60), 60)
-        time = f"{hours} h {minutes} min" if run["seconds"] >= 600 else f"{run['seconds']:.0f} s"
-        memory = "GPU memory" if "(" not in run["device"] else "resident memory of the process"
-        facts |= {
-            "Steps": f"{run['steps']} ({run['epochs']:g} of {train.epochs} epochs)",
-            "Time": f"{time}, with evaluations, on {run['device']}",
-            "Peak memory": f"{run['peak_memory_mb'] / 1024:.1f} GiB ({memory})",
-        }
-    return facts
-
-
-def _backbone_license(license: str | None, weights: str) -> str:
-    if weights == "random":
-        return "none (random weights)"
-    if weights != "hub":
-        return "unknown (weights from a file)"
-    return license or "unknown to timm, see the source of the weights"
-
-
-def _format_numbers(values: Iterable[float]) -> str:
-    return ", ".join(f"{value:.4g}" for value in values)
 
 
 def _escape_markdown(text: str) -> str:

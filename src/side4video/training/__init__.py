@@ -2,6 +2,7 @@
 
 * build_task.py: builds the task of a run from its settings.
 * checkpoint.py: checkpoints with a checksum, and the previous one as a fallback.
+* epoch_evaluation.py: evaluates at the end of epochs and keeps the best adapter.
 * final_evaluation.py: the final evaluation of a run, with more views.
 * loop.py: the training loop.
 * nonfinite.py: skips steps whose loss or gradient is not finite.
@@ -9,6 +10,6 @@
 * out_of_memory.py: detects out-of-memory errors and suggests remedies.
 * run_folder.py: a run folder and its settings.
 * run_log.py: progress bar, log.jsonl, metrics.csv, TensorBoard.
-* training_state.py: the state of a run, and when it is saved.
 * stopping.py: SIGINT, SIGTERM and SIGUSR1.
+* training_state.py: the state of a run, and when it is saved.
 """

@@ -1,6 +1,5 @@
 """The training loop: steps, evaluations, checkpoints."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +10,12 @@ import torch
 from torch import Tensor
 
 from side4video.adapters.adapter import load_from
-from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.data.datasets import Failure
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
 from side4video.data.transforms import seeded
 from side4video.distributed.processes import (
-    broadcast_buffers,
     gather_objects,
     is_main_process,
     joined_processes,
@@ -31,8 +28,8 @@ from side4video.distributed.processes import (
 )
 from side4video.models.video_model import choose_device
 from side4video.tasks.task import Scores, Task
-from side4video.tasks.unread import reported_headline, withheld_scores_reason
 from side4video.training.build_task import build_task
+from side4video.training.epoch_evaluation import EpochEvaluator, read_best_evaluation
 from side4video.training.final_evaluation import evaluate_best
 from side4video.training.nonfinite import NonfiniteSteps
 from side4video.training.optimizer import learning_rate
@@ -145,13 +142,14 @@ class _Run:
             tensorboard=self.config.train.tensorboard,
             silent=not is_main_process(),
         )
+        self.evaluator = EpochEvaluator(self.state, self.log, self.stop)
         try:
             with converting_out_of_memory("in a training step or an evaluation", num_classes=num_classes):
                 self._steps(batches)
         finally:
             self.log.close()
         with main_process_first():  # it writes the evaluation
-            return TrainResult(self.out, self._best_evaluation())
+            return TrainResult(self.out, read_best_evaluation(self.out, self.task))
 
     def _order(self) -> TrainOrder:
         settings = self.config.train
@@ -173,7 +171,7 @@ class _Run:
         meter = Meter()
         epoch_started = time.monotonic()
         if self.progress.evaluation_due:
-            self._end_epoch(self.order.epoch(self.progress.step - 1) + 1, 0.0)
+            self.evaluator.end_epoch(self.order.epoch(self.progress.step - 1) + 1, 0.0)
         for step in range(self.progress.step, self.order.total_steps):
             if self.progress.stopped_early:
                 break
@@ -184,7 +182,7 @@ class _Run:
             self.progress.evaluation_due = self.progress.step % self.order.steps_per_epoch == 0
             self._stop_if_signalled()
             if self.progress.evaluation_due:
-                self._end_epoch(self.order.epoch(step) + 1, time.monotonic() - epoch_started)
+                self.evaluator.end_epoch(self.order.epoch(step) + 1, time.monotonic() - epoch_started)
                 epoch_started = time.monotonic()
             self.state.checkpoint_if_due()
 
@@ -283,55 +281,3 @@ class _Run:
             self.log.write("failure", step, name=failure.name, path=str(failure.path), reason=failure.reason)
             self.log.print(f"skipped {failure.path}: {failure.reason} ({self.progress.skipped} so far)")
         self.failures = []
-
-    def _end_epoch(self, epoch: int, seconds: float) -> None:
-        settings = self.config
-        last = epoch == settings.train.epochs
-        broadcast_buffers(self.model)  # BatchNorm's running statistics of the main process
-        if self.task.has_test_set and (last or epoch % settings.eval.every == 0):
-            evaluation = self._evaluate()
-            headline = reported_headline(evaluation.headline(), max_unread=settings.eval.max_unread)
-            self.log.write("evaluation", self.progress.step, epoch=epoch, epoch_seconds=seconds, **headline)
-            self._update_best(evaluation, epoch)
-            self.state.save_adapter("last", evaluation, epochs=epoch)
-        elif not self.task.has_test_set:
-            self.state.save_adapter("last", None, epochs=epoch)
-        self.progress.evaluation_due = False
-        self.state.checkpoint()
-
-    def _update_best(self, evaluation: Scores, epoch: int) -> None:
-        """Save the adapter if it is the best so far; one without a score only until one has a score."""
-        refused = withheld_scores_reason(
-            num_read=evaluation.num_videos,
-            num_unread=len(evaluation.unread),
-            max_unread=self.config.eval.max_unread,
-        )
-        if refused is not None:
-            self.log.print(refused)
-            if self.progress.best_score >= 0:
-                return
-        elif evaluation.score > self.progress.best_score:
-            self.progress.best_score, self.progress.evaluations_since_best = evaluation.score, 0
-        else:
-            self.progress.evaluations_since_best += 1
-            patience = self.config.train.patience
-            self.progress.stopped_early = patience is not None and self.progress.evaluations_since_best >= patience
-            return
-        self.state.save_adapter("best", evaluation, epochs=epoch)
-        if is_main_process():
-            write_json(self.out / "evaluation.json", evaluation.to_json())
-
-    def _evaluate(self) -> Scores:
-        """Score the test set; if this is interrupted, save the state, so that a resumed run only repeats this."""
-        try:
-            with self.stop.raising_immediately(
-                f"The state of step {self.progress.step} was saved. --resume evaluates it and continues."
-            ):
-                return self.task.evaluate()
-        except (Exception, TrainingStopped):
-            self.state.save_after_error()
-            raise
-
-    def _best_evaluation(self) -> Scores | None:
-        path = self.out / "evaluation.json"
-        return self.task.read_scores(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None

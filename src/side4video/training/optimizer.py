@@ -18,8 +18,8 @@ def build_optimizer(
     """AdamW on every trained parameter, in groups by learning rate and weight decay.
 
     Each group has an `lr_scale`, its rate as a share of the run's rate: `config.finetuned_lr_scale` for `finetuned`,
-    otherwise 1. Tensors of two dimensions or more always decay; `config.decay_biases` and `config.decay_norms` decide about
-    all others: biases, and the weights of norms with the logit scale.
+    otherwise 1. Tensors of two dimensions or more always decay; `config.decay_biases` and `config.decay_norms` decide
+    about all others: biases, and the weights of norms with the logit scale.
 
     `config.optimizer` "adamw-8bit" uses bitsandbytes (arXiv 2110.02861): both moments take one byte per number and one
     scale per 256 numbers. Tensors of fewer than 4096 numbers keep their moments in 32 bits.

@@ -324,9 +324,7 @@ class TestFiles:
         found = read_caption_list(source)
         with pytest.raises(DataError) as caught:
             check_caption_list(found)
-        assert f"{source}: 2 of 4 videos are missing: 'b', 'd'. Looked in '{tmp_path}'. Check root" in str(
-            caught.value
-        )
+        assert f"{source}: 2 of 4 videos are missing: 'b', 'd'. Looked in '{tmp_path}'. Check root" in str(caught.value)
         checked = check_caption_list(found, allow_missing=True)
         assert (checked.num_listed, checked.num_found) == (4, 2)
         assert as_dict(checked.captions) == {"a": ("x",), "c": ("z",)}

@@ -95,7 +95,10 @@ class TestMsrvtt:
         source = write(tmp_path / "train_list.txt", "video0\n")
         assert as_dict(read_caption_list(source, captions=captions, split="train")) == {"video0": ("a",)}
         found = problems(captions, split="train")
-        assert "does not show which videos are in 'train'. Give the list of the split (such as MSRVTT_train.9k.csv)" in found
+        assert (
+            "does not show which videos are in 'train'. Give the list of the split (such as MSRVTT_train.9k.csv)"
+            in found
+        )
 
     def test_1k_a(self, tmp_path):
         rows = "".join(f"ret{n},msr{n},video{n},sentence {n}\n" for n in range(7010, 8010))

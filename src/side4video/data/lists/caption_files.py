@@ -176,7 +176,9 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
             values = dict(zip_longest(columns, (field.strip() for field in fields[: len(columns)]), fillvalue=""))
             records.append(Record(f"line {reader.line_num}", values))
     except csv.Error as error:
-        problems.append(f"{file.path}, line {reader.line_num}: {error}. Close every quote, and double quotes inside a text.")
+        problems.append(
+            f"{file.path}, line {reader.line_num}: {error}. Close every quote, and double quotes inside a text."
+        )
     if too_long:
         problems.append(
             f"{file.path} has more fields than the {len(columns)} of its header in {first_few(too_long)}. "

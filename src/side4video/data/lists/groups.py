@@ -61,7 +61,10 @@ def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Groupin
         matches = [re.search(pattern, video.name) for video in videos]
         if all(matches) and len({match[1] for match in matches if match}) > 1:
             return _describe([match[1] for match in matches if match], f"names, read as {form}")
-    return Grouping(None, "No groups: neither a column nor the names show which clips share a recording. If some do, give --data.group.")
+    return Grouping(
+        None,
+        "No groups: no column or name shows which clips share a recording. If some do, give --data.group.",
+    )
 
 
 def _describe(groups: Sequence[str], origin: str) -> Grouping:
@@ -105,5 +108,7 @@ def _complete(
 ) -> list[str]:
     groups = [(video.name, group(video)) for video in videos]
     if missing := [name for name, found in groups if not found]:
-        raise DataError(f"{complaint} {len(missing)} of {len(videos)} clips: {first_few(missing)}. Give each clip a group.")
+        raise DataError(
+            f"{complaint} {len(missing)} of {len(videos)} clips: {first_few(missing)}. Give each clip a group."
+        )
     return [str(found) for _, found in groups]

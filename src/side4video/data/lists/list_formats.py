@@ -93,7 +93,9 @@ def read_class_folders(source: Path, options: ReadOptions) -> Table:
     classes, prefix = _folders_in(source), ""
     if classes and all(name.lower() in SPLIT_SYNONYMS for name in classes):
         if options.split is None:
-            raise DataError(f"{source} contains {first_few(classes)}, which are splits and not classes. Give one of them.")
+            raise DataError(
+                f"{source} contains {first_few(classes)}, which are splits and not classes. Give one of them."
+            )
         prefix = f"{choose_split(classes, options.split, source)}/"
         classes = _folders_in(source / prefix)
     rows = [Row(name, label, (name,)) for label in classes for name in _videos_in(source, prefix + label)]
@@ -126,7 +128,9 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     """
     lines = [line.strip() for line in read_lines(source)]
     if long := [line for line in lines if len(line) > LONGEST_LINE]:
-        raise DataError(f"{source} is not a list of videos: it has the line {shorten(long[0])}. Write one video per line.")
+        raise DataError(
+            f"{source} is not a list of videos: it has the line {shorten(long[0])}. Write one video per line."
+        )
     delimiter = options.delimiter or _sniff_delimiter(lines)
     if delimiter is None:
         return Table([Row(line, None, (line,)) for line in lines])
@@ -181,8 +185,8 @@ def _labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> T
     if numbers and options.class_names is None:
         names = (label for label in labels if not INTEGER.fullmatch(str(label)))
         raise DataError(
-            f"{source} mixes labels that are numbers ({shorten(numbers[0])}) and names ({shorten(next(names))}). Use one "
-            "kind of label."
+            f"{source} mixes labels that are numbers ({shorten(numbers[0])}) and names ({shorten(next(names))}). Use "
+            "one kind of label."
         )
     return Table(rows)
 

@@ -60,7 +60,9 @@ def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None
     problems += more
     split_of = {video["video_id"]: str(video.get("split") or "") for video in videos}
     if strange := [name for name in dict.fromkeys(s["video_id"] for s in sentences) if name not in split_of]:
-        problems.append(f"{path}: sentences refer to {len(strange)} videos that are not in `videos`: {first_few(strange)}.")
+        problems.append(
+            f"{path}: sentences refer to {len(strange)} videos that are not in `videos`: {first_few(strange)}."
+        )
     splits = list(dict.fromkeys(split_of.values()))
     wanted = set(splits if split is None or len(splits) <= 1 else [choose_split(splits, split, path)])
     if silent := split_of.keys() - {sentence["video_id"] for sentence in sentences}:
@@ -157,7 +159,9 @@ def read_activitynet(file: CaptionFile, split: str | None) -> CaptionTable:  # n
     Video files are named `<id>` or `v_<id>`.
     """
     if not isinstance(file.content, dict):
-        raise DataError(f"{file.path} is not in the format of ActivityNet Captions: {{id: {{duration, timestamps, sentences}}}}.")
+        raise DataError(
+            f"{file.path} is not in the format of ActivityNet Captions: {{id: {{duration, timestamps, sentences}}}}."
+        )
     rows, wrong = [], []
     for name, entry in file.content.items():
         sentences = parse_captions(entry.get("sentences")) if isinstance(entry, dict) else None
@@ -186,7 +190,9 @@ def read_lsmdc(file: CaptionFile, split: str | None) -> CaptionTable:  # noqa: A
     """
     lines = file.lines()
     if not lines or not is_lsmdc(lines):
-        raise DataError(f"{file.path} is not a list of LSMDC: a line is a clip, four times and a sentence, separated by tabs.")
+        raise DataError(
+            f"{file.path} is not a list of LSMDC: a line is a clip, four times and a sentence, separated by tabs."
+        )
     rows, wrong = [], []
     for line in lines:
         name, *fields = (field.strip() for field in line.split("\t"))

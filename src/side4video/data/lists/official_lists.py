@@ -69,7 +69,9 @@ def read_something_v2(source: Path, options: ReadOptions) -> Table:
     """
     records = read_json(source)
     if not isinstance(records, list) or not all(isinstance(record, dict) and "id" in record for record in records):
-        raise DataError(f'{source} is not a list of records {{"id": ..., "template": ...}}, the format of Something-Something V2.')
+        raise DataError(
+            f'{source} is not a list of records {{"id": ..., "template": ...}}, the format of Something-Something V2.'
+        )
     rows = []
     for record in records:
         label = str(record.get("template", "")).replace("[", "").replace("]", "")
@@ -123,7 +125,7 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Table:
     chosen = [(label, path) for label, path in files if path.name.endswith(f"_test_split{options.fold}.txt")]
     if flag is None or not chosen:
         raise DataError(
-            f"{source}: split={options.split!r}, fold={options.fold} select nothing. Use train or test, and fold 1 to 3."
+            f"{source}: split={options.split!r}, fold={options.fold} select nothing. Use train or test, fold 1 to 3."
         )
     rows = []
     for label, path in chosen:
@@ -137,6 +139,6 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Table:
 def _require_file(folder: Path, name: str, options: ReadOptions) -> Path:
     if not (folder / name).is_file():
         raise DataError(
-            f"{folder} has no {name}: split={options.split!r}, fold={options.fold}. Use train or test, and fold 1 to 3."
+            f"{folder} has no {name}: split={options.split!r}, fold={options.fold}. Use train or test, fold 1 to 3."
         )
     return folder / name

@@ -34,9 +34,9 @@ def check_path_traversal(named: Sequence[tuple[str, Path]], root: Path, source: 
     )
     more = f", ... ({len(outside)} in all)" if len(outside) > MAX_SHOWN else ""
     raise DataError(
-        f"{source} names videos outside of the root {root}: {shown}{more}. A list or archive from elsewhere could refer "
-        "to any file of this machine. If you trust it, use --data.outside-root allow, or leave out --data.root if the "
-        "list has your own absolute paths."
+        f"{source} names videos outside of the root {root}: {shown}{more}. A list or archive from elsewhere could "
+        "refer to any file of this machine. If you trust it, use --data.outside-root allow, or leave out --data.root "
+        "if the list has your own absolute paths."
     )
 
 

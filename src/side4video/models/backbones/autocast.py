@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def without_autocast(device_type: str) -> Iterator[None]:
-    """Disable autocast inside the `with` block. If it is already off, this does nothing: exported programs contain no trace of it.
+    """Disable autocast inside the `with` block. If it is off already, do nothing, as for exported programs.
 
     Args:
         device_type: "cpu", "cuda" ...

@@ -151,7 +151,7 @@ class FrozenBackbone(nn.Module):
 
         The SHA-256 of the architecture's name and of each tensor's name, shape and about 256 values, rounded to
         bfloat16. It is the same on any device, in float32 and bfloat16, and before and after `quantise`. It
-        distinguishes models but does not prove that every value is intact. The first call takes much less than a second.
+        distinguishes models but does not prove that every value is intact. The first call takes well below a second.
         """
         return fingerprint(architecture_of(self.name), self._samples or sample_weights(self.model))
 

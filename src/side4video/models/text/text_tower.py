@@ -148,7 +148,9 @@ def load_text_tower(
         return TextTower(model)
     state = read_weights(Path(weights))
     if is_openai_clip(state) and not settings["quick_gelu"]:
-        raise ValueError(f"{weights} contains OpenAI's CLIP weights, which need the name with -quickgelu, not {name!r}.")
+        raise ValueError(
+            f"{weights} contains OpenAI's CLIP weights, which need the name with -quickgelu, not {name!r}."
+        )
     text = text_tower_state(state)
     check_state_dict(
         text, model.state_dict(), ignored=(), what=f"{weights}, {describe_weights(state)}, as the text tower of {name}"

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from side4video.config import RunConfig
-from side4video.data.transforms import mix_clips
+from side4video.data.mixing import mix_clips
 from side4video.models.video_model import VideoModel
 
 

@@ -38,7 +38,7 @@ class PrefixTrie:
         leaves: (c,) node of each caption's last word.
 
     >>> import torch
-    >>> words = torch.tensor([1.0, 2.0, 3.0, 1.0, 2.0, 4.0]).reshape(2, 3, 1)  # two captions with the same two first words
+    >>> words = torch.tensor([1.0, 2.0, 3.0, 1.0, 2.0, 4.0]).reshape(2, 3, 1)  # two captions, one prefix
     >>> [trie] = prefix_tries(words, torch.ones(2, 3, dtype=torch.bool), max_nodes=10)
     >>> len(trie.parents), len(trie.path_nodes)  # nodes and words
     (4, 6)

@@ -39,7 +39,7 @@ class RetrievalEvaluation:
     >>> import numpy as np
     >>> from side4video.tasks.retrieval.metrics import retrieval_scores
     >>> scores = retrieval_scores(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]))
-    >>> found = RetrievalEvaluation("captions.csv", "test", "wti", 2, 2, scores, dual_softmax=None, queries=(), unread=())
+    >>> found = RetrievalEvaluation("captions.csv", "test", "wti", 2, 2, scores, None, queries=(), unread=())
     >>> found.score, found.headline()["v2t_r1"]
     (0.5, 1.0)
     """
