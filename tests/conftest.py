@@ -28,7 +28,7 @@ settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items):
-    """Files of few tests first: they are the long ones, which start processes, and none should be left for the end."""
+    """Files with few tests first: they take long, since they start processes, and should not run last."""
     sizes = Counter(item.path for item in items)
     items.sort(key=lambda item: sizes[item.path])  # keeps the order within a size, so files stay whole
 

@@ -1,6 +1,6 @@
-"""Transforms that end their own process by a real signal at white frames, as decoders do that crash at some video.
+"""Transforms that end their process with a real signal at white frames, as a crashing decoder does.
 
-They stand in for those of `side4video.tasks.clips`, and reach loader processes as part of a set of clips.
+They replace the transforms of `side4video.tasks.clips`, and reach loader processes as part of a set of clips.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A hub of one's own: a small HTTP server with what `huggingface_hub` needs to make, fill and read repositories."""
+"""A local hub: a small HTTP server with what `huggingface_hub` needs to create, fill and read repositories."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ TOKEN = "hf_of_the_test"
 
 
 class Hub:
-    """What the server keeps: for each repository its privacy and its commits, the files of each by name."""
+    """The state of the server: for each repository whether it is private, and the files of its commits by name."""
 
     def __init__(self) -> None:
         self.address = ""

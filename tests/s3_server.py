@@ -11,7 +11,7 @@ BUCKET = "bucket"
 
 @contextmanager
 def running_s3() -> Iterator[dict[str, str]]:
-    """Start one; gives what the environment of a process must have that is to use it."""
+    """Start one; yields the environment variables of a process that uses it."""
     process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield {
@@ -28,7 +28,7 @@ def running_s3() -> Iterator[dict[str, str]]:
 
 
 def serve() -> None:
-    """Say the port, and serve until standard input ends."""
+    """Print the port, and serve until standard input ends."""
     import logging
 
     import httpx

@@ -1,4 +1,4 @@
-"""Processes of one run, each launched on its own as on machines of their own: nobody watches over them."""
+"""Processes of one run, launched separately as on different machines, without a supervisor."""
 
 import os
 import socket
@@ -16,13 +16,13 @@ def free_port():
 
 
 class SeparateProcesses:
-    """`side4video ARGUMENTS` as `world` processes that meet at an address; use as a context.
+    """`side4video ARGUMENTS` as `world` processes that join at an address; use it as a context manager.
 
     Args:
         folder: of their output.
         arguments: of the command.
         world: processes.
-        address, interface: where they meet.
+        address, interface: where they join.
         prefixes: words before the command of each, which put it on a machine of its own.
         script: run in place of the command line.
         warm: a `WarmProcess` that starts them; without it each imports everything anew, as for users.
@@ -87,7 +87,7 @@ class SeparateProcesses:
         return process.said() if isinstance(process, WarmRun) else self._logs[rank].read_text()
 
     def finish(self):
-        """Wait for the end of all, which must be a good one."""
+        """Wait until all have ended successfully."""
         for rank in range(len(self.processes)):
             code, _ = self.wait(rank, seconds=150)
             assert code == 0, self.said(rank)[-3000:]

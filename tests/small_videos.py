@@ -1,4 +1,4 @@
-"""Videos that tests write for themselves."""
+"""Videos that tests write."""
 
 from collections.abc import Sequence
 from pathlib import Path

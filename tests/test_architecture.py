@@ -153,7 +153,7 @@ def test_a_public_class_has_an_example_that_is_run(name):
     assert not isinstance(public, type) or ">>> " in vars(public)["__doc__"]
 
 
-def test_no_names_that_say_nothing():
+def test_no_meaningless_file_names():
     empty = {"utils", "util", "common", "helpers", "misc", "base", "core", "manager"}
     assert not [path for path in FILES if path.stem in empty]
 

@@ -1,4 +1,4 @@
-"""Temporary files: what a killed process leaves behind is removed, what a living one writes is not."""
+"""Temporary files: files of killed processes are removed, and files of running ones are not."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ def start_writing(path):
     return process, process.stdout.readline().strip()
 
 
-def test_only_what_a_killed_process_left_is_removed(tmp_path):
+def test_only_files_of_killed_processes_are_removed(tmp_path):
     target = tmp_path / "tokens-1.npy"
     killed, left_behind = start_writing(target)
     living, in_use = start_writing(target)
@@ -38,7 +38,7 @@ def test_only_what_a_killed_process_left_is_removed(tmp_path):
         living.communicate()
 
 
-def test_files_of_others_stay(tmp_path):
+def test_other_files_are_not_removed(tmp_path):
     names = [".tokens-1.npy", "tokens-1.npy", "tokens-1.npy.abcdefgh.tmp", ".tokens-1.npy.abc.tmp", ".tokens-1.npy.tmp"]
     for name in names:
         (tmp_path / name).write_bytes(b"content")
@@ -49,7 +49,7 @@ def test_files_of_others_stay(tmp_path):
     assert remove_abandoned(tmp_path / "not there", "tokens-*.npy") == []
 
 
-def test_what_is_being_replaced_here_stays_until_it_is_done(tmp_path):
+def test_files_in_use_are_not_removed(tmp_path):
     target = tmp_path / "tokens-1.npy"
     with replacing(target) as temporary:
         temporary.write_bytes(b"whole")

@@ -53,7 +53,7 @@ def run(folder):
     return folder / "run"
 
 
-def test_train_leaves_what_it_says(run):
+def test_train_writes_its_files(run):
     expected = {"best", "last", "config.yaml", "log.jsonl", "metrics.csv", "evaluation.json", "report.html"}
     assert expected <= {path.name for path in run.iterdir()}
     assert load_config(run / "config.yaml").side.taps == (0, 1)
@@ -91,7 +91,7 @@ def test_evaluate_reports_unreadable_videos_with_its_exit_code(run, folder, caps
     assert (len(content["unread"]), content["num_videos"]) == (1, 7)
 
 
-def test_evaluate_gives_no_score_where_too_much_is_unreadable(run, folder, capsys, tmp_path):
+def test_evaluate_withholds_scores_if_too_many_videos_are_unreadable(run, folder, capsys, tmp_path):
     shutil.copytree(folder / "clips/test", tmp_path / "test")
     (tmp_path / "test/clockwise/0001.mp4").write_bytes(b"no video")
     written = (run / "best/evaluation.json").read_bytes() if (run / "best/evaluation.json").exists() else None
@@ -112,7 +112,7 @@ def test_evaluate_gives_no_score_where_too_much_is_unreadable(run, folder, capsy
     assert content.keys() == {"refused", "unread"}
 
 
-def test_training_ends_without_a_score_where_too_much_is_unreadable(run, folder, capsys, tmp_path):
+def test_training_withholds_scores_if_too_many_videos_are_unreadable(run, folder, capsys, tmp_path):
     shutil.copytree(folder / "clips/test", tmp_path / "test")
     (tmp_path / "test/clockwise/0001.mp4").write_bytes(b"no video")
     command = ["train", str(run / "config.yaml"), "--data.test", str(tmp_path / "test"), "--out", str(tmp_path / "run")]
@@ -170,7 +170,7 @@ def test_predict_takes_a_folder_of_frames(run, folder, capsys, tmp_path):
     assert main(["predict", str(run), str(tmp_path / "empty"), "--device", "cpu"]) == 2
 
 
-def test_predict_goes_on_after_a_broken_video_and_says_so(run, folder, capsys, tmp_path):
+def test_predict_continues_after_a_corrupt_video_and_reports_it(run, folder, capsys, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     good = folder / "clips/test/clockwise/0001.mp4"
@@ -180,7 +180,7 @@ def test_predict_goes_on_after_a_broken_video_and_says_so(run, folder, capsys, t
     assert "0001.mp4" in captured.out
 
 
-def test_predict_and_evaluate_go_on_after_a_video_that_crashes_its_decoder(
+def test_predict_and_evaluate_continue_after_a_video_that_crashes_its_decoder(
     run, folder, capsys, tmp_path, monkeypatch, make_video
 ):
     monkeypatch.setattr(clips, "EvalTransform", CrashingEvalTransform)
@@ -252,7 +252,7 @@ def test_memory_is_planned_for_recipes_and_models(capsys, tmp_path):
     assert "stay free" in " ".join(capsys.readouterr().out.split())
 
 
-def test_memory_knows_the_data_set_and_plans_exactly_the_printed_commands(capsys, tmp_path):
+def test_memory_uses_the_data_set_and_plans_the_printed_commands(capsys, tmp_path):
     """A classifier on 64 channels has 65 parameters per class."""
     plans = []
     commands = (("k400-b16", "--processes", "8"), ("ssv1-b16", "--train.micro-batch", "16"))
@@ -276,7 +276,7 @@ def test_the_classes_of_a_copied_recipe_are_known(tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_is_measured_beside_the_estimate(capsys, tmp_path):
+def test_memory_is_measured_next_to_the_estimate(capsys, tmp_path):
     out = tmp_path / "plan.json"
     small = [*TINY.split(), "--backbone.image-size", "64", "--side.width", "128", "--train.device", "cpu"]
     assert main(["memory", "b16", *small, "--train.batch", "8", "--measure", "--json", str(out)]) == 0
@@ -298,7 +298,7 @@ def test_wrong_input_to_memory_is_refused(capsys):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_answers_help(name, capsys):
+def test_every_command_has_help(name, capsys):
     exit_code = 0
     try:
         exit_code = main([name, "--help"])
@@ -309,13 +309,13 @@ def test_every_command_answers_help(name, capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
-def test_help_names_every_command(arguments, capsys):
+def test_help_lists_every_command(arguments, capsys):
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in COMMANDS)
 
 
-def test_unknown_commands_and_flags_get_the_nearest_name(capsys):
+def test_unknown_commands_and_flags_get_a_suggestion(capsys):
     assert main(["trian"]) == 2
     assert "Did you mean 'train'" in capsys.readouterr().err
     with pytest.raises(SystemExit) as caught:
@@ -324,7 +324,7 @@ def test_unknown_commands_and_flags_get_the_nearest_name(capsys):
     assert "--train.epochs" in capsys.readouterr().err
 
 
-def test_missing_data_is_said_before_anything_is_built(capsys, tmp_path):
+def test_missing_data_is_an_error_before_a_model_is_built(capsys, tmp_path):
     assert main(["train", "own-clips", "--out", str(tmp_path / "a")]) == 2
     assert "--data.train" in capsys.readouterr().err
     assert main(["train", "own-clips", "--data.train", str(tmp_path / "none"), "--out", str(tmp_path / "b")]) == 2

@@ -69,7 +69,7 @@ def test_retrieval_has_one_view(views):
         parse_config({"task": "retrieval", "eval": views}, source="test")
 
 
-def test_fields_beside_a_preset_override_it():
+def test_fields_next_to_a_preset_override_it():
     config = parse_config({"preset": "b16", "side": {"width": 128}}, source="test")
     assert config.side.width == 128
     assert config.backbone == MODEL_PRESETS["b16"][0]
@@ -124,14 +124,14 @@ def test_yaml_cannot_run_code(tmp_path):
         pytest.param(b"a: &a [*a]", id="a list in itself"),
     ],
 )
-def test_files_that_are_no_settings_are_refused_by_name(content, tmp_path):
+def test_invalid_files_are_refused_and_named(content, tmp_path):
     (tmp_path / "odd.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match=r"odd\.yaml") as caught:
         load_config(tmp_path / "odd.yaml")
     assert len(str(caught.value)) < 2000
 
 
-def test_a_few_lines_that_stand_for_a_billion_entries_are_refused_at_once(tmp_path):
+def test_exponential_yaml_is_refused_at_once(tmp_path):
     lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
     (tmp_path / "bomb.yaml").write_text("\n".join([*lines, "seed: *i", "side:", "  taps: *i"]))
@@ -164,11 +164,11 @@ def test_settings_cannot_be_changed():
         RunConfig().train.lr = 1.0
 
 
-def test_reading_settings_imports_nothing_heavy():
+def test_reading_settings_imports_nothing_slow():
     code = "import sys, side4video.cli; assert not {'torch', 'timm', 'av', 'sklearn'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_probe_can_only_be_kept_where_there_is_one():
+def test_frozen_probe_needs_a_fused_head():
     with pytest.raises(ConfigError, match=r"set head\.fused too"):
         parse_config({"head": {"frozen_probe": True}}, source="test")

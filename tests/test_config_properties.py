@@ -1,4 +1,4 @@
-"""Any settings that are allowed survive being written and read; any that are not are a `ConfigError`."""
+"""Any valid settings round-trip through a file; any others raise a `ConfigError`."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_other_settings_are_read_or_refused(content):
 
 
 @given(st.sampled_from(["eval", "train", "data", "side"]), anything.filter(lambda value: not isinstance(value, dict)))
-def test_a_group_that_is_none_is_refused(group, value):
+def test_invalid_groups_are_refused(group, value):
     with pytest.raises(ConfigError, match=group):
         parse_config({group: value}, source="mine.yaml")
 

@@ -1,4 +1,4 @@
-"""Names of classes, files and captions are text on every page: no tag, no attribute, no Markdown comes of them."""
+"""Names of classes, files and captions are escaped on every page: they create no tags, attributes or Markdown."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The package's recipes: they state the truth, each builds its model, each kind takes a real step."""
+"""The package's recipes: their figures are correct, each builds its model, and each kind takes a real step."""
 
 import re
 import resource
@@ -111,7 +111,7 @@ def test_the_papers_recipes_are_what_the_tool_writes(name):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_comments_and_settings_say_the_same(name):
+def test_comments_and_settings_agree(name):
     text, config, figures = recipe_text(name), load_config(name), read_figures(name)
     head = " ".join(line.removeprefix("#").strip() for line in text[: text.index("about:")].splitlines())
     assert f"side4video train {name}" in head
@@ -161,7 +161,7 @@ def test_the_document_has_the_figures_of_the_recipes():
     assert all(f"| `{name}` |" in text for name in recipe_names())
 
 
-def test_a_copied_recipe_means_the_same(tmp_path, capsys):
+def test_a_copied_recipe_is_equivalent(tmp_path, capsys):
     assert main(["recipes", "show", "vatex-e14"]) == 0
     path = tmp_path / "mine.yaml"
     path.write_text(capsys.readouterr().out)
@@ -206,7 +206,7 @@ def test_every_model_is_built_without_memory_and_has_the_stated_parameters(names
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", recipe_names())
-def test_the_stated_memory_is_what_the_planner_finds(name):
+def test_the_stated_memory_equals_the_plan(name):
     figures, config = read_figures(name), load_config(name)
     for frames, stated in figures.memory_gb.items():
         planner = StepPlanner(planned_config(config, figures, frames=frames), num_classes=figures.num_classes or 1)

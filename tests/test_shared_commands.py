@@ -1,4 +1,4 @@
-"""Evaluating, predicting and embedding on two real processes: the results of one, each video once, said once."""
+"""Evaluating, predicting and embedding with two real processes: the results of one, each video once, printed once."""
 
 import json
 import shutil
@@ -122,7 +122,7 @@ def test_two_processes_give_the_results_of_one(commands, work):
         assert numbers[0] == pytest.approx(numbers[1], rel=1e-4, abs=1e-5), name
 
 
-def test_no_time_to_wait_is_refused():
+def test_a_timeout_of_zero_is_refused():
     with (
         pytest.raises(ValueError, match="timeout_minutes = 0 must be positive"),
         joined_processes(torch.device("cpu"), timeout_minutes=0),

@@ -16,10 +16,10 @@ from pathlib import Path
 
 
 class WarmProcess:
-    """Starts runs; use as a context.
+    """Starts runs; use it as a context manager.
 
     Args:
-        folder: of what the runs say.
+        folder: for the output of the runs.
         preload: further modules to import once; none that starts threads, which no fork would have.
     """
 

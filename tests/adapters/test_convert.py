@@ -1,4 +1,4 @@
-"""Official checkpoints and adapters: there and back bit for bit, the same outputs, and what is refused."""
+"""Official checkpoints and adapters: bit-identical round trips, equal outputs, and errors."""
 
 import json
 from pathlib import Path
@@ -116,7 +116,7 @@ def convert(config, folder, out):
     )
 
 
-def test_there_and_back_bit_for_bit_and_with_the_same_outputs(case, tmp_path):
+def test_round_trip_is_bit_identical_with_the_same_outputs(case, tmp_path):
     config, model, trained, folder = case
     adapter = convert(config, folder, tmp_path / "adapter")
     assert adapter.class_names == (CLASSES if config.task == "recognition" else ())
@@ -170,7 +170,7 @@ def test_settings_of_another_model_are_refused(case, tmp_path):
         convert(wider, folder, tmp_path / "adapter")
 
 
-def test_what_the_official_model_does_not_have_is_refused(small_run, tmp_path):
+def test_options_beyond_the_official_model_are_refused(small_run, tmp_path):
     from side4video.training.loop import train
 
     train(small_run(train={"epochs": 1}, side={"centred": True}), out=tmp_path / "run")

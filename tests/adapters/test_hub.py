@@ -1,4 +1,4 @@
-"""Adapters go to a hub, a real small one on this machine, and come back; every way in which that can fail says so."""
+"""Adapters are uploaded to a small real hub on this machine and downloaded again; every failure has its error."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def one_video(folder):
     ("text", "repo_id", "revision"),
     [("user/name", "user/name", None), ("user/a.b-c_d@refs/pr/1", "user/a.b-c_d", "refs/pr/1")],
 )
-def test_names_on_the_hub(text, repo_id, revision):
+def test_valid_names_on_the_hub(text, repo_id, revision):
     name = parse_hub_name(text)
     assert (name.repo_id, name.revision) == (repo_id, revision)
     assert str(name) == text
@@ -64,11 +64,11 @@ def test_names_on_the_hub(text, repo_id, revision):
     "text",
     ["name", "/user/name", "./name", "../name", "a/b/c", "user/", "user/na..me", "user/na--me", "user/name@", ""],
 )
-def test_what_is_no_name_on_the_hub(text):
+def test_invalid_names_on_the_hub(text):
     assert parse_hub_name(text) is None
 
 
-def test_a_shared_adapter_comes_back_and_answers_the_same(run, hub, motion_videos, tmp_path):
+def test_a_shared_adapter_gives_the_same_predictions(run, hub, motion_videos, tmp_path):
     assert push_to_hub(run, "user/moves") == f"{hub.address}/user/moves"
     assert sorted(hub.commits["user/moves"][hub.newest("user/moves")]) == FILES
     video = one_video(motion_videos)
@@ -92,9 +92,7 @@ def test_no_path_of_this_machine_is_uploaded(run, hub, motion_videos):
     assert str(motion_videos) in (run / "best/config.json").read_text(), "the run's own settings stay whole"
 
 
-def test_evaluate_wants_data_from_here_and_writes_nothing_into_the_cache(
-    run, hub, motion_videos, tmp_path, monkeypatch
-):
+def test_evaluate_needs_local_data_and_writes_nothing_to_the_cache(run, hub, motion_videos, tmp_path, monkeypatch):
     push_to_hub(run, "user/moves")
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", "user/moves"]) == 2  # where the author's videos lay is not known here
@@ -105,7 +103,7 @@ def test_evaluate_wants_data_from_here_and_writes_nothing_into_the_cache(
     assert sorted(path.name for path in snapshot.iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_a_revision_is_an_adapter_of_its_own(run, hub, motion_videos):
+def test_each_revision_is_a_separate_adapter(run, hub, motion_videos):
     push_to_hub(run, "user/moves")
     first = hub.newest("user/moves")
     config = json.loads(hub.commits["user/moves"][first]["config.json"])
@@ -117,13 +115,13 @@ def test_a_revision_is_an_adapter_of_its_own(run, hub, motion_videos):
         Predictor("user/moves@v9")
 
 
-def test_a_folder_here_comes_before_the_hub(run, hub, monkeypatch):
+def test_a_local_folder_takes_precedence_over_the_hub(run, hub, monkeypatch):
     monkeypatch.chdir(run.parent.parent)
     assert Predictor(f"{run.parent.name}/run").class_names
     assert not hub.requests
 
 
-def test_a_mistyped_run_is_not_asked_for_on_the_hub(hub, monkeypatch, tmp_path):
+def test_a_misspelled_run_is_not_looked_up_on_the_hub(hub, monkeypatch, tmp_path):
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"runs/mien is not an adapter.* The hub was not queried"):
@@ -156,14 +154,14 @@ def test_a_private_repository_is_hidden_from_others(run, hub, monkeypatch):
         Predictor("user/moves")
 
 
-def test_a_repository_that_holds_something_else(hub):
+def test_a_repository_without_an_adapter_is_refused(hub):
     hub.commit("user/other", {"pytorch_model.bin": b"a pickle"})
     with pytest.raises(FileNotFoundError, match=r"is not an adapter: it has no model\.safetensors and no config\.json"):
         Predictor("user/other")
     assert not any("pytorch_model.bin" in request for request in hub.requests)
 
 
-def test_what_was_downloaded_serves_without_a_connection(run, hub, motion_videos, monkeypatch):
+def test_cached_adapters_work_offline(run, hub, motion_videos, monkeypatch):
     push_to_hub(run, "user/moves")
     Predictor("user/moves")
     download.cache_clear()
@@ -182,8 +180,8 @@ def test_training_starts_from_an_adapter_of_the_hub(run, hub, small_run, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_commands_in_processes_of_their_own(run, motion_videos, tmp_path):
-    """As a user has it: the environment says where the hub is and who one is."""
+def test_the_commands_in_separate_processes(run, motion_videos, tmp_path):
+    """As for a user: the environment defines the hub and the token."""
     video = one_video(motion_videos)
     with running_hub() as hub:
         environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}

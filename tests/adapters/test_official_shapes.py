@@ -34,7 +34,7 @@ EMBED_DIM = {"msrvtt-l14": 768, "msvd-e14": 1024}
 
 
 def official_shapes(name, side_width):
-    """Every tensor of the official model but its text tower: name -> shape."""
+    """Every tensor of the official model except its text tower: name -> shape."""
     clip = name.endswith("l14")
     golden = json.loads((GOLDEN / f"retrieval_{'clip' if clip else 'eva'}.json").read_text())["shapes"]
     start = "clip." if clip else ""

@@ -1,4 +1,4 @@
-"""An adapter from the hub is a stranger's: what its config could do with files and terminals is refused."""
+"""Adapters from the hub are untrusted: configs that could affect files or terminals are refused."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def change(folder, group, **values):
     write_json(folder / "config.json", content)
 
 
-def test_paths_are_forgotten(adapter, tmp_path):
+def test_paths_are_removed(adapter, tmp_path):
     change(
         adapter, "data", train="/etc", test="//host/share", root="/", cache=str(tmp_path / "cache"), captions="/etc/x"
     )
@@ -51,13 +51,13 @@ def test_paths_are_forgotten(adapter, tmp_path):
     assert {data.train, data.test, data.root, data.test_root, data.cache, data.captions, data.class_names} == {None}
 
 
-def test_a_stranger_lets_no_list_of_yours_leave_its_root(adapter):
+def test_an_untrusted_adapter_cannot_allow_paths_outside_the_root(adapter):
     change(adapter, "data", outside_root="allow")
     assert read_adapter(adapter).config.data.outside_root == "refuse"
 
 
-def test_no_setting_that_is_a_path_is_forgotten_about():
-    """Nor one that comes later: they are all among those of the data, and all are dropped."""
+def test_every_path_setting_is_removed():
+    """Path settings added later are covered too: all path settings of the data are removed."""
     paths = {
         (group, name)
         for group, settings in RunConfig.model_fields.items()
@@ -71,14 +71,14 @@ def test_no_setting_that_is_a_path_is_forgotten_about():
     assert len(paths) >= 7
 
 
-def test_predicting_neither_reads_nor_writes_where_the_config_points(adapter, motion_videos, tmp_path):
+def test_prediction_ignores_paths_in_the_config(adapter, motion_videos, tmp_path):
     change(adapter, "data", train=str(tmp_path / "data"), cache=str(tmp_path / "tokens"), test=str(tmp_path / "data"))
     before = sorted(tmp_path.rglob("*"))
     assert Predictor(adapter).predict(sorted((motion_videos / "test").glob("*/*.mp4"))[0])
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_file_of_weights_is_never_looked_for(adapter, tmp_path):
+def test_weight_files_named_in_the_config_are_not_opened(adapter, tmp_path):
     weights = tmp_path / "vit.safetensors"
     save_file(load_backbone_of(adapter).model.state_dict(), weights)
     change(adapter, "backbone", weights=str(weights))
@@ -88,7 +88,7 @@ def test_a_file_of_weights_is_never_looked_for(adapter, tmp_path):
     assert model.backbone.fingerprint == read_adapter(adapter).fingerprint
 
 
-def test_in_an_adapter_of_ones_own_it_is(adapter, tmp_path):
+def test_own_adapters_open_their_weight_file(adapter, tmp_path):
     own = shutil.copytree(adapter, tmp_path / "own")
     weights = tmp_path / "vit.safetensors"
     save_file(load_backbone_of(adapter).model.state_dict(), weights)
@@ -128,20 +128,20 @@ def test_arguments_of_timm_that_read_files_are_refused(adapter, arguments):
     "template",
     ["../../secret/{:05d}.jpg", "/etc/{:05d}.jpg", "..\\{:05d}.jpg", "{0.__class__}.jpg", "{:99999999d}.jpg"],
 )
-def test_file_names_of_frames_stay_in_their_folder(adapter, template):
+def test_frame_templates_cannot_leave_their_folder(adapter, template):
     change(adapter, "data", frame_template=template)
     with pytest.raises(ValueError, match="is not a plain file name"):
         read_adapter(adapter)
 
 
 @pytest.mark.parametrize("template", ["img_{:05d}.jpg", "frame-{:06d}.png", "{:d}.jpg", "image {:04d}.jpeg"])
-def test_usual_file_names_of_frames_are_taken(adapter, template):
+def test_usual_frame_templates_are_accepted(adapter, template):
     change(adapter, "data", frame_template=template)
     assert read_adapter(adapter).config.data.frame_template == template
 
 
 @pytest.mark.parametrize("odd", ["\x1b[2Jgone", "bell\x07", "two\nlines", "\u202eesrever", "half \ud800"])
-def test_class_names_cannot_steer_a_terminal(adapter, odd, capsys):
+def test_class_names_with_control_characters_are_refused(adapter, odd, capsys):
     content = json.loads((adapter / "config.json").read_text())
     content["class_names"][0] = odd
     (adapter / "config.json").write_text(json.dumps(content))
@@ -152,14 +152,14 @@ def test_class_names_cannot_steer_a_terminal(adapter, odd, capsys):
 
 
 @pytest.mark.parametrize("name", ["Überschlag", "跑步", "क़दम", "turn left 👈🏽", "no\u00a0break"])
-def test_class_names_in_every_language_are_taken(adapter, name):
+def test_class_names_in_every_script_are_accepted(adapter, name):
     names = list(read_adapter(adapter).class_names)
     change(adapter, None, class_names=[name, *names[1:]])
     assert read_adapter(adapter).class_names[0] == name
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "[" * 100_000, '{"format_version": "x"}', '{"settings": 1}'])
-def test_a_config_that_is_none_is_refused(adapter, text):
+def test_invalid_configs_are_refused(adapter, text):
     (adapter / "config.json").write_text(text)
     with pytest.raises(ValueError, match="is not the config of an adapter"):
         read_adapter(adapter)
@@ -177,7 +177,7 @@ def test_a_config_that_is_none_is_refused(adapter, text):
         ("side", {"width": 18}, "missing, unknown or of another shape"),
     ],
 )
-def test_settings_of_no_model_are_refused_by_the_name_of_the_adapter(adapter, group, values, said):
+def test_invalid_model_settings_are_refused_and_the_adapter_is_named(adapter, group, values, said):
     change(adapter, group, **values)
     with pytest.raises(ValueError, match=said) as caught:
         load_adapter(adapter, device=CPU)
@@ -190,7 +190,7 @@ def test_weights_that_are_a_pickle_are_refused(adapter):
         load_adapter(adapter, device=CPU)
 
 
-def test_of_a_file_of_weights_the_name_alone_is_shared(small_run):
+def test_only_the_name_of_a_weight_file_is_shared(small_run):
     config = small_run(backbone={"weights": "C:\\Users\\me\\vit.pt"})
     assert without_paths(config).backbone.weights == "vit.pt"
     assert without_paths(small_run()).backbone.weights == "random"

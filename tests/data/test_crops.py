@@ -1,4 +1,4 @@
-"""Crops: those of evaluation against the official code's pictures, the random one against its distribution."""
+"""Crops: evaluation crops against pictures of the official code, random crops against their distribution."""
 
 from collections import Counter
 
@@ -47,8 +47,8 @@ def test_every_golden_view(row):
     assert (found - expected).abs().max() < 0.5
 
 
-def test_golden_views_notice_another_shape_and_another_style():
-    """So that the test above can fail: a wide picture keeps its shape, an upright one is cropped along its height."""
+def test_golden_views_detect_a_wrong_shape_or_style():
+    """The test above can fail: a wide picture keeps its shape, and an upright one is cropped along its height."""
     squashed, kept = (
         EvalTransform(image_size=224, resize=resize, **PLAIN)(golden_picture(427, 240)) for resize in ((256, 320), 256)
     )
@@ -93,7 +93,7 @@ def test_crops_larger_than_the_frame_are_refused_with_both_numbers():
     check_crop_fits((224, 320), 224, "eval.resize")
 
 
-def test_unknown_ways_to_crop_are_refused():
+def test_unknown_crop_styles_are_refused():
     with pytest.raises(ValueError, match="style = 'odd' is not supported"):
         EvalTransform(style="odd", **PLAIN)
     with pytest.raises(ValueError, match="random_crop = 'timm' is not supported"):
@@ -109,7 +109,7 @@ def drawn(count, *, height=256, width=320, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 
         return np.array([crop.draw(height, width) for _ in range(count)])
 
 
-def test_random_crops_are_inside_and_have_the_asked_shares():
+def test_random_crops_are_inside_and_have_the_requested_area():
     top, left, height, width = drawn(2000, scale=(0.08, 0.3)).T
     assert (top >= 0).all()
     assert (left >= 0).all()
@@ -132,7 +132,7 @@ def test_ratios_are_uniform_and_swapped_half_of_the_time():
     assert np.quantile(logs, quantiles) == pytest.approx(np.quantile(expected, quantiles), abs=0.02)
 
 
-def test_without_swaps_wide_crops_would_prevail():
+def test_without_swaps_most_crops_would_be_wide():
     """The mean of a uniform ratio is 1.04; swapped half of the time, width over height and its inverse are alike."""
     _, _, height, width = drawn(20_000, height=2000, width=2000, scale=(0.1, 0.3)).T
     assert (width / height).mean() == pytest.approx((height / width).mean(), abs=0.01)
@@ -150,7 +150,7 @@ def test_a_crop_that_never_fits_is_the_square_in_the_middle():
     assert drawn(1, height=10, width=300, scale=(0.9, 1.0)).tolist() == [[0, 145, 10, 10]]
 
 
-def test_training_crops_as_the_paper_where_asked():
+def test_training_uses_the_paper_crop_if_requested():
     frames = golden_picture(320, 256).expand(2, -1, -1, -1)
     clips = {}
     for name in ("paper", "torchvision"):

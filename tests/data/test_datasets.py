@@ -34,7 +34,7 @@ def levels(count: int = NUM_FRAMES) -> list[int]:
 
 
 def frame_numbers(view: Tensor) -> list[int]:
-    """Which frames of the video a view (T, 3, H, W) of grey levels shows."""
+    """The frame numbers that a view (T, 3, H, W) of grey levels shows."""
     return [round((float(frame.mean()) - 20) / 10) for frame in view]
 
 
@@ -97,7 +97,7 @@ class TestTraining:
         train_clips(videos, transform=TrainTransform(image_size=32, **STATISTICS))[ClipKey(0, 0)]
         assert (torch.rand(1).item(), np.random.rand(), random.random()) == expected
 
-    def test_every_number_of_the_key_counts(self, videos):
+    def test_every_number_of_the_key_changes_the_clip(self, videos):
         """Frame choices over many keys: each of seed, epoch and index changes some of them."""
 
         def choices(seed: int = 3, shift: int = 0, index: int = 0) -> list[list[int]]:
@@ -150,7 +150,7 @@ class TestTraining:
             train_clips(unlabelled)
         assert len(train_clips(forward_and_reversed(unlabelled))) == 4  # time gives the labels
 
-    def test_no_repeat(self, videos):
+    def test_zero_repeats_are_refused(self, videos):
         with pytest.raises(ValueError, match="repeats = 0"):
             train_clips(videos, repeats=0)
 
@@ -176,7 +176,7 @@ class TestEvaluation:
         clip = test_clips([LabelledVideo(path=videos[0].path, label=None, name="a")])[0]
         assert clip.labels == [NO_LABEL]
 
-    def test_no_clip(self, videos):
+    def test_zero_clips_are_refused(self, videos):
         with pytest.raises(ValueError, match="num_clips = 0"):
             test_clips(videos, num_clips=0)
 
@@ -216,7 +216,7 @@ class TestFailures:
 
 
 class TestArrowOfTime:
-    def test_both_ways(self, videos):
+    def test_forward_and_reversed_videos(self, videos):
         assert [(v.name, v.label, v.reverse) for v in forward_and_reversed(videos[:2])] == [
             ("a (forward)", 0, False),
             ("a (reversed)", 1, True),

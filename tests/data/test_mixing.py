@@ -7,7 +7,7 @@ from side4video.data.mixing import mix_clips
 from side4video.data.transforms import seeded
 
 
-def test_mixup_mixes_each_clip_with_its_neighbour_as_the_labels_say():
+def test_mixup_mixes_clips_in_the_shares_of_their_labels():
     clips, labels = torch.rand(4, 2, 3, 8, 8), torch.tensor([0, 1, 2, 3])
     with seeded(1):
         mixed, shares = mix_clips(clips, labels, num_classes=5, mixup_alpha=0.8)
@@ -41,7 +41,7 @@ def test_both_are_used_about_equally_often():
     assert 30 < num_cut < 70
 
 
-def test_without_mixing_only_the_labels_change_form():
+def test_without_mixing_labels_become_one_hot():
     clips, labels = torch.rand(2, 1, 3, 4, 4), torch.tensor([2, 0])
     mixed, shares = mix_clips(clips, labels, num_classes=3)
     assert torch.equal(mixed, clips)

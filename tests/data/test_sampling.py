@@ -161,12 +161,12 @@ def test_global_random_state_is_left_alone():
         ({"stride": 2}, "Use kind='dense'"),
     ],
 )
-def test_impossible_settings_are_refused(arguments, message):
+def test_invalid_settings_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         FrameSampling(**arguments)
 
 
-def test_impossible_requests_are_refused():
+def test_invalid_requests_are_refused():
     with pytest.raises(ValueError, match="video_length=0"):
         FrameSampling().train(0, torch.Generator())
     with pytest.raises(ValueError, match="video_length=0"):

@@ -1,4 +1,4 @@
-"""What holds for every sampling of every video, whatever the numbers."""
+"""Properties of every sampling, for videos and clips of any length."""
 
 from itertools import pairwise
 
@@ -30,7 +30,7 @@ def draw(sampling, length, seed):
 
 
 @given(segments | dense, lengths, st.integers(1, 12), st.integers(0, 2**32))
-def test_every_clip_has_as_many_frames_as_asked_and_all_are_of_the_video(sampling, length, num_clips, seed):
+def test_every_clip_has_the_requested_number_of_existing_frames(sampling, length, num_clips, seed):
     clips = [*sampling.test(length, num_clips), draw(sampling, length, seed)]
     assert len(clips) == num_clips + 1
     for clip in clips:
@@ -39,7 +39,7 @@ def test_every_clip_has_as_many_frames_as_asked_and_all_are_of_the_video(samplin
 
 
 @given(segments | dense, lengths, st.integers(0, 2**32))
-def test_chance_comes_from_the_generator_alone(sampling, length, seed):
+def test_randomness_comes_only_from_the_generator(sampling, length, seed):
     torch.manual_seed(seed + 1)
     before = torch.get_rng_state()
     assert draw(sampling, length, seed) == draw(sampling, length, seed)
@@ -53,7 +53,7 @@ def test_segments_are_in_the_order_of_time(sampling, length, seed):
 
 
 @given(st.integers(1, 64), lengths, st.integers(0, 2**32))
-def test_a_long_video_gives_no_frame_twice_and_a_short_one_each(num_frames, length, seed):
+def test_long_videos_repeat_no_frame_and_short_ones_use_each(num_frames, length, seed):
     clip = draw(FrameSampling(num_frames=num_frames), length, seed)
     assert len(set(clip)) == min(num_frames, length)
 

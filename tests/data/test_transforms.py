@@ -37,7 +37,7 @@ def still(height: int, width: int, *, num_frames: int = 4) -> torch.Tensor:
 
 
 def untouched(**changes) -> TrainTransform:
-    """A transform that changes nothing at all but what `changes` say, for frames of 32 x 32."""
+    """A transform for frames of 32 x 32 that changes nothing except `changes`."""
     options = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0, "resize": 32} | PLAIN | changes
     return TrainTransform(image_size=32, **options)
 
@@ -49,7 +49,7 @@ def draw() -> tuple[float, float, float]:
     return random.random(), float(np.random.random()), float(torch.rand(()))
 
 
-def test_seeded_draws_are_the_same_again_and_others_for_other_numbers():
+def test_seeded_draws_depend_only_on_the_numbers():
     def drawn(*numbers):
         with seeded(*numbers):
             return draw()
@@ -92,7 +92,7 @@ def test_seeded_restores_all_three_generators_even_after_an_error():
 
 
 @pytest.mark.parametrize("numbers", [(), (1, -1)])
-def test_impossible_seeds_are_refused(numbers):
+def test_invalid_seeds_are_refused(numbers):
     with pytest.raises(ValueError, match="cannot be a seed"), seeded(*numbers):
         pass
 
@@ -100,7 +100,7 @@ def test_impossible_seeds_are_refused(numbers):
 # Training
 
 
-def test_nothing_random_gives_the_frames_back():
+def test_without_randomness_frames_do_not_change():
     frames = noise(32, 32)
     clip, label = untouched()(frames, 3)
     assert label == 3
@@ -108,7 +108,7 @@ def test_nothing_random_gives_the_frames_back():
     assert torch.allclose(clip, frames / 255)
 
 
-def test_mean_and_deviation_are_scaled_away():
+def test_normalisation_uses_mean_and_deviation():
     frames = noise(32, 32)
     clip, _ = untouched(**CLIP)(frames, 0)
     for channel in range(3):
@@ -155,7 +155,7 @@ def test_same_seed_same_clip_and_other_seed_other_clip():
     assert not torch.allclose(clips[0], clips[2])
 
 
-def test_result_does_not_hang_on_what_was_drawn_before():
+def test_results_do_not_depend_on_earlier_draws():
     transform = everything()
     frames = noise(60, 80)
     with seeded(9):
@@ -198,7 +198,7 @@ def test_memory_format_does_not_change_the_clip():
     assert torch.allclose(*clips, atol=0.03)  # torch resizes the two by different routines: a rounding of 1/255
 
 
-def test_crop_covers_the_asked_share():
+def test_crop_covers_the_requested_area():
     ramp = torch.arange(100).view(1, 1, 1, 100).expand(1, 3, 100, 100).to(torch.uint8)
     transform = TrainTransform(
         image_size=100, resize=100, crop_scale=(0.25, 0.25), crop_ratio=(1.0, 1.0), flip=0.0, **PLAIN
@@ -231,7 +231,7 @@ def test_flip_keeps_labels_without_a_partner_and_unknown_ones():
     assert untouched(flip=1.0)(noise(32, 32), 7)[1] == 7
 
 
-def test_no_flip_means_none():
+def test_flip_zero_never_flips():
     frames = noise(32, 32)
     for seed in range(20):
         with seeded(seed):
@@ -244,7 +244,7 @@ def test_grey_clip_has_equal_channels():
     assert torch.equal(clip[:, 0], clip[:, 2])
 
 
-def test_rand_augment_is_timms_on_every_frame():
+def test_rand_augment_equals_timm_on_every_frame():
     frames = noise(32, 32)
     change = rand_augment_transform(PAPER, {"interpolation": Image.Resampling.BICUBIC, "translate_const": 115})
     differing = 0
@@ -282,7 +282,7 @@ def test_unknown_rand_augment_is_refused(policy):
         ({"interpolation": "nearest"}, "interpolation"),
     ],
 )
-def test_impossible_settings_are_refused(changes, message):
+def test_invalid_settings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         untouched(**changes)
 
@@ -290,7 +290,7 @@ def test_impossible_settings_are_refused(changes, message):
 @pytest.mark.parametrize(
     "frames", [torch.zeros(2, 3, 4, 4), torch.zeros(3, 4, 4).byte(), torch.zeros(2, 4, 4, 3).byte()]
 )
-def test_frames_of_another_kind_are_refused(frames):
+def test_frames_of_another_dtype_or_shape_are_refused(frames):
     with pytest.raises(ValueError, match="Give uint8"):
         untouched()(frames, None)
     with pytest.raises(ValueError, match="Give uint8"):
@@ -301,7 +301,7 @@ def test_frames_of_another_kind_are_refused(frames):
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 60), (60, 40), (41, 33), (32, 32)])
-def test_crop_positions_by_search(height, width):
+def test_crop_positions_by_brute_force(height, width):
     frames = noise(height, width)
     short = min(height, width)
 
@@ -369,7 +369,7 @@ def test_evaluation_draws_nothing():
     assert np.array_equal(before[2], np.random.get_state()[1])
 
 
-def test_impossible_crops_are_refused():
+def test_invalid_crops_are_refused():
     with pytest.raises(ValueError, match="num_crops = 2 is not supported"):
         EvalTransform(num_crops=2, **PLAIN)
     with pytest.raises(ValueError, match="resize = 200 makes frames smaller than image_size = 224"):

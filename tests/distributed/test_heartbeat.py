@@ -1,4 +1,4 @@
-"""Signs of life on a real store: who is silent, who ended by an error, and nobody where all are well."""
+"""Heartbeats on a real store: silent processes, processes that ended with an error, and none if all are alive."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ def joined(store, world):
     return calls
 
 
-def test_the_silent_one_is_named_and_all_hear_the_same(store):
+def test_the_silent_process_is_named_to_all(store):
     first, second, third = joined(store, 3)
     second.leave()
     said = first.describe_lost_process()
@@ -42,7 +42,7 @@ def test_the_silent_one_is_named_and_all_hear_the_same(store):
     third.leave()
 
 
-def test_several_are_named(store):
+def test_several_silent_processes_are_named(store):
     calls = joined(store, 4)
     for call in calls[1:3]:
         call.leave()
@@ -55,7 +55,7 @@ def test_several_are_named(store):
         call.leave()
 
 
-def test_an_error_is_passed_on(store):
+def test_the_error_of_a_process_is_reported_to_others(store):
     first, second = joined(store, 2)
     second.__exit__(ValueError, ValueError("no such class"), None)
     said = first.describe_lost_process()
@@ -64,13 +64,13 @@ def test_an_error_is_passed_on(store):
     first.leave()
 
 
-def test_nobody_is_named_where_all_are_well(store):
+def test_no_process_is_named_if_all_send_heartbeats(store):
     first, second = joined(store, 2)
     assert "All other processes send heartbeats" in first.describe_lost_process()
     for call in (first, second):
         call.leave()
 
 
-def test_one_that_never_came_is_named(store):
+def test_a_process_that_never_joined_is_named(store):
     with Heartbeat(store, rank=0, world=2) as call:
         assert "Process 1 of 2 was lost" in call.describe_lost_process()

@@ -55,7 +55,7 @@ def test_an_index_gives_the_same_moments(earlier):
 
 
 def test_an_index_refuses_another_model(earlier):
-    """The fingerprint in the earlier index still tells models apart."""
+    """The fingerprint in the earlier index still distinguishes models."""
     shutil.unpack_archive("retrieval.zip", "retrieval")
     config = json.loads(Path("retrieval/config.json").read_text())
     config["settings"]["data"]["num_frames"] = 5

@@ -95,7 +95,7 @@ def insert_odd_text(data, random):
 
 
 def replace_field(data, random):
-    """What stands between two delimiters."""
+    """Replace a field between two delimiters."""
     text = data.decode()
     delimiters = [place for place, letter in enumerate(text) if letter in ',;\t \n:"']
     start = random.choice(delimiters)

@@ -1,4 +1,4 @@
-"""Every reader, given damaged and odd files: it reads them or says what is wrong with which file, and nothing else.
+"""Every reader gets corrupt and odd files: it reads them or raises an error that names the file.
 
 Each case has ten seconds and 2 GB, in a process of its own kind, so that one that hangs or crashes is a finding too.
 `-m slow` runs many more.
@@ -25,7 +25,7 @@ SHORT, LONG = 10, 1000
 
 
 def check_case(case):
-    """A sentence or traceback on what a reader did wrong with one damaged variant; None where nothing."""
+    """A description or traceback of what a reader did wrong with one corrupt variant; None if it did nothing wrong."""
     target, seed = case
     chance = random.Random(f"{target} {seed}")
     with tempfile.TemporaryDirectory() as temporary:
@@ -73,13 +73,13 @@ def run_cases(seeds):
 
 
 @pytest.mark.parametrize("seeds", [range(SHORT), pytest.param(range(SHORT, LONG), marks=pytest.mark.slow)], ids=str)
-def test_readers_read_or_say_what_is_wrong(seeds):
+def test_readers_read_or_report_an_error(seeds):
     found = run_cases(seeds)
     assert not found, "\n".join(f"{target}: {len(faults)}, {faults[0]}" for target, faults in found.items())
 
 
 @pytest.mark.parametrize("target", ORIGINALS)
-def test_whole_files_are_read(target, tmp_path):
+def test_intact_files_are_read(target, tmp_path):
     ORIGINALS[target](tmp_path)
     try:
         READERS[target](tmp_path)

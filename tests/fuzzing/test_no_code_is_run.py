@@ -1,4 +1,4 @@
-"""Whatever file a reader is given, no pickle in it is executed: not in place of any file that any reader reads."""
+"""No reader executes a pickle, in place of any file that it reads."""
 
 import contextlib
 import io

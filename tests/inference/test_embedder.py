@@ -1,4 +1,4 @@
-"""Embedding files and searching in files by sentences, on the command line."""
+"""Embedding videos, and ranking them by sentences, on the command line."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def trained(run, small_retrieval_run):
     return run
 
 
-def test_files_hold_what_the_embedder_says(trained, captioned_videos, tmp_path):
+def test_files_contain_the_embeddings(trained, captioned_videos, tmp_path):
     videos, texts = captioned_videos / "test", ["a star", "a shape moves clockwise, or so"]
     command = ["embed", str(trained), str(videos), "--text", *texts, "--device", "cpu"]
     for name in ("found.npz", "found.safetensors"):
@@ -81,7 +81,7 @@ def test_a_broken_video_is_reported_and_the_others_are_ranked(trained, captioned
         (["embed", "RUN", "--text", " ", "--out", "found.npz"], "no empty ones"),
     ],
 )
-def test_what_makes_no_sense_is_refused(trained, captioned_videos, tmp_path, monkeypatch, capsys, arguments, message):
+def test_invalid_arguments_are_refused(trained, captioned_videos, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     places = {"RUN": str(trained), "VIDEOS": str(captioned_videos / "test")}
     assert main([places.get(argument, argument) for argument in arguments]) == 2
@@ -89,7 +89,7 @@ def test_what_makes_no_sense_is_refused(trained, captioned_videos, tmp_path, mon
     assert not list(tmp_path.glob("found*"))
 
 
-def test_nothing_readable_is_an_error(trained, tmp_path, capsys):
+def test_unreadable_videos_only_are_an_error(trained, tmp_path, capsys):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     assert main(["predict", str(trained), str(tmp_path), "--text", "a star", "--device", "cpu"]) == 2
     assert "None of the 1 videos can be read" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Evidence lies where and when something decides, adds up, and is what taking a token away would change."""
+"""Evidence is at the decisive place and time, adds up, and equals the effect of removing a frame."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def build(*, fused=False, **side):
 
 
 def flashes(count, seed):
-    """Clips of a still, noisy scene in which one patch of one frame lights up; its colour is the class."""
+    """Clips of a still, noisy scene in which one patch of one frame lights up; its colour determines the class."""
     generator = torch.Generator().manual_seed(seed)
     clips = 0.3 * torch.randn(count, 1, 3, PATCH * GRID, PATCH * GRID, generator=generator).repeat(1, FRAMES, 1, 1, 1)
     labels, times = (torch.randint(limit, (count,), generator=generator) for limit in (3, FRAMES))
@@ -58,7 +58,7 @@ def hottest(model, clip, label):
     return np.unravel_index(evidence.change_places.argmax(), evidence.change_places.shape)
 
 
-def test_heat_is_where_and_when_the_model_had_to_look(trained):
+def test_evidence_is_at_the_decisive_place_and_time(trained):
     clips, labels, times, places = flashes(40, seed=1000)
     with torch.no_grad():
         assert (trained(clips).argmax(1) == labels).float().mean() >= 0.95
@@ -69,7 +69,7 @@ def test_heat_is_where_and_when_the_model_had_to_look(trained):
     assert np.mean(then) >= 0.9  # by chance: 1 in 6
 
 
-def test_heat_of_a_clip_played_backwards_is_not_where_it_was_but_at_the_mirrored_time(trained):
+def test_evidence_of_a_reversed_clip_is_at_the_mirrored_time(trained):
     clips, labels, times, _ = flashes(40, seed=1001)
     found = [hottest(trained, clip.flip(0), int(label))[0] for clip, label in zip(clips, labels, strict=True)]
     mirrored = [time == FRAMES - 1 - expected for time, expected in zip(found, times.tolist(), strict=True)]
@@ -95,7 +95,7 @@ VARIANTS = {
 
 
 def margins(model, clips):
-    """Of each class: its logit minus the mean of the two others."""
+    """For each class: its logit minus the mean of the two others."""
     with torch.no_grad():
         logits = model(clips).double()
     return 1.5 * (logits - logits.mean(dim=1, keepdim=True))
@@ -147,13 +147,13 @@ def test_a_frames_evidence_is_what_the_margin_loses_without_it(options):
         assert evidence.change_frames[frame] == pytest.approx(expected, rel=0.05, abs=0.02)
 
 
-def test_appearance_is_shared_out_among_places_and_adds_up():
+def test_appearance_is_distributed_over_places_and_adds_up():
     model, clip = untrained(taps=[0], stem=True, attention=False), flashes(1, seed=4)[0][0]  # reads no summary token
     (evidence,) = explain_clip(model, clip, labels=[1], class_names=NAMES)
     assert evidence.appearance_places.sum() == pytest.approx(evidence.appearance, rel=0.05)
 
 
-def test_what_a_fused_probe_sees_has_no_place():
+def test_evidence_of_a_fused_probe_has_no_place():
     model, clip = untrained(fused=True), flashes(1, seed=5)[0][0]
     with torch.no_grad():
         model.head.linear.weight.zero_()
@@ -183,7 +183,7 @@ def test_a_grey_clip_has_no_evidence_and_the_best_class_is_the_default():
     assert [one.name for one in explain_clip(model, clip, labels=None, class_names=NAMES)] == [best]
 
 
-def test_explaining_leaves_the_model_as_it_was():
+def test_explaining_does_not_change_the_model():
     model, clip = untrained(taps=[0, 1], fused=True).train(), flashes(1, seed=5)[0][0]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     first = explain_clip(model, clip, labels=[0], class_names=NAMES)

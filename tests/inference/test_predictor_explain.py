@@ -74,12 +74,12 @@ def test_predict_writes_a_page_and_numbers_for_each_video(run, motion_videos, tm
     assert len(list(out.rglob("*.*"))) == 4
 
 
-def test_one_video_lies_right_in_the_folder(run, video, tmp_path):
+def test_files_of_one_video_are_directly_in_the_folder(run, video, tmp_path):
     assert main(["predict", str(run), str(video), "--device", "cpu", "--explain", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {f"{video.name}.html", f"{video.name}.json"}
 
 
-def test_sentences_and_no_class_cannot_be_explained(run, video, tmp_path, capsys):
+def test_explain_needs_a_class_and_no_sentences(run, video, tmp_path, capsys):
     assert main(["predict", str(run), str(video), "--top-k", "0", "--explain", str(tmp_path / "x")]) == 2
     assert "use --top-k 1 or more" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

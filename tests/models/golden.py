@@ -14,7 +14,7 @@ ROUNDING = 1e-6  # a bias in front of a BatchNorm has no gradient but rounding
 
 
 def golden_files(kind):
-    """All files whose `kind` starts so."""
+    """All files whose `kind` starts with `kind`."""
     contents = {path: content for path, content in golden_contents().items() if isinstance(content, dict)}
     return [path for path, content in contents.items() if content.get("kind", "").startswith(kind)]
 

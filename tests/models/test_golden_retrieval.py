@@ -138,7 +138,7 @@ def test_gradients_of_the_image_tower(case, memory):
 
 
 def without_clip(state):
-    """The golden EVA file pins the image tower by itself, whose names lack the beginning that CLIP's have."""
+    """The golden EVA file contains only the image tower, whose names lack the prefix of CLIP's names."""
     return {name.removeprefix("clip."): tensor for name, tensor in state.items()}
 
 

@@ -1,4 +1,4 @@
-"""The classifier: means, grids of places and times, and what each of them can tell apart."""
+"""The classifier: global means and grids over space and time, and what each can distinguish."""
 
 import pytest
 import torch
@@ -33,11 +33,11 @@ def accuracy_by_place(grid):
     return (head.eval()(test).argmax(dim=1) == test_labels).float().mean().item()
 
 
-def test_a_grid_learns_what_place_alone_decides():
+def test_a_grid_learns_classes_that_differ_in_position():
     assert accuracy_by_place((1, 2, 2)) > 0.95
 
 
-def test_one_mean_cannot_learn_it():
+def test_a_global_mean_cannot_learn_them():
     assert accuracy_by_place(None) < 0.7
 
 
@@ -58,6 +58,6 @@ def test_the_linear_layer_has_weights_for_each_cell():
 
 
 @pytest.mark.parametrize("grid", [[0, 1, 1], [2, 2], "all"])
-def test_odd_grids_are_refused(grid):
+def test_grids_that_do_not_fit_are_refused(grid):
     with pytest.raises(ConfigError, match=r"head\.grid"):
         parse_config({"head": {"grid": grid}}, source="a test")

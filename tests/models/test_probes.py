@@ -1,4 +1,4 @@
-"""Probes: their features by brute force, what each can and cannot see."""
+"""Probes: their features by brute force, and what each can and cannot detect."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ def test_the_motion_probe_does_not_see_order_and_space_time_does():
     assert not torch.allclose(space_time.features(x), space_time.features(x.flip(1)))
 
 
-def test_space_time_sees_changes_alone():
+def test_space_time_sees_only_changes():
     x, probe = tokens(), SpaceTimeProbe(width=D, num_classes=C, num_frames=T, grid=7, channels=5)
     torch.testing.assert_close(probe.features(x), probe.features(x + tokens(1)[:, :1]), rtol=0, atol=1e-5)
     moved = (x - x.mean(dim=1, keepdim=True)) @ probe.projection
@@ -98,6 +98,6 @@ def test_a_single_frame_is_refused(name):
         build_probe(ProbeConfig(name=name), width=D, num_frames=1, num_classes=C)
 
 
-def test_no_probe_is_refused():
+def test_the_name_none_is_refused():
     with pytest.raises(ValueError, match="names no probe"):
         build_probe(ProbeConfig(), width=D, num_frames=T, num_classes=C)

@@ -1,4 +1,4 @@
-"""The retrieval model: untrained it is CLIP itself, in every memory mode it learns the same, misfits are refused."""
+"""The retrieval model: untrained it equals CLIP, memory modes have equal gradients, mismatched towers are refused."""
 
 import open_clip
 import pytest
@@ -82,7 +82,7 @@ def test_an_untrained_model_is_exactly_the_frozen_clip(pair):
 
 
 @torch.no_grad()
-def test_one_frame_and_one_word_give_clip_s_own_score(pair):
+def test_one_frame_and_one_word_give_the_score_of_clip(pair):
     kind, clip, path = pair
     model = build_retrieval_model(settings(kind, path), device=CPU).eval()
     frame = torch.randn(1, 1, 3, 32, 32)
@@ -111,7 +111,7 @@ def test_memory_modes_give_the_same_gradients(pair, memory):
         assert (found[1][name] - gradient).norm() <= error * gradient.norm() + 1e-6, name
 
 
-def test_what_is_finetuned_and_what_is_trained_afresh(pair):
+def test_finetuned_and_newly_trained_parameters(pair):
     kind, _, path = pair
     model = build_retrieval_model(settings(kind, path), device=CPU)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -121,7 +121,7 @@ def test_what_is_finetuned_and_what_is_trained_afresh(pair):
     assert not [name for name in finetuned if "side_projection" in name or name.startswith("head.norm")]
 
 
-def test_captions_in_one_batch_or_alone_are_the_same(pair):
+def test_captions_do_not_depend_on_their_batch(pair):
     kind, _, path = pair
     model = build_retrieval_model(settings(kind, path), device=CPU).eval()
     with torch.no_grad():

@@ -66,7 +66,7 @@ def test_train_leaves_the_backbone_in_eval_mode():
     assert not any(module.training for module in model.backbone.modules())
 
 
-def test_nothing_is_stored_while_the_backbone_runs():
+def test_the_backbone_stores_nothing_for_the_backward_pass():
     model = build().train()
     in_backbone, stored = [], []
 
@@ -84,8 +84,8 @@ def test_nothing_is_stored_while_the_backbone_runs():
     assert stored == []
 
 
-def test_saved_activations_do_not_hold_the_frozen_tokens_twice():
-    """Of each tapped block one normalised copy is kept: patches and summary, 17 tokens per frame, 64 wide."""
+def test_frozen_tokens_are_stored_once():
+    """One normalised copy of each tapped block is stored: patches and summary, 17 tokens per frame, 64 wide."""
     model = build(side={"width": 24, "taps": [1]}).train()
     found = {}
 
@@ -99,19 +99,19 @@ def test_saved_activations_do_not_hold_the_frozen_tokens_twice():
     assert sum(tensor.numel() for tensor in found.values()) == 2 * 3 * 17 * 64
 
 
-def test_blocks_behind_the_last_tap_are_not_computed():
+def test_blocks_after_the_last_tap_are_not_computed():
     model = build(side={"width": 16, "taps": [0]})
     model.backbone.model.blocks[1].register_forward_hook(lambda *_: pytest.fail("block 1 ran"))
     model(clips())
 
 
-def test_no_future_is_needed_to_judge_a_single_frame_and_any_number_of_frames_works():
+def test_any_number_of_frames_works():
     model = build().eval()
     for frames in (1, 2, 5, 16):
         assert model(clips(frames=frames)).shape == (2, 3)
 
 
-def test_order_of_frames_matters_to_the_side_network_and_not_to_a_probe():
+def test_the_side_network_sees_the_order_of_frames_and_a_probe_does_not():
     model = build(head={"fused": True}).eval()
     torch.nn.init.normal_(model.head.probe.weight)
     x = clips()

@@ -1,4 +1,4 @@
-"""ExportResult models give PyTorch's outputs, for any number of clips, without this package."""
+"""Exported models give PyTorch's outputs, for any number of clips, without this package."""
 
 import json
 import subprocess
@@ -58,7 +58,7 @@ MORE_KINDS = {
 
 
 def make_adapter(folder, settings):
-    """An adapter whose tensors are all away from their first values, so that none of them can be left out."""
+    """An adapter whose tensors all differ from their initial values, so that no missing tensor goes unnoticed."""
     settings = {"data": {"num_frames": 4}, "eval": {"resize": 40}, **settings}
     config = parse_config(settings, source="a test")
     names = () if config.task == "retrieval" else CLASSES
@@ -105,7 +105,7 @@ def test_onnx_gives_the_same_outputs_for_any_number_of_clips(settings, tmp_path)
     assert json.loads(entries["frames"])["num_frames"] == 4
 
 
-def test_the_description_is_what_a_program_must_know(tmp_path):
+def test_the_metadata_is_complete(tmp_path):
     folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
     described = describe_export(*load_adapter(folder, device=CPU))
     assert described["task"] == "recognition"
@@ -119,7 +119,7 @@ def test_the_description_is_what_a_program_must_know(tmp_path):
     assert preprocessing["std"] == pytest.approx([0.26862954, 0.26130258, 0.27577711])
 
 
-def test_the_description_has_height_and_width_where_frames_are_squashed(tmp_path):
+def test_the_metadata_has_height_and_width_if_resize_has_both(tmp_path):
     settings = KINDS["fused head, no attention"] | {"augment": {"resize": (36, 43)}, "eval": {"crop_style": "paper"}}
     folder = make_adapter(tmp_path / "adapter", settings)
     preprocessing = describe_export(*load_adapter(folder, device=CPU))["preprocessing"]
@@ -181,7 +181,7 @@ def test_large_weights_go_into_a_second_file(tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.onnx", "model.onnx.data"]
 
 
-def test_an_export_that_is_off_is_not_kept(tmp_path):
+def test_an_inaccurate_export_is_not_written(tmp_path):
     folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
     weights = load_file(folder / "model.safetensors")
     weights["head.linear.bias"] += torch.nan
@@ -193,6 +193,6 @@ def test_an_export_that_is_off_is_not_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "model.pt2"]
 
 
-def test_other_kinds_of_files_are_refused_at_once(tmp_path, capsys):
+def test_other_file_types_are_refused_early(tmp_path, capsys):
     assert main(["export", str(tmp_path), str(tmp_path / "model.bin")]) == 2
     assert ".onnx or .pt2" in capsys.readouterr().err

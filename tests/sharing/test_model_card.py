@@ -1,4 +1,4 @@
-"""The card says what the run found, in metadata that the hub's own library reads, and hides where the data lay."""
+"""The card states the results of the run, in metadata that the hub's library reads, without paths of the data."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def results(card):
     return {result.metric_name: result for result in card.data.eval_results}
 
 
-def test_the_metadata_are_those_of_the_run(run):
+def test_the_metadata_match_the_run(run):
     card = ModelCard.load(write_model_card(run, CardFacts(name="user/moves", license="mit", dataset="Moving shapes")))
     data = card.data
     assert (data.license, data.library_name, data.pipeline_tag) == ("mit", "side4video", "video-classification")
@@ -49,13 +49,13 @@ def test_the_metadata_are_those_of_the_run(run):
     assert {result.dataset_type for result in found.values()} == {"moving-shapes"}
 
 
-def test_a_squashed_frame_has_height_and_width(run):
+def test_a_resize_to_height_and_width_is_stated(run):
     change_config(find_adapter(run), lambda content: content["settings"]["eval"].update(resize=[36, 43]))
     text = write_model_card(run, CardFacts()).read_text()
     assert "to height 36 and width 43 pixels (bicubic), then 32 x 32 from the middle" in text
 
 
-def test_the_text_says_what_a_user_must_know(run, motion_videos):
+def test_the_text_is_complete(run, motion_videos):
     text = write_model_card(run, CardFacts(name="user/moves")).read_text()
     numbers = sum(tensor.numel() for tensor in load_file(run / "best/model.safetensors").values())
     assert f"{numbers:,} parameters" in text
@@ -97,7 +97,7 @@ def test_too_many_unreadable_videos_leave_no_score(run):
     assert "No score: 1 of 8 videos" in card.text
 
 
-def test_without_a_run_there_is_no_picture_and_without_scores_none_are_made_up(run, tmp_path):
+def test_without_a_run_there_is_no_picture_and_no_scores(run, tmp_path):
     (run / "best").rename(tmp_path / "alone")
     change_config(tmp_path / "alone", lambda content: content.update(scores={}, run={}))
     card = ModelCard.load(write_model_card(tmp_path / "alone"))
@@ -143,12 +143,12 @@ def test_the_licence_stays_until_another_is_given(run):
 
 
 @pytest.mark.parametrize("license", ["My Own", "mit\nlicense_name: x", "", "../x"])
-def test_what_is_no_licence_is_refused(license):
+def test_invalid_licences_are_refused(license):
     with pytest.raises(ValueError, match="is not a licence name on the hub"):
         CardFacts(license=license)
 
 
-def test_training_refuses_it_before_it_starts(motion_videos, tmp_path, capsys):
+def test_training_refuses_an_invalid_licence_before_it_starts(motion_videos, tmp_path, capsys):
     data = ["--data.train", str(motion_videos / "train"), "--out", str(tmp_path / "run")]
     assert main(["train", "own-clips", *data, "--license", "My Own"]) == 2
     assert "is not a licence name on the hub" in capsys.readouterr().err
@@ -161,7 +161,7 @@ def test_a_card_that_cannot_be_read_is_refused(run):
         write_model_card(run)
 
 
-def test_names_cannot_break_the_page(run):
+def test_names_are_escaped(run):
     odd = ["<script>alert(1)</script>", "a | b", "[x](http://y)", "two\nlines"]
 
     def rename(content):

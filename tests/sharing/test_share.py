@@ -1,4 +1,4 @@
-"""What is given to others in a folder: checked, complete for them, and free of what is private."""
+"""The shared folder is checked, complete, and without private data."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def adapter(run, tmp_path):
     return shutil.copytree(run / "best", tmp_path / "adapter")
 
 
-def test_the_folder_holds_what_others_need_and_nothing_else(run, motion_videos, tmp_path):
+def test_the_folder_has_only_the_shared_files(run, motion_videos, tmp_path):
     out = tmp_path / "given"
     assert main(["share", str(run), "user/moves", "--folder", str(out), "--license", "mit"]) == 0
     names = ["README.md", "config.json", "model.safetensors", "training.png"]
@@ -63,7 +63,7 @@ def test_all_other_settings_are_shared(run, tmp_path):
     assert own == given
 
 
-def test_other_files_of_an_adapter_stay_here(adapter, tmp_path):
+def test_other_files_of_an_adapter_are_not_shared(adapter, tmp_path):
     (adapter / "evaluation.json").write_text("{}")
     (adapter / "notes.txt").write_text("mine")
     files = save_shareable(adapter, tmp_path / "given")
@@ -86,7 +86,7 @@ def test_from_pretrained_gives_the_model(run):
     assert not model.training
 
 
-def test_numbers_that_are_not_finite_are_refused(adapter, tmp_path):
+def test_nonfinite_weights_are_refused(adapter, tmp_path):
     tensors = load_file(adapter / "model.safetensors")
     tensors["head.linear.weight"][0, 0] = torch.inf
     save_file(tensors, adapter / "model.safetensors")
@@ -113,6 +113,6 @@ def test_checking_needs_no_weights_of_the_backbone(adapter):
 
 
 @pytest.mark.parametrize("name", ["moves", "user/moves/best", "user/moves@v1", "../moves", "user/mo ves"])
-def test_what_is_no_name_on_the_hub_is_refused(adapter, name):
+def test_invalid_names_on_the_hub_are_refused(adapter, name):
     with pytest.raises(ValueError, match="is not a name on the hub"):
         push_to_hub(adapter, name)

@@ -23,7 +23,7 @@ SQUASHED = {"augment": {"resize": (36, 43)}, "eval": {"resize": None}}
 
 @pytest.fixture(scope="module")
 def task(small_run):
-    """A task that squashes frames of 32 x 32 pixels to 36 x 43 in training, with all else by default."""
+    """A task that resizes frames of 32 x 32 pixels to 36 x 43 in training, otherwise with default settings."""
     return RecognitionTask(small_run(**SQUASHED), CPU)
 
 
@@ -40,7 +40,7 @@ def transform(task, **settings):
     )
 
 
-def test_evaluation_squashes_where_training_does(task):
+def test_evaluation_changes_the_aspect_ratio_if_training_does(task):
     found = task.test_set[0].frames
     assert torch.equal(found, transform(task, resize=(36, 43))(frames_of(task.test_set)))
     assert not torch.allclose(found, transform(task, resize=36)(frames_of(task.test_set)), atol=0.1)
@@ -57,7 +57,7 @@ def test_crops_are_of_the_style_of_the_settings(task, small_run, style):
 
 
 @pytest.mark.parametrize("crop", ["torchvision", "paper"])
-def test_random_crops_are_drawn_as_the_settings_ask(task, small_run, crop):
+def test_random_crops_follow_the_settings(task, small_run, crop):
     config = small_run(augment={"resize": 32, "random_crop": crop, "erasing": 0.0})
     backbone = task.model.backbone
     clip = train_clips(task.data.train.videos, config=config, backbone=backbone)[ClipKey(0, 0)].frames
@@ -143,7 +143,7 @@ def test_other_shapes_at_evaluation_than_in_training_are_warned_about(trained, t
 )
 @pytest.mark.parametrize("kind", [RecognitionTask, RetrievalTask])
 def test_frames_smaller_than_the_crop_are_refused_before_anything_is_read_or_loaded(groups, message, kind):
-    """The weights, the data and the text tower that these settings name are not there."""
+    """The weights, the data and the text tower in these settings do not exist."""
     config = parse_config({"backbone": {"weights": "nowhere.safetensors"}, "train": {"batch": 2}} | groups, source="x")
     with pytest.raises(ValueError, match=message):
         kind(config, CPU)

@@ -1,4 +1,4 @@
-"""Few videos per class and shares of them: counted, nested, seeded, refused; and what a run trains on then."""
+"""Subsets of the training videos: counts, nesting, seeds, errors; and what a run then trains on."""
 
 from collections import Counter
 from itertools import pairwise
@@ -40,7 +40,7 @@ def test_each_class_keeps_its_share_and_the_order_of_the_list(settings, sizes):
     assert Counter(GROUPS[place] for place in kept) == dict(enumerate(sizes))
 
 
-def test_smaller_parts_lie_within_larger_ones():
+def test_smaller_subsets_are_part_of_larger_ones():
     parts = [set(choose(fraction=fraction)) for fraction in (0.05, 0.1, 0.2, 0.5, 1.0)]
     assert all(small < large for small, large in pairwise(parts))
     shots = [set(choose(shots=shots)) for shots in (1, 2, 3)]
@@ -48,7 +48,7 @@ def test_smaller_parts_lie_within_larger_ones():
     assert set(choose(shots=3)) <= set(choose(fraction=0.5)) | {place for place in range(143) if GROUPS[place] == 2}
 
 
-def test_the_choice_follows_from_the_seed_alone():
+def test_the_choice_depends_only_on_the_seed():
     torch.manual_seed(1)
     first = choose(fraction=0.1)
     torch.manual_seed(2)
@@ -57,7 +57,7 @@ def test_the_choice_follows_from_the_seed_alone():
 
 
 def test_chosen_videos_are_spread_over_a_class():
-    """A part from the start of the list would be one session or one person."""
+    """The first videos of a list may be from one session or one person."""
     places = [place for seed in range(200) for place in choose(shots=1, seed=seed) if GROUPS[place] == 0]
     assert min(places) < 10
     assert max(places) > 130
@@ -82,7 +82,7 @@ def test_more_shots_than_videos_are_refused_with_the_class():
         ({"fraction": 1.5}, "data.fraction = 1.5"),
     ],
 )
-def test_impossible_parts_are_refused(data, message):
+def test_invalid_subsets_are_refused(data, message):
     with pytest.raises(ConfigError, match=message):
         parse_config({"data": data}, source="test")
 
@@ -92,7 +92,7 @@ def test_shots_of_captioned_videos_are_refused():
         parse_config({"task": "retrieval", "data": {"shots": 2}}, source="test")
 
 
-def test_a_run_trains_on_the_chosen_videos_and_says_so(small_run, capsys):
+def test_a_run_trains_on_the_chosen_videos_and_reports_it(small_run, capsys):
     config = small_run(data={"shots": 1})
     task = RecognitionTask(config, CPU)
     assert "data.shots = 1: training on 8 of 24 videos." in capsys.readouterr().out

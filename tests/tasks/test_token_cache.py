@@ -53,7 +53,7 @@ def files(folder):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """How many clips went through a backbone."""
+    """The number of clips that went through a backbone."""
     seen, original = [], FrozenBackbone.iterate
 
     def iterate(self, frames, taps):
@@ -125,7 +125,7 @@ def test_evaluation_views_come_in_the_order_of_the_list(small_run, tmp_path):
     assert batches[1].clips.pooled is None
 
 
-def test_the_file_is_made_once_and_anew_when_anything_in_it_would_differ(small_run, motion_videos, tmp_path, counted):
+def test_the_file_is_written_once_and_again_if_its_content_would_differ(small_run, motion_videos, tmp_path, counted):
     folder = tmp_path / "cache"
     train_cache(small_run(), folder)
     assert sum(counted) == 24 * COPIES
@@ -168,7 +168,7 @@ def test_the_arrow_of_time_shares_the_file_of_the_classes(small_run, tmp_path, c
     assert TokenCache(tmp_path, clips, model, **settings).path != cache.path
 
 
-def test_a_build_that_was_cut_off_is_not_used(small_run, tmp_path, monkeypatch):
+def test_an_interrupted_build_is_not_used(small_run, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
@@ -201,7 +201,7 @@ if __name__ == "__main__":
 """
 
 
-def test_what_a_killed_build_left_is_removed_by_the_next_one(small_run, tmp_path):
+def test_files_of_a_killed_build_are_removed_by_the_next_one(small_run, tmp_path):
     """A real SIGKILL, with a worker process that reads videos."""
     folder = tmp_path / "cache"
     config = small_run(data={"cache": folder, "workers": 1})
@@ -242,7 +242,7 @@ def test_pickled_arrays_are_refused(small_run, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\0"])
-def test_a_file_that_ends_in_its_header_is_refused(content, small_run, tmp_path):
+def test_a_file_truncated_in_its_header_is_refused(content, small_run, tmp_path):
     cache, *_ = train_cache(small_run(), tmp_path)
     cache.path.write_bytes(content)
     with pytest.raises(ValueError, match="is corrupt"):
@@ -265,7 +265,7 @@ def test_a_damaged_description_is_refused(text, small_run, tmp_path):
         train_cache(small_run(), tmp_path)
 
 
-def test_too_little_disk_space_is_said_before_anything_is_written(small_run, tmp_path, monkeypatch):
+def test_too_little_disk_space_is_an_error_before_anything_is_written(small_run, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
     with pytest.raises(OSError, match=r"takes \d+ MB.* has only 1 MB free.*cache-copies"):
         train_cache(small_run(), tmp_path)
@@ -285,7 +285,7 @@ def test_unreadable_videos_are_reported_each_time_and_never_replaced(small_run, 
         train(small_run(data=config.data.model_dump() | {"on_error": "stop"}), out=tmp_path / "stop")
 
 
-def test_if_no_video_can_be_read_nothing_is_kept(small_run, tmp_path):
+def test_if_no_video_can_be_read_no_file_is_written(small_run, tmp_path):
     for name in ("a", "b"):
         (tmp_path / "videos" / name).mkdir(parents=True)
         (tmp_path / "videos" / name / "1.mp4").write_bytes(b"no video")
@@ -295,7 +295,7 @@ def test_if_no_video_can_be_read_nothing_is_kept(small_run, tmp_path):
     assert files(tmp_path / "cache") == []
 
 
-def test_a_run_from_the_cache_goes_like_one_from_pixels_and_other_seeds_share_the_cache(small_run, tmp_path, counted):
+def test_a_run_from_the_cache_matches_one_from_pixels_and_seeds_share_the_cache(small_run, tmp_path, counted):
     settings = {"augment": {"erasing": 0.0}, "train": {"epochs": 1}, "seed": 0}  # the seed of cached augmentation
     train(small_run(**settings), out=tmp_path / "pixels")
     counted.clear()
@@ -320,7 +320,7 @@ def test_mixing_pixels_is_refused(small_run, tmp_path):
         small_run(data={"cache": tmp_path}, augment={"mixup": 0.2})
 
 
-def test_a_run_goes_on_when_its_cache_has_moved_and_ends_with_the_same_weights(small_run, tmp_path, monkeypatch):
+def test_a_run_resumes_with_a_moved_cache_to_the_same_weights(small_run, tmp_path, monkeypatch):
     def run(cache, out, **flags):
         return train(small_run(data={"cache": cache}, train={"checkpoint_minutes": 0}), out=tmp_path / out, **flags)
 
@@ -350,7 +350,7 @@ def test_a_run_goes_on_when_its_cache_has_moved_and_ends_with_the_same_weights(s
     assert load_config(tmp_path / "cut" / "config.yaml").data.cache == new
 
 
-def test_a_run_without_a_cache_does_not_go_on_with_one(small_run, tmp_path):
+def test_a_run_without_a_cache_cannot_resume_with_one(small_run, tmp_path):
     train(small_run(), out=tmp_path / "run")
     with pytest.raises(ConfigError, match=r"data\.cache: None -> "):
         train(small_run(data={"cache": tmp_path / "cache"}), out=tmp_path / "run", resume=True)

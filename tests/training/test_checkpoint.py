@@ -1,4 +1,4 @@
-"""Checkpoints that are cut short, changed or gone: refused, and the one before is used."""
+"""Checkpoints that are truncated, changed or missing are refused, and the previous one is used."""
 
 import json
 import shutil
@@ -65,7 +65,7 @@ DAMAGES = [cut_short, almost_empty, flip_a_weight, flip_the_progress, remove]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_the_one_before_is_used_and_that_is_said(damage, finished, whole, small_run, capsys):
+def test_the_previous_checkpoint_is_used_with_a_warning(damage, finished, whole, small_run, capsys):
     assert (step_of(finished / CHECKPOINT), step_of(finished / PREVIOUS)) == (6, 5)
     damage(finished / CHECKPOINT)
     train(settings_of(small_run), out=finished, resume=True)
@@ -78,12 +78,12 @@ def test_the_one_before_is_used_and_that_is_said(damage, finished, whole, small_
     assert step_of(finished / PREVIOUS) == 5, "a damaged file does not take the place of a whole one"
 
 
-def test_an_undamaged_one_is_used_without_a_word(finished, small_run, capsys):
+def test_an_intact_checkpoint_is_used_without_a_warning(finished, small_run, capsys):
     train(settings_of(small_run), out=finished, resume=True)
     assert "warning" not in capsys.readouterr().out
 
 
-def test_two_damaged_ones_end_with_a_remedy(finished, small_run):
+def test_two_corrupt_checkpoints_are_an_error_with_a_remedy(finished, small_run):
     flip_a_weight(finished / CHECKPOINT)
     cut_short(finished / PREVIOUS)
     with pytest.raises(ValueError, match=r"checkpoint\.safetensors is a corrupt.*previous.* is a corrupt.*--init-from"):
@@ -91,8 +91,8 @@ def test_two_damaged_ones_end_with_a_remedy(finished, small_run):
 
 
 @pytest.mark.parametrize("place", range(0, 1000, 37))
-def test_every_part_of_the_file_is_covered(place, small_run, tmp_path):
-    """A byte is flipped in turn everywhere, header and names included: it is noticed, or changes nothing."""
+def test_every_byte_of_the_file_is_checked(place, small_run, tmp_path):
+    """Each byte is flipped in turn, including header and names: the change is detected or has no effect."""
     settings = small_run()
     model = build_video_model(settings, num_classes=8, device=torch.device("cpu"))
     optimizer = build_optimizer(model, settings.train)

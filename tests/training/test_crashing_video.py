@@ -1,4 +1,4 @@
-"""A training video and a test video whose decoder crashes by a real signal: the run is that with broken files there."""
+"""A training and a test video crash the decoder with a real signal: the run equals one with corrupt files instead."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ CRASHING = "clockwise/crashes.mp4"
 
 @pytest.fixture
 def sets(motion_videos, tmp_path):
-    """Both sets with a file more that is no video yet."""
+    """Both sets with one more file, which is not a video yet."""
     for name in ("train", "test"):
         shutil.copytree(motion_videos / name, tmp_path / name)
         (tmp_path / name / CRASHING).write_bytes(b"no video")
@@ -28,13 +28,13 @@ def trained(folder):
 
 
 def facts(folder):
-    """What is written of a run beside the reason why a file could not be read."""
+    """The results of a run without the reasons why files could not be read."""
     failures = [(entry["name"], entry["step"]) for entry in read_log(folder) if entry["kind"] == "failure"]
     evaluation = json.loads((folder / "evaluation.json").read_text())
     return failures, [video["name"] for video in evaluation["unread"]], evaluation["top1"]
 
 
-def test_the_rest_is_trained_and_evaluated_also_when_resumed(small_run, make_video, sets, tmp_path, monkeypatch):
+def test_the_run_continues_without_it_even_after_resume(small_run, make_video, sets, tmp_path, monkeypatch):
     def config(workers):
         settings = {"epochs": 2, "batch": 9, "checkpoint_minutes": 0}
         return small_run(data=sets | {"workers": workers}, train=settings, eval={"max_unread": 0.2, "every": 2})
@@ -65,7 +65,7 @@ def test_the_rest_is_trained_and_evaluated_also_when_resumed(small_run, make_vid
     assert entry["reason"].startswith("its decoder crashed the process that read it (SIGABRT).")
 
 
-def test_but_not_where_the_system_ends_it(small_run, make_video, sets, tmp_path, monkeypatch):
+def test_a_process_killed_by_the_system_ends_the_run(small_run, make_video, sets, tmp_path, monkeypatch):
     make_video(sets["train"] / CRASHING, [255] * 12)
     monkeypatch.setattr(clips, "TrainTransform", KilledTrainTransform)
     config = small_run(data=sets | {"workers": 1, "test": None}, train={"epochs": 1})

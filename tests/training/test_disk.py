@@ -1,4 +1,4 @@
-"""Disks that are full and folders that cannot be written: said before any work starts, and nothing is half written."""
+"""Full disks and folders without write permission: errors before any work, and no partial files."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from warm_process import wait_until
 
 @contextmanager
 def as_nobody(folder):
-    """Without root's right to write everywhere; the way to the folder is opened first."""
+    """Without root's permission to write everywhere; the parent folders are made accessible first."""
     if os.geteuid():
         yield
         return
@@ -32,7 +32,7 @@ def everything_in(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(warm, recipe, tmp_path):
+def test_a_full_disk_keeps_the_last_intact_checkpoint(warm, recipe, tmp_path):
     """Files may not grow beyond a limit: the first checkpoint, of one step, fits; the next are refused."""
     settings, out = (
         recipe(train={"epochs": 1, "batch": 8, "checkpoint_minutes": 0}, data={"test": None}),
@@ -77,8 +77,8 @@ def test_a_disk_too_small_for_the_checkpoints_is_refused_before_the_first_step(t
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_while_it_trains(tiny_disk, warm, recipe):
-    """The space is taken by somebody else after the start."""
+def test_a_disk_that_fills_up_during_training(tiny_disk, warm, recipe):
+    """Another file takes the space after the start."""
     out = tiny_disk / "run"
     settings = recipe(
         train={"epochs": 40, "checkpoint_minutes": 0}, side={"width": 8}, data={"test": None, "workers": 0}
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_while_it_trains(tiny_disk, warm, recipe):
     assert "warning" not in output
 
 
-def test_a_folder_without_the_right_to_write(small_run, tmp_path):
+def test_a_folder_without_write_permission(small_run, tmp_path):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
     with (
@@ -111,23 +111,23 @@ def test_a_folder_without_the_right_to_write(small_run, tmp_path):
 
 
 def test_a_read_only_disk(small_run):
-    """What Linux shows of itself cannot be written, not even by root."""
+    """Not even root can write to /proc."""
     with pytest.raises(OSError, match=r"/proc/runs/new cannot be written: .* or choose another folder"):
         train(small_run(), out=Path("/proc/runs/new"))
 
 
-def test_a_file_where_the_folder_should_be(small_run, tmp_path):
+def test_a_file_in_place_of_the_folder(small_run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match=r"file is a file\. Choose another folder"):
         train(small_run(), out=tmp_path / "file" / "run")
 
 
-def test_a_folder_that_can_be_made_is_not_made_by_the_check(tmp_path):
+def test_the_check_does_not_create_the_folder(tmp_path):
     check_writable(tmp_path / "a" / "b")
     assert not list(tmp_path.iterdir())
 
 
-def test_space_is_compared_with_what_the_disk_has(tmp_path):
+def test_the_required_space_is_compared_with_the_free_space(tmp_path):
     check_space(tmp_path, 1000, "they")
     with pytest.raises(OSError, match=r"they need 1,000,000,000,000\.0 MB"):
         check_space(tmp_path, 10**18, "they")

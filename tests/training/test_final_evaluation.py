@@ -51,7 +51,7 @@ def test_without_an_evaluation_set_there_is_no_last_scoring(small_run, tmp_path)
     assert train(config, out=tmp_path / "run").final is None
 
 
-def test_scores_that_are_refused_are_refused_at_the_end_too(small_run, motion_videos, tmp_path):
+def test_withheld_scores_are_withheld_at_the_end_too(small_run, motion_videos, tmp_path):
     """One of nine videos is broken: more than the settings allow."""
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
@@ -74,6 +74,6 @@ def test_scores_that_are_refused_are_refused_at_the_end_too(small_run, motion_vi
         ({"clips": 3, "crops": 3, "final_clips": 1, "final_crops": 1}, (1, 1)),
     ],
 )
-def test_views_that_are_not_given_stay(settings, views):
+def test_unset_views_keep_their_defaults(settings, views):
     final = final_views(EvalConfig(**settings))
     assert views == (None if final is None else (final.clips, final.crops))

@@ -1,4 +1,4 @@
-"""A training video and a test video that hang whoever reads them: skipped and counted, or the run stops, in time."""
+"""A training and a test video make their reader hang: they are skipped and counted, or the run stops, in time."""
 
 import json
 import os
@@ -16,7 +16,7 @@ REASON = "reading it took more than 2 seconds (data.timeout_seconds)."
 
 @pytest.fixture
 def sets(motion_videos, tmp_path):
-    """Both sets with one folder of frames more, whose only frame is a pipe that nobody writes to."""
+    """Both sets with one more frame folder, whose only frame is a pipe without a writer."""
     for name in ("train", "test"):
         shutil.copytree(motion_videos / name, tmp_path / name)
         (tmp_path / name / HANGING).mkdir()
@@ -37,6 +37,6 @@ def test_it_is_skipped_and_counted(small_run, sets, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_or_the_run_stops(small_run, sets, tmp_path):
+def test_with_on_error_stop_the_run_stops(small_run, sets, tmp_path):
     with pytest.raises(RuntimeError, match=rf"{HANGING}: {REASON[:20]}"):
         train(small_run(train={"epochs": 1}, data=sets | {"on_error": "stop"}), out=tmp_path / "run")

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, while a checkpoint is written too: the run goes on and ends bit-identically."""
+"""SIGKILL at random moments, also while a checkpoint is written: the resumed run ends bit-identically."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""The training loop on real small videos: what a run leaves, resuming, starting from an adapter, refusals."""
+"""The training loop on real small videos: files of a run, resuming, initialising from an adapter, errors."""
 
 import csv
 import itertools
@@ -31,7 +31,7 @@ def assert_bit_equal(a, b):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """One finished run, shared by the tests that only look at it."""
+    """One finished run, shared by tests that do not change it."""
     return tmp_path_factory.mktemp("finished") / "run"
 
 
@@ -61,7 +61,7 @@ def test_a_run_leaves_adapters_logs_and_scores(finished, small_run):
     assert evaluation["top1"] == read_adapter(folder / "best").scores["top1"] == best
 
 
-def test_adapters_hold_trained_tensors_only_and_load_without_the_run(finished, small_run, tmp_path):
+def test_adapters_contain_only_trained_tensors_and_load_without_the_run(finished, small_run, tmp_path):
     folder = run_once(finished, small_run())
     moved = tmp_path / "adapter"
     shutil.copytree(folder / "last", moved)
@@ -141,7 +141,7 @@ def _train_until(config, folder, stop_after):
         train(config, out=folder)
 
 
-def test_resuming_a_run_that_has_not_begun_begins_it(small_run, tmp_path):
+def test_resuming_a_run_without_checkpoint_starts_it(small_run, tmp_path):
     result = train(small_run(train={"epochs": 1}), out=tmp_path / "new", resume=True)
     assert result.evaluation is not None
 
@@ -158,7 +158,7 @@ def test_resuming_with_other_settings_is_refused_with_a_diff(finished, small_run
         train(small_run(train={"lr": 2e-3}), out=folder, resume=True)
 
 
-def test_init_from_takes_everything_or_drops_the_classifier(finished, small_run, motion_videos, tmp_path, capsys):
+def test_init_from_loads_everything_or_discards_the_classifier(finished, small_run, motion_videos, tmp_path, capsys):
     folder = run_once(finished, small_run())
     train(small_run(train={"epochs": 1, "lr": 1e-12}), out=tmp_path / "same", init_from=folder)
     assert "including the classifier" in capsys.readouterr().out
@@ -222,8 +222,8 @@ def test_unreadable_evaluation_videos_are_reported_and_not_scored(small_run, mot
     assert [video.name for video in result.evaluation.unread] == ["clockwise/0001.mp4"]
 
 
-def test_an_evaluation_without_a_score_is_no_best_one(small_run, motion_videos, tmp_path, monkeypatch):
-    """The drive is back after the first epoch."""
+def test_an_evaluation_without_a_score_never_replaces_the_best(small_run, motion_videos, tmp_path, monkeypatch):
+    """The drive is available again after the first epoch."""
     videos = tmp_path / "videos"
     shutil.copytree(motion_videos / "test", videos)
     away = (videos / "clockwise").rename(tmp_path / "away")

@@ -1,4 +1,4 @@
-"""One of two processes that were launched apart is killed or stopped: the other ends soon and names it; runs go on."""
+"""One of two separately launched processes is killed or stopped: the other ends soon and names it; runs resume."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ ADDRESS = "10.77.0.1"
 
 @pytest.fixture
 def two_machines():
-    """Two network namespaces with a cable between them: what to put before a command that runs in one or the other."""
+    """Two network namespaces with a virtual cable between them; returns command prefixes that run in one or the other."""
     commands = [f"ip netns add {name}" for name in MACHINES]
     commands.append(f"ip link add net0 netns {MACHINES[0]} type veth peer name net0 netns {MACHINES[1]}")
     for number, name in enumerate(MACHINES, start=1):
@@ -54,7 +54,7 @@ def weights(folder):
 
 
 def check_survivor(run, survivor, *, seconds):
-    """It ends by itself within the time, with a message that names the other one by rank and process."""
+    """Check that it ends within the time, with a message that names rank and process of the other."""
     code, taken = run.wait(survivor, seconds=120)
     said = run.said(survivor)
     lost = 1 - survivor
@@ -78,7 +78,7 @@ def test_a_killed_process_is_named_by_the_other(lost, recipe, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_error_of_one_process_is_said_by_the_other(motion_videos, recipe, tmp_path):
+def test_an_error_of_one_process_is_reported_by_the_other(motion_videos, recipe, tmp_path):
     shutil.copytree(motion_videos / "train", tmp_path / "train")
     (tmp_path / "train/clockwise/0001.mp4").write_bytes(b"no video")
     settings = recipe(train=LONG, data={"train": tmp_path / "train", "on_error": "stop"})
@@ -92,7 +92,7 @@ def test_an_error_of_one_process_is_said_by_the_other(motion_videos, recipe, tmp
 
 
 @pytest.mark.slow
-def test_processes_that_never_come_are_not_waited_for_long(recipe, tmp_path):
+def test_processes_that_never_join_are_reported_after_the_timeout(recipe, tmp_path):
     settings = recipe(train=LONG | {"timeout_minutes": 0.05})
     with SeparateProcesses(tmp_path, ["train", settings, "--out", tmp_path / "run"], world=2) as run:
         run.processes[1].kill()
@@ -112,7 +112,7 @@ def test_a_process_on_another_machine_is_killed(two_machines, recipe, tmp_path):
 
 
 @SLOW
-def test_the_cable_between_two_machines_is_pulled(two_machines, recipe, tmp_path):
+def test_a_network_cable_is_unplugged(two_machines, recipe, tmp_path):
     out = tmp_path / "run"
     command = ["train", recipe(train=LONG), "--out", out]
     network = {"address": ADDRESS, "interface": "net0", "prefixes": two_machines}
@@ -125,7 +125,7 @@ def test_the_cable_between_two_machines_is_pulled(two_machines, recipe, tmp_path
 
 @SLOW
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_process_that_hangs_is_named_when_the_time_is_up(lost, recipe, tmp_path):
+def test_a_hanging_process_is_named_after_the_timeout(lost, recipe, tmp_path):
     out = tmp_path / "run"
     with SeparateProcesses(tmp_path, ["train", recipe(train=LONG), "--out", out], world=2) as run:
         wait_until(lambda: len(losses(out)) >= 3)
@@ -135,7 +135,7 @@ def test_a_process_that_hangs_is_named_when_the_time_is_up(lost, recipe, tmp_pat
 
 @SLOW
 def test_resumed_after_a_kill(recipe, tmp_path):
-    """Bit for bit on as many processes; on one, the same losses to rounding, so the same clips in the same order."""
+    """Bit-identical with the same number of processes; with one, equal losses up to rounding, so the same clips and order."""
     whole, killed, alone = tmp_path / "whole", tmp_path / "killed", tmp_path / "alone"
     settings = recipe(train=SHORT, augment={"erasing": 0.0})
     with SeparateProcesses(tmp_path, ["train", settings, "--out", whole], world=2) as run:

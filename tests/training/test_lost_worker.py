@@ -1,4 +1,4 @@
-"""A loader process of a real run is killed: said, saved, resumed bit-identically."""
+"""A loader process of a real run is killed: the run reports it, saves, and resumes bit-identically."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ def steps(folder):
     return sum(entry["kind"] == "train" for entry in read_log(folder))
 
 
-def test_the_run_ends_with_a_message_and_goes_on(recipe, tmp_path, monkeypatch, capsys):
+def test_the_run_ends_with_a_message_and_resumes(recipe, tmp_path, monkeypatch, capsys):
     settings = str(recipe(train={"epochs": 3, "batch": 3}, data={"test": None}))
     whole, out = tmp_path / "whole", tmp_path / "run"
     assert main(["train", settings, "--out", str(whole)]) == 0

@@ -1,4 +1,4 @@
-"""Losses and gradients that are not finite: the step is not taken, its clips are named, and the run can go on."""
+"""Losses and gradients that are not finite: no update, the clips are named, and the run can resume."""
 
 import json
 
@@ -16,7 +16,7 @@ BAD_STEP = 4  # the second of the second epoch of three steps
 
 
 class Poisoned(RecognitionTask):
-    """A real task, one of whose clips has a pixel that is not a number."""
+    """A real task with one clip that has a NaN pixel."""
 
     def train_batches(self, order):
         step = order.start_step
@@ -36,7 +36,7 @@ def weights(folder):
     return load_file(folder / "last" / "model.safetensors")
 
 
-def test_the_run_stops_before_the_step_and_names_its_clips(poisoned, small_run, tmp_path):
+def test_the_run_stops_before_the_update_and_names_its_clips(poisoned, small_run, tmp_path):
     with pytest.raises(FloatingPointError, match=r"The loss is nan at step 4 on .*\.mp4.*--train\.on-nonfinite skip"):
         train(small_run(), out=tmp_path / "run")
     content = json.loads((tmp_path / "run" / "nonfinite-step-4.json").read_text())
@@ -65,7 +65,7 @@ def test_the_same_clips_can_be_read_again(poisoned, small_run, tmp_path, monkeyp
     assert different == [[1, 0, 0, 3, 3]], "bit for bit, but for the pixel that was spoiled"
 
 
-def test_after_the_stop_the_run_goes_on_with_skip_or_when_the_fault_is_gone(small_run, tmp_path, monkeypatch):
+def test_the_run_resumes_with_skip_or_after_the_cause_is_fixed(small_run, tmp_path, monkeypatch):
     train(small_run(), out=tmp_path / "whole")
     with monkeypatch.context() as patch:
         patch.setattr(loop, "build_task", Poisoned)
@@ -85,7 +85,7 @@ def test_after_the_stop_the_run_goes_on_with_skip_or_when_the_fault_is_gone(smal
 
 
 def test_a_skipped_step_leaves_no_trace_in_the_model(poisoned, small_run, tmp_path, capsys):
-    """With the bad step as the last of all, the weights are those of before it, BatchNorm's statistics included."""
+    """If the last step is skipped, weights and BatchNorm statistics equal those before it."""
     config = small_run(train={"on_nonfinite": "skip", "checkpoint_minutes": 0}, data={"test": None})
     train(config, out=tmp_path / "run")
     assert "skipped a step: The loss is nan at step 4" in capsys.readouterr().out
@@ -94,14 +94,14 @@ def test_a_skipped_step_leaves_no_trace_in_the_model(poisoned, small_run, tmp_pa
     assert trained == [1, 2, 3, 4, 6], "the step counts, its values do not"
 
 
-def test_steps_that_all_fail_end_the_run_even_with_skip(small_run, tmp_path, monkeypatch):
+def test_too_many_skipped_steps_end_the_run(small_run, tmp_path, monkeypatch):
     monkeypatch.setattr(nonfinite, "MAX_CONSECUTIVE_STEPS", 2)
     config = small_run(train={"on_nonfinite": "skip", "lr": 1e30, "warmup_epochs": 0.0}, data={"test": None})
     with pytest.raises(FloatingPointError, match="3 steps in a row were not finite: the weights are the cause"):
         train(config, out=tmp_path / "run")
 
 
-def test_gradients_without_a_finite_norm_are_noticed():
+def test_gradients_without_a_finite_norm_are_detected():
     parameters = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
     assert has_finite_gradients(parameters)
     parameters[0].grad = torch.ones(3)

@@ -1,4 +1,4 @@
-"""AdamW in 32 and in 8 bits: what is trained, what the state takes, and that a checkpoint holds it exactly."""
+"""AdamW in 32 and 8 bits: trained parameters, size of the state, and exact checkpoints."""
 
 import copy
 import sys
@@ -22,7 +22,7 @@ EIGHT_BITS = "adamw-8bit"
 
 
 def stepped(model: nn.Module, optimizer: torch.optim.Optimizer, *, steps: int, first: int = 0) -> nn.Module:
-    """Steps with gradients that the step alone decides."""
+    """Steps with gradients that depend only on the step."""
     for step in range(first, first + steps):
         generator = torch.Generator().manual_seed(step)
         for parameter in model.parameters():
@@ -36,7 +36,7 @@ def config(name: str, **settings) -> TrainConfig:
     return TrainConfig(optimizer=name, **settings)
 
 
-def test_eight_bits_train_nearly_as_32_do():
+def test_eight_bits_train_nearly_like_32_bits():
     start = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 63))  # 4096 and 4032 numbers: only the first is quantised
     models = {}
     for name in ("adamw", EIGHT_BITS):
@@ -49,7 +49,7 @@ def test_eight_bits_train_nearly_as_32_do():
 
 
 def test_fake_tensors_have_a_state_of_the_same_bytes():
-    """So that a plan counts it without memory."""
+    """A memory plan can therefore count it."""
 
     def state():
         model = nn.Sequential(nn.Linear(128, 96), nn.LayerNorm(96))
@@ -77,7 +77,7 @@ def test_bytes_of_the_state():
 
 @pytest.mark.parametrize("name", ["adamw", EIGHT_BITS])
 def test_every_trained_parameter_decays_and_nothing_else(name, small_run):
-    """Without gradient there is decay alone: one step multiplies by 1 - lr x decay, up to rounding."""
+    """Without gradients there is only decay: one step multiplies by 1 - lr x decay, up to rounding."""
     model = build_video_model(small_run(), num_classes=8, device=torch.device("cpu"))
     before = copy.deepcopy(model)
     optimizer = build_optimizer(model, config(name, lr=0.5, weight_decay=0.2))
@@ -97,7 +97,7 @@ def decays(model: nn.Module, **settings) -> dict[str, float]:
     return {name: of_parameter[parameter] for name, parameter in model.named_parameters() if parameter in of_parameter}
 
 
-def test_all_but_biases_decay_in_the_papers_retrieval(small_retrieval_run):
+def test_in_the_papers_retrieval_all_but_biases_decay(small_retrieval_run):
     model = build_retrieval_model(small_retrieval_run(), device=torch.device("cpu"))
     found = decays(model, decay_biases=False, decay_norms=True)
     assert found == {name: 0.0 if "bias" in name else 0.2 for name in found}
@@ -140,7 +140,7 @@ def test_every_golden_rate_of_recognition(row):
     "row", golden_rows(group="retrieval", key="factor"), ids=lambda row: "{progress}".format(**row)
 )
 def test_every_golden_rate_of_retrieval(row):
-    """Five epochs of which half of one, a tenth of the steps, is warm-up."""
+    """Five epochs; the warm-up is half an epoch, a tenth of the steps."""
     settings = TrainConfig(epochs=5, warmup_epochs=0.5, lr=1, cosine="whole-run")
     rate = learning_rate(round(row["progress"] * 5 * STEPS), steps_per_epoch=STEPS, config=settings)
     assert rate == pytest.approx(row["factor"], abs=1e-12)
@@ -178,8 +178,8 @@ def test_a_checkpoint_restores_the_state_bit_for_bit(small_run, tmp_path):
         assert torch.equal(tensor, other.trained_state()[name]), name
 
 
-def test_a_step_count_that_is_lost_changes_the_weights(small_run, tmp_path):
-    """The twin of the test above: what it compares would notice."""
+def test_a_lost_step_count_would_change_the_weights(small_run, tmp_path):
+    """The test above can fail: it would detect this."""
     settings = small_run(train={"optimizer": EIGHT_BITS})
     model = build_video_model(settings, num_classes=8, device=torch.device("cpu"))
     optimizer = build_optimizer(model, settings.train)
@@ -195,15 +195,15 @@ def test_a_step_count_that_is_lost_changes_the_weights(small_run, tmp_path):
     assert not torch.equal(wrong["side.stem.weight"], model.trained_state()["side.stem.weight"])
 
 
-def test_without_bitsandbytes_the_error_says_what_to_install(monkeypatch):
+def test_a_missing_bitsandbytes_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(ModuleNotFoundError, match=r"train\.optimizer = 'adamw-8bit' needs.*side4video\[quantised\]"):
         build_optimizer(nn.Linear(2, 2), config(EIGHT_BITS))
     build_optimizer(nn.Linear(2, 2), config("adamw"))
 
 
-def test_a_run_that_is_cut_off_ends_with_the_same_weights(small_run, tmp_path, monkeypatch):
-    """The last checkpoint is a step behind the interruption, as after a kill."""
+def test_an_interrupted_run_ends_with_the_same_weights(small_run, tmp_path, monkeypatch):
+    """The last checkpoint is one step before the interruption, as after a kill."""
     settings = small_run(train={"optimizer": EIGHT_BITS, "checkpoint_minutes": 0}, head={"dropout": 0.2})
     train(settings, out=tmp_path / "whole")
     advance, steps = RunLog.update_progress, []

@@ -1,4 +1,4 @@
-"""A run that needs more memory than it gets: the real allocator refuses it, in a process with a limit."""
+"""A run that needs more memory than its process may use: the real allocator fails."""
 
 import errno
 import json
@@ -12,7 +12,7 @@ from side4video.training.out_of_memory import is_out_of_memory, short_message
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
-def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run, warm, tmp_path):
+def test_out_of_memory_gives_advice_and_the_run_resumes_with_less(small_run, warm, tmp_path):
     large = small_run(
         backbone={"image_size": 160},
         side={"width": 256},
@@ -38,8 +38,8 @@ def test_out_of_memory_ends_with_advice_and_the_run_goes_on_with_less(small_run,
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
 @pytest.mark.parametrize("moment", ["model", pytest.param("probe", marks=pytest.mark.slow), "cache"])
-def test_out_of_memory_before_the_first_step_ends_with_advice(moment, small_run, warm, tmp_path):
-    """A model of 400 MB in a process that gets 300, and a small one whose frozen tokens need more than that."""
+def test_out_of_memory_before_the_first_step_gives_advice(moment, small_run, warm, tmp_path):
+    """A model of 400 MB in a process limited to 300 MB, and a small model whose frozen tokens need more than that."""
     large = {"embed_dim": 2048, "depth": 2, "num_heads": 16, "patch_size": 8}
     small = {"embed_dim": 256, "depth": 2, "num_heads": 4, "patch_size": 4}
     config = small_run(
@@ -67,7 +67,7 @@ def test_out_of_memory_before_the_first_step_ends_with_advice(moment, small_run,
         assert "a smaller --eval.batch or --backbone.chunk-frames needs less memory" in said
 
 
-def test_other_errors_are_not_taken_for_it():
+def test_other_errors_are_not_mistaken_for_it():
     assert not is_out_of_memory(OSError(errno.ENOSPC, "No space left on device"))
     assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))

@@ -1,4 +1,4 @@
-"""Runs of several processes, really started by torchrun: the same as one process, and what happens when one is lost."""
+"""Runs of several processes started by torchrun: equal to one process, and what happens if one is lost."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def torchrun(config, out):
 
 @pytest.fixture
 def train_on(warm, tmp_path):
-    """`train_on(2, config, out)` trains on processes that start faster than by torchrun; returns what all said."""
+    """`train_on(2, config, out)` trains with processes that start faster than with torchrun; returns the output of all."""
 
     def run(world, config, out, *, script=None):
         path = out.with_suffix(".yaml")
@@ -118,7 +118,7 @@ def test_two_processes_equal_one(task, small_run, small_retrieval_run, train_on,
 
 @pytest.mark.slow
 def test_one_two_and_four_processes_see_the_same_clips_and_losses(small_run, train_on, tmp_path):
-    """One seed and one global batch: the shares of a step, put side by side, are the step of one process."""
+    """With one seed and global batch, the shares of a step together are the step of one process."""
     script = tmp_path / "recording.py"
     script.write_text(RECORDING)
     config = small_run(train=SYNCED, augment={"erasing": 0.0})
@@ -138,7 +138,7 @@ def test_one_two_and_four_processes_see_the_same_clips_and_losses(small_run, tra
 
 
 def test_the_gradients_of_two_processes_are_those_of_one(small_run, train_on, tmp_path):
-    """One step, whose first moment is a tenth of the gradient."""
+    """After one step, the first moment is a tenth of the gradient."""
     config = small_run(
         train=SYNCED | {"epochs": 1, "batch": 24, "lr": 1e-9}, augment={"erasing": 0.0}, data={"test": None}
     )
@@ -177,8 +177,8 @@ def test_a_signal_to_torchrun_saves_before_all_processes_end(small_run, tmp_path
         assert json.loads(file.metadata()["progress"])["step"] == done
 
 
-def test_all_processes_leave_out_the_step_of_which_one_has_a_bad_loss(small_run, train_on, tmp_path):
-    """The videos of one step of one process are mixed by infinity."""
+def test_all_processes_skip_a_step_with_a_nonfinite_loss_in_one(small_run, train_on, tmp_path):
+    """The videos of one step of one process become infinite."""
     script = tmp_path / "poisoned.py"
     script.write_text(POISONED)
     config = small_run(train=SYNCED | {"sync_bn": False, "on_nonfinite": "skip"}, data={"test": None})
@@ -190,7 +190,7 @@ def test_all_processes_leave_out_the_step_of_which_one_has_a_bad_loss(small_run,
 
 
 @pytest.mark.slow
-def test_a_lost_process_ends_the_others_and_the_run_goes_on(small_run, tmp_path):
+def test_a_lost_process_ends_the_others_and_the_run_resumes(small_run, tmp_path):
     config = small_run(train=SYNCED | {"epochs": 30, "checkpoint_minutes": 0})
     out = tmp_path / "run"
     process = torchrun(config, out)

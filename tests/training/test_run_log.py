@@ -1,4 +1,4 @@
-"""The log of a run is read up to where it is whole, whatever comes behind."""
+"""The log of a run is read up to the first invalid line."""
 
 import json
 
@@ -25,7 +25,7 @@ ENTRIES = [{"kind": "train", "step": 1, "loss": 0.5}, {"kind": "note", "step": 2
     ],
     ids=lambda rest: repr(rest[:30]),
 )
-def test_what_is_no_entry_ends_the_log(rest, tmp_path):
+def test_reading_stops_at_the_first_invalid_line(rest, tmp_path):
     whole = "".join(json.dumps(entry) + "\n" for entry in ENTRIES).encode()
     (tmp_path / "log.jsonl").write_bytes(whole + rest + b"\n" + whole)
     assert read_log(tmp_path) == ENTRIES

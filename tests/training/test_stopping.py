@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGUSR1 to real runs: saved at the next step, exit codes, no traceback, workers gone, resumed."""
+"""SIGINT, SIGTERM and SIGUSR1 to real runs: state saved, exit codes, no traceback, workers ended, resumed."""
 
 import json
 import os
@@ -82,7 +82,7 @@ class StoppedWhileEvaluating(RecognitionTask):
         return super().evaluate()
 
 
-def test_in_an_evaluation_the_epoch_is_saved_and_only_that_is_done_again(expected, whole, small_run, tmp_path):
+def test_during_an_evaluation_the_epoch_is_saved_and_only_the_evaluation_repeats(expected, whole, small_run, tmp_path):
     config, out = small_run(train=SETTINGS), tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "build_task", StoppedWhileEvaluating)
@@ -101,14 +101,14 @@ def enter(block):
         pass
 
 
-def test_where_nothing_has_to_be_finished_it_ends_at_once():
+def test_without_a_running_step_it_ends_at_once():
     with StopSignals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(TrainingStopped, match=r"Stopped by SIGTERM\. Nothing yet"):
             enter(stop.raising_immediately("Nothing yet"))
 
 
-def test_a_second_signal_does_not_wait(capfd):
+def test_a_second_signal_ends_the_run_immediately(capfd):
     with StopSignals() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.first_received(stop.counts()) == signal.SIGINT
@@ -117,7 +117,7 @@ def test_a_second_signal_does_not_wait(capfd):
     assert "SIGINT: the run stops after this step is done" in capfd.readouterr().err
 
 
-def test_handlers_are_put_back_and_other_threads_left_alone():
+def test_handlers_are_restored_and_other_threads_ignored():
     before = signal.getsignal(signal.SIGTERM)
     with StopSignals():
         assert signal.getsignal(signal.SIGTERM) != before

@@ -1,6 +1,6 @@
-"""The sound of clips made for the browser: flashes and tones that come together in the file do so in the clip.
+"""The audio of clips for the browser: flashes and tones that are simultaneous in the file are so in the clip.
 
-Expected times are those at which the test itself put them into the file.
+Expected times are the times at which the test wrote them to the file.
 """
 
 from fractions import Fraction
@@ -65,7 +65,7 @@ def write(path, *, video="mpeg4", sound="pcm_s16le", rate=44100, seconds=6, even
 
 
 def clip(path, start, end):
-    """A part as the browser gets it: when it flashes, when it is loud, its sound, and the length of the pictures."""
+    """A part as the browser gets it: times of flashes and tones, its audio, and the duration of its frames."""
     out = path.with_name("clip.mp4")
     write_clip(path, out, start_seconds=start, end_seconds=end)
     assert browser_type(out) == "video/mp4"
@@ -87,7 +87,7 @@ def clip(path, start, end):
 
 
 def onsets(sound, rate):
-    """Seconds at which it gets loud after 0.2 seconds of silence; a tone at the very beginning counts."""
+    """Seconds at which a tone starts after 0.2 seconds of silence, or at the beginning."""
     loud = np.flatnonzero(np.abs(sound[0]) > 0.1)
     quiet_before = np.diff(loud, prepend=-rate) > 0.2 * rate
     return list(loud[quiet_before] / rate)
@@ -108,7 +108,7 @@ FORMATS = [
 
 @pytest.mark.parametrize(("start", "end", "expected"), [(0, 6, [1, 3]), (2.52, 3.9, [0.48])])
 @pytest.mark.parametrize(("name", "options"), FORMATS, ids=[f"{name}-{o['sound']}" for name, o in FORMATS])
-def test_sound_and_pictures_are_in_step(tmp_path, name, options, start, end, expected):
+def test_audio_and_frames_are_in_sync(tmp_path, name, options, start, end, expected):
     flashes, tones, sound, length = clip(write(tmp_path / name, **options), start, end)
     assert flashes == pytest.approx(expected, abs=1 / FPS + 0.001)
     assert tones == pytest.approx(flashes, abs=IN_STEP_SECONDS)
@@ -118,7 +118,7 @@ def test_sound_and_pictures_are_in_step(tmp_path, name, options, start, end, exp
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.avi", "libmp3lame"), ("a.mkv", "ac3"), ("a.mpg", "mp2")])
-def test_a_part_far_into_a_file(tmp_path, name, codec):
+def test_a_part_late_in_the_file(tmp_path, name, codec):
     path = write(
         tmp_path / name,
         video="mpeg2video" if name == "a.mpg" else "mpeg4",
@@ -132,7 +132,7 @@ def test_a_part_far_into_a_file(tmp_path, name, codec):
 
 
 @pytest.mark.parametrize(("begin", "start"), [(2.0, 0), (2.0, 1.5), (30.0, 28), (0.5, 3.25)])
-def test_sound_that_begins_later(tmp_path, begin, start):
+def test_audio_that_starts_later(tmp_path, begin, start):
     event = begin + 4
     samples = tone(44100, 8, [4])
     path = write(tmp_path / "a.mkv", seconds=40, events=[event], samples=samples, begin=begin)
@@ -142,7 +142,7 @@ def test_sound_that_begins_later(tmp_path, begin, start):
     assert np.abs(sound[0, : round(0.9 * (event - start) * RATE)]).max() < 0.01
 
 
-def test_sound_that_ends_earlier(tmp_path):
+def test_audio_that_ends_earlier(tmp_path):
     path = write(tmp_path / "a.avi", seconds=10, events=[1, 7], samples=tone(44100, 3, [1]))
     flashes, tones, _, length = clip(path, 0, 10)
     assert flashes == pytest.approx([1, 7], abs=1 / FPS + 0.001)
@@ -151,7 +151,7 @@ def test_sound_that_ends_earlier(tmp_path):
     assert clip(path, 5, 10)[1] is None  # nothing of it is in this part
 
 
-def test_sound_with_a_hole(tmp_path):
+def test_gaps_in_the_audio_become_silence(tmp_path):
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=FPS)
@@ -170,8 +170,8 @@ def test_sound_with_a_hole(tmp_path):
     assert flashes == pytest.approx(tones, abs=IN_STEP_SECONDS)
 
 
-def test_a_tone_is_whole_where_packets_meet(tmp_path):
-    """Times in Matroska are rounded to milliseconds: samples put there one by one would tear the tone."""
+def test_there_is_no_click_between_packets(tmp_path):
+    """Times in Matroska are rounded to milliseconds: placing packets at their times would cause clicks."""
     samples = 0.5 * np.sin(2 * np.pi * 100 * np.arange(44100 * 5) / 44100)[None].astype(np.float32)
     path = write(tmp_path / "a.mkv", seconds=5, sound="pcm_s16le", samples=samples)
     sound = decode_audio(path, video_start_seconds=0, start_seconds=1, end_seconds=4)
@@ -181,7 +181,7 @@ def test_a_tone_is_whole_where_packets_meet(tmp_path):
     assert np.abs(sound[0] - expected).max() < 0.02  # half a millisecond off would be 0.15
 
 
-def test_two_ears_stay_two(tmp_path):
+def test_stereo_stays_stereo(tmp_path):
     left, right = tone(44100, 6, [1]), tone(44100, 6, [3])
     path = write(tmp_path / "a.mkv", samples=np.concatenate([left, right]), events=[1, 3])
     _, tones, sound, _ = clip(path, 0, 6)
@@ -189,7 +189,7 @@ def test_two_ears_stay_two(tmp_path):
     assert onsets(sound[1:], RATE) == pytest.approx([3], abs=IN_STEP_SECONDS)
 
 
-def test_of_six_channels_come_two_that_are_not_too_loud(tmp_path):
+def test_six_channels_become_stereo_without_clipping(tmp_path):
     path = write(tmp_path / "a.mkv", sound="flac", samples=1.9 * tone(44100, 6, [1, 3], channels=6))
     sound = decode_audio(path, video_start_seconds=0, start_seconds=0, end_seconds=6)
     assert sound.shape[0] == 2
@@ -197,7 +197,7 @@ def test_of_six_channels_come_two_that_are_not_too_loud(tmp_path):
     assert onsets(sound, RATE) == pytest.approx([1, 3], abs=IN_STEP_SECONDS)
 
 
-def test_of_several_tracks_the_best_is_heard(tmp_path):
+def test_the_best_of_several_tracks_is_used(tmp_path):
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=FPS)
@@ -214,7 +214,7 @@ def test_of_several_tracks_the_best_is_heard(tmp_path):
     assert np.abs(np.fft.rfft(sound[0])).argmax() * RATE / sound.shape[1] == pytest.approx(2000, rel=0.01)
 
 
-def test_a_video_without_sound(tmp_path):
+def test_a_video_without_audio(tmp_path):
     path = write(tmp_path / "a.avi", sound=None)
     flashes, tones, _, _ = clip(path, 0, 6)
     assert tones is None
@@ -222,7 +222,7 @@ def test_a_video_without_sound(tmp_path):
 
 
 @pytest.mark.parametrize("codec", ["libmp3lame", "aac", "ac3", "pcm_f32le"])
-def test_a_broken_sound_track_still_gives_the_pictures(tmp_path, codec):
+def test_a_corrupt_audio_track_still_gives_the_frames(tmp_path, codec):
     good = write(tmp_path / "good.mkv", sound=codec)
     broken = tmp_path / "broken.mkv"
     random = np.random.default_rng(0)
@@ -245,8 +245,8 @@ def test_a_broken_sound_track_still_gives_the_pictures(tmp_path, codec):
     assert clip(good, 0, 6)[1] == pytest.approx([1, 3], abs=IN_STEP_SECONDS)
 
 
-def test_sound_side_by_side_with_the_pictures(tmp_path):
-    """In the file no picture is far from its sound, so that the clip plays while it is loaded."""
+def test_audio_is_interleaved_with_the_frames(tmp_path):
+    """Frames and their audio are close in the file, so that the clip plays while it loads."""
     path = write(tmp_path / "a.avi", seconds=30, events=[1])
     write_clip(path, tmp_path / "clip.mp4", start_seconds=0, end_seconds=30)
     with av.open(str(tmp_path / "clip.mp4")) as container:

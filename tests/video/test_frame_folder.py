@@ -19,7 +19,7 @@ def write_frames(folder, template, numbers, *, size=(12, 16)):
 
 @pytest.mark.parametrize("template", ["img_{:05d}.png", "{:05d}.png", "{:06d}.png", "frame{}.png", "a.b+{:d}_c.png"])
 @pytest.mark.parametrize("first", [0, 1])
-def test_frames_are_counted_from_the_first_that_is_there(tmp_path, template, first):
+def test_frames_are_counted_from_the_first_existing_file(tmp_path, template, first):
     folder = write_frames(tmp_path / "clip", template, range(first, first + 12))
     (folder / "n_frames.txt").write_text("99")
     with FrameFolder(folder, template=template) as video:
@@ -44,7 +44,7 @@ def test_gap_is_refused_with_the_first_missing_file(tmp_path):
         FrameFolder(folder)
 
 
-def test_numbers_that_start_late_are_a_gap(tmp_path):
+def test_a_late_first_number_is_a_gap(tmp_path):
     folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [5, 6])
     with pytest.raises(VideoError, match=r"img_00001\.jpg is missing"):
         FrameFolder(folder)
@@ -96,7 +96,7 @@ def test_frame_of_another_size_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("index", [-1, 2])
-def test_frame_outside_is_refused(tmp_path, index):
+def test_frame_numbers_out_of_range_are_refused(tmp_path, index):
     folder = write_frames(tmp_path / "clip", "img_{:05d}.jpg", [1, 2])
     with pytest.raises(VideoError, match="only 0 to 1"):
         FrameFolder(folder).read([index])

@@ -1,4 +1,4 @@
-"""Every file of a folder of odd videos, and broken copies of real ones: the asked frames, or a `VideoError`.
+"""Every file of a folder of odd videos, and corrupt copies of real ones: the requested frames, or a `VideoError`.
 
 The folder is named by SIDE4VIDEO_ODD_VIDEOS; its `manifest.json` lists for each file `name`, `decoded` (frames that a
 plain decode gives), `w`, `h` and `rot` (degrees counter-clockwise that make it upright). Every file is read in a
@@ -35,7 +35,7 @@ NUM_BROKEN = 12  # copies of a clip
 
 
 class Read(NamedTuple):
-    """What came out of a file."""
+    """The result of reading a file."""
 
     num_frames: int
     asked: int
@@ -44,7 +44,7 @@ class Read(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """What a `VideoError` said."""
+    """The message of a `VideoError`."""
 
     path: Path
     reason: str
@@ -116,13 +116,13 @@ def test_an_odd_video_gives_all_frames_upright_or_a_reason(entry, answers):
 
 
 @needs_videos
-def test_the_folder_has_odd_ones_of_each_kind(answers):
+def test_the_folder_has_each_kind_of_odd_video(answers):
     assert any(entry["rot"] for entry in ENTRIES)
     assert {type(answer) for answer in answers.values()} == {Read, Refused}
 
 
 def broken_copies(source, folder):
-    """Copies that are cut off, that have some bits flipped, or both."""
+    """Copies that are truncated, have flipped bits, or both."""
     content, chance = source.read_bytes(), random.Random(source.name)
     for number in range(NUM_BROKEN):
         length = len(content) if number % 3 == 1 else chance.randrange(len(content))
@@ -137,7 +137,7 @@ def broken_copies(source, folder):
 
 @needs_videos
 @pytest.mark.parametrize("codec", ["h264", "vp8", "mpeg4"])
-def test_broken_copies_of_a_real_clip(codec, tmp_path):
+def test_corrupt_copies_of_a_real_clip(codec, tmp_path):
     entry = next(e for e in ENTRIES if e["codec"] == codec and e["decoded"] >= NUM_FRAMES and e["size"] < 500_000)
     answers = read_all([(path, None) for path in broken_copies(FOLDER / entry["name"], tmp_path)])
     assert len(answers) == NUM_BROKEN
@@ -147,7 +147,7 @@ def test_broken_copies_of_a_real_clip(codec, tmp_path):
             assert answer.num_frames <= entry["decoded"] + 1
 
 
-def test_broken_copies_of_a_clip_made_here(tmp_path, make_video):
+def test_corrupt_copies_of_a_written_clip(tmp_path, make_video):
     source = make_video(tmp_path / "clip.mp4", np.random.default_rng(0).integers(0, 255, 60))
     answers = read_all([(path, None) for path in broken_copies(source, tmp_path)])
     for path, answer in answers.items():

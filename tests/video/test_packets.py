@@ -21,11 +21,11 @@ def test_worked_example():
         ([-3], [0, 10], [(None, {-3})]),
     ],
 )
-def test_a_run_for_each_group_that_holds_wanted_frames(times, keys, runs):
+def test_each_group_with_wanted_frames_is_one_run(times, keys, runs):
     assert group_runs(times, keys) == runs
 
 
-def test_every_time_is_behind_its_key_frame_and_none_is_lost():
+def test_every_time_follows_its_key_frame_and_none_is_lost():
     chance = random.Random(0)
     for _ in range(300):
         keys = sorted({0, *(chance.randrange(200) for _ in range(chance.randrange(12)))})
@@ -51,9 +51,9 @@ def test_packets_that_start_at_a_key_frame_are_passed_on(first):
 
 
 @pytest.mark.parametrize("first", [(10, False), (11, True), (None, True)])
-def test_packets_that_start_elsewhere_are_not(first):
+def test_packets_that_start_elsewhere_are_dropped(first):
     assert list(start_at_key(packets(first, (12, True)), 10)) == []
 
 
-def test_no_packets_at_all_are_no_error():
+def test_an_empty_stream_stays_empty():
     assert list(start_at_key(packets(), 10)) == []

@@ -1,4 +1,4 @@
-"""What a browser is given of a video: the file where it plays it, else H.264 of the asked part, and pictures."""
+"""What a browser gets of a video: the file if it plays it, otherwise H.264 of the requested part; and pictures."""
 
 from fractions import Fraction
 
@@ -45,7 +45,7 @@ def read(path):
         ("a.mpg", "mpeg2video", "yuv420p", None),
     ],
 )
-def test_which_files_play_as_they_are(tmp_path, name, codec, pixels, expected):
+def test_browsers_play_some_files_directly(tmp_path, name, codec, pixels, expected):
     path = write(tmp_path / name, codec=codec, pixels=pixels)
     assert browser_type(path) == expected
     write_clip(path, tmp_path / "clip.mp4", start_seconds=0, end_seconds=1)
@@ -67,7 +67,7 @@ def test_a_clip_has_the_frames_of_its_part(tmp_path, name, codec):
     assert len(frames) == pytest.approx(3.5 * (25 if name == "a.mpg" else 10), abs=1)
 
 
-def test_pixels_that_are_not_square_become_so(tmp_path):
+def test_non_square_pixels_become_square(tmp_path):
     path = write(tmp_path / "a.mkv", codec="libx264", size=(72, 48), aspect=Fraction(16, 9))
     assert picture_at(path, 0.5).size == (128, 48)
     write_clip(path, tmp_path / "clip.mp4", start_seconds=0, end_seconds=1)
@@ -75,7 +75,7 @@ def test_pixels_that_are_not_square_become_so(tmp_path):
     assert (frames[0][1].width, frames[0][1].height) == (128, 48)
 
 
-def test_large_pictures_become_smaller(tmp_path):
+def test_large_frames_are_scaled_down(tmp_path):
     path = write(tmp_path / "a.mp4", codec="libx264", size=(640, 96))
     assert picture_at(path, 0).size == (480, 72)
     assert picture_at(path, 0, largest_side=100).size == (100, 16)
@@ -84,7 +84,7 @@ def test_large_pictures_become_smaller(tmp_path):
     assert (frames[0][1].width, frames[0][1].height) == (320, 48)
 
 
-def test_what_is_turned_is_shown_upright(tmp_path):
+def test_rotated_videos_are_shown_upright(tmp_path):
     write(tmp_path / "lying.mp4", codec="libx264")
     with av.open(str(tmp_path / "lying.mp4")) as source, av.open(str(tmp_path / "turned.mp4"), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -100,13 +100,13 @@ def test_what_is_turned_is_shown_upright(tmp_path):
 
 
 @pytest.mark.parametrize("seconds", [0, 0.95, 1.0, 1.95, 50])
-def test_a_picture_is_that_of_its_moment(tmp_path, seconds):
+def test_a_picture_shows_its_time(tmp_path, seconds):
     path = write(tmp_path / "a.mkv", codec="libx264", seconds=2)
     level = np.asarray(picture_at(path, seconds))[24:].mean()
     assert level == pytest.approx(20 if seconds >= 1 else 0, abs=3)
 
 
-def test_what_cannot_be_shown(tmp_path):
+def test_unreadable_videos_raise_video_errors(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n")
     good = write(tmp_path / "good.mp4", codec="libx264")

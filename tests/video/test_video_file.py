@@ -66,7 +66,7 @@ def clip(tmp_path):
     return write_video(tmp_path / "clip.mp4", g="10", bf="2")
 
 
-def test_describes_itself(clip):
+def test_attributes_of_a_video(clip):
     with VideoFile(clip) as video:
         assert (video.num_frames, video.num_listed) == (60, 60)
         assert (video.height, video.width) == SIZE
@@ -75,7 +75,7 @@ def test_describes_itself(clip):
         assert video.frame_seconds == pytest.approx([number / 10 for number in range(60)])
 
 
-def test_pictures_are_the_ones_written(clip):
+def test_frames_equal_the_written_ones(clip):
     read = VideoFile(clip).read([0, 31, 59])
     assert read.shape == (3, 3, *SIZE)
     written = torch.from_numpy(np.stack([picture(number) for number in (0, 31, 59)])).permute(0, 3, 1, 2)
@@ -179,7 +179,7 @@ def test_file_that_starts_inside_a_group_of_pictures(tmp_path):
 
 
 def seconds_of_work(work: Callable[[], object]) -> float:
-    """Processor time of the fastest of three runs: little disturbed by whatever else runs on the machine."""
+    """Processor time of the fastest of three runs, which other load on the machine affects little."""
     seconds = []
     for _ in range(3):
         start = time.process_time()
@@ -188,13 +188,13 @@ def seconds_of_work(work: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def test_last_frame_does_not_cost_the_decoding_of_all(tmp_path):
+def test_the_last_frame_is_read_without_decoding_all(tmp_path):
     path = write_video(tmp_path / "long.mp4", num_frames=3000, g="10", preset="ultrafast")
     video = VideoFile(path)
     assert seconds_of_work(lambda: video.read([2999])) < seconds_of_work(lambda: decode_plainly(path, set())) / 2
 
 
-def test_frames_may_repeat_and_come_in_any_order(clip):
+def test_frames_can_be_requested_repeatedly_and_in_any_order(clip):
     indices = [50, 3, 3, 59, 0, 50]
     assert_same_frames(VideoFile(clip).read(indices), indices, decode_plainly(clip))
 
@@ -208,12 +208,12 @@ def test_read_works_again_and_after_closing(clip):
 
 
 @pytest.mark.parametrize("index", [-1, 60])
-def test_frame_outside_is_refused(clip, index):
+def test_frame_numbers_out_of_range_are_refused(clip, index):
     with pytest.raises(VideoError, match=rf"frames \[{index}\] were requested, but there are only 0 to 59"):
         VideoFile(clip).read([0, index])
 
 
-def test_no_frames_asked_is_refused(clip):
+def test_an_empty_request_is_refused(clip):
     with pytest.raises(ValueError, match="Request at least one frame"):
         VideoFile(clip).read([])
 
@@ -229,7 +229,7 @@ def test_start_and_end_choose_a_half_open_interval(clip):
 
 
 @pytest.mark.parametrize(("start", "end", "num_frames"), [(None, 0.05, 1), (5.9, None, 1), (0, 99, 60), (-5, 0.25, 3)])
-def test_open_and_generous_intervals(clip, start, end, num_frames):
+def test_open_and_overlong_intervals(clip, start, end, num_frames):
     assert VideoFile(clip, start_seconds=start, end_seconds=end).num_frames == num_frames
 
 
@@ -245,7 +245,7 @@ def test_interval_in_a_file_without_display_times(tmp_path):
     assert_same_frames(video.read([0, 1]), [10, 11], decode_plainly(path))
 
 
-def test_what_is_known_of_a_counted_file_does_not_change(tmp_path):
+def test_attributes_of_a_counted_file_do_not_change(tmp_path):
     path = write_video(tmp_path / "reordered.avi", codec="mpeg4", bf="2")
     for _ in range(50):  # once it was read from a container that was closed already
         video = VideoFile(path)
@@ -258,13 +258,13 @@ def test_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video", b"\x00" * 5000], ids=["empty", "text", "zeros"])
-def test_file_that_is_no_video_is_refused(tmp_path, content):
+def test_non_video_files_are_refused(tmp_path, content):
     (tmp_path / "broken.mp4").write_bytes(content)
     with pytest.raises(VideoError, match=r"broken\.mp4: the file cannot be decoded"):
         VideoFile(tmp_path / "broken.mp4")
 
 
-def test_sound_without_pictures_is_refused(tmp_path):
+def test_audio_only_files_are_refused(tmp_path):
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
@@ -275,7 +275,7 @@ def test_sound_without_pictures_is_refused(tmp_path):
         VideoFile(tmp_path / "sound.mp4")
 
 
-def test_truncated_file_gives_what_is_there_and_says_how_much_was_listed(clip):
+def test_a_truncated_file_gives_its_frames_and_the_listed_number(clip):
     expected = decode_plainly(clip)
     content = clip.read_bytes()
     clip.write_bytes(content[: len(content) * 2 // 3])
@@ -287,7 +287,7 @@ def test_truncated_file_gives_what_is_there_and_says_how_much_was_listed(clip):
             video.read([59])
 
 
-def test_wiped_frames_are_missed_and_the_others_are_read(clip):
+def test_erased_frames_are_reported_and_others_are_read(clip):
     expected = decode_plainly(clip)
     with av.open(str(clip)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
@@ -301,7 +301,7 @@ def test_wiped_frames_are_missed_and_the_others_are_read(clip):
             video.read([3, 25, 55])
 
 
-def test_broken_files_raise_nothing_but_video_errors(clip):
+def test_corrupt_files_raise_only_video_errors(clip):
     content = clip.read_bytes()
     chance = random.Random(0)
     outcomes = set()
@@ -320,7 +320,7 @@ def test_broken_files_raise_nothing_but_video_errors(clip):
 
 @needs_data
 @pytest.mark.parametrize("entry", ODD, ids=lambda entry: entry["name"])
-def test_odd_file_gives_the_asked_frames_or_a_video_error(entry):
+def test_odd_files_give_the_requested_frames_or_a_video_error(entry):
     path = DATA / "odd" / entry["name"]
     num_frames = SHIFTED_STREAM.get(entry["name"], entry["decoded"])
     if not num_frames:
@@ -348,7 +348,7 @@ def test_odd_file_gives_the_asked_frames_or_a_video_error(entry):
         ("mp4parse-rust__video_rotation_90.mp4", 3, (100, 60)),
     ],
 )
-def test_phone_video_is_turned_upright(name, quarter_turns, size):
+def test_phone_videos_are_rotated_upright(name, quarter_turns, size):
     path = DATA / "odd" / name
     with av.open(str(path)) as container:
         lying = next(container.decode(video=0)).to_ndarray(format="rgb24")
@@ -358,7 +358,7 @@ def test_phone_video_is_turned_upright(name, quarter_turns, size):
 
 
 @needs_data
-def test_header_that_promises_too_much():
+def test_a_header_that_lists_too_many_frames():
     video = VideoFile(DATA / "odd/vision__hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi")
     assert (video.num_frames, video.num_listed) == (83, 84)
     with pytest.raises(VideoError, match="83 of 84 listed"):

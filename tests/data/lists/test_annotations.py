@@ -1,4 +1,4 @@
-"""Lists of videos in every format, from the public data sets' own files where they are there."""
+"""Lists of videos in every format; also the public data sets' own files if they are available."""
 
 import csv
 import json
@@ -61,7 +61,7 @@ class TestFolder:
         with pytest.raises(DataError, match="splits and not classes"):
             read_video_list(tmp_path)
 
-    def test_class_names_of_another_list_decide_the_order(self, tmp_path):
+    def test_given_class_names_define_the_order(self, tmp_path):
         touch(tmp_path, "walk/a.mp4", "Jump_up/b.mp4")
         found = read_video_list(tmp_path, class_names=["walk", "run", "jump up"])
         assert labels(found) == {"walk/a.mp4": 0, "Jump_up/b.mp4": 2}
@@ -71,7 +71,7 @@ class TestFolder:
         with pytest.raises(DataError, match=r"'new00'.*'new09', \.\.\. \(12 in all\).*'walk', 'run'"):
             read_video_list(tmp_path, class_names=["walk", "run"])
 
-    def test_names_that_differ_in_signs_only_are_not_mixed_up(self, tmp_path):
+    def test_names_that_differ_only_in_punctuation_stay_distinct(self, tmp_path):
         touch(tmp_path, "C/a.mp4", "C++/b.mp4")
         assert labels(read_video_list(tmp_path)) == {"C/a.mp4": 0, "C++/b.mp4": 1}
         touch(tmp_path, "C#/b.mp4")
@@ -133,7 +133,7 @@ class TestList:
         found = read_video_list(write(tmp_path / "l.txt", "a.mp4 1\nb.mp4 0\n"), class_names=["x", "y"])
         assert (found.class_names, labels(found)) == (("x", "y"), {"a.mp4": 1, "b.mp4": 0})
 
-    def test_numbers_are_names_where_all_classes_are_numbers(self, tmp_path):
+    def test_numbers_are_names_if_all_class_names_are_numbers(self, tmp_path):
         found = read_video_list(write(tmp_path / "l.txt", "a.mp4 1\nb.mp4 10\n"), class_names=["1", "10", "2"])
         assert labels(found) == {"a.mp4": 0, "b.mp4": 1}
 
@@ -164,17 +164,17 @@ class TestList:
 
     @pytest.mark.parametrize("name", ["a\0/b.mp4", f"{'a' * 300}/b.mp4"], ids=["NUL", "too long"])
     @pytest.mark.parametrize("ignore_case", [False, True])
-    def test_names_that_no_file_can_have_are_missing(self, name, ignore_case, tmp_path):
+    def test_impossible_file_names_count_as_missing(self, name, ignore_case, tmp_path):
         write(tmp_path / "classInd.txt", "1 x\n")
         list_name = "trainlist01.txt" if ignore_case else "l.txt"  # UCF101 is found in any case
         found = read_video_list(write(tmp_path / list_name, f"{name} {int(ignore_case)}\n"))
         assert "1 of 1 videos are missing" in problems(found, allow_missing=True)
 
-    def test_labels_that_would_make_a_billion_classes_are_refused(self, tmp_path):
-        with pytest.raises(DataError, match=r"l\.txt has the label 1000000000: .* 1,000,000 at most"):
+    def test_huge_labels_are_refused(self, tmp_path):
+        with pytest.raises(DataError, match=r"l\.txt has the label 1000000000: .* at most 1,000,000"):
             read_video_list(write(tmp_path / "l.txt", "a.mp4 0\nb.mp4 1000000000\n"))
 
-    def test_more_digits_than_python_reads_are_a_name(self, tmp_path):
+    def test_labels_with_too_many_digits_are_names(self, tmp_path):
         found = read_video_list(write(tmp_path / "l.txt", f"a.mp4 {'9' * 5000}\n"))
         assert found.class_names == ("9" * 5000,)
 
@@ -321,13 +321,13 @@ class TestSomethingSomething:
         assert (found.class_names, labels(found)) == (self.NAMES, {"85": 1, "9": 0})
         assert check_video_list(found).num_found == 2
 
-    def test_names_decide_across_versions(self, tmp_path):
-        """The versions hold the same classes in different order and with different punctuation."""
+    def test_labels_are_matched_by_name_across_versions(self, tmp_path):
+        """The versions have the same classes in different order and with different punctuation."""
         other = ["Holding something then letting go", "Putting something onto something"]
         found = read_video_list(write(tmp_path / "validation.json", self.records()), class_names=other)
         assert labels(found) == {"12": 0, "7": 1}
 
-    def test_no_made_up_order(self, tmp_path):
+    def test_a_missing_class_order_is_an_error(self, tmp_path):
         with pytest.raises(DataError, match=r"needs the class order: put labels\.json next to it"):
             read_video_list(write(tmp_path / "train.json", self.records()))
 
@@ -430,7 +430,7 @@ class TestHmdb51:
         assert labels(read_video_list(splits, split="test", fold=2)) == {"wave/d.avi": 0}
 
     @pytest.mark.parametrize("options", [{}, {"split": "train", "fold": 3}])
-    def test_nothing_chosen(self, tmp_path, options):
+    def test_a_missing_split_or_fold_is_an_error(self, tmp_path, options):
         with pytest.raises(DataError, match="select nothing"):
             read_video_list(self.lists(tmp_path), **options)
 
@@ -496,7 +496,7 @@ class TestReading:
         with pytest.raises(DataError, match="'vhs' is not known"):
             read_video_list(write(tmp_path / "l.txt", "a.mp4 0"), format="vhs")
 
-    def test_suffix_is_found_and_the_written_name_comes_first(self, tmp_path):
+    def test_suffixes_are_found_and_exact_names_come_first(self, tmp_path):
         touch(tmp_path, "a.webm", "a.mp4", "b.MKV", "c.d.avi", "e/img_00001.jpg", "e.mp4")
         found = read_video_list(write(tmp_path / "l.txt", "a 0\nb 0\nc.d 0\ne 0\nf 0\n"))
         assert [video.path.name for video in found.videos] == ["a.mp4", "b.MKV", "c.d.avi", "e", "f"]
@@ -537,7 +537,7 @@ class TestCheck:
         assert f"(12 in all). Looked in '{tmp_path}'" in found
         assert all(line.startswith("my list: ") for line in found.splitlines())
 
-    def test_oddities_are_warnings(self, tmp_path):
+    def test_duplicates_and_empty_classes_are_warnings(self, tmp_path):
         touch(tmp_path, "a.mp4")
         video = self.video(tmp_path, "a.mp4", 1)
         part = self.video(tmp_path, "a.mp4", 1, start_seconds=1.0)  # another part of a video is no double
@@ -548,7 +548,7 @@ class TestCheck:
         )
         assert check_video_list(VideoList((video,), ("x", "y"), "l")).videos.videos == (video,)
 
-    def test_nothing_there_is_never_allowed(self, tmp_path):
+    def test_all_videos_missing_is_always_an_error(self, tmp_path):
         found = VideoList((self.video(tmp_path, "a.mp4", 0),), ("x",), "l")
         assert "1 of 1 videos are missing" in problems(found, allow_missing=True)
 
@@ -560,7 +560,7 @@ class TestCheck:
 
 
 @pytest.mark.parametrize("written", ["007", "7"])
-def test_given_names_that_are_numbers_keep_their_zeros(tmp_path, written):
+def test_numeric_class_names_keep_leading_zeros(tmp_path, written):
     (tmp_path / "a.csv").write_text(f"video,label\na.mp4,{written}\n")
     read = read_video_list(tmp_path / "a.csv", class_names=["003", "007"])
     assert [video.label for video in read.videos] == [1]

@@ -1,4 +1,4 @@
-"""Videos with captions in everybody's own formats, what reading and checking say of them."""
+"""Captioned videos in general formats: reading, checking, errors and warnings."""
 
 import json
 import random
@@ -138,13 +138,13 @@ class TestOwnData:
         assert f"{source} was read as a list of 13 videos without captions, the first 'b0'" in problems(source)
         assert "is also a list without captions" in problems(source, captions=source)
 
-    def test_a_name_that_could_be_two_videos(self, tmp_path):
+    def test_ambiguous_names_are_refused(self, tmp_path):
         captions = write(tmp_path / "c.json", {"a.mp4": ["x"], "a.avi": ["y"]})
         assert as_dict(read_caption_list(write(tmp_path / "l", "a.avi"), captions=captions)) == {"a.avi": ("y",)}
         assert "1 of 1 videos" in problems(write(tmp_path / "l", "a"), captions=captions)
 
-    def test_empty_captions_are_left_out_and_counted(self, tmp_path):
-        """They are in public files: to refuse these would send people to edit them."""
+    def test_empty_captions_are_skipped_and_counted(self, tmp_path):
+        """Public files contain some; refusing them would force users to edit these files."""
         source = write(tmp_path / "d.csv", "video,caption\na,x\na,  \nb,\nc,y\nd\n")
         found = read_caption_list(source)
         assert as_dict(found) == {"a": ("x",), "c": ("y",)}
@@ -241,7 +241,7 @@ class TestRefused:
             ("a.mp4 3\nb.mp4 4\n", "are for action recognition"),
         ],
     )
-    def test_other_things(self, tmp_path, content, message):
+    def test_files_of_other_tasks_are_identified(self, tmp_path, content, message):
         assert message in problems(write(tmp_path / "d.x", content))
 
     def test_folders_missing_files_and_formats(self, tmp_path):
@@ -264,8 +264,8 @@ class TestRefused:
 class TestNastyText:
     CHARACTERS = "ab ,;\t\"'\n\r\\{}[]:.é日\u2028\x85\x0b\x1c😀\u200b\ufeff\x7f"
 
-    def test_whatever_is_written_is_read(self, tmp_path):
-        """A CSV that Python's csv and JSON lines that json wrote come back as they were, but for blanks around."""
+    def test_any_text_survives_writing_and_reading(self, tmp_path):
+        """CSV written by Python's csv module and JSON lines written by json round-trip, except for surrounding blanks."""
         import csv
 
         generator = random.Random(1)
@@ -285,7 +285,7 @@ class TestNastyText:
             assert as_dict(read_caption_list(path)) == expected
             assert as_dict(read_caption_list(jsonl)) == expected
 
-    def test_whatever_is_given_is_read_or_refused(self, tmp_path):
+    def test_any_file_is_read_or_refused(self, tmp_path):
         generator = random.Random(2)
         starts = ["video,caption\n", '{"video": "a", "caption": "b"}\n', "", '{"a": ', "a\t1\t2\t3\t4\t5\n", "[", "}q"]
         outcomes = set()
@@ -311,7 +311,7 @@ class TestFiles:
         assert (checked.num_listed, checked.num_found, checked.warnings) == (3, 3, ())
         assert checked.captions == found
 
-    def test_own_names_are_taken_as_written(self, tmp_path):
+    def test_own_names_are_used_exactly(self, tmp_path):
         """Another file of the same stem, or in another folder, may be another video."""
         touch(tmp_path, "a.avi", "x/b.mp4")
         found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na.mp4,x\nb.mp4,y\n"))
@@ -330,7 +330,7 @@ class TestFiles:
         assert as_dict(checked.captions) == {"a": ("x",), "c": ("z",)}
         assert checked.warnings == ("2 of 4 videos are missing: 'b', 'd'; they are skipped.",)
 
-    def test_nothing_there_is_never_allowed(self, tmp_path):
+    def test_all_videos_missing_is_always_an_error(self, tmp_path):
         found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na,x\n"), root=tmp_path / "nowhere")
         with pytest.raises(DataError, match="1 of 1 videos are missing"):
             check_caption_list(found, allow_missing=True)
@@ -358,7 +358,7 @@ class TestFiles:
         checked = check_caption_list(read_caption_list(write(tmp_path / "d.json", {"a": ["x"], "a.mp4": ["y"]})))
         assert checked.warnings == (f"1 videos are listed under several names: '{tmp_path}/a.mp4'.",)
 
-    def test_notes_of_reading_are_warnings(self, tmp_path):
+    def test_notes_become_warnings(self, tmp_path):
         touch(tmp_path, "a.mp4")
         checked = check_caption_list(read_caption_list(write(tmp_path / "d.json", {"a": ["x", ""]})))
         assert checked.warnings == ("1 captions are empty; they are skipped.",)

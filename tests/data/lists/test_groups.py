@@ -1,4 +1,4 @@
-"""Which clips belong together: a column, a file, a pattern, known forms of names."""
+"""Groups of clips: from a column, a file, a pattern, or known patterns of names."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def clips(tmp_path):
     return make
 
 
-def test_a_column_called_group_is_taken(clips):
+def test_a_column_named_group_is_used(clips):
     found = find_groups(clips("a.mp4", "b.mp4", "c.mp4", group="xxy"), None)
     assert found.groups == ("x", "x", "y")
     assert found.origin == "Groups: 2 of 1 to 2 clips each (column group of the list)."
@@ -45,7 +45,7 @@ def test_an_empty_field_of_the_column_is_an_error(clips):
         (["Tom_run_f_cm_np1_le_med_0.avi", "Tom_run_f_cm_np1_ri_bad_1.avi", "Al_run_f_nm_np1_le_med_0.avi"], None),
     ],
 )
-def test_names_of_known_forms(clips, names, groups):
+def test_names_with_known_patterns(clips, names, groups):
     found = find_groups(clips(*names), None)
     first, second, third = groups.split() if groups else found.groups
     assert found.groups == (first, second, third)
@@ -54,7 +54,7 @@ def test_names_of_known_forms(clips, names, groups):
 
 
 @pytest.mark.parametrize("names", [["left_1.mp4", "left_2.mp4"], ["v_Run_g01_c01.avi", "other.avi"]])
-def test_other_names_say_nothing(clips, names):
+def test_unknown_name_patterns_give_no_groups(clips, names):
     found = find_groups(clips(*names), None)
     assert found.groups is None
     assert "--data.group" in found.origin
@@ -76,7 +76,7 @@ def test_a_file_of_groups(clips, tmp_path):
     ("content", "complaint"),
     [("path,group\na.mp4,x\n", "no group for 1 of 2"), ("name,colour\na.mp4,x\n", "needs a column of paths")],
 )
-def test_a_file_that_does_not_name_all(clips, tmp_path, content, complaint):
+def test_an_incomplete_file_of_groups_is_an_error(clips, tmp_path, content, complaint):
     file = tmp_path / "groups.csv"
     file.write_text(content)
     with pytest.raises(DataError, match=complaint):
@@ -84,6 +84,6 @@ def test_a_file_that_does_not_name_all(clips, tmp_path, content, complaint):
 
 
 @pytest.mark.parametrize(("setting", "complaint"), [("scene", "does not match"), ("(", "no regular expression")])
-def test_a_setting_that_is_nothing(clips, setting, complaint):
+def test_an_invalid_setting_is_an_error(clips, setting, complaint):
     with pytest.raises(DataError, match=complaint):
         find_groups(clips("a.mp4", "b.mp4", setting=setting), setting)

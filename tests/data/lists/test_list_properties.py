@@ -1,4 +1,4 @@
-"""Lists and captions with any text in them: what was written comes back, and what cannot be read is a `DataError`."""
+"""Lists and captions with arbitrary text: valid files round-trip, and others raise a `DataError`."""
 
 import csv
 import json
@@ -50,7 +50,7 @@ def write_csv(path, header, lines, delimiter=","):
 
 
 @given(rows, st.sampled_from(",;\t"))
-def test_a_csv_of_labels_comes_back(tmp_path_factory, rows, delimiter):
+def test_a_csv_of_labels_round_trips(tmp_path_factory, rows, delimiter):
     path = write_csv(tmp_path_factory.mktemp("list") / "train.csv", ["video", "label"], rows, delimiter)
     read = read_video_list(path)
     assert read.class_names == tuple(sorted({label for _, label in rows}))
@@ -65,7 +65,7 @@ def test_a_csv_of_labels_comes_back(tmp_path_factory, rows, delimiter):
         unique_by=lambda row: row[0],
     )
 )
-def test_captions_come_back_from_every_form(tmp_path_factory, videos):
+def test_captions_round_trip_in_every_format(tmp_path_factory, videos):
     folder = tmp_path_factory.mktemp("captions")
     lines = [(name, caption) for name, several in videos for caption in several]
     write_csv(folder / "a.csv", ["video", "caption"], lines)
@@ -78,7 +78,7 @@ def test_captions_come_back_from_every_form(tmp_path_factory, videos):
 
 
 @given(st.lists(st.tuples(paths, st.integers(0, 30)), min_size=1, max_size=6), st.sampled_from([" ", "\t", ",", "::"]))
-def test_a_plain_list_of_numbers_comes_back(tmp_path_factory, rows, delimiter):
+def test_a_plain_list_of_numbers_round_trips(tmp_path_factory, rows, delimiter):
     assume(not any(sign in name for name, _ in rows for sign in ("::", ",", "\t", '"', " ")))
     path = tmp_path_factory.mktemp("list") / "train.txt"
     path.write_text("".join(f"{name}{delimiter}{label}\n" for name, label in rows), encoding="utf-8")
@@ -92,7 +92,7 @@ def test_a_plain_list_of_numbers_comes_back(tmp_path_factory, rows, delimiter):
 @example(b'video,caption\n"a,b\nc')
 @example(b"[" * 5000)
 @example(b"\xef\xbb\xbf")
-def test_rubbish_is_read_or_refused_and_nothing_else(tmp_path_factory, content):
+def test_random_bytes_are_read_or_raise_a_data_error(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("rubbish") / "list.txt"
     path.write_bytes(content)
     for read, kind in ((read_video_list, VideoList), (read_caption_list, CaptionList)):
@@ -109,7 +109,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_any_json_is_read_or_refused_and_nothing_else(tmp_path_factory, content):
+def test_any_json_is_read_or_raises_a_data_error(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("rubbish") / "captions.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     for read in (read_video_list, read_caption_list):

@@ -1,4 +1,4 @@
-"""The captions of public data sets, from their own files where they are there and from small ones made alike."""
+"""The captions of public data sets: their own files if available, and small files in the same format."""
 
 import csv
 import json
@@ -79,7 +79,7 @@ class TestMsrvtt:
         assert check_caption_list(found).num_found == 2
         assert "1 of 1 videos of" in problems(write(tmp_path / "l.csv", "video_id\nvideo5\n"), captions=captions)
 
-    def test_built_like_coco(self, tmp_path):
+    def test_coco_format(self, tmp_path):
         """As in MSRVTT.zip, which other projects ask to be renamed to MSRVTT_data.json."""
         content = {
             "info": {},
@@ -125,7 +125,7 @@ class TestMsrvtt:
         assert files(found, tmp_path) == ["video0.mp4", "video1.webm"]
         assert as_dict(read_caption_list(tmp_path / name)) == as_dict(found)
 
-    def test_json_of_all_videos_is_no_split(self, tmp_path):
+    def test_json_of_all_videos_has_no_split(self, tmp_path):
         source = write(tmp_path / "captions.json", {f"video{n}": ["x"] for n in range(10_000)})
         assert "does not show which videos are in 'test'" in problems(source, split="test")
         assert len(read_caption_list(source).videos) == 10_000
@@ -159,7 +159,7 @@ class TestMsrvtt:
         assert found.split.startswith("test (1k-A")
 
     @needs_annotations
-    def test_what_the_real_1k_a_cannot_tell_apart(self, tmp_path):
+    def test_shared_captions_in_the_real_1k_a(self, tmp_path):
         source = ANNOTATIONS / "MSRVTT/MSRVTT_JSFUSION_test.csv"
         touch(tmp_path, *(f"video{n}.mp4" for n in range(7010, 10_000)))
         checked = check_caption_list(read_caption_list(source, root=tmp_path))
@@ -249,7 +249,7 @@ class TestMsvd:
         assert (found.split, found.notes) == (split, ())
 
     @needs_annotations
-    def test_the_real_captions_as_the_old_pickle(self, tmp_path):
+    def test_the_real_captions_as_a_python_2_pickle(self, tmp_path):
         folder = ANNOTATIONS / "MSVD"
         content = json.loads((folder / "captions_msvd.json").read_text())
         words = {name: [text.split() for text in texts] for name, texts in content.items()}
@@ -427,7 +427,7 @@ class TestLsmdc:
         assert found.split == "train"
         assert {(video.start_seconds, video.end_seconds) for video in found.videos} == {(None, None)}
 
-    def test_every_byte_is_text(self, tmp_path):
+    def test_every_byte_is_decoded(self, tmp_path):
         """Windows-1252 has five gaps; they are read as Latin-1, so no file is refused for one."""
         content = self.line(self.FIRST, "x").replace(b"x\r", bytes(range(0x80, 0x100)) + b"\r")
         found = read_caption_list(write(tmp_path / "l.csv", content))
@@ -473,7 +473,7 @@ class TestAnywhereBelowTheRoot:
         )
         assert "small/abcdefghijk_1_2.mp4" in warning
 
-    def test_links_in_a_circle(self, tmp_path):
+    def test_circular_links_are_followed_once(self, tmp_path):
         touch(tmp_path / "v", "deep/abcdefghijk_1_2.avi")
         (tmp_path / "v/deep/again").symlink_to(tmp_path / "v", target_is_directory=True)
         captions = write(tmp_path / "c.json", {"abcdefghijk_1_2": ["x"], "abcdefghijk_3_4": ["y"]})

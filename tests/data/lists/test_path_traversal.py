@@ -1,4 +1,4 @@
-"""Lists cannot leave the root that was given: by `..`, by absolute paths, through links; unless that is allowed."""
+"""Lists cannot name videos outside of the root, by `..`, absolute paths or links, unless this is allowed."""
 
 import json
 
@@ -11,7 +11,7 @@ from side4video.data.lists.captions import read_caption_list
 
 @pytest.fixture
 def place(tmp_path):
-    """A root with videos, and others beside it."""
+    """A root with videos, and videos outside of it."""
     for name in ("root/a.mp4", "root/deep/b.mp4", "root-2/c.mp4", "secret/d.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -60,13 +60,13 @@ def test_allowed_on_request(place):
     assert check_video_list(found).num_found == 3
 
 
-def test_without_a_root_paths_are_the_users_own(place):
+def test_without_a_root_all_paths_are_allowed(place):
     (place / "lists").mkdir()
     (place / "lists/list.csv").write_text(f"video,label\n../secret/d.mp4,x\n{place / 'root/a.mp4'},x\n")
     assert check_video_list(read_video_list(place / "lists/list.csv")).num_found == 2
 
 
-def test_what_is_inside_is_read(place):
+def test_videos_inside_the_root_are_read(place):
     (place / "root/link.mp4").symlink_to("deep/b.mp4")
     (place / "to-root").symlink_to("root")
     names = ("a.mp4", "deep/b.mp4", "deep/../a.mp4", "./deep/./b.mp4", place / "root/a.mp4", "link.mp4")
@@ -75,14 +75,14 @@ def test_what_is_inside_is_read(place):
     assert len(read(place, "etc/hosts", root="/").videos) == 1
 
 
-def test_only_the_first_ten_of_many_are_named(place):
+def test_errors_name_at_most_ten_paths(place):
     said = refused(place, *(f"../x{number}.mp4" for number in range(30)))
     assert "line 11, '../x9.mp4'" in said
     assert "'../x10.mp4'" not in said
     assert "(30 in all)" in said
 
 
-def test_names_that_no_file_can_have_are_left_to_the_search_for_missing_files(place):
+def test_impossible_file_names_count_as_missing(place):
     found = read(place, "a.mp4", "x\0/../../secret/d.mp4")
     assert check_video_list(found, allow_missing=True).num_found == 1
 
@@ -104,7 +104,7 @@ def test_captions(place, name, content):
     assert found.videos[-1].path.samefile(place / "secret/d.mp4")
 
 
-def test_the_commands_say_so_and_take_the_word(place, capsys):
+def test_the_commands_refuse_them_unless_allowed(place, capsys):
     (place / "list.csv").write_text("video,label\n../secret/d.mp4,x\n")
     command = ["check-data", "--data.train", str(place / "list.csv"), "--data.root", str(place / "root")]
     assert main([*command, "--out", str(place / "out")]) == 2

@@ -1,4 +1,4 @@
-"""Pickles of Python 2 and 3 are read, and nothing that somebody hid in one is run."""
+"""Pickles of Python 2 and 3 are read, and no code in them is executed."""
 
 import copyreg
 import os
@@ -49,7 +49,7 @@ class TestPlainData:
 
     @pytest.mark.parametrize("text", [b"caf\xc3\xa9", b"caf\xe9"], ids=["utf-8", "latin-1"])
     def test_text_of_python_2(self, text):
-        """Byte for byte what `pickle.dump({"id": [["cafe"]]})` of Python 2.7 writes in protocols 0, 1 and 2."""
+        """The bytes that `pickle.dump({"id": [["cafe"]]})` of Python 2.7 writes in protocols 0, 1 and 2."""
         escaped = repr(text)[1:].encode()
         for data in (
             b"(dp0\nS'id'\np1\n(lp2\n(lp3\nS" + escaped + b"\np4\naas.",
@@ -72,13 +72,13 @@ class TestPlainData:
         assert load(b"\x80\x02]r\xff\xff\xff\xff.") == []
 
     @pytest.mark.parametrize("data", [b'{"a": []}', b"[1]", b"video0\n", b"(dark) scene.mp4\n", b"", b"}\n"])
-    def test_other_files_are_no_pickles(self, data):
+    def test_other_files_are_not_pickles(self, data):
         assert not is_pickle(data)
 
 
 class TestNothingIsRun:
     @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-    def test_an_attack(self, tmp_path, protocol):
+    def test_an_attack_is_refused(self, tmp_path, protocol):
         data = pickle.dumps({"id": [["a"], Attack(tmp_path / "harmed")]}, protocol)
         message = refused(data)
         assert "could execute code" in message
@@ -103,13 +103,13 @@ class TestNothingIsRun:
             (b"\x80\x05\x97.", "NEXT_BUFFER"),
         ],
     )
-    def test_handmade_attacks(self, tmp_path, monkeypatch, data, instruction):
+    def test_handwritten_attacks_are_refused(self, tmp_path, monkeypatch, data, instruction):
         monkeypatch.chdir(tmp_path)
         assert f"(instruction {instruction})" in refused(data.replace(b"%s", b"harmed"))
         assert not list(tmp_path.iterdir())
 
-    def test_a_class_known_by_number(self, tmp_path):
-        """Once unpickled by anybody in the process, such a class is found without a question to `find_class`."""
+    def test_extension_codes_are_refused(self, tmp_path):
+        """After it was unpickled once in this process, such a class is loaded without a call of `find_class`."""
         copyreg.add_extension("os", "system", 240)
         try:
             assert pickle.loads(b"\x80\x02\x82\xf0.") is os.system
@@ -118,7 +118,7 @@ class TestNothingIsRun:
             copyreg.remove_extension("os", "system", 240)
 
     @pytest.mark.parametrize("opcode", pickletools.opcodes, ids=lambda opcode: opcode.name)
-    def test_only_named_instructions_are_known(self, opcode):
+    def test_only_listed_instructions_are_supported(self, opcode):
         message = f"instruction {opcode.name})"
         code = opcode.code.encode("latin-1")
         if opcode.name in PLAIN_OPCODES:
@@ -133,13 +133,13 @@ class TestNothingIsRun:
 
 class TestBroken:
     @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-    def test_cut_off_anywhere(self, protocol):
+    def test_truncation_anywhere_is_a_data_error(self, protocol):
         data = pickle.dumps({"id": [["a", "b"], ["c"]]}, protocol)
         for length in range(len(data)):
             assert "corrupt pickle" in refused(data[:length])
 
-    def test_damaged_anywhere(self):
-        """Whatever happens to a pickle, what is raised is a `DataError`."""
+    def test_corruption_anywhere_is_a_data_error(self):
+        """Any corrupt pickle raises a `DataError`."""
         generator = random.Random(0)
         outcomes = set()
         for protocol in range(6):
@@ -163,8 +163,8 @@ class TestBroken:
         assert value == []
 
     @pytest.mark.parametrize("put", [b"K\x01s", b"K\x01", b""], ids=["SETITEM", "SETITEMS", "DICT"])
-    def test_keys_that_cannot_be_hashed_safely(self, put):
-        """A tuple in a tuple and so on: three million of them end the process when they are hashed."""
+    def test_deeply_nested_keys_are_refused(self, put):
+        """Hashing three million nested tuples crashes the process."""
         key = b")" + b"\x85" * 1000
         data = {b"K\x01s": b"}" + key + b"K\x01s", b"K\x01": b"}(" + key + b"K\x01u", b"": b"(" + key + b"K\x01d"}[put]
         assert "dictionary key that is not text" in refused(b"\x80\x02" + data + b".")

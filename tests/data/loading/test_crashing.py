@@ -1,4 +1,4 @@
-"""Videos that crash the process that reads them, by real signals: the loader goes on without them."""
+"""Videos that crash their loader process with a real signal: the loader continues without them."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ from side4video.data.loading.worker_watchdog import LostWorkerError
 
 
 def crash(how):
-    """Ends this process as a decoder does that reads from nowhere, or by a signal, or with an exit code."""
+    """Ends this process: by an invalid memory access like a decoder, by a signal, or with an exit code."""
     if how == "null pointer":
         ctypes.string_at(0)
     if isinstance(how, signal.Signals):
@@ -31,7 +31,7 @@ def videos(num_videos):
 
 
 class Evaluated(TestClips):
-    """Clips of which some end their reader: `ends` says how, by index."""
+    """Clips, some of which end their reader; `ends` states how, by index."""
 
     def __init__(self, videos, ends):
         self.videos, self.ends = videos, ends
@@ -43,7 +43,7 @@ class Evaluated(TestClips):
 
 
 class Trained(TrainClips):
-    """The same by epoch and index: in another epoch the frames may be others, and well."""
+    """The same by epoch and index: another epoch may read other, intact frames."""
 
     def __init__(self, videos, ends):
         self.videos, self.ends = videos, ends
@@ -60,7 +60,7 @@ def reason(name):
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")  # all crash at once: one wait
-def test_evaluation_goes_on_whatever_the_crash(capfd):
+def test_evaluation_continues_after_any_crash(capfd):
     ends = {0: "null pointer", 2: signal.SIGABRT, 4: signal.SIGBUS}
     clips = Evaluated(videos(8), ends)
     batches = list(loaders.test_loader(clips, batch_clips=2, workers=3))
@@ -73,7 +73,7 @@ def test_evaluation_goes_on_whatever_the_crash(capfd):
     assert capfd.readouterr().err == "", "nothing but what the run says of it"
 
 
-def test_a_worker_that_ends_otherwise_is_lost():
+def test_other_worker_exits_raise_an_error():
     with pytest.raises(
         LostWorkerError, match=r"A loader process \(\d+, exit code 3\) ended while it read clip1\.mp4\. "
     ):
@@ -87,7 +87,7 @@ def flat(batches):
     ]
 
 
-def test_training_tries_another_epoch_again_as_a_resumed_run_does():
+def test_training_retries_the_video_in_the_next_epoch():
     def run(start):
         order = TrainOrder(num_samples=5, global_batch=2, micro_batch=2, seed=0, total_steps=9, start_step=start)
         return order, flat(train_loader(Trained(videos(5), {(1, 3): signal.SIGSEGV}), order, workers=1))
@@ -102,8 +102,8 @@ def test_training_tries_another_epoch_again_as_a_resumed_run_does():
     assert later == batches[6:], "it knows nothing of the crash in the second epoch"
 
 
-def test_entries_for_the_same_video_crash_once():
-    """As the parts of a long video, which has no result if one of them has none."""
+def test_parts_of_the_same_video_crash_once():
+    """Such as the parts of a long video, which has no result if one part has none."""
     same = LabelledVideo(Path("long.mp4"), None, "long")
     clips = Evaluated([same, same, same, *videos(1)], {0: signal.SIGSEGV, 1: signal.SIGKILL})
     assert [names for _, _, names in flat(loaders.test_loader(clips, batch_clips=1, workers=1))] == [
@@ -115,7 +115,7 @@ def test_entries_for_the_same_video_crash_once():
 
 
 @pytest.mark.slow
-def test_too_many_in_a_row_end_the_run(monkeypatch):
+def test_too_many_consecutive_crashes_end_the_run(monkeypatch):
     monkeypatch.setattr(worker_watchdog, "_MOST_CRASHING", 1)
     clips = Evaluated(videos(8), dict.fromkeys((0, 5, 6, 7), signal.SIGSEGV))
     given = iter(loaders.test_loader(clips, batch_clips=1, workers=1))

@@ -1,6 +1,6 @@
-"""Videos that hang whoever reads them: the loader goes on without them, within a stated time.
+"""Videos that make their reader hang: the loader continues without them after the timeout.
 
-A folder of frames one of which is a pipe that nobody writes to hangs for real: opening it waits for a writer.
+A frame folder that contains a pipe without a writer hangs: opening the pipe waits for a writer.
 """
 
 import ctypes
@@ -60,7 +60,7 @@ test_loader.__test__ = False
 
 
 class HoldsTheInterpreter(TestClips):
-    """Waits for a signal in C without giving others a turn, as a broken decoder may."""
+    """Waits for a signal in C without releasing the interpreter lock, as a broken decoder may."""
 
     def __getitem__(self, index):
         if index == 3:
@@ -69,7 +69,7 @@ class HoldsTheInterpreter(TestClips):
 
 
 @pytest.mark.parametrize("hanging", [pytest.param({1}, marks=pytest.mark.slow), {0, 6}])
-def test_evaluation_goes_on_without_them(hanging, tmp_path):
+def test_evaluation_continues_without_hanging_videos(hanging, tmp_path):
     clips = HoldsTheInterpreter(videos(tmp_path, 7, hanging), sampling=SAMPLING, transform=as_floats)
     hanging = hanging | {3}
     started = time.monotonic()
@@ -85,7 +85,7 @@ def test_evaluation_goes_on_without_them(hanging, tmp_path):
             assert torch.equal(frames, clips[index].frames[0])
 
 
-def test_training_waits_once_for_each(tmp_path):
+def test_training_waits_one_timeout_per_video(tmp_path):
     clips = TrainClips(videos(tmp_path, 5, {3}), sampling=SAMPLING, transform=train_transform, seed=0)
     steps = 3 * 6
     order = TrainOrder(num_samples=5, global_batch=2, micro_batch=2, seed=0, total_steps=steps)
@@ -108,14 +108,14 @@ def test_a_loader_can_be_used_again(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_drive_that_is_gone_ends_the_run(tmp_path, monkeypatch):
+def test_too_many_consecutive_hangs_end_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_watchdog, "_MOST_HANGING", 1)
     clips = TestClips(videos(tmp_path, 8, set(range(8))), sampling=SAMPLING, transform=as_floats)
     with pytest.raises(LostWorkerError, match=r"2 times in a row, .*, last: .*clip1\. Check their drive"):
         list(loaders.test_loader(clips, batch_clips=8, workers=1, timeout_seconds=0.2))
 
 
-def test_a_pipe_in_place_of_a_video_is_not_opened(tmp_path):
+def test_pipes_are_not_opened(tmp_path):
     os.mkfifo(tmp_path / "clip.mp4")
     with pytest.raises(VideoError, match="it is a pipe, a socket or a device"):
         open_video(tmp_path / "clip.mp4")

@@ -84,7 +84,7 @@ class TestOrder:
         assert [[len(part) for part in order().step_batches(step)] for step in range(3)] == [[2, 2], [2, 1], [2, 1]]
 
     @pytest.mark.parametrize("case", CASES)
-    def test_resuming_at_each_step_gives_the_tail(self, case):
+    def test_resuming_at_any_step_gives_the_remaining_batches(self, case):
         case = case | {"rank": case["world"] - 1}
         full = order(**case)
         by_step = [full.step_batches(step) for step in range(9)]
@@ -94,7 +94,7 @@ class TestOrder:
             assert list(resumed) == flat(by_step[start:])
             assert len(resumed) == len(list(resumed))
 
-    def test_it_depends_on_seed_and_epoch_alone(self):
+    def test_the_order_depends_only_on_seed_and_epoch(self):
         def epochs(**options) -> list[list[int]]:
             one = order(**options)
             steps = one.steps_per_epoch
@@ -108,7 +108,7 @@ class TestOrder:
         assert epochs(global_batch=7, micro_batch=1, total_steps=50, start_step=8) == usual
         assert epochs(seed=1) != usual
 
-    def test_any_step_is_near(self):
+    def test_any_step_is_computed_directly(self):
         far = 10**12
         started = time.perf_counter()
         assert next(iter(order(start_step=far, total_steps=2 * far))) == order().step_batches(far)[0]
@@ -125,7 +125,7 @@ class TestOrder:
             ({"world": 4}, "without a clip"),  # batches of 4, 3 and 3 clips
         ],
     )
-    def test_impossible_runs(self, options, message):
+    def test_invalid_orders_are_refused(self, options, message):
         with pytest.raises(ValueError, match=message):
             order(**options)
 
@@ -143,7 +143,7 @@ class TestCollate:
         assert (batch.views, batch.indices, batch.names) == ([2, 3], [0, 2], ["v0", "v2"])
         assert (batch.failures, len(batch)) == ([failure], 2)
 
-    def test_nothing_but_failures(self):
+    def test_a_batch_of_failures_only(self):
         batch = collate([Failure(1, "v1", Path("v1.mp4"), "broken")])
         assert (len(batch), batch.clips.shape, batch.labels.shape, batch.views) == (0, (0,), (0,), [])
         assert len(batch.failures) == 1
@@ -151,7 +151,7 @@ class TestCollate:
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory, make_video) -> list[LabelledVideo]:
-    """Eight videos, the third of which is broken."""
+    """Eight videos; the third one is corrupt."""
     folder = tmp_path_factory.mktemp("videos")
     paths = [make_video(folder / f"{n}.mp4", [20 * n + 5 * t for t in range(12)]) for n in range(8)]
     paths[2].write_bytes(b"no video")
@@ -183,7 +183,7 @@ class TestTrainLoader:
     def run(self, start: int = 0) -> TrainOrder:
         return order(num_samples=8, global_batch=3, micro_batch=2, total_steps=6, start_step=start)
 
-    def test_workers_change_nothing(self, train_clips):
+    def test_workers_do_not_change_the_batches(self, train_clips):
         alone = list(train_loader(train_clips, self.run(), workers=0))
         assert_same(alone, list(train_loader(train_clips, self.run(), workers=2)))
         seen = Counter(index for batch in alone for index in batch.indices)
@@ -203,7 +203,7 @@ class TestTrainLoader:
         list(train_loader(train_clips, self.run(), workers=0))
         assert torch.rand(1) == expected
 
-    def test_nothing_left_to_do(self, train_clips):
+    def test_a_finished_run_yields_nothing(self, train_clips):
         assert list(train_loader(train_clips, self.run(6), workers=2)) == []
 
 
@@ -217,7 +217,7 @@ class TestTestLoader:
         assert_same(batches, list(loaders.test_loader(test_clips, batch_clips=3, workers=2)))
 
     @pytest.mark.parametrize("world", [2, 3, 8, 11])
-    def test_processes_share_without_doubles(self, test_clips, world):
+    def test_processes_share_the_clips_without_duplicates(self, test_clips, world):
         seen = []
         for rank in range(world):
             for batch in loaders.test_loader(test_clips, batch_clips=2, workers=0, world=world, rank=rank):
@@ -226,7 +226,7 @@ class TestTestLoader:
 
 
 class Misbehaving(TestClips):
-    """Does something else with one of the videos."""
+    """Calls a function for one of the videos instead of reading it."""
 
     def __init__(self, what: str):
         self.videos = [LabelledVideo(Path(f"video{index}.mp4"), 0, f"video{index}") for index in range(6)]
@@ -265,7 +265,7 @@ if __name__ == "__main__":
 
 
 def hear_interrupts():
-    """A shell that runs the tests in the background makes all that they start deaf to ^C."""
+    """A shell that runs the tests in the background makes all child processes ignore ^C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -282,7 +282,7 @@ class TestWorkers:
             list(loaders.test_loader(Misbehaving("die"), batch_clips=1, workers=1))
         assert time.perf_counter() - started < 30
 
-    def test_a_worker_that_dies_between_two_videos_is_told_from_one_that_reads(self):
+    def test_the_error_distinguishes_a_worker_that_was_reading(self):
         loader = loaders.test_loader(Misbehaving("nothing"), batch_clips=1, workers=1)
         batches = iter(loader)
         next(batches)
@@ -292,12 +292,12 @@ class TestWorkers:
         with pytest.raises(LostWorkerError, match=rf"A loader process \({worker}, SIGKILL\) ended between two videos"):
             list(batches)
 
-    def test_a_batch_for_which_there_is_no_shared_memory_raises(self):
+    def test_missing_shared_memory_raises(self):
         loader = loaders.test_loader(Misbehaving("allocate"), batch_clips=1, workers=1)
         with pytest.raises(RuntimeError, match=r"no shared memory for a batch of 1 MB: .* docker run --shm-size"):
             list(loader)
 
-    def test_a_worker_outlives_the_signals_that_schedulers_send_to_all(self):
+    def test_workers_ignore_the_signals_of_schedulers(self):
         loader = loaders.test_loader(Misbehaving("nothing"), batch_clips=1, workers=1)
         batches = iter(loader)
         next(batches)
@@ -306,7 +306,7 @@ class TestWorkers:
             os.kill(worker, number)
         assert [batch.indices for batch in batches] == [[index] for index in range(1, 6)]
 
-    def test_interrupt_ends_everything(self, tmp_path):
+    def test_an_interrupt_ends_all_processes(self, tmp_path):
         script = tmp_path / "endless.py"
         script.write_text(ENDLESS)
         with subprocess.Popen(

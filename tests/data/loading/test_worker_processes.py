@@ -1,4 +1,4 @@
-"""Processes of a `WorkerContext`: how they ended, and that they can be ended at any time."""
+"""Processes of a `WorkerContext`: how they ended, and ending them at any time."""
 
 import os
 import signal
@@ -22,11 +22,11 @@ from side4video.data.loading.worker_processes import WorkerContext, describe_exi
         (None, "still running"),
     ],
 )
-def test_names(code, name):
+def test_exit_codes_have_names(code, name):
     assert describe_exit(code) == name
 
 
-def test_how_each_ended():
+def test_the_exit_of_each_worker_is_reported():
     context = WorkerContext()
     ends = context.Process(target=os._exit, args=(3,))
     stays = context.Process(target=time.sleep, args=(600,))
@@ -40,7 +40,7 @@ def test_how_each_ended():
     assert context.ended(wait_seconds=0) == {}, "forgotten"
 
 
-def test_while_all_are_there_it_waits_for_the_time_given():
+def test_it_waits_at_most_the_given_time():
     context = WorkerContext()
     process = context.Process(target=time.sleep, args=(600,))
     process.start()
@@ -72,6 +72,6 @@ assert "torch" not in sys.modules, "this process has yet to import what the serv
 """
 
 
-def test_the_server_starts_before_this_process_has_imported_everything():
+def test_the_server_starts_early():
     done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

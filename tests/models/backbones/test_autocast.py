@@ -1,4 +1,4 @@
-"""Autocast is switched off inside, and left alone where it was off."""
+"""Autocast is switched off inside the block, and unchanged if it was off."""
 
 import torch
 
@@ -9,7 +9,7 @@ def product():
     return torch.ones(2, 2) @ torch.ones(2, 2)
 
 
-def test_autocast_is_off_inside_and_on_again_behind():
+def test_autocast_is_off_inside_and_on_again_after():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert product().dtype == torch.bfloat16
         with without_autocast("cpu"):
@@ -17,7 +17,7 @@ def test_autocast_is_off_inside_and_on_again_behind():
         assert product().dtype == torch.bfloat16
 
 
-def test_where_it_is_off_an_exported_program_has_no_trace_of_it():
+def test_exported_programs_do_not_contain_it():
     class Model(torch.nn.Module):
         def forward(self, x):
             with without_autocast("cpu"):

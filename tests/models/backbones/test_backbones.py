@@ -81,7 +81,7 @@ class TestIterate:
             assert torch.equal(tokens.patches, everything[tokens.block].patches)
             assert torch.equal(tokens.summary, everything[tokens.block].summary)
 
-    def test_blocks_behind_the_last_tap_are_not_computed(self, clip):
+    def test_blocks_after_the_last_tap_are_not_computed(self, clip):
         ran = []
         hooks = [b.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, b in enumerate(clip.model.blocks)]
         blocks = clip.iterate(random_clips(clip), [0, 1])
@@ -113,7 +113,7 @@ class TestIterate:
         assert saved == []
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-    def test_autocast_outside_changes_nothing(self, dtype):
+    def test_outer_autocast_does_not_change_tokens(self, dtype):
         backbone = tiny(dtype=dtype)
         clips = random_clips(backbone)
         (plain,) = backbone.iterate(clips, [2])
@@ -144,7 +144,7 @@ class TestIterate:
         with pytest.raises(ValueError, match=r"reads \(B, T, 3, 64, 64\)"):
             clip.iterate(torch.zeros(shape), [0])
 
-    def test_frames_of_bytes(self, clip):
+    def test_integer_frames_are_refused(self, clip):
         with pytest.raises(ValueError, match="Divide them by 255"):
             clip.iterate(torch.zeros(1, 2, 3, 64, 64, dtype=torch.uint8), [0])
 
@@ -155,7 +155,7 @@ class TestFrozen:
         nn.Sequential(clip).train()
         assert not any(module.training for module in clip.modules())
 
-    def test_heads_are_gone(self):
+    def test_heads_are_removed(self):
         backbone = random_backbone("vit_base_patch16_siglip_224", {"depth": 1}, 32)
         assert not [name for name in backbone.state_dict() if "head" in name or "attn_pool" in name]
 

@@ -1,4 +1,4 @@
-"""Frames in chunks: the same tokens, and a transient that the batch does not change."""
+"""Frames in chunks: equal tokens, and temporary memory that does not depend on the batch."""
 
 from dataclasses import astuple
 
@@ -23,7 +23,7 @@ def random_clips(clips: int, frames: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize("name", [*MODELS, "vit_small_patch16_rope_mixed_224"])
 @pytest.mark.parametrize("chunk_frames", [1, 4, 9])  # 9 frames: the last chunk of four is smaller
 @pytest.mark.parametrize("taps", [(0, 1, 2, 3), (1, 3)])
-def test_tokens_are_those_of_the_whole_batch(name, chunk_frames, taps):
+def test_chunked_tokens_equal_those_of_the_whole_batch(name, chunk_frames, taps):
     clips = random_clips(3)
     whole = list(backbone(name, chunk_frames=100).iterate(clips, taps))
     parts = list(backbone(name, chunk_frames=chunk_frames).iterate(clips, taps))  # all are held to the end
@@ -33,7 +33,7 @@ def test_tokens_are_those_of_the_whole_batch(name, chunk_frames, taps):
         torch.testing.assert_close(part.summary, expected.summary)
 
 
-def test_tokens_stay_as_they_were_handed_over():
+def test_yielded_tokens_do_not_change_later():
     model = backbone("vit_tiny_patch16_224", chunk_frames=2)
     seen, copies = [], []
     for tokens in model.iterate(random_clips(3), [1, 2]):  # block 0 may be written over, 1 and 2 may not
@@ -45,7 +45,7 @@ def test_tokens_stay_as_they_were_handed_over():
         assert torch.equal(tokens.summary, summary)
 
 
-def test_the_callers_frames_are_left_alone():
+def test_the_input_frames_do_not_change():
     clips = random_clips(3)
     before = clips.clone()
     list(backbone("vit_tiny_patch16_224", chunk_frames=2).iterate(clips, [3]))
@@ -65,7 +65,7 @@ def transient(clips: int, *, chunk_frames: int, dtype: torch.dtype) -> int:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])  # bfloat16: frames are cast in chunks, too
-def test_the_transient_does_not_grow_with_the_batch(dtype):
+def test_temporary_memory_does_not_grow_with_the_batch(dtype):
     small, large = (transient(clips, chunk_frames=6, dtype=dtype) for clips in (4, 32))
     assert 0 < large <= small
     whole_small, whole_large = (transient(clips, chunk_frames=1000, dtype=dtype) for clips in (4, 32))
@@ -73,6 +73,6 @@ def test_the_transient_does_not_grow_with_the_batch(dtype):
     assert whole_large > 10 * large
 
 
-def test_no_chunk_is_refused():
+def test_zero_chunk_frames_are_refused():
     with pytest.raises(ValueError, match="chunk_frames = 0 must be at least 1"):
         backbone("vit_tiny_patch16_224", chunk_frames=0)

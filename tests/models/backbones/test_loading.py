@@ -1,4 +1,4 @@
-"""Loading backbones: names, random weights, files as people have them, fingerprints."""
+"""Loading backbones: names, random weights, common kinds of weight files, fingerprints."""
 
 import itertools
 import os
@@ -54,7 +54,7 @@ class TestRandomWeights:
         assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
         assert not torch.equal(*(state["model.blocks.1.attn.qkv.weight"] for state in weights[1:]))
 
-    def test_the_global_generator_stays(self):
+    def test_the_global_generator_does_not_change(self):
         before = torch.get_rng_state()
         tiny(seed=3)
         assert torch.equal(before, torch.get_rng_state())
@@ -72,7 +72,7 @@ class TestNames:
             ("hiera_tiny_224", "hiera"),
         ],
     )
-    def test_other_classes_are_refused(self, name, class_name):
+    def test_unsupported_classes_are_refused(self, name, class_name):
         with pytest.raises(ValueError, match=f"class {class_name}.* VisionTransformer.* Eva.*list_backbones"):
             load_backbone(name, image_size=64)
 
@@ -90,7 +90,7 @@ class TestNames:
         with pytest.raises(ValueError, match=rf"tag.*{CLIP}\.openai"):
             load_backbone(f"{CLIP}.opnai", weights="random")
 
-    def test_frames_must_hold_whole_patches(self):
+    def test_frames_must_divide_into_patches(self):
         with pytest.raises(ValueError, match=r"40x40 pixels as 2x2 patches.*multiple of the patch size"):
             random_backbone("vit_tiny_patch16_224", {**SMALL, "depth": 1}, 40)
 
@@ -106,13 +106,13 @@ class TestNames:
             name for name in names if name.startswith(("swin", "hiera", "resnet", "naflexvit", "beit_", "samvit"))
         ]
 
-    def test_an_own_vision_transformer(self):
+    def test_a_custom_vision_transformer(self):
         model = timm.models.VisionTransformer(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2)
         backbone = FrozenBackbone(model, name="mine")
         assert (backbone.num_patches, backbone.num_blocks, backbone.width) == (16, 2, 32)
         assert len(backbone.fingerprint) == 16
 
-    def test_no_network(self, tmp_path):
+    def test_a_missing_network_is_explained(self, tmp_path):
         script = tmp_path / "load.py"
         script.write_text(LOADING)
         env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
@@ -259,7 +259,7 @@ class TestFiles:
             load_tiny(tmp_path / "w.pt")
 
     @pytest.mark.skipif(not REAL_WEIGHTS.exists(), reason="the pretrained file is not beside the project")
-    def test_really_pretrained_weights(self):
+    def test_real_pretrained_weights(self):
         real = load_backbone("vit_tiny_patch16_224", weights=REAL_WEIGHTS)
         drawn = load_backbone("vit_tiny_patch16_224", weights="random")
         assert real.mean == real.std == (0.5, 0.5, 0.5)

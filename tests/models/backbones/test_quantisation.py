@@ -30,7 +30,7 @@ LEVELS = {"int8": [level / 127 for level in range(-127, 128)], "nf4": NF4}
 
 
 def assert_nearest_levels(quantised: torch.Tensor, weight: torch.Tensor, precision: str) -> None:
-    """Each 64 numbers divided by their largest absolute value, then the nearest level, or one as good as nearest."""
+    """Each block of 64 numbers is divided by its largest absolute value and rounded to the nearest level."""
     levels = torch.tensor(LEVELS[precision], dtype=torch.float64)
     for block, found in zip(weight.flatten().double().split(64), quantised.flatten().double().split(64), strict=True):
         exact, found = block / block.abs().max(), found / block.abs().max()
@@ -66,7 +66,7 @@ class TestLinear:
         layer = filled(nn.Linear(*shape))
         assert_nearest_levels(QuantisedLinear(layer, precision).weight, layer.weight, precision)
 
-    def test_the_comparison_sees_one_wrong_level(self, precision, shape):
+    def test_the_comparison_detects_one_wrong_level(self, precision, shape):
         layer = filled(nn.Linear(*shape))
         weight = QuantisedLinear(layer, precision).weight
         weight.view(-1)[0] = -weight.view(-1)[0]
@@ -102,7 +102,7 @@ class TestModule:
         torch.testing.assert_close(cast.weight, before.to(torch.bfloat16), rtol=1e-2, atol=0)
         assert torch.equal(cast.to(torch.float32).weight, before)
 
-    def test_only_linear_layers_are_replaced_and_float_weights_are_gone(self, precision):
+    def test_only_linear_layers_are_replaced_and_float_weights_are_freed(self, precision):
         module = nn.Sequential(nn.LayerNorm(8), nn.Sequential(nn.Linear(8, 8), nn.GELU()), nn.Conv2d(3, 8, 1))
         quantise_linear_layers(module.requires_grad_(False), precision)
         assert [type(layer) for layer in (module[0], *module[1], module[2])] == [
@@ -161,7 +161,7 @@ class TestBackbone:
 
     @pytest.mark.parametrize("precision", PRECISIONS)
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-    def test_dtype_and_fingerprint_stay(self, precision, dtype):
+    def test_dtype_and_fingerprint_do_not_change(self, precision, dtype):
         plain, quantised = tiny(dtype=dtype), tiny(precision, dtype=dtype)
         assert quantised.dtype == last_tokens(quantised).dtype == dtype
         assert (plain.quantised, quantised.quantised) == ("none", precision)
@@ -173,7 +173,7 @@ class TestBackbone:
     def test_dtype_where_there_are_no_position_tables(self, name):
         assert tiny("nf4", name=name, dtype=torch.bfloat16).dtype == torch.bfloat16
 
-    def test_the_error_falls_with_the_bits(self):
+    def test_more_bits_give_a_smaller_error(self):
         exact = last_tokens(tiny())
         int8, nf4 = ((last_tokens(tiny(p)) - exact).norm() / exact.norm() for p in PRECISIONS)
         assert 0 < 5 * int8 < nf4 < 0.2
@@ -214,14 +214,14 @@ class TestBackbone:
             tiny("int4")
 
 
-def test_without_bitsandbytes_the_error_says_what_to_install(monkeypatch):
+def test_a_missing_bitsandbytes_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # as Python does for what cannot be imported
     with pytest.raises(ModuleNotFoundError, match=r"quantise = 'nf4' needs.*pip install 'side4video\[quantised\]'"):
         tiny("nf4")
     assert tiny().dtype == torch.float32
 
 
-def test_bitsandbytes_is_imported_only_when_wanted():
+def test_bitsandbytes_is_imported_only_if_needed():
     code = "import sys, side4video.training.loop; assert 'bitsandbytes' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert import_bitsandbytes("a test").__name__ == "bitsandbytes"

@@ -1,4 +1,4 @@
-"""TorchScript archives: all tensors of real ones, and nothing of forged ones is executed."""
+"""TorchScript archives: all tensors of real ones are read, and no code of malicious ones is executed."""
 
 import io
 import pickle
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWa
 
 
 class Nested(nn.Module):
-    """Views of one storage, an empty tensor, integers and half precision: what archives really hold."""
+    """Views of one storage, an empty tensor, integers and half precision, as in real archives."""
 
     def __init__(self):
         super().__init__()
@@ -46,7 +46,7 @@ def test_every_tensor_is_found(archive):
         assert torch.equal(found[name], tensor), name
 
 
-def test_other_files_are_none(tmp_path):
+def test_other_files_are_not_torchscript(tmp_path):
     torch.save({"weight": torch.zeros(2)}, tmp_path / "state.pt")
     (tmp_path / "text.pt").write_text("no archive")
     assert not is_torchscript(tmp_path / "state.pt")
@@ -67,7 +67,7 @@ def test_nothing_is_executed(archive, tmp_path, monkeypatch, payload):
     assert not (tmp_path / "executed").exists()
 
 
-def test_tensors_outside_of_their_numbers_are_refused(archive, tmp_path):
+def test_tensors_that_exceed_their_storage_are_refused(archive, tmp_path):
     class Beyond(pickle.Pickler):
         def persistent_id(self, obj):
             return ("storage", torch.FloatStorage, "0", "cpu", 4) if obj == "here" else None
@@ -92,7 +92,7 @@ def test_a_damaged_archive_is_refused(archive):
         read_torchscript(archive)
 
 
-def test_missing_numbers_are_refused(archive, tmp_path):
+def test_missing_storages_are_refused(archive, tmp_path):
     forged = tmp_path / "forged.pt"
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(forged, "w") as new:
         for name in old.namelist():
@@ -103,7 +103,7 @@ def test_missing_numbers_are_refused(archive, tmp_path):
 
 
 def doubled(levels):
-    """A small dictionary that holds another twice, and so on: nobody could look at all of its parts."""
+    """A small dictionary that contains another one twice, and so on: it has too many parts to visit."""
     content = {}
     for _ in range(levels):
         content = {"a": content, "b": content}
@@ -117,14 +117,14 @@ def in_itself():
 
 
 @pytest.mark.parametrize("content", [doubled(60), in_itself()], ids=["doubled", "in itself"])
-def test_parts_without_end_are_refused(archive, tmp_path, content):
+def test_exponential_nesting_is_refused(archive, tmp_path, content):
     forged = replace_data(archive, tmp_path / "forged.pt", pickle.dumps(content, protocol=2))
     with pytest.raises(ValueError, match="it has more than 100000 parts"):
         read_torchscript(forged)
 
 
-def test_a_large_memo_takes_no_memory(archive, tmp_path):
-    """An instruction to remember a value under the number 2^32 - 1, for which C's unpickler makes a table."""
+def test_a_large_memo_index_takes_no_memory(archive, tmp_path):
+    """An instruction that stores a value at memo index 2^32 - 1, for which C's unpickler allocates a table."""
     tracemalloc.start()
     forged = replace_data(archive, tmp_path / "forged.pt", b"\x80\x02}r\xff\xff\xff\xff.")
     assert read_torchscript(forged) == {}
@@ -132,7 +132,7 @@ def test_a_large_memo_takes_no_memory(archive, tmp_path):
     tracemalloc.stop()
 
 
-def test_a_damaged_list_of_files_makes_no_archive(archive):
+def test_a_corrupt_zip_directory_is_not_an_archive(archive):
     content = archive.read_bytes()
     archive.write_bytes(content.replace(b"PK\x01\x02", b"PK\x01\xff"))
     assert not is_torchscript(archive)

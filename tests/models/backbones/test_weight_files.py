@@ -1,4 +1,4 @@
-"""Weight files as strangers make them, harmless and harmful."""
+"""Weight files from others, valid and malicious."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -46,7 +46,7 @@ class TestReadWeights:
 
     @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
     @pytest.mark.parametrize("content", [b"<!DOCTYPE html>" * 9, b"", b"PK\x03\x04 cut off"])
-    def test_no_weight_file(self, tmp_path, suffix, content):
+    def test_other_files_are_refused(self, tmp_path, suffix, content):
         (tmp_path / f"w{suffix}").write_bytes(content)
         with pytest.raises(ValueError, match=r"cannot be read as weights.*Save model\.state_dict"):
             read_weights(tmp_path / f"w{suffix}")
@@ -75,21 +75,21 @@ class TestReadWeights:
         with pytest.raises(ValueError, match="instead of tensors by name"):
             read_weights(tmp_path / "w.pt")
 
-    def test_a_dictionary_in_itself(self, tmp_path):
+    def test_a_dictionary_that_contains_itself_is_refused(self, tmp_path):
         content = {}
         content["state_dict"] = content
         torch.save(content, tmp_path / "w.pt")
         assert read_weights(tmp_path / "w.pt").keys() == {"state_dict"}  # no tensor, as whoever wants one will say
 
     @pytest.mark.parametrize("content", [b"", b"\x80\x02.", b"\x80\x02K\x01K", b"PK\x05\x06" + bytes(18), b"a\n" * 100])
-    def test_whatever_torch_raises_becomes_one_error(self, content, tmp_path):
+    def test_any_error_of_torch_becomes_a_value_error(self, content, tmp_path):
         (tmp_path / "w.pt").write_bytes(content)
         with pytest.raises(ValueError, match=r"w\.pt cannot be read as weights"):
             read_weights(tmp_path / "w.pt")
 
 
 class TestCheckFit:
-    def test_fits(self):
+    def test_a_matching_state_dict_is_accepted(self):
         check_state_dict(linear_weights(), linear_weights(), ignored=(), what="it")
         check_state_dict(
             {**linear_weights(), "head.bias": torch.zeros(2)}, linear_weights(), ignored=("head",), what="it"
@@ -104,7 +104,7 @@ class TestCheckFit:
             in str(error.value)
         )
 
-    def test_ten_names_and_the_count(self):
+    def test_at_most_ten_names_and_the_count_are_listed(self):
         with pytest.raises(ValueError, match="12 missing: t00, ") as error:
             check_state_dict({}, {f"t{i:02}": torch.zeros(1) for i in range(12)}, ignored=(), what="it")
         assert "t09." in str(error.value)

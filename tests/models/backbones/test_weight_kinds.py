@@ -1,4 +1,4 @@
-"""Kinds of weight files: real models' names, and what the errors and refusals say."""
+"""Kinds of weight files: names of real models, and the errors."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_kinds(names, kind):
     assert describe_weights(names()) == kind
 
 
-def test_our_own_and_the_official_ones():
+def test_adapters_and_official_checkpoints():
     side = SideNetwork(backbone_width=8, num_patches=4, patch_size=8, taps=[0], width=16)
     ours = [f"side.{name}" for name in side.state_dict()] + ["head.linear.weight"]
     assert describe_weights(ours) == "an adapter of this package"
@@ -56,13 +56,13 @@ def test_our_own_and_the_official_ones():
     )
 
 
-def test_a_wrong_file_is_named_for_what_it_is(tmp_path):
+def test_the_error_identifies_a_wrong_file(tmp_path):
     save_file(timm.create_model("resnet18").state_dict(), tmp_path / "resnet.safetensors")
     with pytest.raises(ValueError, match=r"resnet\.safetensors, a ResNet, as weights of vit_tiny_patch16_224"):
         load_backbone("vit_tiny_patch16_224", weights=tmp_path / "resnet.safetensors")
 
 
-def test_quickgelu_is_never_lost(tmp_path):
+def test_names_without_quickgelu_are_refused(tmp_path):
     for name in ("vit_base_patch16_clip_224.openai", "vit_large_patch14_clip_224.openai"):
         with pytest.raises(ValueError, match="were trained with QuickGELU"):
             load_backbone(name)
@@ -84,7 +84,7 @@ def test_the_documentation_lists_them_all():
 
 
 @pytest.mark.parametrize("short", NAMED_BACKBONES)
-def test_what_is_said_of_named_backbones_is_true(short):
+def test_the_table_of_named_backbones_is_correct(short):
     named = NAMED_BACKBONES[short]
     with torch.device("meta"):
         backbone = load_backbone(short, weights="random")

@@ -108,7 +108,7 @@ def test_retrieval(variant, scaled, small_retrieval_run):
     assert not any(model.head.side_projection.weight.any() for model in models)
 
 
-def test_a_seed_gives_the_same_values_and_another_seed_others(small_retrieval_run):
+def test_values_depend_only_on_the_seed(small_retrieval_run):
     first, again, other = (
         build_retrieval_model(small_retrieval_run(seed=seed), device=CPU).side.blocks[0].mlp.expand.weight
         for seed in (1, 1, 2)
@@ -117,8 +117,8 @@ def test_a_seed_gives_the_same_values_and_another_seed_others(small_retrieval_ru
     assert not torch.equal(first, other)
 
 
-def test_values_of_another_variant_are_noticed():
-    """So that the tests above can fail."""
+def test_values_of_another_variant_are_detected():
+    """The tests above can fail."""
     with pytest.raises(AssertionError):
         check(by_kind(recognition_networks("post-norm")), expected_side("pre-norm", "recognition"))
 

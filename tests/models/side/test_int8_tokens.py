@@ -1,4 +1,4 @@
-"""Tokens in 8 bits: how far off they are, and the gradient that a linear layer computes from them."""
+"""Tokens in 8 bits: their error, and the gradient that a linear layer computes from them."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_each_value_is_within_half_a_step_of_its_group(width, size):
     assert ((kept.restore(torch.float32).reshape(groups.shape) - groups).abs() <= allowed).all()
 
 
-def test_a_large_channel_spoils_its_own_group_alone():
+def test_a_large_channel_affects_only_its_group():
     tokens = torch.randn(10, 128, generator=torch.Generator().manual_seed(0))
     tokens[:, 0] = 1000
     error = (to_int8(tokens).restore(torch.float32) - tokens).abs()
@@ -27,11 +27,11 @@ def test_a_large_channel_spoils_its_own_group_alone():
     assert error[:, 64:].mean() < 0.01
 
 
-def test_zeros_stay_zeros():
+def test_zeros_are_exact():
     assert torch.equal(to_int8(torch.zeros(2, 64)).restore(torch.bfloat16), torch.zeros(2, 64).bfloat16())
 
 
-def test_linear_layer_has_the_output_and_nearly_the_gradient_of_pytorchs():
+def test_linear_layer_has_the_output_and_nearly_the_gradient_of_pytorch():
     generator = torch.Generator().manual_seed(0)
     tokens, weight, bias = (torch.randn(size, generator=generator) for size in ((4, 50, 64), (8, 64), (8,)))
     grads = []

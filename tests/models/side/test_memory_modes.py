@@ -1,4 +1,4 @@
-"""The memory modes: the same outputs and gradients, and what each keeps for the backward pass, counted."""
+"""The memory modes: equal outputs and gradients, and the bytes that each stores for the backward pass."""
 
 import pytest
 import torch
@@ -63,7 +63,7 @@ def test_exact_gives_the_same_bits_as_plain(options):
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_tight_rounds_the_gradients_of_the_taps_and_no_others(options):
+def test_tight_rounds_only_the_gradients_of_the_taps(options):
     _, expected = gradients(side_network("plain", **options))
     output, found = gradients(side_network("tight", **options))
     assert torch.equal(output, run(side_network("plain", **options)))
@@ -83,7 +83,7 @@ def test_modes_agree_under_16_bit_autocast(memory):
 
 
 @pytest.mark.parametrize("memory", ["plain", "exact", "tight"])
-def test_evaluation_is_the_same_and_keeps_nothing(memory):
+def test_evaluation_is_the_same_and_stores_nothing(memory):
     side = side_network(memory).eval()
     with torch.no_grad(), SavedBytes() as saved:
         output = run(side)
@@ -91,7 +91,7 @@ def test_evaluation_is_the_same_and_keeps_nothing(memory):
     assert saved.total == 0
 
 
-def test_a_recomputed_part_runs_twice_and_a_mere_checkpoint_would_count_statistics_twice():
+def test_a_recomputed_part_runs_twice_but_counts_statistics_once():
     norm, x, runs = TokenBatchNorm(4), torch.randn(6, 4, requires_grad=True), []
 
     def part(x):
@@ -109,7 +109,7 @@ def test_a_recomputed_part_runs_twice_and_a_mere_checkpoint_would_count_statisti
 
 @pytest.mark.parametrize("training", [True, False])
 def test_token_batch_norm_is_batch_norm_3d(training):
-    """Against PyTorch's own, with its layout: outputs, gradients, running statistics."""
+    """Compared with PyTorch's BatchNorm3d in its layout: outputs, gradients, running statistics."""
     torch.manual_seed(0)
     own, reference = TokenBatchNorm(6).train(training), nn.BatchNorm3d(6).train(training)
     own.load_state_dict(reference.state_dict())
@@ -151,7 +151,7 @@ LIMITS_MB = {
 
 
 def saved_bytes(size, memory, num_clips):
-    """Saved by the side network and the head on 16-bit tokens under bf16 autocast, parameters left out."""
+    """Bytes that side network and head save on 16-bit tokens under bf16 autocast, without parameters."""
     backbone_width, num_patches, patch_size, num_blocks, width, taps = SIZES[size]
     with FakeTensorMode(), torch.autocast("cpu", torch.bfloat16):
         side = SideNetwork(
@@ -175,13 +175,13 @@ def saved_bytes(size, memory, num_clips):
 
 @pytest.mark.parametrize(("size", "memory"), LIMITS_MB)
 def test_saved_bytes_per_clip(size, memory):
-    """What one more clip costs: 16-bit copies of the weights, which autocast makes once, are left out like these."""
+    """Bytes of one more clip. 16-bit copies of the weights, which autocast makes once, are not counted."""
     per_clip = saved_bytes(size, memory, 3) - saved_bytes(size, memory, 2)
     assert per_clip / 1e6 <= LIMITS_MB[size, memory]
 
 
 @pytest.mark.parametrize("memory", ["exact", "tight"])
 def test_saved_bytes_of_recomputing_modes_are_all_per_clip(memory):
-    """But for the stem's weights in 16 bits: nothing that grows with the number of blocks is kept beside it."""
+    """Except for the stem's weights in 16 bits: no other stored bytes grow with the number of blocks."""
     one, two = saved_bytes("b16", memory, 1), saved_bytes("b16", memory, 2)
     assert 2 * one - two < 3e6

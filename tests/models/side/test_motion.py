@@ -42,7 +42,7 @@ def test_correlations_show_which_way_a_picture_moves():
     assert back == 3
 
 
-def test_gates_are_open_at_the_start_and_then_follow_the_distance_to_the_maximum():
+def test_gates_start_open_and_then_depend_on_the_distance_to_the_maximum():
     module, x = TemporalDifference(WIDTH), patches()
     torch.testing.assert_close(module(x), x)
     torch.nn.init.normal_(module.linear.weight)
@@ -53,14 +53,14 @@ def test_gates_are_open_at_the_start_and_then_follow_the_distance_to_the_maximum
         torch.testing.assert_close(module(x)[b, t, n], 2 * gate * x[b, t, n])
 
 
-def test_training_keeps_the_cosines_alone_of_frozen_tokens():
+def test_training_stores_only_the_cosines_of_frozen_tokens():
     module, x = TokenCorrelation(WIDTH, 1), patches()
     with SavedBytes(module.parameters()) as saved:
         module(x)
     assert saved.total == x[..., 0].numel() * 9 * 4
 
 
-def test_tokens_that_ask_for_a_gradient_get_it():
+def test_tokens_that_require_a_gradient_get_it():
     x = patches().double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: correlate(x, 1).sum(), x, atol=1e-2, eps=1e-2, rtol=1e-2)
 

@@ -1,4 +1,4 @@
-"""Side network: sizes, wiring and refusals. Its numbers are pinned in test_golden_recognition.py."""
+"""Side network: sizes, wiring and refusals. test_golden_recognition.py checks its numbers."""
 
 import pytest
 import torch

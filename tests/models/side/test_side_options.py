@@ -1,4 +1,4 @@
-"""What the side network's options beyond the paper leave out: the stem, the attention, everything that stands still."""
+"""Options of the side network beyond the paper: no stem, no attention, no still content."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_centre_in_time_is_the_deviation_from_each_tokens_mean():
 
 @pytest.mark.parametrize("variant", ["pre-norm", "post-norm"])
 @pytest.mark.parametrize("attention", [True, False])
-def test_a_centred_network_does_not_see_what_stands_still(variant, attention):
+def test_a_centred_network_ignores_still_content(variant, attention):
     side = side_network(variant=variant, attention=attention, stem=False, centred=True).eval()
     one, other = (side.advance(side.begin(clips()), **tokens(seed, still=True)) for seed in (1, 5))
     torch.testing.assert_close(one, other)
@@ -49,13 +49,13 @@ def test_a_centred_network_does_not_see_what_stands_still(variant, attention):
 
 
 @pytest.mark.parametrize("variant", ["pre-norm", "post-norm"])
-def test_without_centring_it_sees_what_stands_still(variant):
+def test_without_centring_still_content_matters(variant):
     side = side_network(variant=variant, stem=False).eval()
     one, other = (side.advance(side.begin(clips()), **tokens(seed, still=True)) for seed in (1, 5))
     assert (one - other).abs().max() > 0.01
 
 
-def test_a_centred_stem_does_not_see_still_pixels_but_for_the_ends_of_the_clip():
+def test_a_centred_stem_ignores_still_pixels_except_at_the_ends():
     side = side_network(centred=True).eval()
     x = side.begin(clips(still=True))
     torch.testing.assert_close(x[:, 1], x[:, 2])  # the same pixels before and after
@@ -71,7 +71,7 @@ def test_without_a_stem_the_pixels_do_not_matter():
 
 
 @pytest.mark.parametrize("attention", [True, False])
-def test_patches_meet_in_the_attention_alone(attention):
+def test_only_attention_mixes_patches(attention):
     side = side_network(attention=attention, stem=False).eval()
     before = tokens()
     after = {**before, "patches": before["patches"].clone()}
@@ -81,7 +81,7 @@ def test_patches_meet_in_the_attention_alone(attention):
     assert moved.tolist() == [True] + [attention] * (PATCHES - 1)
 
 
-def test_without_attention_nothing_of_it_is_trained():
+def test_without_attention_it_has_no_parameters():
     names = side_network(attention=False).state_dict().keys()
     assert not [name for name in names if "attention" in name or name == "positions"]
 

@@ -15,13 +15,13 @@ def test_cells_are_those_of_adaptive_pooling(grid):
     torch.testing.assert_close(average_grid(x, grid), expected.movedim(1, -1).flatten(2, 3))
 
 
-def test_a_place_of_a_patch_decides_its_cell():
+def test_the_position_of_a_patch_determines_its_cell():
     x = torch.zeros(1, 1, 16, 1)
     x[0, 0, 2 * 4 + 1] = 4.0  # third row, second column
     assert average_patches(x, 4).flatten().tolist() == [0.0, 0.0, 1.0, 0.0]
 
 
-def test_the_side_network_reads_averaged_patches_however_they_are_given():
+def test_the_side_network_averages_patches_that_are_not_averaged_yet():
     torch.manual_seed(0)
     side = SideNetwork(
         backbone_width=6, num_patches=16, patch_size=4, taps=[0], width=4, stem=False, patch_grid=2

@@ -73,7 +73,7 @@ def zero_shot_by_open_clip(clip, images):
         return clip.logit_scale.exp() * F.normalize(clip.encode_image(images), dim=-1) @ classifier
 
 
-def test_one_frame_gets_open_clips_own_zero_shot_logits(clip):
+def test_one_frame_gets_the_zero_shot_logits_of_open_clip(clip):
     model, path = clip
     images = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     expected = zero_shot_by_open_clip(model, images)
@@ -83,7 +83,7 @@ def test_one_frame_gets_open_clips_own_zero_shot_logits(clip):
     assert expected.std(dim=1).min() > 1e-3, "the classes differ"
 
 
-def test_a_video_is_the_mean_of_its_frames_directions(clip):
+def test_a_video_is_the_mean_of_its_normalised_frames(clip):
     model, path = clip
     frames = torch.randn(2, 3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_a_head_from_class_names_starts_as_zero_shot(clip, frozen):
     assert not [name for name in model.trained_state() if "projection" in name]
 
 
-def test_without_its_projection_a_backbone_shares_no_space():
+def test_a_backbone_without_projection_is_refused():
     backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=32, model_args={"depth": 1})
     with pytest.raises(ValueError, match="without its projection"):
         embed_frames(backbone, torch.zeros(1, 1, backbone.width))
@@ -133,7 +133,7 @@ def test_heads_of_the_other_kind_are_refused(clip):
         head.load_classes(torch.zeros(3, 16), torch.tensor(1.0))
 
 
-def test_names_are_spoken_as_people_would():
+def test_class_names_become_readable():
     assert [readable_class_name(name) for name in NAMES] == SPOKEN
 
 
@@ -151,12 +151,12 @@ def test_names_are_spoken_as_people_would():
         ({"preset": "l14", "task": "retrieval", "text": {"tag": "dfn2b"}}, "was not trained with vit_large"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(groups, message):
+def test_invalid_settings_are_refused(groups, message):
     with pytest.raises(ConfigError, match=message):
         parse_config(groups, source="test")
 
 
-def test_a_preset_brings_its_text_tower():
+def test_a_preset_selects_its_text_tower():
     text = parse_config({"preset": "e14", "head": {"init": "text", "fused": True}}, source="test").text
     assert (text.name, text.tag) == ("EVA02-E-14", "laion2b_s4b_b115k")
     assert load_config("own-clips").text == TextConfig(), "without a preset nothing is assumed"

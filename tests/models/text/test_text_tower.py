@@ -27,7 +27,7 @@ def small_clip(kind=CLIP, *, quick_gelu=True):
 
 @pytest.mark.parametrize("ending", [".safetensors", ".pt"])
 @pytest.mark.parametrize(("kind", "name"), [(CLIP, NAME), (CustomTextCLIP, "EVA02-L-14")])
-def test_a_whole_model_s_file_gives_its_own_sentence_embeddings(kind, name, ending, tmp_path):
+def test_a_file_of_a_whole_model_gives_its_sentence_embeddings(kind, name, ending, tmp_path):
     clip, path = small_clip(kind, quick_gelu=name == NAME), tmp_path / f"clip{ending}"
     state = {key: tensor.contiguous() for key, tensor in clip.state_dict().items()}
     save_file(state, path) if ending == ".safetensors" else torch.save({"state_dict": state}, path)
@@ -43,14 +43,14 @@ def test_a_whole_model_s_file_gives_its_own_sentence_embeddings(kind, name, endi
     assert tower.logit_scale.item() == pytest.approx(clip.logit_scale.item())
 
 
-def test_the_text_tower_alone_is_a_file_too(tmp_path):
+def test_a_file_with_only_the_text_tower_is_supported(tmp_path):
     clip, path = small_clip(), tmp_path / "text.safetensors"
     save_file({k: v.contiguous() for k, v in clip.state_dict().items() if not k.startswith(("visual.", "logit"))}, path)
     tower = load_text_tower(NAME, weights=path, model_args=ARGS)
     assert tower.logit_scale.item() == pytest.approx(math.log(1 / 0.07), rel=1e-6)
 
 
-def test_words_behind_the_end_change_nothing():
+def test_words_after_the_end_are_ignored():
     tower = load_text_tower(NAME, weights="random", model_args=ARGS)
     (long, _), (short, mask) = (tokenise(["a dog"], max_words=words) for words in (20, 6))
     with torch.no_grad():
@@ -66,7 +66,7 @@ def test_long_captions_keep_their_end_and_exclamation_marks_are_words():
     assert mask.tolist() == [[True] * 4, [True, True, True, False]]
 
 
-def test_random_weights_follow_the_seed_and_leave_the_global_state_alone():
+def test_random_weights_depend_only_on_the_seed():
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)

@@ -18,7 +18,7 @@ from side4video.tasks.unread import NoReadableVideosError, UnreadVideo, withheld
         (0, 5, 0.99, True),
     ],
 )
-def test_scores_are_refused_above_the_share_and_not_at_it(num_read, num_unread, max_unread, is_refused):
+def test_scores_are_withheld_above_the_limit_and_not_at_it(num_read, num_unread, max_unread, is_refused):
     refused = withheld_scores_reason(num_read=num_read, num_unread=num_unread, max_unread=max_unread)
     assert (refused is not None) == is_refused
 
@@ -29,7 +29,7 @@ def test_the_sentence_has_value_rule_and_remedy():
         assert part in refused
 
 
-def test_the_error_survives_a_process_border():
+def test_the_error_survives_pickling():
     error = NoReadableVideosError("none", [UnreadVideo("a", "empty")])
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, ValueError)

@@ -1,4 +1,4 @@
-"""`eval.precision fp32` loads the frozen part in 32 bits, whatever the run used; by default it stays as it was."""
+"""`eval.precision fp32` loads the frozen part in 32 bits; by default it has the type that the run used."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The warning about mirrored clips of classes that are directions."""
+"""The warning about mirrored clips of classes whose names are directions."""
 
 import pytest
 

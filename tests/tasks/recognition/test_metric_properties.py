@@ -1,4 +1,4 @@
-"""Metrics of any scores, beside counting one by one."""
+"""Metrics of arbitrary scores, compared with counting in a loop."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_scores_do_not_depend_on_the_order_of_captions_and_videos(case, chance):
 
 
 @given(captioned())
-def test_a_model_that_cannot_tell_ranks_in_the_middle(case):
+def test_equal_scores_rank_in_the_middle(case):
     scores, owners = case
     found = retrieval_scores(np.zeros_like(scores), owners)
     assert found.text_to_video.mean_rank == found.video_to_text.mean_rank == (scores.shape[1] + 1) / 2

@@ -30,7 +30,7 @@ def test_confusion_and_class_means_equal_scikit_learn(scored):
     assert mean_class_accuracy(confusion) == pytest.approx(balanced_accuracy_score(labels, predicted))
 
 
-def test_a_constant_output_earns_nothing():
+def test_a_constant_output_scores_zero():
     assert top_k_accuracy(np.ones((10, 4)), np.zeros(10, dtype=int), 1) == 0.0
 
 

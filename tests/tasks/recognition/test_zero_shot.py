@@ -70,7 +70,7 @@ def test_a_text_tower_of_another_model_is_refused(motion_videos, capsys):
     assert "ViT-B-32-quickgelu" in capsys.readouterr().err
 
 
-def test_training_starts_at_zero_shot_and_the_adapter_needs_no_text_tower(from_names, tmp_path):
+def test_training_starts_from_zero_shot_and_the_adapter_needs_no_text_tower(from_names, tmp_path):
     config = from_names()
     task = RecognitionTask(config, CPU)
     task.prepare(tmp_path, resumed=False)
@@ -89,7 +89,7 @@ def test_training_starts_at_zero_shot_and_the_adapter_needs_no_text_tower(from_n
     load_adapter(tmp_path / "run/best", device=CPU)
 
 
-def test_trained_classes_move_and_a_run_resumes(from_names, tmp_path):
+def test_class_embeddings_are_trained_and_a_run_resumes(from_names, tmp_path):
     config = from_names(head={"fused": True, "init": "text", "frozen_probe": False}, train={"finetuned_lr_scale": 1.0})
     train(config, out=tmp_path / "run")
     model, adapter = load_adapter(tmp_path / "run/last", device=CPU)
@@ -115,7 +115,7 @@ def test_two_processes_with_sharded_frozen_weights_start_and_train_alike(from_na
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
-def test_cached_tokens_serve_a_head_from_class_names(from_names, tmp_path):
+def test_a_head_from_class_names_works_with_cached_tokens(from_names, tmp_path):
     config = from_names(data={"cache": tmp_path / "cache", "cache_copies": 1}, side={"width": 16, "stem": False})
     task = RecognitionTask(config, CPU)
     task.prepare(tmp_path, resumed=False)

@@ -1,4 +1,4 @@
-"""The contrastive loss: against its formula, in parts and over processes against one whole batch."""
+"""The contrastive loss: compared with its formula; parts and processes compared with the whole batch."""
 
 import math
 
@@ -17,7 +17,7 @@ W, T, E = 5, 3, 6
 
 
 class TwoTowers(nn.Module):
-    """What a retrieval model does, small: trained parameters before, in and behind the features."""
+    """A small stand-in for a retrieval model: trained parameters before, in and after the features."""
 
     def __init__(self):
         super().__init__()
@@ -80,8 +80,8 @@ def test_parts_give_the_gradient_of_the_whole_batch(sizes):
         torch.testing.assert_close(gradient, expected[name], msg=name)
 
 
-def test_parts_without_the_others_would_give_another_gradient():
-    """So that the test above can fail: fewer negatives are another loss."""
+def test_independent_parts_would_give_another_gradient():
+    """The test above can fail: fewer negatives give another loss."""
     _, expected = whole_batch(7)
     model = TwoTowers()
     for part in zip(*(tensor.split([4, 3]) for tensor in batch(7)), strict=True):
@@ -139,7 +139,7 @@ def _process(rank, port, folder):
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
-    """Where they leave what they found."""
+    """The folder of their results."""
     folder = tmp_path_factory.mktemp("two")
     multiprocessing.spawn(_process, args=(free_port(), folder), nprocs=2)
     return folder

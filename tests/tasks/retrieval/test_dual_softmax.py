@@ -1,4 +1,4 @@
-"""Dual softmax against the formula in pure Python, in place and in portions."""
+"""Dual softmax compared with the formula in pure Python, in place and in chunks."""
 
 from math import exp
 
@@ -42,7 +42,7 @@ def test_equals_the_formula(direction, temperature, rows_at_a_time):
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_the_result_may_take_the_place_of_the_scores(direction, rows_at_a_time, tmp_path):
+def test_the_result_can_overwrite_the_scores(direction, rows_at_a_time, tmp_path):
     scores = cosines(dtype=np.float32)
     expected = dual_softmax(scores, direction)
     assert expected.dtype == np.float32
@@ -53,8 +53,8 @@ def test_the_result_may_take_the_place_of_the_scores(direction, rows_at_a_time, 
     assert not np.array_equal(mapped, scores)
 
 
-def test_a_video_that_answers_everything_loses():
-    """Video 0 is the best for all three captions. With each caption's share of it, each caption finds its own."""
+def test_a_video_that_matches_every_query_loses():
+    """Video 0 is the best for all three captions. After dual softmax, each caption finds its own video."""
     scores = np.array([[0.9, 0.2, 0.2], [0.8, 0.7, 0.2], [0.8, 0.2, 0.7]])
     assert text_to_video_ranks(scores, np.arange(3)).tolist() == [1, 2, 2]
     found = retrieval_scores(scores, np.arange(3), dual_softmax_temperature=100).text_to_video
@@ -62,7 +62,7 @@ def test_a_video_that_answers_everything_loses():
     assert retrieval_scores(scores, np.arange(3)).text_to_video.mean_rank == pytest.approx(5 / 3)
 
 
-def test_metrics_take_each_direction_for_itself():
+def test_metrics_use_each_direction_separately():
     scores, columns = cosines((12, 5)), np.arange(12) % 5
     found = retrieval_scores(scores, columns, dual_softmax_temperature=20.0)
     ranks = text_to_video_ranks(formula(scores, "text-to-video", 20.0), columns)
@@ -72,7 +72,7 @@ def test_metrics_take_each_direction_for_itself():
     assert found != retrieval_scores(scores, columns)
 
 
-def test_metrics_do_not_see_ties_where_a_small_type_holds_nothing_but_zeros():
+def test_underflow_does_not_create_ties():
     """Caption 1 gets 0.3 exp(-350) and 0.2 exp(-395), both 0 in float32."""
     scores = np.array([[1.0, 0.99], [0.3, 0.2]], dtype=np.float32)
     rescored = dual_softmax(scores, "text-to-video", temperature=500)

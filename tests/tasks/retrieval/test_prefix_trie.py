@@ -1,4 +1,4 @@
-"""Trees of captions: every word is on its caption's path, nothing is computed twice, and only equal bits are shared."""
+"""Tries of captions: every word is on its caption's path, nothing is computed twice, and only equal bits are shared."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SENTENCES = ("a man runs", "a dog", "a man", "a man runs", "a", "the man runs", 
 
 
 def embedded(sentences, *, places):
-    """A different number for every beginning, in each of two channels."""
+    """A different number for every prefix, in each of two channels."""
     beginnings = sorted({tuple(s.split()[:n]) for s in sentences for n in range(1, len(s.split()) + 1)})
     words, mask = torch.full((len(sentences), places, 2), -1.0), torch.zeros(len(sentences), places, dtype=torch.bool)
     for row, sentence in enumerate(sentences):
@@ -23,7 +23,7 @@ def embedded(sentences, *, places):
 
 
 @pytest.mark.parametrize("max_nodes", [1, 3, 4, 6, 100])
-def test_every_path_holds_the_embeddings_of_its_caption(max_nodes):
+def test_every_path_has_the_embeddings_of_its_caption(max_nodes):
     words, mask, _ = embedded(SENTENCES, places=4)
     seen = []
     for tree in prefix_tries(words, mask, max_nodes=max_nodes):
@@ -44,25 +44,25 @@ def test_every_path_holds_the_embeddings_of_its_caption(max_nodes):
     assert sorted(seen) == list(range(len(SENTENCES)))
 
 
-def test_each_beginning_is_one_node():
+def test_each_prefix_is_one_node():
     words, mask, beginnings = embedded(SENTENCES, places=5)
     (tree,) = prefix_tries(words, mask, max_nodes=100)
     assert len(tree.word_captions) == len(beginnings)
     assert [level.stop - level.start for level in tree.levels] == [2, 3, 3, 1]
 
 
-def test_equal_captions_do_not_make_a_tree_without_end():
+def test_equal_captions_do_not_make_an_unbounded_trie():
     words, mask, _ = embedded(["a man"] * 50, places=3)
     assert [len(tree.captions) for tree in prefix_tries(words, mask, max_nodes=4)] == [8] * 6 + [2]
 
 
-def test_a_tree_does_not_end_between_equal_captions():
+def test_equal_captions_are_in_the_same_trie():
     words, mask, _ = embedded(["a b", "a c", *["a d"] * 5, "a e"], places=3)
     trees = [tree.captions.tolist() for tree in prefix_tries(words, mask, max_nodes=3)]
     assert trees == [[0, 1], [2, 3, 4, 5, 6], [7]]
 
 
-def test_one_bit_is_a_difference():
+def test_embeddings_that_differ_in_one_bit_are_distinct():
     words = torch.zeros(3, 1, 4)
     words[1, 0, 2] = 1e-45
     words[2, 0, 2] = -0.0
@@ -70,7 +70,7 @@ def test_one_bit_is_a_difference():
     assert len(set(numbers.flatten())) == 3
 
 
-def test_equal_hashes_are_not_taken_for_equal_rows(monkeypatch):
+def test_equal_hashes_do_not_prove_equality(monkeypatch):
     """With all factors 1 the hash is the sum: rows with the same numbers in another order collide."""
 
     class Ones:
@@ -84,6 +84,6 @@ def test_equal_hashes_are_not_taken_for_equal_rows(monkeypatch):
     assert numbers[1] != numbers[0]
 
 
-def test_places_without_a_word_have_no_number():
+def test_padding_has_no_number():
     words, mask, _ = embedded(["a", "a b"], places=3)
     np.testing.assert_array_equal(number_distinct_words(words, mask.numpy(), 1000) < 0, ~mask.numpy())

@@ -1,4 +1,4 @@
-"""Retrieval metrics against pure Python, SciPy and scikit-learn, with ties, equal captions and several captions."""
+"""Retrieval metrics compared with pure Python, SciPy and scikit-learn, with ties, equal captions, several captions."""
 
 import csv
 import json
@@ -136,14 +136,14 @@ def test_the_test_set_of_msr_vtt_gives_1000_ranks_in_each_direction():
     assert retrieval_scores(scores, np.arange(1000)).video_to_text.recall_at_1 == 0.991
 
 
-def test_scores_may_lie_in_a_file(tmp_path):
+def test_scores_can_be_a_memory_map(tmp_path):
     scores, columns = random_case(3)
     np.save(tmp_path / "scores.npy", scores)
     mapped = np.load(tmp_path / "scores.npy", mmap_mode="r")
     assert retrieval_scores(mapped, columns) == retrieval_scores(scores, columns)
 
 
-def test_a_few_rows_are_in_memory_at_a_time(monkeypatch):
+def test_only_a_few_rows_are_in_memory_at_a_time(monkeypatch):
     scores, columns = np.random.default_rng(0).random((3000, 500), dtype=np.float32), np.arange(3000) % 500
     for module in (metrics, dual_softmax):
         monkeypatch.setattr(module, "row_chunks", lambda *shape: score_storage.row_chunks(*shape, chunk_bytes=100_000))
@@ -163,7 +163,7 @@ def test_results_survive_json():
     assert RetrievalScores.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
 
 
-def test_the_definition_says_what_was_ranked():
+def test_the_definition_describes_what_was_ranked():
     scores, columns = np.eye(3)[[0, 0, 1, 2]], np.array([0, 0, 1, 2])
     found = retrieval_scores(scores, columns)
     assert found.text_to_video.definition == (
@@ -179,7 +179,7 @@ def test_the_definition_says_what_was_ranked():
     )
 
 
-def test_unsigned_columns_are_columns():
+def test_unsigned_column_numbers_work():
     scores, columns = random_case(5)
     assert retrieval_scores(scores, columns.astype(np.uint64)) == retrieval_scores(scores, columns)
 
@@ -196,7 +196,7 @@ def test_unsigned_columns_are_columns():
         (np.zeros((0, 0)), np.zeros(0, dtype=int), "no captions and no videos"),
     ],
 )
-def test_what_cannot_be_ranked_is_an_error(scores, columns, message):
+def test_scores_that_cannot_be_ranked_are_refused(scores, columns, message):
     for function in (text_to_video_ranks, video_to_text_ranks, retrieval_scores):
         with pytest.raises(ValueError, match=message):
             function(scores, np.asarray(columns))

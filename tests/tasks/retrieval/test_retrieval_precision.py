@@ -1,4 +1,4 @@
-"""Similarity, logits and loss of retrieval are computed in 32 bits, whatever autocast says around them."""
+"""Similarity, logits and loss of retrieval are computed in 32 bits, even inside autocast."""
 
 import math
 
@@ -56,7 +56,7 @@ def expected_loss(texts, videos):
     return -sum(np.log(share.diagonal()).mean() for share in shares) / 2
 
 
-def test_the_loss_inside_autocast_is_that_of_32_bits(task):
+def test_the_loss_inside_autocast_has_32_bits(task):
     texts, videos = features()
     with autocast(CPU, "bf16"):
         loss = task._loss(texts, videos)
@@ -67,7 +67,7 @@ def test_the_loss_inside_autocast_is_that_of_32_bits(task):
 
 
 def test_autocast_itself_would_change_the_loss():
-    """So that the test above can fail."""
+    """The test above can fail."""
     texts, videos = features()
     with autocast(CPU, "bf16"):
         logits = 100 * similarity(texts, videos, "wti")
@@ -77,7 +77,7 @@ def test_autocast_itself_would_change_the_loss():
     assert abs(loss.item() - expected_loss(texts, videos)) > 1e-3
 
 
-def test_decorrelation_inside_autocast_is_that_of_32_bits(small_retrieval_run):
+def test_decorrelation_inside_autocast_has_32_bits(small_retrieval_run):
     task = RetrievalTask(small_retrieval_run(text={"decorrelation": 1.0}), CPU)
     texts, videos = features()
     with autocast(CPU, "bf16"):

@@ -1,4 +1,4 @@
-"""Training of retrieval on real small videos: what a run leaves, resuming, parts of a batch, bad videos, refusals."""
+"""Training of retrieval on real small videos: files of a run, resuming, micro-batches, unreadable videos, errors."""
 
 import json
 import math
@@ -44,7 +44,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def run(finished, small_retrieval_run):
-    """One finished run, shared by the tests that only look at it."""
+    """One finished run, shared by tests that do not change it."""
     if not finished.exists():
         train(small_retrieval_run(eval={"probe": True}), out=finished)
     return finished
@@ -221,7 +221,7 @@ def test_cached_tokens_need_the_last_block(small_retrieval_run, tmp_path):
         RetrievalTask(small_retrieval_run(side={"taps": [0]}, data={"cache": tmp_path}), CPU)
 
 
-def test_an_adapter_scores_and_embeds_as_its_run_did(run, small_retrieval_run, captioned_videos):
+def test_an_adapter_gives_the_scores_and_embeddings_of_its_run(run, small_retrieval_run, captioned_videos):
     config = small_retrieval_run()
     evaluation = evaluate_retrieval_adapter(run / "best", data=config.data, settings=config.eval, device="cpu")
     written = json.loads((run / "evaluation.json").read_text())

@@ -1,4 +1,4 @@
-"""Score matrices against a double loop over words and frames, in any order and portions, in counted memory."""
+"""Score matrices compared with a double loop over words and frames, for any order and block size; memory is counted."""
 
 import tracemalloc
 
@@ -14,7 +14,7 @@ WIDTH, PLACES, FRAMES = 16, 6, 3
 
 
 def captions_of(sentences, *, width=WIDTH, places=PLACES, seed=0, causal=True):
-    """Random embeddings of words; causal: functions of what stands before, so that equal beginnings are equal."""
+    """Random word embeddings; causal: functions of the words before, so that equal prefixes are equal."""
     generator = torch.Generator().manual_seed(seed)
     known = {}
 
@@ -101,7 +101,7 @@ def test_mean_pool_equals_the_formula():
     assert np.abs(expected - looped(texts, videos)).max() > 0.1
 
 
-def test_only_a_caption_that_fills_all_places_can_be_unlike_every_frame():
+def test_padding_counts_as_similarity_zero():
     """All similarities are -1. Padding has similarity 0, which is the best word of each frame."""
     texts = captions_of(["a man is running fast", "a man is running fast today"])
     texts.words[:] = torch.ones(WIDTH)
@@ -109,7 +109,7 @@ def test_only_a_caption_that_fills_all_places_can_be_unlike_every_frame():
     np.testing.assert_allclose(score_matrix(texts, videos), [[-0.5], [-1.0]], atol=1e-6)
 
 
-def test_words_may_stand_anywhere():
+def test_words_can_be_at_any_position():
     texts, videos = captions_of(SENTENCES), random_videos(4)
     order = torch.tensor([3, 1, 5, 0, 4, 2])
     moved = TextFeatures(texts.words[:, order], texts.mask[:, order], texts.weights[:, order], texts.sentence)
@@ -124,7 +124,7 @@ def test_permuted_input_gives_permuted_scores():
 
 
 def test_equal_captions_get_the_same_bits():
-    """Or rounding would rank them. Captions 1 and 9 are equal, and 5 and 7."""
+    """Otherwise rounding would rank them. Captions 1 and 9 are equal, and 5 and 7."""
     texts, videos = captions_of(SENTENCES, width=64), random_videos(70, width=64)
     texts.weights[[9, 7]] = texts.weights[[1, 5]]
     least = smallest_working_bytes(texts, videos)
@@ -134,7 +134,7 @@ def test_equal_captions_get_the_same_bits():
 
 
 @pytest.mark.parametrize("kind", ["wti", "mean-pool"])
-def test_portions_do_not_change_scores(kind):
+def test_the_block_size_does_not_change_scores(kind):
     texts, videos = captions_of(SENTENCES), random_videos(7)
     expected, least = similarity(texts, videos, kind), smallest_working_bytes(texts, videos)
     for working_bytes in (least, least + 100, 2 * least, 5 * least, 100 * least):
@@ -148,7 +148,7 @@ def test_sixteen_bit_features_are_computed_in_32_bits():
     np.testing.assert_allclose(score_matrix(texts, videos), looped(texts, videos), atol=1e-6)
 
 
-def test_automatic_precision_does_not_reach_scores():
+def test_autocast_does_not_affect_scores():
     texts, videos = captions_of(SENTENCES), random_videos(7)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         scores = score_matrix(texts, videos)
@@ -163,7 +163,7 @@ def test_one_caption_and_one_video():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["wti", "mean-pool"])
 def test_working_memory_stays_below_the_setting(kind, dtype):
-    """Counted twice: what PyTorch allocates, and what Python does, NumPy included."""
+    """Counted separately: allocations of PyTorch, and of Python with NumPy."""
     generator = np.random.default_rng(0)
     sentences = [" ".join(generator.choice(list("abcdefgh"), generator.integers(2, 12))) for _ in range(300)]
     texts, videos = captions_of(sentences, width=64, places=12), random_videos(200, width=64)
@@ -182,7 +182,7 @@ def test_working_memory_stays_below_the_setting(kind, dtype):
         assert scores.nbytes < in_python <= working_bytes + scores.nbytes + 100 * texts.mask.numel()
 
 
-def test_a_large_result_lies_in_a_file_that_vanishes(tmp_path):
+def test_a_large_result_is_in_a_temporary_file(tmp_path):
     texts, videos = captions_of(SENTENCES), random_videos(7)
     scores = score_matrix(texts, videos, in_memory_bytes=4 * len(texts) * len(videos) - 1, folder=tmp_path)
     assert isinstance(scores, np.memmap)
@@ -197,7 +197,7 @@ def test_embeddings_of_different_models_are_refused():
 
 
 @pytest.mark.parametrize(("captions", "videos"), [(0, 2), (2, 0)])
-def test_nothing_to_score_is_an_error(captions, videos):
+def test_empty_inputs_are_refused(captions, videos):
     with pytest.raises(ValueError, match=f"There are {captions} captions and {videos} videos"):
         score_matrix(captions_of(["a", "b"][:captions]), random_videos(videos))
 
@@ -213,7 +213,7 @@ def test_captions_without_a_word_are_refused():
         score_matrix(texts, random_videos(2))
 
 
-def test_progress_is_shown_only_where_it_takes_long(capsys, monkeypatch):
+def test_progress_is_shown_only_for_long_computations(capsys, monkeypatch):
     texts, videos = captions_of(SENTENCES), random_videos(7)
     score_matrix(texts, videos)
     assert capsys.readouterr().err == ""
