@@ -26,7 +26,7 @@ ADDRESS = "10.77.0.1"
 
 @pytest.fixture
 def two_machines():
-    """Two network namespaces with a virtual cable between them; returns command prefixes that run in one or the other."""
+    """Two network namespaces with a virtual cable between them, as prefixes of commands that run in either."""
     commands = [f"ip netns add {name}" for name in MACHINES]
     commands.append(f"ip link add net0 netns {MACHINES[0]} type veth peer name net0 netns {MACHINES[1]}")
     for number, name in enumerate(MACHINES, start=1):
@@ -135,7 +135,7 @@ def test_a_hanging_process_is_named_after_the_timeout(lost, recipe, tmp_path):
 
 @SLOW
 def test_resumed_after_a_kill(recipe, tmp_path):
-    """Bit-identical with the same number of processes; with one, equal losses up to rounding, so the same clips and order."""
+    """Bit-identical with as many processes; with one, equal losses up to rounding, so the same clips and order."""
     whole, killed, alone = tmp_path / "whole", tmp_path / "killed", tmp_path / "alone"
     settings = recipe(train=SHORT, augment={"erasing": 0.0})
     with SeparateProcesses(tmp_path, ["train", settings, "--out", whole], world=2) as run:

@@ -74,7 +74,7 @@ def torchrun(config, out):
 
 @pytest.fixture
 def train_on(warm, tmp_path):
-    """`train_on(2, config, out)` trains with processes that start faster than with torchrun; returns the output of all."""
+    """`train_on(2, config, out)` trains with processes that start faster than by torchrun; returns their output."""
 
     def run(world, config, out, *, script=None):
         path = out.with_suffix(".yaml")

@@ -265,7 +265,7 @@ class TestNastyText:
     CHARACTERS = "ab ,;\t\"'\n\r\\{}[]:.é日\u2028\x85\x0b\x1c😀\u200b\ufeff\x7f"
 
     def test_any_text_survives_writing_and_reading(self, tmp_path):
-        """CSV written by Python's csv module and JSON lines written by json round-trip, except for surrounding blanks."""
+        """CSV from Python's csv module and JSON lines from json round-trip, except for surrounding blanks."""
         import csv
 
         generator = random.Random(1)
