@@ -47,7 +47,7 @@ def test_a_suffix_sets_the_frames():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("ssv2-e14-f32", r"not for 32 frames. Use ssv2-e14-f8 or ssv2-e14-f16 \(3 crops x 2 clips\)"),
+        ("ssv2-e14-f32", r"has no variant with 32 frames. Use ssv2-e14-f8 or ssv2-e14-f16 \(3 crops x 2 clips\)"),
         ("k400-b16-f4", "Use k400-b16-f8 or k400-b16-f16 or k400-b16-f32"),
         ("msvd-e14-f8", r"Use msvd-e14-f12 \(1 view\)"),
         ("ssv2-e15-f16", "no recipe 'ssv2-e15-f16'"),

@@ -52,7 +52,7 @@ def test_a_late_first_number_is_a_gap(tmp_path):
 
 def test_other_template_is_refused_with_an_example(tmp_path):
     folder = write_frames(tmp_path / "clip", "{:06d}.jpg", [1, 2])
-    with pytest.raises(VideoError, match=r"no file is named like img_00001\.jpg; the folder holds 000001\.jpg"):
+    with pytest.raises(VideoError, match=r"no file is named like img_00001\.jpg; the folder contains 000001\.jpg"):
         FrameFolder(folder)
     with pytest.raises(VideoError, match=r"no file is named like 00001\.jpg"):
         FrameFolder(folder, template="{:05d}.jpg")
@@ -67,7 +67,7 @@ def test_template_without_one_place_for_the_number_is_refused(tmp_path, template
 def test_missing_and_empty_folders_are_refused(tmp_path):
     with pytest.raises(VideoError, match="cannot be listed"):
         FrameFolder(tmp_path / "gone")
-    with pytest.raises(VideoError, match="holds nothing"):
+    with pytest.raises(VideoError, match="contains nothing"):
         FrameFolder(tmp_path)
 
 

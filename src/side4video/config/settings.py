@@ -11,8 +11,8 @@ class ConfigError(ValueError):
         >>> try:
         ...     load_config("ssv2-b61")
         ... except ConfigError as error:
-        ...     print(str(error)[:56])
-        There is no recipe 'ssv2-b61' and no such file. Did you
+        ...     print(str(error)[:47])
+        There is no recipe 'ssv2-b61' and no such file.
     """
 
 

@@ -31,7 +31,7 @@ def withheld_reason(adapter: Adapter) -> str | None:
 def dataset_name(data: DataConfig, split: Literal["train", "test"], name: str | None) -> str:
     """The name of a data set: `name`, the official name if the settings have one, or the name of the file.
 
-    >>> dataset_name(DataConfig(train=Path("lists/mine.csv")), "train", name=None)
+    >>> dataset_name(DataConfig(train="lists/mine.csv"), "train", name=None)
     'mine.csv'
     """
     path = data.test if split == "test" else data.train

@@ -73,7 +73,8 @@ class TokenCache:
     >>> model, adapter = load_adapter(Path("adapter"), device=torch.device("cpu"))
     >>> videos = [LabelledVideo(Path("clip.mp4"), label=0, name="clip.mp4")]
     >>> clips = evaluation_clips(videos, config=adapter.config, backbone=model.backbone)
-    >>> cache = TokenCache(Path("cache"), clips, model, transform={"crops": 1}, pooled=False)
+    >>> cache = TokenCache(Path("cache"), clips, model, transform={"crops": 1}, pooled=False)  # doctest: +ELLIPSIS
+    1 videos x 1 views take 0 MB: cache/tokens-...npy
     >>> [batch] = cache.test_batches(videos_per_batch=1)
     >>> sorted(batch.clips.blocks)  # backbone blocks whose tokens are stored
     [0, 1]

@@ -455,7 +455,7 @@ class TestClassNames:
         [
             ("n.txt", "a\nb\na\n", "has duplicate class names: 'a'"),
             ("n.txt", "\n", "has no class names"),
-            ("n.json", '{"a": 0, "b": 2}', "not from 0 to 1"),
+            ("n.json", '{"a": 0, "b": 2}', "are not 0 to 1"),
             ("n.json", '{"a": 0, "b": 1, "a": 2}', "a duplicate name in one object: 'a'"),
             ("n.json", "[" * 100_000, "nested too deeply"),
             ("n.json", "[1, 2]", "has no class names"),

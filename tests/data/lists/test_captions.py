@@ -135,7 +135,7 @@ class TestOwnData:
         found = problems(source, captions=captions)
         assert f"12 of 13 videos of {source} have no captions in {captions}: 'b0'" in found
         assert "(12 in all). The first captions are of 'a'. Check that the two files belong together" in found
-        assert f"{source} was read as a list of 13 videos without captions, the first 'b0'" in problems(source)
+        assert f"{source} was read as a list of 13 videos without captions, starting with 'b0'" in problems(source)
         assert "is also a list without captions" in problems(source, captions=source)
 
     def test_ambiguous_names_are_refused(self, tmp_path):
@@ -230,13 +230,13 @@ class TestRefused:
         ("content", "message"),
         [
             ({"database": {"-A": {}}, "version": "1.3"}, "ActivityNet's file for detection"),
-            ({"v_a": {"duration_second": 9.0, "annotations": [{"segment": [0, 1], "label": "x"}]}}, "as mmaction2"),
+            ({"v_a": {"duration_second": 9.0, "annotations": [{"segment": [0, 1], "label": "x"}]}}, "in mmaction2"),
             ({"images": [], "annotations": [{"bbox": [0, 0, 1, 1], "image_id": 3}]}, "annotations have no captions"),
             ({"Holding something": "0", "Pushing something": "1"}, "table of class numbers"),
             ({"0": 3, "1": 4}, "table of class numbers"),
             ([{"id": "1", "template": "Holding [something]", "label": "holding"}], "list of Something-Something"),
             ([{"id": "1"}, {"id": "2"}], "list of Something-Something"),
-            ({"a": {"start": 3}}, "its keys are 'a' and so on"),
+            ({"a": {"start": 3}}, "its first keys are 'a'"),
             ("label,youtube_id,time_start,time_end,split\nclap,abcdefghijk,1,2,val\n", "are for action recognition"),
             ("a.mp4 3\nb.mp4 4\n", "are for action recognition"),
         ],
@@ -349,7 +349,7 @@ class TestFiles:
         source = write(tmp_path / "d.json", {"a": ["x", "x", "y"], "b": ["y"], "c": ["z"]})
         checked = check_caption_list(read_caption_list(source))
         assert checked.warnings == (
-            "1 captions are those of several videos, 2 in all, which they cannot tell apart "
+            "1 captions are shared by several videos, 2 in total, which no search can tell apart "
             "(5 captions, 3 unique): 'y'.",
         )
 

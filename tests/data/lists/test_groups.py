@@ -83,7 +83,7 @@ def test_an_incomplete_file_of_groups_is_an_error(clips, tmp_path, content, comp
         find_groups(clips("a.mp4", "b.mp4"), str(file))
 
 
-@pytest.mark.parametrize(("setting", "complaint"), [("scene", "does not match"), ("(", "no regular expression")])
+@pytest.mark.parametrize(("setting", "complaint"), [("scene", "does not match"), ("(", "a regular expression")])
 def test_an_invalid_setting_is_an_error(clips, setting, complaint):
     with pytest.raises(DataError, match=complaint):
         find_groups(clips("a.mp4", "b.mp4", setting=setting), setting)

@@ -129,7 +129,7 @@ def test_heads_of_the_other_kind_are_refused(clip):
     with pytest.raises(ValueError, match="has no probe"):
         head.load_probe(torch.zeros(3, 64), torch.zeros(3))
     head = build_video_model(settings(clip[1], head={"init": "probe"}), num_classes=3, device=CPU).head
-    with pytest.raises(ValueError, match="by their names"):
+    with pytest.raises(ValueError, match="no text classifier"):
         head.load_classes(torch.zeros(3, 16), torch.tensor(1.0))
 
 

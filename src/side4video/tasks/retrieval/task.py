@@ -44,7 +44,8 @@ class RetrievalTask:
         device: device of the model.
 
     >>> from side4video.adapters.adapter import read_adapter
-    >>> task = RetrievalTask(read_adapter(Path("retrieval")).config, torch.device("cpu"))
+    >>> task = RetrievalTask(read_adapter(Path("retrieval")).config, torch.device("cpu"))  # doctest: +ELLIPSIS
+    warning: captions.csv: 2 captions are shared by several videos, ...
     >>> len(task.train_set), task.captions[0]
     (4, ('a shape moves anticlockwise',))
     """
