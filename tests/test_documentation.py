@@ -25,6 +25,7 @@ from side4video.adapters.convert import official_from_adapter
 from side4video.cli import main
 from side4video.data.lists.annotations import read_video_list
 from side4video.data.lists.captions import read_caption_list
+from side4video.demo.film import make_film
 from side4video.demo.videos import MotionVideos, make_motion_videos
 
 ROOT = Path(__file__).parents[1]
@@ -132,6 +133,9 @@ def user_folder(tmp_path_factory):
     names = sorted({clip.parent.name for clip in clips})
     (folder / "labels.csv").write_text("id,name\n" + "".join(f"{number},{name}\n" for number, name in enumerate(names)))
     shutil.copy(folder / "clips/test/clockwise/0001.mp4", folder / "new_clip.mp4")
+    segments = make_film(folder / "clips/test", folder / "film.mp4")
+    rows = [f"film.mp4,{one.name},{one.start_seconds},{one.end_seconds}" for one in segments]
+    (folder / "segments.csv").write_text("\n".join(["path,label,start,end", *rows]))
     make_msrvtt(folder)
     make_something(folder)
     with contextlib.chdir(folder):

@@ -46,6 +46,8 @@ class Adapter:
     """Scores of the evaluation that selected the adapter, and the settings of that evaluation."""
     run: dict[str, Any] = field(default_factory=dict)
     """The cost of training: seconds, peak memory, device, steps, training samples."""
+    clip_seconds: float | None = None
+    """Median length of the training clips; None: unknown, as in adapters of earlier versions."""
 
 
 def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
@@ -66,6 +68,7 @@ def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
         "class_names": list(adapter.class_names),
         "scores": adapter.scores,
         "run": adapter.run,
+        "clip_seconds": adapter.clip_seconds,
         "settings": adapter.config.model_dump(mode="json"),
     }
     write_json(folder / CONFIG, content)
@@ -118,10 +121,17 @@ def read_adapter(folder: Path) -> Adapter:
             fingerprint=str(content["backbone"]["fingerprint"])[:MAX_FINGERPRINT_CHARACTERS],
             scores={**content["scores"]},
             run={**content.get("run", {})},
+            clip_seconds=_clip_seconds(content.get("clip_seconds"), path),
         )
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
         what = f"{type(error).__name__}: {str(error)[:200]}"
         raise ValueError(f"{path} is not the config of an adapter ({what}). Copy the adapter folder again.") from error
+
+
+def _clip_seconds(value: float | None, path: Path) -> float | None:
+    if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
+        raise ValueError(f"{path}: clip_seconds = {value!r} is no length above 0. Copy the adapter folder again.")
+    return value
 
 
 def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) -> Adapter:

@@ -10,12 +10,14 @@
 * inputs.py: the videos that a command is given.
 * listings.py: list recipes and backbones.
 * memory.py: plan the memory of a training step.
+* moment_output.py: files of moments, for `predict --timeline` and `search`.
 * positional.py: the argument before the flags: adapter, recipe or model.
 * predict.py: classify videos, or rank them by sentences.
 * score_output.py: print scores, or why there are none.
 * search.py: search an index by words.
 * serve.py: serve the search page.
 * share.py: upload an adapter to the hub.
+* timelines.py: print and write the timelines of `predict --timeline`.
 * train.py: train on your clips or a data set.
 * zero_shot.py: score CLIP without training, by class names.
 """

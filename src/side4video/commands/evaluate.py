@@ -1,6 +1,6 @@
 """The command `evaluate`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
@@ -8,6 +8,7 @@ import tyro
 from side4video.commands.positional import take_positional
 from side4video.commands.score_output import report_scores
 from side4video.config import DataConfig, EvalConfig
+from side4video.timeline.timeline import TimelineSettings
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,12 @@ class EvaluateArguments:
     """auto, cpu, cuda, ..."""
     timeout_minutes: float = 60.0
     """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
+    timeline: bool = False
+    """Score timelines against the segments of --data.test, a list with start, end and class: mAP at tIoU 0.3 to 0.7."""
+    windows: tyro.conf.OmitArgPrefixes[TimelineSettings] = field(default_factory=TimelineSettings)
     json: Path | None = None
-    """File for the scores, every prediction and every unreadable file. Default: evaluation.json in the adapter folder;
-    for an adapter from the hub, a file in the current folder."""
+    """File for the scores, every prediction and every unreadable file. Default: evaluation.json or
+    timeline_evaluation.json in the adapter folder; for an adapter from the hub, a file in the current folder."""
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -45,6 +49,15 @@ def evaluate(arguments: list[str]) -> int:
     default = EvaluateArguments(data=settings.data, eval=settings.eval)
     given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
 
+    name = "timeline_evaluation" if given.timeline else "evaluation"
+    found = find_adapter(Path(folder))
+    place = Path(f"{name}-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / f"{name}.json"
+    place = given.json or place  # never write into the download cache
+    if given.timeline:
+        return _evaluate_timelines(folder, given, place)
+    if given.windows != TimelineSettings():
+        raise ValueError("The settings of windows need --timeline.")
+
     from side4video.data.loading.worker_processes import prestart_workers
 
     prestart_workers(workers=given.data.workers)
@@ -54,8 +67,6 @@ def evaluate(arguments: list[str]) -> int:
     else:
         from side4video.tasks.recognition.evaluate import evaluate_adapter  # type: ignore[assignment]
 
-    found = find_adapter(Path(folder))
-    place = Path(f"evaluation-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / "evaluation.json"
     return report_scores(
         lambda: evaluate_adapter(
             Path(folder),
@@ -66,6 +77,24 @@ def evaluate(arguments: list[str]) -> int:
             timeout_minutes=given.timeout_minutes,
         ),
         given.eval,
-        path=given.json or place,  # never write into the download cache
+        path=place,
+        refusal_path=given.json,
+    )
+
+
+def _evaluate_timelines(folder: str, given: EvaluateArguments, place: Path) -> int:
+    from side4video.timeline.evaluate import evaluate_timelines
+
+    return report_scores(
+        lambda: evaluate_timelines(
+            Path(folder),
+            data=given.data,
+            settings=given.windows,
+            device=given.device,
+            backbone_weights=given.backbone_weights,
+            timeout_minutes=given.timeout_minutes,
+        ),
+        given.eval,
+        path=place,
         refusal_path=given.json,
     )

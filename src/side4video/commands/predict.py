@@ -1,12 +1,15 @@
 """The command `predict`."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
 
 from side4video.commands.inputs import is_one_file
+from side4video.commands.moment_output import MomentOutput
+from side4video.commands.timelines import print_timelines
+from side4video.timeline.timeline import TimelineSettings
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,21 @@ class PredictArguments:
     """Also write the predictions to this file."""
     explain: Path | None = None
     """Folder for a page and a JSON file per video with heat maps: where and when the model looked."""
+    timeline: bool = False
+    """Find which classes long videos show, and when."""
+    windows: tyro.conf.OmitArgPrefixes[TimelineSettings] = field(default_factory=TimelineSettings)
+    out: Path | None = None
+    """With --timeline: folder for each video's timeline as .json, .csv, .vtt, .srt and .html with the player."""
+    moments: tyro.conf.OmitArgPrefixes[MomentOutput] = field(default_factory=MomentOutput)
 
 
 def predict(arguments: list[str]) -> int:
-    """Classify videos: predict ADAPTER VIDEOS... [--top-k 5] [--json FILE]."""
+    """Classify videos: predict ADAPTER VIDEOS... [--top-k 5] [--timeline] [--json FILE]."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
     from side4video.data.loading.worker_processes import prestart_workers
 
-    prestart_workers(workers=0 if is_one_file(given.videos) else None)
+    prestart_workers(workers=0 if given.timeline or is_one_file(given.videos) else None)
 
     from side4video.adapters.adapter import read_adapter
     from side4video.distributed.processes import joined_processes
@@ -59,8 +68,15 @@ def predict(arguments: list[str]) -> int:
     if (task == "retrieval") != bool(given.text):
         remedy = "give --text with sentences to search for" if task == "retrieval" else "leave out --text"
         raise ValueError(f"{given.adapter} was trained for {task}: {remedy}.")
+    if given.timeline and (given.text or given.explain is not None):
+        raise ValueError("--timeline names classes over time: leave out --text and --explain.")
     if given.explain is not None and (given.text or given.top_k < 1):
         raise ValueError("--explain explains the best class: leave out --text, and use --top-k 1 or more.")
+    if given.timeline:
+        given.windows.check()
+        given.moments.check()
+    elif given.out is not None or given.moments.is_asked_for or given.windows != TimelineSettings():
+        raise ValueError("--out, --csv, --cut, --edit-list and the settings of windows need --timeline.")
     paths = list(expand_inputs(given.videos))
     with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
         return _rank(given, paths) if given.text else _classify(given, paths)
@@ -80,6 +96,10 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
         num_clips=given.clips,
         num_crops=given.crops,
     )
+    if given.timeline:
+        return print_timelines(
+            predictor, paths, settings=given.windows, out=given.out, json=given.json, output=given.moments
+        )
 
     share = predictor.predict_videos(paths[process_rank() :: num_processes()], top_k=given.top_k)
     predictions, failures, answers = [], [], {}

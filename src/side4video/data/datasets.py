@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
 from side4video.data.transforms import seeded
-from side4video.video.decoding import VideoError, open_video
+from side4video.video.decoding import FrameFolder, VideoError, VideoFile, open_video
+from side4video.video.frame_array import FrameArray
 
 ARROW_OF_TIME = ("forward", "reversed")
 """Class names if the classes are the two directions of time."""
@@ -233,12 +234,22 @@ class TestClips(Dataset):
         """All views of a video, or a `Failure` if it cannot be read."""
         video = self.videos[index]
         try:
-            clips = _read_clips(video, lambda n: self.sampling.test(n, self.num_clips), self.frame_template)
+            clips = _read_clips(video, self._choose, self.frame_template)
         except VideoError as error:
             return _failure(video, index, error)
-        views = torch.cat([self.transform(frames) for frames in clips])
+        views = self._transform(clips)
         label = NO_LABEL if video.label is None else video.label
         return Clip(views, [label] * len(views), index, video.name)
+
+    def views_of(self, frames: FrameArray) -> Tensor:
+        """All views of a video in memory, (V, T, 3, S, S), equal to those of a file with these frames."""
+        return self._transform(_clips_of(frames, self._choose(frames.num_frames)))
+
+    def _choose(self, num_frames: int) -> list[list[int]]:
+        return self.sampling.test(num_frames, self.num_clips)
+
+    def _transform(self, clips: Sequence[Tensor]) -> Tensor:
+        return torch.cat([self.transform(frames) for frames in clips])
 
 
 def _read_clips(
@@ -249,10 +260,14 @@ def _read_clips(
         video.path, frame_template=frame_template, start_seconds=video.start_seconds, end_seconds=video.end_seconds
     ) as file:
         clips = choose(file.num_frames)
-        wanted = sorted({frame for clip in clips for frame in clip})
-        frames = file.read(wanted)
+        return _clips_of(file, [clip[::-1] for clip in clips] if video.reverse else clips)
+
+
+def _clips_of(file: VideoFile | FrameFolder | FrameArray, clips: Sequence[Sequence[int]]) -> list[Tensor]:
+    wanted = sorted({frame for clip in clips for frame in clip})
+    frames = file.read(wanted)
     place = {frame: position for position, frame in enumerate(wanted)}
-    return [frames[[place[frame] for frame in (reversed(clip) if video.reverse else clip)]] for clip in clips]
+    return [frames[[place[frame] for frame in clip]] for clip in clips]
 
 
 def _failure(video: LabelledVideo, index: int, error: VideoError) -> Failure:

@@ -3,6 +3,7 @@
 * captioned_stills.py: draws still pictures with captions.
 * captioned_videos.py: writes captioned videos and their CSV files.
 * previous_run.py: checks and removes the run of a previous demonstration.
+* film.py: the film of test clips, and its timeline.
 * moving_captions.py: captioned motions that only the order of the frames reveals.
 * moving_shapes.py: eight motions that differ only in the order of the frames.
 * pretrain.py: pre-trains the small ViT on still pictures.

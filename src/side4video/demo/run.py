@@ -1,10 +1,11 @@
-"""The recognition demonstration: videos, training, comparison with a linear probe, predictions, report."""
+"""The recognition demonstration: videos, training, comparison with a linear probe, report, and a film's timeline."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig, parse_config
+from side4video.demo.film import make_film, show_timeline
 from side4video.demo.pretrain import BACKBONE_ARGS, BACKBONE_NAME, WEIGHTS_PATH
 from side4video.demo.previous_run import check_previous_run, remove_previous_run
 from side4video.demo.videos import MotionVideos, make_motion_videos
@@ -12,6 +13,7 @@ from side4video.inference.predictor import Predictor
 from side4video.reports.run_report import write_run_report
 from side4video.tasks.recognition.scores import Evaluation
 from side4video.tasks.recognition.task import read_probe
+from side4video.timeline.evaluate import TimelineEvaluation
 from side4video.training.loop import TrainResult, train
 
 
@@ -46,7 +48,10 @@ def run_demo(arguments: DemoArguments) -> int:
     result = train(config, out=run)
     _predict_some(run, videos / "test")
     report = write_run_report(run, explain=True)
+    segments = make_film(videos / "test", arguments.out / "film/film.mp4", seed=arguments.seed)
+    timelines, page = show_timeline(run, segments, arguments.out / "film")
     _print_summary(result, run, report)
+    _print_timeline(timelines, page)
     return 0
 
 
@@ -92,3 +97,11 @@ def _print_summary(result: TrainResult, run: Path, report: Path) -> None:
     print(f"  frozen image model, linear probe on mean-pooled frames   {probe:6.1%}")
     print(f"  the same model with a trained side network               {result.evaluation.top1:6.1%}")
     print(f"adapter      {run / 'best'}\npredictions  {run / 'predictions.json'}\nreport       {report}")
+
+
+def _print_timeline(found: TimelineEvaluation, page: Path) -> None:
+    at = ", ".join(f"{threshold:g}: {value:.1%}" for threshold, value in found.mean_average_precision.items())
+    film = found.timelines[0]
+    print(f"\na film of {found.num_segments} held-out clips, {film.duration_seconds:.0f} s: which motion, and when")
+    print(f"  mean average precision {found.score:.1%} (by temporal overlap: {at})")
+    print(f"film         {film.path}\ntimeline     {page}")

@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from side4video.adapters.adapter import load_adapter, read_adapter_for
 from side4video.atomic_files import replacing, write_tensors
+from side4video.data.datasets import TestClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
 from side4video.distributed.processes import num_processes, process_rank
@@ -20,9 +22,11 @@ from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
 from side4video.tasks.clips import choose_workers, evaluation_clips, videos_per_batch
-from side4video.tasks.retrieval.embeddings import embed_texts, embed_videos_distributed
+from side4video.tasks.retrieval.embeddings import embed_clips, embed_texts, embed_videos_distributed
 from side4video.tasks.retrieval.score_matrix import score_matrix
 from side4video.tasks.unread import UnreadVideo
+from side4video.video.frame_array import FrameArray
+from side4video.video.stored_input import VideoSource, as_path, name_of
 
 SUFFIXES = (".npz", ".safetensors")
 
@@ -88,38 +92,61 @@ class Embedder:
         self.model = model
 
     def embed_videos(
-        self, paths: Sequence[str | Path], *, workers: int | None = None, shared: bool = False
+        self, paths: Sequence[VideoSource], *, workers: int | None = None, shared: bool = False
     ) -> EmbeddedVideos:
         """Embed video files or frame folders, each once.
 
         Args:
-            paths: paths of the videos.
+            paths: paths of the videos, or contents of video files: bytes or binary file objects.
             workers: processes that decode videos. Default: one per core minus one, at most 8, and 0 for one video.
             shared: distribute the videos over all joined processes. Each must make this call, and gets all results.
 
         Raises:
             ValueError: no video can be read.
         """
-        config = self.adapter.config
-        videos = [LabelledVideo(path=Path(path), label=0, name=str(path)) for path in paths]
-        clips = evaluation_clips(videos, config=config, backbone=self.model.backbone, num_clips=1, num_crops=1)
-        processes = choose_workers(workers) if len(videos) > 1 else 0
+        config, names = self.adapter.config, list(map(name_of, paths))
+        processes = choose_workers(workers) if len(paths) > 1 else 0
         share = {"world": num_processes(), "rank": process_rank()} if shared else {}
-        batches = test_loader(
-            clips,
-            batch_clips=videos_per_batch(config.eval),
-            workers=processes,
-            timeout_seconds=config.data.timeout_seconds,
-            **share,
-        )
-        found, unread = embed_videos_distributed(
-            self.model, batches, device=self.device, chunk=config.eval.batch, num_videos=len(videos), shared=shared
-        )
+        with ExitStack() as stack:
+            files = [stack.enter_context(as_path(path)) for path in paths]
+            batches = test_loader(
+                self._clips(files, names),
+                batch_clips=videos_per_batch(config.eval),
+                workers=processes,
+                timeout_seconds=config.data.timeout_seconds,
+                **share,
+            )
+            found, unread = embed_videos_distributed(
+                self.model, batches, device=self.device, chunk=config.eval.batch, num_videos=len(paths), shared=shared
+            )
         if not found:
             reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-            raise ValueError(f"None of the {len(videos)} videos can be read: {reasons}")
+            raise ValueError(f"None of the {len(paths)} videos can be read: {reasons}")
         features = VideoFeatures.concatenate(list(found.values()))
-        return EmbeddedVideos(tuple(str(paths[index]) for index in found), features, unread)
+        return EmbeddedVideos(tuple(names[index] for index in found), features, unread)
+
+    def embed_frames(self, frames: Any, *, name: str = "frames") -> EmbeddedVideos:
+        """Embed one video whose frames you have decoded, equal to a file with these frames.
+
+        >>> videos = Embedder("retrieval", device="cpu").embed_frames(np.zeros((24, 32, 32, 3), np.uint8))
+        >>> videos.paths, videos.features.frames.shape  # (V, T, E)
+        (('frames',), torch.Size([1, 4, 8]))
+
+        Args:
+            frames: all frames of the video, RGB, 0 to 255: numpy uint8 (T, H, W, 3), a uint8 tensor (T, 3, H, W), or a
+                list of PIL images or arrays (H, W, 3). The model takes the frames it needs from them.
+            name: takes the place of the path in the result.
+
+        Raises:
+            TypeError, ValueError: the frames have another type, shape, order of dimensions or number type.
+        """
+        views = self._clips([], []).views_of(FrameArray(frames))
+        return EmbeddedVideos((name,), embed_clips(self.model, views, device=self.device, chunk=1), ())
+
+    def _clips(self, paths: Sequence[Path], names: Sequence[str]) -> TestClips:
+        videos = [LabelledVideo(path=path, label=0, name=name) for path, name in zip(paths, names, strict=True)]
+        config, backbone = self.adapter.config, self.model.backbone
+        return evaluation_clips(videos, config=config, backbone=backbone, num_clips=1, num_crops=1)
 
     def embed_texts(self, texts: Sequence[str]) -> EmbeddedTexts:
         """Embed sentences, truncated to the adapter's maximum number of words.

@@ -6,15 +6,17 @@
 import glob
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from side4video.adapters.adapter import load_adapter, read_adapter_for
 from side4video.config import RunConfig
-from side4video.data.datasets import Failure
+from side4video.data.datasets import Failure, TestClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
 from side4video.inference.explanation import Explanation, attention_weights, explain_clip
@@ -23,7 +25,11 @@ from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clips import build_sampling, choose_workers, evaluation_clips
 from side4video.tasks.recognition.evaluate import score_views
 from side4video.tasks.unread import UnreadVideo
+from side4video.timeline.find import find_timeline
+from side4video.timeline.timeline import Timeline, TimelineSettings
 from side4video.video.decoding import VideoError, find_videos, open_video
+from side4video.video.frame_array import FrameArray
+from side4video.video.stored_input import VideoSource, as_path, name_of
 
 
 @dataclass(frozen=True)
@@ -97,49 +103,106 @@ class Predictor:
         """All classes, in the order of the model's outputs."""
         return self.adapter.class_names
 
-    def predict(self, path: str | Path, *, top_k: int = 5) -> list[ClassScore]:
-        """The `top_k` best classes of a video file or frame folder, best first.
+    @property
+    def knows_window(self) -> bool:
+        """Whether the adapter states how long its training clips are, see `timeline`."""
+        return self.adapter.clip_seconds is not None or self.adapter.config.data.sampling == "dense"
+
+    def predict(self, path: VideoSource, *, top_k: int = 5) -> list[ClassScore]:
+        """The `top_k` best classes of a video, best first.
+
+        Args:
+            path: path of a video file or frame folder, or the content of a video file: bytes or a binary file object.
+            top_k: number of classes.
 
         Raises:
             VideoError: the video cannot be read.
         """
         return list(self.predict_video(path, top_k=top_k).classes)
 
-    def predict_video(self, path: str | Path, *, top_k: int = 5) -> VideoPrediction:
+    def predict_frames(self, frames: Any, *, top_k: int = 5) -> list[ClassScore]:
+        """The `top_k` best classes of a video whose frames you have decoded, equal to those of a file with them.
+
+        >>> predictor, frames = Predictor("adapter", device="cpu"), np.zeros((24, 32, 32, 3), np.uint8)
+        >>> len(predictor.predict_frames(frames, top_k=2))
+        2
+
+        Args:
+            frames: all frames of one video, RGB, 0 to 255: numpy uint8 (T, H, W, 3), a uint8 tensor (T, 3, H, W), or a
+                list of PIL images or arrays (H, W, 3). The model takes the frames it needs from them.
+            top_k: number of classes.
+
+        Raises:
+            TypeError, ValueError: the frames have another type, shape, order of dimensions or number type.
+        """
+        views = self._clips([]).views_of(FrameArray(frames))
+        return list(self._best_classes(views, top_k))
+
+    def predict_video(self, path: VideoSource, *, top_k: int = 5) -> VideoPrediction:
         """Like `predict`, with the path and the time taken."""
         (found,) = self.predict_videos([path], top_k=top_k, workers=0)
         if isinstance(found, UnreadVideo):
-            raise VideoError(path, found.reason)
+            raise VideoError(name_of(path), found.reason)
         return found
 
     def predict_videos(
-        self, paths: Sequence[str | Path], *, top_k: int = 5, workers: int | None = None
+        self, paths: Sequence[VideoSource], *, top_k: int = 5, workers: int | None = None
     ) -> Iterator[VideoPrediction | UnreadVideo]:
         """Predict many videos, in order; yields an `UnreadVideo` with the reason for each unreadable one.
 
         Args:
-            paths: paths of the videos.
+            paths: paths of the videos, or contents of video files (bytes or binary file objects), which are kept in
+                temporary files until the last prediction.
             top_k: number of classes.
             workers: processes that decode videos while the model computes. Default: one per core minus one, at most 8,
                 and 0 for one video. With workers, a script needs `if __name__ == "__main__":`, and a video that hangs
                 or crashes its decoder counts as unreadable.
         """
-        config = self.adapter.config
-        videos = [LabelledVideo(path=Path(path), label=0, name=str(path)) for path in paths]
-        batches = test_loader(
-            evaluation_clips(videos, config=config, backbone=self.model.backbone, **self._views),
-            batch_clips=1,
-            workers=choose_workers(workers) if len(videos) > 1 or workers else 0,
-            timeout_seconds=config.data.timeout_seconds,
-        )
-        started = time.perf_counter()
-        for video, batch in zip(videos, batches, strict=True):
-            if batch.failures:
-                yield UnreadVideo(video.name, batch.failures[0].reason)
-            else:
-                classes = self._best_classes(batch.clips, top_k)
-                yield VideoPrediction(path=video.path, classes=classes, seconds=time.perf_counter() - started)
+        with ExitStack() as stack:
+            files = [stack.enter_context(as_path(path)) for path in paths]
+            batches = test_loader(
+                self._clips(files),
+                batch_clips=1,
+                workers=choose_workers(workers) if len(files) > 1 or workers else 0,
+                timeout_seconds=self.adapter.config.data.timeout_seconds,
+            )
             started = time.perf_counter()
+            for name, batch in zip(map(name_of, paths), batches, strict=True):
+                if batch.failures:
+                    yield UnreadVideo(name, batch.failures[0].reason)
+                else:
+                    classes = self._best_classes(batch.clips, top_k)
+                    yield VideoPrediction(path=Path(name), classes=classes, seconds=time.perf_counter() - started)
+                started = time.perf_counter()
+
+    def timeline(
+        self,
+        path: str | Path,
+        *,
+        window_seconds: float | None = None,
+        stride_seconds: float | None = None,
+        min_score: float = 0.5,
+        min_seconds: float | None = None,
+    ) -> Timeline:
+        """Find which classes a long video shows, and when.
+
+        Overlapping windows are classified, and the scores of all windows that see a moment are averaged. Each frame
+        passes the frozen model once, however many windows see it. `num_clips` and `num_crops` are ignored.
+
+        Args:
+            path: a video file.
+            window_seconds: length of a window. Default: the median length of the training clips, or what a clip of
+                dense frames spans; 4 seconds if the adapter does not state it.
+            stride_seconds: from one window to the next. Default: a quarter of the window.
+            min_score: below it, the best class is background. 0 to 1.
+            min_seconds: shorter moments are dropped, and shorter gaps inside a class closed. Default: the stride.
+
+        Raises:
+            VideoError: the video cannot be read.
+            ValueError: a setting is out of range, or the windows leave gaps.
+        """
+        settings = TimelineSettings(window_seconds, stride_seconds, min_score, min_seconds)
+        return find_timeline(Path(path), model=self.model, adapter=self.adapter, device=self.device, settings=settings)
 
     def explain(self, video: str | Path | LabelledVideo, *, classes: Sequence[str] = ()) -> Explanation:
         """Compute which places and frames of a video support a class.
@@ -176,6 +239,10 @@ class Predictor:
         if unknown := [name for name in classes if name not in self.class_names]:
             raise ValueError(f"The model has no class {unknown[0]!r}. Use some of {', '.join(self.class_names)}.")
         return [self.class_names.index(name) for name in classes] or None
+
+    def _clips(self, paths: Sequence[Path]) -> TestClips:
+        videos = [LabelledVideo(path=path, label=0, name=str(path)) for path in paths]
+        return evaluation_clips(videos, config=self.adapter.config, backbone=self.model.backbone, **self._views)
 
     def _best_classes(self, views: Tensor, top_k: int) -> tuple[ClassScore, ...]:
         by_view = score_views(self.model, views, device=self.device, chunk=self.adapter.config.eval.batch)

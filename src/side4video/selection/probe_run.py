@@ -11,6 +11,7 @@ from side4video.config import RunConfig
 from side4video.models.probe_model import build_probe_model
 from side4video.models.video_model import choose_device
 from side4video.tasks.clip_batches import shared_test_batches
+from side4video.tasks.clip_length import median_clip_seconds
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition.baselines import BASELINES, measure_baselines, training_tokens
 from side4video.tasks.recognition.data import as_evaluated, read_data
@@ -79,6 +80,7 @@ def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainR
             "peak_memory_mb": peak_memory_mb(device),
             "device": device_name(device),
         },
+        clip_seconds=median_clip_seconds(data.train.videos),
     )
     for name in ("last",) if evaluation is None else ("best", "last"):
         save_adapter(out / name, model, adapter)

@@ -3,6 +3,7 @@
 * recognition/: action recognition: data, loss, evaluation, linear probe.
 * retrieval/: text-video retrieval: data, loss, scoring, evaluation.
 * clip_batches.py: batches of clips, from the videos or from the token cache.
+* clip_length.py: the length of training clips.
 * clips.py: builds training and evaluation sets from the settings.
 * subset.py: selects a subset of the training videos.
 * task.py: the interface between the training loop and a task.

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from side4video.adapters.adapter import Adapter, save_adapter
 from side4video.atomic_files import check_space, remove_abandoned
 from side4video.config import RunConfig
 from side4video.distributed.processes import is_main_process, print_once
+from side4video.tasks.clip_length import median_clip_seconds
 from side4video.tasks.task import Scores, Task
 from side4video.tasks.unread import reported_headline
 from side4video.training.checkpoint import Progress, has_checkpoint, load_checkpoint, save_checkpoint
@@ -143,8 +145,13 @@ class TrainingState:
                 "peak_memory_mb": self.progress.peak_memory_mb,
                 "device": device_name(self.device),
             },
+            clip_seconds=self._clip_seconds,
         )
         save_adapter(self.out / name, self.model, adapter)
+
+    @cached_property
+    def _clip_seconds(self) -> float | None:
+        return median_clip_seconds(self.task.train_set.videos)
 
     def _reported_scores(self, evaluation: Scores) -> dict[str, Any]:
         headline = reported_headline(evaluation.headline(), max_unread=self.config.eval.max_unread)

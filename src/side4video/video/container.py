@@ -10,7 +10,7 @@ from av.container import InputContainer
 _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
-def open_container(path: str | Path, options: dict[str, str] | None = None) -> InputContainer:
+def open_container(path: str | Path, options: dict[str, str] | None = None, **more: Any) -> InputContainer:
     """Open a file to read its packets; use it as a context manager.
 
     >>> with open_container("clip.mp4") as container:
@@ -20,8 +20,24 @@ def open_container(path: str | Path, options: dict[str, str] | None = None) -> I
     Args:
         path: the file.
         options: FFmpeg's options for the container.
+        more: further arguments of `av.open`.
 
     Raises:
         av.FFmpegError, OSError, ValueError: FFmpeg cannot read the file.
     """
-    return av.open(str(path), "r", options=options, **_METADATA_OPTIONS)
+    return av.open(str(path), "r", options=options, **_METADATA_OPTIONS, **more)
+
+
+def listed_seconds(path: Path) -> float | None:
+    """The length that a file's header states, in seconds; None: not stated, or the file cannot be read.
+
+    >>> listed_seconds(Path("clip.mp4"))
+    2.0
+    """
+    if not path.is_file():
+        return None
+    try:
+        with open_container(path) as container:
+            return None if container.duration is None else container.duration / av.time_base
+    except (av.FFmpegError, OSError, ValueError):
+        return None

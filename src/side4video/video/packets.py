@@ -140,7 +140,7 @@ def key_times(packets: Sequence[Packet], container: InputContainer) -> list[int]
     return sorted(packet.time for packet in packets if packet.is_key and packet.time is not None)
 
 
-def group_runs(times: Sequence[int], keys: Sequence[int]) -> list[tuple[int | None, set[int]]]:
+def group_runs(times: Iterable[int], keys: Sequence[int]) -> list[tuple[int | None, set[int]]]:
     """Group sorted display times into runs that are decoded in one go, each with the key frame to start at.
 
     Each group of pictures with wanted frames starts a new run, so that the rest of the previous group is not decoded.

@@ -27,7 +27,7 @@ class VideoError(RuntimeError):
         self.fault = fault
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{self.args[0]}: {self.reason}"  # an address is not a path: `Path` would drop a slash
 
 
 def check_indices(path: Path, indices: Sequence[int], *, num_frames: int, num_listed: int = 0) -> None:

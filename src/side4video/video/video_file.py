@@ -1,10 +1,11 @@
 """Frames of a video file, read by number through PyAV."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -133,14 +134,45 @@ class VideoFile:
         with _raise_video_errors(self.path):
             frames = self._decode_frames(wanted)
             pictures = {index: self._picture(frame) for index, frame in frames.items()}
-        if missing := sorted(wanted - pictures.keys()):
-            decoded = f"only {len(pictures)} of {len(wanted)} requested frames can be decoded, not {missing}"
-            listed = f"its packets list {len(self._table.seconds)} frames"
-            raise VideoError(self.path, f"{decoded}; {listed}. The file is corrupt.", "damaged")
-        if all(frame.is_corrupt for frame in frames.values()):
-            reason = f"all {len(wanted)} requested frames are corrupt. The file may be encrypted."
-            raise VideoError(self.path, reason, "damaged")
+        missing, all_corrupt = sorted(wanted - pictures.keys()), all(frame.is_corrupt for frame in frames.values())
+        self._check_decoded(len(wanted), missing, all_corrupt=all_corrupt)
         return np.stack([pictures[self._chosen[index]] for index in indices])
+
+    def read_in_order(self, indices: Sequence[int]) -> "Iterator[Tensor]":
+        """Yield the frames with these numbers, which must ascend, one after the other in one pass over the file.
+
+        Each frame equals that of `read`. No frame is decoded twice and one is held at a time, so that memory does not
+        grow with the number of frames. Do not call `read` before the last one.
+
+        >>> with VideoFile("clip.mp4") as video:
+        ...     [frame.shape for frame in video.read_in_order([0, 11])]
+        [torch.Size([3, 32, 32]), torch.Size([3, 32, 32])]
+
+        Raises:
+            VideoError: As `read`; for a frame that the decoder did not output, after the frames before it.
+            ValueError: The numbers do not ascend.
+        """
+        import torch
+
+        check_indices(self.path, indices, num_frames=self.num_frames, num_listed=self.num_listed)
+        if any(first >= second for first, second in pairwise(indices)):
+            raise ValueError("The frame numbers do not ascend. Sort them, and use read for repeated ones.")
+        num_frames = num_corrupt = 0
+        with _raise_video_errors(self.path):
+            for frame in self._frames_in_order([self._chosen[index] for index in indices]):
+                num_frames, num_corrupt = num_frames + 1, num_corrupt + frame.is_corrupt
+                yield torch.from_numpy(np.ascontiguousarray(self._picture(frame))).permute(2, 0, 1)
+        self._check_decoded(len(indices), indices[num_frames:], all_corrupt=num_corrupt == num_frames)
+
+    def _check_decoded(self, num_wanted: int, missing: Sequence[int], *, all_corrupt: bool) -> None:
+        if missing:
+            decoded = f"only {num_wanted - len(missing)} of {num_wanted} requested frames can be decoded"
+            listed = f"its packets list {len(self._table.seconds)} frames"
+            shown = f"{list(missing[:10])}{' and more' if len(missing) > 10 else ''}"
+            raise VideoError(self.path, f"{decoded}, not {shown}; {listed}. The file is corrupt.", "damaged")
+        if all_corrupt:
+            reason = f"all {num_wanted} requested frames are corrupt. The file may be encrypted."
+            raise VideoError(self.path, reason, "damaged")
 
     def _rewind(self) -> tuple[InputContainer, VideoStream]:
         """Open the file again, since seeking to its beginning is not exact in every container."""
@@ -219,8 +251,28 @@ class VideoFile:
         self, runs: Sequence[tuple[int | None, set[int]]], *, every_picture: bool = False
     ) -> dict[int, av.VideoFrame]:
         """Return frames by display time, for `runs` from `packets.group_runs`."""
-        found: dict[int, av.VideoFrame] = {}
+        frames = self._decode_runs(runs, every_picture=every_picture)
+        return {frame.pts: frame for frame in frames if frame.pts is not None}
+
+    def _frames_in_order(self, wanted: Sequence[int]) -> Iterator[av.VideoFrame]:
+        """Yield frames by their ascending numbers in the whole file; stops before one that cannot be decoded."""
+        times = self._table.times
+        if times is None:
+            in_order, chosen = enumerate(islice(self._decode_all(), wanted[-1] + 1)), set(wanted)
+            yield from (frame for index, frame in in_order if index in chosen)
+            return
+        expected = deque(times[index] for index in wanted)
+        runs = packets.group_runs(expected, self._table.keys)
+        yield from _until_missing(self._decode_runs(runs), expected)
+        if expected:  # a wrong key-frame flag, or a seek to the wrong place
+            yield from _until_missing(self._decode_runs([(None, set(expected))], every_picture=True), expected)
+
+    def _decode_runs(
+        self, runs: Iterable[tuple[int | None, set[int]]], *, every_picture: bool = False
+    ) -> Iterator[av.VideoFrame]:
+        """Yield the wanted frames of each run in display order."""
         for key, wanted in runs:
+            found: set[int] = set()
             container, stream = self._rewind() if key is None else self._opened()
             compressed = packets.demux(container, stream)
             if key is not None:
@@ -230,10 +282,10 @@ class VideoFile:
                 compressed = packets.skip_unwanted(compressed, stream, wanted)
             for frame in packets.decode(compressed, stream):
                 if frame.pts in wanted:
-                    found[frame.pts] = frame
-                if wanted <= found.keys():
+                    found.add(frame.pts)
+                    yield frame
+                if wanted <= found:
                     break
-        return found
 
     def _picture(self, frame: av.VideoFrame) -> np.ndarray:
         # A stream may change its frame size: every frame is scaled to the size of the first.
@@ -250,6 +302,18 @@ def _raise_video_errors(path: Path) -> Iterator[None]:
         yield
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error
+
+
+def _until_missing(frames: Iterable[av.VideoFrame], expected: deque[int]) -> Iterator[av.VideoFrame]:
+    """Yield frames while their times are the `expected` ones, which are removed; repeated frames are skipped."""
+    last = None
+    for frame in frames:
+        if frame.pts == last:
+            continue
+        if not expected or frame.pts != expected[0]:
+            return
+        last = expected.popleft()
+        yield frame
 
 
 def _choose_range(table: _FrameTable, path: Path, start: float | None, end: float | None) -> range:

@@ -16,6 +16,7 @@ from side4video.distributed.processes import (
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.text.text_tower import tokenise
+from side4video.shapes import Clips
 from side4video.tasks.clips import autocast
 from side4video.tasks.unread import UnreadVideo
 
@@ -23,6 +24,16 @@ TEXTS_PER_PASS = 64
 
 
 @torch.inference_mode()
+def embed_clips(
+    model: RetrievalModel, clips: Clips, *, device: torch.device, chunk: int, precision: str = "auto"
+) -> VideoFeatures:
+    """The features of clips (V, T, 3, H, W), on the CPU; see `embed_videos`."""
+    model.eval()
+    with autocast(device, precision):
+        parts = [model.embed_videos(part.to(device)).map(torch.Tensor.cpu) for part in clips.split(chunk)]
+    return VideoFeatures.concatenate(parts)
+
+
 def embed_videos(
     model: RetrievalModel,
     batches: Iterable[Batch],
@@ -42,15 +53,12 @@ def embed_videos(
         on_failure: called with each video that cannot be read.
         precision: "auto" or "fp32", as `eval.precision`.
     """
-    model.eval()
     for batch in batches:
         for failure in batch.failures:
             on_failure(failure)
         if not len(batch):
             continue
-        with autocast(device, precision):
-            parts = [model.embed_videos(part.to(device)).map(torch.Tensor.cpu) for part in batch.clips.split(chunk)]
-        features = VideoFeatures.concatenate(parts)
+        features = embed_clips(model, batch.clips, device=device, chunk=chunk, precision=precision)
         for place, index in enumerate(batch.indices):
             yield index, features.map(lambda tensor, place=place: tensor[place : place + 1])  # type: ignore[misc]
 

@@ -1,0 +1,63 @@
+"""The files in which `predict --timeline` and `search` write moments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from side4video.moments.moment import Moment
+
+
+@dataclass(frozen=True)
+class MomentOutput:
+    """Files for the moments that were found."""
+
+    csv: Path | None = None
+    """Write the moments to this CSV file: video, start, end, label, score."""
+    cut: Path | None = None
+    """Folder for the moments as video files, one each."""
+    cut_mode: Literal["exact", "copy"] = "exact"
+    """exact: encode the moment again as H.264. copy: copy the compressed pictures, from the key frame before it on."""
+    padding_seconds: float = 0.0
+    """Added before and after each moment in --cut and --edit-list, within the video."""
+    edit_list: Path | None = None
+    """Write the moments one after the other as an edit list: .otio, or a format of an installed OpenTimelineIO
+    adapter. Needs the extra otio."""
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether any file is to be written."""
+        return any(place is not None for place in (self.csv, self.cut, self.edit_list))
+
+    def check(self) -> None:
+        """Check the settings before minutes of work.
+
+        Raises:
+            ValueError: the padding is negative, or the edit list has an unknown suffix.
+            ModuleNotFoundError: OpenTimelineIO is needed and not installed.
+        """
+        if not self.padding_seconds >= 0:
+            raise ValueError(f"--padding-seconds {self.padding_seconds} must be 0 or more.")
+        if self.edit_list is not None:
+            from side4video.moments.edit_list import check_edit_list
+
+            check_edit_list(self.edit_list)
+
+    def write(self, moments: "Sequence[Moment]", *, title: str) -> None:
+        """Write the files and print where they are."""
+        if self.csv is not None:
+            from side4video.moments.tables import write_csv
+
+            write_csv(self.csv, moments)
+            print(f"written to {self.csv}")
+        if self.cut is not None:
+            from side4video.moments.clips import cut_moments
+
+            files = cut_moments(moments, self.cut, mode=self.cut_mode, padding_seconds=self.padding_seconds)
+            print(f"{len(files)} clips written to {self.cut}")
+        if self.edit_list is not None:
+            from side4video.moments.edit_list import write_edit_list
+
+            write_edit_list(self.edit_list, moments, title=title, padding_seconds=self.padding_seconds)
+            print(f"written to {self.edit_list}")

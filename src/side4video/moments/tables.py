@@ -1,0 +1,37 @@
+"""Moments as CSV."""
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from side4video.atomic_files import write_text
+from side4video.moments.moment import Moment
+
+COLUMNS = ("video", "start", "end", "label", "score")
+"""Columns of the file. A list of videos has the same names, so the file can be corrected and used for training."""
+
+
+def write_csv(path: Path, moments: Iterable[Moment]) -> None:
+    """Write one row per moment: video, start and end in seconds, label, score.
+
+    Absolute paths of videos keep the file valid in any folder. Fields that a spreadsheet would run as a formula start
+    with an apostrophe.
+
+    >>> write_csv(Path("moments.csv"), [Moment(Path("/film.mp4"), 1.0, 2.5, "clockwise", 0.9)])
+    >>> print(Path("moments.csv").read_text())
+    video,start,end,label,score
+    /film.mp4,1.000,2.500,clockwise,0.9000
+    <BLANKLINE>
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for moment in moments:
+        times = f"{moment.start_seconds:.3f}", f"{moment.end_seconds:.3f}"
+        rows.writerow((_plain(str(moment.path.absolute())), *times, _plain(moment.name), f"{moment.score:.4f}"))
+    write_text(path, text.getvalue())
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,0 +1,81 @@
+"""The settings and the result of a timeline."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from side4video.moments.moment import Moment
+
+DEFAULT_WINDOW_SECONDS = 4.0
+"""Length of a window for adapters that do not state the length of their training clips."""
+
+
+@dataclass(frozen=True)
+class TimelineSettings:
+    """How a video is cut into windows, and their scores into moments."""
+
+    window_seconds: float | None = None
+    """Length of a window. Default: the median length of the adapter's training clips; with dense sampling, the frames
+    that a clip spans; 4 seconds if the adapter does not state it."""
+    stride_seconds: float | None = None
+    """From one window to the next. Default: a quarter of the window. Rounded to whole frames of a window."""
+    min_score: float = 0.5
+    """Below this score the best class of a moment is background. 0 to 1."""
+    min_seconds: float | None = None
+    """Shorter moments are dropped, and shorter gaps inside a class closed. Default: the stride."""
+
+    def check(self) -> None:
+        """Check the thresholds.
+
+        Raises:
+            ValueError: one is out of range.
+        """
+        if not 0 <= self.min_score <= 1:
+            raise ValueError(f"min_score = {self.min_score} must be from 0 to 1.")
+        if self.min_seconds is not None and not self.min_seconds >= 0:
+            raise ValueError(f"min_seconds = {self.min_seconds} must be 0 or more.")
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Classes of a video over time.
+
+    Attributes:
+        path: the video.
+        duration_seconds: its length.
+        window_seconds: length of the windows; shorter than requested if the video is.
+        stride_seconds: from one window to the next, rounded to the frame grid.
+        min_score, min_seconds: the settings that cut the scores.
+        num_windows: windows that were scored.
+        num_frames: different frames that passed the frozen model, each once.
+        moments: in order, without overlap.
+
+    >>> from side4video import Predictor
+    >>> timeline = Predictor("adapter", device="cpu").timeline("clip.mp4", window_seconds=1.0, min_score=0.0)
+    >>> timeline.num_windows, timeline.stride_seconds, timeline.moments[0].start_seconds
+    (5, 0.25, 0.0)
+    """
+
+    path: Path
+    duration_seconds: float
+    window_seconds: float
+    stride_seconds: float
+    min_score: float
+    min_seconds: float
+    num_windows: int
+    num_frames: int
+    moments: tuple[Moment, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain lists and dictionaries."""
+        return {
+            "path": str(self.path),
+            "duration_seconds": self.duration_seconds,
+            "window_seconds": self.window_seconds,
+            "stride_seconds": self.stride_seconds,
+            "min_score": self.min_score,
+            "min_seconds": self.min_seconds,
+            "num_windows": self.num_windows,
+            "num_frames": self.num_frames,
+            "moments": [moment.to_json() for moment in self.moments],
+        }

@@ -1,0 +1,122 @@
+"""Cut a part of a video file without encoding it again."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Stream
+
+from side4video.atomic_files import replacing
+from side4video.video.container import open_container
+from side4video.video.video_error import VideoError
+
+_SEEKS_BEFORE = (0, 2, 15, None)  # seconds: some containers seek to a key frame after the requested time; None: start
+
+
+def copy_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float) -> float:
+    """Copy the compressed pictures and audio of a part of a video to a new file of the same container.
+
+    Decoding can only start at a key frame: the copy starts with the last one at or before the start.
+
+    >>> copy_clip(Path("clip.mp4"), Path("copy.mp4"), start_seconds=0.5, end_seconds=1.5)
+    0.5
+
+    Args:
+        path: any video file.
+        out: the file to write; it appears when it is complete. Its suffix names the container.
+        start_seconds, end_seconds: the part, half-open, counted from the first frame.
+
+    Returns:
+        The time of the first picture of the copy, in seconds since the first frame.
+
+    Raises:
+        VideoError: the file cannot be read, has no picture there, or its container cannot be written.
+    """
+    if not path.is_file():
+        raise VideoError(path, "there is no such file.", "missing")
+    try:
+        with replacing(out) as temporary, open_container(path) as source:
+            return _copy(path, source, temporary, out.suffix, start_seconds, end_seconds)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = f"it cannot be copied ({type(error).__name__}: {error}). Encode it again: exact cutting."
+        raise VideoError(path, reason) from error
+
+
+def _copy(
+    path: Path, source: InputContainer, temporary: Path, suffix: str, start_seconds: float, end_seconds: float
+) -> float:
+    video = source.streams.best("video")
+    if video is None or video.time_base is None:
+        raise VideoError(path, "the file has no video stream.", "no-frames")
+    streams = [stream for stream in (video, source.streams.best("audio")) if stream is not None]
+    zero = (video.start_time or 0) * video.time_base
+    begin, end = zero + Fraction(start_seconds), zero + Fraction(end_seconds)
+    packets = _from_key_frame(source, streams, begin)
+    first = next(packets, None)
+    if first is None:
+        raise VideoError(path, f"there is no picture from {start_seconds:g} to {end_seconds:g} seconds.")
+    origin = _time(first)
+    with av.open(str(temporary), "w", format=_container(suffix, source)) as target:
+        copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
+        for packet in chain([first], packets):
+            if _time(packet) >= end:
+                if packet.stream.index == video.index and packet.dts * packet.time_base >= end:
+                    break  # a later picture may have to be decoded first, before dts reaches the end
+                if packet.stream.index != video.index:
+                    continue
+            shift = int(origin / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = copies[packet.stream.index]
+            target.mux(packet)
+    return float(origin - zero)
+
+
+def _from_key_frame(source: InputContainer, streams: list[Stream], begin: Fraction) -> Iterator[Any]:
+    """Yield packets from the last key frame at or before `begin` on; nothing if the video ends before."""
+    video = streams[0]
+    for earlier in _SEEKS_BEFORE:
+        target = None if earlier is None or earlier > begin else begin - earlier
+        source.seek(int((target or 0) / (video.time_base or 1)), stream=video)
+        packets = _packets(source, streams)
+        keys = (packet for packet in packets if packet.stream.index == video.index and packet.is_keyframe)
+        key = next(keys, None)
+        if key is not None and (_time(key) <= begin or target is None):
+            yield from _last_group(chain([key], packets), video, begin)
+            return
+        if target is None:
+            return
+
+
+def _last_group(packets: Iterator[Any], video: Stream, begin: Fraction) -> Iterator[Any]:
+    """Drop the groups of pictures that end before `begin`; nothing is left if the video does."""
+    group: list[av.Packet] = []
+    for packet in packets:
+        is_video = packet.stream.index == video.index
+        if is_video and packet.is_keyframe and _time(packet) <= begin:
+            group = []
+        group.append(packet)
+        if is_video and _time(packet) + (packet.duration or 0) * packet.time_base > begin:
+            yield from group
+            yield from packets
+            return
+
+
+def _packets(source: InputContainer, streams: list[Stream]) -> Iterator[Any]:
+    for packet in source.demux(streams):
+        if packet.size and packet.pts is not None and packet.dts is not None:
+            yield packet
+
+
+def _time(packet: Any) -> Fraction:
+    return packet.pts * packet.time_base
+
+
+def _container(suffix: str, source: InputContainer) -> str:
+    """FFmpeg's name of the container to write."""
+    names = {".mkv": "matroska", ".ts": "mpegts", ".mts": "mpegts", ".m2ts": "mpegts", ".mpg": "mpeg", ".mpeg": "mpeg"}
+    name = suffix.lower().removeprefix(".")
+    return names.get(suffix.lower(), name if name in av.formats_available else source.format.name.split(",")[0])
