@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pytest
 
 import side4video.selection.run
-import side4video.web.serving
+import side4video.web.server
 from side4video.adapters.convert import official_from_adapter
 from side4video.cli import main
 from side4video.data.lists.annotations import read_video_list
@@ -236,7 +236,7 @@ def test_shell_blocks_have_valid_syntax_and_settings(document, block, monkeypatc
         raise ParsedError(host, port)
 
     monkeypatch.setattr(side4video.selection.run, "train", parsed)
-    monkeypatch.setattr(side4video.web.serving, "listen", listening)
+    monkeypatch.setattr(side4video.web.server, "listen", listening)
     monkeypatch.chdir(tmp_path)
     for line in lines(block):
         assert line.startswith(RUNNERS), (

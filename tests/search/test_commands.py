@@ -78,7 +78,7 @@ def test_an_adapter_that_moved_is_found_by_its_new_place(here, adapter, capsys, 
     assert index("--model", first) == 0
     first.rename(second)
     assert search("a star") == 2
-    assert "cannot be found where it was" in capsys.readouterr().err
+    assert "is not at its recorded path" in capsys.readouterr().err
     assert search("a star", "--model", second) == 0
     assert index("--model", second) == 0
     assert search("a star") == 0
@@ -133,9 +133,9 @@ def test_names_that_no_terminal_and_no_json_can_take(here, adapter, capsys):
         (["index", "videos", "--to", "new", "--model", "runs/none/x"], "is not an adapter"),
         (["index", "videos", "--to", "new", "--model", "clip-b61"], "Did you mean the CLIP model 'clip-b16'?"),
         (["index", "videos", "--to", "new", "--model", "ADAPTER", "--metadata", "none.csv"], "cannot be read"),
-        (["search", "new", "a star"], "is no index. Make one"),
+        (["search", "new", "a star"], "is not an index. Make one"),
         (["search", "index"], "Nothing to search for"),
-        (["search", "index", "a star", "--where", "number"], "is no condition"),
+        (["search", "index", "a star", "--where", "number"], "is not a condition"),
         (["search", "index", "a star", "--where", "nummer=1"], "Did you mean 'number'"),
         (["search", "index", "--like", "none.mp4"], "it cannot be read (No such file"),
     ],

@@ -95,7 +95,7 @@ def test_ctrl_c_saves_what_is_done(warm, adapter, many, tmp_path):
     run.send_signal(signal.SIGINT)
     code, output = run.finish()
     assert code == 130, output
-    assert "Stopped by SIGINT. What was done is saved" in output
+    assert "Stopped by SIGINT. The finished videos are saved" in output
     done = len(content(index)[0])
     assert 2 < done <= 8 * TIMES
     code, output = warm.run(*command(many, index, adapter))

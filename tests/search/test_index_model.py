@@ -23,7 +23,7 @@ from side4video.demo.still_clip import (
     write_clip_file,
 )
 from side4video.models.text.text_tower import tokenise
-from side4video.search.index_model import bare_config, load_index_model
+from side4video.search.index_model import load_index_model, plain_clip_config
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def changed(adapter, tmp_path, *, settings=None, tensors=None):
 def test_the_same_adapter_elsewhere_made_the_index(adapter, model, tmp_path):
     copy = load_index_model(shutil.copytree(adapter / "best", tmp_path / "copy"), device="cpu")
     assert copy.fingerprint == model.fingerprint
-    copy.check_made(model.describe(window_seconds=10, overlap_seconds=5), "the index")
+    copy.check_fingerprint(model.describe(window_seconds=10, overlap_seconds=5), "the index")
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_the_same_adapter_elsewhere_made_the_index(adapter, model, tmp_path):
 def test_another_adapter_did_not(adapter, model, tmp_path, change, message):
     other = load_index_model(changed(adapter, tmp_path, **change), device="cpu")
     with pytest.raises(ValueError, match="not by .*changed" + message):
-        other.check_made(model.describe(window_seconds=10, overlap_seconds=5), "the index")
+        other.check_fingerprint(model.describe(window_seconds=10, overlap_seconds=5), "the index")
 
 
 def test_an_adapter_that_was_trained_further_did_not(adapter, tmp_path):
     folder = shutil.copytree(adapter / "best", tmp_path / "place")
     info = load_index_model(folder, device="cpu").describe(window_seconds=10, overlap_seconds=5)
     write_tensors(folder / WEIGHTS, {name: tensor * 2 for name, tensor in read_weights(folder).items()})
-    with pytest.raises(ValueError, match=r"which has changed since: the trained weights differ.*make a new index"):
-        load_index_model(folder, device="cpu").check_made(info, "the index")
+    with pytest.raises(ValueError, match=r"which has changed since: the trained weights differ.*Make a new index"):
+        load_index_model(folder, device="cpu").check_fingerprint(info, "the index")
 
 
 def test_settings_that_change_no_embedding_do_not_count(adapter, model, tmp_path):
@@ -124,23 +124,23 @@ def test_bare_models_are_told_apart(small_clip, tmp_path):
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(content))
     other = load_index_model(tmp_path / "other.yaml", device="cpu")
     with pytest.raises(ValueError, match=": the trained weights differ"):
-        other.check_made(model.describe(window_seconds=10, overlap_seconds=5), "the index")
+        other.check_fingerprint(model.describe(window_seconds=10, overlap_seconds=5), "the index")
 
 
 def test_short_names_stand_for_clip_models():
-    config = bare_config("clip-b16", weights="clip.pt")
+    config = plain_clip_config("clip-b16", weights="clip.pt")
     assert config.backbone.name == "vit_base_patch16_clip_quickgelu_224.openai"
     assert (config.text.name, config.text.similarity) == ("ViT-B-16-quickgelu", "mean-pool")
     assert (config.backbone.weights, config.text.weights) == ("clip.pt", "clip.pt")
     assert config.data.num_frames == 12
-    assert bare_config("eva02-clip-l14").text.tag == "merged2b_s4b_b131k"
+    assert plain_clip_config("eva02-clip-l14").text.tag == "merged2b_s4b_b131k"
 
 
 def test_what_has_no_words_or_is_of_another_task_is_refused(small_run, tmp_path):
     with pytest.raises(ValueError, match=r"dinov2-b14 has no text tower.*clip-b16"):
         load_index_model("dinov2-b14", device="cpu")
     (tmp_path / "run.yaml").write_text(dump_config(small_run()))
-    with pytest.raises(ValueError, match=r"is for recognition\. Give a run whose task is retrieval"):
+    with pytest.raises(ValueError, match=r"is a run for recognition\. Use a run whose task is retrieval"):
         load_index_model(tmp_path / "run.yaml", device="cpu")
     with pytest.raises(FileNotFoundError, match="is not an adapter"):
         load_index_model(tmp_path / "nothing", device="cpu")

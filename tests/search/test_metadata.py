@@ -3,7 +3,7 @@
 import pytest
 
 from side4video.data.lists.text_files import DataError
-from side4video.search.metadata import column_kinds, read_metadata
+from side4video.search.metadata import column_types, read_metadata
 
 
 def write(path, text):
@@ -22,9 +22,9 @@ def test_columns_are_numbers_yes_or_no_or_text(tmp_path):
     assert (a, b) == ("a.mp4", "b.mp4")
     assert first == {"camera": "north", "year": 2020.0, "indoor": True, "code": "007", "mixed": "1", "note": "one, two"}
     assert second == {"camera": "south", "year": 2021.5, "indoor": False, "code": "008", "mixed": "x"}
-    kinds = column_kinds([first, second])
+    kinds = column_types([first, second])
     assert kinds == {"camera": str, "code": str, "indoor": bool, "mixed": str, "note": str, "year": float}
-    assert column_kinds([{"year": 1.0}, {"year": "unknown"}]) == {"year": str}
+    assert column_types([{"year": 1.0}, {"year": "unknown"}]) == {"year": str}
 
 
 @pytest.mark.parametrize("name", ["file", "name", "video"])
@@ -52,7 +52,7 @@ def test_the_folder_of_the_csv_goes_before_other_ends(tmp_path):
     [
         ("", "has no rows"),
         ("path,camera\n", "has no rows"),
-        ("clip,camera\na,1\n", "has the columns 'clip', 'camera'. Call the one of the videos path"),
+        ("clip,camera\na,1\n", "has no column path or file or name, but 'clip', 'camera'"),
         ("path,camera\n,1\n", "path is empty in row '1'"),
         ("path,camera\na.mp4,1,2\n", "does not fit the header"),
     ],
@@ -70,8 +70,8 @@ def test_a_file_that_is_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("b.mp4,1\n", "is the end of .*Write more of its path"),
-        ("x/b.mp4,1\n/v/x/b.mp4,2\n", "several rows of .*Keep one of each"),
+        ("b.mp4,1\n", "is the end of several paths, .*Give a longer part of the path"),
+        ("x/b.mp4,1\n/v/x/b.mp4,2\n", "several rows for .*Keep one row per video"),
     ],
 )
 def test_rows_that_are_not_clear(tmp_path, rows, message):

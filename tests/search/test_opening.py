@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient
 
 from search.windows import INFO, make_windows
 from side4video import VideoIndex
-from side4video.search.stores import info_text
+from side4video.search.stores import serialisation
 from side4video.search.stores.lance_store import LanceStore
 from side4video.search.stores.open_store import open_store
 from side4video.search.stores.qdrant_store import QdrantStore
@@ -27,7 +27,7 @@ def make(address):
 @pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
 def test_an_index_is_opened_and_nothing_is_made_by_looking(tmp_path, scheme):
     address = f"{scheme}{tmp_path}/new/index"
-    with pytest.raises(FileNotFoundError, match=r"is no index\. Make one: side4video index VIDEOS\.\.\. --to"):
+    with pytest.raises(FileNotFoundError, match=r"is not an index\. Make one: side4video index VIDEOS\.\.\. --to"):
         open_store(address)
     store = open_store(make(address))
     assert isinstance(store, QdrantStore if scheme else LanceStore)
@@ -54,9 +54,9 @@ def test_an_empty_folder_may_become_an_index(tmp_path):
 
 def test_folders_with_something_else_are_left_alone(tmp_path):
     (tmp_path / "holiday.mp4").write_bytes(b"x")
-    with pytest.raises(ValueError, match="holds other files and no index"):
+    with pytest.raises(ValueError, match="contains other files and no index"):
         open_store(tmp_path, create=True)
-    with pytest.raises(FileNotFoundError, match="is no index"):
+    with pytest.raises(FileNotFoundError, match="is not an index"):
         open_store(tmp_path)
     with pytest.raises(ValueError, match="is a file"):
         open_store(tmp_path / "holiday.mp4", create=True)
@@ -75,7 +75,9 @@ def test_folders_with_something_else_are_left_alone(tmp_path):
     ],
 )
 def test_addresses_of_qdrant_are_checked(address):
-    with pytest.raises(ValueError, match=r"is no address of a Qdrant collection\. Write qdrant://host:port/collection"):
+    with pytest.raises(
+        ValueError, match=r"is not the address of a Qdrant collection\. Write qdrant://host:port/collection"
+    ):
         open_store(address)
 
 
@@ -86,9 +88,9 @@ def test_a_server_that_is_not_there():
 
 def test_an_index_that_cannot_be_opened_is_let_go(tmp_path, adapter):
     address = make(f"qdrant+local://{tmp_path}/index/one")
-    with pytest.raises(FileNotFoundError, match="cannot be found where it was"):
+    with pytest.raises(FileNotFoundError, match="is not at its recorded path"):
         VideoIndex.open(address, device="cpu")
-    with pytest.raises(ValueError, match="Embeddings of two models"):
+    with pytest.raises(ValueError, match="Embeddings of different models"):
         VideoIndex.open(address, model=adapter, device="cpu")
     QdrantClient(path=str(tmp_path / "index")).close()  # one at a time may have the folder
 
@@ -96,16 +98,16 @@ def test_an_index_that_cannot_be_opened_is_let_go(tmp_path, adapter):
 @pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
 def test_an_index_of_a_later_version(tmp_path, scheme, monkeypatch):
     with monkeypatch.context() as later:
-        later.setattr(info_text, "FORMAT", 2)
+        later.setattr(serialisation, "FORMAT", 2)
         address = make(f"{scheme}{tmp_path}/index/one")
     with pytest.raises(ValueError, match=r"has format 2, of side4video 0\.1\.0; this version reads up to format 1"):
         open_store(address)
-    monkeypatch.setattr(info_text, "FORMAT", 2)
+    monkeypatch.setattr(serialisation, "FORMAT", 2)
     open_store(address).close()
 
 
 def test_what_an_index_says_of_itself_is_plain_json():
-    assert json.loads(info_text.info_to_text(INFO)) == {
+    assert json.loads(serialisation.info_to_text(INFO)) == {
         "format": 1,
         "model": "runs/some",
         "fingerprint": "abc-def-ghi",
@@ -150,7 +152,7 @@ def test_windows_of_other_sizes_are_not_mixed(tmp_path, scheme):
 def test_an_empty_index_may_become_one_of_other_sizes(tmp_path):
     store = open_store(make(tmp_path / "index"))
     store.write_info(replace(INFO, embed_dim=16))
-    with pytest.raises(ValueError, match="does not fit an index of 48 numbers"):
+    with pytest.raises(ValueError, match="the index stores 48 numbers"):
         store.replace(["/a"], make_windows("/a"))
     store.write_info(INFO)
     store.replace(["/a"], make_windows("/a"))
@@ -160,9 +162,9 @@ def test_an_empty_index_may_become_one_of_other_sizes(tmp_path):
 @pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
 def test_an_index_must_be_made_before_it_is_filled(tmp_path, scheme):
     store = open_store(f"{scheme}{tmp_path}/index/one", create=True)
-    with pytest.raises(ValueError, match="is no index yet: write_info first"):
+    with pytest.raises(ValueError, match=r"is not an index yet\. Call write_info first"):
         store.replace(["/a"], make_windows("/a"))
-    with pytest.raises(ValueError, match="is no index yet: write_info first"):
+    with pytest.raises(ValueError, match=r"is not an index yet\. Call write_info first"):
         store.set_metadata({"/a": {}})
     store.close()
 

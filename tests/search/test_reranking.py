@@ -71,7 +71,7 @@ def test_the_other_similarity_is_another():
 
 def test_no_windows_and_several_questions():
     assert score_windows(make_texts(1), [], "wti").shape == (0,)
-    with pytest.raises(ValueError, match="2 questions at once"):
+    with pytest.raises(ValueError, match="2 queries were given"):
         score_windows(make_texts(2), to_windows(make_videos(1)), "wti")
 
 

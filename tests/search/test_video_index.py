@@ -149,7 +149,7 @@ def test_questions_that_make_no_sense(model, videos, tmp_path, call, message):
 
 
 def test_what_is_no_index_is_refused_and_not_made(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is no index"):
+    with pytest.raises(FileNotFoundError, match="is not an index"):
         VideoIndex.open(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from side4video.search.windows import WHOLE_UP_TO, cut_windows, frames_between
+from side4video.search.windows import MAX_UNSPLIT_LENGTHS, cut_windows, frames_between
 
 
 @given(
@@ -16,7 +16,7 @@ from side4video.search.windows import WHOLE_UP_TO, cut_windows, frames_between
 )
 def test_every_second_lies_in_a_window_and_none_is_a_tail(duration, length, share):
     windows = cut_windows(duration, window_seconds=length, overlap_seconds=length * share)
-    if duration <= WHOLE_UP_TO * length:
+    if duration <= MAX_UNSPLIT_LENGTHS * length:
         assert windows == [(0, duration)]
         return
     assert windows[0][0] == 0

@@ -20,8 +20,8 @@ from side4video.search.metadata import read_metadata
 from side4video.search.stores.open_store import open_store
 from side4video.search.video_index import VideoIndex
 from side4video.web.app import make_app
+from side4video.web.server import listen
 from side4video.web.service import SearchService
-from side4video.web.serving import listen
 from side4video.web.settings import ServeSettings
 
 

@@ -49,13 +49,13 @@ def test_filters(client, indexed):
     [
         ({}, "q"),
         ({"q": "  "}, "empty"),
-        ({"q": "x" * 501}, "501 letters"),
+        ({"q": "x" * 501}, "501 characters"),
         ({"q": "x", "top_k": 0}, "top_k"),
         ({"q": "x", "top_k": 101}, "1 to 100"),
         ({"q": "x", "top_k": "many"}, "top_k"),
-        ({"q": "x", "where": "camera"}, "no condition"),
+        ({"q": "x", "where": "camera"}, "not a condition"),
         ({"q": "x", "where": "colour=red"}, "no column 'colour'"),
-        ({"q": "x", "where": "year>=soon"}, "holds numbers"),
+        ({"q": "x", "where": "year>=soon"}, "is a column of numbers"),
         ({"q": "x", "path": "x" * 501}, "path"),
     ],
 )

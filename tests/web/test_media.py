@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from side4video.web.library import identify
+from side4video.web.served_files import identify
 from web.small_server import get, make_index, running_server
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from side4video.search.stores.filters import Filter
-from side4video.web.library import identify
+from side4video.web.served_files import identify
 from web.small_server import TIMEOUT_SECONDS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
@@ -190,7 +190,7 @@ def test_filters(open_page):
     shoot(page, "filters")
     page.get_by_label("Path").fill("*/nowhere/*")
     page.keyboard.press("Enter")
-    expect(page.locator(".message")).to_contain_text("No video meets these filters")
+    expect(page.locator(".message")).to_contain_text("No video matches these filters")
     expect(page.get_by_role("status")).to_contain_text("0 of 10 videos")
     shoot(page, "empty")
     page.get_by_role("link", name="Search without filters").click()
@@ -204,7 +204,7 @@ def test_filters(open_page):
 def test_from_filtered_results_to_all(open_page, address):
     page = open_page("/?q=a+ring&where=camera%3Dnorth")
     expect(page.locator(".card")).to_have_count(4)
-    page.get_by_role("link", name="search without").click()
+    page.get_by_role("link", name="search without filters").click()
     expect(page.locator(".card")).to_have_count(10)
     expect(page.get_by_role("searchbox")).to_have_value("a ring")
     expect(page).to_have_url(f"{address}/?q=a+ring")
@@ -215,7 +215,7 @@ def test_more_like_this(open_page):
     first = page.locator(".card").first
     path = first.locator("[title]").first.get_attribute("title")
     first.get_by_role("link", name="More like this").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Like ")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Similar to ")
     expect(page.locator(".card")).to_have_count(9)
     expect(card_of(page, path)).to_have_count(0)
     assert page.url.endswith(f"/like/{identify(path)}")
@@ -224,8 +224,8 @@ def test_more_like_this(open_page):
 def test_upload(open_page, indexed):
     clip = sorted(indexed.videos.glob("*/*.mp4"))[2]
     page = open_page(color_scheme="dark")
-    page.get_by_label("Search by a clip").set_input_files(clip)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Like 0001.mp4")
+    page.get_by_label("Search by clip").set_input_files(clip)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Similar to 0001.mp4")
     assert page.locator(".card [title]").first.get_attribute("title") == str(clip)
     expect(page.locator(".classes dt")).to_have_count(5)
     shares = [float(text.removesuffix(" %")) for text in page.locator(".classes dd").all_inner_texts()]
@@ -245,17 +245,17 @@ def test_a_dropped_clip(open_page, indexed):
             }
         }"""
     )
-    expect(page.get_by_role("alert")).to_contain_text("not a video")
+    expect(page.get_by_role("alert")).to_contain_text("not a supported video")
 
 
 def test_uploads_that_cannot_be_used(open_page):
     page = open_page()
-    field = page.get_by_label("Search by a clip")
+    field = page.get_by_label("Search by clip")
     field.set_input_files({"name": "letter.mp4", "mimeType": "video/mp4", "buffer": b"no video"})
-    expect(page.get_by_role("alert")).to_contain_text("This is not a video that can be read.")
+    expect(page.get_by_role("alert")).to_contain_text("This file is not a supported video.")
     shoot(page, "broken-upload")
     field.set_input_files({"name": "large.mp4", "mimeType": "video/mp4", "buffer": bytes(2**20 + 1)})
-    expect(page.get_by_role("alert")).to_contain_text("larger than 1 MB")
+    expect(page.get_by_role("alert")).to_contain_text("larger than the maximum of 1 MB")
     search(page, "a ring")  # and all goes on
     expect(page.locator(".card")).to_have_count(10)
 
@@ -307,7 +307,7 @@ def test_without_scripts(open_page, indexed):
     expect(page.locator("video[controls]")).to_have_count(10)
     page.locator("#clip").set_input_files(sorted(indexed.videos.glob("*/*.mp4"))[0])
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Like 0001.mp4")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Similar to 0001.mp4")
 
 
 def test_the_documentation_of_the_api(open_page):

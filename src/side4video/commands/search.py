@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 if TYPE_CHECKING:
-    from side4video.search.results import Found, Match
+    from side4video.search.results import Match, SearchResult
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def search(arguments: list[str]) -> int:
     return 0
 
 
-def _table(videos: Sequence["Found"]) -> list[str]:
+def _table(videos: Sequence["SearchResult"]) -> list[str]:
     rows = [(_shown_path(video.file.path), _span(video), ", ".join(map(_moment, video.matches))) for video in videos]
     widths = [max((len(row[place]) for row in rows), default=0) for place in (0, 1)]
     return [
@@ -88,7 +88,7 @@ def _table(videos: Sequence["Found"]) -> list[str]:
     ]
 
 
-def _span(video: "Found") -> str:
+def _span(video: "SearchResult") -> str:
     return f"{clock_time(video.start_seconds)}-{clock_time(video.end_seconds)}"
 
 
@@ -116,8 +116,8 @@ def _shown_path(path: str) -> str:
     return printable(str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path)
 
 
-def _as_json(video: "Found") -> dict[str, Any]:
-    from side4video.search.stores.stored_text import path_to_text
+def _as_json(video: "SearchResult") -> dict[str, Any]:
+    from side4video.search.stores.serialisation import path_to_text
 
     return {
         "path": path_to_text(video.file.path),

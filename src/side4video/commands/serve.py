@@ -52,7 +52,7 @@ def serve(arguments: list[str]) -> int:
     if missing := [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]:
         raise ModuleNotFoundError(f"{', '.join(missing)}: not installed. pip install 'side4video[serve]'")
 
-    from side4video.web.serving import Server, listen
+    from side4video.web.server import Server, listen
     from side4video.web.settings import ServeSettings
 
     if given.max_upload_mb < 1:
@@ -69,7 +69,7 @@ def serve(arguments: list[str]) -> int:
             given.index, model=given.model, backbone_weights=given.backbone_weights, device=given.device
         )
         try:
-            Server(index, settings, classifier=classifier).run(socket, is_opened=given.open)
+            Server(index, settings, classifier=classifier).run(socket, open_browser=given.open)
         finally:
             index.close()
     gc.freeze()  # the process ends: a last garbage collection of the libraries' objects takes more than a second

@@ -2,7 +2,6 @@
 
 * stores/: where an index is stored: LanceDB or Qdrant.
 * changes.py: differences between the videos on disk and the index.
-* embedding.py: embeddings of the windows of video files.
 * index_model.py: the model of an index, and its fingerprint.
 * index_writer.py: writes changes to the index at intervals.
 * indexing.py: update an index to the videos on disk.
@@ -12,5 +11,6 @@
 * results.py: search results.
 * video_index.py: search an index.
 * window_clips.py: clips of the windows of a video file.
+* window_embedder.py: embeddings of the windows of video files.
 * windows.py: split long videos into windows.
 """

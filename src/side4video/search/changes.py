@@ -12,7 +12,7 @@ from tqdm import tqdm
 from side4video.checking.content import hash_content
 from side4video.inference.predictor import expand_inputs
 from side4video.search.stores.records import IndexedFile
-from side4video.search.window_clips import file_state
+from side4video.search.window_clips import stat_file
 from side4video.tasks.unread import UnreadVideo
 
 _HASHING_THREADS = 4
@@ -44,7 +44,7 @@ class Changes:
     gone: list[str] = field(default_factory=list)
     unread: list[UnreadVideo] = field(default_factory=list)
 
-    def embed_instead(self, paths: Iterable[str]) -> None:
+    def move_to_embed(self, paths: Iterable[str]) -> None:
         """Move paths from `touched` and `copied` to `embed`."""
         for path in paths:
             self.touched.pop(path, None)
@@ -52,8 +52,8 @@ class Changes:
             self.embed.append(path)
 
     @property
-    def there(self) -> set[str]:
-        """All files that were found, readable or not."""
+    def all_paths(self) -> set[str]:
+        """Paths of all files that were found, readable or not."""
         lists = (self.unchanged, self.touched, self.copied, self.embed, self.repeated)
         return {path for paths in lists for path in paths} | {video.name for video in self.unread}
 
@@ -76,23 +76,23 @@ def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile]) -> C
     states: dict[str, tuple[int, int]] = {}
     for path in dict.fromkeys(str(path.resolve()) for path in expand_inputs(inputs)):
         try:
-            states[path] = file_state(Path(path))
+            states[path] = stat_file(Path(path))
         except OSError as error:
             changes.unread.append(UnreadVideo(path, f"it cannot be read ({error.strerror})."))
             continue
         if not Path(path).is_file() and not Path(path).is_dir():
-            changes.unread.append(UnreadVideo(path, "it is no file."))
+            changes.unread.append(UnreadVideo(path, "it is not a file."))
             del states[path]
         elif path in indexed and states[path] == (indexed[path].size, indexed[path].modified):
             changes.unchanged.append(path)
     changes.gone = [
         path for path in indexed if path not in states and _is_below(path, inputs) and not Path(path).exists()
     ]
-    _sort_out(changes, states, indexed)
+    _classify(changes, states, indexed)
     return changes
 
 
-def _sort_out(changes: Changes, states: Mapping[str, tuple[int, int]], indexed: Mapping[str, IndexedFile]) -> None:
+def _classify(changes: Changes, states: Mapping[str, tuple[int, int]], indexed: Mapping[str, IndexedFile]) -> None:
     unchanged = set(changes.unchanged)
     rest = [path for path in states if path not in unchanged]
     sizes = Counter(states[path][0] for path in rest) + Counter({file.size for file in indexed.values()})

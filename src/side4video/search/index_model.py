@@ -25,7 +25,7 @@ from side4video.search.stores.records import IndexInfo
 from side4video.tasks.clips import autocast, evaluation_clips
 from side4video.tasks.retrieval.embeddings import embed_texts
 
-_PARTS = ("the frozen model's weights", "the trained weights", "the settings of frames and pictures")
+_FINGERPRINT_PARTS = ("the frozen model's weights", "the trained weights", "the settings of frames and pictures")
 """What the three parts of a fingerprint cover, as named in errors."""
 
 
@@ -79,7 +79,7 @@ class IndexModel:
             package_version=version("side4video"),
         )
 
-    def check_made(self, info: IndexInfo, address: str | Path) -> None:
+    def check_fingerprint(self, info: IndexInfo, address: str | Path) -> None:
         """Check that this model made an index.
 
         Raises:
@@ -87,13 +87,13 @@ class IndexModel:
         """
         if info.fingerprint == self.fingerprint:
             return
-        pairs = zip(_PARTS, info.fingerprint.split("-"), self.fingerprint.split("-"), strict=True)
+        pairs = zip(_FINGERPRINT_PARTS, info.fingerprint.split("-"), self.fingerprint.split("-"), strict=True)
         differ = " and ".join(part for part, one, other in pairs if one != other)
         changed = "which has changed since" if info.model == self.name else f"not by {self.name}"
         raise ValueError(
-            f"{address} was made by {info.model}, {changed}: {differ} differ. Embeddings of two models cannot be "
-            "compared: make a new index in another folder, or give --model (model in Python) the place of the one "
-            "that made it."
+            f"{address} was made by {info.model}, {changed}: {differ} differ. Embeddings of different models cannot "
+            "be compared. Make a new index in another folder, or set --model (in Python: model) to the path of the "
+            "model that made this index."
         )
 
     def embed_texts(self, texts: Sequence[str]) -> TextFeatures:
@@ -103,7 +103,9 @@ class IndexModel:
             ValueError: the list is empty, or a text is.
         """
         if not texts or not all(text.strip() for text in texts):
-            raise ValueError(f"{list(texts)!r}: write what to look for, and leave none empty.")
+            raise ValueError(
+                f"{list(texts)!r}: each query must contain a word. Give at least one query, and leave none empty."
+            )
         with self._lock:
             return embed_texts(self.model, texts, device=self.device)
 
@@ -136,29 +138,31 @@ def load_index_model(name: str | Path, *, backbone_weights: str | None = None, d
         ValueError: the model does not support text queries, the adapter is corrupt, or the backbone's weights differ
             from the weights that the adapter was trained on.
     """
-    place = choose_device(device)
+    chosen = choose_device(device)
     name = str(name)
-    if _is_bare(name):
-        config = bare_config(name, weights=backbone_weights)
+    if _is_plain_clip(name):
+        config = plain_clip_config(name, weights=backbone_weights)
         name = str(Path(name).resolve()) if Path(name).is_file() else name
-        return IndexModel(name, build_retrieval_model(config, device=place).eval(), config, trained=False, device=place)
+        return IndexModel(
+            name, build_retrieval_model(config, device=chosen).eval(), config, trained=False, device=chosen
+        )
     try:
         config = read_adapter_for("retrieval", Path(name)).config
     except FileNotFoundError as error:
         if not (close := difflib.get_close_matches(name, NAMED_BACKBONES, n=1)):
             raise
         raise FileNotFoundError(f"{error} Did you mean the CLIP model {close[0]!r}?") from error
-    model, _ = load_adapter(Path(name), device=place, backbone_weights=backbone_weights)
+    model, _ = load_adapter(Path(name), device=chosen, backbone_weights=backbone_weights)
     assert isinstance(model, RetrievalModel)
     name = str(Path(name).resolve()) if Path(name).exists() else name
-    return IndexModel(name, model, config, trained=True, device=place)
+    return IndexModel(name, model, config, trained=True, device=chosen)
 
 
-def _is_bare(name: str) -> bool:
+def _is_plain_clip(name: str) -> bool:
     return name in NAMED_BACKBONES or Path(name).suffix in {".yaml", ".yml"}
 
 
-def bare_config(name: str, *, weights: str | None = None) -> RunConfig:
+def plain_clip_config(name: str, *, weights: str | None = None) -> RunConfig:
     """Settings of a plain CLIP model: 12 frames, one vector per sentence and one per window.
 
     Args:
@@ -171,13 +175,13 @@ def bare_config(name: str, *, weights: str | None = None) -> RunConfig:
     if name not in NAMED_BACKBONES:
         config = load_config(name)
         if config.task != "retrieval":
-            raise ValueError(f"{name} is for {config.task}. Give a run whose task is retrieval.")
+            raise ValueError(f"{name} is a run for {config.task}. Use a run whose task is retrieval.")
     else:
         named = NAMED_BACKBONES[name]
         tower = CLIP_TOWERS.get(named.name, named.text)
         if tower is None:
             known = ", ".join(short for short, other in NAMED_BACKBONES.items() if other.text)
-            raise ValueError(f"{name} has no text tower, so words mean nothing to it. Use one of {known}.")
+            raise ValueError(f"{name} has no text tower, so it cannot embed queries. Use one of {known}.")
         config = parse_config(
             {
                 "task": "retrieval",

@@ -8,7 +8,7 @@ from pathlib import Path
 from side4video.search.changes import Changes
 from side4video.search.stores.records import IndexedFile, Metadata, Window
 from side4video.search.stores.store import Store
-from side4video.search.window_clips import file_state
+from side4video.search.window_clips import stat_file
 from side4video.tasks.unread import UnreadVideo
 
 COMMIT_SECONDS = 10.0
@@ -65,13 +65,13 @@ class IndexWriter:
             else:
                 lost.append(path)
         self.flush()
-        changes.embed_instead(lost)
+        changes.move_to_embed(lost)
         if self._metadata is None:
             return
-        about = (changes.there | self._metadata.keys()) & self._indexed.keys()
-        said = {path: self._metadata_of(path) for path in about}
-        if other := {path: new for path, new in said.items() if dict(new) != dict(self._indexed[path].metadata)}:
-            self._store.set_metadata(other)
+        known = (changes.all_paths | self._metadata.keys()) & self._indexed.keys()
+        metadata = {path: self._metadata_of(path) for path in known}
+        if changed := {path: new for path, new in metadata.items() if dict(new) != dict(self._indexed[path].metadata)}:
+            self._store.set_metadata(changed)
 
     def write_repeated(self, repeated: Mapping[str, str], unread: Iterable[UnreadVideo]) -> list[UnreadVideo]:
         """Write files with the same content as a file embedded in this update; return those that cannot be written."""
@@ -80,7 +80,7 @@ class IndexWriter:
         readable = {path: source for path, source in repeated.items() if source not in reasons}
         for path, windows in self._windows_of(readable):
             try:
-                state = file_state(Path(path))
+                state = stat_file(Path(path))
             except OSError as error:
                 failed.append(UnreadVideo(path, f"it cannot be read ({error.strerror})."))
                 continue
@@ -88,7 +88,9 @@ class IndexWriter:
                 self._add_copy(path, windows, state)
             else:
                 failed.append(
-                    UnreadVideo(path, f"{readable[path]}, of the same content, has left the index meanwhile.")
+                    UnreadVideo(
+                        path, f"its content equals {readable[path]}, which was removed from the index meanwhile."
+                    )
                 )
         self.flush()
         return failed

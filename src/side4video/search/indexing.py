@@ -19,7 +19,6 @@ from side4video.distributed.processes import (
     process_rank,
 )
 from side4video.search.changes import Changes, find_changes
-from side4video.search.embedding import WindowEmbedder
 from side4video.search.index_model import IndexModel
 from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
 from side4video.search.indexing_report import IndexingReport
@@ -27,12 +26,13 @@ from side4video.search.metadata import MetadataFile
 from side4video.search.stores.index_locks import indexing_lock
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata
 from side4video.search.stores.store import Store
+from side4video.search.window_embedder import WindowEmbedder
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
 from side4video.tasks.unread import UnreadVideo
 from side4video.training.stopping import StopSignals, TrainingStopped
 
 
-def settle_info(
+def read_or_create_info(
     store: Store, model: IndexModel, *, window_seconds: float | None, overlap_seconds: float | None, address: str | Path
 ) -> IndexInfo:
     """Read the description of an index, or write it if the index is new.
@@ -55,11 +55,11 @@ def settle_info(
         info = model.describe(window_seconds=window_seconds, overlap_seconds=overlap_seconds)
         store.write_info(info)
         return info
-    model.check_made(info, address)
+    model.check_fingerprint(info, address)
     for name, given in (("window_seconds", window_seconds), ("overlap_seconds", overlap_seconds)):
         if given is not None and given != getattr(info, name):
             raise ValueError(
-                f"{address} was made with {name} = {getattr(info, name):g}, not {given:g}. Leave that out, or make a "
+                f"{address} was made with {name} = {getattr(info, name):g}, not {given:g}. Omit this option, or make a "
                 "new index in another folder."
             )
     if info.model != model.name:
@@ -76,30 +76,30 @@ class _Plan:
         info: description of the index.
         indexed: the videos of the index before the update.
         changes: the changes to make.
-        named: metadata by path; None: no CSV was given.
+        metadata: metadata by path; None: no CSV was given.
         unknown: rows of the CSV that match no video.
     """
 
     info: IndexInfo
     indexed: dict[str, IndexedFile]
     changes: Changes
-    named: Mapping[str, Metadata] | None
+    metadata: Mapping[str, Metadata] | None
     unknown: list[str]
 
     def writer(self, store: Store, commit_seconds: float) -> IndexWriter:
-        return IndexWriter(store, self.indexed, self.named, commit_seconds=commit_seconds)
+        return IndexWriter(store, self.indexed, self.metadata, commit_seconds=commit_seconds)
 
 
 def _make_plan(store: Store, inputs: Sequence[str], info: IndexInfo, metadata: MetadataFile | None) -> _Plan:
     indexed = store.files()
     changes = find_changes(inputs, indexed)
-    named, unknown = metadata.match({*indexed, *changes.there}) if metadata else (None, [])
-    return _Plan(info, indexed, changes, named, unknown)
+    by_path, unknown = metadata.match({*indexed, *changes.all_paths}) if metadata else (None, [])
+    return _Plan(info, indexed, changes, by_path, unknown)
 
 
 def _check_stop(stop: StopSignals) -> None:
     if (number := stop.first_received(stop.counts())) is not None:
-        raise TrainingStopped(number, "What was done is saved; the same command goes on from there.")
+        raise TrainingStopped(number, "The finished videos are saved. Run the same command again to continue.")
 
 
 def _embed_share(
@@ -128,7 +128,9 @@ def _embed_share(
     return unread
 
 
-def _write_rest(store: Store, writer: IndexWriter, plan: _Plan, unread: Sequence[UnreadVideo]) -> list[UnreadVideo]:
+def _write_duplicates_and_removals(
+    store: Store, writer: IndexWriter, plan: _Plan, unread: Sequence[UnreadVideo]
+) -> list[UnreadVideo]:
     """Write duplicates and removals after all processes have embedded; return further videos that cannot be read."""
     more = writer.write_repeated(plan.changes.repeated, unread)
     outdated = {*plan.changes.embed, *plan.changes.repeated} & plan.indexed.keys()  # their indexed content is outdated
@@ -177,10 +179,10 @@ def update_index(
         inputs: video files, folders and glob patterns. Missing videos are removed from the index only below these.
         address: address of the index.
         metadata: metadata of the videos; videos of the inputs without a row lose theirs. None: leave it unchanged.
-        window_seconds: length of windows, see `settle_info`.
-        overlap_seconds: overlap of windows, see `settle_info`.
+        window_seconds: length of windows, see `read_or_create_info`.
+        overlap_seconds: overlap of windows, see `read_or_create_info`.
         workers: number of reader processes for each embedding process.
-        timeout_seconds: limit for a reader process per `WINDOWS_TOGETHER` windows of a video.
+        timeout_seconds: limit for a reader process per `WINDOWS_PER_READ` windows of a video.
         commit_seconds: interval between writes.
         timeout_minutes: how long a process waits for the others.
 
@@ -191,18 +193,18 @@ def update_index(
         TrainingStopped: a signal stopped the update; the finished work is saved.
     """
     started = time.perf_counter()
-    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopSignals() as stop, ExitStack() as held:
+    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopSignals() as stop, ExitStack() as locks:
         plan = None
         if is_main_process():
-            held.enter_context(indexing_lock(address))
-            info = settle_info(
+            locks.enter_context(indexing_lock(address))
+            info = read_or_create_info(
                 store, model, window_seconds=window_seconds, overlap_seconds=overlap_seconds, address=address
             )
             plan = _make_plan(store, inputs, info, metadata)
             _check_stop(stop)
             plan.writer(store, commit_seconds).write_known(plan.changes)
         plan = gather_objects(plan)[0]
-        assert plan is not None, "the first process has made one"
+        assert plan is not None, "the main process made it"
         writer = plan.writer(store, commit_seconds)
         embedder = WindowEmbedder(
             model=model,
@@ -214,6 +216,6 @@ def update_index(
         own = _embed_share(embedder, writer, plan.changes.embed[process_rank() :: num_processes()], stop)
         unread = plan.changes.unread + [video for part in gather_objects(own) for video in part]
         if is_main_process():
-            unread += _write_rest(store, writer, plan, unread)
+            unread += _write_duplicates_and_removals(store, writer, plan, unread)
         gather_objects(None)  # wait until the last writes of the main process are visible to all
         return _report(store, plan, unread, seconds=time.perf_counter() - started)

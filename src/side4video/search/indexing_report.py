@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from side4video.checking.findings import printable
-from side4video.search.stores.stored_text import path_to_text
+from side4video.search.stores.serialisation import path_to_text
 from side4video.tasks.unread import UnreadVideo
 
 

@@ -15,7 +15,7 @@ PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name")
 """The first of these columns that exists names the video."""
 
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)  # without leading zeros: 007 is text
-_YES_NO = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class MetadataFile:
             if not matches:
                 unknown.append(name)
             elif len(matches) > 1:
-                ambiguous.append(f"{shorten(name)} is the end of {first_few(matches)}")
+                ambiguous.append(f"{shorten(name)} is the end of several paths, {first_few(matches)}")
             elif matches[0] in found:
                 repeated.append(name)
             else:
                 found[matches[0]] = metadata
-        problems = [f"{self.source}: {problem}. Write more of its path." for problem in ambiguous[:MAX_SHOWN]]
+        problems = [f"{self.source}: {problem}. Give a longer part of the path." for problem in ambiguous[:MAX_SHOWN]]
         if repeated:
-            problems.append(f"{self.source}: there are several rows of {first_few(repeated)}. Keep one of each.")
+            problems.append(f"{self.source}: there are several rows for {first_few(repeated)}. Keep one row per video.")
         if problems:
             raise DataError(*problems)
         return found, unknown
@@ -85,13 +85,13 @@ def read_metadata(source: Path) -> MetadataFile:
     """
     records = read_records(source)
     if not records:
-        raise DataError(f"{source} has no rows. Write a header such as path,camera and a row for each video.")
+        raise DataError(f"{source} has no rows. Write a header such as path,camera and one row per video.")
     name = find_column(records, PATH_COLUMNS)
     if name is None:
         names = " or ".join(PATH_COLUMNS[:3])
-        raise DataError(f"{source} has the columns {first_few(records[0])}. Call the one of the videos {names}.")
-    if odd := [place for place, record in enumerate(records, start=1) if not record.get(name)]:
-        raise DataError(f"{source}: {name} is empty in row {first_few(odd)}. Name the video in each row.")
+        raise DataError(f"{source} has no column {names}, but {first_few(records[0])}. Rename the column of paths.")
+    if empty_rows := [place for place, record in enumerate(records, start=1) if not record.get(name)]:
+        raise DataError(f"{source}: {name} is empty in row {first_few(empty_rows)}. Name the video in each row.")
     others = [other for other in records[0] if other and other != name]
     columns = {other: _read_column([record.get(other, "") for record in records]) for other in others}
     rows = [
@@ -105,15 +105,15 @@ def _read_column(fields: list[str]) -> list[str | float | bool | None]:
     given = [field for field in fields if field]
     if all(_NUMBER.fullmatch(field) and math.isfinite(float(field)) for field in given):
         return [float(field) if field else None for field in fields]
-    if all(field.lower() in _YES_NO for field in given):
-        return [_YES_NO[field.lower()] if field else None for field in fields]
+    if all(field.lower() in _BOOLEANS for field in given):
+        return [_BOOLEANS[field.lower()] if field else None for field in fields]
     return [field or None for field in fields]
 
 
-def column_kinds(metadata: Iterable[Mapping[str, object]]) -> dict[str, type]:
+def column_types(metadata: Iterable[Mapping[str, object]]) -> dict[str, type]:
     """The columns with their types: `float`, `bool` or `str`; `str` if the type differs between videos.
 
-    >>> column_kinds([{"camera": "north", "year": 2024.0}, {"camera": 7.0}])
+    >>> column_types([{"camera": "north", "year": 2024.0}, {"camera": 7.0}])
     {'camera': <class 'str'>, 'year': <class 'float'>}
     """
     kinds: dict[str, set[type]] = defaultdict(set)

@@ -30,44 +30,44 @@ def query_vectors(texts: TextFeatures, kind: Similarity) -> NDArray[np.float32]:
     return F.normalize(torch.einsum("cw,cwe->ce", texts.weights.float(), words), dim=-1).numpy()
 
 
-def score_windows(question: TextFeatures, windows: Sequence[Window], kind: Similarity) -> NDArray[np.float32]:
+def score_windows(query: TextFeatures, windows: Sequence[Window], kind: Similarity) -> NDArray[np.float32]:
     """(windows,) scores from -1 to 1, equal to `models.similarity.similarity` of one text and each window.
 
     Args:
-        question: features of one text.
+        query: features of one text.
         windows: the windows to score.
         kind: the model's similarity.
     """
-    _check_one(question)
+    _check_single_query(query)
     if not windows:
         return np.zeros(0, np.float32)
     if kind == "mean-pool":
-        return np.stack([window.mean for window in windows]) @ query_vectors(question, kind)[0]
-    mask = question.mask[0]
-    similarities = _word_similarities(question, np.stack([window.frames for window in windows]))  # (V, T, words)
+        return np.stack([window.mean for window in windows]) @ query_vectors(query, kind)[0]
+    mask = query.mask[0]
+    similarities = _word_similarities(query, np.stack([window.frames for window in windows]))  # (V, T, words)
     frame_weights = torch.from_numpy(np.stack([window.frame_weights for window in windows]))
-    of_words = similarities.amax(dim=1) @ question.weights[0, mask].float()
+    of_words = similarities.amax(dim=1) @ query.weights[0, mask].float()
     best_words = similarities.amax(dim=2)
     if not mask.all():
         best_words = best_words.clamp(min=0)  # padding words have similarity 0, and the maximum includes them
     return ((of_words + (frame_weights * best_words).sum(dim=1)) / 2).numpy()
 
 
-def match_words(text: str, question: TextFeatures, window: Window, kind: Similarity) -> list[Match]:
+def match_words(text: str, query: TextFeatures, window: Window, kind: Similarity) -> list[Match]:
     """The best matching frame of a window for each word of a text; for `mean-pool`, the best frames for the whole text.
 
     The similarity of a word with several tokens is their mean.
 
     Args:
         text: the query.
-        question: features of this text.
+        query: features of this text.
         window: the window whose frames are compared.
         kind: the model's similarity.
     """
-    _check_one(question)
+    _check_single_query(query)
     if kind == "mean-pool":
-        return match_frames(query_vectors(question, kind)[0], window)
-    similarities = _word_similarities(question, window.frames[None])[0]  # (T, words)
+        return match_frames(query_vectors(query, kind)[0], window)
+    similarities = _word_similarities(query, window.frames[None])[0]  # (T, words)
     num_words = similarities.shape[1]
     matches = []
     for word, places in split_words(text, max_words=num_words):
@@ -84,14 +84,14 @@ def match_frames(vector: NDArray[np.float32], window: Window) -> list[Match]:
     return [Match("", float(window.frame_seconds[frame]), float(similarities[frame])) for frame in best]
 
 
-def _word_similarities(question: TextFeatures, frames: NDArray[np.float16]) -> Float[Tensor, "V T words"]:
+def _word_similarities(query: TextFeatures, frames: NDArray[np.float16]) -> Float[Tensor, "V T words"]:
     """Cosine similarity of each frame and each word, without padding."""
-    words = F.normalize(question.words[0, question.mask[0]].float(), dim=-1)
+    words = F.normalize(query.words[0, query.mask[0]].float(), dim=-1)
     num_videos, num_frames, width = frames.shape
     flat = torch.from_numpy(frames.astype(np.float32)).reshape(num_videos * num_frames, width)
     return (flat @ words.T).reshape(num_videos, num_frames, len(words))
 
 
-def _check_one(question: TextFeatures) -> None:
-    if len(question) != 1:
-        raise ValueError(f"{len(question)} questions at once. Ask one after the other.")
+def _check_single_query(query: TextFeatures) -> None:
+    if len(query) != 1:
+        raise ValueError(f"{len(query)} queries were given, and one is supported. Call this once per query.")

@@ -21,7 +21,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """A search result: a video with its best window.
 
     Attributes:

@@ -7,15 +7,15 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from side4video.search.embedding import WindowEmbedder
 from side4video.search.index_model import IndexModel, load_index_model
-from side4video.search.metadata import column_kinds
+from side4video.search.metadata import column_types
 from side4video.search.reranking import match_frames, match_words, query_vectors, score_windows
-from side4video.search.results import Found, Match
+from side4video.search.results import Match, SearchResult
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.open_store import open_store
 from side4video.search.stores.records import IndexedFile, IndexInfo, Window
 from side4video.search.stores.store import Store
+from side4video.search.window_embedder import WindowEmbedder
 from side4video.video.decoding import VideoError
 
 EVERYTHING = Filter()
@@ -69,15 +69,15 @@ class VideoIndex:
         store = open_store(address)
         try:
             info = store.read_info()
-            assert info is not None, "a store that is opened to be read has one"
+            assert info is not None, "open_store without create=True requires one"
             try:
                 loaded = load_index_model(model or info.model, backbone_weights=backbone_weights, device=device)
             except FileNotFoundError as error:
                 raise FileNotFoundError(
-                    f"The model of {address} cannot be found where it was: {error} Give its place: --model FOLDER, or "
-                    "model in Python."
+                    f"The model of {address} is not at its recorded path: {error} Give its path with --model FOLDER "
+                    "(in Python: model)."
                 ) from error
-            loaded.check_made(info, address)
+            loaded.check_fingerprint(info, address)
         except BaseException:
             store.close()
             raise
@@ -85,7 +85,7 @@ class VideoIndex:
 
     def search(
         self, text: str, *, top_k: int = 10, filter: Filter = EVERYTHING, shortlist: int = SHORTLIST
-    ) -> list[Found]:
+    ) -> list[SearchResult]:
         """The `top_k` best videos for a query, best first.
 
         Args:
@@ -101,23 +101,23 @@ class VideoIndex:
 
     def search_many(
         self, texts: Sequence[str], *, top_k: int = 10, filter: Filter = EVERYTHING, shortlist: int = SHORTLIST
-    ) -> list[list[Found]]:
+    ) -> list[list[SearchResult]]:
         """Like `search` for several queries, which go through the text tower in one batch."""
         features = self._model.embed_texts(texts)
         vectors = query_vectors(features, self.info.similarity)
         found = []
         for place, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
-            question = features.map(lambda tensor, place=place: tensor[place : place + 1])  # type: ignore[misc]
+            query = features.map(lambda tensor, place=place: tensor[place : place + 1])  # type: ignore[misc]
             best = self._best_windows(
                 vector,
-                lambda windows, question=question: score_windows(question, windows, self.info.similarity),  # type: ignore[misc]
+                lambda windows, query=query: score_windows(query, windows, self.info.similarity),  # type: ignore[misc]
                 top_k=top_k,
                 filter=filter,
                 shortlist=shortlist,
             )
             found.append(
                 [
-                    _found(window, score, match_words(text, question, window, self.info.similarity))
+                    _to_result(window, score, match_words(text, query, window, self.info.similarity))
                     for window, score in best
                 ]
             )
@@ -125,7 +125,7 @@ class VideoIndex:
 
     def search_like(
         self, video: str | Path, *, top_k: int = 10, filter: Filter = EVERYTHING, shortlist: int = SHORTLIST
-    ) -> list[Found]:
+    ) -> list[SearchResult]:
         """The `top_k` videos most similar to an example video, which may be in the index. The result leaves it out.
 
         The score is the cosine of the mean embeddings of the example and a window.
@@ -145,7 +145,7 @@ class VideoIndex:
             shortlist=shortlist,
             without=path,
         )
-        return [_found(window, score, match_frames(vector, window)) for window, score in best]
+        return [_to_result(window, score, match_frames(vector, window)) for window, score in best]
 
     def files(self) -> dict[str, IndexedFile]:
         """All videos of the index, by path."""
@@ -153,7 +153,7 @@ class VideoIndex:
 
     def columns(self) -> dict[str, type]:
         """Names of the metadata columns with their types: `float`, `bool` or `str`."""
-        return column_kinds(file.metadata for file in self.files().values())
+        return column_types(file.metadata for file in self.files().values())
 
     def close(self) -> None:
         """Close files and connections."""
@@ -201,5 +201,5 @@ class VideoIndex:
         raise VideoError(path, reasons[0])
 
 
-def _found(window: Window, score: float, matches: Sequence[Match]) -> Found:
-    return Found(window.file, score, window.start_seconds, window.end_seconds, tuple(matches))
+def _to_result(window: Window, score: float, matches: Sequence[Match]) -> SearchResult:
+    return SearchResult(window.file, score, window.start_seconds, window.end_seconds, tuple(matches))

@@ -13,14 +13,14 @@ from side4video.data.sampling import FrameSampling
 from side4video.search.windows import cut_windows, frames_between
 from side4video.video.decoding import VideoError, open_video
 
-WINDOWS_TOGETHER = 8
+WINDOWS_PER_READ = 8
 """Maximum number of windows of a video per read: bounds the memory of prepared clips, however long a video is."""
-BYTES_TOGETHER = 256 * 2**20
+BYTES_PER_READ = 256 * 2**20
 """Limit for the full-size decoded frames that a loader process holds; a single window may exceed it."""
 
 
 @dataclass(frozen=True)
-class SeenFile:
+class FileSnapshot:
     """The state of a video file when a loader process read it.
 
     Attributes:
@@ -42,40 +42,40 @@ class SeenFile:
 
 @dataclass(frozen=True)
 class VideoPart:
-    """The part of a file to read: up to `WINDOWS_TOGETHER` windows, starting at `first`.
+    """The part of a file to read: up to `WINDOWS_PER_READ` windows, starting at `first`.
 
     Attributes:
         path: path of the file.
-        seen: the state from an earlier read. None: first read; a video with more than `WINDOWS_TOGETHER` windows is
+        snapshot: the state from an earlier read. None: first read; a video with more than `WINDOWS_PER_READ` windows is
             then only inspected, not decoded.
         first: number of the first window.
     """
 
     path: Path
-    seen: SeenFile | None = None
+    snapshot: FileSnapshot | None = None
     first: int = 0
 
 
 @dataclass(frozen=True)
-class SeenPart:
+class DecodedPart:
     """The content of a clip of `WindowClips`: the file, the number of the first window, and the frame times.
 
     Each window is a view of the clip; `frame_seconds` has T numbers for each of them.
     """
 
-    file: SeenFile
+    file: FileSnapshot
     first: int
     frame_seconds: tuple[tuple[float, ...], ...]
 
 
-def file_state(path: Path) -> tuple[int, int]:
+def stat_file(path: Path) -> tuple[int, int]:
     """Size of a file in bytes, and its modification time in nanoseconds since 1970."""
     state = path.stat()
     return state.st_size, state.st_mtime_ns
 
 
 class WindowClips(TestClips):
-    """A data set with one clip per part of a video and one view per window. A clip's `about` is a `SeenPart`.
+    """A data set with one clip per part of a video and one view per window. A clip's `about` is a `DecodedPart`.
 
     Args:
         parts: the parts to read.
@@ -121,24 +121,23 @@ class WindowClips(TestClips):
             return Failure(index, str(part.path), part.path, reason)
         return Clip(frames, [NO_LABEL] * len(frames), index, str(part.path), about)
 
-    def _read(self, part: VideoPart) -> tuple[torch.Tensor, SeenPart]:
-        state = file_state(part.path)
+    def _read(self, part: VideoPart) -> tuple[torch.Tensor, DecodedPart]:
+        state = stat_file(part.path)
         if part.path.is_dir():
             raise VideoError(
                 part.path,
-                "a folder of pictures does not say when each is shown, so no moment can be found in it. Make a video "
-                "of it first.",
+                "a folder of pictures has no frame times, so moments in it have no time. Convert it to a video first.",
             )
-        content = part.seen.content if part.seen else hash_content(part.path)
+        content = part.snapshot.content if part.snapshot else hash_content(part.path)
         with open_video(part.path) as video:
             assert video.frame_seconds is not None
             assert video.duration_seconds is not None
             windows = tuple(cut_windows(video.duration_seconds, **self._windows))
-            chosen = windows[part.first : part.first + WINDOWS_TOGETHER]
-            if part.seen is None and len(windows) > WINDOWS_TOGETHER:
+            chosen = windows[part.first : part.first + WINDOWS_PER_READ]
+            if part.snapshot is None and len(windows) > WINDOWS_PER_READ:
                 chosen = ()
             numbers = [self._frames(video.frame_seconds, *window) for window in chosen]
-            together = max(1, BYTES_TOGETHER // (3 * video.height * video.width * self.sampling.num_frames))
+            together = max(1, BYTES_PER_READ // (3 * video.height * video.width * self.sampling.num_frames))
             views = []
             for start in range(0, len(numbers), together):
                 some = numbers[start : start + together]
@@ -150,12 +149,12 @@ class WindowClips(TestClips):
                 tuple(max(video.frame_seconds[number], window[0]) for number in frames)
                 for window, frames in zip(chosen, numbers, strict=True)
             )
-        known = (part.seen.size, part.seen.modified) if part.seen else state
-        if not known == state == file_state(part.path):
+        known = (part.snapshot.size, part.snapshot.modified) if part.snapshot else state
+        if not known == state == stat_file(part.path):
             raise VideoError(part.path, "it changed while it was read. Index it again when it is complete.")
-        seen = SeenFile(part.path, content, *state, video.duration_seconds, windows)
-        return torch.cat(views) if views else torch.empty(0), SeenPart(seen, part.first, seconds)
+        snapshot = FileSnapshot(part.path, content, *state, video.duration_seconds, windows)
+        return torch.cat(views) if views else torch.empty(0), DecodedPart(snapshot, part.first, seconds)
 
     def _frames(self, frame_seconds: Sequence[float], start: float, end: float) -> list[int]:
-        there = frames_between(frame_seconds, start, end)
-        return [there[number] for number in self.sampling.test(len(there), 1)[0]]
+        inside = frames_between(frame_seconds, start, end)
+        return [inside[number] for number in self.sampling.test(len(inside), 1)[0]]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 5.0
 """Length and overlap of windows: an action of up to 5 seconds is always complete in one of them."""
-WHOLE_UP_TO = 1.5
-"""Videos of up to this many window lengths are not split: two windows with a large overlap add no information."""
+MAX_UNSPLIT_LENGTHS = 1.5
+"""Longest video, in window lengths, that is not split: two windows with a large overlap add no information."""
 
 
 def check_windows(window_seconds: float, overlap_seconds: float) -> None:
@@ -18,7 +18,7 @@ def check_windows(window_seconds: float, overlap_seconds: float) -> None:
     if not window_seconds > 0:
         raise ValueError(f"{window_seconds = } must be more than 0.")
     if not 0 <= overlap_seconds < window_seconds:
-        raise ValueError(f"{overlap_seconds = } must lie from 0 to below {window_seconds = }.")
+        raise ValueError(f"{overlap_seconds = } must be at least 0 and less than {window_seconds = }.")
 
 
 def cut_windows(
@@ -26,7 +26,7 @@ def cut_windows(
 ) -> list[tuple[float, float]]:
     """Start and end in seconds, half-open, of the windows of a video. The windows cover the whole video.
 
-    A video of up to `WHOLE_UP_TO` window lengths stays whole. A longer video has a window every
+    A video of up to `MAX_UNSPLIT_LENGTHS` window lengths stays whole. A longer video has a window every
     `window_seconds - overlap_seconds`, and its last window ends with the video. A window that would start less than
     half of that distance before the last one is omitted, unless this would leave a gap.
 
@@ -41,7 +41,7 @@ def cut_windows(
         ValueError: the settings contradict each other, see `check_windows`.
     """
     check_windows(window_seconds, overlap_seconds)
-    if duration_seconds <= WHOLE_UP_TO * window_seconds:
+    if duration_seconds <= MAX_UNSPLIT_LENGTHS * window_seconds:
         return [(0.0, duration_seconds)]
     step, last = window_seconds - overlap_seconds, duration_seconds - window_seconds
     starts = [0.0]
@@ -68,5 +68,5 @@ def frames_between(frame_seconds: Sequence[float], start_seconds: float, end_sec
     first, stop = bisect_left(frame_seconds, start_seconds), bisect_left(frame_seconds, end_seconds)
     if first < stop:
         return range(first, stop)
-    standing = max(first - 1, 0)
-    return range(standing, standing + 1)
+    on_screen = max(first - 1, 0)
+    return range(on_screen, on_screen + 1)

@@ -12,9 +12,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from side4video.web.api import api_routes
-from side4video.web.guards import Guards
 from side4video.web.media import media_routes
-from side4video.web.pages import Pages, Shown, page_routes
+from side4video.web.pages import PageContent, Pages, page_routes
+from side4video.web.security_middleware import SecurityMiddleware
 from side4video.web.service import SearchService
 
 
@@ -30,13 +30,13 @@ def make_app(service: SearchService) -> FastAPI:
     app = FastAPI(
         title="side4video",
         version=version("side4video"),
-        description="Search in one's own videos by words, or by an example.",
+        description="Search your own videos by words or by an example.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
     )
     pages = Pages(service)
-    app.add_middleware(Guards, settings=service.settings)
+    app.add_middleware(SecurityMiddleware, settings=service.settings)
     app.include_router(page_routes(service, pages))
     app.include_router(api_routes(service))
     app.include_router(media_routes(service))
@@ -47,23 +47,25 @@ def make_app(service: SearchService) -> FastAPI:
         return pages.docs(app.openapi())
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
-        return _say(request, pages, error.status_code, str(error.detail))
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        return _error_response(request, pages, error.status_code, str(error.detail))
 
     @app.exception_handler(RequestValidationError)
-    async def misunderstood(request: Request, error: RequestValidationError) -> Response:
+    async def invalid_request(request: Request, error: RequestValidationError) -> Response:
         reasons = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
-        return _say(request, pages, 422, reasons)
+        return _error_response(request, pages, 422, reasons)
 
     @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> Response:
-        return _say(request, pages, 500, f"The server failed ({type(error).__name__}); it has printed how.")
+    async def server_error(request: Request, error: Exception) -> Response:
+        return _error_response(
+            request, pages, 500, f"Internal error ({type(error).__name__}). The server has printed a traceback."
+        )
 
     return app
 
 
-def _say(request: Request, pages: Pages, status: int, reason: str) -> Response:
+def _error_response(request: Request, pages: Pages, status: int, reason: str) -> Response:
     """An error response: the page for browsers, JSON for other clients."""
     if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
-        return pages.page(request, Shown(title="That did not work", problem=reason), status=status)
+        return pages.page(request, PageContent(title="Error", problem=reason), status=status)
     return JSONResponse({"detail": reason}, status_code=status)

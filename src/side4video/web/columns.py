@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from side4video.search.stores.records import IndexedFile
-from side4video.web.answers import ColumnAnswer
+from side4video.web.responses import ColumnResponse
 
-MOST_CHOICES = 30
+MAX_CHOICES = 30
 """A text column with at most this many different values is shown as a choice."""
 
 
-def describe_columns(files: Iterable[IndexedFile]) -> list[ColumnAnswer]:
+def describe_columns(files: Iterable[IndexedFile]) -> list[ColumnResponse]:
     """The columns sorted by name. A column that holds text in any video is a text column.
 
     >>> [column] = describe_columns([IndexedFile("cat.mp4", "", 1, 0, 2.0, {"year": 2024.0})])
@@ -24,11 +24,11 @@ def describe_columns(files: Iterable[IndexedFile]) -> list[ColumnAnswer]:
     return [_describe(name, values[name]) for name in sorted(values)]
 
 
-def _describe(name: str, values: set[str | float | bool]) -> ColumnAnswer:
+def _describe(name: str, values: set[str | float | bool]) -> ColumnResponse:
     if all(isinstance(value, bool) for value in values):
-        return ColumnAnswer(name=name, kind="truth", choices=["true", "false"], lowest=None, highest=None)
+        return ColumnResponse(name=name, kind="truth", choices=["true", "false"], lowest=None, highest=None)
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if len(numbers) == len(values):
-        return ColumnAnswer(name=name, kind="number", choices=[], lowest=min(numbers), highest=max(numbers))
-    choices = sorted(map(str, values)) if len(values) <= MOST_CHOICES else []
-    return ColumnAnswer(name=name, kind="text", choices=choices, lowest=None, highest=None)
+        return ColumnResponse(name=name, kind="number", choices=[], lowest=min(numbers), highest=max(numbers))
+    choices = sorted(map(str, values)) if len(values) <= MAX_CHOICES else []
+    return ColumnResponse(name=name, kind="text", choices=choices, lowest=None, highest=None)

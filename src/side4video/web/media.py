@@ -12,12 +12,12 @@ from side4video.atomic_files import replacing
 from side4video.search.stores.records import IndexedFile
 from side4video.video.playback import picture_at
 from side4video.video.video_error import VideoError
-from side4video.web.library import NotServedError
-from side4video.web.service import LONGEST_CLIP_SECONDS, SearchService, play_type
-from side4video.web.transcode_workers import ClipTask, NotDecodedError, decode_apart, make_clip
+from side4video.web.served_files import NotServedError
+from side4video.web.service import MAX_TRANSCODED_SECONDS, SearchService, playable_media_type
+from side4video.web.transcode_workers import ClipTask, NotDecodedError, decode_in_subprocess, make_clip
 
-_KEPT = {"cache-control": "private, max-age=3600"}
-_ASKED_AGAIN = {"cache-control": "private, no-cache"}  # revalidated with the response's ETag
+_CACHED = {"cache-control": "private, max-age=3600"}
+_REVALIDATED = {"cache-control": "private, no-cache"}  # revalidated with the response's ETag
 
 
 def media_routes(service: SearchService) -> APIRouter:
@@ -26,7 +26,7 @@ def media_routes(service: SearchService) -> APIRouter:
 
     async def find(identifier: str) -> IndexedFile:
         try:
-            return await asyncio.to_thread(service.library.find, identifier)
+            return await asyncio.to_thread(service.served_files.find, identifier)
         except NotServedError as error:
             raise HTTPException(404, str(error)) from None
 
@@ -36,12 +36,12 @@ def media_routes(service: SearchService) -> APIRouter:
         """The file itself, with byte ranges; 404 if browsers cannot play it: use /clips."""
         file = await find(identifier)
         try:
-            media_type = await asyncio.to_thread(play_type, file)
+            media_type = await asyncio.to_thread(playable_media_type, file)
         except VideoError as error:
             raise HTTPException(404, error.reason) from None
         if media_type is None:
-            raise HTTPException(404, "Browsers do not play this file. Ask for /clips/{identifier}.mp4.")
-        return FileResponse(file.path, media_type=media_type, headers=_ASKED_AGAIN)
+            raise HTTPException(404, "Browsers cannot play this file. Use /clips/{identifier}.mp4.")
+        return FileResponse(file.path, media_type=media_type, headers=_REVALIDATED)
 
     @router.get("/clips/{identifier}.mp4", response_class=FileResponse)
     async def clip(
@@ -51,21 +51,21 @@ def media_routes(service: SearchService) -> APIRouter:
     ) -> FileResponse:
         """A part of a video as H.264 with AAC sound, transcoded on the first request."""
         file = await find(identifier)
-        if not 0 < end - start <= LONGEST_CLIP_SECONDS + 0.01:
+        if not 0 < end - start <= MAX_TRANSCODED_SECONDS + 0.01:
             raise HTTPException(
-                422, f"A clip ends after its start, and at most {LONGEST_CLIP_SECONDS:g} seconds later."
+                422, f"The end must be after the start, and at most {MAX_TRANSCODED_SECONDS:g} seconds later."
             )
 
         async def make(out: Path) -> None:
             task = ClipTask(Path(file.path), out, start, end)
-            await decode_apart(make_clip, task, seconds=service.settings.decode_seconds)
+            await decode_in_subprocess(make_clip, task, seconds=service.settings.decode_seconds)
 
         key = f"clip {identifier} {file.modified} {start:.3f} {end:.3f}"
         try:
             made = await service.clips.get(key, ".mp4", make)
         except NotDecodedError as error:
-            raise HTTPException(504 if error.took_too_long else 422, str(error)) from None
-        return FileResponse(made, media_type="video/mp4", headers=_KEPT)
+            raise HTTPException(504 if error.timed_out else 422, str(error)) from None
+        return FileResponse(made, media_type="video/mp4", headers=_CACHED)
 
     @router.get("/posters/{identifier}", response_class=Response)
     async def poster(identifier: str, seconds: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0) -> Response:
@@ -80,7 +80,7 @@ def media_routes(service: SearchService) -> APIRouter:
         except VideoError as error:
             raise HTTPException(422, error.reason) from None
         content = await asyncio.to_thread(made.read_bytes)  # small files, requested by the dozen
-        return Response(content, media_type="image/jpeg", headers=_KEPT)
+        return Response(content, media_type="image/jpeg", headers=_CACHED)
 
     return router
 

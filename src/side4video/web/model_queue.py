@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from side4video.search.results import Found
+from side4video.search.results import SearchResult
 from side4video.search.stores.filters import Filter
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Query:
     text: str
     top_k: int
     filter: Filter
-    answer: asyncio.Future[list[Found]]
+    result: asyncio.Future[list[SearchResult]]
 
 
 class ModelQueue:
@@ -37,7 +37,7 @@ class ModelQueue:
 
     >>> from side4video.search.video_index import VideoIndex
     >>> index = VideoIndex.open("index", model="retrieval", device="cpu")
-    >>> async def first_results(queue: ModelQueue) -> list[Found]:
+    >>> async def first_results(queue: ModelQueue) -> list[SearchResult]:
     ...     return await queue.search("a disc turns", top_k=2, filter=Filter())
     >>> queue = ModelQueue(index)
     >>> len(asyncio.run(first_results(queue)))
@@ -51,16 +51,16 @@ class ModelQueue:
         self._wait_seconds = wait_seconds
         self._max_batch = max_batch
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._waiting: list[_Question] = []
+        self._waiting: list[_Query] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def search(self, text: str, *, top_k: int, filter: Filter) -> list[Found]:
+    async def search(self, text: str, *, top_k: int, filter: Filter) -> list[SearchResult]:
         """The result of `VideoIndex.search`, computed in a batch with other queries."""
-        answer: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Question(text, top_k, filter, answer))
+        result: asyncio.Future[list[SearchResult]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Query(text, top_k, filter, result))
         if self._task is None:
-            self._task = asyncio.create_task(self._answer_all())
-        return await answer
+            self._task = asyncio.create_task(self._run_batches())
+        return await result
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Run other work in the model's thread and return its result."""
@@ -70,31 +70,31 @@ class ModelQueue:
         """Wait for the running pass; waiting queries are cancelled."""
         self._thread.shutdown(cancel_futures=True)
 
-    async def _answer_all(self) -> None:
+    async def _run_batches(self) -> None:
         try:
             while self._waiting:
                 await asyncio.sleep(self._wait_seconds)
                 batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-                for filter in dict.fromkeys(question.filter for question in batch):
-                    await self._answer([question for question in batch if question.filter == filter])
+                for filter in dict.fromkeys(query.filter for query in batch):
+                    await self._run_batch([query for query in batch if query.filter == filter])
         finally:
             self._task = None
 
-    async def _answer(self, questions: list[_Question]) -> None:
+    async def _run_batch(self, queries: list[_Query]) -> None:
         """Answer queries with the same filter; a query that fails does not affect the others."""
-        texts = list(dict.fromkeys(question.text for question in questions))
-        top_k, filter = max(question.top_k for question in questions), questions[0].filter
-        self.batch_sizes[len(questions)] += 1
+        texts = list(dict.fromkeys(query.text for query in queries))
+        top_k, filter = max(query.top_k for query in queries), queries[0].filter
+        self.batch_sizes[len(queries)] += 1
         try:
             found = await self.run(lambda: self.index.search_many(texts, top_k=top_k, filter=filter))
         except Exception as error:  # any error is passed to the clients
-            if len(questions) > 1:
-                for question in questions:
-                    await self._answer([question])
-            elif not questions[0].answer.done():
-                questions[0].answer.set_exception(error)
+            if len(queries) > 1:
+                for query in queries:
+                    await self._run_batch([query])
+            elif not queries[0].result.done():
+                queries[0].result.set_exception(error)
             return
         by_text = dict(zip(texts, found, strict=True))
-        for question in questions:
-            if not question.answer.done():  # the client may have disconnected
-                question.answer.set_result(by_text[question.text][: question.top_k])
+        for query in queries:
+            if not query.result.done():  # the client may have disconnected
+                query.result.set_result(by_text[query.text][: query.top_k])

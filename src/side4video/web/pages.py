@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from side4video.search.stores.filters import Filter
 from side4video.video.video_error import VideoError
-from side4video.web.answers import ClassesAnswer, FoundAnswer
-from side4video.web.api import Clip, find_like, refusal
-from side4video.web.questions import DEFAULT_RESULTS, check_number, check_text, form_conditions, make_filter
+from side4video.web.api import Clip, find_similar, to_http_error
+from side4video.web.request_parameters import DEFAULT_RESULTS, check_text, check_top_k, form_conditions, make_filter
+from side4video.web.responses import ClassesResponse, VideoResponse
 from side4video.web.service import SearchService
 from side4video.web.transcode_workers import NotDecodedError
 
@@ -22,7 +22,7 @@ _FILTER_FIELDS = ("where", "min:", "max:", "has:", "path")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class PageContent:
     """The content of the lower part of the page.
 
     Attributes:
@@ -31,15 +31,15 @@ class Shown:
         seconds: time that the search took; None: there was no query.
         classes: classes of an uploaded clip.
         problem: an error message that replaces the results.
-        more: URL of the same query with more results.
+        more_url: URL of the same query with more results.
     """
 
     title: str
-    results: list[FoundAnswer] = field(default_factory=list)
+    results: list[VideoResponse] = field(default_factory=list)
     seconds: float | None = None
-    classes: ClassesAnswer | None = None
+    classes: ClassesResponse | None = None
     problem: str | None = None
-    more: str | None = None
+    more_url: str | None = None
 
 
 class Pages:
@@ -51,8 +51,8 @@ class Pages:
             loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
         )
         environment.filters |= {
-            "clock": clock,
-            "length_of": length_of,
+            "format_time": format_time,
+            "format_duration": format_duration,
             "file_name": os.path.basename,
             "folder_name": os.path.dirname,
             "short_name": lambda path: "/".join(Path(path).parts[-2:]),
@@ -60,7 +60,7 @@ class Pages:
         self._page = environment.get_template("page.html.jinja")
         self._docs = environment.get_template("docs.html.jinja")
 
-    def page(self, request: Request, shown: Shown, *, status: int = 200) -> HTMLResponse:
+    def page(self, request: Request, shown: PageContent, *, status: int = 200) -> HTMLResponse:
         """The page with the given content in its lower part."""
         given = [(name, value) for name, value in request.query_params.multi_items() if value.strip()]
         filters = [(name, value) for name, value in given if name.startswith(_FILTER_FIELDS)]
@@ -86,56 +86,62 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     settings = service.settings
 
-    def number(request: Request) -> int:
-        given = request.query_params.get("n", str(DEFAULT_RESULTS))
-        return check_number(int(given) if given.isdigit() else 0, most=settings.max_results)
+    def num_results(request: Request) -> int:
+        text = request.query_params.get("n", str(DEFAULT_RESULTS))
+        return check_top_k(int(text) if text.isdigit() else 0, maximum=settings.max_results)
 
-    def filter_of(request: Request) -> Filter:
-        return make_filter(form_conditions(request), request.query_params.get("path"), service.column_kinds)
+    def read_filter(request: Request) -> Filter:
+        return make_filter(form_conditions(request), request.query_params.get("path"), service.column_types)
 
-    def more(request: Request, found: list[FoundAnswer]) -> str | None:
-        asked = number(request)
-        if len(found) < asked or asked >= settings.max_results:
+    def more_url(request: Request, found: list[VideoResponse]) -> str | None:
+        num = num_results(request)
+        if len(found) < num or num >= settings.max_results:
             return None
-        return str(
-            request.url.include_query_params(n=min(2 * asked, settings.max_results)).replace(scheme="", netloc="")
-        )
+        return str(request.url.include_query_params(n=min(2 * num, settings.max_results)).replace(scheme="", netloc=""))
 
     @router.get("/", response_class=HTMLResponse)
     async def home(request: Request) -> HTMLResponse:
         text = request.query_params.get("q", "")
         if not text.strip():
-            return pages.page(request, Shown(title="From this index", results=await service.some_videos()))
+            return pages.page(request, PageContent(title="Videos in this index", results=await service.sample_videos()))
         text = check_text(text, max_letters=settings.max_query_letters)
-        filter = filter_of(request)
-        answer = await service.search(text, top_k=number(request), filter=filter)
-        shown = Shown(
-            title=f"“{text}”", results=answer.results, seconds=answer.seconds, more=more(request, answer.results)
+        filter = read_filter(request)
+        response = await service.search(text, top_k=num_results(request), filter=filter)
+        shown = PageContent(
+            title=f"“{text}”",
+            results=response.results,
+            seconds=response.seconds,
+            more_url=more_url(request, response.results),
         )
         return pages.page(request, shown)
 
     @router.get("/like/{identifier}", response_class=HTMLResponse)
     async def like(request: Request, identifier: str) -> HTMLResponse:
         conditions, path = list(form_conditions(request)), request.query_params.get("path")
-        answer = await find_like(service, identifier, top_k=number(request), where=conditions, path=path)
-        name = service.name_of(service.library.files[identifier].path)
-        shown = Shown(
-            title=f"Like {name}", results=answer.results, seconds=answer.seconds, more=more(request, answer.results)
+        response = await find_similar(service, identifier, top_k=num_results(request), where=conditions, path=path)
+        name = service.name_of(service.served_files.files[identifier].path)
+        shown = PageContent(
+            title=f"Similar to {name}",
+            results=response.results,
+            seconds=response.seconds,
+            more_url=more_url(request, response.results),
         )
         return pages.page(request, shown)
 
     @router.post("/like", response_class=HTMLResponse)
     async def like_upload(request: Request, clip: Clip) -> HTMLResponse:
-        filter = filter_of(request)
+        filter = read_filter(request)
         if not clip.filename:
-            raise HTTPException(422, "No file was chosen.")
+            raise HTTPException(422, "No file was selected.")
         try:
             async with service.uploaded(clip.file) as uploaded:
                 classes = await service.classify(uploaded) if service.classifier is not None else None
-                answer = await service.search_like(uploaded, top_k=DEFAULT_RESULTS, filter=filter)
+                response = await service.search_like(uploaded, top_k=DEFAULT_RESULTS, filter=filter)
         except (NotDecodedError, VideoError) as error:
-            raise refusal(error) from None
-        shown = Shown(title=f"Like {clip.filename}", results=answer.results, seconds=answer.seconds, classes=classes)
+            raise to_http_error(error) from None
+        shown = PageContent(
+            title=f"Similar to {clip.filename}", results=response.results, seconds=response.seconds, classes=classes
+        )
         return pages.page(request, shown)
 
     return router
@@ -148,19 +154,19 @@ def without_filters(request: Request) -> str:
     return path + (f"?{urlencode(kept)}" if kept else "")
 
 
-def length_of(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format the duration of a video.
 
-    >>> length_of(2.04), length_of(75.0)
+    >>> format_duration(2.04), format_duration(75.0)
     ('2.0 s', '1:15.0')
     """
-    return f"{seconds:.1f} s" if seconds < 59.95 else clock(seconds)
+    return f"{seconds:.1f} s" if seconds < 59.95 else format_time(seconds)
 
 
-def clock(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Format a time like a video player, with tenths of a second.
 
-    >>> clock(3.25), clock(75.0), clock(3671.98)
+    >>> format_time(3.25), format_time(75.0), format_time(3671.98)
     ('0:03.2', '1:15.0', '1:01:12.0')
     """
     tenths = round(seconds * 10)

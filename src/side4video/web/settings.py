@@ -28,7 +28,7 @@ class ServeSettings:
     True
     >>> ServeSettings(host="0.0.0.0")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: --host 0.0.0.0: others can reach this address...
+    ValueError: --host 0.0.0.0: other machines can reach this address...
     """
 
     host: str = "127.0.0.1"
@@ -47,11 +47,11 @@ class ServeSettings:
     def __post_init__(self) -> None:
         if self.token is None and not self.is_loopback:
             raise ValueError(
-                f"--host {self.host}: others can reach this address, and all videos of the index with it. "
-                "Add --token auto, or a token of your own."
+                f"--host {self.host}: other machines can reach this address, and with it all videos of the index. "
+                "Add --token auto or your own token."
             )
         if self.token is not None and (len(self.token) < 8 or not self.token.isascii() or not self.token.isalnum()):
-            raise ValueError("--token must be `auto`, or 8 and more ASCII letters and digits.")
+            raise ValueError("--token must be `auto`, or at least 8 ASCII letters and digits.")
 
     @classmethod
     def with_token(cls, token: str | None, **others: object) -> Self:

@@ -13,8 +13,8 @@ from side4video.video.playback import is_video_container, write_clip
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
 
-_READ_FRAMES = 32  # of an upload, evenly spaced
-_READ_AT_ONCE = 4
+_CHECKED_FRAMES = 32  # of an upload, evenly spaced
+_FRAMES_PER_READ = 4
 _MEMORY_BYTES = 2 * 2**30
 
 
@@ -22,12 +22,12 @@ class NotDecodedError(RuntimeError):
     """A video could not be decoded; the message is a sentence for the user.
 
     Attributes:
-        took_too_long: whether decoding was stopped by the timeout.
+        timed_out: whether decoding was stopped by the timeout.
     """
 
-    def __init__(self, reason: str, *, took_too_long: bool = False) -> None:
+    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
         super().__init__(reason)
-        self.took_too_long = took_too_long
+        self.timed_out = timed_out
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ClipTask:
     end_seconds: float
 
 
-async def decode_apart(work: Callable[[Any], str | None], task: object, *, seconds: float) -> None:
+async def decode_in_subprocess(work: Callable[[Any], str | None], task: object, *, seconds: float) -> None:
     """Run `work` in a separate process. `work` returns the reason of a failure, or None.
 
     Raises:
@@ -57,11 +57,11 @@ async def decode_apart(work: Callable[[Any], str | None], task: object, *, secon
     """
 
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Any] = loop.create_future()
+    future: asyncio.Future[Any] = loop.create_future()
 
-    def tell(result: Any) -> None:
-        if not answer.done():
-            answer.set_result(result)
+    def set_result(result: Any) -> None:
+        if not future.done():
+            future.set_result(result)
 
     def wait() -> None:
         try:
@@ -69,19 +69,19 @@ async def decode_apart(work: Callable[[Any], str | None], task: object, *, secon
         except Exception as error:  # the process did not start; the waiting client needs a response
             result = Lost("crash", str(error))
         with suppress(RuntimeError):  # the server has stopped in the meantime
-            loop.call_soon_threadsafe(tell, result)
+            loop.call_soon_threadsafe(set_result, result)
 
     threading.Thread(target=wait, daemon=True).start()  # not in a pool: shutdown must not wait for it
-    result = await answer
+    result = await future
     if isinstance(result, Lost):
-        took_too_long = result.kind == "time-out"
-        reason = f"Decoding it took longer than {seconds:g} seconds." if took_too_long else "It cannot be decoded."
-        raise NotDecodedError(reason, took_too_long=took_too_long)
+        timed_out = result.kind == "time-out"
+        reason = f"Decoding took longer than {seconds:g} seconds." if timed_out else "The video cannot be decoded."
+        raise NotDecodedError(reason, timed_out=timed_out)
     if result is not None:
         raise NotDecodedError(result)
 
 
-def start_processes(_: object) -> None:
+def warm_up(_: object) -> None:
     """Does nothing. Running it early moves the start-up time of the first process before the first clip."""
 
 
@@ -91,18 +91,18 @@ def check_upload(task: UploadTask) -> str | None:
     Frames are decoded as the model decodes them later in the server's own process.
     """
     if not is_video_container(task.path):
-        return "This is not a video that can be read."
+        return "This file is not a supported video."
     try:
         with VideoFile(task.path) as video:
             if video.duration_seconds > task.max_seconds:
-                length, most = video.duration_seconds, task.max_seconds
-                return f"The clip is {length:.0f} seconds long; at most {most:.0f} are taken."
+                length, maximum = video.duration_seconds, task.max_seconds
+                return f"The clip is {length:.0f} seconds long; the maximum is {maximum:.0f} seconds."
             if video.height * video.width > task.max_pixels:
-                return f"Its pictures of {video.width} x {video.height} pixels are too large."
-            step = max(1, video.num_frames // _READ_FRAMES)
+                return f"Its frames of {video.width} x {video.height} pixels are too large."
+            step = max(1, video.num_frames // _CHECKED_FRAMES)
             numbers = [*range(0, video.num_frames, step), video.num_frames - 1]
-            for first in range(0, len(numbers), _READ_AT_ONCE):
-                video.read_pictures(numbers[first : first + _READ_AT_ONCE])
+            for first in range(0, len(numbers), _FRAMES_PER_READ):
+                video.read_pictures(numbers[first : first + _FRAMES_PER_READ])
     except VideoError as error:
         return f"This video cannot be read: {error.reason}"
     return None

@@ -33,13 +33,13 @@ def test_conditions(text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("camera", "'camera' is no condition. Write column, one of"),
-        ("camera=", "is no condition"),
-        ("=north", "is no condition"),
+        ("camera", "'camera' is not a condition. Write a column, one of"),
+        ("camera=", "is not a condition"),
+        ("=north", "is not a condition"),
         ("camra=north", "there is no column 'camra'. Did you mean 'camera'. Columns: camera, indoor, shot_on, year"),
         ("weather=rain", "there is no column 'weather'. Columns: camera"),
-        ("year>=north", "year holds numbers, and 'north' is none"),
-        ("year~20", "year holds no text"),
+        ("year>=north", "year is a column of numbers, and 'north' is not a number"),
+        ("year~20", "year is not a column of text"),
         ("indoor=maybe", "indoor is true or false"),
         ("indoor<true", "indoor is true or false"),
     ],

@@ -129,9 +129,9 @@ def test_what_was_removed_leaves_the_disk(many, tmp_path):
 
 
 def test_files_of_many_changes_are_joined(many, tmp_path):
-    for number in range(lance_store.CHANGES_BESIDE):
+    for number in range(lance_store.MAX_PENDING_CHANGES):
         many.replace([f"/new{number}.mp4"], make_windows(f"/new{number}.mp4"))
-    assert len(data_files(tmp_path)) == lance_store.CHANGES_BESIDE + 1
+    assert len(data_files(tmp_path)) == lance_store.MAX_PENDING_CHANGES + 1
     many.optimise()
     assert len(data_files(tmp_path)) == 1
 
@@ -142,7 +142,7 @@ def test_what_is_missing_in_the_index_is_added(indexed, monkeypatch):
     store.replace(["/later.mp4"], make_windows("/later.mp4"))
     store.optimise()
     assert store._table.index_stats(index.name).num_unindexed_rows == 1
-    monkeypatch.setattr(lance_store, "UNINDEXED", 0)
+    monkeypatch.setattr(lance_store, "MAX_UNINDEXED_WINDOWS", 0)
     store.optimise()
     assert store._table.index_stats(index.name).num_unindexed_rows == 0
 

@@ -46,7 +46,7 @@ def test_from_videos_to_moments_and_once_more(address, adapter, videos, write_no
     facts.write_text(f"path,camera\n{paths[3]},north\n")
     index = ["index", str(videos), "--to", address, "--device", "cpu", "--workers", "0"]
     assert main(["search", address, "a star", "--device", "cpu"]) == 2
-    assert f"{address} is no index. Make one" in capsys.readouterr().err
+    assert f"{address} is not an index. Make one" in capsys.readouterr().err
     assert main([*index, "--model", str(adapter), "--metadata", str(facts)]) == 0
     printed = capsys.readouterr().out
     assert "8 embedded, 0 unchanged" in printed
@@ -76,7 +76,7 @@ def test_from_videos_to_moments_and_once_more(address, adapter, videos, write_no
 
 
 def test_looking_into_a_bucket_makes_nothing(object_store, environment):
-    with pytest.raises(FileNotFoundError, match="is no index"):
+    with pytest.raises(FileNotFoundError, match="is not an index"):
         open_store(object_store)
     listed = f"{environment['AWS_ENDPOINT']}/{BUCKET}?list-type=2&prefix={object_store.rpartition('/')[2]}"
     assert "<KeyCount>0</KeyCount>" in httpx.get(listed).raise_for_status().text
@@ -85,16 +85,16 @@ def test_looking_into_a_bucket_makes_nothing(object_store, environment):
 
 
 REFUSED = [
-    ("s3://nowhere/index", {}, "there is no such bucket. Make it first"),
+    ("s3://nowhere/index", {}, "the bucket does not exist. Create it"),
     ("s3://bucket/index", {"AWS_ENDPOINT": "http://127.0.0.1:1"}, "the object store does not answer. Check the net"),
-    ("s3://bucket/index", {"AWS_ALLOW_HTTP": "false"}, "its address is http, not https. Set AWS_ALLOW_HTTP=true"),
+    ("s3://bucket/index", {"AWS_ALLOW_HTTP": "false"}, "its endpoint uses http, not https. Set AWS_ALLOW_HTTP"),
     (
         "s3://bucket/index",
         {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"},
-        "there are no credentials. Give them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
+        "no credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
     ),
-    ("foo://bucket/index", {}, "LanceDB knows no such kind of address. It takes s3://"),
-    ("s3:///index", {}, "it names no bucket. Write s3://bucket/folder"),
+    ("foo://bucket/index", {}, "LanceDB does not support this type of address. Use s3://"),
+    ("s3:///index", {}, "the address has no bucket. Write s3://bucket/folder"),
 ]
 
 
@@ -123,5 +123,5 @@ def test_credentials_that_are_refused(object_store, environment):
 def test_the_command_says_what_is_wrong(object_store, capsys):
     assert main(["index", "nothing", "--to", "s3://nowhere/index", "--model", "none"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("ConnectionError: s3://nowhere/index cannot be used: there is no such bucket.")
+    assert said.startswith("ConnectionError: s3://nowhere/index cannot be used: the bucket does not exist.")
     assert said.count("\n") == 1

@@ -5,7 +5,7 @@ from qdrant_client import models
 
 from search.windows import INFO, assert_same_windows, make_windows, windows_of
 from side4video.search.stores.filters import Filter
-from side4video.search.stores.qdrant_points import counting_revisions, point_id, to_payload
+from side4video.search.stores.qdrant_points import newest_complete_revisions, point_id, to_payload
 from side4video.search.stores.qdrant_store import QdrantStore
 
 EVERYTHING = Filter()
@@ -81,6 +81,6 @@ def test_which_revisions_count():
         return {"path": path, "revision": revision, "number": number, "windows": windows}
 
     points = [point("a", 1, 0, 1), point("a", 2, 0, 2), point("a", 3, 0, 2), point("a", 3, 1, 2), point("b", 4, 1, 2)]
-    assert counting_revisions(points) == {"a": 3}
-    assert counting_revisions(points[:2]) == {"a": 1}
-    assert counting_revisions([]) == {}
+    assert newest_complete_revisions(points) == {"a": 3}
+    assert newest_complete_revisions(points[:2]) == {"a": 1}
+    assert newest_complete_revisions([]) == {}

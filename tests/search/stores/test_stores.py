@@ -30,9 +30,9 @@ from search.windows import (
     windows_of,
 )
 from search.writers import Writer
-from side4video.search.stores import lance_store, portions
+from side4video.search.stores import batched_reads, lance_store
 from side4video.search.stores.filters import Condition, Filter
-from side4video.search.stores.index_locks import changing_lock
+from side4video.search.stores.index_locks import write_lock
 from side4video.search.stores.open_store import open_store
 
 EVERYTHING = Filter()
@@ -165,7 +165,7 @@ def test_windows_of_many_videos_come_in_the_order_of_their_paths(filled, monkeyp
     own = {path: [window for window in windows if window.file.path == path] for path in VIDEOS}
     paths = [*VIDEOS, "/none.mp4", *sorted(VIDEOS), "/clips/2024/a.mp4", "/clips/2024/a.mp4"]
     for at_once in (1, 2, 4, 1000):
-        monkeypatch.setattr(portions, "WINDOWS_AT_ONCE", at_once)
+        monkeypatch.setattr(batched_reads, "WINDOWS_PER_BATCH", at_once)
         for path, found in zip(paths, store.windows_of(paths), strict=True):
             assert_same_windows(found, own.get(path, []))
     assert list(store.windows_of([])) == []
@@ -280,7 +280,7 @@ def test_metadata_is_replaced_and_nothing_else(filled, address, opened):
 
 def test_metadata_of_more_videos_than_are_read_together(filled, monkeypatch):
     store, windows = filled
-    monkeypatch.setattr(lance_store, "WINDOWS_AT_ONCE", 2)
+    monkeypatch.setattr(lance_store, "WINDOWS_PER_BATCH", 2)
     new = {path: {"number": float(number)} for number, path in enumerate([*VIDEOS, "/none"])}
     store.set_metadata(new)
     expected = [replace(w, file=replace(w.file, metadata=new[w.file.path])) for w in windows]
@@ -373,7 +373,7 @@ CHANGES = {
 def test_in_a_folder_one_changes_after_the_other(store, address, name):
     """LanceDB would take a change for one that collides with none where the versions since were removed."""
     changing = threading.Thread(target=CHANGES[name], args=(store,), daemon=True)
-    with changing_lock(address) as alone:
+    with write_lock(address) as alone:
         assert alone
         changing.start()
         changing.join(0.2)
@@ -405,7 +405,7 @@ def test_replaced_versions_stay_where_there_are_no_locks(store, address, locks, 
 
 @pytest.mark.parametrize("address", ["s3"], indirect=True)
 def test_many_changes_are_joined_though_their_versions_stay(store, address, monkeypatch):
-    monkeypatch.setattr(lance_store, "CHANGES_BESIDE", 3)
+    monkeypatch.setattr(lance_store, "MAX_PENDING_CHANGES", 3)
     for number in range(5):
         store.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4"))
     store.optimise()

@@ -10,7 +10,7 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 """`~`: the text contains the value; case is ignored."""
 
 _CONDITION = re.compile(r"\s*(?P<column>[^=!<>~]+?)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL)
-_YES_NO = {"true": True, "yes": True, "false": False, "no": False}
+_BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ def parse_condition(text: str, columns: Mapping[str, type]) -> Condition:
     """
     match = _CONDITION.fullmatch(text)
     if match is None or not match["value"]:
-        raise ValueError(f"{text!r} is no condition. Write column, one of = != < <= > >= ~, and value: year>=2020.")
+        raise ValueError(
+            f"{text!r} is not a condition. Write a column, one of = != < <= > >= ~, and a value: year>=2020."
+        )
     name, operator, value = match["column"], cast(Operator, match["operator"]), match["value"]
     column = name if name in columns else re.sub(r"[\s-]", "_", name.lower())
     if column not in columns:
@@ -65,16 +67,16 @@ def parse_condition(text: str, columns: Mapping[str, type]) -> Condition:
     kind = columns[column]
     if operator == "~" or kind is str:
         if operator == "~" and kind is not str:
-            raise ValueError(f"{text!r}: {column} holds no text to search in. Use = or !=.")
+            raise ValueError(f"{text!r}: {column} is not a column of text, which ~ requires. Use = or !=.")
         return Condition(column, operator, value)
     if kind is bool:
-        if value.lower() not in _YES_NO or operator not in {"=", "!="}:
+        if value.lower() not in _BOOLEANS or operator not in {"=", "!="}:
             raise ValueError(f"{text!r}: {column} is true or false. Write {column}=true or {column}=false.")
-        return Condition(column, operator, _YES_NO[value.lower()])
+        return Condition(column, operator, _BOOLEANS[value.lower()])
     try:
         return Condition(column, operator, float(value))
     except ValueError:
-        raise ValueError(f"{text!r}: {column} holds numbers, and {value!r} is none.") from None
+        raise ValueError(f"{text!r}: {column} is a column of numbers, and {value!r} is not a number.") from None
 
 
 def parse_filter(conditions: Iterable[str], path: str | None, columns: Mapping[str, type]) -> Filter:

@@ -23,17 +23,17 @@ def indexing_lock(address: str | Path) -> Iterator[None]:
     Raises:
         RuntimeError: another process holds the lock.
     """
-    with ExitStack() as held:
+    with ExitStack() as locks:
         try:
-            held.enter_context(_locked(address, _INDEXING, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            locks.enter_context(_locked(address, _INDEXING, fcntl.LOCK_EX | fcntl.LOCK_NB))
         except BlockingIOError:
             raise RuntimeError(f"{address} is being indexed by another process. Wait until it is done.") from None
         yield
 
 
 @contextmanager
-def changing_lock(address: str | Path) -> Iterator[bool]:
-    """Wait until no other process or thread changes the index. Yields True if the lock is held, False without locks."""
+def write_lock(address: str | Path) -> Iterator[bool]:
+    """Wait until no other process or thread changes the index. Yields whether the index is locked."""
     with _locked(address, _CHANGING, fcntl.LOCK_EX) as locked:
         yield locked
 

@@ -11,19 +11,25 @@ import pyarrow as pa
 from lancedb.table import Table
 from numpy.typing import NDArray
 
-from side4video.search.stores.filtering import make_test
+from side4video.search.stores.filter_matching import make_test
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.records import IndexedFile, Window
-from side4video.search.stores.stored_text import path_from_text, path_to_text
-from side4video.search.stores.window_rows import FILE_COLUMNS, WINDOW_COLUMNS, files_from_rows, from_rows, numbers_of
+from side4video.search.stores.serialisation import path_from_text, path_to_text
+from side4video.search.stores.window_rows import (
+    FILE_COLUMNS,
+    WINDOW_COLUMNS,
+    column_to_array,
+    files_from_rows,
+    from_rows,
+)
 
 EXACT_WINDOWS = 250_000
 """Up to this many windows, search is exact and in memory: 512 MB of mean vectors with 512 numbers each."""
 NPROBES = 64
 """Number of partitions of LanceDB's index to search. It has about the square root of the number of windows."""
-FILTERS_KEPT = 16
+CACHED_FILTERS = 16
 """Number of filters whose rows are cached: users often send several queries with the same filter."""
-WIDER = 4
+GROWTH_FACTOR = 4
 """Growth factor of the limit and of the searched partitions while the filter leaves too few results."""
 
 
@@ -82,16 +88,16 @@ class LanceSnapshot:
         earlier, self._earlier = self._earlier, None
         if earlier is None:
             table = self._scan(["mean"])
-            return _row_ids(table), numbers_of(table, "mean")
+            return _row_ids(table), column_to_array(table, "mean")
         known, known_means = earlier
         ids = _row_ids(self._scan([]))
         places = np.searchsorted(known, ids)
-        there = places < len(known)
-        there[there] = known[places[there]] == ids[there]
+        reused = places < len(known)
+        reused[reused] = known[places[reused]] == ids[reused]
         means = np.empty((len(ids), known_means.shape[1]), np.float32)
-        means[there] = known_means[places[there]]
-        if not there.all():
-            means[~there] = numbers_of(self._take(ids[~there], ["mean"]), "mean")
+        means[reused] = known_means[places[reused]]
+        if not reused.all():
+            means[~reused] = column_to_array(self._take(ids[~reused], ["mean"]), "mean")
         return ids, means
 
     def files(self) -> dict[str, IndexedFile]:
@@ -104,16 +110,16 @@ class LanceSnapshot:
 
     def rows_of(self, paths: Sequence[str]) -> pa.Table:
         """All columns of the windows of some videos."""
-        return self._table.search().where(rows_among(paths)).select(self._table.schema.names).to_arrow()
+        return self._table.search().where(path_condition(paths)).select(self._table.schema.names).to_arrow()
 
     def keys_of(self, paths: Sequence[str]) -> set[tuple[str, int]]:
         """Path, as text, and number of each of these windows."""
-        table = self._table.search().where(rows_among(paths)).select(["path", "number"]).to_arrow()
+        table = self._table.search().where(path_condition(paths)).select(["path", "number"]).to_arrow()
         return set(zip(table["path"].to_pylist(), table["number"].to_pylist(), strict=True))
 
     def count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
         """The number of windows of each of these videos; videos without windows are omitted."""
-        table = self._table.search().where(rows_among(paths)).select(["path"]).to_arrow()
+        table = self._table.search().where(path_condition(paths)).select(["path"]).to_arrow()
         return {path_from_text(text): count for text, count in Counter(table["path"].to_pylist()).items()}
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
@@ -125,7 +131,7 @@ class LanceSnapshot:
         if self.num_windows <= self._exact_windows:
             return self._nearest_in_memory(vector, limit, allowed)
         if allowed is not None and len(allowed) <= self._exact_windows:
-            means = numbers_of(self._take(allowed, ["mean"]), "mean")
+            means = column_to_array(self._take(allowed, ["mean"]), "mean")
             return self._best(allowed, means, vector, limit)
         return self._nearest_by_index(vector, limit, allowed)
 
@@ -140,7 +146,7 @@ class LanceSnapshot:
             if id(file) not in passes:
                 passes[id(file)] = test(file)
         allowed = ids[np.fromiter((passes[id(file)] for file in files), bool, len(files))]
-        if len(self._filtered) >= FILTERS_KEPT:
+        if len(self._filtered) >= CACHED_FILTERS:
             self._filtered = {}
         self._filtered[filter] = allowed
         return allowed
@@ -166,13 +172,13 @@ class LanceSnapshot:
             query: Any = self._table.search(vector, vector_column_name="mean")
             query = query.distance_type("dot").nprobes(probes).limit(wanted).select(["mean", "_distance"])
             table = query.with_row_id(True).to_arrow()
-            ids, means = table["_rowid"].to_numpy().astype(np.int64), numbers_of(table, "mean")
+            ids, means = table["_rowid"].to_numpy().astype(np.int64), column_to_array(table, "mean")
             if allowed is not None:
                 passes = np.isin(ids, allowed, assume_unique=True)
                 ids, means = ids[passes], means[passes]
             if len(ids) >= limit or wanted >= self.num_windows:
                 return self._best(ids, means, vector, limit)
-            wanted, probes = wanted * WIDER, probes * WIDER
+            wanted, probes = wanted * GROWTH_FACTOR, probes * GROWTH_FACTOR
 
     def _best(
         self, ids: NDArray[np.int64], means: NDArray[np.float32], vector: NDArray[np.float32], limit: int
@@ -198,7 +204,7 @@ class LanceSnapshot:
         return table if (ids[1:] > ids[:-1]).all() else table.take(np.argsort(ids, kind="stable"))
 
 
-def rows_among(paths: Sequence[str]) -> str:
+def path_condition(paths: Sequence[str]) -> str:
     """The SQL condition that a row belongs to one of these videos."""
     quoted = ("'" + path_to_text(path).replace("'", "''") + "'" for path in paths)
     return f"path IN ({', '.join(quoted)})"

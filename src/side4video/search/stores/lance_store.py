@@ -16,49 +16,48 @@ from lancedb.index import IvfFlat
 from lancedb.table import Table
 from numpy.typing import NDArray
 
-from side4video.search.stores.connection_errors import why_unreachable
+from side4video.search.stores.batched_reads import WINDOWS_PER_BATCH, read_in_batches
+from side4video.search.stores.connection_errors import explain_connection_error
 from side4video.search.stores.filters import Filter
-from side4video.search.stores.index_locks import changing_lock
-from side4video.search.stores.info_text import info_from_text, info_to_text
-from side4video.search.stores.lance_snapshot import EXACT_WINDOWS, LanceSnapshot, rows_among
-from side4video.search.stores.portions import WINDOWS_AT_ONCE, read_in_portions
+from side4video.search.stores.index_locks import write_lock
+from side4video.search.stores.lance_snapshot import EXACT_WINDOWS, LanceSnapshot, path_condition
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, Window
-from side4video.search.stores.stored_text import metadata_to_text, path_to_text
+from side4video.search.stores.serialisation import info_from_text, info_to_text, metadata_to_text, path_to_text
 from side4video.search.stores.window_rows import to_rows, window_schema
 
 WINDOWS, INFO = "windows", "index"
 """Names of the two tables; `INFO` has one row."""
-KEPT = timedelta(hours=1)
+RETENTION = timedelta(hours=1)
 """How long replaced versions are kept if other processes cannot be locked out of the table.
 
 LanceDB silently loses a write if newer versions are cleaned up while it runs: it compares each change with those made
 since the change began, and does not notice removed ones. So no change may take longer than this.
 """
-KEPT_ALONE = timedelta(0)
+RETENTION_LOCKED = timedelta(0)
 """How long replaced versions are kept if other processes are locked out. Compaction makes two versions within a
 millisecond; if the first were kept, all data would be on disk twice."""
-CHANGES_BESIDE = 32
+MAX_PENDING_CHANGES = 32
 """Number of changes before their files are compacted; compaction can rewrite the whole table."""
-OUTDATED_PART = 1 / 8
+OUTDATED_SHARE = 1 / 8
 """Share of all windows that one process may replace or remove before files are compacted."""
-UNINDEXED = 10_000
+MAX_UNINDEXED_WINDOWS = 10_000
 """Number of windows that may be missing in LanceDB's index; these are compared one by one."""
-ATTEMPTS = 20
+MAX_ATTEMPTS = 20
 """Maximum number of attempts if a change conflicts with another process; 4 seconds in total."""
-_COLLISION = re.compile("conflict|not found|no longer exists", re.IGNORECASE)
+_CONFLICT = re.compile("conflict|not found|no longer exists", re.IGNORECASE)
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def _one_at_a_time(
+def _with_write_lock(
     method: Callable[Concatenate["LanceStore", Arguments], Result],
 ) -> Callable[Concatenate["LanceStore", Arguments], Result]:
     """Decorate a method that changes tables: it waits for other processes and threads that change the same folder."""
 
     @wraps(method)
     def locked(store: "LanceStore", *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with changing_lock(store._address):
+        with write_lock(store._address):
             return method(store, *args, **kwargs)
 
     return locked
@@ -87,11 +86,13 @@ class LanceStore:
 
     def __init__(self, address: str, *, exact_windows: int = EXACT_WINDOWS) -> None:
         self._address, self._exact_windows = address, exact_windows
-        self._connection = _reach(address, lambda: lancedb.connect(address, read_consistency_interval=timedelta(0)))
+        self._connection = _explaining_errors(
+            address, lambda: lancedb.connect(address, read_consistency_interval=timedelta(0))
+        )
         self._table: Table | None = None
         self._snapshot: LanceSnapshot | None = None
         self._lock = threading.Lock()
-        self._outdated = 0
+        self._num_outdated = 0
 
     def read_info(self) -> IndexInfo | None:
         """The description of the index; None: there is no index here.
@@ -100,11 +101,11 @@ class LanceStore:
             ValueError: a later version of this package made the index.
             ConnectionError: an object store does not answer, or denies access.
         """
-        table = _reach(self._address, lambda: _open(self._connection, INFO))
+        table = _explaining_errors(self._address, lambda: _open(self._connection, INFO))
         rows = [] if table is None else table.to_arrow()["json"].to_pylist()
         return info_from_text(rows[-1], self._address) if rows else None
 
-    @_one_at_a_time
+    @_with_write_lock
     def write_info(self, info: IndexInfo) -> None:
         """Write the description of the index, or replace it.
 
@@ -117,22 +118,22 @@ class LanceStore:
             if table.count_rows():
                 raise ValueError(
                     f"{self._address} holds windows of other sizes than {info.num_frames} frames of {info.embed_dim} "
-                    "numbers. Use another place for this index."
+                    "numbers. Use another folder or address for this index."
                 )
             table = self._connection.create_table(WINDOWS, schema=schema, mode="overwrite")
         self._table = table
         row = pa.table({"json": [info_to_text(info)]})
-        told = _create(self._connection, INFO, row.schema)
-        if told.count_rows():
+        info_table = _create(self._connection, INFO, row.schema)
+        if info_table.count_rows():
             self._connection.create_table(INFO, row, mode="overwrite")
         else:
-            told.add(row)
+            info_table.add(row)
 
     def files(self) -> dict[str, IndexedFile]:
         """All videos of the index by path, in the order of their paths."""
         return self._read(lambda snapshot: snapshot.files(), {})
 
-    @_one_at_a_time
+    @_with_write_lock
     def replace(self, paths: Sequence[str], windows: Sequence[Window]) -> None:
         """In one change, remove all windows of `paths` and add `windows`, whose paths must be among `paths`.
 
@@ -140,46 +141,46 @@ class LanceStore:
             ValueError: a window belongs to another video, or the index does not exist yet.
         """
         if others := {window.file.path for window in windows} - set(paths):
-            raise ValueError(f"Windows of {min(others)!r}, which is not among the paths to replace. Name it there.")
+            raise ValueError(f"The windows of {min(others)!r} are not among the paths to replace. Add it to the paths.")
         if not paths:
             return
-        table, of_paths = self._writable(), rows_among(paths)
+        table, of_paths = self._writable(), path_condition(paths)
         none: set[tuple[str, int]] = set()
         old = self._read(lambda snapshot: snapshot.keys_of(paths), none)
         if not windows:
             if old:
-                _retrying(lambda: table.delete(of_paths))
-                self._outdated += len(old)
+                _with_retries(lambda: table.delete(of_paths))
+                self._num_outdated += len(old)
             return
         rows = to_rows(windows, table.schema)
         if not old:
-            _retrying(lambda: table.add(rows))  # never conflicts with rows that other processes add
+            _with_retries(lambda: table.add(rows))  # never conflicts with rows that other processes add
             return
         change = table.merge_insert(["path", "number"]).when_matched_update_all().when_not_matched_insert_all()
         if old - set(zip(rows["path"].to_pylist(), rows["number"].to_pylist(), strict=True)):
             change = change.when_not_matched_by_source_delete(of_paths)  # reads the whole table
-        _retrying(lambda: change.execute(rows))
-        self._outdated += len(old)
+        _with_retries(lambda: change.execute(rows))
+        self._num_outdated += len(old)
 
-    @_one_at_a_time
+    @_with_write_lock
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
         """Replace the metadata of videos by path; paths that are not in the index are ignored."""
         table = self._writable()
         if not metadata:
             return
         texts = {path_to_text(path): metadata_to_text(values) for path, values in metadata.items()}
-        few = len(metadata) <= WINDOWS_AT_ONCE
-        if few and sum(self._count_windows_of(list(metadata)).values()) <= WINDOWS_AT_ONCE:
+        few = len(metadata) <= WINDOWS_PER_BATCH
+        if few and sum(self._count_windows_of(list(metadata)).values()) <= WINDOWS_PER_BATCH:
             rows = self._read(lambda snapshot: snapshot.rows_of(list(metadata)), table.schema.empty_table())
             new = pa.array([texts[path] for path in rows["path"].to_pylist()], pa.string())
             rows = rows.set_column(rows.schema.get_field_index("metadata"), "metadata", new)
             change = table.merge_insert(["path", "number"]).when_matched_update_all()  # of other rows reads only keys
-            self._outdated += len(rows)
+            self._num_outdated += len(rows)
         else:
             rows = pa.table({"path": list(texts), "metadata": list(texts.values())})
             change = table.merge_insert("path").when_matched_update_all()  # reads all rows, writes only this column
         if len(rows):
-            _retrying(lambda: change.execute(rows))
+            _with_retries(lambda: change.execute(rows))
 
     def count_windows(self) -> int:
         """Number of windows in the index."""
@@ -187,7 +188,7 @@ class LanceStore:
 
     def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
         """All windows of each video, in order; an empty list for a video that is not in the index."""
-        return read_in_portions(
+        return read_in_batches(
             paths,
             count=self._count_windows_of,
             read=lambda some: self._read(lambda snapshot: snapshot.windows_of(some), []),
@@ -206,29 +207,29 @@ class LanceStore:
         table = self._opened()
         if table is None:
             return
-        with changing_lock(self._address) as alone:
-            kept = KEPT_ALONE if alone else KEPT
-            if _retrying(lambda: self._is_worth_joining(table, kept)):
+        with write_lock(self._address) as locked:
+            kept = RETENTION_LOCKED if locked else RETENTION
+            if _with_retries(lambda: self._needs_compaction(table, kept)):
                 with warnings.catch_warnings():  # LanceDB warns that removing all versions needs exclusive access
                     warnings.filterwarnings("ignore", "optimize.*removes every version", UserWarning)
-                    _retrying(lambda: table.optimize(cleanup_older_than=kept))
-                self._outdated = 0
+                    _with_retries(lambda: table.optimize(cleanup_older_than=kept))
+                self._num_outdated = 0
             if table.count_rows() > self._exact_windows and not table.list_indices():  # compaction moves rows
-                _retrying(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
+                _with_retries(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
 
     def close(self) -> None:
         """Release the cached data."""
         self._snapshot = self._table = None
 
-    def _is_worth_joining(self, table: Table, kept: timedelta) -> bool:
-        if self._outdated > OUTDATED_PART * table.count_rows():
+    def _needs_compaction(self, table: Table, kept: timedelta) -> bool:
+        if self._num_outdated > OUTDATED_SHARE * table.count_rows():
             return True
         versions = table.list_versions()
         removable = [version for version in versions if version["timestamp"] < datetime.now() - kept]
-        if max(len(removable), int(versions[-1]["metadata"]["total_fragments"])) > CHANGES_BESIDE:
+        if max(len(removable), int(versions[-1]["metadata"]["total_fragments"])) > MAX_PENDING_CHANGES:
             return True
         indexes = [table.index_stats(index.name) for index in table.list_indices()]
-        return any(stats is not None and stats.num_unindexed_rows > UNINDEXED for stats in indexes)
+        return any(stats is not None and stats.num_unindexed_rows > MAX_UNINDEXED_WINDOWS for stats in indexes)
 
     def _count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
         none: dict[str, int] = {}
@@ -237,7 +238,7 @@ class LanceStore:
     def _writable(self) -> Table:
         table = self._opened()
         if table is None:
-            raise ValueError(f"{self._address} is no index yet: write_info first.")
+            raise ValueError(f"{self._address} is not an index yet. Call write_info first.")
         return table
 
     def _opened(self) -> Table | None:
@@ -257,22 +258,22 @@ class LanceStore:
                 )
             return self._snapshot
 
-    def _read(self, question: Callable[[LanceSnapshot], Result], nothing: Result) -> Result:
-        """Query the newest version; returns `nothing` if the table does not exist.
+    def _read(self, query: Callable[[LanceSnapshot], Result], default: Result) -> Result:
+        """Query the newest version; returns `default` if the table does not exist.
 
         Another process may remove that version during the query; the query is then repeated on the newest one.
         """
-        return _retrying(lambda: nothing if (snapshot := self._current()) is None else question(snapshot))
+        return _with_retries(lambda: default if (snapshot := self._current()) is None else query(snapshot))
 
 
-def _reach(address: str, action: Callable[[], Result]) -> Result:
+def _explaining_errors(address: str, action: Callable[[], Result]) -> Result:
     """Run the first request to an object store; errors explain the cause and the remedy."""
     try:
         return action()
     except (OSError, RuntimeError, ValueError) as error:
         if "://" not in address:
             raise
-        raise ConnectionError(why_unreachable(address, error)) from error
+        raise ConnectionError(explain_connection_error(address, error)) from error
 
 
 def _open(connection: lancedb.DBConnection, name: str) -> Table | None:
@@ -290,13 +291,13 @@ def _create(connection: lancedb.DBConnection, name: str, schema: pa.Schema) -> T
     return connection.create_table(name, schema=schema, exist_ok=True) if table is None else table
 
 
-def _retrying(action: Callable[[], Result]) -> Result:
+def _with_retries(action: Callable[[], Result]) -> Result:
     """Run an action, and repeat it if it conflicts with another process or if its version was removed."""
-    for attempt in range(1, ATTEMPTS):
+    for attempt in range(1, MAX_ATTEMPTS):
         try:
             return action()
         except (OSError, RuntimeError, ValueError) as error:
-            if not _COLLISION.search(str(error)):
+            if not _CONFLICT.search(str(error)):
                 raise
             time.sleep(0.02 * attempt)
     return action()

@@ -39,7 +39,7 @@ def open_store(address: str | Path, *, create: bool = False) -> Store:
     store = _open_qdrant(text) if scheme and scheme[1].startswith("qdrant") else _open_lance(text, bool(scheme), create)
     try:
         if store.read_info() is None and not create:
-            raise FileNotFoundError(f"{text} is no index. Make one: side4video index VIDEOS... --to {text}")
+            raise FileNotFoundError(f"{text} is not an index. Make one: side4video index VIDEOS... --to {text}")
     except BaseException:
         store.close()
         raise
@@ -61,13 +61,13 @@ def _open_qdrant(address: str) -> Store:
     from side4video.search.stores.qdrant_store import QdrantStore
 
     parts = urlsplit(address)
-    place, _, collection = parts.path.lstrip("/").rpartition("/") if parts.scheme == "qdrant+local" else ("", "", "")
-    if parts.scheme == "qdrant+local" and not parts.netloc and place and collection:
-        return QdrantStore.on_disk(Path("/") / place, collection)
+    folder, _, collection = parts.path.lstrip("/").rpartition("/") if parts.scheme == "qdrant+local" else ("", "", "")
+    if parts.scheme == "qdrant+local" and not parts.netloc and folder and collection:
+        return QdrantStore.on_disk(Path("/") / folder, collection)
     collection = parts.path.strip("/")
     if parts.scheme != "qdrant" or not parts.hostname or not collection or "/" in collection:
         raise ValueError(
-            f"{address} is no address of a Qdrant collection. Write qdrant://host:port/collection, or "
+            f"{address} is not the address of a Qdrant collection. Write qdrant://host:port/collection, or "
             "qdrant+local:///folder/collection."
         )
     tls = parse_qs(parts.query).get("tls", ["false"])[-1].lower() in {"1", "true", "yes"}
@@ -87,6 +87,6 @@ def _check_folder(folder: Path, create: bool) -> None:
     if (folder / _LANCE_TABLE).is_dir():
         return
     if not create:
-        raise FileNotFoundError(f"{folder} is no index. Make one: side4video index VIDEOS... --to {folder}")
+        raise FileNotFoundError(f"{folder} is not an index. Make one: side4video index VIDEOS... --to {folder}")
     if folder.exists() and any(path.name not in LOCK_FILES for path in folder.iterdir()):
-        raise ValueError(f"{folder} holds other files and no index. Choose an empty or a new folder.")
+        raise ValueError(f"{folder} contains other files and no index. Choose an empty or a new folder.")

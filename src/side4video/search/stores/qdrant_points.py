@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from side4video.search.stores.records import IndexedFile, Window
-from side4video.search.stores.stored_text import metadata_from_text, metadata_to_text, path_from_text, path_to_text
+from side4video.search.stores.serialisation import metadata_from_text, metadata_to_text, path_from_text, path_to_text
 
 FILE_FIELDS = ["path", "content", "size", "modified", "duration_seconds", "metadata", "number", "revision", "windows"]
 """The payload fields that identify the video of a point and decide whether the point is valid."""
@@ -47,9 +47,9 @@ def to_payload(window: Window, *, revision: int, windows: int) -> Payload:
         "windows": windows,
         "start_seconds": window.start_seconds,
         "end_seconds": window.end_seconds,
-        "frames": _to_text(window.frames, np.float16),
-        "frame_weights": _to_text(window.frame_weights, np.float32),
-        "frame_seconds": _to_text(window.frame_seconds, np.float32),
+        "frames": _array_to_text(window.frames, np.float16),
+        "frame_weights": _array_to_text(window.frame_weights, np.float32),
+        "frame_seconds": _array_to_text(window.frame_seconds, np.float32),
     }
 
 
@@ -67,20 +67,20 @@ def file_of(payload: Payload) -> IndexedFile:
 
 def window_of(payload: Payload, mean: list[float]) -> Window:
     """The window of a point."""
-    weights = _from_text(payload["frame_weights"], np.float32)
+    weights = _array_from_text(payload["frame_weights"], np.float32)
     return Window(
         file=file_of(payload),
         number=payload["number"],
         start_seconds=payload["start_seconds"],
         end_seconds=payload["end_seconds"],
-        frames=_from_text(payload["frames"], np.float16).reshape(len(weights), -1),
+        frames=_array_from_text(payload["frames"], np.float16).reshape(len(weights), -1),
         frame_weights=weights,
-        frame_seconds=_from_text(payload["frame_seconds"], np.float32),
+        frame_seconds=_array_from_text(payload["frame_seconds"], np.float32),
         mean=np.asarray(mean, np.float32),
     )
 
 
-def counting_revisions(payloads: Iterable[Payload]) -> dict[str, int]:
+def newest_complete_revisions(payloads: Iterable[Payload]) -> dict[str, int]:
     """The newest complete revision by path, as text; videos without a complete revision are omitted.
 
     A change writes the new points first and then removes the old ones. Until it is done, or permanently if the process
@@ -92,16 +92,16 @@ def counting_revisions(payloads: Iterable[Payload]) -> dict[str, int]:
         key = payload["path"], payload["revision"]
         numbers[key].add(payload["number"])
         expected[key] = payload["windows"]
-    counting: dict[str, int] = {}
+    newest: dict[str, int] = {}
     for (path, revision), found in numbers.items():
         if len(found) == expected[path, revision]:
-            counting[path] = max(revision, counting.get(path, revision))
-    return counting
+            newest[path] = max(revision, newest.get(path, revision))
+    return newest
 
 
-def _to_text(numbers: NDArray[Any], kind: DTypeLike) -> str:
+def _array_to_text(numbers: NDArray[Any], kind: DTypeLike) -> str:
     return base64.b64encode(np.ascontiguousarray(numbers, np.dtype(kind).newbyteorder("<")).tobytes()).decode()
 
 
-def _from_text(text: str, kind: DTypeLike) -> NDArray[Any]:
+def _array_from_text(text: str, kind: DTypeLike) -> NDArray[Any]:
     return np.frombuffer(base64.b64decode(text), np.dtype(kind).newbyteorder("<")).astype(kind)

@@ -13,24 +13,29 @@ from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from side4video.search.stores.filtering import make_test
+from side4video.search.stores.batched_reads import read_in_batches
+from side4video.search.stores.filter_matching import make_test
 from side4video.search.stores.filters import Filter
-from side4video.search.stores.info_text import info_from_text, info_to_text
-from side4video.search.stores.portions import read_in_portions
 from side4video.search.stores.qdrant_points import (
     FILE_FIELDS,
     INFO_ID,
     Payload,
-    counting_revisions,
     file_of,
+    newest_complete_revisions,
     point_id,
     to_payload,
     window_of,
 )
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, Window
-from side4video.search.stores.stored_text import metadata_to_text, path_from_text, path_to_text
+from side4video.search.stores.serialisation import (
+    info_from_text,
+    info_to_text,
+    metadata_to_text,
+    path_from_text,
+    path_to_text,
+)
 
-POINTS_AT_ONCE = 256
+POINTS_PER_REQUEST = 256
 """Number of points per request: 4 MB with 12 x 512 numbers each."""
 EXACT_POINTS = 250_000
 """Up to this many points, search is exact."""
@@ -81,8 +86,8 @@ class QdrantStore:
         except (ResponseHandlingException, UnexpectedResponse) as error:
             client.close()
             raise ConnectionError(
-                f"{address} does not answer as a Qdrant server: {error}. Is it running, and does it need ?tls=true, or "
-                "a key in the environment variable QDRANT_API_KEY?"
+                f"{address} does not answer as a Qdrant server: {error}. Check that it runs, and whether it needs "
+                "?tls=true or an API key in the environment variable QDRANT_API_KEY."
             ) from error
         return cls(client, collection, address)
 
@@ -149,10 +154,10 @@ class QdrantStore:
             ValueError: a window belongs to another video, or the index does not exist yet.
         """
         if others := {window.file.path for window in windows} - set(paths):
-            raise ValueError(f"Windows of {min(others)!r}, which is not among the paths to replace. Name it there.")
-        self._check_made()
+            raise ValueError(f"The windows of {min(others)!r} are not among the paths to replace. Add it to the paths.")
+        self._check_exists()
         revision, counts = time.time_ns(), Counter(window.file.path for window in windows)
-        for some in _portions(windows):
+        for some in _batches(windows):
             points = [
                 models.PointStruct(
                     id=point_id(window, revision),
@@ -163,18 +168,18 @@ class QdrantStore:
             ]
             self._client.upsert(self._collection, points, wait=True)
         new = models.FieldCondition(key="revision", match=models.MatchValue(value=revision))
-        for names in _portions(paths):
-            old = models.Filter(must=[_among(list(map(path_to_text, names)))], must_not=[new])
+        for names in _batches(paths):
+            old = models.Filter(must=[_path_in(list(map(path_to_text, names)))], must_not=[new])
             self._client.delete(self._collection, models.FilterSelector(filter=old), wait=True)
 
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
         """Replace the metadata of videos by path; paths that are not in the index are ignored."""
-        self._check_made()
+        self._check_exists()
         for path, values in metadata.items():
             self._client.set_payload(
                 self._collection,
                 {"metadata": metadata_to_text(values)},
-                models.Filter(must=[_among([path_to_text(path)])]),
+                models.Filter(must=[_path_in([path_to_text(path)])]),
                 wait=True,
             )
 
@@ -184,7 +189,7 @@ class QdrantStore:
 
     def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
         """All windows of each video, in order; an empty list for a video that is not in the index."""
-        return read_in_portions(paths, count=self._count_windows_of, read=self._read_windows_of)
+        return read_in_batches(paths, count=self._count_windows_of, read=self._read_windows_of)
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
         """The windows whose mean vectors have the largest dot product with a vector of length 1, best first."""
@@ -193,8 +198,8 @@ class QdrantStore:
         must: list[Any] = []
         if filter != Filter():
             test = make_test(filter)
-            must = [_among([path_to_text(path) for path, file in self.files().items() if test(file)])]
-        params, wanted, again = self._search_params(limit), limit, 2
+            must = [_path_in([path_to_text(path) for path, file in self.files().items() if test(file)])]
+        params, wanted, retries = self._search_params(limit), limit, 2
         while True:
             answer = self._client.query_points(
                 self._collection,
@@ -207,12 +212,12 @@ class QdrantStore:
             ).points
             found = [(point.payload or {}, point.vector) for point in answer]
             newest = self._newest({payload["path"] for payload, _ in found})
-            counting = [pair for pair in found if newest.get(pair[0]["path"]) == pair[0]["revision"]]
-            missing = len(found) - len(counting)
-            if not missing or (len(found) < limit and not again):
-                return [window_of(payload, mean) for payload, mean in counting][:wanted]  # type: ignore[arg-type]
+            valid = [pair for pair in found if newest.get(pair[0]["path"]) == pair[0]["revision"]]
+            missing = len(found) - len(valid)
+            if not missing or (len(found) < limit and not retries):
+                return [window_of(payload, mean) for payload, mean in valid][:wanted]  # type: ignore[arg-type]
             limit += missing
-            again = max(again - 1, 0)  # may find replaced points; those of a killed process stay invalid
+            retries = max(retries - 1, 0)  # may find replaced points; those of a killed process stay invalid
 
     def optimise(self) -> None:
         """Does nothing: Qdrant optimises automatically."""
@@ -238,39 +243,39 @@ class QdrantStore:
             return models.SearchParams(exact=True)
         return models.SearchParams(hnsw_ef=2 * limit)
 
-    def _check_made(self) -> None:
+    def _check_exists(self) -> None:
         if not self._client.collection_exists(self._collection):
-            raise ValueError(f"{self._address} is no index yet: write_info first.")
+            raise ValueError(f"{self._address} is not an index yet. Call write_info first.")
 
     def _count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
         return {
             path_from_text(payload["path"]): payload["windows"]
-            for some in _portions(paths)
+            for some in _batches(paths)
             for payload, _ in self._scroll_newest(some)
         }
 
     def _read_windows_of(self, paths: Sequence[str]) -> list[Window]:
-        pairs = [pair for some in _portions(paths) for pair in self._scroll_newest(some, vectors=True)]
+        pairs = [pair for some in _batches(paths) for pair in self._scroll_newest(some, vectors=True)]
         return sorted((window_of(*pair) for pair in pairs), key=lambda window: window.number)
 
     def _scroll_newest(self, paths: Sequence[str], *, vectors: bool = False) -> list[tuple[Payload, list[float]]]:
         """The valid points of these videos; see `_scroll`."""
-        points = list(self._scroll(models.Filter(must=[_among(list(map(path_to_text, paths)))]), vectors=vectors))
-        newest = counting_revisions(payload for payload, _ in points)
+        points = list(self._scroll(models.Filter(must=[_path_in(list(map(path_to_text, paths)))]), vectors=vectors))
+        newest = newest_complete_revisions(payload for payload, _ in points)
         return [pair for pair in points if newest.get(pair[0]["path"]) == pair[0]["revision"]]
 
     def _newest(self, texts: set[str]) -> dict[str, int]:
-        """The newest complete revisions of these videos; see `counting_revisions`."""
-        return counting_revisions(
+        """The newest complete revisions of these videos; see `newest_complete_revisions`."""
+        return newest_complete_revisions(
             payload
-            for some in _portions(sorted(texts))
-            for payload, _ in self._scroll(models.Filter(must=[_among(list(some))]))
+            for some in _batches(sorted(texts))
+            for payload, _ in self._scroll(models.Filter(must=[_path_in(list(some))]))
         )
 
     def _first_windows(self) -> dict[str, Payload]:
         """The payload of the first valid window of each video."""
         payloads = [payload for payload, _ in self._scroll(models.Filter(must_not=[_INFO]))]
-        newest = counting_revisions(payloads)
+        newest = newest_complete_revisions(payloads)
         first: dict[str, Payload] = {}
         for payload in payloads:
             if newest.get(payload["path"]) == payload["revision"] and payload["number"] == 0:
@@ -281,25 +286,25 @@ class QdrantStore:
         """Payload and mean vector of points; without `vectors`, only `FILE_FIELDS` and no vector."""
         if not self._client.collection_exists(self._collection):
             return
-        place = None
+        offset = None
         while True:
-            points, place = self._client.scroll(
+            points, offset = self._client.scroll(
                 self._collection,
                 scroll_filter=condition,
-                limit=POINTS_AT_ONCE if vectors else 16 * POINTS_AT_ONCE,
-                offset=place,
+                limit=POINTS_PER_REQUEST if vectors else 16 * POINTS_PER_REQUEST,
+                offset=offset,
                 with_payload=True if vectors else FILE_FIELDS,
                 with_vectors=vectors,
             )
             for point in points:
                 yield point.payload or {}, point.vector or []  # type: ignore[misc]
-            if place is None:
+            if offset is None:
                 return
 
 
-def _portions(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    return (items[start : start + POINTS_AT_ONCE] for start in range(0, len(items), POINTS_AT_ONCE))
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[start : start + POINTS_PER_REQUEST] for start in range(0, len(items), POINTS_PER_REQUEST))
 
 
-def _among(texts: list[str]) -> models.FieldCondition:
+def _path_in(texts: list[str]) -> models.FieldCondition:
     return models.FieldCondition(key="path", match=models.MatchAny(any=texts))

@@ -38,7 +38,7 @@ class Store(Protocol):
     def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
         """All windows of each video, in order; an empty list for a video that is not in the index.
 
-        Windows are read in portions of up to about 100 MB. Changes during the iteration may show in later lists.
+        Windows are read in batches of up to about 100 MB. Changes during the iteration may show in later lists.
         """
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:

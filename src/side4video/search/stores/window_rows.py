@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from side4video.search.stores.records import IndexedFile, Window
-from side4video.search.stores.stored_text import metadata_from_text, metadata_to_text, path_from_text, path_to_text
+from side4video.search.stores.serialisation import metadata_from_text, metadata_to_text, path_from_text, path_to_text
 
 FILE_COLUMNS = ("path", "content", "size", "modified", "duration_seconds", "metadata")
 WINDOW_COLUMNS = ("number", "start_seconds", "end_seconds", "frames", "frame_weights", "frame_seconds")
@@ -35,11 +35,13 @@ def window_schema(num_frames: int, embed_dim: int) -> pa.Schema:
     )
 
 
-def _rows(arrays: Sequence[NDArray[Any]], field: pa.Field) -> pa.Array:
+def _array_column(arrays: Sequence[NDArray[Any]], field: pa.Field) -> pa.Array:
     """A column with one array per row; all arrays have the same size."""
     numbers = np.ascontiguousarray(np.stack(arrays)).reshape(-1)
     if len(numbers) != len(arrays) * field.type.list_size:
-        raise ValueError(f"{field.name} of {arrays[0].shape} does not fit an index of {field.type.list_size} numbers.")
+        raise ValueError(
+            f"{field.name} has shape {arrays[0].shape}, but the index stores {field.type.list_size} numbers per window."
+        )
     return pa.FixedSizeListArray.from_arrays(pa.array(numbers, field.type.value_type), field.type.list_size)
 
 
@@ -56,11 +58,11 @@ def to_rows(windows: Sequence[Window], schema: pa.Schema) -> pa.Table:
     for name in ("content", "size", "modified", "duration_seconds"):
         columns[name] = [getattr(window.file, name) for window in windows]
     for name in ("frame_weights", "frame_seconds", "frames", "mean"):
-        columns[name] = _rows([getattr(window, name) for window in windows], schema.field(name))
+        columns[name] = _array_column([getattr(window, name) for window in windows], schema.field(name))
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def numbers_of(table: pa.Table, name: str) -> NDArray[Any]:
+def column_to_array(table: pa.Table, name: str) -> NDArray[Any]:
     """(rows, numbers per row) of a column from `to_rows`; shares Arrow's memory if that is contiguous."""
     column = table[name].combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
@@ -90,15 +92,15 @@ def from_rows(table: pa.Table, means: NDArray[np.float32] | None = None) -> list
         table: the table; the windows' arrays are views of it where possible.
         means: (rows, E) mean vectors; None: the table has a column with them.
     """
-    means = numbers_of(table, "mean") if means is None else means
-    frames = numbers_of(table, "frames")
+    means = column_to_array(table, "mean") if means is None else means
+    frames = column_to_array(table, "frames")
     frames = frames.reshape(len(table), frames.shape[1] // means.shape[1], means.shape[1])
     columns = zip(
         files_from_rows(table),
         *(table[name].to_pylist() for name in ("number", "start_seconds", "end_seconds")),
         frames,
-        numbers_of(table, "frame_weights"),
-        numbers_of(table, "frame_seconds"),
+        column_to_array(table, "frame_weights"),
+        column_to_array(table, "frame_seconds"),
         means,
         strict=True,
     )

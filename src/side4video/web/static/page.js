@@ -1,4 +1,4 @@
-// Exchanges the results without loading the page anew, and lets words and dropped clips do something.
+// Updates the results without reloading the page, and handles clicks on words, and uploaded and dropped clips.
 "use strict";
 
 document.documentElement.classList.add("has-script");
@@ -7,14 +7,14 @@ const searchForm = document.getElementById("search");
 const uploadForm = document.getElementById("upload");
 const clipField = document.getElementById("clip");
 const dropZone = document.getElementById("drop");
-let running = null; // the request whose answer is waited for
-let sound = { muted: false, volume: 1 }; // as the reader has set it in any of the videos
+let pending = null; // the request in progress
+let sound = { muted: false, volume: 1 }; // as the user set it in any video
 
 function results() {
   return document.getElementById("results");
 }
 
-function say(title, problem) {
+function showError(title, problem) {
   const main = results();
   const heading = document.createElement("div");
   heading.className = "heading";
@@ -26,8 +26,8 @@ function say(title, problem) {
   main.replaceChildren(heading, message);
 }
 
-// Puts into the fields what another page has in them.
-function takeFields(page) {
+// Copies the values of the form fields from another page.
+function copyFields(page) {
   for (const field of searchForm.elements) {
     if (!field.name || field === clipField) continue;
     const same = [...page.getElementById("search").elements].find((other) => other.id === field.id && other.name === field.name);
@@ -35,36 +35,36 @@ function takeFields(page) {
   }
 }
 
-async function show(address, { takesFields = false, ...options } = {}) {
-  running?.abort();
-  const own = new AbortController();
-  running = own;
+async function show(address, { copiesFields = false, ...options } = {}) {
+  pending?.abort();
+  const request = new AbortController();
+  pending = request;
   const main = results();
   main.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(address, { ...options, headers: { Accept: "text/html" }, signal: own.signal });
-    const text = await answer.text();
-    if (answer.headers.get("content-type")?.startsWith("text/html")) {
+    const response = await fetch(address, { ...options, headers: { Accept: "text/html" }, signal: request.signal });
+    const text = await response.text();
+    if (response.headers.get("content-type")?.startsWith("text/html")) {
       const page = new DOMParser().parseFromString(text, "text/html");
       main.replaceWith(page.getElementById("results"));
       document.querySelector(".filters summary").innerHTML = page.querySelector(".filters summary").innerHTML;
-      putControlsAway();
+      hideControls();
       setSound();
-      if (takesFields) takeFields(page);
+      if (copiesFields) copyFields(page);
       document.title = page.title;
       uploadForm.action = page.getElementById("upload").action;
-    } else if (answer.headers.get("content-type")?.startsWith("application/json")) {
-      say("That did not work", JSON.parse(text).detail);
+    } else if (response.headers.get("content-type")?.startsWith("application/json")) {
+      showError("Error", JSON.parse(text).detail);
     } else {
-      say("That did not work", `The server answered with ${answer.status}.`);
+      showError("Error", `The server returned status ${response.status}.`);
     }
   } catch (error) {
     if (error.name !== "AbortError") {
-      say("That did not work", "The server does not answer. Is it still running?");
+      showError("Error", "The server does not respond. Check that it is still running.");
     }
   } finally {
-    if (running === own) {
-      running = null;
+    if (pending === request) {
+      pending = null;
       results().removeAttribute("aria-busy");
     }
   }
@@ -81,20 +81,20 @@ function searchAddress() {
 }
 
 function upload(file) {
-  const most = Number(uploadForm.dataset.maxBytes);
-  if (file.size > most) {
-    say(file.name, `The file is larger than ${Math.floor(most / 2 ** 20)} MB, which is the most taken.`);
+  const maximum = Number(uploadForm.dataset.maxBytes);
+  if (file.size > maximum) {
+    showError(file.name, `The file is larger than the maximum of ${Math.floor(maximum / 2 ** 20)} MB.`);
     return;
   }
   const body = new FormData();
   body.append("clip", file);
   const status = results().querySelector("[role=status]");
-  if (status) status.textContent = `Looking at ${file.name} …`;
+  if (status) status.textContent = `Searching by ${file.name} …`;
   show(uploadForm.action, { method: "POST", body });
 }
 
-// The controls cover half of a small picture: they come with the pointer, the focus or the first play.
-function putControlsAway() {
+// Controls cover half of a small picture, so they are hidden until the pointer, the focus or the first play.
+function hideControls() {
   for (const video of results().querySelectorAll(".screen > video[controls]")) {
     if (!video.paused || video === document.activeElement) continue;
     video.controls = false;
@@ -102,12 +102,12 @@ function putControlsAway() {
   }
 }
 
-// A reader who has silenced one video wants no sound of the next.
+// The volume that the user chose in one video applies to all.
 function setSound() {
   for (const video of document.querySelectorAll("video")) Object.assign(video, sound);
 }
 
-function bringControls(event) {
+function showControls(event) {
   const screen = event.target.closest?.(".screen.idle");
   if (screen) {
     screen.classList.remove("idle");
@@ -118,7 +118,7 @@ function bringControls(event) {
 function seek(video, seconds) {
   const play = () => {
     video.currentTime = Math.max(0, seconds - Number(video.dataset.begins));
-    video.play().catch(() => {}); // another press may have paused it meanwhile
+    video.play().catch(() => {}); // another click may have paused it in the meantime
   };
   if (video.readyState >= HTMLMediaElement.HAVE_METADATA) {
     play();
@@ -151,14 +151,14 @@ document.addEventListener("click", (event) => {
   if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
     event.preventDefault();
     const isMore = Boolean(link.closest(".more"));
-    go(link.getAttribute("href"), { takesFields: true }).then(() => {
+    go(link.getAttribute("href"), { copiesFields: true }).then(() => {
       if (!isMore) results().focus();
     });
   }
 });
 
 for (const kind of ["pointerover", "focusin", "play"]) {
-  document.addEventListener(kind, bringControls, true);
+  document.addEventListener(kind, showControls, true);
 }
 document.addEventListener("play", (event) => { // one at a time
   for (const video of document.querySelectorAll("video")) {
@@ -170,20 +170,20 @@ document.addEventListener("volumechange", ({ target }) => {
   sound = { muted: target.muted, volume: target.volume };
   setSound();
 }, true);
-document.addEventListener("error", async (event) => { // a part that could not be made, or a file that has gone
+document.addEventListener("error", async (event) => { // transcoding failed, or the file no longer exists
   const screen = event.target.closest?.(".screen");
   if (!screen) return;
-  const answer = await fetch(event.target.src, { headers: { Range: "bytes=0-0" } }).catch(() => null);
-  const isRefused = answer && !answer.ok && answer.headers.get("content-type")?.startsWith("application/json");
-  const reason = isRefused ? (await answer.json()).detail : "This video cannot be played here.";
+  const response = await fetch(event.target.src, { headers: { Range: "bytes=0-0" } }).catch(() => null);
+  const isRefused = response && !response.ok && response.headers.get("content-type")?.startsWith("application/json");
+  const reason = isRefused ? (await response.json()).detail : "This browser cannot play the video.";
   const gone = Object.assign(document.createElement("div"), { className: "gone" });
   gone.append(Object.assign(document.createElement("p"), { textContent: reason }));
   screen.replaceWith(gone);
 }, true);
 
-window.addEventListener("popstate", () => show(location.pathname + location.search, { takesFields: true }));
+window.addEventListener("popstate", () => show(location.pathname + location.search, { copiesFields: true }));
 
-putControlsAway();
+hideControls();
 
 function hasFile(event) {
   return event.dataTransfer?.types.includes("Files");

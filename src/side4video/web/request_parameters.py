@@ -7,17 +7,17 @@ from fastapi import HTTPException, Query, Request
 
 from side4video.search.stores.filters import Filter, parse_filter
 
-_LONGEST_FILTER = 500
-_MOST_CONDITIONS = 50
+_MAX_FILTER_LENGTH = 500
+_MAX_CONDITIONS = 50
 DEFAULT_RESULTS = 12
 
-TopK = Annotated[int, Query(ge=1, description="results at most")]
+TopK = Annotated[int, Query(ge=1, description="maximum number of results")]
 PathPattern = Annotated[
-    str | None, Query(max_length=_LONGEST_FILTER, description="a glob pattern for the whole path, or a folder")
+    str | None, Query(max_length=_MAX_FILTER_LENGTH, description="a glob pattern for the whole path, or a folder")
 ]
 Where = Annotated[
     list[str],
-    Query(max_length=_MOST_CONDITIONS, description="conditions such as year>=2020 or place=Berlin; all must be met"),
+    Query(max_length=_MAX_CONDITIONS, description="conditions such as year>=2020 or place=Berlin; all must be met"),
 ]
 
 
@@ -32,7 +32,7 @@ def make_filter(where: Iterable[str], path: str | None, columns: Mapping[str, ty
     """
     conditions = [text for text in where if text.strip()]
     try:
-        return parse_filter(conditions[:_MOST_CONDITIONS], path.strip() if path and path.strip() else None, columns)
+        return parse_filter(conditions[:_MAX_CONDITIONS], path.strip() if path and path.strip() else None, columns)
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
 
@@ -48,20 +48,20 @@ def check_text(text: str, *, max_letters: int) -> str:
     """
     text = " ".join(text.split())
     if not text:
-        raise HTTPException(422, "The question is empty. Write some words.")
+        raise HTTPException(422, "The query is empty. Enter at least one word.")
     if len(text) > max_letters:
-        raise HTTPException(422, f"The question has {len(text)} letters; at most {max_letters} are taken.")
+        raise HTTPException(422, f"The query has {len(text)} characters; the maximum is {max_letters}.")
     return text
 
 
-def check_number(top_k: int, *, most: int) -> int:
+def check_top_k(top_k: int, *, maximum: int) -> int:
     """Check the number of results.
 
     Raises:
-        HTTPException: 422 if it is not from 1 to `most`.
+        HTTPException: 422 if it is not from 1 to `maximum`.
     """
-    if not 1 <= top_k <= most:
-        raise HTTPException(422, f"{top_k} results were asked for; 1 to {most} can be.")
+    if not 1 <= top_k <= maximum:
+        raise HTTPException(422, f"{top_k} results were requested; the number must be from 1 to {maximum}.")
     return top_k
 
 

@@ -1,14 +1,14 @@
-"""Portions of videos that are read together: in order, and never more windows than allowed but of one long video."""
+"""Videos whose windows are read in one batch: in order, no more windows than allowed, except for one long video."""
 
 import pytest
 
-from side4video.search.stores import portions
-from side4video.search.stores.portions import in_portions, read_in_portions
+from side4video.search.stores import batched_reads
+from side4video.search.stores.batched_reads import read_in_batches, split_paths
 
 
 @pytest.fixture(autouse=True)
 def three_at_once(monkeypatch):
-    monkeypatch.setattr(portions, "WINDOWS_AT_ONCE", 3)
+    monkeypatch.setattr(batched_reads, "WINDOWS_PER_BATCH", 3)
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ def three_at_once(monkeypatch):
         ("xxxxxx", ["xxxxxx"]),
     ],
 )
-def test_portions(paths, expected):
+def test_batches(paths, expected):
     counts = {"a": 1, "b": 2, "c": 3, "l": 9}  # and x has none
-    assert ["".join(portion) for portion in in_portions(paths, counts)] == expected
+    assert ["".join(batch) for batch in split_paths(paths, counts)] == expected
 
 
 def test_nothing_is_read_before_its_turn():
@@ -37,7 +37,7 @@ def test_nothing_is_read_before_its_turn():
         read.append(list(paths))
         return []
 
-    lists = read_in_portions("abcdef", count=lambda paths: dict.fromkeys(paths, 2), read=note)
+    lists = read_in_batches("abcdef", count=lambda paths: dict.fromkeys(paths, 2), read=note)
     assert read == []
     assert next(lists) == []
     assert read == [["a"]]

@@ -22,32 +22,32 @@ def identify(path: str) -> str:
     return hashlib.blake2b(os.fsencode(path), digest_size=12).hexdigest()
 
 
-class Library:
+class ServedFiles:
     """The files of an index by identifier. A path from a request is never opened: clients send only identifiers.
 
-    >>> library = Library({})
+    >>> library = ServedFiles({})
     >>> library.find("0" * 24)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    side4video.web.library.NotServedError: ...
+    side4video.web.served_files.NotServedError: ...
     """
 
     def __init__(self, files: Mapping[str, IndexedFile]) -> None:
         self.files: dict[str, IndexedFile] = {}
-        self._found: dict[str, IndexedFile] = {}
+        self._remembered: dict[str, IndexedFile] = {}
         self.replace(files)
 
     def replace(self, files: Mapping[str, IndexedFile]) -> None:
-        """Replace the list of files. Files found since `forget_found` are kept."""
-        self.files = {identify(path): file for path, file in files.items()} | self._found
+        """Replace the list of files. Files found since `clear_remembered` are kept."""
+        self.files = {identify(path): file for path, file in files.items()} | self._remembered
 
-    def forget_found(self) -> None:
+    def clear_remembered(self) -> None:
         """Start a new list: `replace` drops files that were found before. Call this before the list is read again."""
-        self._found = {}
+        self._remembered = {}
 
     def remember(self, file: IndexedFile) -> str:
         """Add a file that a search found, which may be newer than the list of files; return its identifier."""
         identifier = identify(file.path)
-        self.files[identifier] = self._found[identifier] = file
+        self.files[identifier] = self._remembered[identifier] = file
         return identifier
 
     def find(self, identifier: str) -> IndexedFile:
@@ -58,14 +58,14 @@ class Library:
         """
         file = self.files.get(identifier)
         if file is None:
-            raise NotServedError("There is no such video in the index.")
+            raise NotServedError("The index has no such video.")
         path = Path(file.path)
         try:
             real, found = path.resolve(strict=True), path.lstat()
         except (OSError, RuntimeError):
-            raise NotServedError("This video is no longer where it was indexed.") from None
+            raise NotServedError("This video no longer exists at its indexed path.") from None
         if real != path or not stat.S_ISREG(found.st_mode):
-            raise NotServedError("Where this video was indexed there is a link now.")
+            raise NotServedError("The indexed path of this video is now a link, and links are not served.")
         if (found.st_size, found.st_mtime_ns) != (file.size, file.modified):
             raise NotServedError("This file has changed since it was indexed. Run side4video index again.")
         return file

@@ -19,7 +19,7 @@ def test_made_once_for_all_and_the_oldest_go(tmp_path):
         return make
 
     async def use():
-        files = TranscodeCache(tmp_path, max_bytes=100, at_once=2)
+        files = TranscodeCache(tmp_path, max_bytes=100, max_concurrent=2)
         paths = await asyncio.gather(*(files.get("a", ".mp4", writes("a", 40)) for _ in range(5)))
         assert len(set(paths)) == 1
         b = await files.get("b", ".mp4", writes("b", 40))
@@ -43,7 +43,7 @@ def test_what_failed_is_tried_again(tmp_path):
         path.write_bytes(b"x")
 
     async def use():
-        files = TranscodeCache(tmp_path, max_bytes=100, at_once=1)
+        files = TranscodeCache(tmp_path, max_bytes=100, max_concurrent=1)
         with pytest.raises(OSError, match="no"):
             await files.get("a", ".jpg", fail)
         return await files.get("a", ".jpg", succeed)

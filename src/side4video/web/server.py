@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from side4video.inference.predictor import Predictor
     from side4video.search.video_index import VideoIndex
 
-_LAST_SECONDS = 3  # for responses in progress at shutdown
+_SHUTDOWN_SECONDS = 3  # for responses in progress at shutdown
 _BACKLOG = 256
-_IDLE_SECONDS = 75  # longer than clients keep connections open: else the server may close one just as it is reused
+_KEEP_ALIVE_SECONDS = (
+    75  # longer than clients keep connections open: else the server may close one just as it is reused
+)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -32,22 +34,22 @@ def listen(host: str, port: int) -> socket.socket:
     '127.0.0.1'
     """
     if not 0 <= port <= 65535:
-        raise ValueError(f"--port {port} is not from 0 to 65535.")
+        raise ValueError(f"--port {port} must be from 0 to 65535.")
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        heard = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise ValueError(f"--host {host} is not an address of this machine ({error}).") from None
     try:
-        heard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        heard.bind(address)
-        heard.listen(_BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
     except OSError as error:
-        heard.close()
+        listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise ValueError(f"--port {port} is taken on {host}. Use another, or 0 for any that is free.") from None
-        raise ValueError(f"--host {host} --port {port} cannot be listened on ({error.strerror}).") from None
-    return heard
+            raise ValueError(f"--port {port} is in use on {host}. Use another port, or 0 for any free port.") from None
+        raise ValueError(f"--host {host} --port {port} cannot be used ({error.strerror}).") from None
+    return listener
 
 
 class Server:
@@ -77,24 +79,24 @@ class Server:
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
         return f"http://{shown}:{port}/" + (f"?token={self.settings.token}" if self.settings.token else "")
 
-    def run(self, socket: socket.socket, *, is_opened: bool = False) -> None:
+    def run(self, socket: socket.socket, *, open_browser: bool = False) -> None:
         """Serve until Ctrl-C or SIGTERM; returns after the responses in progress are sent, or after 3 seconds.
 
         Args:
             socket: a socket from `listen`.
-            is_opened: True: open the page in a browser.
+            open_browser: True: open the page in a browser.
         """
         config = uvicorn.Config(
             self.app,
             log_level="warning",
             access_log=False,
             lifespan="on",
-            timeout_keep_alive=_IDLE_SECONDS,
-            timeout_graceful_shutdown=_LAST_SECONDS,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
         address = self.address(socket)
-        print(f"{address}   (Ctrl-C ends it)", flush=True)
-        if is_opened:
+        print(f"{address}   (press Ctrl-C to stop)", flush=True)
+        if open_browser:
             webbrowser.open(address)
         before = signal.signal(signal.SIGTERM, _interrupt)  # uvicorn raises the signal again after its shutdown
         try:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from side4video.search.stores.stored_text import metadata_from_text, metadata_to_text, path_from_text, path_to_text
+from side4video.search.stores.serialisation import metadata_from_text, metadata_to_text, path_from_text, path_to_text
 
 BYTES = st.binary(max_size=40).map(lambda name: os.fsdecode(b"/" + name.replace(b"\0", b"_")))
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)

@@ -33,10 +33,10 @@ def fulfils(metadata: Metadata, condition: Condition) -> bool:
     own, other = metadata[condition.column], condition.value
     if condition.operator == "~":
         return isinstance(own, str) and str(other).casefold() in own.casefold()
-    alike = _kind(own) is _kind(other)
+    same_type = _kind(own) is _kind(other)
     if condition.operator == "!=":
-        return not alike or own != other
-    return alike and _COMPARE[condition.operator](own, other)
+        return not same_type or own != other
+    return same_type and _COMPARE[condition.operator](own, other)
 
 
 def _path_test(pattern: str) -> Callable[[str], bool]:

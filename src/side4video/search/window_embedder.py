@@ -14,7 +14,7 @@ from side4video.data.loading.loader import TIMEOUT_SECONDS, test_loader
 from side4video.models.similarity import VideoFeatures
 from side4video.search.index_model import IndexModel
 from side4video.search.stores.records import IndexedFile, Window
-from side4video.search.window_clips import WINDOWS_TOGETHER, SeenFile, SeenPart, VideoPart, WindowClips
+from side4video.search.window_clips import WINDOWS_PER_READ, DecodedPart, FileSnapshot, VideoPart, WindowClips
 from side4video.tasks.clips import choose_workers
 from side4video.tasks.unread import UnreadVideo
 
@@ -53,7 +53,7 @@ class WindowEmbedder:
             paths: the video files.
             on_failure: called once for each video that cannot be read.
         """
-        long: list[SeenFile] = []
+        long: list[FileSnapshot] = []
         for part, features in self._embed_parts([VideoPart(Path(path)) for path in paths], on_failure):
             if part.frame_seconds:
                 yield _join(part.file, [(part, features)])
@@ -61,38 +61,40 @@ class WindowEmbedder:
                 long.append(part.file)
         failed: set[str] = set()
 
-        def note(video: UnreadVideo) -> None:
+        def report_once(video: UnreadVideo) -> None:
             if video.name not in failed:
                 failed.add(video.name)
                 on_failure(video)
 
-        found: list[tuple[SeenPart, VideoFeatures]] = []
-        starts = [(file, first) for file in long for first in range(0, len(file.windows), WINDOWS_TOGETHER)]
-        for part, features in self._embed_parts([VideoPart(file.path, file, first) for file, first in starts], note):
-            if found and found[0][0].file.path != part.file.path:
-                found.clear()  # an incomplete video: one of its later parts could not be read
-            found.append((part, features))
-            if sum(len(part.frame_seconds) for part, _ in found) == len(part.file.windows):
-                yield _join(part.file, found)
-                found.clear()
+        pending: list[tuple[DecodedPart, VideoFeatures]] = []
+        starts = [(file, first) for file in long for first in range(0, len(file.windows), WINDOWS_PER_READ)]
+        for part, features in self._embed_parts(
+            [VideoPart(file.path, file, first) for file, first in starts], report_once
+        ):
+            if pending and pending[0][0].file.path != part.file.path:
+                pending.clear()  # an incomplete video: one of its later parts could not be read
+            pending.append((part, features))
+            if sum(len(part.frame_seconds) for part, _ in pending) == len(part.file.windows):
+                yield _join(part.file, pending)
+                pending.clear()
 
     def _embed_parts(
         self, parts: Sequence[VideoPart], on_failure: Callable[[UnreadVideo], None]
-    ) -> Iterator[tuple[SeenPart, VideoFeatures]]:
+    ) -> Iterator[tuple[DecodedPart, VideoFeatures]]:
         """Features of the windows of each part, in their order; several parts share a forward pass."""
         if not parts:
             return
-        looks = self.model.test_clips()
+        settings = self.model.test_clips()
         clips = WindowClips(
             parts,
             window_seconds=self.window_seconds,
             overlap_seconds=self.overlap_seconds,
-            sampling=looks.sampling,
-            transform=looks.transform,
+            sampling=settings.sampling,
+            transform=settings.transform,
         )
         workers = choose_workers(self.workers)  # even for a single file: it may crash its reader
         batches = test_loader(clips, batch_clips=1, workers=workers, timeout_seconds=self.timeout_seconds)
-        waiting: list[tuple[SeenPart, Tensor]] = []
+        waiting: list[tuple[DecodedPart, Tensor]] = []
         for part, frames in _read(batches, on_failure):
             waiting.append((part, frames))
             if sum(len(frames) for _, frames in waiting) >= self.model.config.eval.batch:
@@ -100,7 +102,9 @@ class WindowEmbedder:
                 waiting.clear()
         yield from self._embed_waiting(waiting)
 
-    def _embed_waiting(self, waiting: Sequence[tuple[SeenPart, Tensor]]) -> Iterator[tuple[SeenPart, VideoFeatures]]:
+    def _embed_waiting(
+        self, waiting: Sequence[tuple[DecodedPart, Tensor]]
+    ) -> Iterator[tuple[DecodedPart, VideoFeatures]]:
         frames = [frames for _, frames in waiting if len(frames)]
         features = self.model.embed_clips(torch.cat(frames)) if frames else None
         nothing = VideoFeatures(torch.empty(0, 0, 0), torch.empty(0, 0))
@@ -111,7 +115,7 @@ class WindowEmbedder:
             start = rows.stop
 
 
-def _read(batches: Iterable[Batch], on_failure: Callable[[UnreadVideo], None]) -> Iterator[tuple[SeenPart, Tensor]]:
+def _read(batches: Iterable[Batch], on_failure: Callable[[UnreadVideo], None]) -> Iterator[tuple[DecodedPart, Tensor]]:
     for batch in batches:
         for failure in batch.failures:
             on_failure(UnreadVideo(failure.name, failure.reason))
@@ -119,14 +123,16 @@ def _read(batches: Iterable[Batch], on_failure: Callable[[UnreadVideo], None]) -
             yield about, batch.clips
 
 
-def _join(seen: SeenFile, parts: Sequence[tuple[SeenPart, VideoFeatures]]) -> tuple[IndexedFile, list[Window]]:
+def _join(
+    snapshot: FileSnapshot, parts: Sequence[tuple[DecodedPart, VideoFeatures]]
+) -> tuple[IndexedFile, list[Window]]:
     """Join the windows of all parts of a video."""
     file = IndexedFile(
-        path=str(seen.path),
-        content=seen.content,
-        size=seen.size,
-        modified=seen.modified,
-        duration_seconds=seen.duration_seconds,
+        path=str(snapshot.path),
+        content=snapshot.content,
+        size=snapshot.size,
+        modified=snapshot.modified,
+        duration_seconds=snapshot.duration_seconds,
     )
     features = VideoFeatures.concatenate([features for _, features in parts])
     seconds = [seconds for part, _ in parts for seconds in part.frame_seconds]
@@ -143,6 +149,6 @@ def _join(seen: SeenFile, parts: Sequence[tuple[SeenPart, VideoFeatures]]) -> tu
             frame_seconds=np.array(seconds[number], np.float32),
             mean=means[number].astype(np.float32),
         )
-        for number, (start, end) in enumerate(seen.windows)
+        for number, (start, end) in enumerate(snapshot.windows)
     ]
     return file, windows

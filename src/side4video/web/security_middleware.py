@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from side4video.web.settings import ServeSettings, is_loopback
 
-_HEADERS = {
+_SECURITY_HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "same-origin",  # with no-referrer, forms would send no origin
@@ -22,7 +22,7 @@ _MULTIPART_BYTES = 64 * 2**10  # headers and boundaries around an upload
 _DRAINING_SECONDS = 5.0
 
 
-class Guards:
+class SecurityMiddleware:
     """ASGI middleware that rejects unauthorised requests and adds security headers to every response.
 
     * The token comes from `Authorization: Bearer`, from a cookie, or once from `?token=`, which sets the cookie.
@@ -34,13 +34,13 @@ class Guards:
 
     >>> from fastapi import FastAPI
     >>> app = FastAPI()
-    >>> app.add_middleware(Guards, settings=ServeSettings())
+    >>> app.add_middleware(SecurityMiddleware, settings=ServeSettings())
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
         self.app = app
         self.settings = settings
-        self._places = asyncio.Semaphore(settings.max_uploads_at_once)
+        self._slots = asyncio.Semaphore(settings.max_uploads_at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -51,28 +51,28 @@ class Guards:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
         headers = Headers(scope=scope)
         if self.settings.token is None and not is_loopback(_without_port(headers.get("host", ""))):
-            await _refuse(send_with_headers, 400, "This server answers to localhost alone.")
+            await _reject(send_with_headers, 400, "This server accepts only requests to localhost.")
         elif scope["method"] not in ("GET", "HEAD") and not _is_same_site(headers):
-            await _refuse(send_with_headers, 403, "Another site must not ask this server.")
-        elif self.settings.token is not None and not self._knows_token(scope, headers):
-            await self._welcome_or_refuse(scope, send_with_headers)
+            await _reject(send_with_headers, 403, "Requests from other sites are not allowed.")
+        elif self.settings.token is not None and not self._has_token(scope, headers):
+            await self._set_cookie_or_reject(scope, send_with_headers)
         elif scope["method"] in ("GET", "HEAD"):
             await self.app(scope, receive, send_with_headers)
         else:
-            async with self._places:
-                await self._with_bounded_body(scope, receive, send_with_headers)
+            async with self._slots:
+                await self._with_limited_body(scope, receive, send_with_headers)
 
     def _is_token(self, given: str) -> bool:
         assert self.settings.token is not None
         return hmac.compare_digest(given.encode(), self.settings.token.encode())
 
-    def _knows_token(self, scope: Scope, headers: Headers) -> bool:
+    def _has_token(self, scope: Scope, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return self._is_token(given.strip())
@@ -84,12 +84,12 @@ class Guards:
         name = _cookie_name(scope)
         return name in cookies and self._is_token(cookies[name].value)
 
-    async def _welcome_or_refuse(self, scope: Scope, send: Send) -> None:
+    async def _set_cookie_or_reject(self, scope: Scope, send: Send) -> None:
         """A valid `?token=` is stored in a cookie and removed from the URL; any other request is rejected."""
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(pairs).get("token", "")
         if scope["method"] != "GET" or not self._is_token(given):
-            await _refuse(send, 401, "This server wants its token: open the address it has printed.")
+            await _reject(send, 401, "This server requires a token. Open the address that it printed when it started.")
             return
         rest = urlencode([pair for pair in pairs if pair[0] != "token"])
         location = "/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else "")
@@ -98,36 +98,35 @@ class Guards:
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _with_bounded_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _with_limited_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body up to the limits; rejections have the same form as the application's errors."""
         settings, limit = self.settings, self.settings.max_upload_bytes + _MULTIPART_BYTES
         length = Headers(scope=scope).get("content-length", "0")
         deadline = asyncio.get_running_loop().time() + settings.upload_seconds
         announced, num_read, is_whole = int(length) if length.isdigit() else 0, 0, False
 
-        async def receive_bounded() -> Message:
+        async def receive_limited() -> Message:
             nonlocal num_read, is_whole
             if is_whole:
                 return await receive()
             if max(announced, num_read) > limit:
                 await _drain(receive)
-                raise too_large(settings)
+                raise upload_too_large_error(settings)
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(408, f"The file did not arrive in {settings.upload_seconds:g} seconds.") from None
+                raise HTTPException(408, f"The upload took longer than {settings.upload_seconds:g} seconds.") from None
             num_read += len(message.get("body", b""))
             is_whole = not message.get("more_body", False)
             return message
 
-        await self.app(scope, receive_bounded, send)
+        await self.app(scope, receive_limited, send)
 
 
-def too_large(settings: ServeSettings) -> HTTPException:
+def upload_too_large_error(settings: ServeSettings) -> HTTPException:
     """The error for an upload above the size limit."""
-    most = f"{settings.max_upload_bytes / 2**20:g} MB"
-    return HTTPException(413, f"The file is larger than {most}, which is the most taken.")
+    return HTTPException(413, f"The file is larger than the maximum of {settings.max_upload_bytes / 2**20:g} MB.")
 
 
 def _cookie_name(scope: Scope) -> str:
@@ -158,7 +157,7 @@ async def _drain(receive: Receive) -> None:
         pass
 
 
-async def _refuse(send: Send, status: int, reason: str) -> None:
+async def _reject(send: Send, status: int, reason: str) -> None:
     body = json.dumps({"detail": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
