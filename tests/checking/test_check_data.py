@@ -50,7 +50,7 @@ def test_a_good_set_gives_lists_of_all_and_exit_code_0(clips, tmp_path, capsys):
     assert summary["sets"]["train"] | {"source": ""} == {
         "source": "", "listed": 4, "usable": 4, "errors": 0, "warnings": 0, "by_kind": {}, "notes": []
     }  # fmt: skip
-    assert "Nothing is wrong" in (out / "index.html").read_text()
+    assert "No problems were found" in (out / "index.html").read_text()
     assert f"--data.train {out / 'train.csv'}" in " ".join(capsys.readouterr().out.split())
 
 
@@ -158,9 +158,9 @@ def test_other_files_are_not_overwritten(clips, tmp_path, capsys):
     listed = tmp_path / "lists/train.csv"
     listed.write_text(f"video,label\n{clips / 'train/run/1.mp4'},run\n")
     assert main(["check-data", "--data.train", str(listed), "--out", str(tmp_path / "lists")]) == 2
-    assert "is to be checked" in capsys.readouterr().err
+    assert "contains a list to be checked" in capsys.readouterr().err
     assert main(["check-data", "--data.train", str(clips / "train"), "--out", str(tmp_path / "lists")]) == 2
-    assert "not those of an earlier check" in capsys.readouterr().err
+    assert "not from an earlier check" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "lists").iterdir()] == ["train.csv"]
     for _ in range(2):
         assert main(["check-data", "--data.train", str(listed), "--out", str(tmp_path / "out")]) == 0

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from side4video.atomic_files import write_json
-from side4video.checking.clean_list import refuse_equal_numbers, write_clean_list
-from side4video.checking.entries import Entry, guess_task, read_entries
+from side4video.checking.clean_list import check_numeric_class_names, write_clean_list
+from side4video.checking.entries import Entry, detect_task, read_entries
 from side4video.config import DataConfig
 from side4video.data.lists.annotations import LabelledVideo, read_video_list
 from side4video.data.lists.captions import read_caption_list
@@ -83,10 +83,10 @@ def test_any_captions_come_back(tmp_path_factory, videos):
 
 
 def test_class_names_that_are_one_number_are_refused():
-    refuse_equal_numbers(["1", "01", "run"])
-    refuse_equal_numbers(["1", "02"])
+    check_numeric_class_names(["1", "01", "run"])
+    check_numeric_class_names(["1", "02"])
     with pytest.raises(ValueError, match="1 and 01"):
-        refuse_equal_numbers(["1", "01"])
+        check_numeric_class_names(["1", "01"])
 
 
 def test_plain_class_names_are_written_as_names(tmp_path):
@@ -122,12 +122,12 @@ def test_the_task_is_told_by_what_is_in_the_files(tmp_path):
     }
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
-    guessed = {name: guess_task(DataConfig(test=tmp_path / name)) for name in contents}
+    guessed = {name: detect_task(DataConfig(test=tmp_path / name)) for name in contents}
     assert guessed == dict.fromkeys(["captions.csv", "lines.jsonl", "captions.json"], "retrieval") | dict.fromkeys(
         ["labels.csv", "list.txt", "something.json"], "recognition"
     )
-    assert guess_task(DataConfig(test=tmp_path)) == "recognition"
-    assert guess_task(DataConfig(test=tmp_path / "list.txt", captions=tmp_path / "captions.json")) == "retrieval"
+    assert detect_task(DataConfig(test=tmp_path)) == "recognition"
+    assert detect_task(DataConfig(test=tmp_path / "list.txt", captions=tmp_path / "captions.json")) == "retrieval"
 
 
 def test_without_sets_there_is_nothing_to_read():

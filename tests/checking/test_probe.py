@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from side4video.checking.content import hash_content, what_else, wrong_suffix
+from side4video.checking.content import detect_other_type, hash_content, wrong_suffix
 from side4video.checking.probe import Probe, ProbeTask, probe_video
 
 PIECE = Path(__file__).parents[2] / "../shared/data/odd/mp4ff__cbcsdec.mp4"
@@ -131,7 +131,7 @@ def test_another_container_than_the_name_says(clip, tmp_path):
     shutil.copy(clip, tmp_path / "clip.webm")
     assert probe(tmp_path / "clip.webm").faults[0] == (
         "wrong-suffix",
-        "it is called .webm, but its content is mov/mp4/m4a/3gp/3g2/mj2.",
+        "its suffix is .webm, but its content is mov/mp4/m4a/3gp/3g2/mj2.",
     )
     for name in ("clip.mov", "clip.MP4", "clip.unknown"):
         shutil.copy(clip, tmp_path / name)
@@ -141,16 +141,16 @@ def test_another_container_than_the_name_says(clip, tmp_path):
 def test_suffixes_of_what_ffmpeg_calls_its_containers():
     assert wrong_suffix(Path("a.mkv"), ("matroska", "webm")) is None
     assert wrong_suffix(Path("a.mpg"), ("mpegts",)) is None
-    assert wrong_suffix(Path("a.avi"), ("matroska", "webm")) == "it is called .avi, but its content is matroska/webm."
+    assert wrong_suffix(Path("a.avi"), ("matroska", "webm")) == "its suffix is .avi, but its content is matroska/webm."
 
 
 def test_a_video_is_nothing_else(clip):
-    assert what_else(clip) is None
+    assert detect_other_type(clip) is None
 
 
 def test_of_what_cannot_be_opened_nothing_is_known(tmp_path):
-    assert what_else(tmp_path) is None
-    assert what_else(tmp_path / "none.mp4") is None
+    assert detect_other_type(tmp_path) is None
+    assert detect_other_type(tmp_path / "none.mp4") is None
 
 
 def test_folders_with_the_same_frames_share_a_hash(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from side4video.checking.workers import Lost, run_with_timeout
+from side4video.checking.workers import FailedItem, run_with_timeout
 
 
 def work(item):
@@ -48,13 +48,13 @@ def test_an_item_that_hangs_is_ended_and_the_others_are_done():
     assert time.monotonic() - start < 60
     assert [found[place] for place in range(1, 6)] == [1, 2, 3, 4, 5]
     for place in (0, 6):
-        assert found[place] == Lost("time-out", "no result after 1 seconds; the process was ended.")
+        assert found[place] == FailedItem("time-out", "no result after 1 seconds; the process was killed.")
 
 
 def test_the_ended_process_is_gone():
     answers = run_with_timeout(work, [("process", None), ("sleep", 600)], processes=1, seconds=1)
     (_, process), (_, lost) = answers
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, FailedItem)
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
 
@@ -64,11 +64,11 @@ def test_a_process_that_dies_is_replaced_and_the_item_named():
     assert (found[1], found[3]) == (1, 3)
     for place in (0, 2):
         assert found[place].kind == "crash"
-        assert found[place].reason == "the process that decoded it died (SIGSEGV)."
+        assert found[place].reason == "the decoder process died (SIGSEGV)."
 
 
 def test_an_error_in_the_work_is_told_and_ends_nothing_else():
-    assert run([("raise", "x"), ("give", 1)], processes=1) == {0: Lost("crash", "KeyError: 'x'"), 1: 1}
+    assert run([("raise", "x"), ("give", 1)], processes=1) == {0: FailedItem("crash", "KeyError: 'x'"), 1: 1}
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say what a process has")

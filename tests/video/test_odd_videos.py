@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from side4video.checking.workers import Lost, run_with_timeout
+from side4video.checking.workers import FailedItem, run_with_timeout
 from side4video.data.sampling import FrameSampling
 from side4video.video.container import open_container
 from side4video.video.decoding import VideoError, open_video
@@ -87,7 +87,7 @@ def answers():
 
 
 def assert_whole_clip_or_reason(answer, path):
-    assert not isinstance(answer, Lost), answer
+    assert not isinstance(answer, FailedItem), answer
     if isinstance(answer, Refused):
         assert answer.path == path
         assert answer.reason.endswith(".")

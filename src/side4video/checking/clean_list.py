@@ -10,7 +10,7 @@ from side4video.checking.entries import Entry
 from side4video.data.lists.list_formats import INTEGER
 
 
-def refuse_equal_numbers(class_names: Sequence[str]) -> None:
+def check_numeric_class_names(class_names: Sequence[str]) -> None:
     """Check that no two class names spell the same number, because a list cannot tell them apart.
 
     Raises:
@@ -18,8 +18,8 @@ def refuse_equal_numbers(class_names: Sequence[str]) -> None:
     """
     if all(name.isdecimal() for name in class_names) and len(set(map(int, class_names))) < len(class_names):
         raise ValueError(
-            f"Some of the {len(class_names)} class names are one number written in two ways, such as 1 and 01, which "
-            "no list tells apart. Rename the classes."
+            f"Some of the {len(class_names)} class names are the same number written in two ways, such as 1 and 01. A "
+            "list cannot tell them apart. Rename the classes."
         )
 
 

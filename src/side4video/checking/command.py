@@ -16,17 +16,18 @@ from rich.text import Text
 from tqdm import tqdm
 
 from side4video.atomic_files import write_json, write_text
-from side4video.checking.clean_list import refuse_equal_numbers, write_clean_list
-from side4video.checking.content import size_of
-from side4video.checking.entries import EntrySet, Task, guess_task, read_entries
-from side4video.checking.findings import KINDS, Finding, encodable, printable
-from side4video.checking.judging import JudgedSet, Part, judge, part_of
+from side4video.checking.clean_list import check_numeric_class_names, write_clean_list
+from side4video.checking.content import file_size
+from side4video.checking.entries import EntrySet, Task, detect_task, read_entries
+from side4video.checking.escaping import escape_surrogates, escape_unprintable
+from side4video.checking.findings import KINDS, Finding
 from side4video.checking.page import write_check_page
 from side4video.checking.probe import Probe, ProbeTask, probe_video
-from side4video.checking.workers import Lost, run_with_timeout
+from side4video.checking.set_checker import CheckedSet, Part, find_problems, part_of
+from side4video.checking.workers import FailedItem, run_with_timeout
 from side4video.config import DataConfig
 
-_MARK = "summary.json"
+_SUMMARY_FILE = "summary.json"
 """Marks the folder of an earlier check, which may be overwritten."""
 _PRINTED = 10
 """Maximum number of printed findings per kind; reasons.csv has all of them."""
@@ -49,9 +50,9 @@ class CheckDataArguments:
 
     def __post_init__(self) -> None:
         if self.timeout_seconds <= 0:
-            raise ValueError(f"timeout_seconds = {self.timeout_seconds} leaves no time. Give more than 0.")
+            raise ValueError(f"timeout_seconds = {self.timeout_seconds} must be greater than 0.")
         if self.processes is not None and self.processes < 1:
-            raise ValueError(f"processes = {self.processes} cannot look at anything. Give 1 or more.")
+            raise ValueError(f"processes = {self.processes} must be 1 or more.")
 
 
 def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
@@ -68,35 +69,35 @@ def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
         DataError: a list cannot be read.
         ValueError: no set is given, two class names spell the same number, or the output folder contains other files.
     """
-    sets = read_entries(given.data, task or guess_task(given.data))
+    sets = read_entries(given.data, task or detect_task(given.data))
     for one in sets:
-        refuse_equal_numbers(one.class_names)
-    _prepare(given)
+        check_numeric_class_names(one.class_names)
+    _prepare_folder(given)
     start = time.monotonic()
     probes = _probe(sets, given)
     seconds = time.monotonic() - start
-    judged = judge(sets, probes)
-    num_errors = sum(finding.is_error for one in judged for finding in one.findings)
-    _write(given, judged, len(probes), seconds)
-    _print(given.out, judged)
+    checked = find_problems(sets, probes)
+    num_errors = sum(finding.is_error for one in checked for finding in one.findings)
+    _write(given, checked, len(probes), seconds)
+    _print(given.out, checked)
     return 1 if num_errors else 0
 
 
-def _prepare(given: CheckDataArguments) -> None:
+def _prepare_folder(given: CheckDataArguments) -> None:
     """Create the output folder; raise if other files could be overwritten."""
     out = given.out
     out.mkdir(parents=True, exist_ok=True)
     sources = [source for source in (given.data.train, given.data.test, given.data.captions) if source is not None]
     if any(source.is_file() and source.resolve().parent == out.resolve() for source in sources):
-        raise ValueError(f"{out} holds a list that is to be checked, and would lose it. Give another folder as --out.")
-    if any(out.iterdir()) and not (out / _MARK).is_file():
-        raise ValueError(f"{out} holds files, and not those of an earlier check. Give a new folder as --out.")
+        raise ValueError(f"--out {out} contains a list to be checked, which could be overwritten. Use another folder.")
+    if any(out.iterdir()) and not (out / _SUMMARY_FILE).is_file():
+        raise ValueError(f"--out {out} contains files that are not from an earlier check. Use a new folder.")
 
 
 def _probe(sets: Sequence[EntrySet], given: CheckDataArguments) -> dict[Part, Probe]:
     """Open every part of a file that the sets name, once each."""
     parts = {part_of(entry.video): entry.video for one in sets for entry in one.entries}
-    sizes = {path: size_of(path) for path in {video.path for video in parts.values()}}
+    sizes = {path: file_size(path) for path in {video.path for video in parts.values()}}
     shared = Counter(sizes.values())  # files of different sizes differ, so only equal sizes need a hash
     unhashed = {path for path, size in sizes.items() if size != 0 and shared[size] > 1}
     tasks = []
@@ -110,7 +111,7 @@ def _probe(sets: Sequence[EntrySet], given: CheckDataArguments) -> dict[Part, Pr
         probe_video, tasks, processes=given.processes or _num_cores(), seconds=given.timeout_seconds
     )
     for place, answer in tqdm(answers, desc="check", unit="file", total=len(tasks), dynamic_ncols=True, leave=False):
-        found[place] = Probe(((answer.kind, answer.reason),)) if isinstance(answer, Lost) else answer
+        found[place] = Probe(((answer.kind, answer.reason),)) if isinstance(answer, FailedItem) else answer
     return {part: probe for part, probe in zip(parts, found, strict=True) if probe is not None}
 
 
@@ -118,40 +119,40 @@ def _num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _write(given: CheckDataArguments, judged: Sequence[JudgedSet], num_files: int, seconds: float) -> None:
+def _write(given: CheckDataArguments, checked: Sequence[CheckedSet], num_files: int, seconds: float) -> None:
     out = given.out
-    class_names = next((one.entries.class_names for one in judged if one.entries.class_names), ())
+    class_names = next((one.entries.class_names for one in checked if one.entries.class_names), ())
     if class_names:
-        write_json(out / "class_names.json", [encodable(name) for name in class_names])
+        write_json(out / "class_names.json", [escape_surrogates(name) for name in class_names])
     for name in ("train", "test"):
-        clean = next((one.clean for one in judged if one.entries.name == name), ())
+        clean = next((one.clean for one in checked if one.entries.name == name), ())
         if clean:
             write_clean_list(out / f"{name}.csv", clean, class_names=class_names)
         else:
             (out / f"{name}.csv").unlink(missing_ok=True)  # from an earlier check
-    findings = [finding for one in judged for finding in one.findings]
+    findings = [finding for one in checked for finding in one.findings]
     _write_reasons(out / "reasons.csv", findings)
     settings = {"num_frames": given.data.num_frames, "timeout_seconds": given.timeout_seconds}
     content = {"files": num_files, "seconds": round(seconds, 3), **settings, "sets": {}}
-    content["sets"] = {one.entries.name: _counts(one) for one in judged}
-    write_json(out / _MARK, content)
+    content["sets"] = {one.entries.name: _counts(one) for one in checked}
+    write_json(out / _SUMMARY_FILE, content)
     summary = (
         f"{num_files} files were opened in {seconds:.1f} seconds, and the first, middle and last frame of each "
-        f"decoded. Clips have {given.data.num_frames} frames. Clean lists and reasons.csv lie beside this page."
+        f"decoded. Clips have {given.data.num_frames} frames. Clean lists and reasons.csv are in the same folder."
     )
-    write_check_page(out / "index.html", judged, summary=summary)
+    write_check_page(out / "index.html", checked, summary=summary)
 
 
-def _counts(one: JudgedSet) -> dict[str, object]:
+def _counts(one: CheckedSet) -> dict[str, object]:
     num_errors = sum(finding.is_error for finding in one.findings)
     return {
-        "source": encodable(one.entries.source),
+        "source": escape_surrogates(one.entries.source),
         "listed": len(one.entries.entries),
         "usable": len(one.clean),
         "errors": num_errors,
         "warnings": len(one.findings) - num_errors,
         "by_kind": dict(Counter(finding.kind for finding in one.findings)),
-        "notes": [encodable(note) for note in one.entries.notes],
+        "notes": [escape_surrogates(note) for note in one.entries.notes],
     }
 
 
@@ -162,34 +163,34 @@ def _write_reasons(path: Path, findings: Sequence[Finding]) -> None:
     for found in findings:
         severity = "error" if found.is_error else "warning"
         row = [found.name, found.path, found.set, found.kind, severity, found.reason]
-        writer.writerow([encodable(field) for field in row])
+        writer.writerow([escape_surrogates(field) for field in row])
     write_text(path, text.getvalue())
 
 
-def _print(out: Path, judged: Sequence[JudgedSet]) -> None:
+def _print(out: Path, checked: Sequence[CheckedSet]) -> None:
     table = Table("set", "listed", "usable", "errors", "warnings")
     for column in table.columns[1:]:
         column.justify = "right"
-    for one in judged:
+    for one in checked:
         counts = _counts(one)
         numbers = [str(counts[name]) for name in ("listed", "usable", "errors", "warnings")]
         table.add_row(Text(one.entries.name), *numbers)
     Console().print(table)
-    findings = [finding for one in judged for finding in one.findings]
+    findings = [finding for one in checked for finding in one.findings]
     for kind in KINDS:
         some = [finding for finding in findings if finding.kind == kind]
         if some:
             print(f"{'error' if KINDS[kind].is_error else 'warning'}: {kind}, {len(some)}: {KINDS[kind].about}")
         for finding in some[:_PRINTED]:
-            print(printable(f"  {finding.set}: {finding.name}: {finding.reason}"))
+            print(escape_unprintable(f"  {finding.set}: {finding.name}: {finding.reason}"))
         if len(some) > _PRINTED:
             print(f"  ... and {len(some) - _PRINTED} more in {out / 'reasons.csv'}")
-    for note in (note for one in judged for note in one.entries.notes):
-        print(printable(f"note: {note}"))
+    for note in (note for one in checked for note in one.entries.notes):
+        print(escape_unprintable(f"note: {note}"))
     flags = [
-        word for one in judged if one.clean for word in (f"--data.{one.entries.name}", f"{out / one.entries.name}.csv")
+        word for one in checked if one.clean for word in (f"--data.{one.entries.name}", f"{out / one.entries.name}.csv")
     ]
-    if flags and any(one.entries.class_names for one in judged):
+    if flags and any(one.entries.class_names for one in checked):
         flags += ["--data.class-names", str(out / "class_names.json")]
     print(f"page: {out / 'index.html'}")
     print(f"clean lists: {shlex.join(flags) or 'none, no video is usable'}")

@@ -4,15 +4,15 @@ import hashlib
 import os
 from pathlib import Path
 
-NOT_VIDEO = {
+OTHER_TYPES = {
     b"PK\x03\x04": "a ZIP archive",
     b"\x1f\x8b": "a gzip archive",
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"%PDF": "a PDF document",
-    b"version https://git-lfs": "a pointer of Git LFS and not the file itself: run git lfs pull where it is from",
-    b"<": "a web page, as a server sends it in place of a file",
-    b"{": "JSON, as a server sends it in place of a file",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself: run git lfs pull in its repository",
+    b"<": "a web page, which servers send instead of a file",
+    b"{": "JSON, which servers send instead of a file",
 }
 """First bytes of files that are often mistaken for videos, and what to call them."""
 
@@ -30,7 +30,7 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
 """FFmpeg's names of the containers that a suffix means, by suffix."""
 
 
-def what_else(path: Path) -> str | None:
+def detect_other_type(path: Path) -> str | None:
     """The kind of a file that is no video, detected from its first bytes; None if it is unknown."""
     try:
         with path.open("rb") as file:
@@ -38,11 +38,11 @@ def what_else(path: Path) -> str | None:
     except OSError:
         return None
     bare = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-    for first, name in NOT_VIDEO.items():
+    for first, name in OTHER_TYPES.items():
         if bare.startswith(first):
             return name
     if not start.strip(b"\0"):
-        return "nothing but zeros, as a download leaves that was not finished"
+        return "only zeros, as after an incomplete download"
     try:
         return "text" if "".join(start.decode("utf-8").split()).isprintable() else None
     except UnicodeDecodeError:
@@ -51,13 +51,13 @@ def what_else(path: Path) -> str | None:
 
 def wrong_suffix(path: Path, container_names: tuple[str, ...]) -> str | None:
     """A sentence if the suffix does not match the container's FFmpeg names `container_names`; None if it does."""
-    promised = CONTAINERS.get(path.suffix.lower())
-    if promised is None or set(promised) & set(container_names):
+    expected = CONTAINERS.get(path.suffix.lower())
+    if expected is None or set(expected) & set(container_names):
         return None
-    return f"it is called {path.suffix}, but its content is {'/'.join(container_names)}."
+    return f"its suffix is {path.suffix}, but its content is {'/'.join(container_names)}."
 
 
-def size_of(path: Path) -> int | None:
+def file_size(path: Path) -> int | None:
     """Size of a file in bytes; 0 for an empty folder, None for any other folder and for a missing file."""
     try:
         if not path.is_dir():

@@ -85,15 +85,15 @@ def _read(
     return EntrySet(name, listed.source, tuple(map(Entry, listed.videos)), listed.class_names)
 
 
-def guess_task(config: DataConfig) -> Task:
+def detect_task(config: DataConfig) -> Task:
     """Whether the given files contain classes or captions, detected from their content."""
     sources = [source for source in (config.test, config.train) if source is not None]
     if config.captions is not None:
         return "retrieval"
-    return "retrieval" if any(map(_holds_captions, sources)) else "recognition"
+    return "retrieval" if any(map(_contains_captions, sources)) else "recognition"
 
 
-def _holds_captions(source: Path) -> bool:
+def _contains_captions(source: Path) -> bool:
     if not source.is_file():
         return False
     try:

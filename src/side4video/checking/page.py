@@ -10,14 +10,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from side4video.atomic_files import write_text
-from side4video.checking.findings import KINDS, encodable
-from side4video.checking.judging import JudgedSet
+from side4video.checking.escaping import escape_surrogates
+from side4video.checking.findings import KINDS
+from side4video.checking.set_checker import CheckedSet
 
 _SHOWN = 200
 """Maximum number of listed findings per kind; reasons.csv has all of them."""
 
 
-def write_check_page(path: Path, sets: Sequence[JudgedSet], *, summary: str) -> None:
+def write_check_page(path: Path, sets: Sequence[CheckedSet], *, summary: str) -> None:
     """Write the page. Names are shown as plain text, never as HTML.
 
     Args:
@@ -38,4 +39,4 @@ def write_check_page(path: Path, sets: Sequence[JudgedSet], *, summary: str) -> 
         kinds=[(name, KINDS[name], by_kind[name]) for name in KINDS if by_kind[name]],
         shown=_SHOWN,
     )
-    write_text(path, encodable(page))
+    write_text(path, escape_surrogates(page))

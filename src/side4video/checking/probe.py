@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from side4video.checking.content import hash_content, size_of, what_else, wrong_suffix
+from side4video.checking.content import detect_other_type, file_size, hash_content, wrong_suffix
 from side4video.video.decoding import VideoError, VideoFile, open_video
 from side4video.video.packets import ContainerFacts
 
@@ -37,8 +37,8 @@ def probe_video(task: ProbeTask) -> Probe:
     path = task.path
     try:
         if not path.exists():
-            return Probe((("missing", "there is no such file."),))
-        if size_of(path) == 0:
+            return Probe((("missing", "the file does not exist."),))
+        if file_size(path) == 0:
             what = "the folder is empty." if path.is_dir() else "the file is empty: 0 bytes."
             return Probe((("empty", what),))
         digest = hash_content(path) if task.is_hashed else None
@@ -47,7 +47,7 @@ def probe_video(task: ProbeTask) -> Probe:
     try:
         return Probe(tuple(_decode(task)), digest)
     except VideoError as error:
-        other = what_else(path) if error.fault == "unreadable" and path.is_file() else None
+        other = detect_other_type(path) if error.fault == "unreadable" and path.is_file() else None
         fault = (error.fault, error.reason) if other is None else ("no-video", f"its content is {other}.")
         return Probe((fault,), digest)
 
@@ -64,7 +64,7 @@ def _decode(task: ProbeTask) -> list[tuple[str, str]]:
         video.read(sorted({0, video.num_frames // 2, video.num_frames - 1}))
         num_frames = video.num_frames
         if isinstance(video, VideoFile):
-            if cut := _cut_off(video.container):
+            if cut := _describe_truncation(video.container):
                 faults.append(("truncated", cut))
             if wrong := wrong_suffix(task.path, video.container.names):
                 faults.append(("wrong-suffix", wrong))
@@ -74,15 +74,15 @@ def _decode(task: ProbeTask) -> list[tuple[str, str]]:
     return faults
 
 
-def _cut_off(container: ContainerFacts) -> str | None:
+def _describe_truncation(container: ContainerFacts) -> str | None:
     """A sentence if a file contains less than its header states; None otherwise.
 
     Packets are counted instead of frames: headers also count frames that are never shown (before the start of an
     edited file, or repeated ones), which is no damage.
     """
     if container.num_packets < container.num_listed:
-        return f"its header lists {container.num_listed} frames, and {container.num_packets} are in it."
+        return f"its header lists {container.num_listed} frames, but it has {container.num_packets}."
     listed, found = container.listed_seconds, container.seconds
     if listed is not None and found is not None and found < listed * (1 - _MISSING_SHARE) - _MISSING_SECONDS:
-        return f"its header says {listed:.1f} seconds, and its frames end at {found:.1f}."
+        return f"its header states {listed:.1f} seconds, but its frames end at {found:.1f} seconds."
     return None

@@ -16,12 +16,12 @@ from typing import Any
 
 from side4video.data.loading.worker_processes import PROGRAM, describe_exit
 
-_RENEWED_AFTER = 1000  # items: a fresh process frees the memory that decoders leak
-_GIVEN_UP_AFTER = 5.0  # seconds: a process that waits for a dead drive cannot be killed
+_MAX_ITEMS_PER_WORKER = 1000  # items: a fresh process frees the memory that decoders leak
+_JOIN_SECONDS = 5.0  # seconds: a process that waits for a dead drive cannot be killed
 
 
 @dataclass(frozen=True)
-class Lost:
+class FailedItem:
     """An item without a result: its process was killed after the timeout ("time-out") or died ("crash")."""
 
     kind: str
@@ -36,35 +36,37 @@ class _Worker:
         # Imported once, so that a replacement starts without delay.
         context.set_forkserver_preload([PROGRAM, work.__module__])
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_serve, args=(work, other, memory_bytes), daemon=True)
+        self.process = context.Process(target=_run_worker, args=(work, other, memory_bytes), daemon=True)
         self.process.start()
         other.close()
         self.place: int | None = None  # None until it has reported that it is ready
         self.seconds = self.deadline = float("inf")
         self.num_done = 0
 
-    def give(self, place: int, item: Any, seconds: float) -> None:
+    def assign(self, place: int, item: Any, seconds: float) -> None:
         self.place, self.seconds, self.deadline = place, seconds, time.monotonic() + seconds
         self.pipe.send(item)
 
-    def answer(self) -> Any:
-        """The result that it sent, or `Lost` if it timed out or died."""
+    def receive(self) -> Any:
+        """The result that it sent, or `FailedItem` if it timed out or died."""
         if not self.pipe.poll():
-            return Lost("time-out", f"no result after {self.seconds:g} seconds; the process was ended.")
+            return FailedItem("time-out", f"no result after {self.seconds:g} seconds; the process was killed.")
         try:
             result = self.pipe.recv()
         except (EOFError, OSError):
-            self.process.join(_GIVEN_UP_AFTER)
+            self.process.join(_JOIN_SECONDS)
             code = self.process.exitcode
             if self.place is None:
-                raise RuntimeError(f"A process could not start (exit code {code}). Is there memory for it?") from None
-            return Lost("crash", f"the process that decoded it died ({describe_exit(code)}).")
+                raise RuntimeError(
+                    f"A process could not start (exit code {code}). Check that enough memory is free."
+                ) from None
+            return FailedItem("crash", f"the decoder process died ({describe_exit(code)}).")
         self.num_done += self.place is not None
         return result
 
     def stop(self) -> None:
         self.process.kill()
-        self.process.join(_GIVEN_UP_AFTER)
+        self.process.join(_JOIN_SECONDS)
         self.pipe.close()
 
 
@@ -76,7 +78,7 @@ def run_with_timeout(
     seconds: float,
     memory_bytes: int = 4 * 2**30,
 ) -> Iterator[tuple[int, Any]]:
-    """Yield place and result of each item as they arrive; the result is `Lost` if its process hung or crashed.
+    """Yield place and result of each item as they arrive; the result is `FailedItem` if its process hung or crashed.
 
     Args:
         work: a function at the top level of a module, so that another process can import it.
@@ -92,12 +94,12 @@ def run_with_timeout(
     workers = [_Worker(work, memory_bytes) for _ in range(min(processes, len(items)))]
     try:
         while workers:
-            for worker in _speaking_or_late(workers):
-                answer = worker.answer()
+            for worker in _wait_for_workers(workers):
+                result = worker.receive()
                 if worker.place is not None:
-                    yield worker.place, answer
-                if todo and not isinstance(answer, Lost) and worker.num_done < _RENEWED_AFTER:
-                    worker.give(*todo.popleft(), seconds)
+                    yield worker.place, result
+                if todo and not isinstance(result, FailedItem) and worker.num_done < _MAX_ITEMS_PER_WORKER:
+                    worker.assign(*todo.popleft(), seconds)
                     continue
                 worker.stop()
                 workers.remove(worker)
@@ -108,15 +110,15 @@ def run_with_timeout(
             worker.stop()
 
 
-def _speaking_or_late(workers: Sequence[_Worker]) -> list[_Worker]:
+def _wait_for_workers(workers: Sequence[_Worker]) -> list[_Worker]:
     """Wait until at least one worker has sent something or timed out; return all that have."""
     first = min(worker.deadline for worker in workers)
     left = None if first == float("inf") else max(0.0, first - time.monotonic())
-    spoken = wait([worker.pipe for worker in workers], timeout=left)
-    return [worker for worker in workers if worker.pipe in spoken or worker.deadline <= time.monotonic()]
+    ready = wait([worker.pipe for worker in workers], timeout=left)
+    return [worker for worker in workers if worker.pipe in ready or worker.deadline <= time.monotonic()]
 
 
-def _serve(work: Callable[[Any], Any], pipe: Connection, memory_bytes: int) -> None:
+def _run_worker(work: Callable[[Any], Any], pipe: Connection, memory_bytes: int) -> None:
     """The main function of a process: report that it is ready, then work until the pipe is closed."""
     _limit_memory(memory_bytes)
     with suppress(EOFError, ConnectionError, KeyboardInterrupt):  # the parent process may be gone
@@ -126,7 +128,7 @@ def _serve(work: Callable[[Any], Any], pipe: Connection, memory_bytes: int) -> N
             try:
                 result = work(item)
             except Exception as error:  # one item must not stop the others
-                result = Lost("crash", f"{type(error).__name__}: {error}")
+                result = FailedItem("crash", f"{type(error).__name__}: {error}")
             pipe.send(result)
 
 

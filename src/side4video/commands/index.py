@@ -58,7 +58,7 @@ def index(arguments: list[str]) -> int:
     prestart_workers(workers=given.workers)
 
     from side4video.atomic_files import write_json
-    from side4video.checking.findings import printable
+    from side4video.checking.escaping import escape_unprintable
     from side4video.distributed.processes import is_main_process
     from side4video.search.index_model import load_index_model
     from side4video.search.indexing import update_index
@@ -91,7 +91,7 @@ def index(arguments: list[str]) -> int:
         store.close()
     if is_main_process():
         for video in report.unread:
-            print(f"not read: {printable(video.name)}: {printable(video.reason)}", file=sys.stderr)
+            print(f"not read: {escape_unprintable(video.name)}: {escape_unprintable(video.reason)}", file=sys.stderr)
         for name in report.unknown:
             print(f"{given.metadata}: {name!a} is not a video of the index.", file=sys.stderr)
         print(

@@ -51,7 +51,7 @@ def search(arguments: list[str]) -> int:
     given = tyro.cli(SearchArguments, prog="side4video search", args=arguments)
 
     from side4video.atomic_files import write_json
-    from side4video.checking.findings import printable
+    from side4video.checking.escaping import escape_unprintable
     from side4video.data.lists.text_files import read_lines
     from side4video.search.stores.filters import parse_filter
     from side4video.search.video_index import VideoIndex
@@ -70,7 +70,7 @@ def search(arguments: list[str]) -> int:
     finally:
         index.close()
     for question, videos in (*found.items(), *((f"like {name}", videos) for name, videos in like.items())):
-        print(printable(question))
+        print(escape_unprintable(question))
         print("\n".join(_table(videos)) or "  nothing found")
     if given.json is not None:
         queries = [{"text": text, "found": [_as_json(video) for video in videos]} for text, videos in found.items()]
@@ -110,10 +110,10 @@ def clock_time(seconds: float, *, tenths: bool = False) -> str:
 
 
 def _shown_path(path: str) -> str:
-    from side4video.checking.findings import printable
+    from side4video.checking.escaping import escape_unprintable
 
     here = Path.cwd()
-    return printable(str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path)
+    return escape_unprintable(str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path)
 
 
 def _as_json(video: "SearchResult") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from side4video.checking.findings import printable
+from side4video.checking.escaping import escape_unprintable
 from side4video.search.stores.serialisation import path_to_text
 from side4video.tasks.unread import UnreadVideo
 
@@ -36,5 +36,7 @@ class IndexingReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
-        unread = [{"path": path_to_text(video.name), "reason": printable(video.reason)} for video in self.unread]
+        unread = [
+            {"path": path_to_text(video.name), "reason": escape_unprintable(video.reason)} for video in self.unread
+        ]
         return asdict(self) | {"unread": unread}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode
 
-from side4video.checking.findings import encodable
+from side4video.checking.escaping import escape_surrogates
 from side4video.search.metadata import column_types
 from side4video.search.results import SearchResult
 from side4video.search.stores.filters import Filter
@@ -125,7 +125,7 @@ class SearchService:
         info, settings = self.index.info, self.settings
         return InfoResponse(
             videos=len(self.served_files.files),
-            model=encodable(info.model),
+            model=escape_surrogates(info.model),
             similarity=info.similarity,
             columns=self.columns,
             classifies=self.classifier is not None,
@@ -139,7 +139,7 @@ class SearchService:
 
     def name_of(self, path: str) -> str:
         """A path relative to the folder that holds all videos of the index, in valid Unicode."""
-        return encodable(os.path.relpath(path, self._common_folder) if self._common_folder else path)
+        return escape_surrogates(os.path.relpath(path, self._common_folder) if self._common_folder else path)
 
     @asynccontextmanager
     async def uploaded(self, file: BinaryIO) -> AsyncIterator[Path]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from side4video.checking.workers import Lost, run_with_timeout
+from side4video.checking.workers import FailedItem, run_with_timeout
 from side4video.video.playback import is_video_container, write_clip
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
@@ -67,13 +67,13 @@ async def decode_in_subprocess(work: Callable[[Any], str | None], task: object, 
         try:
             result = next(run_with_timeout(work, [task], processes=1, seconds=seconds, memory_bytes=_MEMORY_BYTES))[1]
         except Exception as error:  # the process did not start; the waiting client needs a response
-            result = Lost("crash", str(error))
+            result = FailedItem("crash", str(error))
         with suppress(RuntimeError):  # the server has stopped in the meantime
             loop.call_soon_threadsafe(set_result, result)
 
     threading.Thread(target=wait, daemon=True).start()  # not in a pool: shutdown must not wait for it
     result = await future
-    if isinstance(result, Lost):
+    if isinstance(result, FailedItem):
         timed_out = result.kind == "time-out"
         reason = f"Decoding took longer than {seconds:g} seconds." if timed_out else "The video cannot be decoded."
         raise NotDecodedError(reason, timed_out=timed_out)

@@ -15,7 +15,7 @@ Part = tuple[str, float | None, float | None]
 
 
 @dataclass(frozen=True)
-class JudgedSet:
+class CheckedSet:
     """A set, its findings and its usable entries. In retrieval, a video that was listed twice gets the captions of
     both entries."""
 
@@ -29,27 +29,27 @@ def part_of(video: LabelledVideo) -> Part:
     return str(video.path), video.start_seconds, video.end_seconds
 
 
-def judge(sets: Sequence[EntrySet], probes: Mapping[Part, Probe]) -> list[JudgedSet]:
+def find_problems(sets: Sequence[EntrySet], probes: Mapping[Part, Probe]) -> list[CheckedSet]:
     """Findings and usable entries of each set.
 
     Args:
         sets: the training set, the evaluation set, or both.
         probes: one for every video of the sets, by `part_of`. Files that may be equal have a digest.
     """
-    judges = [_Judge(one, probes) for one in sets]
-    for judge in judges:
-        judge.find_faults()
-        judge.find_repeated()
-    if len(judges) == 2:
-        judges[0].find_in_evaluation(judges[1])
-    return [judge.result() for judge in judges]
+    checkers = [_SetChecker(one, probes) for one in sets]
+    for checker in checkers:
+        checker.find_faults()
+        checker.find_repeated()
+    if len(checkers) == 2:
+        checkers[0].find_in_evaluation(checkers[1])
+    return [checker.result() for checker in checkers]
 
 
-class _Judge:
+class _SetChecker:
     def __init__(self, entries: EntrySet, probes: Mapping[Part, Probe]) -> None:
         self.entries = entries
         self.findings: list[Finding] = []
-        self.left_out: set[int] = set()
+        self.excluded: set[int] = set()
         self.same_as: dict[int, int] = {}  # place of an entry -> place of the earlier entry with the same content
         self._probes = probes
         digests = {path: probe.digest for (path, _, _), probe in probes.items() if probe.digest is not None}
@@ -64,7 +64,9 @@ class _Judge:
             if self.entries.class_names:
                 self._check_label(place, entry.video.label)
             if not _fits_a_list(entry.video.path):
-                self._add(place, "unlistable", "line breaks, blanks at an end or bytes that are no UTF-8 in its path.")
+                self._add(
+                    place, "unlistable", "its path has line breaks, blanks at an end or bytes that are not UTF-8."
+                )
 
     def find_repeated(self) -> None:
         """Find entries with the same content as an earlier entry."""
@@ -82,44 +84,44 @@ class _Judge:
             for place, video in zip(places[1:], videos[1:], strict=True):
                 same_file = video.path == videos[0].path
                 self.same_as[place] = places[0]
-                what = "the list names it before" if same_file else f"the same content as {videos[0].name}"
+                what = "the list already contains it" if same_file else f"the same content as {videos[0].name}"
                 self._add(place, "listed-twice" if same_file else "duplicate", f"{what}.")
 
-    def find_in_evaluation(self, test: "_Judge") -> None:
+    def find_in_evaluation(self, test: "_SetChecker") -> None:
         """Find training entries that show the same moments as an evaluation entry, or a part of them."""
         tested = defaultdict(list)
         for entry in test.entries.entries:
             tested[test._content[str(entry.video.path)]].append(entry.video)
         for place, entry in enumerate(self.entries.entries):
-            if place in self.left_out and place not in self.same_as:
+            if place in self.excluded and place not in self.same_as:
                 continue
             for video in tested.get(self._content[str(entry.video.path)], []):
                 if _overlap(video, entry.video):
-                    self._add(place, "test-in-train", f"it is {video.name} of the evaluation set.")
+                    self._add(place, "test-in-train", f"the evaluation set contains it as {video.name}.")
                     break
 
-    def result(self) -> JudgedSet:
+    def result(self) -> CheckedSet:
         captions: dict[int, list[str]] = defaultdict(list)
         for place, entry in enumerate(self.entries.entries):
             captions[self.same_as.get(place, place)] += entry.captions
         clean = tuple(replace(entry, captions=tuple(dict.fromkeys(captions[place]))) for place, entry in self._usable())
-        return JudgedSet(self.entries, tuple(sorted(self.findings, key=lambda finding: finding.place)), clean)
+        return CheckedSet(self.entries, tuple(sorted(self.findings, key=lambda finding: finding.place)), clean)
 
     def _usable(self) -> list[tuple[int, Entry]]:
-        return [(place, entry) for place, entry in enumerate(self.entries.entries) if place not in self.left_out]
+        return [(place, entry) for place, entry in enumerate(self.entries.entries) if place not in self.excluded]
 
     def _check_label(self, place: int, label: int | None) -> None:
         count = len(self.entries.class_names)
         if label is None:
-            self._add(place, "no-label", "the list names no class for it.")
+            self._add(place, "no-label", "the list gives no class.")
         elif not 0 <= label < count:
             self._add(place, "wrong-label", f"class {label} is outside 0 to {count - 1}. See --data.first-label.")
 
     def _add(self, place: int, kind: str, reason: str) -> None:
         video = self.entries.entries[place].video
         self.findings.append(Finding(self.entries.name, place, video.name, str(video.path), kind, reason))
-        if KINDS[kind].is_left_out:
-            self.left_out.add(place)
+        if KINDS[kind].is_excluded:
+            self.excluded.add(place)
 
 
 def _fits_a_list(path: Path) -> bool:
