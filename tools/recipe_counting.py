@@ -5,7 +5,7 @@ from pathlib import Path
 
 from side4video.config import RunConfig, load_config
 from side4video.config.recipe_figures import RecipeFigures, read_figures
-from side4video.memory.planning import StepPlanner, share_of_process
+from side4video.memory.planning import StepPlanner, config_of_process
 from side4video.memory.training_step import step_size
 
 PAPER_GPUS = 8
@@ -17,7 +17,7 @@ def planned_config(config: RunConfig, figures: RecipeFigures, *, frames: int) ->
     if not figures.one_gpu_gb:
         device = "cpu" if figures.device == "cpu" else "auto"
         return config.model_copy(update={"train": config.train.model_copy(update={"device": device})})
-    return share_of_process(config, PAPER_GPUS)
+    return config_of_process(config, PAPER_GPUS)
 
 
 def one_gpu_config(config: RunConfig, figures: RecipeFigures, *, frames: int) -> RunConfig:

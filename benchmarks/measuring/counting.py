@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from measuring.step import Step, build_model
 from methods import Method, Size
-from side4video.memory.advice import usable
+from side4video.memory.advice import usable_bytes
 from side4video.memory.tracking import AllocationTracker, SavedBytes
 from side4video.models.backbones.loading import load_backbone
 
@@ -118,7 +118,7 @@ class CountedMethod:
 
         Peaks lie on a straight line: it is drawn through those at `start` and near the result, and the result counted.
         """
-        budget = usable(CARD_BYTES)
+        budget = usable_bytes(CARD_BYTES)
         fixed = sum(self._update.get(part, 0) for part in (FROZEN_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER))
         known = {0: fixed, start: sum(self.peak(start).values())}
         first, second = 0, start

@@ -7,7 +7,7 @@ import torch
 from measuring.counting import CARD_BYTES
 from measuring.step import Step, build_model
 from methods import Method, Size
-from side4video.memory.advice import usable
+from side4video.memory.advice import usable_bytes
 from side4video.memory.planning import largest_within
 from side4video.memory.tracking import SavedBytes
 from side4video.models.backbones.loading import FrozenBackbone
@@ -78,4 +78,4 @@ def _largest_batch(step: Step, start: int, peak: int | None, device: torch.devic
             known[batch] = _peak(step, batch, device)["peak_bytes"]
         return known[batch] or CARD_BYTES * batch  # what does not fit on this GPU needs more than it has
 
-    return largest_within(needed, usable(CARD_BYTES), start=start)
+    return largest_within(needed, usable_bytes(CARD_BYTES), start=start)

@@ -38,7 +38,7 @@ def test_shape_has_the_colour_that_the_caption_says():
 
 
 def test_every_caption_is_there_once_and_speaks_of_no_motion():
-    captions = [str(caption) for caption in StillCaption.every()]
+    captions = [str(caption) for caption in StillCaption.all_captions()]
     assert len(set(captions)) == len(captions) == len(FORMS) * len(COLOURS) * len(PLACES)
     assert "a red square on the left" in captions
     assert not any("move" in caption for caption in captions)

@@ -64,9 +64,9 @@ def test_what_is_there_is_left_alone_and_other_settings_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train_clips_per_caption": 0}, "Use 1 or more"),
-        ({"forms": ("blob",)}, "one or more different ones of disc"),
-        ({"colours": ()}, "one or more different ones of red"),
+        ({"train_clips_per_caption": 0}, "must be 1 or more"),
+        ({"forms": ("blob",)}, "one or more, all different, of disc"),
+        ({"colours": ()}, "one or more, all different, of red"),
         ({"colours": ("red", "red")}, "different"),
     ],
 )

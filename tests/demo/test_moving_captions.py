@@ -58,7 +58,7 @@ def test_test_clips_of_eight_frames_show_every_stop_once(flavour):
 
 
 def test_captions_are_sentences_and_all_different():
-    captions = MotionCaption.every()
+    captions = MotionCaption.all_captions()
     texts = [str(caption) for caption in captions]
     assert len(set(texts)) == len(texts) == len(FORMS) * len(COLOURS) * 4
     assert "a red square moves up" in texts
@@ -66,8 +66,8 @@ def test_captions_are_sentences_and_all_different():
 
 
 def test_held_out_captions_leave_out_no_form_colour_or_motion_and_no_pair_of_them():
-    seen = [caption for caption in MotionCaption.every() if not caption.held_out]
-    assert len(seen) == 0.75 * len(MotionCaption.every())
+    seen = [caption for caption in MotionCaption.all_captions() if not caption.held_out]
+    assert len(seen) == 0.75 * len(MotionCaption.all_captions())
     assert {(caption.form, caption.colour) for caption in seen} == {
         (form, colour) for form in FORMS for colour in COLOURS
     }
@@ -79,7 +79,7 @@ def test_held_out_captions_leave_out_no_form_colour_or_motion_and_no_pair_of_the
 
 @pytest.mark.parametrize(
     ("motion", "frames_per_stop", "message"),
-    [("sideways", 2, "is not a known motion. Use one of left"), ("up", 0, "Use 1 or more")],
+    [("sideways", 2, "is not a known motion. Use one of left"), ("up", 0, "must be 1 or more")],
 )
 def test_unknown_motions_and_empty_clips_are_refused(scene, motion, frames_per_stop, message):
     with pytest.raises(ValueError, match=message):

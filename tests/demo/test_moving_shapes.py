@@ -107,7 +107,7 @@ def test_stops_lie_inside_the_picture():
 
 @pytest.mark.parametrize(
     ("motion", "frames_per_stop", "message"),
-    [("sideways", 2, "is not a known motion. Use one of clockwise"), ("clockwise", 0, "Use 1 or more")],
+    [("sideways", 2, "is not a known motion. Use one of clockwise"), ("clockwise", 0, "must be 1 or more")],
 )
 def test_unknown_motions_and_empty_clips_are_refused(scene, motion, frames_per_stop, message):
     with pytest.raises(ValueError, match=message):

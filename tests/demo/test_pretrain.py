@@ -95,7 +95,7 @@ def test_seed_alone_decides_the_model():
 
 def test_command_writes_weights_that_fit_the_backbone(tmp_path, capsys):
     main(out=tmp_path / "weights.safetensors", steps=2, batch_size=4)
-    assert "right answers on held-out stills" in capsys.readouterr().out
+    assert "accuracy on held-out pictures" in capsys.readouterr().out
     with safe_open(tmp_path / "weights.safetensors", framework="pt") as weights:
         names = set(weights.keys())
         made = json.loads(weights.metadata()["made"])

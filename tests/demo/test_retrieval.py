@@ -116,7 +116,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/thesis.txt").write_text("mine")
     assert main(["demo", "retrieval", "--out", str(tmp_path), *SMALL.split()]) == 2
-    assert "Choose another --out" in capsys.readouterr().err
+    assert "Use another --out" in capsys.readouterr().err
     assert (tmp_path / "run/thesis.txt").read_text() == "mine"
     assert not (tmp_path / "videos").exists()
 
@@ -132,7 +132,7 @@ def test_unknown_demonstrations_and_forms_are_refused(tmp_path, capsys):
     assert main(["demo", "retreival"]) == 2
     assert "Use demo or demo retrieval" in capsys.readouterr().err
     assert main(["demo", "retrieval", "--out", str(tmp_path), "--forms", "blob"]) == 2
-    assert "one or more different ones of disc" in capsys.readouterr().err
+    assert "one or more, all different, of disc" in capsys.readouterr().err
 
 
 @pytest.mark.slow

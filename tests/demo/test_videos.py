@@ -85,5 +85,5 @@ def test_folder_made_with_other_settings_is_left_alone(tmp_path):
 
 
 def test_class_without_clips_is_refused():
-    with pytest.raises(ValueError, match="test_clips_per_class = 0 leaves a class without clips"):
+    with pytest.raises(ValueError, match="test_clips_per_class = 0 must be 1 or more"):
         MotionVideos(test_clips_per_class=0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig, parse_config
-from side4video.memory.advice import advise, parse_size, usable
+from side4video.memory.advice import advise, parse_size, usable_bytes
 from side4video.memory.measuring import measure_step
 from side4video.memory.planning import StepPlanner, largest_within, resolve_types, target_of
 from side4video.memory.training_step import (
@@ -231,13 +231,13 @@ def test_what_is_no_size_is_refused(text):
 
 
 def test_usable_memory_leaves_a_reserve():
-    assert usable(24 * 10**9) == 24 * 10**9 * 97 // 100 - 600 * 10**6
-    assert usable(10**8) == 0
+    assert usable_bytes(24 * 10**9) == 24 * 10**9 * 97 // 100 - 600 * 10**6
+    assert usable_bytes(10**8) == 0
 
 
 def card_with(budget):
     """A card of which `budget` bytes may be used."""
-    return next(size for size in range(int((budget + 6e8) / 0.97), 10**12) if usable(size) >= budget)
+    return next(size for size in range(int((budget + 6e8) / 0.97), 10**12) if usable_bytes(size) >= budget)
 
 
 @pytest.fixture(scope="module")
@@ -262,13 +262,14 @@ def test_what_failed_is_not_advised_again(plan):
     failed = planner(plan.config.model_copy(update={"train": train}))
     assert "--train.memory plain" in advise(failed, 10**12).sentences[0]
     tried = failed.estimate().total
-    assert "--train.memory exact" in advise(failed, 10**12, too_little=tried).sentences[0]
+    assert "--train.memory exact" in advise(failed, 10**12, failed_bytes=tried).sentences[0]
 
 
 def test_where_the_weights_alone_did_not_fit_no_mode_is_advised(plan):
-    sentences = " ".join(advise(plan, 10**12, too_little=plan.weight_bytes).sentences)
+    sentences = " ".join(advise(plan, 10**12, failed_bytes=plan.weight_bytes).sentences)
     assert (
-        "Not one video fits in any mode. Only settings that need less memory than this run are considered." in sentences
+        "Not even one video fits in any mode. Only settings that need less memory than this run are considered."
+        in sentences
     )
     assert "smaller" in sentences
 

@@ -80,7 +80,7 @@ def check_against_running_everything(config, steps):
     planner = StepPlanner(config, num_classes=CLASSES, target="cpu")
     with torch.device("meta"):
         model = build_model(config, num_classes=CLASSES, device=torch.device("meta"))
-    assert find_repeated_blocks(model).left_out
+    assert find_repeated_blocks(model).skipped
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.to_empty(device="cpu")
         step = TrainingStep(config, model, num_classes=CLASSES, device=torch.device("cpu"), fake=True)
@@ -132,7 +132,7 @@ def run(history, blocks, *, times=1):
         x = block(x, weights)
         if number == 0:
             history.end_part(times)
-    with history.freeing_for_all():
+    with history.freeing_repeats():
         weights.clear()
     return x.sum()
 

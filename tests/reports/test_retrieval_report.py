@@ -65,9 +65,9 @@ def test_same_content_gives_the_same_bytes(tmp_path):
     ("changes", "message"),
     [
         ({"scores": {"R@1": {"before": 25.0, "after": 90.0}}}, "Divide percentages by 100"),
-        ({"scores": SCORES | {"R@5": {"after": 1.0}}}, "Give all of them everywhere"),
-        ({"queries": [query(found={"after": []})]}, "Give the same"),
-        ({"queries": [query(rank={"before": 1})]}, "Give the same"),
+        ({"scores": SCORES | {"R@5": {"after": 1.0}}}, "Give a score of each"),
+        ({"queries": [query(found={"after": []})]}, "Give results of each"),
+        ({"queries": [query(rank={"before": 1})]}, "Give results of each"),
     ],
 )
 def test_content_that_does_not_fit_is_refused(tmp_path, changes, message):

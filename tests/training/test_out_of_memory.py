@@ -57,10 +57,10 @@ def test_out_of_memory_before_the_first_step_gives_advice(moment, small_run, war
     assert "Traceback" not in said
     assert "can't allocate memory" in said
     assert "Planned peak with 2 clips per forward pass, by --train.memory" in said
-    assert f"Nothing was trained yet: run the same command with the changed settings and --resume in {out}" in said
+    assert f"No step was completed: run the same command with the changed settings and --resume in {out}" in said
     if moment == "model":
         assert "Memory ran out while the model was built" in said
-        assert "Not one video fits in any mode" in said
+        assert "Not even one video fits in any mode" in said
         assert "--backbone.dtype bfloat16" in said
     else:
         assert "Memory ran out while frozen tokens were computed for the probe or the cache" in said

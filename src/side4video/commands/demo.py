@@ -13,6 +13,6 @@ def demo(arguments: list[str]) -> int:
         )
     if arguments and not arguments[0].startswith("-"):
         raise ValueError(f"There is no demonstration {arguments[0]!r}. Use demo or demo retrieval.")
-    from side4video.demo.run import DemoArguments, run_demo
+    from side4video.demo.recognition import DemoArguments, run_demo
 
     return run_demo(tyro.cli(DemoArguments, prog="side4video demo", args=arguments))

@@ -63,7 +63,7 @@ def train(arguments: list[str]) -> int:
     prestart_workers(workers=given.config.data.workers)
 
     from side4video.distributed.processes import is_main_process
-    from side4video.reports.run_report import frozen_beside_trained, write_run_report
+    from side4video.reports.run_report import compare_frozen_and_trained, write_run_report
     from side4video.selection.run import train as run
     from side4video.sharing.model_card import CardFacts, write_model_card
     from side4video.training.final_evaluation import read_final
@@ -86,7 +86,7 @@ def train(arguments: list[str]) -> int:
     if result.evaluation is not None:
         if refused is None:
             print_scores(result.final or result.evaluation, max_classes=50)
-            for name, score in (frozen_beside_trained(given.out) | read_final(given.out)).items():
+            for name, score in (compare_frozen_and_trained(given.out) | read_final(given.out)).items():
                 print(f"{name:45} {score:6.1%}")
         print(f"report: {write_run_report(given.out, explain=not given.config.train.shard_backbone)}")
     write_model_card(given.out, facts)

@@ -18,10 +18,10 @@ PLACES: dict[str, tuple[int, int]] = {
 }
 """Phrase for each place -> direction from the picture's centre; x to the right, y down."""
 
-NEAR, FAR = 0.14, 0.3
-"""Smallest and largest distance of a shape "on the left" from the centre, as a fraction of the side."""
+MIN_DISTANCE, MAX_DISTANCE = 0.14, 0.3
+"""Distance of a shape "on the left" from the centre, as a fraction of the picture's side."""
 
-ASIDE = 0.1
+MAX_OFFSET = 0.1
 """Largest distance from the centre line across that direction; also of a shape "in the middle" from the centre."""
 
 MIN_CAPTIONED_RADIUS, MAX_CAPTIONED_RADIUS = 0.14, 0.2
@@ -47,7 +47,7 @@ class StillCaption:
         return f"{name_shape(self.form, self.colour)} {self.place}"
 
     @classmethod
-    def every(cls) -> list[Self]:
+    def all_captions(cls) -> list[Self]:
         """All captions: form x colour x place."""
         return [cls(form, colour, place) for form in FORMS for colour in COLOURS for place in PLACES]
 
@@ -83,8 +83,8 @@ def draw_captioned_still(generator: np.random.Generator, caption: StillCaption, 
         raise ValueError(f"{caption.place = } is not a known place. Use one of {', '.join(PLACES)}.")
     shape = random_captioned_shape(generator, form=caption.form, colour=caption.colour)
     right, down = PLACES[caption.place]
-    distance = float(generator.uniform(NEAR, FAR))
-    aside_x, aside_y = (float(offset) for offset in generator.uniform(-ASIDE, ASIDE, size=2))
-    x = 0.5 + (right * distance if right else aside_x)
-    y = 0.5 + (down * distance if down else aside_y)
+    distance = float(generator.uniform(MIN_DISTANCE, MAX_DISTANCE))
+    offset_x, offset_y = (float(value) for value in generator.uniform(-MAX_OFFSET, MAX_OFFSET, size=2))
+    x = 0.5 + (right * distance if right else offset_x)
+    y = 0.5 + (down * distance if down else offset_y)
     return draw_shape(draw_background(generator, size=size), shape.moved_to(x, y))

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from side4video.atomic_files import write_text
 from side4video.demo.moving_captions import MOTIONS, CrossingScene, MotionCaption, draw_crossing
 from side4video.demo.still_shapes import COLOURS, FORMS
-from side4video.demo.videos import FRAMES_PER_SECOND, claim_folder, write_video
+from side4video.demo.videos import FRAMES_PER_SECOND, write_or_check_settings, write_video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +39,17 @@ class CaptionedVideos:
 
     def __post_init__(self) -> None:
         if self.train_clips_per_caption < 1:
-            raise ValueError(f"{self.train_clips_per_caption = } leaves no training clips. Use 1 or more.")
+            raise ValueError(f"{self.train_clips_per_caption = } must be 1 or more.")
         for name, given, known in (("forms", self.forms, FORMS), ("colours", self.colours, tuple(COLOURS))):
             if not given or not set(given) <= set(known) or len(set(given)) < len(given):
-                raise ValueError(f"{name} = {given} must be one or more different ones of {', '.join(known)}.")
+                raise ValueError(f"{name} = {given} must be one or more, all different, of {', '.join(known)}.")
 
     @property
     def captions(self) -> list[MotionCaption]:
         """All captions, form by form; each has one test video."""
         return [
             caption
-            for caption in MotionCaption.every()
+            for caption in MotionCaption.all_captions()
             if caption.form in self.forms and caption.colour in self.colours
         ]
 
@@ -79,7 +79,7 @@ def make_captioned_videos(folder: Path, videos: CaptionedVideos | None = None) -
     """
     videos = videos or CaptionedVideos()
     settings = asdict(videos) | {"forms": [*videos.forms], "colours": [*videos.colours], "motions": [*MOTIONS]}
-    claim_folder(folder / "captioned_videos.json", settings | {"frames_per_second": FRAMES_PER_SECOND})
+    write_or_check_settings(folder / "captioned_videos.json", settings | {"frames_per_second": FRAMES_PER_SECOND})
     wanted = {
         folder / split / f"{number:04d}.mp4": (caption, (videos.seed, split_index, number))
         for split_index, (split, captions) in enumerate(videos.splits.items())

@@ -10,23 +10,23 @@ from side4video.atomic_files import write_text
 from side4video.demo.captioned_videos import CaptionedVideos
 from side4video.demo.moving_captions import MotionCaption
 
-FACTS = "facts.csv"
+METADATA_CSV = "facts.csv"
 """Metadata of the test videos: form, colour and motion."""
 SHOWN = 3
 """Number of videos printed for the query."""
 
 
-def index_test_videos(folder: Path, *, run: Path, videos: Path, made: CaptionedVideos) -> bool:
+def index_test_videos(folder: Path, *, run: Path, videos: Path, settings: CaptionedVideos) -> bool:
     """Build an index of the test videos with the run's adapter, and print the results of one query.
 
     Args:
         folder: folder of the index; an earlier index is replaced.
         run: run folder with the adapter.
         videos: folder of the videos; the CSV is written there.
-        made: settings of the videos.
+        settings: settings of the videos.
 
     Returns:
-        Whether the index was built: without the optional LanceDB a message is printed instead.
+        Whether the index was built. Without LanceDB, which is optional, the function prints a message instead.
 
     Raises:
         ValueError: the folder contains something other than an index.
@@ -40,28 +40,28 @@ def index_test_videos(folder: Path, *, run: Path, videos: Path, made: CaptionedV
     from side4video.search.stores.open_store import open_store
     from side4video.search.video_index import VideoIndex
 
-    captions = made.splits["test"]
-    _write_facts(videos / FACTS, captions)
+    captions = settings.splits["test"]
+    _write_metadata(videos / METADATA_CSV, captions)
     open_store(folder, create=True).close()  # raises an error if the folder is not an index
     shutil.rmtree(folder, ignore_errors=True)  # an earlier index belongs to another adapter
     store, model = open_store(folder, create=True), load_index_model(run)
-    inputs, facts = [str(videos / "test")], read_metadata(videos / FACTS)
-    update_index(store, model, inputs, address=folder, metadata=facts, workers=0)
-    question = str(captions[0])
-    print(f"\nsearch: {question}")
+    inputs, metadata = [str(videos / "test")], read_metadata(videos / METADATA_CSV)
+    update_index(store, model, inputs, address=folder, metadata=metadata, workers=0)
+    query = str(captions[0])
+    print(f"\nsearch: {query}")
     for video in VideoIndex(store, model, model.describe(window_seconds=10, overlap_seconds=5)).search(
-        question, top_k=SHOWN
+        query, top_k=SHOWN
     ):
         known = " ".join(str(video.file.metadata[name]) for name in ("colour", "form", "motion"))
         print(f"  {video.score:6.3f}  {Path(video.file.path).name}  {known}")
     store.close()
     print(f"index        {folder}")
-    print(f'ask it       side4video search {folder} "{question}" --where colour={captions[0].colour}')
+    print(f'search it    side4video search {folder} "{query}" --where colour={captions[0].colour}')
     print(f"open it      side4video serve {folder}")
     return True
 
 
-def _write_facts(path: Path, captions: list[MotionCaption]) -> None:
+def _write_metadata(path: Path, captions: list[MotionCaption]) -> None:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("path", "form", "colour", "motion"))

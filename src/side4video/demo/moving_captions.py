@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from side4video.demo.captioned_stills import FAR, name_shape, random_captioned_shape
+from side4video.demo.captioned_stills import MAX_DISTANCE, name_shape, random_captioned_shape
 from side4video.demo.still_shapes import COLOURS, FORMS, Shape, draw_background, draw_shape
 
 NUM_STOPS = 8
@@ -20,7 +20,7 @@ NUM_STOPS = 8
 MOTIONS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 """Word for each motion -> its direction; x to the right, y down."""
 
-LANES = 0.2
+MAX_PATH_OFFSET = 0.2
 """Largest distance of a shape's path from the centre: a shape may move left near the top, so its place does not reveal
 its motion."""
 
@@ -41,7 +41,7 @@ class MotionCaption:
         return f"{name_shape(self.form, self.colour)} moves {self.motion}"
 
     @classmethod
-    def every(cls) -> list[Self]:
+    def all_captions(cls) -> list[Self]:
         """All captions: form x colour x motion."""
         return [cls(form, colour, motion) for form in FORMS for colour in COLOURS for motion in MOTIONS]
 
@@ -71,8 +71,8 @@ class CrossingScene:
         """Return a random scene of size x size pixels; the shape stays wholly inside the picture."""
         background = draw_background(generator, size=size)
         shape = random_captioned_shape(generator, form=form, colour=colour)
-        reach = float(generator.uniform(FAR - 0.06, FAR))
-        x, y = (float(place) for place in generator.uniform(0.5 - LANES, 0.5 + LANES, size=2))
+        reach = float(generator.uniform(MAX_DISTANCE - 0.06, MAX_DISTANCE))
+        x, y = (float(place) for place in generator.uniform(0.5 - MAX_PATH_OFFSET, 0.5 + MAX_PATH_OFFSET, size=2))
         return cls(background=background, shape=shape.moved_to(x, y), reach=reach)
 
 
@@ -87,13 +87,15 @@ def draw_crossing(scene: CrossingScene, motion: str, *, frames_per_stop: int = 3
     if motion not in MOTIONS:
         raise ValueError(f"{motion = } is not a known motion. Use one of {', '.join(MOTIONS)}.")
     if frames_per_stop < 1:
-        raise ValueError(f"{frames_per_stop = } shows no frame. Use 1 or more.")
+        raise ValueError(f"{frames_per_stop = } must be 1 or more.")
     right, down = MOTIONS[motion]
     centre_x = 0.5 if right else scene.shape.x
     centre_y = 0.5 if down else scene.shape.y
-    way = [scene.reach * (2 * stop + 1 - NUM_STOPS) / (NUM_STOPS - 1) for stop in range(NUM_STOPS)]  # -reach to reach
+    offsets = [
+        scene.reach * (2 * stop + 1 - NUM_STOPS) / (NUM_STOPS - 1) for stop in range(NUM_STOPS)
+    ]  # -reach to reach
     stops = [
         draw_shape(scene.background, scene.shape.moved_to(centre_x + right * step, centre_y + down * step))
-        for step in way
+        for step in offsets
     ]
     return np.stack(stops).repeat(frames_per_stop, axis=0)

@@ -80,6 +80,6 @@ def draw_clip(scene: Scene, motion: str, *, frames_per_stop: int = 3) -> NDArray
     if motion not in MOTIONS:
         raise ValueError(f"{motion = } is not a known motion. Use one of {', '.join(MOTIONS)}.")
     if frames_per_stop < 1:
-        raise ValueError(f"{frames_per_stop = } shows no frame. Use 1 or more.")
+        raise ValueError(f"{frames_per_stop = } must be 1 or more.")
     frames = np.stack([scene.draw_stop(stop) for stop in MOTIONS[motion]])
     return frames.repeat(frames_per_stop, axis=0)

@@ -152,7 +152,7 @@ def main(*, out: Path = WEIGHTS_PATH, steps: int = 3000, batch_size: int = 64, s
     }
     weights = {name: tensor.half().contiguous() for name, tensor in model.backbone.state_dict().items()}
     out.write_bytes(save(weights, metadata))
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB; right answers on held-out stills: {accuracy}")
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB; accuracy on held-out pictures: {accuracy}")
 
 
 if __name__ == "__main__":

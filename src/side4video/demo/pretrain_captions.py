@@ -29,12 +29,12 @@ from side4video.demo.still_clip import BACKBONE_ARGS, WEIGHTS_PATH, Vocabulary, 
 from side4video.tasks.retrieval.contrastive import contrastive_loss
 
 MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-"""What CLIP's pictures are normalised with: mean and standard deviation of each channel between 0 and 1."""
+"""Mean and standard deviation of each channel, from 0 to 1, that normalise CLIP's pictures."""
 
 
 def caption_vocabulary() -> Vocabulary:
     """The words of all captions of pictures and of videos; those of motion keep their first, random embeddings."""
-    return Vocabulary(str(caption) for caption in [*StillCaption.every(), *MotionCaption.every()])
+    return Vocabulary(str(caption) for caption in [*StillCaption.all_captions(), *MotionCaption.all_captions()])
 
 
 def draw_batch(generator: np.random.Generator, *, batch_size: int) -> tuple[Tensor, list[StillCaption]]:
@@ -43,9 +43,9 @@ def draw_batch(generator: np.random.Generator, *, batch_size: int) -> tuple[Tens
     Raises:
         ValueError: there are not that many captions.
     """
-    captions = StillCaption.every()
+    captions = StillCaption.all_captions()
     if not 1 <= batch_size <= len(captions):
-        raise ValueError(f"{batch_size = } must lie in 1..{len(captions)}: the captions of a batch are different.")
+        raise ValueError(f"{batch_size = } must be from 1 to {len(captions)}: the captions of a batch differ.")
     chosen = [captions[index] for index in generator.choice(len(captions), size=batch_size, replace=False)]
     size = BACKBONE_ARGS["img_size"]
     pictures = np.stack([draw_captioned_still(generator, caption, size=size) for caption in chosen])
@@ -58,7 +58,7 @@ def measure(clip: CLIP, words: Vocabulary, *, seed: int) -> dict[str, float]:
 
     One fresh picture for each caption.
     """
-    captions = StillCaption.every()
+    captions = StillCaption.all_captions()
     pictures, order = draw_batch(np.random.default_rng(seed), batch_size=len(captions))
     clip.eval()
     with torch.inference_mode():
@@ -73,7 +73,7 @@ def measure(clip: CLIP, words: Vocabulary, *, seed: int) -> dict[str, float]:
     return {name: round(sum(hits) / len(hits), 4) for name, hits in right.items()}
 
 
-def _groups(clip: CLIP) -> list[dict[str, Any]]:
+def _parameter_groups(clip: CLIP) -> list[dict[str, Any]]:
     """All weights; weight decay applies only to linear layers, so the embeddings of unused words do not change."""
     decays = {
         name: weight.ndim > 1 and name.endswith("weight") and not name.startswith("token_embedding")
@@ -92,7 +92,7 @@ def pretrain(
     torch.manual_seed(seed)
     generator = np.random.default_rng([seed, 0])
     clip = create_clip(vocab_size=len(words)).train()
-    optimizer = torch.optim.AdamW(_groups(clip), lr=learning_rate)
+    optimizer = torch.optim.AdamW(_parameter_groups(clip), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
     progress = tqdm(range(steps), desc="pre-training on captioned stills", unit="step")
     for _ in progress:
@@ -127,7 +127,7 @@ def main(*, out: Path = WEIGHTS_PATH, steps: int = 2500, batch_size: int = 96, s
         "held_out_accuracy": json.dumps(accuracy),
     }
     out.write_bytes(save(pack_weights(clip, words), metadata))
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB; right answers on held-out stills: {accuracy}")
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB; accuracy on held-out pictures: {accuracy}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def check_previous_run(run: Path) -> None:
         ConfigError: the folder is something else and must not be overwritten.
     """
     if run.exists() and not (run / "config.yaml").is_file():
-        raise ConfigError(f"{run} exists and is not the run of a demonstration. Choose another --out.")
+        raise ConfigError(f"{run} exists and is not a demonstration run. Use another --out.")
 
 
 def remove_previous_run(run: Path) -> None:

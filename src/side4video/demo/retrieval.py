@@ -10,7 +10,7 @@ from side4video.demo.captioned_videos import CaptionedVideos, make_captioned_vid
 from side4video.demo.demo_index import index_test_videos
 from side4video.demo.moving_captions import NUM_STOPS
 from side4video.demo.previous_run import check_previous_run, remove_previous_run
-from side4video.demo.search_page import compare, write_search_page
+from side4video.demo.results_page import compare_models, write_results_page
 from side4video.demo.still_clip import BACKBONE_ARGS, BACKBONE_NAME, TEXT_ARGS, TEXT_NAME, write_clip_file
 from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT
@@ -35,30 +35,30 @@ class RetrievalDemoArguments:
     epochs: int = 6
     """Passes over the training clips."""
     seed: int = 0
-    """Decides videos, first weights and order."""
+    """Seed of the videos, the initial weights and the order of the clips."""
 
 
 def run_retrieval_demo(arguments: RetrievalDemoArguments) -> int:
     """Run the demonstration and print where everything is; returns the exit code."""
     videos, run, weights = (arguments.out / name for name in ("videos", "run", "still_clip.safetensors"))
     check_previous_run(run)
-    made = CaptionedVideos(
+    settings = CaptionedVideos(
         train_clips_per_caption=arguments.train_clips_per_caption,
         forms=arguments.forms,
         colours=arguments.colours,
         seed=arguments.seed,
     )
     config = retrieval_demo_config(videos, weights, epochs=arguments.epochs, seed=arguments.seed)
-    make_captioned_videos(videos, made)
+    make_captioned_videos(videos, settings)
     write_clip_file(weights)
     remove_previous_run(run)
     train(config, out=run)
     evaluations = {BEFORE: _read_evaluation(run / ZERO_SHOT), AFTER: _read_evaluation(run / "evaluation.json")}
-    scores = compare(evaluations)
+    scores = compare_models(evaluations)
     write_json(run / "scores.json", scores)
-    write_search_page(run / "retrieval.html", scores=scores, evaluations=evaluations, config=config)
+    write_results_page(run / "retrieval.html", scores=scores, evaluations=evaluations, config=config)
     _print_summary(scores, run)
-    index_test_videos(arguments.out / "index", run=run, videos=videos, made=made)
+    index_test_videos(arguments.out / "index", run=run, videos=videos, settings=settings)
     return 0
 
 
@@ -71,7 +71,7 @@ def retrieval_demo_config(videos: Path, weights: Path, *, epochs: int, seed: int
     """
     return parse_config(
         {
-            "about": "Captions of moving shapes whose motion only the order of the frames tells.",
+            "about": "Captions of moving shapes; only the order of the frames reveals the motion.",
             "task": "retrieval",
             "backbone": {"name": BACKBONE_NAME, "weights": str(weights), "model_args": BACKBONE_ARGS},
             "side": {"width": 64, "initial_values": "scaled", "stem": False},

@@ -20,7 +20,7 @@ BACKBONE_NAME = "vit_base_patch16_clip_quickgelu_224"
 """The timm model whose class and preprocessing the image tower uses."""
 
 BACKBONE_ARGS: dict[str, Any] = {"img_size": 64, "patch_size": 16, "embed_dim": 96, "depth": 3, "num_heads": 3}
-"""What differs from it: 64 x 64 pictures, 4 x 4 patches, three blocks of width 96."""
+"""Arguments that differ from it: 64 x 64 pictures, 4 x 4 patches, three blocks of width 96."""
 
 TEXT_NAME = "ViT-B-16-quickgelu"
 """open_clip's name of the model whose text tower is used."""
@@ -85,8 +85,10 @@ class Vocabulary:
         tokens = _tokens(captions)
         known = torch.isin(tokens, self.ids).all(dim=1).tolist()
         if not all(known):
-            strange = [caption for caption, every_word in zip(captions, known, strict=True) if not every_word]
-            raise ValueError(f"{strange[:10]} have words that are not in the vocabulary. Build it with these captions.")
+            unknown = [caption for caption, every_word in zip(captions, known, strict=True) if not every_word]
+            raise ValueError(
+                f"{unknown[:10]} contain words that are not in the vocabulary. Build it with these captions."
+            )
         return torch.searchsorted(self.ids, tokens)
 
 

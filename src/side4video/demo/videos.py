@@ -48,7 +48,7 @@ class MotionVideos:
     def __post_init__(self) -> None:
         for name in ("train_clips_per_class", "test_clips_per_class"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} leaves a class without clips. Use 1 or more.")
+                raise ValueError(f"{name} = {getattr(self, name)} must be 1 or more.")
 
 
 def make_motion_videos(folder: Path, videos: MotionVideos | None = None) -> int:
@@ -70,7 +70,7 @@ def make_motion_videos(folder: Path, videos: MotionVideos | None = None) -> int:
     videos = videos or MotionVideos()
     motions = {motion: list(stops) for motion, stops in MOTIONS.items()}
     settings = asdict(videos) | {"motions": motions, "frames_per_second": FRAMES_PER_SECOND}
-    claim_folder(folder / "motion_videos.json", settings)
+    write_or_check_settings(folder / "motion_videos.json", settings)
     wanted = {path: key for path, key in _clip_keys(videos) if not (folder / path).exists()}
     for path, key in tqdm(wanted.items(), desc="drawing videos", unit="clip", disable=not wanted):
         scene = Scene.random(np.random.default_rng(key), size=videos.size)
@@ -90,21 +90,21 @@ def _clip_keys(videos: MotionVideos) -> list[tuple[Path, tuple[int, ...]]]:
     ]
 
 
-def claim_folder(note: Path, settings: dict[str, Any]) -> None:
+def write_or_check_settings(path: Path, settings: dict[str, Any]) -> None:
     """Write the settings of a folder's videos to a JSON file, or compare them with the existing file.
 
     Args:
-        note: the JSON file in the folder of the videos.
+        path: the JSON file in the folder of the videos.
         settings: all settings that decide the videos, as JSON types.
 
     Raises:
         ValueError: the videos were made with other settings.
     """
-    if note.exists() and (found := json.loads(note.read_text(encoding="utf-8"))) != settings:
+    if path.exists() and (found := json.loads(path.read_text(encoding="utf-8"))) != settings:
         raise ValueError(
-            f"{note.parent} holds videos made with {found}, not {settings}. Use another folder or remove this one."
+            f"{path.parent} contains videos made with {found}, not {settings}. Use another folder or remove this one."
         )
-    write_json(note, settings)
+    write_json(path, settings)
 
 
 def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int, codec: str | None = None) -> None:
@@ -123,11 +123,11 @@ def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int
         raise ValueError(f"frames are {frames.dtype} {frames.shape}. Give uint8 (T, H, W, 3).")
     height, width = frames.shape[1:3]
     if height % 2 or width % 2:
-        raise ValueError(f"{height = } and {width = } must be even to be coded. Cut or pad the frames.")
+        raise ValueError(f"{height = } and {width = } must be even for this codec. Crop or pad the frames.")
     unfinished = path.with_suffix(".part")
     codec = codec or next(name for name in _CODECS if name in av.codecs_available)
     if codec not in _CODECS:
-        raise ValueError(f"{codec = } is not known here. Use one of {', '.join(_CODECS)}.")
+        raise ValueError(f"{codec = } is not supported. Use one of {', '.join(_CODECS)}.")
     with av.open(unfinished, "w", format="mp4") as container:
         stream = cast(
             VideoStream, container.add_stream(codec, rate=Fraction(frames_per_second), options=_CODECS[codec])

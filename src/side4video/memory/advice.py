@@ -41,7 +41,7 @@ def parse_size(text: str) -> int:
     return size
 
 
-def usable(card: int) -> int:
+def usable_bytes(card: int) -> int:
     """Bytes of a card of `card` bytes that tensors may use."""
     return max(0, int(card * (1 - RESERVE_SHARE)) - RESERVE_BYTES)
 
@@ -90,7 +90,7 @@ class Advice:
             table.add_row(category, *(_megabytes(mode.step.peak[category]) for mode in self.modes))
         table.add_section()
         table.add_row("total", *(_megabytes(mode.step.total) for mode in self.modes), style="bold")
-        transient = f"{BACKBONE_TRANSIENT} at its highest (not in the sum)"
+        transient = f"{BACKBONE_TRANSIENT} maximum (not in the total)"
         table.add_row(transient, *(_megabytes(mode.step.backbone_transient) for mode in self.modes))
         table.add_section()
         table.add_row(f"fits {format_size(self.card)}", *("yes" if mode.fits else "no" for mode in self.modes))
@@ -125,7 +125,7 @@ class Advice:
         }
 
 
-def advise(planner: StepPlanner, card: int, *, too_little: int | None = None) -> Advice:
+def advise(planner: StepPlanner, card: int, *, failed_bytes: int | None = None) -> Advice:
     """Plan the settings in every memory mode for a card of `card` bytes.
 
     >>> from side4video.config import load_config
@@ -136,12 +136,12 @@ def advise(planner: StepPlanner, card: int, *, too_little: int | None = None) ->
     Args:
         planner: planner of the settings.
         card: bytes of the whole card.
-        too_little: bytes that a failed run needed: only settings that need less count as fitting.
+        failed_bytes: bytes that a failed run needed: only settings that need less count as fitting.
     """
-    budget = usable(card)
+    budget = usable_bytes(card)
     note = f"{format_size(card - budget)} of {format_size(card)} stay free for the CUDA context and for gaps."
-    if too_little is not None:
-        budget = min(budget, too_little - 1)
+    if failed_bytes is not None:
+        budget = min(budget, failed_bytes - 1)
         note = "Only settings that need less memory than this run are considered."
     modes = []
     for memory in MODES:
@@ -179,17 +179,17 @@ def _sentences(planner: StepPlanner, modes: list[ModeAdvice], budget: int, note:
     ways = [f"--train.memory {memory} --train.micro-batch {videos}" for memory, videos in parts.items() if videos]
     if ways:
         return [
-            f"A forward pass of {step_size(planner.config).clips // views_per_video(planner.config)} videos fits in no "
-            f"mode. {note} These settings fit: {'; '.join(ways)}.",
+            f"A forward pass of {step_size(planner.config).clips // views_per_video(planner.config)} videos does not "
+            f"fit in any mode. {note} These settings fit: {'; '.join(ways)}.",
             "The step still uses the gradient of the whole batch; BatchNorm sees one micro-batch at a time.",
         ]
-    return [f"Not one video fits in any mode. {note}", *_smaller_models(planner, budget)]
+    return [f"Not even one video fits in any mode. {note}", *_smaller_models(planner, budget)]
 
 
 def _smaller_models(planner: StepPlanner, budget: int) -> list[str]:
     """Sentences about changed settings with which at least one video fits; each change is planned."""
     found = []
-    for flags, changed in _changes(planner.config):
+    for flags, changed in _smaller_settings(planner.config):
         try:
             smaller = StepPlanner(changed, num_classes=planner.num_classes, target=planner.target)
         except ModuleNotFoundError:  # the extra `quantised` is not installed
@@ -199,10 +199,10 @@ def _smaller_models(planner: StepPlanner, budget: int) -> list[str]:
             found.append(f"--train.memory tight {flags} --train.micro-batch {micro_batch}")
     if found:
         return [f"These settings fit: {'; '.join(found)}."]
-    return ["No smaller setting that was tried fits. Use a smaller backbone; `side4video backbones` lists them."]
+    return ["None of the smaller settings fits either. Use a smaller backbone; `side4video backbones` lists them."]
 
 
-def _changes(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
+def _smaller_settings(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
     """Flags that reduce the memory of a model, and the settings with each of them."""
     if config.backbone.dtype == "float32":
         backbone = config.backbone.model_copy(update={"dtype": "bfloat16"})

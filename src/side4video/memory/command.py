@@ -11,7 +11,7 @@ from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.memory.advice import Advice, advise, format_size, parse_size
 from side4video.memory.measuring import STEPS, measure_step
-from side4video.memory.planning import StepPlanner, Target, share_of_process, target_of
+from side4video.memory.planning import StepPlanner, Target, config_of_process, target_of
 from side4video.models.video_model import choose_device
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.out_of_memory import REMEDIES, TrainingMemoryError
@@ -49,11 +49,11 @@ def plan_memory(
     """
     if num_classes < 1:
         raise ValueError(f"classes = {num_classes} must be at least 1: a classifier has at least one class.")
-    config = share_of_process(config, processes)
+    config = config_of_process(config, processes)
     target = target_of(config)
     if measure:
         target = "gpu" if choose_device(config.train.device).type == "cuda" else "cpu"
-    size = parse_size(card) if card else _memory_here(target)
+    size = parse_size(card) if card else _device_memory(target)
     advice = advise(StepPlanner(config, num_classes=num_classes, target=target), size)
     console = Console()
     console.print(advice.table())
@@ -94,11 +94,11 @@ def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out
         planner = StepPlanner(config, num_classes=failure.num_classes, target=target)
         built = failure.phase != "while the model was built"
         tried = planner.estimate().total if built else planner.weight_bytes
-        advice = advise(planner, _memory_here(target), too_little=tried)
+        advice = advise(planner, _device_memory(target), failed_bytes=tried)
     except (MemoryError, RuntimeError):  # too little memory even for planning
-        lines.append(f"Smaller: {REMEDIES[failure.phase]}.")
+        lines.append(f"To use less memory: {REMEDIES[failure.phase]}.")
     else:
-        lines += _needs(advice)
+        lines += _describe_needs(advice)
     if failure.phase == "while frozen tokens were computed for the probe or the cache":
         lines.append(
             f"The frozen model computed up to {config.eval.batch} clips at a time: a smaller --eval.batch or "
@@ -111,11 +111,11 @@ def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out
             + (f", and can start from this run with --init-from {out}." if (out / "last").is_dir() else ".")
         )
     else:
-        lines.append(f"Nothing was trained yet: run the same command with the changed settings and --resume in {out}.")
+        lines.append(f"No step was completed: run the same command with the changed settings and --resume in {out}.")
     return "\n".join(lines)
 
 
-def _needs(advice: Advice) -> list[str]:
+def _describe_needs(advice: Advice) -> list[str]:
     size = advice.modes[0].step.size
     needs = ", ".join(f"{mode.memory} {format_size(mode.step.total)}" for mode in advice.modes)
     return [
@@ -126,7 +126,7 @@ def _needs(advice: Advice) -> list[str]:
     ]
 
 
-def _memory_here(target: Target) -> int:
+def _device_memory(target: Target) -> int:
     """Bytes of this machine's GPU, or of the default card without one; for a CPU, bytes of this machine's RAM."""
     if target == "cpu":
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -74,7 +74,7 @@ def target_of(config: RunConfig) -> Target:
     return "gpu" if config.train.device.partition(":")[0] in {"auto", "cuda"} else "cpu"
 
 
-def share_of_process(config: RunConfig, processes: int) -> RunConfig:
+def config_of_process(config: RunConfig, processes: int) -> RunConfig:
     """The settings of one of several processes, with its share of the batch.
 
     Frozen weights are counted in full, also with `train.shard_backbone`.
@@ -179,11 +179,11 @@ class StepPlanner:
         self.num_side_blocks = len(model.side.blocks)
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._histories: dict[tuple[Memory, int, bool, bool], StepHistory] = {}
-        self._like = like = find_repeated_blocks(model)
+        self._repeated = repeated = find_repeated_blocks(model)
         sizes = [tensor.nbytes for tensor in (*model.parameters(), *model.buffers()) if tensor.nbytes]
         self._prime = next(prime for prime in PRIMES if all(size % prime for size in sizes))
         with self._fake:
-            run_repeated_blocks_once(model, like)
+            run_repeated_blocks_once(model, repeated)
             model.to_empty(device="cpu")  # on a CPU, attention uses a kernel without an N x N matrix, as on a GPU
             self._step = TrainingStep(
                 self.config,
@@ -225,7 +225,7 @@ class StepPlanner:
             clips = 1 if one else self._prime
             backbone.chunk_frames = clips * self.config.data.num_frames if fits else limit
             with self._fake:
-                self._histories[key] = self._step.follow_passes(StepSize(clips, key[1]), self._like)
+                self._histories[key] = self._step.record_passes(StepSize(clips, key[1]), self._repeated)
         return self._histories[key]
 
     def largest(self, budget: int, *, memory: Memory | None = None, passes: int = 1) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from side4video.memory.step_history import StepHistory
 from side4video.models.side_tuned_model import SideTunedModel
 
-BORDER_BEFORE, BORDER_BEHIND = 1, 1
+BORDER_BEFORE, BORDER_AFTER = 1, 1
 """Number of taps at both ends that always run: the first tap follows the stem, the last one precedes the head."""
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
@@ -26,14 +26,14 @@ class RepeatedBlocks:
 
     Attributes:
         times: number of taps that a tapped block represents, itself included; only for blocks that represent others.
-        left_out: numbers of the backbone blocks that do not run, tapped ones included.
+        skipped: numbers of the backbone blocks that do not run, tapped ones included.
     """
 
     times: dict[int, int]
-    left_out: frozenset[int]
+    skipped: frozenset[int]
 
 
-def _kind(block: nn.Module) -> list[Any]:
+def _signature(block: nn.Module) -> list[Any]:
     """Description of a block that leaves out only the values of its tensors."""
     return [
         (
@@ -53,20 +53,20 @@ def find_repeated_blocks(model: SideTunedModel) -> RepeatedBlocks:
     """Find the blocks of a model that differ from their neighbours only in the values of their weights."""
     taps, blocks = model.side.taps, model.backbone.model.blocks
     reads = [range(before + 1, tap + 1) for before, tap in pairwise((-1, *taps))]
-    kinds = [[_kind(blocks[block]) for block in read] for read in reads]
+    kinds = [[_signature(blocks[block]) for block in read] for read in reads]
     times: dict[int, int] = {}
-    left_out: set[int] = set()
+    skipped: set[int] = set()
     first = 0
-    for index in range(BORDER_BEFORE, len(taps) - BORDER_BEHIND):
+    for index in range(BORDER_BEFORE, len(taps) - BORDER_AFTER):
         if first and kinds[index] == kinds[first]:
             times[taps[first]] = times.get(taps[first], 1) + 1
-            left_out.update(reads[index])
+            skipped.update(reads[index])
         else:
             first = index
-    return RepeatedBlocks(times, frozenset(left_out))
+    return RepeatedBlocks(times, frozenset(skipped))
 
 
-def run_repeated_blocks_once(model: SideTunedModel, like: RepeatedBlocks) -> None:
+def run_repeated_blocks_once(model: SideTunedModel, repeated: RepeatedBlocks) -> None:
     """Change the model: repeated blocks do not run, and only the first chunk of frames goes through the backbone.
 
     The first chunk is the largest. Chunks run one after the other and reuse the same memory; a large batch has
@@ -84,7 +84,7 @@ def run_repeated_blocks_once(model: SideTunedModel, like: RepeatedBlocks) -> Non
         return x, ropes
 
     def advance(x: Tensor, block: int, ropes: Tensor | None, *, in_place: bool) -> Tensor:
-        if block in like.left_out:
+        if block in repeated.skipped:
             return x
         if len(x) <= backbone.chunk_frames:
             return backbone._run_block_chunk(x, block, ropes)
@@ -96,27 +96,27 @@ def run_repeated_blocks_once(model: SideTunedModel, like: RepeatedBlocks) -> Non
 
 
 @contextmanager
-def counting_for_all(model: SideTunedModel, like: RepeatedBlocks, history: StepHistory) -> Iterator[None]:
+def counting_repeats(model: SideTunedModel, repeated: RepeatedBlocks, history: StepHistory) -> Iterator[None]:
     """Inside the `with` block, forward and backward passes of the model skip the blocks that are left out.
 
     What happens between the outputs of two side blocks, or between the gradients of two outputs, is one part. The
     history counts it for all blocks that it represents.
     """
     advance = model.side.advance
-    run = [tap for tap in model.side.taps if tap not in like.left_out]
+    run = [tap for tap in model.side.taps if tap not in repeated.skipped]
     following = dict(pairwise(run))
     current: int | None = None
 
     def begin(tap: int | None) -> None:
         nonlocal current
         if current is not None:
-            history.end_part(like.times[current])
-        current = tap if tap in like.times else None
+            history.end_part(repeated.times[current])
+        current = tap if tap in repeated.times else None
         if current is not None:
             history.begin_part()
 
     def advance_and_mark(x: Tensor, *, block: int, **tokens: Tensor) -> Tensor:
-        if block in like.left_out:
+        if block in repeated.skipped:
             return x
         x = advance(x, block=block, **tokens)
         begin(following.get(block))

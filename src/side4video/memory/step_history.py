@@ -39,9 +39,9 @@ class StepHistory(AllocationTracker):
         self._clips = clips
         self._moments: list[dict[str, complex]] = []
         self._part_start: tuple[int, dict[str, complex]] | None = None
-        self._of_part: set[int] = set()  # storages that were allocated in the part
+        self._part_storages: set[int] = set()  # storages that were allocated in the part
         self._times: dict[int, int] = {}  # how many storages each storage of a part represents
-        self._frees_for_all = False
+        self._frees_repeats = False
 
     def peak_of(self, clips: int) -> dict[str, int]:
         """Bytes alive, by category, at the moment when their sum is largest in a step of `clips` clips."""
@@ -70,17 +70,17 @@ class StepHistory(AllocationTracker):
         # Bytes change evenly from one part to the next: the extremes are in the first, noted already, and in the last.
         self._moments += [_sum(moment, more) for moment in self._moments[first:]]
         self.current.update(_sum(self.current, more))
-        self._times |= dict.fromkeys(self._of_part, times)
-        self._part_start, self._of_part = None, set()
+        self._times |= dict.fromkeys(self._part_storages, times)
+        self._part_start, self._part_storages = None, set()
 
     @contextmanager
-    def freeing_for_all(self) -> Iterator[None]:
+    def freeing_repeats(self) -> Iterator[None]:
         """Inside the `with` block, freeing a storage of a part frees it for all parts that it represents."""
-        self._frees_for_all = True
+        self._frees_repeats = True
         try:
             yield
         finally:
-            self._frees_for_all = False
+            self._frees_repeats = False
 
     def _size(self, storage: torch.UntypedStorage) -> Any:
         per_clip, rest = divmod(storage.nbytes(), self._clips)
@@ -90,13 +90,13 @@ class StepHistory(AllocationTracker):
         before = len(self._alive)
         super()._add(tensor, category, out_of)
         if self._part_start is not None and len(self._alive) > before:
-            self._of_part.add(tensor.untyped_storage()._cdata)
+            self._part_storages.add(tensor.untyped_storage()._cdata)
 
     def _free(self, key: int, _reference: Any) -> None:
         times = self._times.pop(key, 1)
-        self._of_part.discard(key)
+        self._part_storages.discard(key)
         _, category, size = self._alive.pop(key)
-        self.current[category] -= size * (times if self._frees_for_all else 1)
+        self.current[category] -= size * (times if self._frees_repeats else 1)
 
     def _note_peak(self) -> None:
         self._moments.append(dict(self.current))

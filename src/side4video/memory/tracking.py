@@ -19,7 +19,7 @@ WORKSPACE = "workspace"
 """Category of every storage that has no other category."""
 
 
-_ASK_DEVICE = torch.ops.prim.device.default
+_DEVICE_QUERY = torch.ops.prim.device.default
 """The most frequent operation of fake tensors; it allocates nothing."""
 
 
@@ -27,7 +27,7 @@ class SavedBytes:
     """Counts the bytes that autograd saves for the backward pass inside a `with` block.
 
     Args:
-        leave_out: tensors that exist anyway, such as the parameters of the model; their storages are not counted.
+        exclude: tensors that exist anyway, such as the parameters of the model; their storages are not counted.
 
     Attributes:
         total: bytes of the distinct storages that were saved so far.
@@ -39,9 +39,9 @@ class SavedBytes:
     48
     """
 
-    def __init__(self, leave_out: Iterable[Tensor] = ()) -> None:
-        self._left_out = [tensor.untyped_storage() for tensor in leave_out]
-        self._known = {storage._cdata for storage in self._left_out}
+    def __init__(self, exclude: Iterable[Tensor] = ()) -> None:
+        self._excluded = [tensor.untyped_storage() for tensor in exclude]
+        self._known = {storage._cdata for storage in self._excluded}
         self._kept: list[Any] = []  # kept alive, so that no address is used twice
         self.total = 0
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
@@ -122,7 +122,7 @@ class AllocationTracker(TorchDispatchMode):
     ) -> Any:
         """Run the operation and count what it returns. Called by PyTorch."""
         result = function(*arguments, **(named or {}))
-        if function is _ASK_DEVICE:
+        if function is _DEVICE_QUERY:
             return result
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from side4video.config import RunConfig
-from side4video.memory.repeated_blocks import RepeatedBlocks, counting_for_all
+from side4video.memory.repeated_blocks import RepeatedBlocks, counting_repeats
 from side4video.memory.step_history import StepHistory
 from side4video.memory.tracking import WORKSPACE, AllocationTracker
 from side4video.models.backbones.loading import BlockTokens
@@ -75,7 +75,7 @@ def step_size(config: RunConfig) -> StepSize:
     return StepSize(-(-train.batch // passes) * views_per_video(config), passes)
 
 
-class StandInForContrast:
+class MemoryOnlyContrastiveLoss:
     """Reads all features of a retrieval model as the contrastive loss does, without the table of their similarities.
 
     The table grows with the square of the batch and is not counted: for 128 captions and videos it takes about 0.1 GB.
@@ -121,7 +121,9 @@ class TrainingStep:
             augment = config.augment.model_copy(update={"mixup": 0.0, "cutmix": 0.0})
             config = config.model_copy(update={"augment": augment})
         retrieval = config.task == "retrieval"
-        self.loss: Any = StandInForContrast(config) if retrieval else RecognitionLoss(config, num_classes=num_classes)
+        self.loss: Any = (
+            MemoryOnlyContrastiveLoss(config) if retrieval else RecognitionLoss(config, num_classes=num_classes)
+        )
         self.optimizer = build_optimizer(model, config.train, finetuned=model.finetuned_parameters())
         for group in self.optimizer.param_groups if gpu else ():
             group["foreach"] = True
@@ -150,13 +152,13 @@ class TrainingStep:
             self.optimizer.zero_grad(set_to_none=True)
         return tracker
 
-    def follow_passes(self, size: StepSize, like: RepeatedBlocks) -> StepHistory:
+    def record_passes(self, size: StepSize, repeated: RepeatedBlocks) -> StepHistory:
         """Run a step without the optimizer, and record its history; identical blocks run once and are counted for all.
 
         The history is valid for any number of clips if `size.clips` is a large prime number, see `StepHistory`.
         """
         history = StepHistory(size.clips)
-        with history, self._labelled(history), counting_for_all(self.model, like, history):
+        with history, self._labelled(history), counting_repeats(self.model, repeated, history):
             self._passes(size, history)
             self.optimizer.zero_grad(set_to_none=True)
         return history
@@ -182,7 +184,7 @@ class TrainingStep:
             batch = self._batch(size.clips)
             if tracker is not None:
                 tracker.count(_tensors(batch), CLIPS)
-            keeping = nullcontext() if tracker is None else _keeping(tracker)
+            keeping = nullcontext() if tracker is None else _counting_activations(tracker)
             with keeping, self._autocast(tracker):
                 loss, _ = self.loss(self.model, batch.seen, batch.labels)
             (loss / size.clips).backward()
@@ -193,7 +195,7 @@ class TrainingStep:
         with ExitStack() as leaving:
             leaving.enter_context(autocast(self.device, self.config.train.precision))
             yield
-            freeing = tracker.freeing_for_all() if isinstance(tracker, StepHistory) else nullcontext()
+            freeing = tracker.freeing_repeats() if isinstance(tracker, StepHistory) else nullcontext()
             with freeing:
                 leaving.close()
 
@@ -292,7 +294,7 @@ def _tensors(batch: _Batch) -> list[Tensor]:
     return found
 
 
-def _keeping(tracker: AllocationTracker) -> torch.autograd.graph.saved_tensors_hooks:
+def _counting_activations(tracker: AllocationTracker) -> torch.autograd.graph.saved_tensors_hooks:
     """Count tensors that autograd saves as activations; saved weights and clips keep their category."""
 
     def pack(tensor: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """HTML reports of runs.
 
 * explanation_page.py: a page and a JSON file about one video.
-* heat_pictures.py: draws evidence for a class as heat over frames.
+* heatmaps.py: draws evidence for a class as heatmaps over frames.
 * report.py: one self-contained HTML page.
 * report_pictures.py: its curves, confusion matrix and film strips.
 * retrieval_report.py: one page that compares the search results of several models.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from side4video.atomic_files import write_text
 from side4video.inference.explanation import ClassEvidence, Explanation
-from side4video.reports.heat_pictures import draw_attention, draw_colour_scale, draw_evidence
+from side4video.reports.heatmaps import draw_attention, draw_colour_scale, draw_evidence
 from side4video.reports.report_pictures import draw_confusion, draw_curves, draw_film_strip
 
 MAX_DRAWN_CLASSES = 60

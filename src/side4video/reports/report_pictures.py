@@ -28,7 +28,7 @@ STRIP_HEIGHT = 112
 _GREY = "#7a7a7a"
 _LINES = ("#2f7ed8", "#e0752d", "#3a9d5d", "#b25bd0")
 _BLUES = LinearSegmentedColormap.from_list("blues", [(0.18, 0.49, 0.85, 0.0), (0.18, 0.49, 0.85, 1.0)])
-_LONGEST_NAME = 28  # maximum characters of a class name next to the confusion matrix
+_MAX_NAME_LENGTH = 28  # maximum characters of a class name next to the confusion matrix
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # the browser renders the text with its own fonts: small files
     "svg.hashsalt": "side4video",  # the same picture gives the same bytes
@@ -96,7 +96,7 @@ def draw_confusion(confusion: NDArray[np.integer], class_names: Sequence[str]) -
     """
     num_classes = len(class_names)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    names = [name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…" for name in class_names]
+    names = [name if len(name) <= _MAX_NAME_LENGTH else name[: _MAX_NAME_LENGTH - 1] + "…" for name in class_names]
     side = 2.0 + max(0.42 if num_classes <= 20 else 0.17, 1.2 / num_classes) * num_classes
     font_size = 9 if num_classes <= 20 else 7
     with rc_context(_STYLE):
@@ -143,7 +143,7 @@ def draw_film_strip(frames: NDArray[np.uint8]) -> str:
         strip.paste(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS), (index * (size[0] + gap), 0))
     buffer = io.BytesIO()
     strip.save(buffer, format="png", optimize=True)
-    return _data_address(buffer.getvalue(), "image/png")
+    return _data_url(buffer.getvalue(), "image/png")
 
 
 def _plot(axes: Any, lines: Lines, *, x_label: str, y_label: str, log_scale: bool = False) -> None:
@@ -166,8 +166,8 @@ def _svg(figure: Figure) -> str:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has other fonts
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _data_address(buffer.getvalue(), "image/svg+xml")
+    return _data_url(buffer.getvalue(), "image/svg+xml")
 
 
-def _data_address(content: bytes, media_type: str) -> str:
+def _data_url(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

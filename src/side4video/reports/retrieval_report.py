@@ -94,12 +94,14 @@ def write_retrieval_report(
 def _check(models: list[str], scores: Mapping[str, Mapping[str, float]], queries: Sequence[Query]) -> None:
     for measure, shares in scores.items():
         if list(shares) != models:
-            raise ValueError(f"{measure!r} has scores of {[*shares]}, others of {models}. Give all of them everywhere.")
+            raise ValueError(
+                f"{measure!r} has scores of {[*shares]}, but the models are {models}. Give a score of each."
+            )
         for model, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{measure!r} of {model!r} is {share}, outside 0 to 1. Divide percentages by 100.")
     for query in queries:
         if set(query.found) != set(models) or set(query.rank) != set(models):
             raise ValueError(
-                f"{query.caption!r} has results of {[*query.found]}, scores are of {models}. Give the same."
+                f"{query.caption!r} has results of {[*query.found]}, but the models are {models}. Give results of each."
             )

@@ -43,7 +43,7 @@ def write_run_report(folder: Path, *, explain: bool = False) -> Path:
         FileNotFoundError: the folder contains no evaluated run.
     """
     if not (folder / "evaluation.json").is_file():
-        raise FileNotFoundError(f"{folder} holds no evaluation.json. Train with --data.test first.")
+        raise FileNotFoundError(f"{folder} contains no evaluation.json. Train with --data.test first.")
     config = load_config(folder / "config.yaml")
     content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     retrieval = config.task == "retrieval"
@@ -64,7 +64,7 @@ def write_run_report(folder: Path, *, explain: bool = False) -> Path:
     return path
 
 
-def frozen_beside_trained(folder: Path) -> dict[str, float]:
+def compare_frozen_and_trained(folder: Path) -> dict[str, float]:
     """Return the score of the frozen model, if it was measured, and the score with the side network."""
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     if "top1" in evaluation:
@@ -86,15 +86,17 @@ def _recognition_parts(
     folder: Path, config: RunConfig, content: dict[str, Any], predictor: Predictor | None
 ) -> dict[str, Any]:
     evaluation = Evaluation.from_json(content)
-    refused = _refusal(config, evaluation.num_videos, evaluation.unread)
+    withheld = _withheld_reason(config, evaluation.num_videos, evaluation.unread)
     return {
         "summary": (
-            f"{refused}{config.about} Evaluated on {evaluation.num_videos} videos of {config.data.test}, "
-            f"{evaluation.views} view{'s' if evaluation.views > 1 else ''} each.{_unread(evaluation.unread)}"
+            f"{withheld}{config.about} Evaluated on {evaluation.num_videos} videos of {config.data.test}, "
+            f"{evaluation.views} view{'s' if evaluation.views > 1 else ''} each.{_describe_unread(evaluation.unread)}"
         ).strip(),
         "scores": {}
-        if refused
-        else frozen_beside_trained(folder) | {"mean of classes": evaluation.mean_class_accuracy} | read_final(folder),
+        if withheld
+        else compare_frozen_and_trained(folder)
+        | {"mean of classes": evaluation.mean_class_accuracy}
+        | read_final(folder),
         "tables": [*_baseline_tables(folder), *_search_tables(folder)],
         "confusion": np.array(evaluation.confusion),
         "class_names": evaluation.class_names,
@@ -107,8 +109,8 @@ def _baseline_tables(folder: Path) -> list[ReportTable]:
     if found is None:
         return []
     note = (
-        f"What the frozen model reaches without a side network, with standard errors, on {found.num_videos} test "
-        f"videos. Options and strength of each probe were chosen by cross-validation. {' '.join(found.notes)}"
+        f"Scores of the frozen model without a side network, with standard errors, on {found.num_videos} test "
+        f"videos. The options and regularisation of each probe were chosen by cross-validation. {' '.join(found.notes)}"
     )
     return [ReportTable(title="Baselines", note=note, head=BASELINE_HEAD, rows=found.rows())]
 
@@ -139,16 +141,17 @@ def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -
         best = query.best[0]
         examples.append(_example(query.caption, videos.get(best), best, None, query.video, sampling, config))
     split = f" ({evaluation.split})" if evaluation.split else ""
-    refused = _refusal(config, evaluation.num_videos, evaluation.unread)
+    unread = _describe_unread(evaluation.unread)
+    withheld = _withheld_reason(config, evaluation.num_videos, evaluation.unread)
     return {
         "summary": (
-            f"{refused}{config.about} Evaluated on {evaluation.num_videos} videos and {evaluation.num_captions} "
-            f"captions of {evaluation.source}{split}.{_unread(evaluation.unread)} {' '.join(evaluation.definitions())} "
+            f"{withheld}{config.about} Evaluated on {evaluation.num_videos} videos and {evaluation.num_captions} "
+            f"captions of {evaluation.source}{split}.{unread} {' '.join(evaluation.definitions())} "
             "The film strips show the best video for a caption."
         ).strip(),
         "scores": {}
-        if refused
-        else frozen_beside_trained(folder)
+        if withheld
+        else compare_frozen_and_trained(folder)
         | {
             "text to video: R@5": found.text_to_video.recall_at_5,
             "text to video: R@10": found.text_to_video.recall_at_10,
@@ -160,14 +163,14 @@ def _retrieval_parts(folder: Path, config: RunConfig, content: dict[str, Any]) -
     }
 
 
-def _refusal(config: RunConfig, num_read: int, unread: Sequence[UnreadVideo]) -> str:
+def _withheld_reason(config: RunConfig, num_read: int, unread: Sequence[UnreadVideo]) -> str:
     """Return the reason why no score is shown, as a sentence with a space; empty if scores are shown."""
-    refused = withheld_scores_reason(num_read=num_read, num_unread=len(unread), max_unread=config.eval.max_unread)
-    return "" if refused is None else f"{refused} "
+    withheld = withheld_scores_reason(num_read=num_read, num_unread=len(unread), max_unread=config.eval.max_unread)
+    return "" if withheld is None else f"{withheld} "
 
 
-def _unread(videos: Sequence[UnreadVideo]) -> str:
-    return f" {len(videos)} more could not be read." if videos else ""
+def _describe_unread(videos: Sequence[UnreadVideo]) -> str:
+    return f" {len(videos)} more videos could not be read." if videos else ""
 
 
 def changed_settings(config: RunConfig) -> dict[str, Any]:
@@ -214,7 +217,7 @@ def _examples(config: RunConfig, evaluation: Evaluation, predictor: Predictor | 
     videos = {video.name: video for video in as_evaluated(data.test, config.data)} if data.test else {}
     sampling = build_sampling(config.data)
     wrong = [prediction for prediction in evaluation.predictions if not prediction.right]
-    right = _spread(prediction for prediction in evaluation.predictions if prediction.right)
+    right = _alternate_classes(prediction for prediction in evaluation.predictions if prediction.right)
     shown = [*wrong[:SHOWN_WRONG], *islice(right, SHOWN_RIGHT)]
     examples = []
     for one in shown:
@@ -232,7 +235,7 @@ def _explained(example: ClipExample, video: LabelledVideo, predictor: Predictor)
     return replace(example, explanation=predictor.explain(video, classes=tuple(classes)))
 
 
-def _spread(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
+def _alternate_classes(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
     """Order predictions so that each class appears once before any appears twice."""
     by_class = [list(group) for _, group in groupby(sorted(predictions, key=lambda p: str(p.label)), lambda p: p.label)]
     for place in range(max(map(len, by_class), default=0)):

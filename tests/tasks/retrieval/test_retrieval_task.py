@@ -16,7 +16,7 @@ from side4video.data.loading.batch import collate
 from side4video.inference.embedder import Embedder
 from side4video.inference.predictor import Predictor
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
-from side4video.reports.run_report import frozen_beside_trained, write_run_report
+from side4video.reports.run_report import compare_frozen_and_trained, write_run_report
 from side4video.tasks.recognition.evaluate import evaluate_adapter
 from side4video.tasks.retrieval.data import read_caption_data
 from side4video.tasks.retrieval.evaluate import evaluate_retrieval_adapter
@@ -57,7 +57,7 @@ def test_a_run_leaves_adapters_logs_scores_and_a_report(run):
     assert evaluation["scores"]["text_to_video"]["num_queries"] == 8
     best = max(entry["t2v_r1"] for entry in evaluations)
     assert evaluation["scores"]["text_to_video"]["recall_at_1"] == read_adapter(run / "best").scores["t2v_r1"] == best
-    assert [*frozen_beside_trained(run)] == ["zero-shot with the frozen model: R@1", "with the side network: R@1"]
+    assert [*compare_frozen_and_trained(run)] == ["zero-shot with the frozen model: R@1", "with the side network: R@1"]
     page = write_run_report(run).read_text()
     assert "a shape moves star anticlockwise" in page
     assert "text to video: R@5" in page

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from side4video.inference.explanation import ClassEvidence, Explanation
-from side4video.reports.heat_pictures import SIDE, draw_attention, draw_colour_scale, draw_evidence
+from side4video.reports.heatmaps import SIDE, draw_attention, draw_colour_scale, draw_evidence
 
 STEP = SIDE + 3  # a frame and the gap after it
 
@@ -119,5 +119,5 @@ def test_attention_is_drawn_without_a_picture_of_appearance():
         < 150
         < strip[:SIDE, 2 * STEP :, 0].max()
     )
-    with pytest.raises(ValueError, match="without an attentive probe"):
+    with pytest.raises(ValueError, match="has no attentive probe"):
         draw_attention(explanation(places))

@@ -30,20 +30,20 @@ class DemoArguments:
     epochs: int = 8
     """Passes over the training clips."""
     seed: int = 0
-    """Decides videos, first weights and order."""
+    """Seed of the videos, the initial weights and the order of the clips."""
 
 
 def run_demo(arguments: DemoArguments) -> int:
     """Run the demonstration and print where everything is; returns the exit code."""
     videos, run = arguments.out / "videos", arguments.out / "run"
     check_previous_run(run)
-    made = MotionVideos(
+    settings = MotionVideos(
         train_clips_per_class=arguments.train_clips_per_class,
         test_clips_per_class=arguments.test_clips_per_class,
         seed=arguments.seed,
     )
     config = demo_config(videos, epochs=arguments.epochs, seed=arguments.seed)
-    make_motion_videos(videos, made)
+    make_motion_videos(videos, settings)
     remove_previous_run(run)
     result = train(config, out=run)
     _predict_some(run, videos / "test")
@@ -59,7 +59,7 @@ def demo_config(videos: Path, *, epochs: int, seed: int = 0) -> RunConfig:
     """The settings of the demonstration: a 4-block ViT pre-trained on stills, a side network 64 wide on each block."""
     return parse_config(
         {
-            "about": "Eight motions of shapes that only the order of the frames tells apart.",
+            "about": "Eight motions of shapes that differ only in the order of the frames.",
             "backbone": {"name": BACKBONE_NAME, "weights": str(WEIGHTS_PATH), "model_args": BACKBONE_ARGS},
             "side": {"width": 64},
             "data": {"train": videos / "train", "test": videos / "test", "num_frames": 8},

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from side4video.demo.captioned_videos import CaptionedVideos, make_captioned_videos
+from side4video.demo.results_page import compare_models, write_results_page
 from side4video.demo.retrieval import retrieval_demo_config
-from side4video.demo.search_page import compare, write_search_page
 from side4video.tasks.retrieval.metrics import retrieval_scores, text_to_video_ranks
 from side4video.tasks.retrieval.scores import QueryResult, RetrievalEvaluation
 from side4video.video.decoding import VideoError
@@ -53,7 +53,7 @@ def evaluations():
 
 
 def test_shares_are_those_counted_by_hand(evaluations):
-    scores = compare(evaluations)
+    scores = compare_models(evaluations)
     assert scores["text to video: R@1"] == {"before": 0.0, "after": 1.0}
     assert scores["… right form and colour"] == {"before": 7 / 8, "after": 1.0}
     assert scores["… right motion"] == {"before": 0.0, "after": 1.0}
@@ -65,16 +65,18 @@ def test_captions_without_a_training_video_are_counted_apart(evaluations):
     wrong = np.eye(8)
     wrong[0] = np.eye(8)[1]
     name = "… of captions without a training video"
-    assert compare({"after": evaluation(wrong)})[name] == {"after": 0.5}
+    assert compare_models({"after": evaluation(wrong)})[name] == {"after": 0.5}
     wrong = np.eye(8)
     wrong[1] = np.eye(8)[0]
-    assert compare({"after": evaluation(wrong)})[name] == {"after": 1.0}
+    assert compare_models({"after": evaluation(wrong)})[name] == {"after": 1.0}
 
 
 def test_page_shows_missed_captions_of_every_motion_with_their_videos(tmp_path, evaluations):
     make_captioned_videos(tmp_path, VIDEOS)
     config = retrieval_demo_config(tmp_path, tmp_path / "no.safetensors", epochs=1)
-    write_search_page(tmp_path / "page.html", scores=compare(evaluations), evaluations=evaluations, config=config)
+    write_results_page(
+        tmp_path / "page.html", scores=compare_models(evaluations), evaluations=evaluations, config=config
+    )
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert all(f"moves {motion}”</h2>" in page for motion in ("left", "right", "up", "down"))
     assert "test/0001.mp4" in page
@@ -84,5 +86,7 @@ def test_page_shows_missed_captions_of_every_motion_with_their_videos(tmp_path, 
 def test_videos_that_are_gone_are_named(tmp_path, evaluations):
     config = retrieval_demo_config(tmp_path / "gone", tmp_path / "no.safetensors", epochs=1)
     with pytest.raises(VideoError, match="there is no such file"):
-        write_search_page(tmp_path / "page.html", scores=compare(evaluations), evaluations=evaluations, config=config)
+        write_results_page(
+            tmp_path / "page.html", scores=compare_models(evaluations), evaluations=evaluations, config=config
+        )
     assert not (tmp_path / "page.html").exists()

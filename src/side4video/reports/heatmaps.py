@@ -1,4 +1,4 @@
-"""Draws evidence for a class as heat over a clip's frames, as PNG in `data:` URLs.
+"""Draws evidence for a class as heatmaps over a clip's frames, as PNG in `data:` URLs.
 
 Frames are grey. Colours are cividis (Nuñez et al. 2018, PLOS ONE 13(7)), which has uniform brightness steps and looks
 the same with red-green colour blindness.
@@ -58,7 +58,7 @@ def draw_attention(explanation: Explanation) -> str:
     """
     places = explanation.attention
     if places is None:
-        raise ValueError(f"{explanation.path} was explained by a model without an attentive probe. Draw the evidence.")
+        raise ValueError(f"The model that explained {explanation.path} has no attentive probe. Use draw_evidence.")
     return _strip(explanation, places / places.max(), places.sum(axis=(1, 2)), None)
 
 

@@ -16,7 +16,7 @@ from side4video.video.decoding import open_video
 SHOWN_PER_MOTION, SHOWN_WRONG = 2, 2
 """Number of captions on the page: per motion, wrong for the first model; in total, wrong for the last model."""
 
-_APART = 5  # captions from one motion's first shown one to the next one's, so that forms and colours differ
+_CAPTION_STEP = 5  # captions from one motion's first shown one to the next one's, so that forms and colours differ
 _SUMMARY = (
     "Each caption ranks {videos} videos that are not in the training set. The image-text model was trained on single "
     "pictures with captions such as “a red square on the left”: it recognises form, colour and place. A shape that "
@@ -27,7 +27,7 @@ _SUMMARY = (
 )
 
 
-def compare(evaluations: Mapping[str, RetrievalEvaluation]) -> dict[str, dict[str, float]]:
+def compare_models(evaluations: Mapping[str, RetrievalEvaluation]) -> dict[str, dict[str, float]]:
     """Return name of each measure -> name of each model -> its share, 0 to 1.
 
     Args:
@@ -58,7 +58,7 @@ def _scores(evaluation: RetrievalEvaluation) -> dict[str, float]:
     }
 
 
-def write_search_page(
+def write_results_page(
     path: Path,
     *,
     scores: Mapping[str, Mapping[str, float]],
@@ -69,7 +69,7 @@ def write_search_page(
 
     Args:
         path: the HTML file.
-        scores: result of `compare`.
+        scores: result of `compare_models`.
         evaluations: name of each model -> its evaluation, the frozen model first.
         config: settings of the run, whose test set contains the videos.
     """
@@ -112,14 +112,14 @@ def _choose(evaluations: Mapping[str, RetrievalEvaluation]) -> list[str]:
     chosen = []
     for index, motion in enumerate(MOTIONS):
         own = [caption for caption in wrong[0] if _parse(caption).motion == motion]
-        start = index * _APART % max(1, len(own))
+        start = index * _CAPTION_STEP % max(1, len(own))
         chosen += (own[start:] + own[:start])[:SHOWN_PER_MOTION]
     return list(dict.fromkeys(chosen + wrong[-1][:SHOWN_WRONG]))
 
 
 def _parse(caption: str) -> MotionCaption:
     """Parse a caption of the demonstration."""
-    return next(known for known in MotionCaption.every() if str(known) == caption)
+    return next(known for known in MotionCaption.all_captions() if str(known) == caption)
 
 
 def _read_clip(path: Path, config: RunConfig) -> NDArray[np.uint8]:
