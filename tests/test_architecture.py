@@ -68,9 +68,18 @@ ONLY_HERE = {
     "fastapi": {"web"},
     "starlette": {"web"},
     "uvicorn": {"web"},
-    "lancedb": {"search/stores/lance_store.py", "search/stores/lance_snapshot.py"},
-    "pyarrow": {"search/stores/lance_store.py", "search/stores/lance_snapshot.py", "search/stores/window_rows.py"},
-    "qdrant_client": {"search/stores/qdrant_store.py"},
+    "lancedb": {
+        "search/stores/lance_store.py",
+        "search/stores/lance_snapshot.py",
+        "search/stores/lance_tables.py",
+    },
+    "pyarrow": {
+        "search/stores/lance_store.py",
+        "search/stores/lance_snapshot.py",
+        "search/stores/lance_tables.py",
+        "search/stores/window_rows.py",
+    },
+    "qdrant_client": {"search/stores/qdrant_store.py", "search/stores/qdrant_clients.py"},
 }
 """Libraries that one place alone knows: files, and folders of which all files may."""
 

@@ -17,7 +17,11 @@ Task = Literal["recognition", "retrieval"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A video of a set. Its label is an index into the set's class names; captions are given for retrieval only."""
+    """A video of a set. Its label is an index into the set's class names; captions are given for retrieval only.
+
+    >>> Entry(LabelledVideo(path=Path("clip.mp4"), label=0, name="clip.mp4")).captions
+    ()
+    """
 
     video: LabelledVideo
     captions: tuple[str, ...] = ()
@@ -25,7 +29,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class EntrySet:
-    """A set as its list gives it; `notes` are what was unusual when the list was read."""
+    """A set as its list gives it; `notes` are what was unusual when the list was read.
+
+    >>> [training] = read_entries(DataConfig(train=Path("clips/train")), "recognition")
+    >>> training.class_names
+    ('anticlockwise', 'clockwise')
+    """
 
     name: Literal["train", "test"]
     source: str

@@ -5,7 +5,11 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """A kind of finding. Errors set the exit code to 1; the clean list leaves out kinds that are excluded."""
+    """A kind of finding. Errors set the exit code to 1; the clean list leaves out kinds that are excluded.
+
+    >>> KINDS["too-short"].is_error, KINDS["too-short"].is_excluded
+    (False, False)
+    """
 
     is_error: bool
     is_excluded: bool
@@ -47,6 +51,9 @@ class Finding:
         path: path of the video file or folder of frames.
         kind: a key of `KINDS`.
         reason: one sentence.
+
+    >>> Finding("train", 0, "a.mp4", "/videos/a.mp4", "missing", "the file does not exist.").is_error
+    True
     """
 
     set: str

@@ -13,7 +13,12 @@ _MISSING_SECONDS = 0.5  # this long: lengths are rounded, and the last frame may
 
 
 class ProbeTask(NamedTuple):
-    """A video, or a part of one, to probe."""
+    """A video, or a part of one, to probe.
+
+    >>> task = ProbeTask(Path("clip.mp4"), None, None, "img_{:05d}.jpg", num_frames=32, is_hashed=False)
+    >>> probe_video(task).faults
+    (('too-short', 'it has 24 frames, fewer than data.num_frames = 32.'),)
+    """
 
     path: Path
     start_seconds: float | None
@@ -26,7 +31,11 @@ class ProbeTask(NamedTuple):
 
 @dataclass(frozen=True)
 class Probe:
-    """The result: pairs of a kind (`findings.KINDS`) and a sentence, none for an intact video; and the hash."""
+    """The result: pairs of a kind (`findings.KINDS`) and a sentence, none for an intact video; and the hash.
+
+    >>> Probe((("missing", "the file does not exist."),)).digest is None
+    True
+    """
 
     faults: tuple[tuple[str, str], ...]
     digest: str | None = None

@@ -17,7 +17,14 @@ Part = tuple[str, float | None, float | None]
 @dataclass(frozen=True)
 class CheckedSet:
     """A set, its findings and its usable entries. In retrieval, a video that was listed twice gets the captions of
-    both entries."""
+    both entries.
+
+    >>> video = LabelledVideo(path=Path("a.mp4"), label=None, name="a.mp4")
+    >>> probes = {part_of(video): Probe((("missing", "the file does not exist."),))}
+    >>> [checked] = find_problems([EntrySet("train", "list.csv", (Entry(video),))], probes)
+    >>> checked.findings[0].kind, checked.clean
+    ('missing', ())
+    """
 
     entries: EntrySet
     findings: tuple[Finding, ...]

@@ -22,7 +22,11 @@ _JOIN_SECONDS = 5.0  # seconds: a process that waits for a dead drive cannot be 
 
 @dataclass(frozen=True)
 class FailedItem:
-    """An item without a result: its process was killed after the timeout ("time-out") or died ("crash")."""
+    """An item without a result: its process was killed after the timeout ("time-out") or died ("crash").
+
+    >>> FailedItem("time-out", "no result after 60 seconds; the process was killed.").kind
+    'time-out'
+    """
 
     kind: str
     reason: str

@@ -60,6 +60,10 @@ class CrossingScene:
         background: uint8 (H, W, 3).
         shape: the shape in the middle of its path, near the picture's centre.
         reach: length of the path from there to either side.
+
+    >>> scene = CrossingScene.random(np.random.default_rng(0), form="disc", colour="red")
+    >>> draw_crossing(scene, "up").shape
+    (24, 64, 64, 3)
     """
 
     background: NDArray[np.uint8]

@@ -41,6 +41,10 @@ class Scene:
         shape: the shape at the ring's centre.
         ring_radius: distance of the stops from the centre.
         ring_angle: direction of stop 0, in radians clockwise from the right.
+
+    >>> scene = Scene.random(np.random.default_rng(0))
+    >>> draw_clip(scene, "clockwise").shape
+    (24, 64, 64, 3)
     """
 
     background: NDArray[np.uint8]

@@ -77,7 +77,12 @@ def create_backbone() -> VisionTransformer:
 
 
 class StillModel(nn.Module):
-    """The small ViT with one linear read-out per question; only the ViT, `backbone`, is kept afterwards."""
+    """The small ViT with one linear read-out per question; only the ViT, `backbone`, is kept afterwards.
+
+    >>> answers = StillModel()(torch.zeros(2, 3, 64, 64))
+    >>> answers["form"].shape, answers["patches"].shape
+    (torch.Size([2, 6]), torch.Size([2, 7, 16]))
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -40,6 +40,9 @@ class Shape:
 
     Raises:
         ValueError: the form or colour is unknown.
+
+    >>> Shape(form="disc", colour="red", x=0.5, y=0.5, radius=0.1).moved_to(0.2, 0.5).x
+    0.2
     """
 
     form: str

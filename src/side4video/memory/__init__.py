@@ -4,6 +4,7 @@
 * command.py: the `memory` command, and the error message when memory runs out.
 * measuring.py: memory of real steps, in a separate process.
 * planning.py: memory of a step for any model and batch, from fake tensors.
+* random_clips.py: random clips for a training step.
 * repeated_blocks.py: runs identical blocks once and counts them all.
 * step_history.py: bytes at every moment of a step, for any number of clips.
 * tracking.py: counts bytes as they are allocated and saved.

@@ -48,7 +48,13 @@ def usable_bytes(card: int) -> int:
 
 @dataclass(frozen=True)
 class ModeAdvice:
-    """Memory that one memory mode needs."""
+    """Memory that one memory mode needs.
+
+    >>> from side4video.memory.training_step import StepSize
+    >>> step = StepMemory(StepSize(clips=8), {"gradients": 10 * 10**6, "workspace": 5 * 10**6}, backbone_transient=0)
+    >>> ModeAdvice("plain", step, fits=True, largest_batch=40).step.total
+    15000000
+    """
 
     memory: Memory
     step: StepMemory
@@ -60,7 +66,23 @@ class ModeAdvice:
 
 @dataclass(frozen=True)
 class Advice:
-    """Memory that a run needs in each memory mode, and which settings fit; see `advise`."""
+    """Memory that a run needs in each memory mode, and which settings fit; see `advise`.
+
+    >>> from side4video.memory.training_step import StepSize
+    >>> step = StepMemory(StepSize(clips=8), {"gradients": 10**9}, backbone_transient=0)
+    >>> advice = Advice(
+    ...     config=RunConfig(),
+    ...     card=8 * 10**9,
+    ...     budget=7 * 10**9,
+    ...     num_backbone_parameters=86_000_000,
+    ...     num_trained_parameters=4_000_000,
+    ...     num_side_blocks=12,
+    ...     modes=(ModeAdvice("exact", step, fits=True, largest_batch=56),),
+    ...     sentences=(),
+    ... )
+    >>> advice.fits, advice.to_json()["modes"]["exact"]["peak_bytes"]
+    (True, 1000000000)
+    """
 
     config: RunConfig
     """The settings, with the number types resolved."""

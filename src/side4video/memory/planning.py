@@ -57,6 +57,9 @@ class StepMemory:
         peak: bytes by category at the moment when their sum is largest.
         backbone_transient: largest number of bytes that the frozen model uses at any moment. They are often free again
             at the peak, which is usually in the backward pass.
+
+    >>> StepMemory(StepSize(clips=8), {"gradients": 10 * 10**6, "workspace": 5 * 10**6}, backbone_transient=0).total
+    15000000
     """
 
     size: StepSize

@@ -27,6 +27,9 @@ class RepeatedBlocks:
     Attributes:
         times: number of taps that a tapped block represents, itself included; only for blocks that represent others.
         skipped: numbers of the backbone blocks that do not run, tapped ones included.
+
+    >>> RepeatedBlocks(times={1: 3}, skipped=frozenset({2, 3})).times[1]  # block 1 represents 1, 2 and 3
+    3
     """
 
     times: dict[int, int]

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from side4video.config import RunConfig
+from side4video.memory.random_clips import RandomClips
 from side4video.memory.repeated_blocks import RepeatedBlocks, counting_repeats
 from side4video.memory.step_history import StepHistory
 from side4video.memory.tracking import WORKSPACE, AllocationTracker
 from side4video.models.backbones.loading import BlockTokens
-from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_tuned_model import SideTunedModel
-from side4video.models.stored_clips import StoredClips
 from side4video.shapes import Clips
 from side4video.tasks.clips import autocast
 from side4video.tasks.recognition.loss import RecognitionLoss
@@ -50,7 +49,11 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class StepSize:
-    """Clips per forward pass, and forward passes per step."""
+    """Clips per forward pass, and forward passes per step.
+
+    >>> StepSize(clips=16, passes=2).clips
+    16
+    """
 
     clips: int
     """Clips of the largest forward pass; repeats and arrow_of_time make several of each video."""
@@ -80,6 +83,9 @@ class MemoryOnlyContrastiveLoss:
 
     The table grows with the square of the batch and is not counted: for 128 captions and videos it takes about 0.1 GB.
     All captions have the maximum length.
+
+    >>> MemoryOnlyContrastiveLoss(RunConfig(task="retrieval")).max_words
+    32
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -103,6 +109,15 @@ class TrainingStep:
         device: device of the clips; "cpu" for fake tensors.
         fake: clips are fake tensors, which have no values: mixup and cutmix are then replaced by a copy of the clips.
         gpu: the optimizer updates all tensors at once, as it does by default on a GPU.
+
+    >>> from pathlib import Path
+    >>> from side4video.adapters.adapter import load_adapter
+    >>> model, adapter = load_adapter(Path("adapter"), device=torch.device("cpu"))
+    >>> train = adapter.config.train.model_copy(update={"precision": "fp32"})
+    >>> config = adapter.config.model_copy(update={"train": train})
+    >>> step = TrainingStep(config, model, num_classes=2, device=torch.device("cpu"))
+    >>> step.clip_bytes(StepSize(clips=1))  # 4 frames of 3 x 32 x 32 numbers of 4 bytes, and the label
+    49160
     """
 
     def __init__(
@@ -116,8 +131,9 @@ class TrainingStep:
         gpu: bool = False,
     ) -> None:
         self.config, self.model, self.num_classes, self.device = config, model, num_classes, device
-        self.copy_clips = fake and bool(config.augment.mixup or config.augment.cutmix)
-        if self.copy_clips:
+        copied = fake and bool(config.augment.mixup or config.augment.cutmix)
+        self.clips = RandomClips(config=config, model=model, num_classes=num_classes, device=device, copied=copied)
+        if copied:
             augment = config.augment.model_copy(update={"mixup": 0.0, "cutmix": 0.0})
             config = config.model_copy(update={"augment": augment})
         retrieval = config.task == "retrieval"
@@ -131,7 +147,7 @@ class TrainingStep:
 
     def clip_bytes(self, size: StepSize) -> int:
         """Bytes of the clips of a forward pass on the device, labels included."""
-        return size.clips * sum(tensor.nbytes for tensor in _tensors(self._batch(1)))
+        return size.clips * sum(tensor.nbytes for tensor in self.clips.draw(1).tensors())
 
     def run(self, size: StepSize) -> None:
         """Run a step."""
@@ -181,9 +197,9 @@ class TrainingStep:
         """Forward and backward passes; more than two need as much memory as two."""
         self.model.train()
         for _ in range(min(size.passes, 2)):
-            batch = self._batch(size.clips)
+            batch = self.clips.draw(size.clips)
             if tracker is not None:
-                tracker.count(_tensors(batch), CLIPS)
+                tracker.count(batch.tensors(), CLIPS)
             keeping = nullcontext() if tracker is None else _counting_activations(tracker)
             with keeping, self._autocast(tracker):
                 loss, _ = self.loss(self.model, batch.seen, batch.labels)
@@ -198,36 +214,6 @@ class TrainingStep:
             freeing = tracker.freeing_repeats() if isinstance(tracker, StepHistory) else nullcontext()
             with freeing:
                 leaving.close()
-
-    def _batch(self, clips: int) -> "_Batch":
-        """Random clips on the device: pixels, or stored tokens with data.cache."""
-        labels = torch.randint(self.num_classes, (clips,), device=self.device)
-        if self.config.data.cache is not None:
-            stored = self._stored(clips)
-            return _Batch(stored, stored, labels)
-        side = self.model.backbone.image_size
-        pixels = torch.randn(clips, self.config.data.num_frames, 3, side, side, device=self.device)
-        return _Batch(pixels, pixels.clone() if self.copy_clips else pixels, labels)
-
-    def _stored(self, clips: int) -> StoredClips:
-        model, frames = self.model, self.config.data.num_frames
-        backbone = model.backbone
-        shape = (clips, frames, 1 + backbone.num_patches, backbone.width)
-        groups = to_int8(torch.zeros(1, backbone.width)).scales.shape[-1]
-
-        def tokens() -> Int8Tokens:
-            values = torch.randint(-127, 128, shape, dtype=torch.int8, device=self.device)
-            return Int8Tokens(values, torch.rand(*shape[:3], groups, device=self.device).half())
-
-        pooled = self.config.head.fused or bool(self.config.eval.probe)
-        pixels = (clips, frames, 3, backbone.image_size, backbone.image_size)
-        return StoredClips(
-            {block: tokens() for block in model.side.taps},
-            torch.randn(clips, frames, backbone.width, device=self.device) if pooled else None,
-            None if model.side.stem is None else torch.randint(256, pixels, dtype=torch.uint8, device=self.device),
-            backbone.mean,
-            backbone.std,
-        )
 
     def _update(self) -> None:
         if self.config.train.clip_grad_norm is not None:
@@ -271,27 +257,6 @@ class TrainingStep:
     def _optimizer_tensors(self) -> list[Tensor]:
         states: Any = self.optimizer.state.values()
         return [value for state in states for value in state.values() if isinstance(value, Tensor)]
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """The clips that the loop holds, those that the model sees (a copy if they are mixed), and the labels."""
-
-    clips: Tensor | StoredClips
-    seen: Any
-    labels: Tensor
-
-
-def _tensors(batch: _Batch) -> list[Tensor]:
-    """The tensors of the batch, each once."""
-    found = [batch.labels]
-    for clips in (batch.clips,) if batch.clips is batch.seen else (batch.clips, batch.seen):
-        if isinstance(clips, Tensor):
-            found.append(clips)
-            continue
-        found += [part for tokens in clips.blocks.values() for part in (tokens.values, tokens.scales)]
-        found += [tensor for tensor in (clips.pooled, clips.pixels) if tensor is not None]
-    return found
 
 
 def _counting_activations(tracker: AllocationTracker) -> torch.autograd.graph.saved_tensors_hooks:

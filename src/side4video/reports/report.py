@@ -30,6 +30,10 @@ class ReportTable:
         note: a sentence below the heading.
         head: names of the columns; the first column is text, the others are numbers.
         rows: rows with one text for each column.
+
+    >>> table = ReportTable(title="Probes", note="On 100 clips.", head=("probe", "top-1"), rows=[("linear", "61.0 %")])
+    >>> table.rows[0][1]
+    '61.0 %'
     """
 
     title: str

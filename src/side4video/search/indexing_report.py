@@ -22,6 +22,10 @@ class IndexingReport:
         videos: number of videos in the index after the update.
         windows: number of windows in the index after the update.
         seconds: duration of the update.
+
+    >>> report = IndexingReport(embedded=1, unread=[UnreadVideo("broken.mp4", "the file is empty.")])
+    >>> report.to_json()["unread"]
+    [{'path': 'broken.mp4', 'reason': 'the file is empty.'}]
     """
 
     embedded: int = 0

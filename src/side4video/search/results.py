@@ -13,6 +13,9 @@ class Match:
         word: a word of the query; empty if the model compares whole sentences, or if the query is a video.
         seconds: time of the frame in the video.
         similarity: cosine similarity of both embeddings, -1 to 1.
+
+    >>> Match("dog", seconds=1.5, similarity=0.31).word
+    'dog'
     """
 
     word: str
@@ -30,6 +33,11 @@ class SearchResult:
         start_seconds: start of that window.
         end_seconds: end of that window, exclusive.
         matches: in the order of the words; without words, the three best frames, best first.
+
+    >>> file = IndexedFile("/videos/dog.mp4", content="", size=1, modified=0, duration_seconds=30.0)
+    >>> result = SearchResult(file, 0.4, start_seconds=5.0, end_seconds=15.0, matches=(Match("dog", 7.5, 0.31),))
+    >>> result.matches[0].seconds
+    7.5
     """
 
     file: IndexedFile

@@ -30,6 +30,9 @@ class FileSnapshot:
         modified: modification time in nanoseconds since 1970.
         duration_seconds: duration of the whole video.
         windows: start and end of each window in seconds.
+
+    >>> FileSnapshot(Path("clip.mp4"), "0f3a", *stat_file(Path("clip.mp4")), 2.0, ((0.0, 2.0),)).windows
+    ((0.0, 2.0),)
     """
 
     path: Path
@@ -49,6 +52,9 @@ class VideoPart:
         snapshot: the state from an earlier read. None: first read; a video with more than `WINDOWS_PER_READ` windows is
             then only inspected, not decoded.
         first: number of the first window.
+
+    >>> VideoPart(Path("clip.mp4")).first
+    0
     """
 
     path: Path
@@ -61,6 +67,10 @@ class DecodedPart:
     """The content of a clip of `WindowClips`: the file, the number of the first window, and the frame times.
 
     Each window is a view of the clip; `frame_seconds` has T numbers for each of them.
+
+    >>> snapshot = FileSnapshot(Path("clip.mp4"), "0f3a", 4000, 0, 2.0, ((0.0, 2.0),))
+    >>> DecodedPart(snapshot, first=0, frame_seconds=((0.0, 0.5, 1.0, 1.5),)).frame_seconds[0][-1]
+    1.5
     """
 
     file: FileSnapshot

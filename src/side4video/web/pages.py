@@ -32,6 +32,9 @@ class PageContent:
         classes: classes of an uploaded clip.
         problem: an error message that replaces the results.
         more_url: URL of the same query with more results.
+
+    >>> PageContent(title="Error", problem="The query is empty.").results
+    []
     """
 
     title: str
@@ -43,7 +46,17 @@ class PageContent:
 
 
 class Pages:
-    """Renders the pages of a service."""
+    """Renders the pages of a service.
+
+    >>> from side4video.search.video_index import VideoIndex
+    >>> from side4video.web.settings import ServeSettings
+    >>> index = VideoIndex.open("index", model="retrieval", device="cpu")
+    >>> pages = Pages(SearchService(index, ServeSettings()))
+    >>> request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"q=a+disc", "headers": []})
+    >>> pages.page(request, PageContent(title="a disc")).status_code
+    200
+    >>> index.close()
+    """
 
     def __init__(self, service: SearchService) -> None:
         self.service = service

@@ -1,18 +1,41 @@
 """The responses of the JSON API, which the page also renders."""
 
-from pydantic import BaseModel, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
-class MatchResponse(BaseModel):
-    """The frame that matches a word of the query best; without words, one of the best frames."""
+def _remove_example(schema: dict[str, Any]) -> None:
+    """Leave the Python example out of the description that clients of the API read."""
+    schema["description"] = schema["description"].partition("\n\n>>> ")[0]
+
+
+class _Response(BaseModel):
+    model_config = ConfigDict(json_schema_extra=_remove_example)
+
+
+class MatchResponse(_Response):
+    """The frame that matches a word of the query best; without words, one of the best frames.
+
+    >>> MatchResponse(word="dog", seconds=1.5, similarity=0.31).model_dump_json()
+    '{"word":"dog","seconds":1.5,"similarity":0.31}'
+    """
 
     word: str = Field(description="empty if the model compares whole sentences, and in a search by example")
     seconds: float = Field(description="time of the frame in the video")
     similarity: float = Field(description="cosine similarity of both embeddings, -1 to 1")
 
 
-class VideoResponse(BaseModel):
-    """A search result: a video, and the URLs to show it."""
+class VideoResponse(_Response):
+    """A search result: a video, and the URLs to show it.
+
+    >>> VideoResponse.model_validate(
+    ...     {"id": "0f", "name": "dog.mp4", "path": "/videos/dog.mp4", "score": 0.4, "matches": [], "metadata": {}}
+    ...     | {"start_seconds": 5, "end_seconds": 15, "duration_seconds": 30, "video_starts_at": 0}
+    ...     | {"poster": None, "video": None, "problem": "This video no longer exists at its indexed path."}
+    ... ).end_seconds
+    15.0
+    """
 
     id: str
     name: str = Field(description="path below the folder that holds all videos of the index")
@@ -29,28 +52,44 @@ class VideoResponse(BaseModel):
     problem: str | None = Field(description="reason why the file cannot be shown; null if it can")
 
 
-class SearchResponse(BaseModel):
-    """Search results, best first."""
+class SearchResponse(_Response):
+    """Search results, best first.
+
+    >>> SearchResponse(results=[], seconds=0.05).model_dump()
+    {'results': [], 'seconds': 0.05}
+    """
 
     results: list[VideoResponse]
     seconds: float = Field(description="duration of the search, with the time in the queue")
 
 
-class ClassResponse(BaseModel):
-    """A class and its softmax score."""
+class ClassResponse(_Response):
+    """A class and its softmax score.
+
+    >>> ClassResponse(name="run", score=0.9).score
+    0.9
+    """
 
     name: str
     score: float = Field(ge=0, le=1)
 
 
-class ClassesResponse(BaseModel):
-    """The best classes of a clip, best first."""
+class ClassesResponse(_Response):
+    """The best classes of a clip, best first.
+
+    >>> ClassesResponse(classes=[ClassResponse(name="run", score=0.9)]).classes[0].name
+    'run'
+    """
 
     classes: list[ClassResponse]
 
 
-class ColumnResponse(BaseModel):
-    """A metadata column that searches can filter by."""
+class ColumnResponse(_Response):
+    """A metadata column that searches can filter by.
+
+    >>> ColumnResponse(name="year", kind="number", choices=[], lowest=2019, highest=2024).highest
+    2024.0
+    """
 
     name: str
     kind: str = Field(description="number, truth or text")
@@ -59,8 +98,16 @@ class ColumnResponse(BaseModel):
     highest: float | None = Field(description="largest value of a column of numbers")
 
 
-class InfoResponse(BaseModel):
-    """The index, and the limits of this server."""
+class InfoResponse(_Response):
+    """The index, and the limits of this server.
+
+    >>> InfoResponse.model_validate(
+    ...     {"videos": 3, "model": "clip-b16", "similarity": "mean-pool", "columns": [], "classifies": False}
+    ...     | {"max_upload_bytes": 2**20, "max_clip_seconds": 60, "max_query_letters": 500, "max_results": 100}
+    ...     | {"package_version": "0.1.0", "questions_per_pass": {"1": 7}}
+    ... ).questions_per_pass
+    {1: 7}
+    """
 
     videos: int
     model: str

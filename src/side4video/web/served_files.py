@@ -10,7 +10,14 @@ from side4video.search.stores.records import IndexedFile
 
 
 class NotServedError(LookupError):
-    """The file of an identifier cannot be shown; the message gives the reason."""
+    """The file of an identifier cannot be shown; the message gives the reason.
+
+    >>> try:
+    ...     ServedFiles({}).find("0" * 24)
+    ... except NotServedError as error:
+    ...     print(error)
+    The index has no such video.
+    """
 
 
 def identify(path: str) -> str:

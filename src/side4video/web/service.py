@@ -56,6 +56,13 @@ class SearchService:
         index: the index to search.
         settings: the limits for clients.
         classifier: classifies uploaded clips; None: the server does not classify.
+
+    >>> from side4video.search.video_index import VideoIndex
+    >>> index = VideoIndex.open("index", model="retrieval", device="cpu")
+    >>> service = SearchService(index, ServeSettings(max_results=50))
+    >>> service.info().max_results
+    50
+    >>> index.close()
     """
 
     def __init__(self, index: "VideoIndex", settings: ServeSettings, classifier: "Predictor | None" = None) -> None:

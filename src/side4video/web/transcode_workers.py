@@ -23,6 +23,9 @@ class NotDecodedError(RuntimeError):
 
     Attributes:
         timed_out: whether decoding was stopped by the timeout.
+
+    >>> NotDecodedError("Decoding took longer than 30 seconds.", timed_out=True).timed_out
+    True
     """
 
     def __init__(self, reason: str, *, timed_out: bool = False) -> None:
@@ -32,7 +35,11 @@ class NotDecodedError(RuntimeError):
 
 @dataclass(frozen=True)
 class UploadTask:
-    """An uploaded file with its limits."""
+    """An uploaded file with its limits.
+
+    >>> check_upload(UploadTask(Path("clip.mp4"), max_seconds=1, max_pixels=10**6))
+    'The clip is 2 seconds long; the maximum is 1 seconds.'
+    """
 
     path: Path
     max_seconds: float
@@ -41,7 +48,14 @@ class UploadTask:
 
 @dataclass(frozen=True)
 class ClipTask:
-    """A part of a video to transcode for the browser."""
+    """A part of a video to transcode for the browser.
+
+    >>> make_clip(ClipTask(Path("clip.mp4"), Path("part.mp4"), start_seconds=0.5, end_seconds=1.5)) is None
+    True
+    >>> with VideoFile(Path("part.mp4")) as part:
+    ...     part.duration_seconds
+    1.0
+    """
 
     path: Path
     out: Path

@@ -7,7 +7,9 @@
 * index_locks.py: locks for indexing and for changes of the tables.
 * lance_snapshot.py: search in one version of a LanceDB table.
 * lance_store.py: LanceDB: a folder, or an object store.
+* lance_tables.py: LanceDB tables, and conflicts with other processes.
 * open_store.py: open the store of an address.
+* qdrant_clients.py: clients of a Qdrant server or folder.
 * qdrant_points.py: windows as Qdrant points.
 * qdrant_store.py: Qdrant: a server or a cluster.
 * records.py: the records of an index.

@@ -15,7 +15,11 @@ _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 @dataclass(frozen=True)
 class Condition:
-    """A comparison of a metadata column with a value. Videos without this column do not fulfil it."""
+    """A comparison of a metadata column with a value. Videos without this column do not fulfil it.
+
+    >>> Filter((Condition("camera", "=", "north"), Condition("year", ">=", 2020.0))).conditions[1].column
+    'year'
+    """
 
     column: str
     operator: Operator

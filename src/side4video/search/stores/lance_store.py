@@ -1,8 +1,6 @@
 """Store windows in LanceDB: in a folder or an object store, without a server."""
 
-import re
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,10 +15,10 @@ from lancedb.table import Table
 from numpy.typing import NDArray
 
 from side4video.search.stores.batched_reads import WINDOWS_PER_BATCH, read_in_batches
-from side4video.search.stores.connection_errors import explain_connection_error
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.index_locks import write_lock
 from side4video.search.stores.lance_snapshot import EXACT_WINDOWS, LanceSnapshot, path_condition
+from side4video.search.stores.lance_tables import create_table, explain_errors, open_table, with_retries
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, Window
 from side4video.search.stores.serialisation import info_from_text, info_to_text, metadata_to_text, path_to_text
 from side4video.search.stores.window_rows import to_rows, window_schema
@@ -42,9 +40,6 @@ OUTDATED_SHARE = 1 / 8
 """Share of all windows that one process may replace or remove before files are compacted."""
 MAX_UNINDEXED_WINDOWS = 10_000
 """Number of windows that may be missing in LanceDB's index; these are compared one by one."""
-MAX_ATTEMPTS = 20
-"""Maximum number of attempts if a change conflicts with another process; 4 seconds in total."""
-_CONFLICT = re.compile("conflict|not found|no longer exists", re.IGNORECASE)
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -86,7 +81,7 @@ class LanceStore:
 
     def __init__(self, address: str, *, exact_windows: int = EXACT_WINDOWS) -> None:
         self._address, self._exact_windows = address, exact_windows
-        self._connection = _explaining_errors(
+        self._connection = explain_errors(
             address, lambda: lancedb.connect(address, read_consistency_interval=timedelta(0))
         )
         self._table: Table | None = None
@@ -101,7 +96,7 @@ class LanceStore:
             ValueError: a later version of this package made the index.
             ConnectionError: an object store does not answer, or denies access.
         """
-        table = _explaining_errors(self._address, lambda: _open(self._connection, INFO))
+        table = explain_errors(self._address, lambda: open_table(self._connection, INFO))
         rows = [] if table is None else table.to_arrow()["json"].to_pylist()
         return info_from_text(rows[-1], self._address) if rows else None
 
@@ -113,7 +108,7 @@ class LanceStore:
             ValueError: the index holds windows of other sizes.
         """
         schema = window_schema(info.num_frames, info.embed_dim)
-        table = _create(self._connection, WINDOWS, schema)
+        table = create_table(self._connection, WINDOWS, schema)
         if table.schema != schema:
             if table.count_rows():
                 raise ValueError(
@@ -123,7 +118,7 @@ class LanceStore:
             table = self._connection.create_table(WINDOWS, schema=schema, mode="overwrite")
         self._table = table
         row = pa.table({"json": [info_to_text(info)]})
-        info_table = _create(self._connection, INFO, row.schema)
+        info_table = create_table(self._connection, INFO, row.schema)
         if info_table.count_rows():
             self._connection.create_table(INFO, row, mode="overwrite")
         else:
@@ -149,17 +144,17 @@ class LanceStore:
         old = self._read(lambda snapshot: snapshot.keys_of(paths), none)
         if not windows:
             if old:
-                _with_retries(lambda: table.delete(of_paths))
+                with_retries(lambda: table.delete(of_paths))
                 self._num_outdated += len(old)
             return
         rows = to_rows(windows, table.schema)
         if not old:
-            _with_retries(lambda: table.add(rows))  # never conflicts with rows that other processes add
+            with_retries(lambda: table.add(rows))  # never conflicts with rows that other processes add
             return
         change = table.merge_insert(["path", "number"]).when_matched_update_all().when_not_matched_insert_all()
         if old - set(zip(rows["path"].to_pylist(), rows["number"].to_pylist(), strict=True)):
             change = change.when_not_matched_by_source_delete(of_paths)  # reads the whole table
-        _with_retries(lambda: change.execute(rows))
+        with_retries(lambda: change.execute(rows))
         self._num_outdated += len(old)
 
     @_with_write_lock
@@ -180,7 +175,7 @@ class LanceStore:
             rows = pa.table({"path": list(texts), "metadata": list(texts.values())})
             change = table.merge_insert("path").when_matched_update_all()  # reads all rows, writes only this column
         if len(rows):
-            _with_retries(lambda: change.execute(rows))
+            with_retries(lambda: change.execute(rows))
 
     def count_windows(self) -> int:
         """Number of windows in the index."""
@@ -209,13 +204,13 @@ class LanceStore:
             return
         with write_lock(self._address) as locked:
             kept = RETENTION_LOCKED if locked else RETENTION
-            if _with_retries(lambda: self._needs_compaction(table, kept)):
+            if with_retries(lambda: self._needs_compaction(table, kept)):
                 with warnings.catch_warnings():  # LanceDB warns that removing all versions needs exclusive access
                     warnings.filterwarnings("ignore", "optimize.*removes every version", UserWarning)
-                    _with_retries(lambda: table.optimize(cleanup_older_than=kept))
+                    with_retries(lambda: table.optimize(cleanup_older_than=kept))
                 self._num_outdated = 0
             if table.count_rows() > self._exact_windows and not table.list_indices():  # compaction moves rows
-                _with_retries(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
+                with_retries(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
 
     def close(self) -> None:
         """Release the cached data."""
@@ -243,7 +238,7 @@ class LanceStore:
 
     def _opened(self) -> Table | None:
         if self._table is None:  # not `if not`: an empty table is false too
-            self._table = _open(self._connection, WINDOWS)
+            self._table = open_table(self._connection, WINDOWS)
         return self._table
 
     def _current(self) -> LanceSnapshot | None:
@@ -263,41 +258,4 @@ class LanceStore:
 
         Another process may remove that version during the query; the query is then repeated on the newest one.
         """
-        return _with_retries(lambda: default if (snapshot := self._current()) is None else query(snapshot))
-
-
-def _explaining_errors(address: str, action: Callable[[], Result]) -> Result:
-    """Run the first request to an object store; errors explain the cause and the remedy."""
-    try:
-        return action()
-    except (OSError, RuntimeError, ValueError) as error:
-        if "://" not in address:
-            raise
-        raise ConnectionError(explain_connection_error(address, error)) from error
-
-
-def _open(connection: lancedb.DBConnection, name: str) -> Table | None:
-    try:
-        return connection.open_table(name)
-    except ValueError as error:
-        if "was not found" not in str(error):
-            raise
-        return None
-
-
-def _create(connection: lancedb.DBConnection, name: str, schema: pa.Schema) -> Table:
-    """Open a table, or create it; another process may create it at the same moment."""
-    table = _open(connection, name)
-    return connection.create_table(name, schema=schema, exist_ok=True) if table is None else table
-
-
-def _with_retries(action: Callable[[], Result]) -> Result:
-    """Run an action, and repeat it if it conflicts with another process or if its version was removed."""
-    for attempt in range(1, MAX_ATTEMPTS):
-        try:
-            return action()
-        except (OSError, RuntimeError, ValueError) as error:
-            if not _CONFLICT.search(str(error)):
-                raise
-            time.sleep(0.02 * attempt)
-    return action()
+        return with_retries(lambda: default if (snapshot := self._current()) is None else query(snapshot))

@@ -1,7 +1,5 @@
 """Store windows in Qdrant: on a server or a cluster, or in a folder without a server, for tests."""
 
-import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,11 +9,11 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from side4video.search.stores.batched_reads import read_in_batches
 from side4video.search.stores.filter_matching import make_test
 from side4video.search.stores.filters import Filter
+from side4video.search.stores.qdrant_clients import close_folder, connect, open_folder
 from side4video.search.stores.qdrant_points import (
     FILE_FIELDS,
     INFO_ID,
@@ -42,10 +40,6 @@ EXACT_POINTS = 250_000
 _INFO = models.HasIdCondition(has_id=[INFO_ID])
 
 Item = TypeVar("Item")
-
-_folders: dict[Path, tuple[QdrantClient, int]] = {}
-"""The client of each folder, which Qdrant can open only once, and the number of stores that use it."""
-_folders_lock = threading.Lock()
 
 
 class QdrantStore:
@@ -79,17 +73,7 @@ class QdrantStore:
             ConnectionError: the server does not answer, or denies access.
         """
         address = f"qdrant://{host}:{port}/{collection}"
-        key = os.environ.get("QDRANT_API_KEY")
-        client = QdrantClient(host=host, port=port, https=tls, api_key=key, check_compatibility=False, timeout=60)
-        try:
-            client.collection_exists(collection)
-        except (ResponseHandlingException, UnexpectedResponse) as error:
-            client.close()
-            raise ConnectionError(
-                f"{address} does not answer as a Qdrant server: {error}. Check that it runs, and whether it needs "
-                "?tls=true or an API key in the environment variable QDRANT_API_KEY."
-            ) from error
-        return cls(client, collection, address)
+        return cls(connect(host, port, collection, address=address, tls=tls), collection, address)
 
     @classmethod
     def on_disk(cls, folder: Path, collection: str) -> Self:
@@ -100,14 +84,7 @@ class QdrantStore:
         """
         folder = folder.resolve()
         address = f"qdrant+local://{folder}/{collection}"
-        with _folders_lock:
-            client, users = _folders.get(folder, (None, 0))
-            if client is None:
-                try:
-                    client = QdrantClient(path=str(folder))
-                except RuntimeError as error:
-                    raise ValueError(f"{address} cannot be opened: {error}") from error
-            _folders[folder] = client, users + 1
+        client = open_folder(folder, address)
         return cls(client, collection, address, folder=folder)
 
     def read_info(self) -> IndexInfo | None:
@@ -227,13 +204,7 @@ class QdrantStore:
         if self._folder is None:
             self._client.close()
             return
-        with _folders_lock:
-            client, users = _folders.get(self._folder, (None, 0))
-            if client is self._client and users == 1:
-                client.close()
-                del _folders[self._folder]
-            elif client is self._client:
-                _folders[self._folder] = client, users - 1
+        close_folder(self._folder, self._client)
         self._folder = None
 
     def _search_params(self, limit: int) -> models.SearchParams | None:

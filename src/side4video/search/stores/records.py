@@ -24,6 +24,11 @@ class IndexedFile:
             reading the file.
         duration_seconds: duration of the whole video.
         metadata: metadata of the video.
+
+    >>> from side4video.search.stores.open_store import open_store
+    >>> files = open_store("index").files()
+    >>> {file.duration_seconds for file in files.values()}
+    {2.0}
     """
 
     path: str
@@ -47,6 +52,12 @@ class Window:
         frame_weights: (T,) float32, weights of the frames, with sum 1.
         frame_seconds: (T,) float32, time of each frame in the video.
         mean: (E,) float32, mean of the frames' embeddings before normalisation, scaled to length 1.
+
+    >>> from side4video.search.stores.open_store import open_store
+    >>> store = open_store("index")
+    >>> [window] = next(store.windows_of([min(store.files())]))
+    >>> window.start_seconds, window.end_seconds, len(window.frames)
+    (0.0, 2.0, 4)
     """
 
     file: IndexedFile
@@ -73,6 +84,11 @@ class IndexInfo:
         window_seconds: length of the windows of long videos.
         overlap_seconds: overlap of neighbouring windows.
         package_version: version of this package.
+
+    >>> from side4video.search.stores.open_store import open_store
+    >>> info = open_store("index").read_info()
+    >>> info.window_seconds, info.overlap_seconds
+    (10.0, 5.0)
     """
 
     model: str

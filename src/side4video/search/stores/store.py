@@ -15,6 +15,12 @@ class Store(Protocol):
 
     Each change is atomic, even if the process is killed. Readers in other processes see the state before or after a
     change, without reopening the store.
+
+    >>> from side4video.search.stores.open_store import open_store
+    >>> store: Store = open_store("index")
+    >>> vector = np.ones(store.read_info().embed_dim, np.float32)
+    >>> len(store.nearest(vector, limit=1, filter=Filter()))
+    1
     """
 
     def read_info(self) -> IndexInfo | None:
