@@ -19,14 +19,14 @@ def entries(name, *found, classes=("run", "sit")):
 
 
 def check(*sets, contents=None, faults=None):
-    """Findings as (set, place, kind), and the names that are left of each set; files are equal as `contents` says."""
+    """Findings as (set, position, kind), and the names that are left in each set; `contents` gives equal files."""
     probes = {}
     for one in sets:
         for found in one.entries:
             name = found.video.name
             probes[part_of(found.video)] = Probe((faults or {}).get(name, ()), (contents or {}).get(name))
     results = find_problems(sets, probes)
-    findings = [(f.set, f.place, f.kind) for result in results for f in result.findings]
+    findings = [(f.set, f.position, f.kind) for result in results for f in result.findings]
     return findings, [[e.video.name for e in result.clean] for result in results]
 
 

@@ -46,9 +46,9 @@ def test_an_item_that_hangs_is_ended_and_the_others_are_done():
     start = time.monotonic()
     found = run([("sleep", 600), *[("give", number) for number in range(1, 6)], ("sleep", 600)], seconds=1)
     assert time.monotonic() - start < 60
-    assert [found[place] for place in range(1, 6)] == [1, 2, 3, 4, 5]
-    for place in (0, 6):
-        assert found[place] == FailedItem("time-out", "no result after 1 seconds; the process was killed.")
+    assert [found[position] for position in range(1, 6)] == [1, 2, 3, 4, 5]
+    for position in (0, 6):
+        assert found[position] == FailedItem("time-out", "no result after 1 seconds; the process was killed.")
 
 
 def test_the_ended_process_is_gone():
@@ -62,9 +62,9 @@ def test_the_ended_process_is_gone():
 def test_a_process_that_dies_is_replaced_and_the_item_named():
     found = run([("die", None), ("give", 1), ("die", None), ("give", 3)], processes=1)
     assert (found[1], found[3]) == (1, 3)
-    for place in (0, 2):
-        assert found[place].kind == "crash"
-        assert found[place].reason == "the decoder process died (SIGSEGV)."
+    for position in (0, 2):
+        assert found[position].kind == "crash"
+        assert found[position].reason == "the decoder process died (SIGSEGV)."
 
 
 def test_an_error_in_the_work_is_told_and_ends_nothing_else():

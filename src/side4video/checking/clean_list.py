@@ -56,4 +56,4 @@ def _written_labels(entries: Sequence[Entry], class_names: Sequence[str]) -> lis
     is_plain = all(
         name == name.strip() and name and not set(name) & set("\n\r") and not INTEGER.fullmatch(name) for name in used
     )
-    return list(class_names) if is_plain else [str(place) for place in range(len(class_names))]
+    return list(class_names) if is_plain else [str(position) for position in range(len(class_names))]

@@ -55,11 +55,11 @@ class CheckDataArguments:
             raise ValueError(f"processes = {self.processes} must be 1 or more.")
 
 
-def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
+def check_data(arguments: CheckDataArguments, task: Task | None = None) -> int:
     """Check the sets, write the output folder and print a table.
 
     Args:
-        given: sets and settings.
+        arguments: sets and settings.
         task: whether the lists contain classes or captions. Default: detected from their content.
 
     Returns:
@@ -69,32 +69,34 @@ def check_data(given: CheckDataArguments, task: Task | None = None) -> int:
         DataError: a list cannot be read.
         ValueError: no set is given, two class names spell the same number, or the output folder contains other files.
     """
-    sets = read_entries(given.data, task or detect_task(given.data))
+    sets = read_entries(arguments.data, task or detect_task(arguments.data))
     for one in sets:
         check_numeric_class_names(one.class_names)
-    _prepare_folder(given)
+    _prepare_folder(arguments)
     start = time.monotonic()
-    probes = _probe(sets, given)
+    probes = _probe(sets, arguments)
     seconds = time.monotonic() - start
     checked = find_problems(sets, probes)
     num_errors = sum(finding.is_error for one in checked for finding in one.findings)
-    _write(given, checked, len(probes), seconds)
-    _print(given.out, checked)
+    _write(arguments, checked, len(probes), seconds)
+    _print(arguments.out, checked)
     return 1 if num_errors else 0
 
 
-def _prepare_folder(given: CheckDataArguments) -> None:
+def _prepare_folder(arguments: CheckDataArguments) -> None:
     """Create the output folder; raise if other files could be overwritten."""
-    out = given.out
+    out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    sources = [source for source in (given.data.train, given.data.test, given.data.captions) if source is not None]
+    sources = [
+        source for source in (arguments.data.train, arguments.data.test, arguments.data.captions) if source is not None
+    ]
     if any(source.is_file() and source.resolve().parent == out.resolve() for source in sources):
         raise ValueError(f"--out {out} contains a list to be checked, which could be overwritten. Use another folder.")
     if any(out.iterdir()) and not (out / _SUMMARY_FILE).is_file():
         raise ValueError(f"--out {out} contains files that are not from an earlier check. Use a new folder.")
 
 
-def _probe(sets: Sequence[EntrySet], given: CheckDataArguments) -> dict[Part, Probe]:
+def _probe(sets: Sequence[EntrySet], arguments: CheckDataArguments) -> dict[Part, Probe]:
     """Open every part of a file that the sets name, once each."""
     parts = {part_of(entry.video): entry.video for one in sets for entry in one.entries}
     sizes = {path: file_size(path) for path in {video.path for video in parts.values()}}
@@ -104,14 +106,14 @@ def _probe(sets: Sequence[EntrySet], given: CheckDataArguments) -> dict[Part, Pr
     for video in parts.values():
         is_hashed = video.path in unhashed
         unhashed.discard(video.path)
-        template, length = given.data.frame_template, given.data.num_frames
+        template, length = arguments.data.frame_template, arguments.data.num_frames
         tasks.append(ProbeTask(video.path, video.start_seconds, video.end_seconds, template, length, is_hashed))
     found: list[Probe | None] = [None] * len(tasks)
     answers = run_with_timeout(
-        probe_video, tasks, processes=given.processes or _num_cores(), seconds=given.timeout_seconds
+        probe_video, tasks, processes=arguments.processes or _num_cores(), seconds=arguments.timeout_seconds
     )
-    for place, answer in tqdm(answers, desc="check", unit="file", total=len(tasks), dynamic_ncols=True, leave=False):
-        found[place] = Probe(((answer.kind, answer.reason),)) if isinstance(answer, FailedItem) else answer
+    for position, answer in tqdm(answers, desc="check", unit="file", total=len(tasks), dynamic_ncols=True, leave=False):
+        found[position] = Probe(((answer.kind, answer.reason),)) if isinstance(answer, FailedItem) else answer
     return {part: probe for part, probe in zip(parts, found, strict=True) if probe is not None}
 
 
@@ -119,8 +121,8 @@ def _num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _write(given: CheckDataArguments, checked: Sequence[CheckedSet], num_files: int, seconds: float) -> None:
-    out = given.out
+def _write(arguments: CheckDataArguments, checked: Sequence[CheckedSet], num_files: int, seconds: float) -> None:
+    out = arguments.out
     class_names = next((one.entries.class_names for one in checked if one.entries.class_names), ())
     if class_names:
         write_json(out / "class_names.json", [escape_surrogates(name) for name in class_names])
@@ -132,13 +134,13 @@ def _write(given: CheckDataArguments, checked: Sequence[CheckedSet], num_files: 
             (out / f"{name}.csv").unlink(missing_ok=True)  # from an earlier check
     findings = [finding for one in checked for finding in one.findings]
     _write_reasons(out / "reasons.csv", findings)
-    settings = {"num_frames": given.data.num_frames, "timeout_seconds": given.timeout_seconds}
+    settings = {"num_frames": arguments.data.num_frames, "timeout_seconds": arguments.timeout_seconds}
     content = {"files": num_files, "seconds": round(seconds, 3), **settings, "sets": {}}
     content["sets"] = {one.entries.name: _counts(one) for one in checked}
     write_json(out / _SUMMARY_FILE, content)
     summary = (
         f"{num_files} files were opened in {seconds:.1f} seconds, and the first, middle and last frame of each "
-        f"decoded. Clips have {given.data.num_frames} frames. Clean lists and reasons.csv are in the same folder."
+        f"decoded. Clips have {arguments.data.num_frames} frames. Clean lists and reasons.csv are in the same folder."
     )
     write_check_page(out / "index.html", checked, summary=summary)
 

@@ -74,7 +74,7 @@ def hash_content(path: Path) -> str:
         return _hash_file(path)
     files = sorted(entry for entry in path.iterdir() if entry.is_file())
     facts = [f"{file.name} {file.stat().st_size}" for file in files]
-    facts += [_hash_file(files[place]) for place in (0, len(files) // 2, len(files) - 1) if files]
+    facts += [_hash_file(files[position]) for position in (0, len(files) // 2, len(files) - 1) if files]
     return hashlib.sha256("\n".join(facts).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -46,7 +46,7 @@ class Finding:
 
     Attributes:
         set: "train" or "test".
-        place: position of the entry in its list, from 0.
+        position: position of the entry in its list, from 0.
         name: name of the video as the list writes it.
         path: path of the video file or folder of frames.
         kind: a key of `KINDS`.
@@ -57,7 +57,7 @@ class Finding:
     """
 
     set: str
-    place: int
+    position: int
     name: str
     path: str
     kind: str

@@ -57,7 +57,7 @@ class _SetChecker:
         self.entries = entries
         self.findings: list[Finding] = []
         self.excluded: set[int] = set()
-        self.same_as: dict[int, int] = {}  # place of an entry -> place of the earlier entry with the same content
+        self.same_as: dict[int, int] = {}  # position of an entry -> position of the earlier entry with the same content
         self._probes = probes
         digests = {path: probe.digest for (path, _, _), probe in probes.items() if probe.digest is not None}
         paths = {str(entry.video.path) for entry in entries.entries}
@@ -65,70 +65,74 @@ class _SetChecker:
 
     def find_faults(self) -> None:
         """Find problems of single entries."""
-        for place, entry in enumerate(self.entries.entries):
+        for position, entry in enumerate(self.entries.entries):
             for kind, reason in self._probes[part_of(entry.video)].faults:
-                self._add(place, kind, reason)
+                self._add(position, kind, reason)
             if self.entries.class_names:
-                self._check_label(place, entry.video.label)
+                self._check_label(position, entry.video.label)
             if not _fits_a_list(entry.video.path):
                 self._add(
-                    place, "unlistable", "its path has line breaks, blanks at an end or bytes that are not UTF-8."
+                    position, "unlistable", "its path has line breaks, blanks at an end or bytes that are not UTF-8."
                 )
 
     def find_repeated(self) -> None:
         """Find entries with the same content as an earlier entry."""
         groups = defaultdict(list)
-        for place, entry in self._usable():
+        for position, entry in self._usable():
             video = entry.video
             part = (self._content[str(video.path)], video.start_seconds, video.end_seconds, video.reverse)
-            groups[part].append(place)
-        for places in groups.values():
-            videos = [self.entries.entries[place].video for place in places]
+            groups[part].append(position)
+        for positions in groups.values():
+            videos = [self.entries.entries[position].video for position in positions]
             if len({video.label for video in videos}) > 1:
-                for place in places:
-                    self._add(place, "two-labels", _both(videos, self.entries.class_names))
+                for position in positions:
+                    self._add(position, "two-labels", _both(videos, self.entries.class_names))
                 continue
-            for place, video in zip(places[1:], videos[1:], strict=True):
+            for position, video in zip(positions[1:], videos[1:], strict=True):
                 same_file = video.path == videos[0].path
-                self.same_as[place] = places[0]
+                self.same_as[position] = positions[0]
                 what = "the list already contains it" if same_file else f"the same content as {videos[0].name}"
-                self._add(place, "listed-twice" if same_file else "duplicate", f"{what}.")
+                self._add(position, "listed-twice" if same_file else "duplicate", f"{what}.")
 
     def find_in_evaluation(self, test: "_SetChecker") -> None:
         """Find training entries that show the same moments as an evaluation entry, or a part of them."""
         tested = defaultdict(list)
         for entry in test.entries.entries:
             tested[test._content[str(entry.video.path)]].append(entry.video)
-        for place, entry in enumerate(self.entries.entries):
-            if place in self.excluded and place not in self.same_as:
+        for position, entry in enumerate(self.entries.entries):
+            if position in self.excluded and position not in self.same_as:
                 continue
             for video in tested.get(self._content[str(entry.video.path)], []):
                 if _overlap(video, entry.video):
-                    self._add(place, "test-in-train", f"the evaluation set contains it as {video.name}.")
+                    self._add(position, "test-in-train", f"the evaluation set contains it as {video.name}.")
                     break
 
     def result(self) -> CheckedSet:
         captions: dict[int, list[str]] = defaultdict(list)
-        for place, entry in enumerate(self.entries.entries):
-            captions[self.same_as.get(place, place)] += entry.captions
-        clean = tuple(replace(entry, captions=tuple(dict.fromkeys(captions[place]))) for place, entry in self._usable())
-        return CheckedSet(self.entries, tuple(sorted(self.findings, key=lambda finding: finding.place)), clean)
+        for position, entry in enumerate(self.entries.entries):
+            captions[self.same_as.get(position, position)] += entry.captions
+        clean = tuple(
+            replace(entry, captions=tuple(dict.fromkeys(captions[position]))) for position, entry in self._usable()
+        )
+        return CheckedSet(self.entries, tuple(sorted(self.findings, key=lambda finding: finding.position)), clean)
 
     def _usable(self) -> list[tuple[int, Entry]]:
-        return [(place, entry) for place, entry in enumerate(self.entries.entries) if place not in self.excluded]
+        return [
+            (position, entry) for position, entry in enumerate(self.entries.entries) if position not in self.excluded
+        ]
 
-    def _check_label(self, place: int, label: int | None) -> None:
+    def _check_label(self, position: int, label: int | None) -> None:
         count = len(self.entries.class_names)
         if label is None:
-            self._add(place, "no-label", "the list gives no class.")
+            self._add(position, "no-label", "the list gives no class.")
         elif not 0 <= label < count:
-            self._add(place, "wrong-label", f"class {label} is outside 0 to {count - 1}. See --data.first-label.")
+            self._add(position, "wrong-label", f"class {label} is outside 0 to {count - 1}. See --data.first-label.")
 
-    def _add(self, place: int, kind: str, reason: str) -> None:
-        video = self.entries.entries[place].video
-        self.findings.append(Finding(self.entries.name, place, video.name, str(video.path), kind, reason))
+    def _add(self, position: int, kind: str, reason: str) -> None:
+        video = self.entries.entries[position].video
+        self.findings.append(Finding(self.entries.name, position, video.name, str(video.path), kind, reason))
         if KINDS[kind].is_excluded:
-            self.excluded.add(place)
+            self.excluded.add(position)
 
 
 def _fits_a_list(path: Path) -> bool:

@@ -43,12 +43,12 @@ class _Worker:
         self.process = context.Process(target=_run_worker, args=(work, other, memory_bytes), daemon=True)
         self.process.start()
         other.close()
-        self.place: int | None = None  # None until it has reported that it is ready
+        self.position: int | None = None  # None until it has reported that it is ready
         self.seconds = self.deadline = float("inf")
         self.num_done = 0
 
-    def assign(self, place: int, item: Any, seconds: float) -> None:
-        self.place, self.seconds, self.deadline = place, seconds, time.monotonic() + seconds
+    def assign(self, position: int, item: Any, seconds: float) -> None:
+        self.position, self.seconds, self.deadline = position, seconds, time.monotonic() + seconds
         self.pipe.send(item)
 
     def receive(self) -> Any:
@@ -60,12 +60,12 @@ class _Worker:
         except (EOFError, OSError):
             self.process.join(_JOIN_SECONDS)
             code = self.process.exitcode
-            if self.place is None:
+            if self.position is None:
                 raise RuntimeError(
                     f"A process could not start (exit code {code}). Check that enough memory is free."
                 ) from None
             return FailedItem("crash", f"the decoder process died ({describe_exit(code)}).")
-        self.num_done += self.place is not None
+        self.num_done += self.position is not None
         return result
 
     def stop(self) -> None:
@@ -82,7 +82,7 @@ def run_with_timeout(
     seconds: float,
     memory_bytes: int = 4 * 2**30,
 ) -> Iterator[tuple[int, Any]]:
-    """Yield place and result of each item as they arrive; the result is `FailedItem` if its process hung or crashed.
+    """Yield position and result of each item as they arrive; the result is `FailedItem` if its process hung or crashed.
 
     Args:
         work: a function at the top level of a module, so that another process can import it.
@@ -100,8 +100,8 @@ def run_with_timeout(
         while workers:
             for worker in _wait_for_workers(workers):
                 result = worker.receive()
-                if worker.place is not None:
-                    yield worker.place, result
+                if worker.position is not None:
+                    yield worker.position, result
                 if todo and not isinstance(result, FailedItem) and worker.num_done < _MAX_ITEMS_PER_WORKER:
                     worker.assign(*todo.popleft(), seconds)
                     continue

@@ -137,10 +137,10 @@ def _hash_files(paths: Sequence[str]) -> tuple[dict[str, str], list[UnreadVideo]
 
 def _is_below(path: str, inputs: Iterable[str]) -> bool:
     for given in inputs:
-        place = Path(given)
-        if place.is_dir():
-            if Path(path).is_relative_to(place.resolve()):
+        folder = Path(given)
+        if folder.is_dir():
+            if Path(path).is_relative_to(folder.resolve()):
                 return True
-        elif fnmatch.fnmatch(path, str(place.absolute())):
+        elif fnmatch.fnmatch(path, str(folder.absolute())):
             return True
     return False

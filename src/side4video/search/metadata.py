@@ -90,13 +90,13 @@ def read_metadata(source: Path) -> MetadataFile:
     if name is None:
         names = " or ".join(PATH_COLUMNS[:3])
         raise DataError(f"{source} has no column {names}, but {first_few(records[0])}. Rename the column of paths.")
-    if empty_rows := [place for place, record in enumerate(records, start=1) if not record.get(name)]:
+    if empty_rows := [position for position, record in enumerate(records, start=1) if not record.get(name)]:
         raise DataError(f"{source}: {name} is empty in row {first_few(empty_rows)}. Name the video in each row.")
     others = [other for other in records[0] if other and other != name]
     columns = {other: _read_column([record.get(other, "") for record in records]) for other in others}
     rows = [
-        (record[name], {other: value for other in others if (value := columns[other][place]) is not None})
-        for place, record in enumerate(records)
+        (record[name], {other: value for other in others if (value := columns[other][position]) is not None})
+        for position, record in enumerate(records)
     ]
     return MetadataFile(source.absolute(), tuple(rows))
 

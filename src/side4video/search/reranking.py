@@ -70,8 +70,8 @@ def match_words(text: str, query: TextFeatures, window: Window, kind: Similarity
     similarities = _word_similarities(query, window.frames[None])[0]  # (T, words)
     num_words = similarities.shape[1]
     matches = []
-    for word, places in split_words(text, max_words=num_words):
-        of_word = similarities[:, places.start : places.stop].mean(dim=1)
+    for word, positions in split_words(text, max_words=num_words):
+        of_word = similarities[:, positions.start : positions.stop].mean(dim=1)
         best = int(of_word.argmax())
         matches.append(Match(word, float(window.frame_seconds[best]), float(of_word[best])))
     return matches

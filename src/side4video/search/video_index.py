@@ -106,8 +106,8 @@ class VideoIndex:
         features = self._model.embed_texts(texts)
         vectors = query_vectors(features, self.info.similarity)
         found = []
-        for place, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
-            query = features.map(lambda tensor, place=place: tensor[place : place + 1])  # type: ignore[misc]
+        for position, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
+            query = features.map(lambda tensor, position=position: tensor[position : position + 1])  # type: ignore[misc]
             best = self._best_windows(
                 vector,
                 lambda windows, query=query: score_windows(query, windows, self.info.similarity),  # type: ignore[misc]

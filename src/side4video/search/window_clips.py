@@ -152,9 +152,9 @@ class WindowClips(TestClips):
             for start in range(0, len(numbers), together):
                 some = numbers[start : start + together]
                 wanted = sorted({number for window in some for number in window})
-                place = {number: position for position, number in enumerate(wanted)}
+                rows = {number: row for row, number in enumerate(wanted)}
                 frames = video.read(wanted)
-                views += [self.transform(frames[[place[number] for number in window]]) for window in some]
+                views += [self.transform(frames[[rows[number] for number in window]]) for window in some]
             seconds = tuple(
                 tuple(max(video.frame_seconds[number], window[0]) for number in frames)
                 for window, frames in zip(chosen, numbers, strict=True)

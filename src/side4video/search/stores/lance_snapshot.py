@@ -91,11 +91,11 @@ class LanceSnapshot:
             return _row_ids(table), column_to_array(table, "mean")
         known, known_means = earlier
         ids = _row_ids(self._scan([]))
-        places = np.searchsorted(known, ids)
-        reused = places < len(known)
-        reused[reused] = known[places[reused]] == ids[reused]
+        positions = np.searchsorted(known, ids)
+        reused = positions < len(known)
+        reused[reused] = known[positions[reused]] == ids[reused]
         means = np.empty((len(ids), known_means.shape[1]), np.float32)
-        means[reused] = known_means[places[reused]]
+        means[reused] = known_means[positions[reused]]
         if not reused.all():
             means[~reused] = column_to_array(self._take(ids[~reused], ["mean"]), "mean")
         return ids, means
@@ -157,12 +157,12 @@ class LanceSnapshot:
         ids, means = self._means
         if allowed is None:
             return self._best(ids, means, vector, limit)
-        places = np.searchsorted(ids, allowed)
-        if len(places) * 4 > len(ids):  # copying the vectors costs more than comparing all of them
-            scores = (means @ vector)[places]
+        positions = np.searchsorted(ids, allowed)
+        if len(positions) * 4 > len(ids):  # copying the vectors costs more than comparing all of them
+            scores = (means @ vector)[positions]
             order = _largest(scores, limit)
-            return self._fetch(allowed[order], means[places[order]])
-        return self._best(allowed, means[places], vector, limit)
+            return self._fetch(allowed[order], means[positions[order]])
+        return self._best(allowed, means[positions], vector, limit)
 
     def _nearest_by_index(
         self, vector: NDArray[np.float32], limit: int, allowed: NDArray[np.int64] | None
@@ -194,8 +194,8 @@ class LanceSnapshot:
         if not len(ids):
             return self._table.schema.empty_table().select(columns)
         table = self._table.take_row_ids(ids.tolist()).select(columns).with_row_id().to_arrow()
-        places = np.argsort(table["_rowid"].to_numpy(), kind="stable")
-        return table.take(places[np.argsort(np.argsort(ids, kind="stable"), kind="stable")])
+        positions = np.argsort(table["_rowid"].to_numpy(), kind="stable")
+        return table.take(positions[np.argsort(np.argsort(ids, kind="stable"), kind="stable")])
 
     def _scan(self, columns: list[str]) -> pa.Table:
         """Columns of all rows, in ascending order of the row ids."""
@@ -216,7 +216,7 @@ def _row_ids(table: pa.Table) -> NDArray[np.int64]:
 
 def _largest(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     """Positions of the `count` largest scores, largest first; ties keep their order."""
-    places = np.arange(len(scores))
+    positions = np.arange(len(scores))
     if count < len(scores):
-        places = np.sort(np.argpartition(-scores, count)[:count])
-    return places[np.argsort(-scores[places], kind="stable")]
+        positions = np.sort(np.argpartition(-scores, count)[:count])
+    return positions[np.argsort(-scores[positions], kind="stable")]
