@@ -1,4 +1,4 @@
-"""The content of a file: its hash, its real kind if it is no video, and whether its suffix fits."""
+"""The content of a file: its hash, its type if it is not a video, and whether its suffix matches."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
 
 
 def detect_other_type(path: Path) -> str | None:
-    """The kind of a file that is no video, detected from its first bytes; None if it is unknown."""
+    """The type of a file that is not a video, detected from its first bytes; None if it is unknown."""
     try:
         with path.open("rb") as file:
             start = file.read(4096)

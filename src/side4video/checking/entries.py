@@ -29,7 +29,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class EntrySet:
-    """A set as its list gives it; `notes` are what was unusual when the list was read.
+    """A set as its list gives it; `notes` are warnings of the reader.
 
     >>> [training] = read_entries(DataConfig(train=Path("clips/train")), "recognition")
     >>> training.class_names

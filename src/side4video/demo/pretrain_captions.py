@@ -33,7 +33,7 @@ MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
 
 
 def caption_vocabulary() -> Vocabulary:
-    """The words of all captions of pictures and of videos; those of motion keep their first, random embeddings."""
+    """The words of all captions of pictures and of videos; words for motion keep their initial, random embeddings."""
     return Vocabulary(str(caption) for caption in [*StillCaption.all_captions(), *MotionCaption.all_captions()])
 
 

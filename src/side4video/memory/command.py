@@ -34,7 +34,7 @@ def plan_memory(
 
     Args:
         config: all settings; `train.device` selects a GPU ("auto" too) or a CPU.
-        card: memory of the card, such as "24GB"; by default that of this machine's GPU, else 24 GB. For a CPU the
+        card: memory of the card, such as "24GB"; by default the memory of this machine's GPU, else 24 GB. For a CPU the
             default is this machine's RAM.
         num_classes: C.
         processes: number of processes with one device each; the plan is for one of them.
@@ -45,7 +45,7 @@ def plan_memory(
         The exit code: 0 if the settings fit, 1 if they do not.
 
     Raises:
-        ValueError: `card` is not a size, or the settings are not those of a valid model.
+        ValueError: `card` is not a size, or the settings do not describe a valid model.
     """
     if num_classes < 1:
         raise ValueError(f"classes = {num_classes} must be at least 1: a classifier has at least one class.")

@@ -50,7 +50,7 @@ def measure_step(config: RunConfig, *, num_classes: int) -> Measurement:
     """Build the model with random weights and run three real steps on random clips, in a new process.
 
     Raises:
-        RuntimeError: the process failed, for example for lack of memory; the message has its last line.
+        RuntimeError: the process failed, for example out of memory; the message contains the last line of its errors.
     """
     task = json.dumps({"config": config.model_dump(mode="json"), "num_classes": num_classes})
     done = subprocess.run(

@@ -164,7 +164,7 @@ class StepPlanner:
         weight_bytes: bytes of all weights and of the optimizer's state; the same for every batch and memory mode.
 
     Raises:
-        ValueError: the settings are not those of a valid model.
+        ValueError: the settings do not describe a valid model.
     """
 
     def __init__(self, config: RunConfig, *, num_classes: int, target: Target | None = None) -> None:
@@ -236,7 +236,7 @@ class StepPlanner:
 
         Args:
             budget: bytes.
-            memory: memory mode; by default that of the settings.
+            memory: memory mode; by default the mode in the settings.
             passes: 1: the whole batch at once; 2: micro-batches, with the gradients of an earlier one in memory.
         """
         views = views_per_video(self.config)

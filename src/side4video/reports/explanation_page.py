@@ -1,4 +1,4 @@
-"""Explanations of single videos: a page with heat over the frames, and the numbers as JSON."""
+"""Explanations of single videos: a page with heatmaps over the frames, and the numbers as JSON."""
 
 import os
 from collections.abc import Mapping

@@ -74,7 +74,7 @@ class ClipExample:
         predicted_class: name of the class with the highest score.
         score: score of that class, 0 to 1; None: not shown.
         true_class: name of the correct class; None if unknown.
-        explanation: evidence, shown as heat over the frames; None: plain frames are shown.
+        explanation: evidence, shown as heatmaps over the frames; None: plain frames are shown.
 
     >>> frames = np.zeros((8, 64, 64, 3), dtype=np.uint8)
     >>> ClipExample(name="1.mp4", frames=frames, predicted_class="run", score=0.8, true_class="jump").verdict

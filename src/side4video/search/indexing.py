@@ -77,7 +77,7 @@ class _Plan:
         indexed: the videos of the index before the update.
         changes: the changes to make.
         metadata: metadata by path; None: no CSV was given.
-        unknown: rows of the CSV that match no video.
+        unknown: rows of the CSV that do not match any video.
     """
 
     info: IndexInfo

@@ -18,7 +18,7 @@ class IndexingReport:
         moved: number of videos whose content was indexed already, at another path or with another modification time.
         removed: number of videos removed because their files no longer exist.
         unread: videos that cannot be read, with the reason.
-        unknown: rows of the CSV that match no video.
+        unknown: rows of the CSV that do not match any video.
         videos: number of videos in the index after the update.
         windows: number of windows in the index after the update.
         seconds: duration of the update.

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 _SHUTDOWN_SECONDS = 3  # for responses in progress at shutdown
 _BACKLOG = 256
-_KEEP_ALIVE_SECONDS = (
-    75  # longer than clients keep connections open: else the server may close one just as it is reused
-)
+_KEEP_ALIVE_SECONDS = 75  # longer than clients do, so that the server does not close a connection just as it is reused
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -16,7 +16,7 @@ FILE_FIELDS = ["path", "content", "size", "modified", "duration_seconds", "metad
 """The payload fields that identify the video of a point and decide whether the point is valid."""
 _NAMESPACE = uuid.UUID("5b1cf1a6-5c5d-4a4e-9a0c-2c1d6c9d7f10")
 INFO_ID = str(uuid.uuid5(_NAMESPACE, "index"))
-"""Id of the point that holds the description of the index."""
+"""Id of the point that contains the description of the index."""
 
 Payload = dict[str, Any]
 
