@@ -34,7 +34,7 @@ def test_from_videos_to_moments(here, adapter, capsys):
     printed = capsys.readouterr()
     assert "8 embedded, 0 unchanged, 0 moved or copied, 0 removed, 0 not read" in printed.out
     assert "8 videos in 8 windows: index" in printed.out
-    assert "'nowhere.mp4' is no video of the index" in printed.err
+    assert "'nowhere.mp4' is not a video of the index" in printed.err
     assert json.loads(Path("done.json").read_text())["unknown"] == ["nowhere.mp4"]
 
     Path("questions.txt").write_text("a ring\n\n")
@@ -128,7 +128,7 @@ def test_names_that_no_terminal_and_no_json_can_take(here, adapter, capsys):
     ("command", "message"),
     [
         (["index", "--to", "new", "--model", "clip-b16"], "give videos"),
-        (["index", "videos", "--to", "new"], "is no index yet"),
+        (["index", "videos", "--to", "new"], "is not an index yet"),
         (["index", "nowhere", "--to", "new", "--model", "ADAPTER"], "'nowhere' is not a video file"),
         (["index", "videos", "--to", "new", "--model", "runs/none/x"], "is not an adapter"),
         (["index", "videos", "--to", "new", "--model", "clip-b61"], "Did you mean the CLIP model 'clip-b16'?"),
