@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from side4video.sharing.share import from_pretrained as from_pretrained
     from side4video.sharing.share import push_to_hub as push_to_hub
 
-_HOMES = {
+_MODULES = {
     "ClassificationHead": "models.heads",
     "Embedder": "inference.embedder",
     "FrozenBackbone": "models.backbones.loading",
@@ -40,11 +40,11 @@ _HOMES = {
     "train": "selection.run",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that the command line starts without torch."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'side4video' has no attribute {name!r}")
-    return getattr(import_module(f"side4video.{_HOMES[name]}"), name)
+    return getattr(import_module(f"side4video.{_MODULES[name]}"), name)

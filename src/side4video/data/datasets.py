@@ -24,7 +24,7 @@ ARROW_OF_TIME = ("forward", "reversed")
 """Class names if the classes are the two directions of time."""
 NO_LABEL = -1
 """Label of videos without a label."""
-SAMPLING, TRANSFORM = 0, 1  # independent random streams of a clip
+SAMPLING_STREAM, TRANSFORM_STREAM = 0, 1  # independent random streams of a clip
 
 TrainTransform = Callable[[Tensor, int | None], tuple[Tensor, int | None]]
 EvalTransform = Callable[[Tensor], Tensor]
@@ -168,7 +168,7 @@ class TrainClips(Dataset):
         video = self.videos[index]
 
         def choose(num_frames: int) -> list[list[int]]:
-            generators = [_generator(self.seed, epoch, index, 0, SAMPLING) for epoch in epochs]
+            generators = [_generator(self.seed, epoch, index, 0, SAMPLING_STREAM) for epoch in epochs]
             return [self.sampling.train(num_frames, generator) for generator in generators]
 
         try:
@@ -177,7 +177,7 @@ class TrainClips(Dataset):
             return _failure(video, index, error)
         views, labels = [], []
         for (epoch, frames), repeat in product(zip(epochs, clips, strict=True), range(self.repeats)):
-            with seeded(self.seed, epoch, index, repeat, TRANSFORM):
+            with seeded(self.seed, epoch, index, repeat, TRANSFORM_STREAM):
                 view, label = self.transform(frames, video.label)
             views.append(view)
             labels.append(NO_LABEL if label is None else label)

@@ -46,14 +46,18 @@ class Heartbeat:
     def __init__(self, store: dist.Store, *, rank: int, world: int) -> None:
         self._store = store.clone()  # a separate connection: other calls may block theirs
         self._rank, self._world = rank, world
-        self._places: dict[int, str] = {}
-        self._stop, self._asked, self._found = threading.Event(), threading.Event(), threading.Event()
+        self._addresses: dict[int, str] = {}
+        self._stop, self._report_requested, self._diagnosis_known = (
+            threading.Event(),
+            threading.Event(),
+            threading.Event(),
+        )
         self._diagnosis = ""
-        self._store_is_gone = False
-        self._answered = time.monotonic()
-        self._heard: dict[int, tuple[bytes, float]] = {}
+        self._store_is_lost = False
+        self._last_answer = time.monotonic()
+        self._last_beats: dict[int, tuple[bytes, float]] = {}
         """Last heartbeat of each process, and when it was received."""
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread = threading.Thread(target=self._send_beats, daemon=True)
 
     def __enter__(self) -> Self:
         self._store.set(f"place/{self._rank}", f"{socket.gethostname()}, process id {os.getpid()}")
@@ -65,7 +69,7 @@ class Heartbeat:
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         if error is not None and not self._stop.is_set():
-            if not isinstance(error, LostProcessError) and not self._store_is_gone:
+            if not isinstance(error, LostProcessError) and not self._store_is_lost:
                 self._publish(f"{self._name(self._rank)} ended: {type(error).__name__}: {error}")
             if self._rank == 0:
                 time.sleep(LINGER_SECONDS)
@@ -74,7 +78,7 @@ class Heartbeat:
     def record_processes(self) -> None:
         """Record the address of each process, once all have joined."""
         names = self._store.multi_get([f"place/{rank}" for rank in range(self._world)])
-        self._places = {rank: name.decode() for rank, name in enumerate(names)}
+        self._addresses = {rank: name.decode() for rank, name in enumerate(names)}
 
     def leave(self) -> None:
         """Stop sending heartbeats; call this when no other process needs them any more."""
@@ -88,8 +92,8 @@ class Heartbeat:
         """
         if self._stop.is_set():
             return f"One of {self._world} processes was lost after the run was complete."
-        self._asked.set()
-        self._found.wait(SILENCE_SECONDS + 3 * BEAT_SECONDS)
+        self._report_requested.set()
+        self._diagnosis_known.wait(SILENCE_SECONDS + 3 * BEAT_SECONDS)
         if not self._diagnosis and self._store_hangs():
             address = os.environ.get("MASTER_ADDR", "")
             self._diagnosis = f"{self._name(0)} was lost or cannot be reached: its address {address} does not answer."
@@ -99,14 +103,15 @@ class Heartbeat:
         return self._diagnosis
 
     def _store_hangs(self) -> bool:
-        return self._store_is_gone or time.monotonic() - self._answered > SILENCE_SECONDS - BEAT_SECONDS
+        return self._store_is_lost or time.monotonic() - self._last_answer > SILENCE_SECONDS - BEAT_SECONDS
 
     def _find_silent(self) -> str:
         now = time.monotonic()
         silent = [
             rank
             for rank in range(self._world)
-            if rank != self._rank and (rank not in self._heard or now - self._heard[rank][1] >= SILENCE_SECONDS)
+            if rank != self._rank
+            and (rank not in self._last_beats or now - self._last_beats[rank][1] >= SILENCE_SECONDS)
         ]
         if not silent:
             return "All other processes send heartbeats, so one of them was busy for longer than the timeout."
@@ -114,7 +119,7 @@ class Heartbeat:
         return f"{names} {'was' if len(silent) == 1 else 'were'} lost: no heartbeat for {SILENCE_SECONDS:g} seconds."
 
     def _name(self, rank: int) -> str:
-        place = f" ({self._places[rank]})" if rank in self._places else ""
+        place = f" ({self._addresses[rank]})" if rank in self._addresses else ""
         return f"Process {rank} of {self._world}{place}"
 
     def _publish(self, diagnosis: str) -> None:
@@ -129,25 +134,25 @@ class Heartbeat:
         except RuntimeError:
             return  # the store ended with its process
 
-    def _beat(self) -> None:
+    def _send_beats(self) -> None:
         number = 0
         try:
             while not self._stop.is_set():
                 number += 1
                 self._store.set(f"beat/{self._rank}", str(number))
-                if not self._found.is_set() and self._store.check([_DIAGNOSIS]):
+                if not self._diagnosis_known.is_set() and self._store.check([_DIAGNOSIS]):
                     self._diagnosis = self._store.get(_DIAGNOSIS).decode()
-                    self._found.set()
-                if self._asked.is_set():
-                    self._listen()
-                self._answered = time.monotonic()
+                    self._diagnosis_known.set()
+                if self._report_requested.is_set():
+                    self._read_beats()
+                self._last_answer = time.monotonic()
                 self._stop.wait(BEAT_SECONDS)
         except RuntimeError:
-            self._store_is_gone = True  # its process has ended
-            self._found.set()
+            self._store_is_lost = True  # its process has ended
+            self._diagnosis_known.set()
 
-    def _listen(self) -> None:
+    def _read_beats(self) -> None:
         ranks = [rank for rank in range(self._world) if self._store.check([f"beat/{rank}"])]
         for rank, beat in zip(ranks, self._store.multi_get([f"beat/{rank}" for rank in ranks]), strict=True):
-            if rank not in self._heard or self._heard[rank][0] != beat:
-                self._heard[rank] = (beat, time.monotonic())
+            if rank not in self._last_beats or self._last_beats[rank][0] != beat:
+                self._last_beats[rank] = (beat, time.monotonic())

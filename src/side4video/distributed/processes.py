@@ -26,7 +26,7 @@ BUCKET_BYTES = 32 * 2**20
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 # Not SLURM_NTASKS: in a batch script it counts tasks that are not started yet.
 
-_NUM_JOINED = itertools.count()
+_JOIN_COUNTER = itertools.count()
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -91,7 +91,7 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
             f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}, the address of process 0: "
             f"{_first_sentence(error)}."
         ) from error
-    store = dist.PrefixStore(f"side4video-{next(_NUM_JOINED)}", rendezvous)  # ignores the keys of earlier runs
+    store = dist.PrefixStore(f"side4video-{next(_JOIN_COUNTER)}", rendezvous)  # ignores the keys of earlier runs
     with Heartbeat(store, rank=rank, world=world) as heartbeat:
         try:
             dist.init_process_group(

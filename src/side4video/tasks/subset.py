@@ -7,7 +7,7 @@ import numpy as np
 
 from side4video.config import DataConfig
 
-SUBSET = 3
+SUBSET_STREAM = 3
 """Random stream, distinct from those of sampling, augmentation and captions."""
 
 
@@ -50,7 +50,7 @@ def choose_videos(
             )
     kept = [place for group in places.keys() - names.keys() for place in places[group]]  # unknown: checked elsewhere
     for number, group in enumerate(names):
-        order = np.random.default_rng((seed, SUBSET, number)).permutation(sizes[group])
+        order = np.random.default_rng((seed, SUBSET_STREAM, number)).permutation(sizes[group])
         count = config.shots or max(1, round((config.fraction or 1.0) * sizes[group]))
         kept += [places[group][place] for place in order[:count]]
     return sorted(kept)

@@ -202,7 +202,7 @@ def check_video_list(video_list: VideoList, *, allow_missing: bool = False, requ
         DataError: the list has problems; the error lists all of them. Files are not opened.
     """
     videos = video_list.videos
-    gone, missing, warnings = find_missing(videos, allow_missing=allow_missing)
+    absent, missing, warnings = find_missing(videos, allow_missing=allow_missing)
     problems = [
         *_label_problems(video_list, require_labels),
         *_conflicting_labels(videos),
@@ -211,7 +211,7 @@ def check_video_list(video_list: VideoList, *, allow_missing: bool = False, requ
     ]
     if problems:
         raise DataError(*(f"{video_list.source}: {problem}" for problem in problems))
-    kept = replace(video_list, videos=tuple(video for index, video in enumerate(videos) if index not in gone))
+    kept = replace(video_list, videos=tuple(video for index, video in enumerate(videos) if index not in absent))
     return CheckedList(kept, len(videos), len(kept.videos), (*warnings, *_list_warnings(kept)))
 
 
@@ -225,18 +225,18 @@ def find_missing(
     by_folder = defaultdict(list)
     for index, video in enumerate(videos):
         by_folder[str(video.path.parent)].append(index)
-    gone = []
+    absent = []
     for folder, inside in by_folder.items():
         names = scan_folder(Path(folder))
-        gone += [index for index in inside if videos[index].path.name not in names]
-    if not gone:
+        absent += [index for index in inside if videos[index].path.name not in names]
+    if not absent:
         return frozenset(), [], []
-    missing = f"{len(gone)} of {len(videos)} videos are missing: {first_few(videos[index].name for index in gone)}"
-    if allow_missing and len(gone) < len(videos):
-        return frozenset(gone), [], [f"{missing}; they are skipped."]
-    folders = Counter(str(videos[index].path.parent) for index in gone)
+    missing = f"{len(absent)} of {len(videos)} videos are missing: {first_few(videos[index].name for index in absent)}"
+    if allow_missing and len(absent) < len(videos):
+        return frozenset(absent), [], [f"{missing}; they are skipped."]
+    folders = Counter(str(videos[index].path.parent) for index in absent)
     looked_in = first_few(folder for folder, _ in folders.most_common())
-    return frozenset(gone), [f"{missing}. Looked in {looked_in}. Check root, or allow missing videos."], []
+    return frozenset(absent), [f"{missing}. Looked in {looked_in}. Check root, or allow missing videos."], []
 
 
 def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:

@@ -252,10 +252,10 @@ def check_caption_list(caption_list: CaptionList, *, allow_missing: bool = False
         DataError: the list has problems; the error lists all of them. Files are not opened.
     """
     videos = caption_list.videos
-    missing_indices, missing, warnings = find_missing(videos, allow_missing=allow_missing)
+    absent, missing, warnings = find_missing(videos, allow_missing=allow_missing)
     if problems := [*find_bad_times(videos), *missing]:
         raise DataError(*(f"{caption_list.source}: {problem}" for problem in problems))
-    there = [index for index in range(len(videos)) if index not in missing_indices]
+    there = [index for index in range(len(videos)) if index not in absent]
     kept = replace(
         caption_list,
         videos=tuple(videos[index] for index in there),

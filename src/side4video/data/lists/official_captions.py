@@ -59,14 +59,14 @@ def _read_official_msrvtt(content: dict[str, Any], path: Path, split: str | None
     sentences, more = _valid_entries(content["sentences"], ("video_id", "caption"), " of `sentences`", path)
     problems += more
     split_of = {video["video_id"]: str(video.get("split") or "") for video in videos}
-    if strange := [name for name in dict.fromkeys(s["video_id"] for s in sentences) if name not in split_of]:
+    if unknown := [name for name in dict.fromkeys(s["video_id"] for s in sentences) if name not in split_of]:
         problems.append(
-            f"{path}: sentences refer to {len(strange)} videos that are not in `videos`: {first_few(strange)}."
+            f"{path}: sentences refer to {len(unknown)} videos that are not in `videos`: {first_few(unknown)}."
         )
     splits = list(dict.fromkeys(split_of.values()))
     wanted = set(splits if split is None or len(splits) <= 1 else [choose_split(splits, split, path)])
-    if silent := split_of.keys() - {sentence["video_id"] for sentence in sentences}:
-        names = [name for name, its_split in split_of.items() if name in silent and its_split in wanted]
+    if without_sentence := split_of.keys() - {sentence["video_id"] for sentence in sentences}:
+        names = [name for name, its_split in split_of.items() if name in without_sentence and its_split in wanted]
         problems += [f"{path}: {len(names)} videos have no sentence: {first_few(names)}."] if names else []
     rows = [CaptionRow(s["video_id"], (s["caption"],)) for s in sentences if split_of.get(s["video_id"]) in wanted]
     label = all_splits(name for name in splits if name in wanted)

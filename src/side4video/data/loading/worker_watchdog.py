@@ -84,7 +84,7 @@ class ClipLoader(DataLoader[Batch]):
         return super().__iter__()
 
     def _watched(self, clips: MonitoredClips, sampler: ResumableSampler, batches: Iterator[Batch]) -> Iterator[Batch]:
-        in_a_row = 0
+        num_consecutive = 0
         workers: WorkerContext = self.multiprocessing_context
         with _killed_at_exit(workers), _watchdog(clips) as watchdog:
             while True:
@@ -94,8 +94,8 @@ class ClipLoader(DataLoader[Batch]):
                 except StopIteration:
                     return
                 except (RuntimeError, OSError, EOFError) as error:  # OSError: of a batch in transfer
-                    in_a_row += 1
-                    if not _skip_faulty(clips, workers, watchdog.take_hanging(), error, in_a_row):
+                    num_consecutive += 1
+                    if not _skip_faulty(clips, workers, watchdog.take_hanging(), error, num_consecutive):
                         raise
                 if batch is None:
                     workers.kill()
@@ -104,12 +104,12 @@ class ClipLoader(DataLoader[Batch]):
                     continue
                 sampler.done += 1
                 if len(batch):
-                    in_a_row = 0
+                    num_consecutive = 0
                 yield batch
 
 
 def _skip_faulty(
-    clips: MonitoredClips, workers: WorkerContext, hanging: list[ClipKey | int], error: Exception, in_a_row: int
+    clips: MonitoredClips, workers: WorkerContext, hanging: list[ClipKey | int], error: Exception, num_consecutive: int
 ) -> bool:
     """Make new workers skip the clips that hung or crashed the old ones; False if the error has another cause.
 
@@ -128,8 +128,8 @@ def _skip_faulty(
     if lost and not hanging:
         raise LostWorkerError(_describe_lost(clips, lost)) from error
     skipped = [*hanging, *crashed.values()]
-    if in_a_row > (_MAX_HANGS if hanging else _MAX_CRASHES):
-        raise LostWorkerError(_describe_repeated(clips, skipped, in_a_row, hang=bool(hanging))) from error
+    if num_consecutive > (_MAX_HANGS if hanging else _MAX_CRASHES):
+        raise LostWorkerError(_describe_repeated(clips, skipped, num_consecutive, hang=bool(hanging))) from error
     return bool(skipped)
 
 
@@ -143,15 +143,15 @@ def _describe_lost(clips: MonitoredClips, lost: dict[int, int]) -> str:
     )
 
 
-def _describe_repeated(clips: MonitoredClips, skipped: list[ClipKey | int], in_a_row: int, *, hang: bool) -> str:
+def _describe_repeated(clips: MonitoredClips, skipped: list[ClipKey | int], num_consecutive: int, *, hang: bool) -> str:
     named = ", ".join(map(clips.path_of, skipped))
     if hang:
         return (
-            f"{in_a_row} times in a row, with no readable video in between, reading took more than "
+            f"{num_consecutive} times in a row, with no readable video in between, reading took more than "
             f"{clips.timeout_seconds:g} seconds, last: {named}. Check their drive, or increase data.timeout_seconds."
         )
     return (
-        f"{in_a_row} times in a row, with no readable video in between, the decoder crashed, last: {named}. "
+        f"{num_consecutive} times in a row, with no readable video in between, the decoder crashed, last: {named}. "
         "Check that `python -c 'import av'` works. `side4video check-data` lists all files that crash the decoder."
     )
 

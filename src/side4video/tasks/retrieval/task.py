@@ -33,7 +33,7 @@ from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT, Backward, StepResult
 from side4video.tasks.token_cache import CACHE_SEED
 
-CAPTION = 2  # random stream, distinct from those of sampling and augmentation
+CAPTION_STREAM = 2  # number of a random stream, distinct from the streams of sampling and augmentation
 
 
 class RetrievalTask:
@@ -139,7 +139,7 @@ class RetrievalTask:
     def _caption(self, index: int, epoch: int) -> str:
         """The caption of a training sample in an epoch, determined by the run's seed, the epoch and the sample."""
         own = self.captions[index]
-        generator = np.random.default_rng((self.config.seed, epoch, index, CAPTION))
+        generator = np.random.default_rng((self.config.seed, epoch, index, CAPTION_STREAM))
         return own[int(generator.integers(len(own)))]
 
     def _loss(self, texts: TextFeatures, videos: VideoFeatures) -> Tensor:
