@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MomentOutput:
-    """Files for the moments that were found."""
+    """Files for the moments that were found.
+
+    Examples:
+        >>> MomentOutput(csv=Path("moments.csv")).is_asked_for, MomentOutput().is_asked_for
+        (True, False)
+    """
 
     csv: Path | None = None
     """Write the moments to this CSV file: video, start, end, label, score."""
