@@ -39,8 +39,8 @@ def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:
         ValueError: a text contains control characters, the model is from an unknown source, or the file names of
             frames leave their folder.
     """
-    if odd := next((text for text in _strings(content) if _UNPRINTABLE.search(text)), None):
-        raise ValueError(f"{source}: {odd!r} has control characters, which could change what a terminal shows.")
+    if unprintable := next((text for text in _strings(content) if _UNPRINTABLE.search(text)), None):
+        raise ValueError(f"{source}: {unprintable!r} has control characters, which could change what a terminal shows.")
     for name in (config.backbone.name, config.text.name):
         if ":" in name or "/" in name or "\\" in name:
             raise ValueError(

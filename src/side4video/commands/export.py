@@ -29,7 +29,7 @@ def export(arguments: list[str]) -> int:
 
     from side4video.sharing.export import export_adapter
 
-    made = export_adapter(given.adapter, given.out, backbone_weights=given.backbone_weights)
-    print(f"{made.num_bytes / 1e6:.1f} MB, within {made.largest_difference:.1e} of PyTorch's outputs")
-    print(f"written to {', '.join(map(str, made.files))}")
+    exported = export_adapter(given.adapter, given.out, backbone_weights=given.backbone_weights)
+    print(f"{exported.num_bytes / 1e6:.1f} MB, within {exported.largest_difference:.1e} of PyTorch's outputs")
+    print(f"written to {', '.join(map(str, exported.files))}")
     return 0

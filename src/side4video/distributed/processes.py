@@ -160,8 +160,8 @@ def distribute(items: Sequence[Item], compute: Callable[[Item], Result]) -> Iter
     world = num_processes()
     size = world * ITEMS_PER_ROUND if world > 1 else 1
     for start in range(0, len(items), size):
-        mine = items[start : start + size][process_rank() :: world]
-        yield from interleave(gather_objects([compute(item) for item in mine]))
+        share = items[start : start + size][process_rank() :: world]
+        yield from interleave(gather_objects([compute(item) for item in share]))
 
 
 def sum_over_processes(numbers: Tensor) -> Tensor:

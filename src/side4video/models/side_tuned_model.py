@@ -54,13 +54,13 @@ class SideTunedModel(nn.Module):
             ValueError: names are missing or unknown, or shapes differ.
         """
         own = self.trained_state()
-        odd = sorted(own.keys() ^ state.keys()) + sorted(
+        mismatched = sorted(own.keys() ^ state.keys()) + sorted(
             name for name in own.keys() & state.keys() if own[name].shape != state[name].shape
         )
-        if odd:
-            listed = ", ".join(odd[:10])[:1000]
+        if mismatched:
+            listed = ", ".join(mismatched[:10])[:1000]
             raise ValueError(
-                f"{len(odd)} tensors are missing, unknown or of another shape: {listed}. Check that they "
+                f"{len(mismatched)} tensors are missing, unknown or of another shape: {listed}. Check that they "
                 "belong to this model."
             )
 

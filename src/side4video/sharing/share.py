@@ -112,8 +112,10 @@ def check_adapter(folder: Path) -> None:
         model = build_model(config, num_classes=len(adapter.class_names), device=torch.device("meta"))
     tensors = read_weights(folder)
     model.check_trained_state(tensors)
-    if odd := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
-        raise ValueError(f"{folder}: {', '.join(odd[:10])} have values that are not finite. Do not share it: retrain.")
+    if nonfinite := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise ValueError(
+            f"{folder}: {', '.join(nonfinite[:10])} have values that are not finite. Do not share it: retrain."
+        )
 
 
 def from_pretrained(

@@ -143,9 +143,9 @@ class TokenCache:
 
     def test_batches(self, videos_per_batch: int, *, world: int = 1, rank: int = 0) -> Iterator[Batch]:
         """All views of every `world`-th video from `rank` on, once, in the order of the list."""
-        views, mine = self._records.shape[1], range(rank, len(self._clips), world)
-        for start in range(0, len(mine), videos_per_batch):
-            indices = mine[start : start + videos_per_batch]
+        views, own_indices = self._records.shape[1], range(rank, len(self._clips), world)
+        for start in range(0, len(own_indices), videos_per_batch):
+            indices = own_indices[start : start + videos_per_batch]
             yield self._batch(indices, [(index, view) for index in indices for view in range(views)])
 
     def _batch(self, indices: Sequence[int], chosen: Sequence[tuple[int, int]]) -> Batch:

@@ -259,8 +259,8 @@ def _conflicting_labels(videos: Sequence[LabelledVideo]) -> list[str]:
     labels = defaultdict(set)
     for video in videos:
         labels[video_key(video)].add(video.label)
-    if both := [shown[0] for shown, found in labels.items() if len(found) > 1]:
-        return [f"{len(both)} videos have two labels: {first_few(both)}. Keep one."]
+    if conflicting := [shown[0] for shown, found in labels.items() if len(found) > 1]:
+        return [f"{len(conflicting)} videos have two labels: {first_few(conflicting)}. Keep one."]
     return []
 
 
@@ -279,8 +279,8 @@ def video_key(video: LabelledVideo) -> tuple[str, float | None, float | None, bo
 
 def _list_warnings(video_list: VideoList) -> list[str]:
     warnings = []
-    shown = Counter(map(video_key, video_list.videos))
-    if twice := [what[0] for what, count in shown.items() if count > 1]:
+    counts = Counter(map(video_key, video_list.videos))
+    if twice := [what[0] for what, count in counts.items() if count > 1]:
         warnings.append(f"{len(twice)} videos are listed more than once: {first_few(twice)}.")
     used = {video.label for video in video_list.videos}
     if empty := [name for label, name in enumerate(video_list.class_names) if label not in used]:

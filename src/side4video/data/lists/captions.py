@@ -220,8 +220,8 @@ def _find_files(rows: list[CaptionRow], root: Path, search_subfolders: bool, not
         return [finder.find(names) for names in candidates]
     candidates = [(*names, *map(strip_suffix, names)) for names in candidates]
     paths = [finder.find_existing(names) for names in candidates]
-    lost = {name for names, path in zip(candidates, paths, strict=True) if path is None for name in names}
-    below = find_recursively(root, lost) if lost else {}
+    missing = {name for names, path in zip(candidates, paths, strict=True) if path is None for name in names}
+    below = find_recursively(root, missing) if missing else {}
     several = []
     for index, (names, path) in enumerate(zip(candidates, paths, strict=True)):
         if path is None:
@@ -255,14 +255,14 @@ def check_caption_list(caption_list: CaptionList, *, allow_missing: bool = False
     absent, missing, warnings = find_missing(videos, allow_missing=allow_missing)
     if problems := [*find_bad_times(videos), *missing]:
         raise DataError(*(f"{caption_list.source}: {problem}" for problem in problems))
-    there = [index for index in range(len(videos)) if index not in absent]
+    present = [index for index in range(len(videos)) if index not in absent]
     kept = replace(
         caption_list,
-        videos=tuple(videos[index] for index in there),
-        captions=tuple(caption_list.captions[index] for index in there),
+        videos=tuple(videos[index] for index in present),
+        captions=tuple(caption_list.captions[index] for index in present),
     )
-    oddities = [*_shared_captions(kept), *_shared_files(kept)]
-    return CheckedCaptions(kept, len(videos), len(there), (*caption_list.notes, *warnings, *oddities))
+    shared = [*_shared_captions(kept), *_shared_files(kept)]
+    return CheckedCaptions(kept, len(videos), len(present), (*caption_list.notes, *warnings, *shared))
 
 
 def _shared_captions(captions: CaptionList) -> list[str]:
@@ -279,6 +279,6 @@ def _shared_captions(captions: CaptionList) -> list[str]:
 
 
 def _shared_files(captions: CaptionList) -> list[str]:
-    shown = Counter(map(video_key, captions.videos))
-    twice = [what[0] for what, count in shown.items() if count > 1]
+    counts = Counter(map(video_key, captions.videos))
+    twice = [what[0] for what, count in counts.items() if count > 1]
     return [f"{len(twice)} videos are listed under several names: {first_few(twice)}."] if twice else []

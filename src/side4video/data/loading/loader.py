@@ -54,9 +54,9 @@ def test_loader(
         workers, timeout_seconds: see `train_loader`.
         world, rank: number of processes and rank of this one; it reads every `world`-th clip from `rank` on.
     """
-    mine = range(rank, len(dataset), world)
-    workers = min(workers, -(-len(mine) // batch_clips))
-    batches = [mine[start : start + batch_clips] for start in range(0, len(mine), batch_clips)]
+    own_indices = range(rank, len(dataset), world)
+    workers = min(workers, -(-len(own_indices) // batch_clips))
+    batches = [own_indices[start : start + batch_clips] for start in range(0, len(own_indices), batch_clips)]
     return ClipLoader(**_options(dataset, workers, timeout_seconds), batch_sampler=ResumableSampler(batches))
 
 

@@ -176,9 +176,9 @@ def _settings(name: str, model_args: dict[str, Any]) -> dict[str, Any]:
         close = difflib.get_close_matches(name, open_clip.list_models(), n=3)
         hint = f"Did you mean {', '.join(close)}?" if close else "open_clip.list_models() lists them."
         raise ValueError(f"open_clip has no model {name!r}. {hint}")
-    if odd := sorted(config["text_cfg"].keys() - _LAYER_SETTINGS):
+    if unsupported := sorted(config["text_cfg"].keys() - _LAYER_SETTINGS):
         raise ValueError(
-            f"The text tower of {name} is not CLIP's ({', '.join(odd)}) and not supported. Use one with CLIP's "
+            f"The text tower of {name} is not CLIP's ({', '.join(unsupported)}) and not supported. Use one with CLIP's "
             "tokeniser and a causal transformer, such as ViT-B-16-quickgelu, ViT-L-14-quickgelu or EVA02-L-14."
         )
     known = {

@@ -124,6 +124,6 @@ def embed_texts_distributed(
 ) -> TextFeatures:
     """Like `embed_texts`, with equal shares for all processes."""
     size = -(-len(captions) // num_processes())
-    mine = captions[process_rank() * size : (process_rank() + 1) * size]
-    parts = gather_objects(embed_texts(model, mine, device=device, precision=precision) if mine else None)
+    share = captions[process_rank() * size : (process_rank() + 1) * size]
+    parts = gather_objects(embed_texts(model, share, device=device, precision=precision) if share else None)
     return TextFeatures.concatenate([part for part in parts if part is not None])
