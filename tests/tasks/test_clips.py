@@ -134,7 +134,7 @@ def test_other_shapes_at_evaluation_than_in_training_are_warned_about(trained, t
     [
         ({"eval": {"resize": 200}}, r"eval\.resize = 200 makes frames smaller than image_size = 224"),
         ({"eval": {"resize": (256, 200)}}, r"eval\.resize = \(256, 200\) makes frames smaller than image_size = 224"),
-        ({"augment": {"resize": (200, 320)}}, r"augment\.resize = \(200, 320\) leaves .* image_size = 224"),
+        ({"augment": {"resize": (200, 320)}}, r"augment\.resize = \(200, 320\) makes .* image_size = 224"),
         (
             {"backbone": {"image_size": 288}, "eval": {"resize": 256}},
             r"eval\.resize = 256 makes frames smaller than image_size = 288",
