@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from side4video.inference import explanation
 from side4video.inference.explanation import attention_weights, explain_clip
 from side4video.models.backbones.loading import load_backbone
 from side4video.models.heads import ClassificationHead
@@ -170,6 +171,17 @@ def test_memory_modes_give_the_same_evidence(memory):
     (expected,), (found,) = (explain_clip(m, clip, labels=[0], class_names=NAMES) for m in (plain, saving))
     np.testing.assert_allclose(found.change_places, expected.change_places, rtol=1e-4, atol=1e-6)
     assert {block.memory for block in saving.side.blocks} == {memory}
+
+
+def test_points_of_several_paths_in_one_pass_give_the_same_evidence(monkeypatch):
+    model, clip = untrained(taps=[0, 1], stem=True, fused=True), flashes(1, seed=6)[0][0]
+    together = explain_clip(model, clip, labels=[0, 2], class_names=NAMES)
+    monkeypatch.setattr(explanation, "PASS_BYTES", 1)
+    alone = explain_clip(model, clip, labels=[0, 2], class_names=NAMES)
+    for found, expected in zip(together, alone, strict=True):
+        np.testing.assert_allclose(found.change_places, expected.change_places, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found.change_frames, expected.change_frames, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found.appearance_places, expected.appearance_places, rtol=1e-4, atol=1e-6)
 
 
 def test_a_grey_clip_has_no_evidence_and_the_best_class_is_the_default():

@@ -15,7 +15,8 @@ from side4video.training.out_of_memory import is_out_of_memory, short_message
 def test_out_of_memory_gives_advice_and_the_run_resumes_with_less(small_run, warm, tmp_path):
     large = small_run(
         backbone={"image_size": 160},
-        side={"width": 256},
+        side={"width": 64},
+        data={"num_frames": 2, "repeats": 8},
         augment={"resize": 160},
         train={"batch": 24, "epochs": 1, "memory": "plain"},
         eval={"resize": 160, "batch": 2},
@@ -27,7 +28,7 @@ def test_out_of_memory_gives_advice_and_the_run_resumes_with_less(small_run, war
     assert code == 2, said
     assert "Traceback" not in said
     assert "Memory ran out in a training step" in said
-    assert "Planned peak with 24 clips per forward pass" in said
+    assert "Planned peak with 192 clips per forward pass" in said
     assert "The fastest mode that fits is --train.memory exact" in said, "not the mode that failed"
     assert "--resume" in said
     smaller = ("--train.memory", "tight", "--train.micro-batch", "2", "--resume")

@@ -34,6 +34,10 @@ from side4video.models.video_model import VideoModel
 STEPS = 5
 """Number of points of the Gauss-Legendre rule on each path."""
 
+PASS_BYTES = 16 * 2**20
+"""Largest size of the frozen tokens and pixels of one pass; one clip may have more. With small models a pass takes
+several points of several paths. With large ones it takes one: activations need about ten times as much memory."""
+
 TrainedInputs = dict[tuple[str, int], Tensor]
 """Inputs of the trained part for a batch of clips, by kind and block: "pixels" (B, T, 3, S, S), "patches" (B, T, N, D),
 "summary" (B, T, 1, D) and "pooled" (B, T, D)."""
@@ -113,7 +117,8 @@ def explain_clip(
 ) -> tuple[ClassEvidence, ...]:
     """Compute the evidence for some classes in one clip.
 
-    The cost is one pass of the frozen model, and `STEPS` x (1 + T) forward and backward passes of the trained part.
+    The cost is one pass of the frozen model, and the work of `STEPS` x (1 + T) forward and backward passes of the
+    trained part.
 
     Args:
         model: the model. It is switched to eval mode and stays in it.
@@ -189,14 +194,23 @@ def _margin(logits: Float[Tensor, "*rows C"], label: int) -> Float[Tensor, "*row
     return own - (logits.sum(dim=-1) - own) / (logits.shape[-1] - 1)
 
 
+def _copies_per_pass(read: TrainedInputs) -> int:
+    """Number of copies of a batch of inputs that fit one pass, at least 1."""
+    return max(1, PASS_BYTES // sum(value.nbytes for value in read.values()))
+
+
 def _integrate(
     model: VideoModel, start: TrainedInputs, end: TrainedInputs, labels: Sequence[int]
 ) -> list[TrainedInputs]:
-    """Integrated gradients of each class's margin on the path from `start` to `end`, in the shape of `end`."""
-    nodes, weights = np.polynomial.legendre.leggauss(STEPS)
+    """Integrated gradients of each class's margin on the paths from `start` to `end`, in the shape of `end`."""
+    nodes, weights = (torch.from_numpy(values).float() for values in np.polynomial.legendre.leggauss(STEPS))
     found: list[TrainedInputs] = [{key: torch.zeros_like(value) for key, value in end.items()} for _ in labels]
-    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        between = {key: torch.lerp(start[key], end[key], float(node)).requires_grad_() for key in end}
+    for points in torch.arange(STEPS).split(_copies_per_pass(end)):
+        shares = [float(node + 1) / 2 for node in nodes[points]]
+        between = {
+            key: torch.cat([torch.lerp(start[key], end[key], share) for share in shares]).requires_grad_()
+            for key in end
+        }
         with torch.enable_grad():
             logits = _logits(model, between)
         for label, total in zip(labels, found, strict=True):
@@ -204,7 +218,9 @@ def _integrate(
             grads = torch.autograd.grad(margin, list(between.values()), retain_graph=True, allow_unused=True)
             for key, grad in zip(between, grads, strict=True):
                 if grad is not None:
-                    total[key] += float(weight) * grad * (end[key] - start[key])
+                    by_point = grad.unflatten(0, (len(points), -1))
+                    mean = torch.tensordot(weights[points].to(grad.device) / 2, by_point, dims=1)
+                    total[key] += mean * (end[key] - start[key])
     return found
 
 
@@ -212,13 +228,15 @@ def _integrate_frames(model: VideoModel, shown: TrainedInputs, labels: Sequence[
     """Like `_integrate`, with one path per frame, on which only that frame changes, from the mean of the others."""
     num_frames = shown["pixels", 0].shape[1]
     found: list[TrainedInputs] = [{key: torch.zeros_like(value) for key, value in shown.items()} for _ in labels]
-    for frame in range(num_frames if num_frames > 1 else 0):
-        without = {key: value.clone() for key, value in shown.items()}
+    for frames in torch.arange(num_frames if num_frames > 1 else 0).split(_copies_per_pass(shown)):
+        paths = torch.arange(len(frames))
+        end = {key: value.expand(len(frames), *value.shape[1:]) for key, value in shown.items()}
+        without = {key: value.clone() for key, value in end.items()}
         for value in without.values():
-            value[:, frame] = (value.sum(dim=1) - value[:, frame]) / (num_frames - 1)
-        for total, part in zip(found, _integrate(model, without, shown, labels), strict=True):
+            value[paths, frames] = (value.sum(dim=1) - value[paths, frames]) / (num_frames - 1)
+        for total, part in zip(found, _integrate(model, without, end, labels), strict=True):
             for key, value in part.items():
-                total[key][:, frame] = value[:, frame]
+                total[key][0, frames] = value[paths, frames]
     return found
 
 

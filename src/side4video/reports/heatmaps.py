@@ -123,5 +123,5 @@ def _time(explanation: Explanation, frame: int) -> str:
 
 def _png(picture: Image.Image) -> str:
     buffer = io.BytesIO()
-    picture.save(buffer, format="png", optimize=True)
+    picture.save(buffer, format="png")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

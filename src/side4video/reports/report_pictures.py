@@ -142,7 +142,7 @@ def draw_film_strip(frames: NDArray[np.uint8]) -> str:
     for index, frame in enumerate(shown):
         strip.paste(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS), (index * (size[0] + gap), 0))
     buffer = io.BytesIO()
-    strip.save(buffer, format="png", optimize=True)
+    strip.save(buffer, format="png")
     return _data_url(buffer.getvalue(), "image/png")
 
 

@@ -37,7 +37,7 @@ def write_run_report(folder: Path, *, explain: bool = False) -> Path:
     Args:
         folder: the run folder.
         explain: for recognition, show the evidence for the predictions as heatmaps. This loads the best
-            adapter with its backbone, and runs the trained part about 50 times for each clip shown.
+            adapter with its backbone, and does the work of about 50 training passes for each clip shown.
 
     Raises:
         FileNotFoundError: the folder contains no evaluated run.
