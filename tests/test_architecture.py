@@ -49,6 +49,7 @@ ONLY_HERE = {
     "av": {
         "video/container.py",
         "video/cutting.py",
+        "video/live_reader.py",
         "video/video_file.py",
         "video/packets.py",
         "video/playback.py",

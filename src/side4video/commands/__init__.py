@@ -8,6 +8,7 @@
 * export.py: export to ONNX or torch.export.
 * index.py: make videos searchable.
 * inputs.py: the videos that a command is given.
+* live.py: `predict` of live streams.
 * listings.py: list recipes and backbones.
 * memory.py: plan the memory of a training step.
 * moment_output.py: files of moments, for `predict --timeline` and `search`.

@@ -7,6 +7,7 @@ from pathlib import Path
 import tyro
 
 from side4video.commands.inputs import is_one_file
+from side4video.commands.live import is_live, print_live
 from side4video.commands.moment_output import MomentOutput
 from side4video.commands.timelines import print_timelines
 from side4video.timeline.timeline import TimelineSettings
@@ -24,7 +25,7 @@ class PredictArguments:
     adapter: tyro.conf.Positional[Path]
     """Adapter folder, run folder (its best adapter is used), or name on the Hugging Face hub: user/name."""
     videos: tyro.conf.Positional[tuple[str, ...]]
-    """Video files, folders and glob patterns."""
+    """Video files, folders and glob patterns; or one live stream: rtsp://..., http://..., /dev/video0, - (stdin)."""
     text: tuple[str, ...] = ()
     """Sentences to rank the videos by; requires an adapter trained for retrieval."""
     top_k: int = 5
@@ -40,7 +41,7 @@ class PredictArguments:
     timeout_minutes: float = 60.0
     """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
     json: Path | None = None
-    """Also write the predictions to this file."""
+    """Also write the predictions to this file. Of a live stream: a JSON object per line, - for standard output."""
     explain: Path | None = None
     """Folder for a page and a JSON file per video with heat maps: where and when the model looked."""
     timeline: bool = False
@@ -49,15 +50,18 @@ class PredictArguments:
     out: Path | None = None
     """With --timeline: folder for each video's timeline as .json, .csv, .vtt, .srt and .html with the player."""
     moments: tyro.conf.OmitArgPrefixes[MomentOutput] = field(default_factory=MomentOutput)
+    reconnect_seconds: float = 30.0
+    """How long to try again when a network stream breaks. 0: it ends then."""
 
 
 def predict(arguments: list[str]) -> int:
     """Classify videos: predict ADAPTER VIDEOS... [--top-k 5] [--timeline] [--json FILE]."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
+    live = [address for address in given.videos if is_live(address)]
     from side4video.data.loading.worker_processes import prestart_workers
 
-    prestart_workers(workers=0 if given.timeline or is_one_file(given.videos) else None)
+    prestart_workers(workers=0 if given.timeline or live or is_one_file(given.videos) else None)
 
     from side4video.adapters.adapter import read_adapter
     from side4video.distributed.processes import joined_processes
@@ -75,11 +79,31 @@ def predict(arguments: list[str]) -> int:
     if given.timeline:
         given.windows.check()
         given.moments.check()
-    elif given.out is not None or given.moments.is_asked_for or given.windows != TimelineSettings():
+    elif given.out is not None or given.moments.is_asked_for or (not live and given.windows != TimelineSettings()):
         raise ValueError("--out, --csv, --cut, --edit-list and the settings of windows need --timeline.")
+    if live:
+        return _watch(given, live)
     paths = list(expand_inputs(given.videos))
     with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
         return _rank(given, paths) if given.text else _classify(given, paths)
+
+
+def _watch(given: PredictArguments, live: list[str]) -> int:
+    """Print what a live stream shows now."""
+    if len(given.videos) > 1 or given.text or given.timeline or given.explain is not None:
+        raise ValueError(f"{live[0]} is a live stream: give it alone, without --text, --timeline and --explain.")
+    from side4video.inference.predictor import Predictor
+
+    given.windows.check()
+    predictor = Predictor(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
+    return print_live(
+        predictor,
+        live[0],
+        settings=given.windows,
+        top_k=given.top_k,
+        reconnect_seconds=given.reconnect_seconds,
+        lines=given.json,
+    )
 
 
 def _classify(given: PredictArguments, paths: list[Path]) -> int:

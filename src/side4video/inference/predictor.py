@@ -5,7 +5,7 @@
 
 import glob
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,13 @@ from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clips import build_sampling, choose_workers, evaluation_clips
 from side4video.tasks.recognition.evaluate import score_views
 from side4video.tasks.unread import UnreadVideo
-from side4video.timeline.find import find_timeline
+from side4video.timeline.find import build_scorer, find_timeline, trained_seconds
+from side4video.timeline.grid import choose_grid
+from side4video.timeline.live import LivePrediction, watch
 from side4video.timeline.timeline import Timeline, TimelineSettings
 from side4video.video.decoding import VideoError, find_videos, open_video
 from side4video.video.frame_array import FrameArray
+from side4video.video.live_reader import RECONNECT_SECONDS, LiveEnd, LiveReader
 from side4video.video.stored_input import VideoSource, as_path, name_of
 
 
@@ -203,6 +206,42 @@ class Predictor:
         """
         settings = TimelineSettings(window_seconds, stride_seconds, min_score, min_seconds)
         return find_timeline(Path(path), model=self.model, adapter=self.adapter, device=self.device, settings=settings)
+
+    def watch(
+        self,
+        address: str,
+        *,
+        window_seconds: float | None = None,
+        stride_seconds: float | None = None,
+        top_k: int = 5,
+        reconnect_seconds: float = RECONNECT_SECONDS,
+        report: Callable[[str], None] = print,
+    ) -> Iterator[LivePrediction | LiveEnd]:
+        """Classify the newest window of a live stream, once a stride, until it ends. The last item is a `LiveEnd`.
+
+        A thread decodes the stream into a ring of the newest frames. If the model is slower than the stream, frames are
+        dropped and counted, so that the lag does not grow. A stream that breaks is opened again.
+
+        Args:
+            address: `rtsp://...`, `http://...`, a device such as `/dev/video0`, or `-` for standard input.
+            window_seconds, stride_seconds: as in `timeline`.
+            top_k: number of classes.
+            reconnect_seconds: how long to try again when a network stream breaks. 0: it ends then.
+            report: called with sentences about the stream: lost, back, its size changed.
+
+        Raises:
+            VideoError: nothing answers at this address, or it sends no video.
+            ValueError: the windows leave gaps.
+        """
+        with LiveReader(address, reconnect_seconds=reconnect_seconds, report=report) as reader:
+            grid = choose_grid(
+                self.adapter.config.data.num_frames,
+                window_seconds=window_seconds or trained_seconds(self.adapter, reader.fps),
+                stride_seconds=stride_seconds,
+            )
+            reader.start(num_frames=grid.num_frames, spacing_seconds=grid.spacing_seconds)
+            scorer = build_scorer(self.model, self.adapter, self.device)
+            yield from watch(reader, grid, scorer, class_names=self.class_names, top_k=top_k)
 
     def explain(self, video: str | Path | LabelledVideo, *, classes: Sequence[str] = ()) -> Explanation:
         """Compute which places and frames of a video support a class.

@@ -6,6 +6,7 @@
 * files.py: writes a timeline as JSON, CSV, subtitles and a page.
 * find.py: the timeline of a video.
 * grid.py: the frame grid that all windows share.
+* live.py: what a live stream shows now.
 * page.py: one HTML page with the player and a bar per class.
 * segments.py: smoothed scores, cut into moments.
 * timeline.py: the settings and the result.

@@ -6,6 +6,7 @@
 * decoding.py: open any video: a file or a folder of frames.
 * frame_array.py: frames in memory, read like a video file.
 * frame_folder.py: frames of a folder with one image per frame.
+* live_reader.py: frames of a live stream.
 * packets.py: frame times and key frames, read from a container without decoding.
 * playback.py: media types, clips and pictures for a browser.
 * stored_input.py: videos given as bytes or file objects.
