@@ -125,7 +125,33 @@ def test_evaluation_views_come_in_the_order_of_the_list(small_run, tmp_path):
     assert batches[1].clips.pooled is None
 
 
-def test_the_file_is_written_once_and_again_if_its_content_would_differ(small_run, motion_videos, tmp_path, counted):
+def test_models_that_need_a_part_of_a_file_read_it(small_run, tmp_path, counted):
+    """Other taps, no stem, no pooled features: what is stored for all of them is stored once."""
+    folder = tmp_path / "cache"
+    whole, clips, _ = train_cache(small_run(side={"taps": (0,)}), folder, also_blocks=[1])
+    computed = sum(counted)
+    for side, pooled in (({"taps": (1,)}, True), ({"taps": (0, 1)}, True), ({"taps": (1,), "stem": False}, False)):
+        config = small_run(side=side)
+        part, _, _ = train_cache(config, folder, pooled=pooled)
+        assert part.path == whole.path
+        found = next(part.train_batches(order(clips))).clips
+        own, _, _ = train_cache(config, tmp_path / f"own-{side}", pooled=pooled)
+        expected = next(own.train_batches(order(clips))).clips
+        assert found.blocks.keys() == expected.blocks.keys() == set(side["taps"])
+        assert all(torch.equal(found.blocks[block].values, expected.blocks[block].values) for block in found.blocks)
+        assert (found.pooled is None) == (expected.pooled is None) == (not pooled)
+        counted.clear()
+    assert computed == 24 * COPIES
+    assert len(list(folder.glob("*.npy"))) == 1
+
+
+def test_a_file_above_the_limit_is_refused_before_it_is_written(small_run, tmp_path):
+    with pytest.raises(OSError, match=r"takes 0.00\d+ GB, more than data.cache_limit_gb = 1e-05"):
+        train_cache(small_run(), tmp_path / "cache", limit_gb=1e-5)
+    assert not list((tmp_path / "cache").glob("*.npy"))
+
+
+def test_the_file_is_made_once_and_anew_when_anything_in_it_would_differ(small_run, motion_videos, tmp_path, counted):
     folder = tmp_path / "cache"
     train_cache(small_run(), folder)
     assert sum(counted) == 24 * COPIES
@@ -135,8 +161,7 @@ def test_the_file_is_written_once_and_again_if_its_content_would_differ(small_ru
     others = [
         small_run(augment={"flip": 0.3}),
         small_run(data={"num_frames": 6}),
-        small_run(side={"taps": (1,)}),
-        small_run(side={"stem": False}),
+        small_run(side={"patch_grid": 2}),
         small_run(backbone={"image_size": 16}, augment={"resize": 16}),
         small_run(backbone={"quantise": "int8"}),
     ]

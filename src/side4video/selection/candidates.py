@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from side4video.config import PROBES, ProbeName, RunConfig, parse_config
+from side4video.models.probes import COARSE_GRID
 
 Effort = Literal["quick", "thorough"]
 
@@ -56,11 +57,15 @@ def frame_choices(config: RunConfig) -> dict[str, dict[str, Any]]:
     return {"segments": {}, "dense": {"sampling": "dense", "stride": config.data.stride or 4}}
 
 
-def probe_candidates(config: RunConfig) -> list[Candidate]:
-    """Return each family of probes with each way to sample frames."""
+def probe_candidates(config: RunConfig, effort: Effort) -> list[Candidate]:
+    """Return each family of probes with each way to sample frames; "quick" leaves out the attentive probe.
+
+    The attentive probe is trained step by step, which takes longer than all others together.
+    """
     return [
         Candidate(f"{name} probe, {frames}", {"data": data} if data else {}, name)
         for name in PROBES
+        if name != "attentive" or effort == "thorough"
         for frames, data in frame_choices(config).items()
         if config.data.num_frames > 1 or name == "linear"
     ]
@@ -68,6 +73,8 @@ def probe_candidates(config: RunConfig) -> list[Candidate]:
 
 def side_candidates(effort: Effort, *, rows: int, num_frames: int) -> list[Candidate]:
     """Return the side networks to compare, including the recipe's own.
+
+    All read patches averaged to at most 7 x 7, so that they share cached tokens.
 
     Args:
         effort: "quick" for two, "thorough" for all.
@@ -78,24 +85,26 @@ def side_candidates(effort: Effort, *, rows: int, num_frames: int) -> list[Candi
     ['side network of the recipe', 'correlation, grid head']
     """
     alone = {"fused": False, "frozen_probe": False}
-    coarse, grid = min(7, rows), [num_frames, min(3, rows), min(3, rows)]
-    moving = {"correlation": min(2, coarse - 1), "patch_grid": coarse}
-    found = [
-        Candidate("side network of the recipe"),
-        Candidate("correlation, grid head", {"side": moving, "head": {"grid": grid}}),
+    coarse, grid = min(COARSE_GRID, rows), [num_frames, min(3, rows), min(3, rows)]
+    moving, gridded = {"correlation": min(2, coarse - 1)}, {"grid": grid}
+    found: list[tuple[str, dict[str, dict[str, Any]]]] = [
+        ("side network of the recipe", {}),
+        ("correlation, grid head", {"side": moving, "head": gridded}),
     ]
-    if effort == "quick":
-        return found
+    if effort == "thorough":
+        found += [
+            ("correlation, grid head, without the probe", {"side": moving, "head": alone | gridded}),
+            ("correlation, mean over time", {"side": moving, "head": {"grid": [1, *grid[1:]]}}),
+            ("side network without the probe", {"head": alone}),
+            ("temporal difference", {"side": {"temporal_difference": True}}),
+            ("lower learning rate", {"train": {"lr": 1e-3}}),
+            ("stronger dropout", {"head": {"dropout": 0.7}}),
+            ("wide, without the probe", {"head": alone, "side": {"width": 128}}),
+            ("not centred", {"side": {"centred": False}}),
+            ("with attention", {"side": {"attention": True}}),
+            ("half of the taps, with attention", {"side": {"attention": True, "taps": "every-second"}}),
+        ]
     return [
-        *found,
-        Candidate("correlation, grid head, without the probe", {"side": moving, "head": alone | {"grid": grid}}),
-        Candidate("correlation, mean over time", {"side": moving, "head": {"grid": [1, *grid[1:]]}}),
-        Candidate("side network without the probe", {"head": alone}),
-        Candidate("temporal difference", {"side": {"temporal_difference": True, "patch_grid": coarse}}),
-        Candidate("lower learning rate", {"train": {"lr": 1e-3}, "side": {"patch_grid": coarse}}),
-        Candidate("stronger dropout", {"head": {"dropout": 0.7}, "side": {"patch_grid": coarse}}),
-        Candidate("wide, without the probe", {"head": alone, "side": {"width": 128, "patch_grid": coarse}}),
-        Candidate("not centred", {"side": {"centred": False, "patch_grid": coarse}}),
-        Candidate("with attention", {"side": {"attention": True, "patch_grid": coarse}}),
-        Candidate("half of the taps, with attention", {"side": {"attention": True, "taps": "every-second"}}),
+        Candidate(name, changes | {"side": changes.get("side", {}) | {"patch_grid": coarse}})
+        for name, changes in found
     ]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from side4video.config import RunConfig
 from side4video.models.backbones.loading import FrozenBackbone
+from side4video.models.side.side_network import resolve_taps
 from side4video.models.video_model import build_backbone, choose_device
 from side4video.selection.candidates import Candidate, Effort, changed, frame_choices, probe_candidates, side_candidates
 from side4video.selection.fold_results import FoldResults, SearchResult, choose, error_of_difference
@@ -86,11 +87,11 @@ class Search:
                     print(note)
             if not folds.parts:
                 return [], folds, places, notes
-            for candidate in probe_candidates(self.config):
+            for candidate in probe_candidates(self.config, self.effort):
                 if candidate.changes.get("data", {}) != data:
                     continue
                 tried.append(self._kept(candidate, "all", partial(self._probe, candidate, tokens, folds)))
-        order = [candidate.name for candidate in probe_candidates(self.config)]
+        order = [candidate.name for candidate in probe_candidates(self.config, self.effort)]
         return sorted(tried, key=lambda one: order.index(one.name)), folds, places, notes
 
     def _probe(self, candidate: Candidate, tokens: ProbeTokens, folds: Folds) -> FoldResults:
@@ -115,6 +116,11 @@ class Search:
                 self.effort, rows=math.isqrt(self.backbone.num_patches), num_frames=self.config.data.num_frames
             )
         }
+        taps = [
+            resolve_taps(changed(self.config, one.changes).side.taps, self.backbone.num_blocks)
+            for one in candidates.values()
+        ]
+        self.cached_blocks = sorted({block for blocks in taps for block in blocks})
         tried = {name: self._side(one, data, folds, places, first) for name, one in candidates.items()}
         going_on = sorted(tried.values(), key=lambda one: -one.mean)[: -(-len(tried) // SURVIVORS)]
         for one in going_on:
@@ -135,7 +141,7 @@ class Search:
         assert self.data.train is not None
         groups = evaluated_groups(self.data.train, config.data).groups
         results = []
-        sides = SideFolds(config, self.data, self.backbone, self.device)
+        sides = SideFolds(config, self.data, self.backbone, self.device, cached_blocks=self.cached_blocks)
         for number in numbers:
             train, held = (places[part] for part in folds.parts[number])
 

@@ -1,6 +1,6 @@
 """Trains a side network on the cached tokens of some clips and tests it on others, without files of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -30,13 +30,21 @@ class SideFolds:
         data: the training clips.
         backbone: the frozen model, loaded once for all candidates.
         device: device of the backbone.
+        cached_blocks: backbone blocks to cache, so that all candidates read the same file.
     """
 
     def __init__(
-        self, config: RunConfig, data: RecognitionData, backbone: FrozenBackbone, device: torch.device
+        self,
+        config: RunConfig,
+        data: RecognitionData,
+        backbone: FrozenBackbone,
+        device: torch.device,
+        *,
+        cached_blocks: Sequence[int] = (),
     ) -> None:
         assert data.train is not None
         self.config, self.data, self.backbone, self.device = config, data, backbone, device
+        self.cached_blocks = cached_blocks
         cached = config.model_copy(update={"seed": CACHE_SEED})
         self.train_clips = training_clips(data, config=cached, backbone=backbone)
         videos = as_evaluated(data.train, config.data)
@@ -58,7 +66,7 @@ class SideFolds:
         model = build_video_model(
             self.config, num_classes=len(self.data.class_names), device=self.device, backbone=self.backbone
         )
-        self.batches = ClipBatches(self.config, model, pooled=self.config.head.fused or bool(self.config.eval.probe))
+        self.batches = ClipBatches(self.config, model, pooled=True, also_blocks=self.cached_blocks)
         if model.head.has_unset_probe:
             batches = self.batches.test(self.test_clips, videos_per_batch=8, shared=False)
             features, labels, places = frozen_features(

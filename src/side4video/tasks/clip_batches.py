@@ -1,6 +1,6 @@
 """Batches of clips for training and evaluation, read from videos or from a cache of frozen tokens."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from side4video.config import RunConfig
@@ -33,6 +33,7 @@ class ClipBatches:
         config: settings of the run; with `data.cache`, videos are decoded and pass through the backbone only once.
         model: its backbone computes the cached tokens.
         pooled: also cache the frozen model's pooled summary of each frame.
+        also_blocks: further backbone blocks to cache, for other models that then read the same file.
 
     >>> from pathlib import Path
     >>> import torch
@@ -47,8 +48,10 @@ class ClipBatches:
     [['anticlockwise/0.mp4', 'clockwise/0.mp4']]
     """
 
-    def __init__(self, config: RunConfig, model: SideTunedModel, *, pooled: bool) -> None:
-        self._config, self._model, self._pooled = config, model, pooled
+    def __init__(
+        self, config: RunConfig, model: SideTunedModel, *, pooled: bool, also_blocks: Sequence[int] = ()
+    ) -> None:
+        self._config, self._model, self._pooled, self._also_blocks = config, model, pooled, also_blocks
         self._workers, self._timeout = choose_workers(config.data.workers), config.data.timeout_seconds
 
     def train(self, clips: TrainClips, order: TrainOrder) -> Iterator[Batch]:
@@ -89,6 +92,8 @@ class ClipBatches:
                 transform=transform,
                 pooled=self._pooled,
                 copies=copies,
+                also_blocks=self._also_blocks,
+                limit_gb=self._config.data.cache_limit_gb,
                 chunk=self._config.eval.batch,
                 workers=self._workers,
                 timeout_seconds=self._timeout,

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips, denormalise_pixels
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CACHE_SEED = 0
 """Seed of the augmentation of cached clips. It does not depend on the run's seed, so all runs share a cache."""
 SPARE_DISK = 0.1
@@ -50,6 +50,48 @@ class _Views(Dataset):
         return self.clips.read(index, range(self.copies))
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """What a file stores of each clip."""
+
+    blocks: tuple[int, ...]
+    pooled: bool
+    pixels: bool
+
+    def names(self) -> list[str]:
+        """Names of the columns in the file."""
+        parts = [f"{part}{block}" for block in self.blocks for part in ("values", "scales")]
+        return ["label", *parts, *(["pooled"] if self.pooled else []), *(["pixels"] if self.pixels else [])]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _corrupt(path: Path, error: Exception) -> ValueError:
+    what = f"{type(error).__name__}: {str(error)[:200]}"
+    return ValueError(f"{path} is corrupt ({what}). Remove it; the next run computes it again.")
+
+
+def _find(folder: Path, digest: str, needed: _Columns) -> Path | None:
+    """Return the smallest file for this content that stores all needed columns; None if there is none."""
+    found = []
+    for about in folder.glob(f"tokens-{digest}-*.json"):
+        path = about.with_suffix(".npy")
+        if not path.is_file():
+            continue
+        try:
+            stored = set(_Columns(**json.loads(about.read_text(encoding="utf-8"))["columns"]).names())
+        except Exception as error:  # the JSON parser can raise any exception for a corrupt file
+            raise _corrupt(about, error) from error
+        if set(needed.names()) <= stored:
+            found.append(path)
+    return min(found, key=lambda path: path.stat().st_size, default=None)
+
+
 class TokenCache:
     """The cached tokens of a clip set; computed if the folder does not contain them yet.
 
@@ -60,12 +102,14 @@ class TokenCache:
         transform: settings of the transform of `clips`, part of the hash in the file name.
         pooled: also store the backbone's pooled summary of each frame, for a fused head or a linear probe.
         copies: number of augmented versions of each training clip; 1 for evaluation.
+        also_blocks: further backbone blocks to store, for other models that then read the same file.
+        limit_gb: maximum size of the file, in GB (10^9 bytes); None: only the free disk space limits it.
         chunk: views per pass through the backbone.
         workers: number of processes that read videos.
         timeout_seconds: maximum time to read one video; see `train_loader`.
 
     Raises:
-        OSError: not enough disk space, or the folder cannot be written.
+        OSError: not enough disk space, a file larger than `limit_gb`, or the folder cannot be written.
         ValueError: no video could be read, or the file is corrupt.
 
     >>> from side4video import load_adapter
@@ -89,15 +133,21 @@ class TokenCache:
         transform: dict[str, Any],
         pooled: bool,
         copies: int = 1,
+        also_blocks: Sequence[int] = (),
+        limit_gb: float | None = None,
         chunk: int = 8,
         workers: int = 0,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._clips, self._model, self._pooled, self._copies = clips, model, pooled, copies
+        self._clips, self._model, self._copies, self._limit_gb = clips, model, copies, limit_gb
+        taps, stem = set(model.side.taps), model.side.stem is not None
+        self._needed = _Columns(tuple(sorted(taps)), pooled=pooled, pixels=stem)
         description = self._describe(transform)
-        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
-        self.path = folder / f"tokens-{digest}.npy"
-        metadata_path = self.path.with_suffix(".json")
+        found = _find(folder, _digest(description), self._needed)
+        if found is None:
+            self._stored = replace(self._needed, blocks=tuple(sorted(taps | set(also_blocks))))
+            found = folder / f"tokens-{_digest(description)}-{_digest(self._stored.to_json())[:8]}.npy"
+        self.path, metadata_path = found, found.with_suffix(".json")
         if not (self.path.is_file() and metadata_path.is_file()):
             self._build(metadata_path, description, chunk=chunk, workers=workers, timeout_seconds=timeout_seconds)
         try:
@@ -111,18 +161,15 @@ class TokenCache:
             }
             self._check_shape()
         except Exception as error:  # NumPy can raise any exception for a corrupt header
-            what = f"{type(error).__name__}: {str(error)[:200]}"
-            raise ValueError(f"{self.path} is corrupt ({what}). Remove it; the next run computes it again.") from error
+            raise _corrupt(self.path, error) from error
 
     def _check_shape(self) -> None:
         """Raise an error if the file does not fit this clip set, or its length differs from its header."""
-        records, side = self._records, self._model.side
-        needed = {"label", *(f"{part}{block}" for block in side.taps for part in ("values", "scales"))}
-        needed |= ({"pixels"} if side.stem is not None else set()) | ({"pooled"} if self._pooled else set())
+        records = self._records
         views = self._copies * self._clips.repeats if isinstance(self._clips, TrainClips) else self._clips.num_clips
         if records.ndim != 2 or len(records) != len(self._clips) or records.shape[1] % views or not records.shape[1]:
             raise ValueError(f"it has {records.shape} clips instead of {len(self._clips)} x a multiple of {views}")
-        if missing := needed - set(records.dtype.names or ()):
+        if missing := set(self._needed.names()) - set(records.dtype.names or ()):
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         if self.path.stat().st_size != records.offset + records.nbytes:
             raise ValueError("its length does not match its header")
@@ -151,41 +198,36 @@ class TokenCache:
     def _batch(self, indices: Sequence[int], chosen: Sequence[tuple[int, int]]) -> Batch:
         readable = [index for index in indices if index not in self._failures]
         rows = [(index, view) for index, view in chosen if index not in self._failures]
-        records = np.stack([self._records[row] for row in rows]) if rows else self._records[:0, 0]
+        columns = {name: self._column(name, rows) for name in self._needed.names()}
         views = len(rows) // len(readable) if readable else 0
         return Batch(
-            clips=self._stored_clips(records) if rows else torch.empty(0),
-            labels=torch.from_numpy(records["label"].astype(np.int64)),
+            clips=self._clips_of(columns) if rows else torch.empty(0),
+            labels=columns["label"].long(),
             views=[views] * len(readable),
             indices=readable,
             names=[self._clips.videos[index].name for index in readable],
             failures=[self._failures[index] for index in indices if index in self._failures],
         )
 
-    def _stored_clips(self, records: np.ndarray) -> StoredClips:
-        def tensor(name: str) -> torch.Tensor | None:
-            return torch.from_numpy(np.ascontiguousarray(records[name])) if name in names else None
+    def _column(self, name: str, rows: Sequence[tuple[int, int]]) -> torch.Tensor:
+        column = self._records[name]
+        return torch.from_numpy(np.stack([column[row] for row in rows]) if rows else column[:0, 0].copy())
 
-        names = records.dtype.names or ()
+    def _clips_of(self, columns: dict[str, torch.Tensor]) -> StoredClips:
         blocks = {
-            int(name.removeprefix("values")): Int8Tokens(tensor(name), tensor(name.replace("values", "scales")))  # type: ignore[arg-type]
-            for name in names
-            if name.startswith("values")
+            block: Int8Tokens(columns[f"values{block}"], columns[f"scales{block}"]) for block in self._needed.blocks
         }
         backbone = self._model.backbone
-        return StoredClips(blocks, tensor("pooled"), tensor("pixels"), backbone.mean, backbone.std)
+        return StoredClips(blocks, columns.get("pooled"), columns.get("pixels"), backbone.mean, backbone.std)
 
     def _describe(self, transform: dict[str, Any]) -> dict[str, Any]:
-        """Return everything that the tokens depend on."""
+        """Return everything that the tokens depend on; which of them are stored is in `_Columns`."""
         clips, backbone = self._clips, self._model.backbone
         return {
             "format": FORMAT_VERSION,
             "backbone": [backbone.fingerprint, str(backbone.dtype), backbone.quantised, backbone.image_size],
             "pixels": [list(backbone.mean), list(backbone.std), backbone.interpolation],
-            "blocks": list(self._model.side.taps),
-            "stem": self._model.side.stem is not None,
             **({"patch_grid": self._model.side.patch_grid} if self._model.side.patch_grid else {}),
-            "pooled": self._pooled,
             "sampling": asdict(clips.sampling),
             "transform": transform,
             "frame_template": clips.frame_template,
@@ -220,16 +262,22 @@ class TokenCache:
                 listed = "; ".join(f"{self._clips.videos[index].name}: {reason}" for index, reason in failures.items())
                 raise ValueError(f"None of the {len(self._clips)} videos can be read: {listed[:2000]}")
             records.flush()  # type: ignore[attr-defined]
-            write_json(metadata_path, {"failures": failures, "content": description})
+            write_json(metadata_path, {"failures": failures, "content": description, "columns": self._stored.to_json()})
 
     def _reserve(self, path: Path, columns: dict[str, np.ndarray]) -> np.ndarray:
         dtype = np.dtype([(name, values.dtype, values.shape[1:]) for name, values in columns.items()])
         shape = (len(self._clips), len(columns["label"]))
         size, free = dtype.itemsize * shape[0] * shape[1], shutil.disk_usage(path.parent).free
+        advice = "Use fewer --data.cache-copies or --data.num-frames"
+        if self._limit_gb is not None and size > self._limit_gb * 1e9:
+            raise OSError(
+                f"The cache of {shape[0]} x {shape[1]} clips takes {size / 1e9:.3g} GB, more than "
+                f"data.cache_limit_gb = {self._limit_gb:g}. {advice}, or raise the limit."
+            )
         if size > free * (1 - SPARE_DISK):
             raise OSError(
                 f"The cache of {shape[0]} x {shape[1]} clips takes {size / 1e6:,.0f} MB, but {path.parent} has only "
-                f"{free / 1e6:,.0f} MB free. Use fewer --data.cache-copies, another --data.cache folder, or none."
+                f"{free / 1e6:,.0f} MB free. {advice}, another --data.cache folder, or none."
             )
         tqdm.write(f"{shape[0]} videos x {shape[1]} views take {size / 1e6:,.0f} MB: {self.path}")
         return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
@@ -238,16 +286,17 @@ class TokenCache:
     def _encode(self, views: torch.Tensor) -> dict[str, np.ndarray]:
         model, columns = self._model, {}
         backbone = model.backbone
-        if model.side.stem is not None:
+        if self._stored.pixels:
             columns["pixels"] = denormalise_pixels(views, backbone.mean, backbone.std).numpy()
         device = next(backbone.parameters()).device
         last = backbone.num_blocks - 1
-        for tokens in backbone.iterate(views.to(device), {*model.side.taps, *([last] if self._pooled else [])}):
-            if tokens.block in model.side.taps:
+        read = {*self._stored.blocks, *([last] if self._stored.pooled else [])}
+        for tokens in backbone.iterate(views.to(device), read):
+            if tokens.block in self._stored.blocks:
                 kept = to_int8(torch.cat([tokens.summary, model.side.coarsen(tokens.patches)], dim=2))
                 columns[f"values{tokens.block}"] = kept.values.cpu().numpy()
                 columns[f"scales{tokens.block}"] = kept.scales.cpu().numpy()
-            if self._pooled and tokens.block == last:
+            if self._stored.pooled and tokens.block == last:
                 columns["pooled"] = backbone.pool(tokens).float().cpu().numpy()
         return columns
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from side4video.tasks.recognition.folds import Folds
 
@@ -90,7 +91,8 @@ def _fit_reduced(
     present = np.unique(labels)
     if len(present) < 2:
         raise ValueError(f"A probe needs clips of two classes or more; found {len(present)}.")
-    model = LogisticRegression(C=c, max_iter=2000).fit(rows, labels)
+    with threadpool_limits(1):  # several threads are slower on matrices this small
+        model = LogisticRegression(C=c, max_iter=2000).fit(rows, labels)
     weights, biases = model.coef_, model.intercept_
     if len(present) == 2:  # scikit-learn keeps one row for two classes; as softmax logits they are -row/2, +row/2
         weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
