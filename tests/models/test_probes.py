@@ -12,12 +12,21 @@ from side4video.models.probes import (
     average_to_grid,
     build_probe,
     correlate,
+    part_weights,
 )
 
 T, SIDE, D, C = 4, 7, 8, 3
 
 
+PARTS = (
+    {"name": "linear", "block": -1, "grid": 1, "weight": 1.0},
+    {"name": "motion", "block": 0, "grid": 1, "weight": 2.0},
+)
+
+
 def probe_of(name, **options):
+    if name == "combined":
+        options = {"parts": PARTS} | options
     return build_probe(ProbeConfig(name=name, **options), width=D, num_frames=T, num_classes=C).eval()
 
 
@@ -84,7 +93,7 @@ def test_attention_sums_to_one_and_positions_in_time_make_it_see_order():
     torch.testing.assert_close(probe(x), probe(x.flip(1)))
 
 
-@pytest.mark.parametrize("name", PROBES)
+@pytest.mark.parametrize("name", [name for name in PROBES if name != "combined"])
 def test_finer_patches_are_averaged_first(name):
     fine = torch.randn(1, T, 14**2, D)
     read, coarse = (fine[:, :, 0], fine[:, :, 0]) if name == "linear" else (fine, average_to_grid(fine, 7))
@@ -92,10 +101,33 @@ def test_finer_patches_are_averaged_first(name):
     torch.testing.assert_close(probe(read), probe(coarse), rtol=1e-4, atol=1e-4)
 
 
+def test_a_combined_probe_reads_the_features_of_its_parts():
+    x = {-1: tokens()[:, :, 0], 0: tokens(1)}
+    probe, linear, motion = probe_of("combined"), probe_of("linear"), probe_of("motion", grid=1)
+    expected = torch.cat([linear.features(x[-1]), motion.features(x[0])], dim=1)
+    torch.testing.assert_close(probe.features(x), expected)
+    assert {name for name, _ in probe.named_parameters()} == {"linear.weight", "linear.bias"}
+
+
+def test_parts_of_equal_weight_count_the_same_whatever_their_size():
+    squares = part_weights([3, 300], [1.0, 1.0]).square()
+    torch.testing.assert_close(squares[:3].sum(), squares[3:].sum())
+    squares = part_weights([3, 300], [1.0, 2.0]).square()
+    torch.testing.assert_close(4 * squares[:3].sum(), squares[3:].sum())
+    torch.testing.assert_close(squares.mean(), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("options", [{"name": "combined"}, {"name": "motion", "parts": PARTS}])
+def test_parts_and_the_combined_probe_belong_together(options):
+    with pytest.raises(ValueError, match="give both, or neither"):
+        ProbeConfig(**options)
+
+
 @pytest.mark.parametrize("name", [name for name in PROBES if name != "linear"])
 def test_a_single_frame_is_refused(name):
+    options = {"parts": PARTS} if name == "combined" else {}
     with pytest.raises(ValueError, match=r"num_frames = 1.*Use 2 or more"):
-        build_probe(ProbeConfig(name=name), width=D, num_frames=1, num_classes=C)
+        build_probe(ProbeConfig(name=name, **options), width=D, num_frames=1, num_classes=C)
 
 
 def test_the_name_none_is_refused():

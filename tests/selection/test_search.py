@@ -93,8 +93,20 @@ def test_poisoned_test_labels_change_nothing_but_the_score(finished, searching, 
     assert truth["confusion"] != poisoned["confusion"]
 
 
-def test_a_pure_probe_is_an_adapter(small_run, motion_videos, tmp_path):
-    config = small_run(probe={"name": "motion", "block": 1, "grid": 2}, eval={"probe": "linear,motion"})
+COMBINED = {
+    "name": "combined",
+    "parts": [
+        {"name": "linear", "block": -1, "grid": 1, "weight": 1.0},
+        {"name": "correlation", "block": 0, "grid": 1, "weight": 2.0},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "probe", [{"name": "motion", "block": 1, "grid": 2}, COMBINED], ids=lambda probe: probe["name"]
+)
+def test_a_pure_probe_is_an_adapter(probe, small_run, motion_videos, tmp_path):
+    config = small_run(probe=probe, eval={"probe": f"linear,{probe['name']}"})
     result = train(config, out=tmp_path / "run")
     clip = next((motion_videos / "test").rglob("*.mp4"))
     predicted = Predictor(tmp_path / "run").predict(clip)[0].name

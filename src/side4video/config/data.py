@@ -75,7 +75,7 @@ class DataConfig(Settings):
     cache_copies: PositiveInt = 8
     """Number of differently augmented versions of each training clip in the cache; epochs use them in turn."""
     cache_limit_gb: float | None = Field(default=None, gt=0.0)
-    """Maximum size of a file of the cache, in GB; larger ones are refused before they are written. None: the free disk."""
+    """Maximum size of a file of the cache, in GB; a larger one is refused before it is written. None: no maximum."""
     timeout_seconds: float = Field(default=300.0, gt=0.0)
     """Timeout in seconds for reading one video: its loader process is ended and the video counts as unreadable.
     Ignored with workers 0."""

@@ -1,6 +1,6 @@
 """A model without a side network: a frozen backbone and a probe on its tokens."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from side4video.config import RunConfig
 from side4video.models.backbones.loading import BlockTokens, FrozenBackbone
 from side4video.models.heads import ClassificationHead
-from side4video.models.probes import Probe, build_probe
+from side4video.models.probes import CombinedProbe, Probe, build_probe
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.video_model import VideoModel, build_backbone
 
@@ -27,18 +27,19 @@ class ProbeHead(ClassificationHead):
         self.classifier = probe
         self.probe = None  # this is not a fused head
 
-    def forward(self, x: Float[Tensor, "B T *N D"], pooled: Tensor | None = None) -> Float[Tensor, "B C"]:  # noqa: ARG002
+    def forward(self, x: Tensor | Mapping[int, Tensor], pooled: Tensor | None = None) -> Float[Tensor, "B C"]:  # noqa: ARG002
         """Logits from the tokens that the probe reads."""
         return self.classifier(x)
 
 
 class ProbeModel(VideoModel):
-    """Classifies clips with a probe on the frozen tokens of one backbone block.
+    """Classifies clips with a probe on the frozen tokens.
 
     Args:
         backbone: the frozen image model.
         probe: the probe; fit it, or load its weights, later.
-        block: backbone block whose patches the probe reads; -1: the pooled summary of the last block.
+        block: backbone block whose patches the probe reads; -1: the pooled summary of the last block. A combined
+            probe has its own blocks.
 
     Raises:
         ValueError: the backbone has no such block.
@@ -52,8 +53,12 @@ class ProbeModel(VideoModel):
     """
 
     def __init__(self, *, backbone: FrozenBackbone, probe: Probe, block: int) -> None:
-        if not -1 <= block < backbone.num_blocks:
-            raise ValueError(f"probe.block = {block}, but {backbone.name} has {backbone.num_blocks} blocks, from 0 on.")
+        self.probe_blocks = probe.blocks if isinstance(probe, CombinedProbe) else (block,)
+        for own in self.probe_blocks:
+            if not -1 <= own < backbone.num_blocks:
+                raise ValueError(
+                    f"probe.block = {own}, but {backbone.name} has {backbone.num_blocks} blocks, from 0 on."
+                )
         no_side = SideNetwork(
             backbone_width=backbone.width,
             num_patches=backbone.num_patches,
@@ -64,8 +69,8 @@ class ProbeModel(VideoModel):
             attention=False,
         )
         super().__init__(backbone=backbone, side=no_side, head=ProbeHead(probe))
-        self.reads_pooled = block < 0
-        self.read_blocks = (backbone.num_blocks - 1 if block < 0 else block,)
+        last = backbone.num_blocks - 1
+        self.read_blocks = tuple(sorted({last if own < 0 else own for own in self.probe_blocks}))
 
     def classify(
         self,
@@ -74,15 +79,14 @@ class ProbeModel(VideoModel):
         pooled: Float[Tensor, "B T D"] | None = None,
     ) -> Float[Tensor, "B C"]:
         """Logits of clips whose frozen tokens are given; see `VideoModel.classify`."""
-        read = None
+        read: dict[int, Tensor] = {} if pooled is None else {-1: pooled}
         for tokens in blocks:
-            if tokens.block == self.read_blocks[0]:
-                read = self.backbone.pool(tokens) if self.reads_pooled else tokens.patches
-        if self.reads_pooled and pooled is not None:
-            read = pooled
-        if read is None:
-            raise ValueError(f"The probe reads backbone block {self.read_blocks[0]}, which was not given.")
-        return self.head(read)
+            read[tokens.block] = tokens.patches
+            if -1 in self.probe_blocks and -1 not in read and tokens.block == self.backbone.num_blocks - 1:
+                read[-1] = self.backbone.pool(tokens)
+        if missing := [block for block in self.probe_blocks if block not in read]:
+            raise ValueError(f"The probe reads backbone blocks {missing}, which were not given.")
+        return self.head(read if isinstance(self.head.classifier, CombinedProbe) else read[self.probe_blocks[0]])
 
 
 def build_probe_model(config: RunConfig, *, num_classes: int, device: torch.device) -> ProbeModel:

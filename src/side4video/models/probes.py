@@ -1,10 +1,12 @@
 """Probes: small classifiers that read the frozen model's tokens directly, without a side network.
 
 They are the baselines of a side network. Each reads one cue: appearance (linear), amount of motion (motion), place
-and order of motion (space-time), direction of motion (correlation), all of these with learned attention (attentive).
+and order of motion (space-time), direction of motion (correlation), several of these with weights (combined), all of
+them with learned attention (attentive).
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -174,6 +176,49 @@ class CorrelationProbe(Probe):
         return torch.cat([average_to_grid(correlate(part, RADIUS), self.grid).flatten(1) for part in centred], dim=1)
 
 
+class CombinedProbe(Probe):
+    """Several cues: the features of other probes side by side; each part has its own weight, see `part_weights`.
+
+    Args:
+        parts: backbone block and probe of each part; a part's own classifier is not used.
+        num_classes: C.
+
+    >>> parts = [(-1, LinearProbe(width=16, num_classes=5)), (3, MotionProbe(width=16, num_classes=5))]
+    >>> probe = CombinedProbe(parts, num_classes=5)
+    >>> probe({-1: torch.zeros(2, 8, 16), 3: torch.zeros(2, 8, 49, 16)}).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(self, parts: Sequence[tuple[int, Probe]], num_classes: int) -> None:
+        self.sizes = [len(probe.mean) for _, probe in parts]
+        super().__init__(sum(self.sizes), num_classes)
+        self.blocks = tuple(block for block, _ in parts)
+        self.parts = nn.ModuleList(probe for _, probe in parts)
+        for probe in self.parts:
+            probe.linear = probe.mean = probe.scale = None  # type: ignore[assignment]
+
+    def features(self, x: Mapping[int, Tensor]) -> Float[Tensor, "B F"]:  # type: ignore[override]
+        """The features of all parts, from the tokens of each block; -1: the pooled summaries (B, T, D)."""
+        return torch.cat([part.features(x[block]) for block, part in zip(self.blocks, self.parts, strict=True)], dim=1)  # type: ignore[operator]
+
+    def forward(self, x: Mapping[int, Tensor]) -> Float[Tensor, "B C"]:  # type: ignore[override]
+        """Logits from the tokens of each block."""
+        return self.linear((self.features(x) - self.mean) * self.scale)
+
+
+def part_weights(sizes: Sequence[int], weights: Sequence[float]) -> Float[Tensor, " F"]:
+    """Factor of each standardised feature of a combined probe.
+
+    Parts of equal weight contribute equally to the similarity of two clips, whatever their number of features. The
+    mean square of the factors is 1, so that a strength suits any number of features.
+
+    >>> part_weights([1, 4], [1.0, 1.0])
+    tensor([1.5811, 0.7906, 0.7906, 0.7906, 0.7906])
+    """
+    squares = torch.cat([torch.full((size,), weight**2 / size) for size, weight in zip(sizes, weights, strict=True)])
+    return (squares / squares.mean()).sqrt()
+
+
 class AttentiveProbe(Probe):
     """Cross-attention of a learned query over all patches of all frames, with positions in time and space.
 
@@ -238,6 +283,13 @@ def build_probe(config: ProbeConfig, *, width: int, num_frames: int, num_classes
     """
     if config.name == "linear":
         return LinearProbe(width=width, num_classes=num_classes)
+    if config.name == "combined":
+        configs = [(part.block, ProbeConfig(name=part.name, block=part.block, grid=part.grid)) for part in config.parts]
+        built = [
+            (block, build_probe(own, width=width, num_frames=num_frames, num_classes=num_classes))
+            for block, own in configs
+        ]
+        return CombinedProbe(built, num_classes)
     if num_frames < 2:
         raise ValueError(f"data.num_frames = {num_frames}: the probe {config.name} compares frames. Use 2 or more.")
     if config.name == "motion":

@@ -105,6 +105,5 @@ def side_candidates(effort: Effort, *, rows: int, num_frames: int) -> list[Candi
             ("half of the taps, with attention", {"side": {"attention": True, "taps": "every-second"}}),
         ]
     return [
-        Candidate(name, changes | {"side": changes.get("side", {}) | {"patch_grid": coarse}})
-        for name, changes in found
+        Candidate(name, changes | {"side": changes.get("side", {}) | {"patch_grid": coarse}}) for name, changes in found
     ]

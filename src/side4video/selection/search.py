@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from side4video.config import RunConfig
+from side4video.config import ProbeName, RunConfig
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.side.side_network import resolve_taps
 from side4video.models.video_model import build_backbone, choose_device
@@ -19,7 +19,7 @@ from side4video.selection.side_folds import SideFolds
 from side4video.tasks.recognition.baselines import training_tokens
 from side4video.tasks.recognition.data import RecognitionData, evaluated_groups, read_data
 from side4video.tasks.recognition.folds import Folds
-from side4video.tasks.recognition.probe_fitting import choose_probe
+from side4video.tasks.recognition.probe_fitting import ChosenProbe, choose_probe
 from side4video.tasks.recognition.probe_tokens import ProbeTokens
 
 FIRST_FOLDS = 2
@@ -87,18 +87,23 @@ class Search:
                     print(note)
             if not folds.parts:
                 return [], folds, places, notes
+            known: dict[ProbeName, ChosenProbe] = {}
             for candidate in probe_candidates(self.config, self.effort):
                 if candidate.changes.get("data", {}) != data:
                     continue
-                tried.append(self._kept(candidate, "all", partial(self._probe, candidate, tokens, folds)))
+                tried.append(self._kept(candidate, "all", partial(self._probe, candidate, tokens, folds, known)))
         order = [candidate.name for candidate in probe_candidates(self.config, self.effort)]
         return sorted(tried, key=lambda one: order.index(one.name)), folds, places, notes
 
-    def _probe(self, candidate: Candidate, tokens: ProbeTokens, folds: Folds) -> FoldResults:
+    def _probe(
+        self, candidate: Candidate, tokens: ProbeTokens, folds: Folds, known: dict[ProbeName, ChosenProbe]
+    ) -> FoldResults:
+        """Try one family; `known` gets its options, for a combined probe."""
         assert candidate.probe is not None
         started = time.monotonic()
         count = len(self.data.class_names)
-        chosen = choose_probe(candidate.probe, tokens, folds, num_classes=count, seed=self.config.seed)
+        chosen = choose_probe(candidate.probe, tokens, folds, num_classes=count, seed=self.config.seed, known=known)
+        known[candidate.probe] = chosen
         assert chosen.found is not None
         places = tokens.videos.numpy()[folds.scored].tolist()
         changes = candidate.changes | {"probe": chosen.config.model_dump(mode="json")}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from side4video.config import ProbeConfig, RunConfig
+from side4video.config import ProbeConfig, ProbeName, RunConfig
 from side4video.data.datasets import TestClips
 from side4video.data.loading.loader import test_loader
 from side4video.distributed.processes import print_once
@@ -18,7 +18,7 @@ from side4video.tasks.clips import choose_workers, evaluation_clips
 from side4video.tasks.recognition.data import RecognitionData, as_evaluated, evaluated_groups
 from side4video.tasks.recognition.folds import Folds, make_folds
 from side4video.tasks.recognition.metrics import top_k_accuracy
-from side4video.tasks.recognition.probe_fitting import choose_probe, fit_probe, probe_logits, video_scores
+from side4video.tasks.recognition.probe_fitting import ChosenProbe, choose_probe, fit_probe, probe_logits, video_scores
 from side4video.tasks.recognition.probe_tokens import ProbeTokens, load_probe_tokens
 from side4video.tasks.unread import withheld_scores_reason
 
@@ -141,8 +141,9 @@ def measure_baselines(
     test = None if test_clips is None else _scored_tokens(test_clips, config=config, backbone=backbone)
     count = len(data.class_names)
     found = []
+    known: dict[ProbeName, ChosenProbe] = {}
     for name in config.eval.probes:
-        chosen = choose_probe(name, tokens, folds, num_classes=count, seed=config.seed)
+        chosen = known[name] = choose_probe(name, tokens, folds, num_classes=count, seed=config.seed, known=known)
         right = () if chosen.found is None else chosen.found.right
         cv = None if not right else float(np.mean(right))
         scored = None if test is None else _test(chosen.config, tokens, test, count, config.seed)
@@ -176,6 +177,6 @@ def _test(
 ) -> tuple[float, float]:
     """Top-1 on the test videos, and its standard error."""
     probe = fit_probe(config, tokens, num_classes=num_classes, seed=seed)
-    scores, labels = video_scores(probe_logits(probe, test, config.block), test)
+    scores, labels = video_scores(probe_logits(probe, test, config), test)
     top1 = top_k_accuracy(scores, labels, 1)
     return top1, float((top1 * (1 - top1) / max(len(labels) - 1, 1)) ** 0.5)

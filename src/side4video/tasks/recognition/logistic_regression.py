@@ -1,6 +1,6 @@
 """Multinomial logistic regression for few clips and many features; cross-validation chooses its strength."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,17 +61,30 @@ def standardisation(features: Float[ndarray, "V F"]) -> tuple[Float[ndarray, " F
 
 
 def fit(
-    features: Float[ndarray, "V F"], labels: Int[ndarray, " V"], *, num_classes: int, strength: float = DEFAULT_STRENGTH
+    features: Float[ndarray, "V F"],
+    labels: Int[ndarray, " V"],
+    *,
+    num_classes: int,
+    strength: float = DEFAULT_STRENGTH,
+    weights: Float[ndarray, " F"] | None = None,
 ) -> Fitted:
     """Fit on standardised features; classes without clips get a bias so low that they are never predicted.
+
+    Args:
+        features: one row per clip.
+        labels: 0..num_classes-1.
+        num_classes: C.
+        strength: C of the logistic regression, in units of 1 / number of features.
+        weights: factor of each standardised feature; None: 1.
 
     Raises:
         ValueError: all clips are of one class.
     """
     mean, scale = standardisation(features)
+    scale = scale if weights is None else scale * weights
     rows = (features - mean) * scale
     basis, reduced = _reduce(rows)
-    weight, bias = _fit_reduced(reduced, labels, num_classes, strength / rows.shape[1])
+    ((weight, bias),) = _fit_reduced(reduced, labels, num_classes, [strength / rows.shape[1]])
     return Fitted(mean, scale, weight @ basis.T, bias)
 
 
@@ -86,20 +99,22 @@ def _reduce(rows: Float[ndarray, "V F"]) -> tuple[Float[ndarray, "F R"], Float[n
 
 
 def _fit_reduced(
-    rows: Float[ndarray, "V R"], labels: Int[ndarray, " V"], num_classes: int, c: float
-) -> tuple[Float[ndarray, "C R"], Float[ndarray, " C"]]:
+    rows: Float[ndarray, "V R"], labels: Int[ndarray, " V"], num_classes: int, cs: Sequence[float]
+) -> Iterator[tuple[Float[ndarray, "C R"], Float[ndarray, " C"]]]:
+    """Yield weight and bias for each value of C; a fit starts from the one before."""
     present = np.unique(labels)
     if len(present) < 2:
         raise ValueError(f"A probe needs clips of two classes or more; found {len(present)}.")
-    with threadpool_limits(1):  # several threads are slower on matrices this small
-        model = LogisticRegression(C=c, max_iter=2000).fit(rows, labels)
-    weights, biases = model.coef_, model.intercept_
-    if len(present) == 2:  # scikit-learn keeps one row for two classes; as softmax logits they are -row/2, +row/2
-        weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
-    weight = np.zeros((num_classes, rows.shape[1]))
-    bias = np.full(num_classes, -10.0 + biases.min())
-    weight[present], bias[present] = weights, biases
-    return weight, bias
+    model = LogisticRegression(max_iter=2000, warm_start=True)
+    for c in cs:
+        model.set_params(C=c).fit(rows, labels)
+        weights, biases = model.coef_, model.intercept_
+        if len(present) == 2:  # scikit-learn keeps one row for two classes; as softmax logits they are -row/2, +row/2
+            weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
+        weight = np.zeros((num_classes, rows.shape[1]))
+        bias = np.full(num_classes, -10.0 + biases.min())
+        weight[present], bias[present] = weights, biases
+        yield weight, bias
 
 
 def cross_validate(
@@ -109,15 +124,29 @@ def cross_validate(
     *,
     num_classes: int,
     strengths: Sequence[float] = STRENGTHS,
+    weights: Float[ndarray, " F"] | None = None,
 ) -> list[CrossValidated]:
-    """Held-out log loss and recognised clips for every strength, over the same folds."""
+    """Held-out log loss and recognised clips for every strength, over the same folds; arguments as in `fit`."""
+    with threadpool_limits(1):  # several threads are slower on matrices this small
+        return _cross_validate(features, labels, folds, num_classes, strengths, weights)
+
+
+def _cross_validate(
+    features: ndarray,
+    labels: ndarray,
+    folds: Folds,
+    num_classes: int,
+    strengths: Sequence[float],
+    weights: ndarray | None,
+) -> list[CrossValidated]:
     held_logits = {strength: np.full((len(labels), num_classes), np.nan) for strength in strengths}
     for train, held in folds.parts:
         mean, scale = standardisation(features[train])
+        scale = scale if weights is None else scale * weights
         basis, reduced = _reduce((features[train] - mean) * scale)
         others = (features[held] - mean) * scale @ basis
-        for strength in strengths:
-            weight, bias = _fit_reduced(reduced, labels[train], num_classes, strength / features.shape[1])
+        fits = _fit_reduced(reduced, labels[train], num_classes, [value / features.shape[1] for value in strengths])
+        for strength, (weight, bias) in zip(strengths, fits, strict=True):
             held_logits[strength][held] = others @ weight.T + bias
     return [score_held_out(strength, held_logits[strength], labels, folds) for strength in strengths]
 

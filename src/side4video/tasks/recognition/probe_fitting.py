@@ -1,6 +1,6 @@
 """Fits probes to training clips; cross-validation chooses their options and their regularisation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,11 @@ from numpy import ndarray
 from torch import Tensor
 
 from side4video.config import ProbeConfig, ProbeName
-from side4video.models.probes import AttentiveProbe, Probe, build_probe
+from side4video.config.probe import ProbePart
+from side4video.models.probes import AttentiveProbe, CombinedProbe, Probe, build_probe, part_weights
 from side4video.tasks.recognition.folds import Folds
 from side4video.tasks.recognition.logistic_regression import (
+    STRENGTHS,
     CrossValidated,
     choose,
     cross_validate,
@@ -24,6 +26,10 @@ from side4video.tasks.recognition.probe_tokens import ProbeTokens
 
 EPOCHS, BATCH, RATE, DECAY = 40, 16, 1e-3, 0.1
 """Training of the attentive probe: AdamW with a cosine learning rate."""
+COMBINED: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlation")
+"""Families that a combined probe may contain."""
+WEIGHTS = (0.5, 1.0, 2.0)
+"""Weights that are tried for each part after the first."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,20 @@ def probe_options(name: ProbeName, blocks: Sequence[int], grids: int) -> list[Pr
 
 
 @torch.no_grad()
-def features_of(probe: Probe, tokens: ProbeTokens, block: int) -> Float[ndarray, "V F"]:
+def features_of(probe: Probe, tokens: ProbeTokens, config: ProbeConfig) -> Float[ndarray, "V F"]:
     """Return the probe's features of each view, before standardisation."""
-    return torch.cat([probe.features(part) for part in tokens.read(block).split(64)]).numpy()
+    return torch.cat([probe.features(part) for part in tokens.parts(config)]).numpy()
 
 
-def choose_probe(name: ProbeName, tokens: ProbeTokens, folds: Folds, *, num_classes: int, seed: int = 0) -> ChosenProbe:
+def choose_probe(
+    name: ProbeName,
+    tokens: ProbeTokens,
+    folds: Folds,
+    *,
+    num_classes: int,
+    seed: int = 0,
+    known: Mapping[ProbeName, ChosenProbe] | None = None,
+) -> ChosenProbe:
     """Choose the options of a family with the smallest held-out log loss.
 
     Args:
@@ -78,7 +92,10 @@ def choose_probe(name: ProbeName, tokens: ProbeTokens, folds: Folds, *, num_clas
         folds: folds of these clips.
         num_classes: C.
         seed: seed of the attentive probe's training.
+        known: results of other families on the same clips and folds; a combined probe builds on them.
     """
+    if name == "combined":
+        return _combine(tokens, folds, num_classes=num_classes, known=known or {})
     grids = int(next(iter(tokens.patches.values())).shape[2] ** 0.5)
     options = probe_options(name, sorted(tokens.patches), grids)
     if not folds.parts:
@@ -90,13 +107,66 @@ def choose_probe(name: ProbeName, tokens: ProbeTokens, folds: Folds, *, num_clas
             logits = np.full((len(labels), num_classes), np.nan)
             for train, held in folds.parts:
                 probe = fit_probe(option, tokens, train, num_classes=num_classes, seed=seed)
-                logits[held] = probe_logits(probe, tokens, option.block)[held]
+                logits[held] = probe_logits(probe, tokens, option)[held]
             found = score_held_out(1.0, logits, labels, folds)
         else:
-            features = features_of(_build(option, tokens, num_classes), tokens, option.block)
+            features = features_of(_build(option, tokens, num_classes), tokens, option)
             found = choose(cross_validate(features, labels, folds, num_classes=num_classes))
         chosen.append(ChosenProbe(option.model_copy(update={"strength": found.strength}), found))
     return min(chosen, key=lambda one: one.found.loss if one.found else 0.0)
+
+
+def _combine(
+    tokens: ProbeTokens, folds: Folds, *, num_classes: int, known: Mapping[ProbeName, ChosenProbe]
+) -> ChosenProbe:
+    """Start with the best family and add others, with the weight that is best, while the held-out log loss falls."""
+    frames = tokens.pooled.shape[1]
+    names = [name for name in COMBINED if frames > 1 or name == "linear"]
+    singles = {name: known.get(name) or choose_probe(name, tokens, folds, num_classes=num_classes) for name in names}
+    order = sorted(names, key=lambda name: one.loss if (one := singles[name].found) else 0.0)
+    first = singles[order[0]]
+    combined = ProbeConfig(name="combined", parts=(_part(first.config, 1.0),), strength=first.config.strength)
+    best = ChosenProbe(combined, first.found)
+    if not folds.parts:
+        return best
+    remaining = order[1:]
+    while remaining:
+        tried = []
+        for name in remaining:
+            for weight in WEIGHTS:
+                parts = [*best.config.parts, _part(singles[name].config, weight)]
+                config = ProbeConfig(name="combined", parts=tuple(parts))
+                probe = _build(config, tokens, num_classes)
+                features, weights = features_of(probe, tokens, config), _weights(probe, config)
+                near = [value for value in STRENGTHS if 0.05 < value / best.config.strength < 20]
+                found = choose(
+                    cross_validate(
+                        features,
+                        tokens.labels.numpy(),
+                        folds,
+                        num_classes=num_classes,
+                        strengths=near,
+                        weights=weights,
+                    )
+                )
+                tried.append((name, ChosenProbe(config.model_copy(update={"strength": found.strength}), found)))
+        name, added = min(tried, key=lambda one: one[1].found.loss)
+        if added.found.loss >= best.found.loss:
+            break
+        best = added
+        remaining.remove(name)
+    return best
+
+
+def _part(config: ProbeConfig, weight: float) -> ProbePart:
+    return ProbePart(name=config.name, block=config.block, grid=config.grid, weight=weight)
+
+
+def _weights(probe: Probe, config: ProbeConfig) -> Float[ndarray, " F"] | None:
+    """Factors of the standardised features; None for a probe without parts."""
+    if not isinstance(probe, CombinedProbe):
+        return None
+    return part_weights(probe.sizes, [part.weight for part in config.parts]).numpy()
 
 
 def _build(config: ProbeConfig, tokens: ProbeTokens, num_classes: int) -> Probe:
@@ -116,8 +186,14 @@ def fit_probe(
     if config.name == "attentive":
         return _train_attentive(config, tokens, rows, num_classes, seed)
     probe = _build(config, tokens, num_classes)
-    features = features_of(probe, tokens, config.block)[rows]
-    found = fit(features, tokens.labels[rows].numpy(), num_classes=num_classes, strength=config.strength)
+    features = features_of(probe, tokens, config)[rows]
+    found = fit(
+        features,
+        tokens.labels[rows].numpy(),
+        num_classes=num_classes,
+        strength=config.strength,
+        weights=_weights(probe, config),
+    )
     with torch.no_grad():
         for own, value in (
             (probe.mean, found.mean),
@@ -151,9 +227,9 @@ def _train_attentive(
 
 
 @torch.no_grad()
-def probe_logits(probe: Probe, tokens: ProbeTokens, block: int) -> Float[ndarray, "V C"]:
+def probe_logits(probe: Probe, tokens: ProbeTokens, config: ProbeConfig) -> Float[ndarray, "V C"]:
     """Return the logits of each view."""
-    return torch.cat([probe(part) for part in tokens.read(block).split(64)]).double().numpy()
+    return torch.cat([probe(part) for part in tokens.parts(config)]).double().numpy()
 
 
 def video_scores(logits: Float[ndarray, "V C"], tokens: ProbeTokens) -> tuple[Float[ndarray, "M C"], ndarray]:

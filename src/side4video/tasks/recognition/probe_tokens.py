@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from side4video.atomic_files import write_tensors
-from side4video.config import RunConfig
+from side4video.config import ProbeConfig, RunConfig
 from side4video.data.datasets import TestClips
 from side4video.data.loading.batch import Batch
 from side4video.models.backbones.loading import FrozenBackbone
@@ -45,6 +46,15 @@ class ProbeTokens:
     def read(self, block: int) -> Tensor:
         """Return the tokens that a probe of this block reads; -1: the pooled summaries."""
         return self.pooled if block < 0 else self.patches[block]
+
+    def parts(self, config: ProbeConfig, size: int = 64) -> Iterator[Any]:
+        """Yield what the probe of these settings reads, `size` views at a time."""
+        if config.name != "combined":
+            yield from self.read(config.block).split(size)
+            return
+        blocks = {part.block for part in config.parts}
+        for start in range(0, len(self.labels), size):
+            yield {block: self.read(block)[start : start + size] for block in blocks}
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return all tensors by name, as stored in a file."""
