@@ -44,6 +44,11 @@ class ChosenProbe:
     config: ProbeConfig
     found: CrossValidated | None
 
+    @property
+    def loss(self) -> float:
+        """Mean log loss of the held-out clips; 0 without cross-validation."""
+        return 0.0 if self.found is None else self.found.loss
+
 
 def probe_options(name: ProbeName, blocks: Sequence[int], grids: int) -> list[ProbeConfig]:
     """Return the options of a family to compare; the first is used if cross-validation is not possible.
@@ -113,53 +118,56 @@ def choose_probe(
             features = features_of(_build(option, tokens, num_classes), tokens, option)
             found = choose(cross_validate(features, labels, folds, num_classes=num_classes))
         chosen.append(ChosenProbe(option.model_copy(update={"strength": found.strength}), found))
-    return min(chosen, key=lambda one: one.found.loss if one.found else 0.0)
+    return min(chosen, key=lambda one: one.loss)
 
 
 def _combine(
     tokens: ProbeTokens, folds: Folds, *, num_classes: int, known: Mapping[ProbeName, ChosenProbe]
 ) -> ChosenProbe:
     """Start with the best family and add others, with the weight that is best, while the held-out log loss falls."""
-    frames = tokens.pooled.shape[1]
-    names = [name for name in COMBINED if frames > 1 or name == "linear"]
+    names = [name for name in COMBINED if tokens.pooled.shape[1] > 1 or name == "linear"]
     singles = {name: known.get(name) or choose_probe(name, tokens, folds, num_classes=num_classes) for name in names}
-    order = sorted(names, key=lambda name: one.loss if (one := singles[name].found) else 0.0)
-    first = singles[order[0]]
-    combined = ProbeConfig(name="combined", parts=(_part(first.config, 1.0),), strength=first.config.strength)
-    best = ChosenProbe(combined, first.found)
-    if not folds.parts:
-        return best
-    remaining = order[1:]
-    while remaining:
-        tried = []
-        for name in remaining:
-            for weight in WEIGHTS:
-                parts = [*best.config.parts, _part(singles[name].config, weight)]
-                config = ProbeConfig(name="combined", parts=tuple(parts))
-                probe = _build(config, tokens, num_classes)
-                features, weights = features_of(probe, tokens, config), _weights(probe, config)
-                near = [value for value in STRENGTHS if 0.05 < value / best.config.strength < 20]
-                found = choose(
-                    cross_validate(
-                        features,
-                        tokens.labels.numpy(),
-                        folds,
-                        num_classes=num_classes,
-                        strengths=near,
-                        weights=weights,
-                    )
-                )
-                tried.append((name, ChosenProbe(config.model_copy(update={"strength": found.strength}), found)))
-        name, added = min(tried, key=lambda one: one[1].found.loss)
-        if added.found.loss >= best.found.loss:
+    first, *remaining = sorted(names, key=lambda name: singles[name].loss)
+    config = ProbeConfig(
+        name="combined", parts=(_part(singles[first].config, 1.0),), strength=singles[first].config.strength
+    )
+    best = ChosenProbe(config, singles[first].found)
+    while remaining and folds.parts:
+        tried = [
+            (name, _with_part(best.config, _part(singles[name].config, weight), tokens, folds, num_classes))
+            for name in remaining
+            for weight in WEIGHTS
+        ]
+        name, added = min(tried, key=lambda one: one[1].loss)
+        if added.loss >= best.loss:
             break
         best = added
         remaining.remove(name)
     return best
 
 
+def _with_part(
+    config: ProbeConfig, part: ProbePart, tokens: ProbeTokens, folds: Folds, num_classes: int
+) -> ChosenProbe:
+    """Cross-validate a combined probe with one more part, at strengths near its own."""
+    strengths = [value for value in STRENGTHS if 0.05 < value / config.strength < 20]
+    config = config.model_copy(update={"parts": (*config.parts, part)})
+    probe = _build(config, tokens, num_classes)
+    found = choose(
+        cross_validate(
+            features_of(probe, tokens, config),
+            tokens.labels.numpy(),
+            folds,
+            num_classes=num_classes,
+            strengths=strengths,
+            weights=_weights(probe, config),
+        )
+    )
+    return ChosenProbe(config.model_copy(update={"strength": found.strength}), found)
+
+
 def _part(config: ProbeConfig, weight: float) -> ProbePart:
-    return ProbePart(name=config.name, block=config.block, grid=config.grid, weight=weight)
+    return ProbePart.model_validate({"name": config.name, "block": config.block, "grid": config.grid, "weight": weight})
 
 
 def _weights(probe: Probe, config: ProbeConfig) -> Float[ndarray, " F"] | None:
