@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hub_server import TOKEN, running_hub
+from longest_first import LONGEST_FIRST
 from side4video.adapters.hub import download
 from side4video.config import parse_config
 from side4video.demo.videos import MotionVideos, make_motion_videos
@@ -28,9 +29,11 @@ settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items):
-    """Files with few tests first: they take long, since they start processes, and should not run last."""
+    """The longest files first, then files of few tests, which start processes: no worker has a long one at the end."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     sizes = Counter(item.path for item in items)
-    items.sort(key=lambda item: sizes[item.path])  # keeps the order within a size, so files stay whole
+    # Keeps the order within a place and size, so files stay whole.
+    items.sort(key=lambda item: (places.get(item.path.stem, len(places)), sizes[item.path]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import side4video
+from longest_first import LONGEST_FIRST
 
 SOURCE = Path(__file__).parents[1] / "src" / "side4video"
 
@@ -163,6 +164,11 @@ def test_a_room_lists_its_files(folder):
 def test_a_public_class_has_an_example_that_is_run(name):
     public = getattr(side4video, name)
     assert not isinstance(public, type) or ">>> " in vars(public)["__doc__"]
+
+
+def test_the_longest_test_files_exist():
+    assert set(LONGEST_FIRST) <= {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
+    assert len(set(LONGEST_FIRST)) == len(LONGEST_FIRST)
 
 
 def test_no_meaningless_file_names():
