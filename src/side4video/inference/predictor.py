@@ -184,7 +184,7 @@ class Predictor:
         *,
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
-        min_score: float = 0.5,
+        min_score: float = 0.3,
         min_seconds: float | None = None,
     ) -> Timeline:
         """Find which classes a long video shows, and when.

@@ -19,8 +19,9 @@ class TimelineSettings:
     that a clip spans; 4 seconds if the adapter does not state it."""
     stride_seconds: float | None = None
     """From one window to the next. Default: a quarter of the window. Rounded to whole frames of a window."""
-    min_score: float = 0.5
-    """Below this score the best class of a moment is background. 0 to 1."""
+    min_score: float = 0.3
+    """Below this score the best class of a moment is background. 0 to 1. Scores are means over windows, half of them
+    partly outside the moment, so they are lower than those of single clips."""
     min_seconds: float | None = None
     """Shorter moments are dropped, and shorter gaps inside a class closed. Default: the stride."""
 
