@@ -9,7 +9,7 @@ import pytest
 
 from side4video import VideoIndex
 from side4video.cli import main
-from side4video.commands.search import clock_time
+from side4video.moments.moment import clock_time
 
 
 @pytest.fixture

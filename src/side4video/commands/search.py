@@ -1,13 +1,16 @@
 """The command `search`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from side4video.commands.moment_output import MomentOutput
+
 if TYPE_CHECKING:
+    from side4video.moments.moment import Moment
     from side4video.search.results import Match, SearchResult
 
 
@@ -30,6 +33,12 @@ class SearchArguments:
     """A text file with one query per line."""
     top_k: int = 10
     """Number of videos per query."""
+    moments: int = 1
+    """Results per video. 1: its best window. More: all parts above --min-score; windows that follow each other are one
+    part."""
+    min_score: float | None = None
+    """Smallest score of a result. Default: none; with --moments, halfway between the mean and the highest score of the
+    video's windows."""
     where: tuple[str, ...] = ()
     """Conditions on the metadata: camera=north, "year>=2020", title~dog."""
     path: str | None = None
@@ -44,6 +53,7 @@ class SearchArguments:
     """auto, cpu, cuda, ..."""
     json: Path | None = None
     """Also write the results to this file."""
+    output: tyro.conf.OmitArgPrefixes[MomentOutput] = field(default_factory=MomentOutput)
 
 
 def search(arguments: list[str]) -> int:
@@ -59,12 +69,14 @@ def search(arguments: list[str]) -> int:
     texts = [*given.text, *(read_lines(given.queries) if given.queries else ())]
     if not texts and given.like is None:
         raise ValueError("Nothing to search for: give words in quotes, --queries FILE or --like VIDEO.")
+    given.output.check()
     index = VideoIndex.open(
         given.index, model=given.model, backbone_weights=given.backbone_weights, device=given.device
     )
     try:
         chosen = parse_filter(given.where, given.path, index.columns() if given.where else {})
         options: dict[str, Any] = {"top_k": given.top_k, "filter": chosen, "shortlist": given.shortlist}
+        options |= {"moments": given.moments, "min_score": given.min_score}
         found = dict(zip(texts, index.search_many(texts, **options), strict=True)) if texts else {}
         like = {} if given.like is None else {str(given.like): index.search_like(given.like, **options)}
     finally:
@@ -76,7 +88,19 @@ def search(arguments: list[str]) -> int:
         queries = [{"text": text, "found": [_as_json(video) for video in videos]} for text, videos in found.items()]
         queries += [{"like": name, "found": [_as_json(video) for video in videos]} for name, videos in like.items()]
         write_json(given.json, {"queries": queries})
+    named = [*found.items(), *like.items()]
+    given.output.write(_to_moments(named), title=", ".join(name for name, _ in named))
     return 0
+
+
+def _to_moments(named: Sequence[tuple[str, Sequence["SearchResult"]]]) -> list["Moment"]:
+    from side4video.moments.moment import Moment
+
+    return [
+        Moment(Path(one.file.path), one.start_seconds, one.end_seconds, name, one.score)
+        for name, results in named
+        for one in results
+    ]
 
 
 def _table(videos: Sequence["SearchResult"]) -> list[str]:
@@ -89,24 +113,15 @@ def _table(videos: Sequence["SearchResult"]) -> list[str]:
 
 
 def _span(video: "SearchResult") -> str:
+    from side4video.moments.moment import clock_time
+
     return f"{clock_time(video.start_seconds)}-{clock_time(video.end_seconds)}"
 
 
 def _moment(match: "Match") -> str:
-    return f"{match.word} {clock_time(match.seconds, tenths=True)}".strip()
+    from side4video.moments.moment import clock_time
 
-
-def clock_time(seconds: float, *, tenths: bool = False) -> str:
-    """A time as minutes and seconds, with hours if there are any.
-
-    >>> clock_time(75.25), clock_time(75.25, tenths=True), clock_time(3661)
-    ('1:15', '1:15.2', '1:01:01')
-    """
-    count = int(seconds * 10) if tenths else round(seconds) * 10
-    minutes, rest = divmod(count // 10, 60)
-    hours, minutes = divmod(minutes, 60)
-    front = f"{hours}:{minutes:02}" if hours else str(minutes)
-    return f"{front}:{rest:02}" + (f".{count % 10}" if tenths else "")
+    return f"{match.word} {clock_time(match.seconds, decimals=1)}".strip()
 
 
 def _shown_path(path: str) -> str:

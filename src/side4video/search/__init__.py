@@ -7,6 +7,7 @@
 * indexing.py: update an index to the videos on disk.
 * indexing_report.py: the result of an update.
 * metadata.py: metadata of videos from a CSV file.
+* occurrences.py: all parts of a video that match a query.
 * reranking.py: exact scores of windows, and their best matching frames.
 * results.py: search results.
 * video_index.py: search an index.

@@ -25,13 +25,13 @@ class Match:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A search result: a video with its best window.
+    """A search result: a video with its best window, or one of several parts of it that match.
 
     Attributes:
         file: the video.
         score: the model's similarity of the query and the best window, -1 to 1.
-        start_seconds: start of that window.
-        end_seconds: end of that window, exclusive.
+        start_seconds: start of that window or part.
+        end_seconds: its end, exclusive.
         matches: in the order of the words; without words, the three best frames, best first.
 
     >>> file = IndexedFile("/videos/dog.mp4", content="", size=1, modified=0, duration_seconds=30.0)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from side4video.search.index_model import IndexModel, load_index_model
 from side4video.search.metadata import column_types
+from side4video.search.occurrences import Occurrence, find_occurrences
 from side4video.search.reranking import match_frames, match_words, query_vectors, score_windows
 from side4video.search.results import Match, SearchResult
 from side4video.search.stores.filters import Filter
@@ -84,7 +85,14 @@ class VideoIndex:
         return cls(store, loaded, info)
 
     def search(
-        self, text: str, *, top_k: int = 10, filter: Filter = EVERYTHING, shortlist: int = SHORTLIST
+        self,
+        text: str,
+        *,
+        top_k: int = 10,
+        filter: Filter = EVERYTHING,
+        shortlist: int = SHORTLIST,
+        moments: int = 1,
+        min_score: float | None = None,
     ) -> list[SearchResult]:
         """The `top_k` best videos for a query, best first.
 
@@ -93,14 +101,26 @@ class VideoIndex:
             top_k: maximum number of videos.
             filter: only videos that pass it are searched.
             shortlist: number of windows to score exactly, those whose mean vectors are nearest to the query.
+            moments: results per video. 1: its best window. More: all its windows are scored, and those above
+                `min_score` that follow each other are one result; the results of a video are next to each other.
+            min_score: smallest score of a result, -1 to 1. Default: none; with several `moments`, halfway between the
+                mean and the highest score of the video's windows.
 
         Raises:
-            ValueError: the query is empty, or `top_k` or `shortlist` is below 1.
+            ValueError: the query is empty, or `top_k`, `shortlist` or `moments` is below 1.
         """
-        return self.search_many([text], top_k=top_k, filter=filter, shortlist=shortlist)[0]
+        options = {"top_k": top_k, "shortlist": shortlist, "moments": moments, "min_score": min_score}
+        return self.search_many([text], filter=filter, **options)[0]  # type: ignore[arg-type]
 
     def search_many(
-        self, texts: Sequence[str], *, top_k: int = 10, filter: Filter = EVERYTHING, shortlist: int = SHORTLIST
+        self,
+        texts: Sequence[str],
+        *,
+        top_k: int = 10,
+        filter: Filter = EVERYTHING,
+        shortlist: int = SHORTLIST,
+        moments: int = 1,
+        min_score: float | None = None,
     ) -> list[list[SearchResult]]:
         """Like `search` for several queries, which go through the text tower in one batch."""
         features = self._model.embed_texts(texts)
@@ -108,23 +128,27 @@ class VideoIndex:
         found = []
         for position, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
             query = features.map(lambda tensor, position=position: tensor[position : position + 1])  # type: ignore[misc]
-            best = self._best_windows(
+            best = self._best_parts(
                 vector,
                 lambda windows, query=query: score_windows(query, windows, self.info.similarity),  # type: ignore[misc]
                 top_k=top_k,
                 filter=filter,
                 shortlist=shortlist,
+                moments=moments,
+                min_score=min_score,
             )
-            found.append(
-                [
-                    _to_result(window, score, match_words(text, query, window, self.info.similarity))
-                    for window, score in best
-                ]
-            )
+            found.append([_to_result(part, match_words(text, query, part.best, self.info.similarity)) for part in best])
         return found
 
     def search_like(
-        self, video: str | Path, *, top_k: int = 10, filter: Filter = EVERYTHING, shortlist: int = SHORTLIST
+        self,
+        video: str | Path,
+        *,
+        top_k: int = 10,
+        filter: Filter = EVERYTHING,
+        shortlist: int = SHORTLIST,
+        moments: int = 1,
+        min_score: float | None = None,
     ) -> list[SearchResult]:
         """The `top_k` videos most similar to an example video, which may be in the index. The result leaves it out.
 
@@ -137,15 +161,17 @@ class VideoIndex:
         windows = next(self._store.windows_of([path])) or self._embed_example(path)
         mean = np.mean([window.mean for window in windows], axis=0)
         vector = (mean / max(np.linalg.norm(mean), 1e-12)).astype(np.float32)
-        best = self._best_windows(
+        best = self._best_parts(
             vector,
             lambda others: np.array([other.mean @ vector for other in others], np.float32),
             top_k=top_k,
             filter=filter,
             shortlist=shortlist,
+            moments=moments,
+            min_score=min_score,
             without=path,
         )
-        return [_to_result(window, score, match_frames(vector, window)) for window, score in best]
+        return [_to_result(part, match_frames(vector, part.best)) for part in best]
 
     def files(self) -> dict[str, IndexedFile]:
         """All videos of the index, by path."""
@@ -158,6 +184,32 @@ class VideoIndex:
     def close(self) -> None:
         """Close files and connections."""
         self._store.close()
+
+    def _best_parts(
+        self,
+        vector: NDArray[np.float32],
+        score: Score,
+        *,
+        moments: int,
+        min_score: float | None,
+        **options: Any,
+    ) -> list[Occurrence]:
+        """The best windows of the best videos, or with several `moments` all parts that match; see `search`."""
+        if moments < 1:
+            raise ValueError(f"{moments = } must be 1 or more.")
+        best = [
+            Occurrence(window, value, window.start_seconds, window.end_seconds)
+            for window, value in self._best_windows(vector, score, **options)
+            if min_score is None or value >= min_score
+        ]
+        if moments == 1 or not best:
+            return best
+        of_videos = self._store.windows_of([part.best.file.path for part in best])
+        return [
+            part
+            for windows in of_videos
+            for part in find_occurrences(windows, list(map(float, score(windows))), limit=moments, min_score=min_score)
+        ]
 
     def _best_windows(
         self,
@@ -201,5 +253,5 @@ class VideoIndex:
         raise VideoError(path, reasons[0])
 
 
-def _to_result(window: Window, score: float, matches: Sequence[Match]) -> SearchResult:
-    return SearchResult(window.file, score, window.start_seconds, window.end_seconds, tuple(matches))
+def _to_result(part: Occurrence, matches: Sequence[Match]) -> SearchResult:
+    return SearchResult(part.best.file, part.score, part.start_seconds, part.end_seconds, tuple(matches))
