@@ -11,7 +11,13 @@ PROBES: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlation"
 
 
 class ProbePart(Settings):
-    """One of the probes whose features a combined probe reads."""
+    """One of the probes whose features a combined probe reads.
+
+    Examples:
+        >>> part = ProbePart(name="motion", block=7, grid=1, weight=2.0)
+        >>> ProbeConfig(name="combined", parts=(part,)).parts[0].weight
+        2.0
+    """
 
     name: Literal["linear", "motion", "space-time", "correlation"]
     """Family of the probe, see `probe.name`."""

@@ -48,6 +48,12 @@ class Probe(nn.Module):
     Args:
         num_features: F.
         num_classes: C.
+
+    >>> class LastFrame(Probe):
+    ...     def features(self, x):
+    ...         return x[:, -1].float()
+    >>> LastFrame(16, num_classes=5)(torch.zeros(2, 8, 16)).shape
+    torch.Size([2, 5])
     """
 
     mean: Tensor

@@ -37,6 +37,12 @@ class Search:
 
     Raises:
         DataError, ValueError: the training clips or the model cannot be used.
+
+    >>> from side4video.adapters.adapter import read_adapter
+    >>> config = read_adapter(Path("adapter")).config.model_copy(update={"search": "quick"})
+    >>> search = Search(config, Path("run"))
+    >>> search.effort, search.data.class_names
+    ('quick', ('anticlockwise', 'clockwise'))
     """
 
     def __init__(self, config: RunConfig, out: Path) -> None:

@@ -31,6 +31,15 @@ class SideFolds:
         backbone: the frozen model, loaded once for all candidates.
         device: device of the backbone.
         cached_blocks: backbone blocks to cache, so that all candidates read the same file.
+
+    >>> from pathlib import Path
+    >>> from side4video.adapters.adapter import read_adapter
+    >>> from side4video.models.video_model import build_backbone
+    >>> from side4video.tasks.recognition.data import read_data
+    >>> config, device = read_adapter(Path("adapter")).config, torch.device("cpu")
+    >>> sides = SideFolds(config, read_data(config.data), build_backbone(config, device=device), device)
+    >>> len(sides.train_clips), len(sides.test_clips)
+    (4, 4)
     """
 
     def __init__(

@@ -22,6 +22,10 @@ class EncodedFrame:
     Attributes:
         pixels: (3, S, S), normalised.
         tokens: for each read block, patches (N, D) and summary (1, D).
+
+    >>> frame = EncodedFrame(torch.zeros(3, 32, 32), ((torch.zeros(16, 192), torch.zeros(1, 192)),))
+    >>> len(frame.tokens), frame.tokens[0][0].shape
+    (1, torch.Size([16, 192]))
     """
 
     pixels: Float[Tensor, "3 S S"]
@@ -36,6 +40,15 @@ class WindowScorer:
         transform: maps uint8 (T, 3, H, W) to float (1, T, 3, S, S): the centre crop of evaluation.
         device: device of the model.
         windows_per_pass: windows per forward pass of the trained part.
+
+    >>> from pathlib import Path
+    >>> from side4video.adapters.adapter import load_adapter
+    >>> from side4video.timeline.find import build_scorer
+    >>> device = torch.device("cpu")
+    >>> scorer = build_scorer(*load_adapter(Path("adapter"), device=device), device)
+    >>> window = scorer.encode(torch.zeros(4, 3, 32, 32, dtype=torch.uint8))
+    >>> scorer.score([window]).shape
+    torch.Size([1, 2])
     """
 
     def __init__(

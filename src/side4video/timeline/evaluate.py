@@ -29,6 +29,10 @@ class TimelineEvaluation:
         timelines: of each readable video.
         num_segments: labelled segments of the readable videos.
         unread: unreadable videos; they are not in the scores.
+
+    >>> run, jump = dict.fromkeys(THRESHOLDS, 1.0), dict.fromkeys(THRESHOLDS, 0.5)
+    >>> TimelineEvaluation({"run": run, "jump": jump}, timelines=(), num_segments=2, unread=()).score
+    0.75
     """
 
     average_precision: dict[str, dict[float, float]]

@@ -91,7 +91,13 @@ def build_scorer(model: VideoModel, adapter: Adapter, device: torch.device) -> W
 
 @dataclass
 class WorkDone:
-    """Windows that were scored and frames that passed the frozen model so far."""
+    """Windows that were scored and frames that passed the frozen model so far.
+
+    >>> done = WorkDone()
+    >>> done.windows += 2
+    >>> done
+    WorkDone(windows=2, frames=0)
+    """
 
     windows: int = 0
     frames: int = 0

@@ -24,6 +24,11 @@ class LivePrediction:
         classes: pairs of class and softmax score, best first.
         lag_seconds: from the arrival of the window's last frame to its classes.
         dropped_frames: frames of the grid, since the beginning, that no window saw: the model was too slow for them.
+
+    >>> time = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> found = LivePrediction(2.0, time, (("clockwise", 0.9),), lag_seconds=0.05, dropped_frames=0)
+    >>> found.to_json()["classes"]
+    [{'name': 'clockwise', 'score': 0.9}]
     """
 
     seconds: float

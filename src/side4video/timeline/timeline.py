@@ -12,7 +12,13 @@ DEFAULT_WINDOW_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class TimelineSettings:
-    """How a video is cut into windows, and their scores into moments."""
+    """How a video is cut into windows, and their scores into moments.
+
+    Examples:
+        >>> TimelineSettings(min_score=2.0).check()
+        Traceback (most recent call last):
+        ValueError: min_score = 2.0 must be from 0 to 1.
+    """
 
     window_seconds: float | None = None
     """Length of a window. Default: the median length of the adapter's training clips; with dense sampling, the frames

@@ -36,6 +36,10 @@ class LiveFrame:
         seconds: time of the point since the first frame of the stream.
         picture: uint8 (H, W, 3), RGB, upright.
         arrived: when it could be known, by `time.monotonic`.
+
+    >>> frame = LiveFrame(number=0, point=2, seconds=0.625, picture=np.zeros((48, 64, 3), np.uint8), arrived=9.0)
+    >>> frame.picture.shape
+    (48, 64, 3)
     """
 
     number: int
@@ -47,7 +51,11 @@ class LiveFrame:
 
 @dataclass(frozen=True)
 class LiveEnd:
-    """Why a stream ended; `is_error`: it was lost, and did not end as it should."""
+    """Why a stream ended; `is_error`: it was lost, and did not end as it should.
+
+    >>> LiveEnd("the stream ended.", is_error=False).reason
+    'the stream ended.'
+    """
 
     reason: str
     is_error: bool
@@ -73,6 +81,11 @@ class LiveReader:
 
     Raises:
         VideoError: nothing answers at this address, or it sends no video.
+
+    >>> with LiveReader("clip.mp4") as reader:
+    ...     frames = reader.start(num_frames=4, spacing_seconds=0.25).newest(after=4)
+    >>> len(frames), frames[0].picture.shape
+    (4, (32, 32, 3))
     """
 
     def __init__(

@@ -28,7 +28,12 @@ HEAD = ("baseline", "cross-validation, %", "test top-1, %")
 
 @dataclass(frozen=True)
 class Baseline:
-    """The accuracy of one probe. Shares are 0..1; None if they could not be measured."""
+    """The accuracy of one probe. Shares are 0..1; None if they could not be measured.
+
+    >>> probe = Baseline("linear", options={}, cv=0.583, cv_error=0.064, top1=None, error=None)
+    >>> with_error(probe.cv, probe.cv_error), with_error(probe.top1, probe.error)
+    ('58.3 +- 6.4', '-')
+    """
 
     name: str
     options: dict[str, Any]

@@ -22,6 +22,10 @@ class Folds:
         parts: indices of the training clips and of the held-out clips of each fold; empty if no
             cross-validation is possible.
         notes: sentences about deviations from the request and their reasons.
+
+    >>> first, second = np.array([0, 2]), np.array([1, 3])
+    >>> Folds(((first, second), (second, first))).scored.tolist()
+    [0, 1, 2, 3]
     """
 
     parts: tuple[tuple[Int[ndarray, " train"], Int[ndarray, " held"]], ...]

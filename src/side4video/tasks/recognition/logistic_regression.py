@@ -45,6 +45,11 @@ class CrossValidated:
         loss: mean log loss of the held-out clips.
         right: whether each held-out clip was recognised, in the order of `Folds.scored`.
         right_by_fold: share of recognised clips among the held-out clips of each fold.
+
+    >>> weak = CrossValidated(1.0, loss=0.7, right=(True, False), right_by_fold=(0.5,))
+    >>> strong = CrossValidated(10.0, loss=0.6, right=(True, True), right_by_fold=(1.0,))
+    >>> choose([weak, strong]).strength
+    10.0
     """
 
     strength: float

@@ -39,6 +39,9 @@ class ChosenProbe:
     Attributes:
         config: the options, including the strength.
         found: result of cross-validation; None if cross-validation is not possible.
+
+    >>> ChosenProbe(ProbeConfig(name="linear"), CrossValidated(10.0, 0.6, (True, True), (1.0,))).loss
+    0.6
     """
 
     config: ProbeConfig
