@@ -20,6 +20,7 @@ from side4video.commands.serve import serve
 from side4video.commands.share import share
 from side4video.commands.train import train
 from side4video.commands.zero_shot import zero_shot
+from side4video.training.stopping import ended_by_sigterm
 
 USER_ERRORS = (ValueError, FileNotFoundError, ModuleNotFoundError, RuntimeError, OSError, FloatingPointError)
 
@@ -73,11 +74,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(COMMANDS[name].__doc__)
         return 0
     try:
-        return COMMANDS[name](rest)
+        with ended_by_sigterm():
+            return COMMANDS[name](rest)
     except USER_ERRORS as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt as error:  # training raises a subclass with its own exit code for other signals
+    except KeyboardInterrupt as error:  # a subclass has its own exit code for other signals
         print(error if str(error) else "Stopped by SIGINT.", file=sys.stderr)
         return getattr(error, "exit_code", 128 + signal.SIGINT)
 

@@ -48,7 +48,7 @@ def test_a_good_set_gives_lists_of_all_and_exit_code_0(clips, tmp_path, capsys):
     summary = json.loads((out / "summary.json").read_text())
     assert summary["files"] == 6
     assert summary["sets"]["train"] | {"source": ""} == {
-        "source": "", "listed": 4, "usable": 4, "errors": 0, "warnings": 0, "by_kind": {}, "notes": []
+        "source": "", "listed": 4, "segments": 0, "usable": 4, "errors": 0, "warnings": 0, "by_kind": {}, "notes": []
     }  # fmt: skip
     assert "No problems were found" in (out / "index.html").read_text()
     assert f"--data.train {out / 'train.csv'}" in " ".join(capsys.readouterr().out.split())

@@ -11,6 +11,7 @@ from PIL import Image
 
 from side4video.checking.content import detect_other_type, hash_content, wrong_suffix
 from side4video.checking.probe import Probe, ProbeTask, probe_video
+from side4video.video.decoding import VideoFile
 
 PIECE = Path(__file__).parents[2] / "../shared/data/odd/mp4ff__cbcsdec.mp4"
 
@@ -124,7 +125,14 @@ def test_too_short_counts_the_frames_of_the_part(clip):
     assert probe(clip, start=1.0, end=1.5).faults == (
         ("too-short", "it has 5 frames, fewer than data.num_frames = 8."),
     )
-    assert kinds(clip, start=99.0) == ["unreadable"]
+    assert kinds(clip, start=99.0) == ["beyond-end"]
+
+
+def test_a_segment_that_ends_after_the_video_is_a_warning(clip):
+    seconds = VideoFile(clip).file_seconds
+    assert kinds(clip, end=seconds + 0.4) == []
+    assert kinds(clip, end=seconds + 0.6) == ["ends-late"]
+    assert probe(clip, end=99.0).faults == (("ends-late", f"it ends at 99 seconds, the video at {seconds:.3f}."),)
 
 
 def test_another_container_than_the_name_says(clip, tmp_path):

@@ -31,6 +31,8 @@ from side4video.tasks.token_cache import TokenCache
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer
 from side4video.training.run_log import read_log
+from side4video.video.frame_table import read_table, write_table
+from side4video.video.video_file import VideoFile
 from small_videos import write_grey_video
 
 SHARED = Path(__file__).parents[2] / "../shared/data/annotations"
@@ -39,6 +41,13 @@ CAPTION = "a man opens a door, then leaves"
 
 LISTS = {  # by format: the list, and the files that belong to it
     "csv": {"list.csv": "path,label,start,end,split\na.mp4,archery,0,1.5,train\nb.mp4,bowling,,,test\n"},
+    "clock": {"list.csv": "path,label,start,end\na.mp4,archery,0:00:01.5,1:02\na.mp4,bowling,1:02,1:00:00\n"},
+    "jsonl": {
+        "list.jsonl": "\n".join(
+            json.dumps({"video": "a.mp4", "label": name, "start": number, "end": "0:00:09"})
+            for number, name in enumerate(("archery", "bowling"))
+        )
+    },
     "numbers": {"list.txt": "a.mp4 120 0\nb.mp4 90 1\nsome folder/c d.mp4 88 2\n"},
     "names": {"list.txt": "a.mp4,archery\nb.mp4,bowling\n"},
     "kinetics": {"list.csv": "label,youtube_id,time_start,time_end,split\narchery,---QUuC4vJs,84,94,val\n"},
@@ -248,6 +257,12 @@ def read_facts(folder):
     read_metadata(folder / "facts.csv").match(["/videos/a.mp4", "/videos/b/c.mp4"])
 
 
+def write_frame_table(folder):
+    video = write_grey_video(folder / "clip.mp4", [0, 80, 160], height=32, width=32)
+    write_table(folder / "clip.frames", VideoFile(video)._scan())
+    video.unlink()
+
+
 def write_log(folder):
     lines = [{"kind": "train", "step": step, "loss": 1.5} for step in range(3)]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -268,6 +283,7 @@ ORIGINALS = {
     "weights torchscript": write_torchscript,
     "official checkpoint": write_official,
     "token cache": open_cache,
+    "frame table": write_frame_table,
     "log": write_log,
     "metadata": functools.partial(write_files, {"facts.csv": "path,camera,year\na.mp4,north,2019\nb/c.mp4,true,1e3\n"}),
 }
@@ -286,6 +302,7 @@ READERS = {
     "weights torchscript": lambda folder: read_weights(folder / "weights.pt"),
     "official checkpoint": read_official,
     "token cache": read_cache,
+    "frame table": lambda folder: read_table(folder / "clip.frames"),  # None if corrupt
     "log": read_log,
     "metadata": read_facts,
 }

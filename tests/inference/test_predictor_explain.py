@@ -37,7 +37,7 @@ def test_an_explanation_has_the_frames_that_the_model_saw_and_their_times(predic
     assert evidence.change_places.shape == (4, 4, 4)
     with open_video(video) as file:
         frames = file.read(range(file.num_frames)).permute(0, 2, 3, 1).numpy().astype(int)
-        shown = [file.frame_seconds.index(seconds) for seconds in found.frame_seconds]
+        shown = [file.frame_seconds.tolist().index(seconds) for seconds in found.frame_seconds]
     for frame, picture in zip(shown, found.pictures, strict=True):
         assert np.abs(picture - frames[frame]).max() <= 1  # 32 pixels: neither resized nor cropped
     assert len(set(shown)) == 4

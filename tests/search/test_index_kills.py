@@ -1,12 +1,15 @@
 """SIGKILL and Ctrl-C at random moments of indexing: the index is whole at any time, and complete in the end."""
 
+import json
 import random
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from search.windows import windows_of
 from side4video.search.stores.open_store import open_store
@@ -27,12 +30,14 @@ def many(videos, tmp_path, write_noise):
     return tmp_path / "many"
 
 
-def command(many, index, adapter):
-    options = ["--device", "cpu", "--workers", "0", "--commit-seconds", "0"]
+def command(many, index, adapter, *, commit_seconds=0):
+    options = ["--device", "cpu", "--workers", "0", "--commit-seconds", str(commit_seconds)]
     return ["index", many, "--to", index, "--model", adapter, *options]
 
 
-def content(folder):
+def content(folder, **long):
+    """All files and windows; `long` gives the number of windows of long videos by name."""
+    long = long or {"long": 17}
     store = open_store(folder)
     files = store.files()
     windows = {path: windows_of(store, path) for path in files}
@@ -41,7 +46,7 @@ def content(folder):
     assert total == sum(map(len, windows.values()))
     for path, own in windows.items():
         assert [window.number for window in own] == list(range(len(own))), path
-        assert len(own) == (17 if path.endswith("long.mp4") else 1)
+        assert len(own) == long.get(Path(path).stem, 1)
     return files, windows
 
 
@@ -95,9 +100,72 @@ def test_ctrl_c_saves_what_is_done(warm, adapter, many, tmp_path):
     run.send_signal(signal.SIGINT)
     code, output = run.finish()
     assert code == 130, output
-    assert "Stopped by SIGINT. The finished videos are saved" in output
+    assert "Stopped by SIGINT. Finished work is saved" in output
     done = len(content(index)[0])
     assert 2 < done <= 8 * TIMES
     code, output = warm.run(*command(many, index, adapter))
     assert code == 0, output
     assert f"{8 * TIMES + 1 - done} embedded, {done} unchanged" in output
+
+
+@pytest.fixture
+def film(tmp_path, write_noise):
+    """12 minutes: 143 windows."""
+    return write_noise(tmp_path / "films/film.mp4", 720.0)
+
+
+def kept_windows(index):
+    """Windows of incomplete videos on disk."""
+    number = 0
+    for path in index.glob(".partial/*/*.safetensors"):
+        with safe_open(path, "np") as file:
+            number += file.get_slice("times").get_shape()[0]
+    return number
+
+
+def test_a_kill_inside_a_film_costs_what_was_not_committed(warm, adapter, film, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for index in (whole, killed):
+        if index == killed:
+            run = warm.start(*command(film.parent, index, adapter))
+            wait_until(lambda: kept_windows(killed) >= 24, every_seconds=0.01)
+            run.kill()
+            run.finish()
+            kept = kept_windows(killed)
+            assert 24 <= kept < 143
+            assert indexed(killed) == 0, "a video is in the index as a whole or not at all"
+        code, output = warm.run(*command(film.parent, index, adapter), "--json", tmp_path / f"{index.name}.json")
+        assert code == 0, output
+    reports = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "killed")}
+    assert (reports["whole"]["resumed_windows"], reports["killed"]["resumed_windows"]) == (0, kept)
+    assert f"{kept} windows were embedded by an interrupted run" in output
+    assert_same(content(killed, film=143), content(whole, film=143))
+    assert not (killed / ".partial").exists()
+
+
+def test_sigterm_inside_a_film_keeps_every_window(warm, adapter, film, tmp_path):
+    index = tmp_path / "index"
+    run = warm.start(*command(film.parent, index, adapter, commit_seconds=3600))
+    wait_until(lambda: "window" in run.said() and " 24/143" in run.said(), every_seconds=0.01)
+    assert kept_windows(index) == 0
+    run.send_signal(signal.SIGTERM)
+    code, output = run.finish()
+    assert code == 143, output
+    assert "Stopped by SIGTERM. Finished work is saved, also inside long videos." in output
+    assert 24 <= kept_windows(index) < 143
+    code, output = warm.run(*command(film.parent, index, adapter))
+    assert code == 0, output
+    content(index, film=143)
+
+
+def test_what_was_kept_of_a_film_is_not_used_after_the_film_changed(warm, adapter, film, tmp_path, write_noise):
+    index = tmp_path / "index"
+    run = warm.start(*command(film.parent, index, adapter))
+    wait_until(lambda: kept_windows(index) >= 8, every_seconds=0.01)
+    run.kill()
+    run.finish()
+    write_noise(film, 90.0, seed=1)
+    code, output = warm.run(*command(film.parent, index, adapter))
+    assert code == 0, output
+    assert "interrupted run" not in output
+    content(index, film=17)

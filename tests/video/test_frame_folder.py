@@ -109,7 +109,7 @@ def test_times_need_the_frame_rate(tmp_path):
         FrameFolder(folder, template=PNG, start_seconds=1)
     video = FrameFolder(folder, template=PNG, fps=4, start_seconds=0.6, end_seconds=2)
     assert (video.num_frames, video.duration_seconds, video.average_fps) == (5, 1.25, 4)
-    assert video.frame_seconds == [0.75, 1.0, 1.25, 1.5, 1.75]
+    assert video.frame_seconds.tolist() == [0.75, 1.0, 1.25, 1.5, 1.75]
     assert video.read([0, 4])[:, 0, 0, 0].tolist() == [4, 8]
 
 

@@ -26,6 +26,8 @@ from side4video.checking.probe import Probe, ProbeTask, probe_video
 from side4video.checking.set_checker import CheckedSet, Part, find_problems, part_of
 from side4video.checking.workers import FailedItem, run_with_timeout
 from side4video.config import DataConfig
+from side4video.data.lists.segments import describe_parts, is_segment
+from side4video.video.decoding import shared_cache
 
 _SUMMARY_FILE = "summary.json"
 """Marks the folder of an earlier check, which may be overwritten."""
@@ -107,7 +109,8 @@ def _probe(sets: Sequence[EntrySet], arguments: CheckDataArguments) -> dict[Part
         is_hashed = video.path in unhashed
         unhashed.discard(video.path)
         template, length = arguments.data.frame_template, arguments.data.num_frames
-        tasks.append(ProbeTask(video.path, video.start_seconds, video.end_seconds, template, length, is_hashed))
+        times = (video.start_seconds, video.end_seconds)
+        tasks.append(ProbeTask(video.path, *times, template, length, is_hashed, shared_cache()))
     found: list[Probe | None] = [None] * len(tasks)
     answers = run_with_timeout(
         probe_video, tasks, processes=arguments.processes or _num_cores(), seconds=arguments.timeout_seconds
@@ -139,8 +142,9 @@ def _write(arguments: CheckDataArguments, checked: Sequence[CheckedSet], num_fil
     content["sets"] = {one.entries.name: _counts(one) for one in checked}
     write_json(out / _SUMMARY_FILE, content)
     summary = (
-        f"{num_files} files were opened in {seconds:.1f} seconds, and the first, middle and last frame of each "
-        f"decoded. Clips have {arguments.data.num_frames} frames. Clean lists and reasons.csv are in the same folder."
+        f"{num_files} files or segments were opened in {seconds:.1f} seconds, and the first, middle and last frame of "
+        f"each decoded. Clips have {arguments.data.num_frames} frames. Clean lists and reasons.csv are in the same "
+        "folder."
     )
     write_check_page(out / "index.html", checked, summary=summary)
 
@@ -150,6 +154,7 @@ def _counts(one: CheckedSet) -> dict[str, object]:
     return {
         "source": escape_surrogates(one.entries.source),
         "listed": len(one.entries.entries),
+        "segments": sum(is_segment(entry.video) for entry in one.entries.entries),
         "usable": len(one.clean),
         "errors": num_errors,
         "warnings": len(one.findings) - num_errors,
@@ -178,6 +183,9 @@ def _print(out: Path, checked: Sequence[CheckedSet]) -> None:
         numbers = [str(counts[name]) for name in ("listed", "usable", "errors", "warnings")]
         table.add_row(Text(one.entries.name), *numbers)
     Console().print(table)
+    for one in checked:
+        if parts := describe_parts([entry.video for entry in one.entries.entries]):
+            print(f"{one.entries.name}: {parts}")
     findings = [finding for one in checked for finding in one.findings]
     for kind in KINDS:
         some = [finding for finding in findings if finding.kind == kind]

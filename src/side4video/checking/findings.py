@@ -23,6 +23,7 @@ KINDS: dict[str, Kind] = {
     "unreadable": Kind(True, True, "the file cannot be opened as a video"),
     "audio-only": Kind(True, True, "the file has sound but no pictures"),
     "no-frames": Kind(True, True, "no frame can be decoded"),
+    "beyond-end": Kind(True, True, "the segment has no frame, because the video ends before it"),
     "damaged": Kind(True, True, "the first, middle or last frame cannot be decoded"),
     "truncated": Kind(True, True, "the file has fewer frames than its header lists"),
     "time-out": Kind(True, True, "decoding three frames took longer than --timeout-seconds"),
@@ -34,6 +35,8 @@ KINDS: dict[str, Kind] = {
     "test-in-train": Kind(True, True, "a video of the evaluation set among the training videos"),
     "listed-twice": Kind(False, True, "the list contains it twice; the first is kept"),
     "duplicate": Kind(False, True, "the same content as an earlier video; the first is kept"),
+    "ends-late": Kind(False, False, "the video ends before the segment does; the segment is shortened"),
+    "overlap": Kind(False, False, "the segment overlaps an earlier one of the same file"),
     "too-short": Kind(False, False, "the video has fewer frames than data.num_frames; frames are repeated"),
     "wrong-suffix": Kind(False, False, "the suffix does not match the container"),
 }

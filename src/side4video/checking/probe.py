@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from side4video.checking.content import detect_other_type, file_size, hash_content, wrong_suffix
-from side4video.video.decoding import VideoError, VideoFile, open_video
+from side4video.video.decoding import VideoCache, VideoError, VideoFile, open_video
 from side4video.video.packets import ContainerFacts
 
 _MISSING_SHARE = 0.1  # of the length in the header, and also
+_LATE_SECONDS = 0.5  # times of segments are rounded
 _MISSING_SECONDS = 0.5  # this long: lengths are rounded, and the last frame may be shown for long
 
 
@@ -27,6 +28,7 @@ class ProbeTask(NamedTuple):
     num_frames: int
     """Frames of a clip. A video with fewer frames gets a warning."""
     is_hashed: bool
+    cache: VideoCache | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def _decode(task: ProbeTask) -> list[tuple[str, str]]:
         frame_template=task.frame_template,
         start_seconds=task.start_seconds,
         end_seconds=task.end_seconds,
+        cache=task.cache,
     ) as video:
         video.read(sorted({0, video.num_frames // 2, video.num_frames - 1}))
         num_frames = video.num_frames
@@ -77,6 +80,9 @@ def _decode(task: ProbeTask) -> list[tuple[str, str]]:
                 faults.append(("truncated", cut))
             if wrong := wrong_suffix(task.path, video.container.names):
                 faults.append(("wrong-suffix", wrong))
+            if task.end_seconds is not None and task.end_seconds > video.file_seconds + _LATE_SECONDS:
+                late = f"it ends at {task.end_seconds:g} seconds, the video at {video.file_seconds:.3f}."
+                faults.append(("ends-late", late))
     if num_frames < task.num_frames:
         has = f"{num_frames} frame{'s' * (num_frames != 1)}"
         faults.append(("too-short", f"it has {has}, fewer than data.num_frames = {task.num_frames}."))

@@ -10,6 +10,7 @@ from side4video.checking.entries import Entry, EntrySet
 from side4video.checking.findings import KINDS, Finding
 from side4video.checking.probe import Probe
 from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.lists.segments import describe_segment, is_segment, overlapping
 
 Part = tuple[str, float | None, float | None]
 
@@ -47,6 +48,7 @@ def find_problems(sets: Sequence[EntrySet], probes: Mapping[Part, Probe]) -> lis
     for checker in checkers:
         checker.find_faults()
         checker.find_repeated()
+        checker.find_overlaps()
     if len(checkers) == 2:
         checkers[0].find_in_evaluation(checkers[1])
     return [checker.result() for checker in checkers]
@@ -94,6 +96,12 @@ class _SetChecker:
                 what = "the list already contains it" if same_file else f"the same content as {videos[0].name}"
                 self._add(position, "listed-twice" if same_file else "duplicate", f"{what}.")
 
+    def find_overlaps(self) -> None:
+        """Find segments that overlap in time with another one of the same file."""
+        usable = self._usable()
+        for one, other in overlapping([entry.video for _, entry in usable]):
+            self._add(usable[one][0], "overlap", f"it overlaps {describe_segment(usable[other][1].video)}.")
+
     def find_in_evaluation(self, test: "_SetChecker") -> None:
         """Find training entries that show the same moments as an evaluation entry, or a part of them."""
         tested = defaultdict(list)
@@ -130,6 +138,8 @@ class _SetChecker:
 
     def _add(self, position: int, kind: str, reason: str) -> None:
         video = self.entries.entries[position].video
+        if is_segment(video) and video.line is not None:
+            reason = f"line {video.line}, {video.start_seconds} to {video.end_seconds} s: {reason}"
         self.findings.append(Finding(self.entries.name, position, video.name, str(video.path), kind, reason))
         if KINDS[kind].is_excluded:
             self.excluded.add(position)

@@ -40,7 +40,7 @@ class IndexArguments:
     timeout_seconds: float = 300.0
     """Timeout for reading 8 windows of a video; a video that takes longer counts as unreadable."""
     commit_seconds: float = 10.0
-    """Time between two commits. A killed process loses at most this much work."""
+    """Time between two commits, also inside a long video. A killed process loses at most this much work."""
     timeout_minutes: float = 60.0
     """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
     json: Path | None = None
@@ -98,6 +98,8 @@ def index(arguments: list[str]) -> int:
             f"{report.embedded} embedded, {report.unchanged} unchanged, {report.moved} moved or copied, "
             f"{report.removed} removed, {len(report.unread)} not read, in {report.seconds:.1f} s"
         )
+        if report.resumed_windows:
+            print(f"{report.resumed_windows} windows were embedded by an interrupted run")
         print(f"{report.videos} videos in {report.windows} windows: {given.to}")
         if given.json is not None:
             write_json(given.json, report.to_json())

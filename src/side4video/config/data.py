@@ -30,8 +30,8 @@ class DataConfig(Settings):
     """Whether lists may name videos outside of root: through "..", absolute paths or links. Without root, all paths are
     allowed."""
     format: str = "auto"
-    """Format of the lists: auto, folder, list, csv, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto, msrvtt,
-    msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
+    """Format of the lists: auto, folder, list, csv, jsonl, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto,
+    msrvtt, msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
     class_names: Path | None = None
     """File with one class name per line, or `id,name` rows, for lists with class numbers."""
     delimiter: str | None = None

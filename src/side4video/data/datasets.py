@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
 from side4video.data.transforms import seeded
-from side4video.video.decoding import FrameFolder, VideoError, VideoFile, open_video
+from side4video.video.decoding import FrameFolder, VideoCache, VideoError, VideoFile, open_video, shared_cache
 from side4video.video.frame_array import FrameArray
 
 ARROW_OF_TIME = ("forward", "reversed")
@@ -106,6 +106,7 @@ class TrainClips(Dataset):
         arrow_of_time: return each clip forward (label 0) and then reversed (label 1), with the same frames and crop:
             what both have in common cancels in the gradient. Labels of the videos are ignored.
         frame_template: name of the files in frame folders, such as `img_{:05d}.jpg`.
+        cache: tables of the video files, see `VideoCache`. Default: those of this process.
 
     Raises:
         ValueError: `repeats` is below 1, or a video has no label and `arrow_of_time` is off.
@@ -129,6 +130,7 @@ class TrainClips(Dataset):
         repeats: int = 1,
         arrow_of_time: bool = False,
         frame_template: str | None = None,
+        cache: VideoCache | None = None,
     ):
         if repeats < 1:
             raise ValueError(f"{repeats = } must be 1 or more: each video needs a clip.")
@@ -141,6 +143,7 @@ class TrainClips(Dataset):
         self.seed = seed
         self.repeats = repeats
         self.frame_template = frame_template
+        self.cache = cache or shared_cache()
 
     @property
     def views(self) -> int:
@@ -172,7 +175,7 @@ class TrainClips(Dataset):
             return [self.sampling.train(num_frames, generator) for generator in generators]
 
         try:
-            clips = _read_clips(video, choose, self.frame_template)
+            clips = _read_clips(video, choose, self.frame_template, self.cache)
         except VideoError as error:
             return _failure(video, index, error)
         views, labels = [], []
@@ -193,6 +196,7 @@ class TestClips(Dataset):
         transform: maps uint8 (T, 3, H, W) to float (crops, T, 3, S, S).
         num_clips: clips per video, at different times.
         frame_template: name of the files in frame folders, such as `img_{:05d}.jpg`.
+        cache: tables of the video files, see `VideoCache`. Default: those of this process.
 
     An item has `num_clips` x crops views, ordered by clip, then by crop.
 
@@ -217,6 +221,7 @@ class TestClips(Dataset):
         transform: EvalTransform,
         num_clips: int = 1,
         frame_template: str | None = None,
+        cache: VideoCache | None = None,
     ):
         if num_clips < 1:
             raise ValueError(f"{num_clips = } must be 1 or more: each video needs a clip.")
@@ -225,6 +230,7 @@ class TestClips(Dataset):
         self.transform = transform
         self.num_clips = num_clips
         self.frame_template = frame_template
+        self.cache = cache or shared_cache()
 
     def __len__(self) -> int:
         """Number of videos."""
@@ -234,7 +240,7 @@ class TestClips(Dataset):
         """All views of a video, or a `Failure` if it cannot be read."""
         video = self.videos[index]
         try:
-            clips = _read_clips(video, self._choose, self.frame_template)
+            clips = _read_clips(video, self._choose, self.frame_template, self.cache)
         except VideoError as error:
             return _failure(video, index, error)
         views = self._transform(clips)
@@ -253,12 +259,11 @@ class TestClips(Dataset):
 
 
 def _read_clips(
-    video: LabelledVideo, choose: Callable[[int], list[list[int]]], frame_template: str | None
+    video: LabelledVideo, choose: Callable[[int], list[list[int]]], frame_template: str | None, cache: VideoCache
 ) -> list[Tensor]:
     """The chosen clips of a video, each uint8 (T, 3, H, W). Frames that several clips share are decoded once."""
-    with open_video(
-        video.path, frame_template=frame_template, start_seconds=video.start_seconds, end_seconds=video.end_seconds
-    ) as file:
+    span = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
+    with open_video(video.path, frame_template=frame_template, cache=cache, **span) as file:
         clips = choose(file.num_frames)
         return _clips_of(file, [clip[::-1] for clip in clips] if video.reverse else clips)
 
@@ -271,7 +276,8 @@ def _clips_of(file: VideoFile | FrameFolder | FrameArray, clips: Sequence[Sequen
 
 
 def _failure(video: LabelledVideo, index: int, error: VideoError) -> Failure:
-    return Failure(index, video.name, video.path, str(error.reason))
+    reason = str(error.reason) if video.line is None else f"{error.reason} (line {video.line} of its list)"
+    return Failure(index, video.name, video.path, reason)
 
 
 def _generator(*numbers: int) -> torch.Generator:

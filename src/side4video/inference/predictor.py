@@ -99,7 +99,7 @@ class Predictor:
         model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
         assert isinstance(model, VideoModel)
         self.model = model
-        self._views = {"num_clips": num_clips, "num_crops": num_crops}
+        self._views: dict[str, Any] = {"num_clips": num_clips, "num_crops": num_crops}
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -292,13 +292,13 @@ class Predictor:
 
 def _frame_seconds(video: LabelledVideo, config: RunConfig) -> tuple[float, ...] | None:
     """Times of the frames of a video's middle clip, in seconds; None for a frame folder."""
-    span = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
+    span: dict[str, Any] = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
     with open_video(video.path, frame_template=config.data.frame_template, **span) as file:
         (frames,) = build_sampling(config.data).test(file.num_frames, 1)
         seconds = file.frame_seconds
     if seconds is None:
         return None
-    return tuple(seconds[frame] for frame in (reversed(frames) if video.reverse else frames))
+    return tuple(float(seconds[frame]) for frame in (reversed(frames) if video.reverse else frames))
 
 
 def expand_inputs(inputs: Iterable[str]) -> Iterator[Path]:

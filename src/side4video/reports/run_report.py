@@ -253,7 +253,7 @@ def _example(
 ) -> ClipExample | None:
     if video is None:
         return None
-    span = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
+    span: dict[str, Any] = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
     try:
         with open_video(video.path, frame_template=config.data.frame_template, **span) as file:
             frames = file.read(sampling.test(file.num_frames, 1)[0])

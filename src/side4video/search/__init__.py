@@ -5,9 +5,11 @@
 * index_model.py: the model of an index, and its fingerprint.
 * index_writer.py: writes changes to the index at intervals.
 * indexing.py: update an index to the videos on disk.
+* indexing_progress.py: the progress bar of an update.
 * indexing_report.py: the result of an update.
 * metadata.py: metadata of videos from a CSV file.
 * occurrences.py: all parts of a video that match a query.
+* partial_work.py: windows of videos that are not complete yet.
 * reranking.py: exact scores of windows, and their best matching frames.
 * results.py: search results.
 * video_index.py: search an index.

@@ -2,19 +2,31 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from side4video.search.changes import Changes
+from side4video.search.partial_work import PartialWork
 from side4video.search.stores.records import IndexedFile, Metadata, Window
 from side4video.search.stores.store import Store
 from side4video.search.window_clips import stat_file
+from side4video.search.window_embedder import EmbeddedPart
 from side4video.tasks.unread import UnreadVideo
 
 COMMIT_SECONDS = 10.0
-"""Interval between writes: a killed process loses at most this much work, plus the videos in progress."""
+"""Interval between writes: a killed process loses at most this much work, plus the windows that are being read."""
 COMMIT_WINDOWS = 4096
 """Maximum number of windows per write: 50 MB with 12 x 512 numbers of 16 bits each."""
+
+
+@dataclass
+class _Incomplete:
+    """A video whose windows are not all embedded; the first `num_saved` of those that are were written."""
+
+    file: IndexedFile
+    num_windows: int
+    windows: list[Window]
+    num_saved: int
 
 
 class IndexWriter:
@@ -25,6 +37,7 @@ class IndexWriter:
         indexed: the videos of the index before the update.
         metadata: metadata from a CSV by path; None: no CSV was given, videos keep their metadata.
         commit_seconds: interval between writes.
+        partial: where the windows of incomplete videos are written. None: they are lost if the process ends.
 
     >>> import shutil
     >>> from side4video.search.stores.open_store import open_store
@@ -43,9 +56,11 @@ class IndexWriter:
         metadata: Mapping[str, Metadata] | None,
         *,
         commit_seconds: float,
+        partial: PartialWork | None = None,
     ) -> None:
         self._store, self._indexed, self._metadata = store, indexed, metadata
-        self._commit_seconds = commit_seconds
+        self._commit_seconds, self._partial = commit_seconds, partial
+        self._incomplete: dict[str, _Incomplete] = {}
         self._windows: list[Window] = []
         self._paths: list[str] = []
         self._written = time.monotonic()
@@ -105,14 +120,49 @@ class IndexWriter:
         file = replace(file, metadata=self._metadata_of(file.path, like))
         self._paths.append(file.path)
         self._windows += [replace(window, file=file) for window in windows]
-        if len(self._windows) >= COMMIT_WINDOWS or time.monotonic() - self._written >= self._commit_seconds:
-            self.flush()
+        self._flush_if_due()
+
+    def resume(self, paths: Iterable[str]) -> list[tuple[IndexedFile, int, int]]:
+        """Take up what an interrupted update has left: each such video, the number of its windows and of known ones."""
+        for path in paths:
+            if self._partial is not None and (found := self._partial.find(path)) is not None:
+                file, num_windows, windows = found
+                self._incomplete[path] = _Incomplete(file, num_windows, windows, len(windows))
+        return [(video.file, video.num_windows, video.num_saved) for video in self._incomplete.values()]
+
+    def add_part(self, part: EmbeddedPart) -> None:
+        """Add further windows of a video; the video is written to the index when all are there."""
+        path = part.file.path
+        video = self._incomplete.setdefault(path, _Incomplete(part.file, part.num_windows, [], 0))
+        video.windows += part.windows
+        if len(video.windows) == video.num_windows:
+            del self._incomplete[path]
+            self.add(video.file, video.windows)
+        else:
+            self._flush_if_due()
+
+    def drop(self, path: str) -> None:
+        """Forget the windows of a video that cannot be read to its end."""
+        self._incomplete.pop(path, None)
+        if self._partial is not None:
+            self._partial.forget(path)
 
     def flush(self) -> None:
-        """Write all pending videos now."""
+        """Write all pending windows now: complete videos to the index, windows of others to the partial work."""
         if self._paths:
             self._store.replace(self._paths, self._windows)
+        if self._partial is not None:
+            for path in self._paths:
+                self._partial.forget(path)
+            for video in self._incomplete.values():
+                if new := video.windows[video.num_saved :]:
+                    self._partial.save(video.file, video.num_windows, new)
+                    video.num_saved = len(video.windows)
         self._paths, self._windows, self._written = [], [], time.monotonic()
+
+    def _flush_if_due(self) -> None:
+        if len(self._windows) >= COMMIT_WINDOWS or time.monotonic() - self._written >= self._commit_seconds:
+            self.flush()
 
     def _metadata_of(self, path: str, like: str | None = None) -> Metadata:
         """Metadata of a video from the CSV; without a CSV, from the index, for this video or for `like`."""

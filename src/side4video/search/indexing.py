@@ -1,12 +1,11 @@
 """Make an index, or update it to the videos on disk: the work of `side4video index`."""
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from tqdm import tqdm
 
 from side4video.data.loading.loader import TIMEOUT_SECONDS
 from side4video.data.loading.worker_watchdog import LostWorkerError
@@ -21,15 +20,19 @@ from side4video.distributed.processes import (
 from side4video.search.changes import Changes, find_changes
 from side4video.search.index_model import IndexModel
 from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
+from side4video.search.indexing_progress import IndexingProgress
 from side4video.search.indexing_report import IndexingReport
 from side4video.search.metadata import MetadataFile
+from side4video.search.partial_work import PartialWork, partial_folder
 from side4video.search.stores.index_locks import indexing_lock
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata
 from side4video.search.stores.store import Store
+from side4video.search.window_clips import CHANGED_WHILE_READ
 from side4video.search.window_embedder import WindowEmbedder
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
 from side4video.tasks.unread import UnreadVideo
 from side4video.training.stopping import StopSignals, TrainingStopped
+from side4video.video.decoding import VideoCache
 
 
 def read_or_create_info(
@@ -86,8 +89,8 @@ class _Plan:
     metadata: Mapping[str, Metadata] | None
     unknown: list[str]
 
-    def writer(self, store: Store, commit_seconds: float) -> IndexWriter:
-        return IndexWriter(store, self.indexed, self.metadata, commit_seconds=commit_seconds)
+    def writer(self, store: Store, commit_seconds: float, partial: PartialWork | None = None) -> IndexWriter:
+        return IndexWriter(store, self.indexed, self.metadata, commit_seconds=commit_seconds, partial=partial)
 
 
 def _make_plan(store: Store, inputs: Sequence[str], info: IndexInfo, metadata: MetadataFile | None) -> _Plan:
@@ -99,33 +102,48 @@ def _make_plan(store: Store, inputs: Sequence[str], info: IndexInfo, metadata: M
 
 def _check_stop(stop: StopSignals) -> None:
     if (number := stop.first_received(stop.counts())) is not None:
-        raise TrainingStopped(number, "The finished videos are saved. Run the same command again to continue.")
+        raise TrainingStopped(
+            number, "Finished work is saved, also inside long videos. Run the same command again to continue."
+        )
 
 
-def _embed_share(
-    embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopSignals
-) -> list[UnreadVideo]:
-    """Embed videos and write them; return those that cannot be read."""
+@dataclass(frozen=True)
+class _Share:
+    """What one process has done: the videos that it could not read, and the windows that it found from earlier runs."""
+
+    unread: list[UnreadVideo]
+    num_resumed: int
+
+
+def _embed_share(embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopSignals) -> _Share:
+    """Embed videos and write them."""
     unread: list[UnreadVideo] = []
-    progress = tqdm(
-        total=len(paths), desc="index", unit="video", dynamic_ncols=True, disable=not paths or not is_main_process()
-    )
+    started = writer.resume(paths)
+    known = {file.path for file, _, _ in started}
+    with IndexingProgress(len(paths), silent=not paths or not is_main_process()) as progress:
 
-    def note(video: UnreadVideo) -> None:
-        unread.append(video)
-        progress.update()
+        def note(video: UnreadVideo) -> None:
+            unread.append(video)
+            writer.drop(video.name)
+            progress.failed(video.name)
 
-    with progress:
+        for file, num_windows, num_done in started:
+            progress.opened(file.path, num_windows=num_windows, num_done=num_done)
         try:
-            for file, windows in embedder.embed(paths, on_failure=note):
-                writer.add(file, windows)
-                progress.update()
+            new = [path for path in paths if path not in known]
+            for part in embedder.embed_parts(new, on_failure=note, started=started):
+                if part.windows:
+                    writer.add_part(part)
+                    progress.embedded(part.file.path, len(part.windows))
+                else:
+                    progress.opened(part.file.path, num_windows=part.num_windows)
                 _check_stop(stop)
         except (TrainingStopped, LostWorkerError):
             writer.flush()
+            _check_stop(stop)  # a signal to all processes ends the server of loader processes first
             raise
         writer.flush()
-    return unread
+    return _Share(unread, sum(num_done for _, _, num_done in started))
 
 
 def _write_duplicates_and_removals(
@@ -134,13 +152,15 @@ def _write_duplicates_and_removals(
     """Write duplicates and removals after all processes have embedded; return further videos that cannot be read."""
     more = writer.write_repeated(plan.changes.repeated, unread)
     outdated = {*plan.changes.embed, *plan.changes.repeated} & plan.indexed.keys()  # their indexed content is outdated
-    failed = {video.name for video in (*unread, *more)}
+    failed = {video.name for video in (*unread, *more) if video.reason != CHANGED_WHILE_READ}
     writer.remove([*plan.changes.gone, *sorted(outdated & failed)])
     store.optimise()
     return more
 
 
-def _report(store: Store, plan: _Plan, unread: Sequence[UnreadVideo], *, seconds: float) -> IndexingReport:
+def _report(
+    store: Store, plan: _Plan, unread: Sequence[UnreadVideo], *, num_resumed: int, seconds: float
+) -> IndexingReport:
     changes, failed = plan.changes, {video.name for video in unread}
     return IndexingReport(
         embedded=len([path for path in changes.embed if path not in failed]),
@@ -151,6 +171,7 @@ def _report(store: Store, plan: _Plan, unread: Sequence[UnreadVideo], *, seconds
         unknown=plan.unknown,
         videos=len(store.files()),
         windows=store.count_windows(),
+        resumed_windows=num_resumed,
         seconds=seconds,
     )
 
@@ -205,17 +226,22 @@ def update_index(
             plan.writer(store, commit_seconds).write_known(plan.changes)
         plan = gather_objects(plan)[0]
         assert plan is not None, "the main process made it"
-        writer = plan.writer(store, commit_seconds)
+        partial = PartialWork(partial_folder(address), plan.info)
+        writer = plan.writer(store, commit_seconds, partial)
         embedder = WindowEmbedder(
             model=model,
             window_seconds=plan.info.window_seconds,
             overlap_seconds=plan.info.overlap_seconds,
             workers=workers,
             timeout_seconds=timeout_seconds,
+            cache=VideoCache(partial.folder / "frame-tables"),
         )
         own = _embed_share(embedder, writer, plan.changes.embed[process_rank() :: num_processes()], stop)
-        unread = plan.changes.unread + [video for part in gather_objects(own) for video in part]
+        shares = gather_objects(own)
+        unread = plan.changes.unread + [video for share in shares for video in share.unread]
         if is_main_process():
             unread += _write_duplicates_and_removals(store, writer, plan, unread)
+            shutil.rmtree(partial.folder, ignore_errors=True)
         gather_objects(None)  # wait until the last writes of the main process are visible to all
-        return _report(store, plan, unread, seconds=time.perf_counter() - started)
+        num_resumed = sum(share.num_resumed for share in shares)
+        return _report(store, plan, unread, num_resumed=num_resumed, seconds=time.perf_counter() - started)

@@ -21,6 +21,7 @@ class IndexingReport:
         unknown: rows of the CSV that do not match any video.
         videos: number of videos in the index after the update.
         windows: number of windows in the index after the update.
+        resumed_windows: number of windows of long videos that an interrupted update had embedded.
         seconds: duration of the update.
 
     >>> report = IndexingReport(embedded=1, unread=[UnreadVideo("broken.mp4", "the file is empty.")])
@@ -36,6 +37,7 @@ class IndexingReport:
     unknown: list[str] = field(default_factory=list)
     videos: int = 0
     windows: int = 0
+    resumed_windows: int = 0
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:

@@ -4,43 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from side4video.checking.content import hash_content
 from side4video.data.datasets import NO_LABEL, Clip, EvalTransform, Failure, TestClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
+from side4video.search.stores.records import IndexedFile
 from side4video.search.windows import cut_windows, frames_between
-from side4video.video.decoding import VideoError, open_video
+from side4video.video.decoding import VideoCache, VideoError, open_video
 
 WINDOWS_PER_READ = 8
 """Maximum number of windows of a video per read: bounds the memory of prepared clips, however long a video is."""
+CHANGED_WHILE_READ = (
+    "it changed while it was read. Index it again when it is complete; until then, earlier windows stay."
+)
 BYTES_PER_READ = 256 * 2**20
 """Limit for the full-size decoded frames that a loader process holds; a single window may exceed it."""
-
-
-@dataclass(frozen=True)
-class FileSnapshot:
-    """The state of a video file when a loader process read it.
-
-    Attributes:
-        path: path of the file.
-        content: hash of its bytes.
-        size: size in bytes.
-        modified: modification time in nanoseconds since 1970.
-        duration_seconds: duration of the whole video.
-        windows: start and end of each window in seconds.
-
-    >>> FileSnapshot(Path("clip.mp4"), "0f3a", *stat_file(Path("clip.mp4")), 2.0, ((0.0, 2.0),)).windows
-    ((0.0, 2.0),)
-    """
-
-    path: Path
-    content: str
-    size: int
-    modified: int
-    duration_seconds: float
-    windows: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -58,23 +40,30 @@ class VideoPart:
     """
 
     path: Path
-    snapshot: FileSnapshot | None = None
+    snapshot: IndexedFile | None = None
     first: int = 0
 
 
 @dataclass(frozen=True)
 class DecodedPart:
-    """The content of a clip of `WindowClips`: the file, the number of the first window, and the frame times.
+    """The content of a clip of `WindowClips`; each window is a view of the clip.
 
-    Each window is a view of the clip; `frame_seconds` has T numbers for each of them.
+    Attributes:
+        file: the file when it was read, without metadata.
+        num_windows: number of windows of the whole video.
+        first: number of the first window of this part.
+        windows: start and end of each window of this part in seconds.
+        frame_seconds: T frame times of each of them.
 
-    >>> snapshot = FileSnapshot(Path("clip.mp4"), "0f3a", 4000, 0, 2.0, ((0.0, 2.0),))
-    >>> DecodedPart(snapshot, first=0, frame_seconds=((0.0, 0.5, 1.0, 1.5),)).frame_seconds[0][-1]
+    >>> file = IndexedFile("clip.mp4", "0f3a", 4000, 0, 2.0)
+    >>> DecodedPart(file, 1, first=0, windows=((0.0, 2.0),), frame_seconds=((0.0, 0.5, 1.0, 1.5),)).frame_seconds[0][-1]
     1.5
     """
 
-    file: FileSnapshot
+    file: IndexedFile
+    num_windows: int
     first: int
+    windows: tuple[tuple[float, float], ...]
     frame_seconds: tuple[tuple[float, ...], ...]
 
 
@@ -93,6 +82,8 @@ class WindowClips(TestClips):
         overlap_seconds: overlap of neighbouring windows.
         sampling: selects the frames of a window.
         transform: from uint8 (T, 3, H, W) to float (1, T, 3, S, S).
+        cache: tables of the video files, so that a file is listed once for all its parts. Default: those of this
+            process.
 
     >>> from side4video.search.index_model import load_index_model
     >>> settings = load_index_model("retrieval", device="cpu").test_clips()
@@ -103,7 +94,7 @@ class WindowClips(TestClips):
     ...     sampling=settings.sampling,
     ...     transform=settings.transform,
     ... )
-    >>> clips[0].about.file.windows
+    >>> clips[0].about.windows
     ((0.0, 2.0),)
     """
 
@@ -115,9 +106,10 @@ class WindowClips(TestClips):
         overlap_seconds: float,
         sampling: FrameSampling,
         transform: EvalTransform,
+        cache: VideoCache | None = None,
     ) -> None:
         videos = [LabelledVideo(path=part.path, label=None, name=str(part.path)) for part in parts]
-        super().__init__(videos, sampling=sampling, transform=transform)
+        super().__init__(videos, sampling=sampling, transform=transform, cache=cache)
         self.parts = parts
         self._windows = {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds}
 
@@ -139,7 +131,7 @@ class WindowClips(TestClips):
                 "a folder of pictures has no frame times, so moments in it have no time. Convert it to a video first.",
             )
         content = part.snapshot.content if part.snapshot else hash_content(part.path)
-        with open_video(part.path) as video:
+        with open_video(part.path, cache=self.cache) as video:
             assert video.frame_seconds is not None
             assert video.duration_seconds is not None
             windows = tuple(cut_windows(video.duration_seconds, **self._windows))
@@ -156,15 +148,17 @@ class WindowClips(TestClips):
                 frames = video.read(wanted)
                 views += [self.transform(frames[[rows[number] for number in window]]) for window in some]
             seconds = tuple(
-                tuple(max(video.frame_seconds[number], window[0]) for number in frames)
+                tuple(max(float(video.frame_seconds[number]), window[0]) for number in frames)
                 for window, frames in zip(chosen, numbers, strict=True)
             )
         known = (part.snapshot.size, part.snapshot.modified) if part.snapshot else state
         if not known == state == stat_file(part.path):
-            raise VideoError(part.path, "it changed while it was read. Index it again when it is complete.")
-        snapshot = FileSnapshot(part.path, content, *state, video.duration_seconds, windows)
-        return torch.cat(views) if views else torch.empty(0), DecodedPart(snapshot, part.first, seconds)
+            raise VideoError(part.path, CHANGED_WHILE_READ)
+        file = part.snapshot or IndexedFile(str(part.path), content, *state, video.duration_seconds)
+        return torch.cat(views) if views else torch.empty(0), DecodedPart(
+            file, len(windows), part.first, chosen, seconds
+        )
 
-    def _frames(self, frame_seconds: Sequence[float], start: float, end: float) -> list[int]:
+    def _frames(self, frame_seconds: NDArray[np.float64], start: float, end: float) -> list[int]:
         inside = frames_between(frame_seconds, start, end)
         return [inside[number] for number in self.sampling.test(len(inside), 1)[0]]

@@ -14,9 +14,25 @@ from side4video.data.loading.loader import TIMEOUT_SECONDS, test_loader
 from side4video.models.similarity import VideoFeatures
 from side4video.search.index_model import IndexModel
 from side4video.search.stores.records import IndexedFile, Window
-from side4video.search.window_clips import WINDOWS_PER_READ, DecodedPart, FileSnapshot, VideoPart, WindowClips
+from side4video.search.window_clips import WINDOWS_PER_READ, DecodedPart, VideoPart, WindowClips
 from side4video.tasks.clips import choose_workers
 from side4video.tasks.unread import UnreadVideo
+from side4video.video.decoding import VideoCache
+
+
+@dataclass(frozen=True)
+class EmbeddedPart:
+    """Neighbouring windows of a video.
+
+    Attributes:
+        file: the video, without metadata.
+        num_windows: number of windows of the whole video.
+        windows: in order. Empty: the video is long and was only inspected; its windows follow later.
+    """
+
+    file: IndexedFile
+    num_windows: int
+    windows: list[Window]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +45,7 @@ class WindowEmbedder:
         overlap_seconds: overlap of neighbouring windows.
         workers: number of reader processes; None: the number of cores minus one, at most 8; 0: read in this process.
         timeout_seconds: limit for one part of a video; a worker that takes longer is killed.
+        cache: tables of the video files. Default: those of this process.
 
     >>> from side4video.search.index_model import load_index_model
     >>> model = load_index_model("retrieval", device="cpu")
@@ -43,6 +60,7 @@ class WindowEmbedder:
     overlap_seconds: float
     workers: int | None = None
     timeout_seconds: float = TIMEOUT_SECONDS
+    cache: VideoCache | None = None
 
     def embed(
         self, paths: Sequence[str], *, on_failure: Callable[[UnreadVideo], None]
@@ -53,12 +71,33 @@ class WindowEmbedder:
             paths: the video files.
             on_failure: called once for each video that cannot be read.
         """
-        long: list[FileSnapshot] = []
-        for part, features in self._embed_parts([VideoPart(Path(path)) for path in paths], on_failure):
-            if part.frame_seconds:
-                yield _join(part.file, [(part, features)])
-            else:
-                long.append(part.file)
+        windows: dict[str, list[Window]] = {}
+        for part in self.embed_parts(paths, on_failure=on_failure):
+            own = windows.setdefault(part.file.path, [])
+            own += part.windows
+            if len(own) == part.num_windows:
+                yield part.file, windows.pop(part.file.path)
+
+    def embed_parts(
+        self,
+        paths: Sequence[str],
+        *,
+        on_failure: Callable[[UnreadVideo], None],
+        started: Sequence[tuple[IndexedFile, int, int]] = (),
+    ) -> Iterator[EmbeddedPart]:
+        """Yield the windows of each readable video in parts as they are embedded: short videos, then long ones in turn.
+
+        Args:
+            paths: the video files.
+            on_failure: called once for each video that cannot be read. It may have yielded parts before.
+            started: further videos whose first windows are known: the file as it was, the number of all its windows,
+                and the number of known ones.
+        """
+        starts = list(started)
+        for part in self._embed([VideoPart(Path(path)) for path in paths], on_failure):
+            yield part
+            if not part.windows:
+                starts.append((part.file, part.num_windows, 0))
         failed: set[str] = set()
 
         def report_once(video: UnreadVideo) -> None:
@@ -66,31 +105,27 @@ class WindowEmbedder:
                 failed.add(video.name)
                 on_failure(video)
 
-        pending: list[tuple[DecodedPart, VideoFeatures]] = []
-        starts = [(file, first) for file in long for first in range(0, len(file.windows), WINDOWS_PER_READ)]
-        for part, features in self._embed_parts(
-            [VideoPart(file.path, file, first) for file, first in starts], report_once
-        ):
-            if pending and pending[0][0].file.path != part.file.path:
-                pending.clear()  # an incomplete video: one of its later parts could not be read
-            pending.append((part, features))
-            if sum(len(part.frame_seconds) for part, _ in pending) == len(part.file.windows):
-                yield _join(part.file, pending)
-                pending.clear()
+        parts = [
+            VideoPart(Path(file.path), file, first)
+            for file, num_windows, start in starts
+            for first in range(start, num_windows, WINDOWS_PER_READ)
+        ]
+        for part in self._embed(parts, report_once):
+            if part.file.path not in failed:
+                yield part
 
-    def _embed_parts(
-        self, parts: Sequence[VideoPart], on_failure: Callable[[UnreadVideo], None]
-    ) -> Iterator[tuple[DecodedPart, VideoFeatures]]:
-        """Features of the windows of each part, in their order; several parts share a forward pass."""
+    def _embed(self, parts: Sequence[VideoPart], on_failure: Callable[[UnreadVideo], None]) -> Iterator[EmbeddedPart]:
+        """The windows of each part, in their order; several parts share a forward pass."""
         if not parts:
             return
-        settings = self.model.test_clips()
+        looks = self.model.test_clips()
         clips = WindowClips(
             parts,
             window_seconds=self.window_seconds,
             overlap_seconds=self.overlap_seconds,
-            sampling=settings.sampling,
-            transform=settings.transform,
+            sampling=looks.sampling,
+            transform=looks.transform,
+            cache=self.cache,
         )
         workers = choose_workers(self.workers)  # even for a single file: it may crash its reader
         batches = test_loader(clips, batch_clips=1, workers=workers, timeout_seconds=self.timeout_seconds)
@@ -102,17 +137,15 @@ class WindowEmbedder:
                 waiting.clear()
         yield from self._embed_waiting(waiting)
 
-    def _embed_waiting(
-        self, waiting: Sequence[tuple[DecodedPart, Tensor]]
-    ) -> Iterator[tuple[DecodedPart, VideoFeatures]]:
+    def _embed_waiting(self, waiting: Sequence[tuple[DecodedPart, Tensor]]) -> Iterator[EmbeddedPart]:
         frames = [frames for _, frames in waiting if len(frames)]
         features = self.model.embed_clips(torch.cat(frames)) if frames else None
-        nothing = VideoFeatures(torch.empty(0, 0, 0), torch.empty(0, 0))
         start = 0
         for part, views in waiting:
             rows = slice(start, start + len(views))
-            yield part, features.map(lambda tensor, rows=rows: tensor[rows]) if features else nothing  # type: ignore[misc]
             start = rows.stop
+            own = features.map(lambda tensor, rows=rows: tensor[rows]) if features and len(views) else None  # type: ignore[misc]
+            yield EmbeddedPart(part.file, part.num_windows, [] if own is None else _windows(part, own))
 
 
 def _read(batches: Iterable[Batch], on_failure: Callable[[UnreadVideo], None]) -> Iterator[tuple[DecodedPart, Tensor]]:
@@ -123,32 +156,20 @@ def _read(batches: Iterable[Batch], on_failure: Callable[[UnreadVideo], None]) -
             yield about, batch.clips
 
 
-def _join(
-    snapshot: FileSnapshot, parts: Sequence[tuple[DecodedPart, VideoFeatures]]
-) -> tuple[IndexedFile, list[Window]]:
-    """Join the windows of all parts of a video."""
-    file = IndexedFile(
-        path=str(snapshot.path),
-        content=snapshot.content,
-        size=snapshot.size,
-        modified=snapshot.modified,
-        duration_seconds=snapshot.duration_seconds,
-    )
-    features = VideoFeatures.concatenate([features for _, features in parts])
-    seconds = [seconds for part, _ in parts for seconds in part.frame_seconds]
+def _windows(part: DecodedPart, features: VideoFeatures) -> list[Window]:
+    """The windows of a part with their embeddings."""
     frames = F.normalize(features.frames, dim=-1).numpy().astype(np.float16)
     means = F.normalize(features.frames.mean(dim=1), dim=-1).numpy()
-    windows = [
+    return [
         Window(
-            file=file,
-            number=number,
+            file=part.file,
+            number=part.first + place,
             start_seconds=start,
             end_seconds=end,
-            frames=frames[number],
-            frame_weights=features.weights[number].numpy().astype(np.float32),
-            frame_seconds=np.array(seconds[number], np.float32),
-            mean=means[number].astype(np.float32),
+            frames=frames[place],
+            frame_weights=features.weights[place].numpy().astype(np.float32),
+            frame_seconds=np.array(part.frame_seconds[place], np.float32),
+            mean=means[place].astype(np.float32),
         )
-        for number, (start, end) in enumerate(snapshot.windows)
+        for place, (start, end) in enumerate(part.windows)
     ]
-    return file, windows

@@ -3,6 +3,9 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 5.0
 """Length and overlap of windows: an action of up to 5 seconds is always complete in one of them."""
 MAX_UNSPLIT_LENGTHS = 1.5
@@ -52,7 +55,9 @@ def cut_windows(
     return [(start, start + window_seconds) for start in starts] + [(last, duration_seconds)]
 
 
-def frames_between(frame_seconds: Sequence[float], start_seconds: float, end_seconds: float) -> range:
+def frames_between(
+    frame_seconds: Sequence[float] | NDArray[np.float64], start_seconds: float, end_seconds: float
+) -> range:
     """Numbers of the frames that start in the half-open window; if none does, of the frame that is on screen.
 
     >>> frames_between([0.0, 0.5, 1.0, 1.5], 0.5, 1.5)

@@ -4,9 +4,11 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
+from pathlib import Path
 
 import torch
 
+from side4video.adapters.adapter import find_adapter
 from side4video.config import DataConfig, EvalConfig, RunConfig
 from side4video.data.crops import check_crop_fits
 from side4video.data.datasets import TestClips, TrainClips
@@ -15,6 +17,7 @@ from side4video.data.sampling import FrameSampling
 from side4video.data.transforms import EvalTransform, Interpolation, TrainTransform
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.loading import FrozenBackbone, default_image_size
+from side4video.video.decoding import VideoCache
 
 
 def build_sampling(config: DataConfig) -> FrameSampling:
@@ -30,6 +33,7 @@ def train_clips(
     config: RunConfig,
     backbone: FrozenBackbone,
     flip_labels: dict[int, int] | None = None,
+    video_cache: VideoCache | None = None,
 ) -> TrainClips:
     """Build a training set with random augmentation; `flip_labels`: see `flip_label_pairs`."""
     augment = config.augment
@@ -56,6 +60,7 @@ def train_clips(
         repeats=config.data.repeats,
         arrow_of_time=config.data.arrow_of_time,
         frame_template=config.data.frame_template,
+        cache=video_cache,
     )
 
 
@@ -66,6 +71,7 @@ def evaluation_clips(
     backbone: FrozenBackbone,
     num_clips: int | None = None,
     num_crops: int | None = None,
+    video_cache: VideoCache | None = None,
 ) -> TestClips:
     """Build an evaluation set without randomness; clips and crops default to the settings."""
     transform = EvalTransform(
@@ -83,7 +89,25 @@ def evaluation_clips(
         transform=transform,
         num_clips=num_clips or config.eval.clips,
         frame_template=config.data.frame_template,
+        cache=video_cache,
     )
+
+
+def video_cache_in(folder: Path | None, config: DataConfig) -> VideoCache:
+    """Tables of the video files of a run, next to its cached tokens if it has any, else in `folder`.
+
+    Args:
+        folder: a run folder. None: a temporary folder.
+        config: `cache` names the folder of the cached tokens.
+    """
+    folder = config.cache or folder
+    return VideoCache(None if folder is None else folder / "frame-tables")
+
+
+def video_cache_of_adapter(adapter: Path, config: DataConfig) -> VideoCache:
+    """The tables of the run that an adapter is part of; temporary ones for an adapter elsewhere."""
+    found = find_adapter(adapter)
+    return video_cache_in(found.parent if (found.parent / "config.yaml").is_file() else None, config)
 
 
 def check_resize(config: RunConfig) -> None:

@@ -4,6 +4,9 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 MIN_STRIDES = 4
 """Default: this many windows see each moment. A class that fills one window is then off by an eighth of it at most."""
 
@@ -56,7 +59,7 @@ class Grid:
         """The time of a point."""
         return (point + 0.5) * self.spacing_seconds
 
-    def frames(self, frame_seconds: Sequence[float], duration_seconds: float) -> list[int]:
+    def frames(self, frame_seconds: Sequence[float] | NDArray[np.float64], duration_seconds: float) -> list[int]:
         """The number of the frame that is shown at each point.
 
         >>> Grid(num_frames=4, window_seconds=2.0, stride=1).frames([0.0, 0.5, 1.0, 1.8], 2.0)

@@ -27,6 +27,7 @@ from side4video.distributed.processes import (
     sum_over_processes,
 )
 from side4video.models.video_model import choose_device
+from side4video.tasks.clips import video_cache_in
 from side4video.tasks.task import Scores, Task
 from side4video.training.build_task import build_task
 from side4video.training.epoch_evaluation import EpochEvaluator, read_best_evaluation
@@ -94,7 +95,7 @@ def _train(
         stop.raising_immediately("No step was taken."),
         converting_out_of_memory("while the model was built", num_classes=1),  # not known yet, and does not matter
     ):
-        task = build_task(config, device)
+        task = build_task(config, device, video_cache_in(out, config.data))
         if init_from is not None:
             print_once(load_from(task.model, init_from, class_names=task.class_names))
         if is_main_process():

@@ -17,20 +17,49 @@ class TrainingStopped(KeyboardInterrupt):
 
     Args:
         number: number of the signal.
-        saved: a sentence about what was saved and how to continue.
+        saved: a sentence about what was saved and how to continue; empty: nothing is saved.
 
     >>> TrainingStopped(signal.SIGTERM, "Continue with --resume.").exit_code
     143
     """
 
-    def __init__(self, number: int, saved: str) -> None:
+    def __init__(self, number: int, saved: str = "") -> None:
         self.number = number
-        super().__init__(f"Stopped by {signal.Signals(number).name}. {saved}")
+        super().__init__(f"Stopped by {signal.Signals(number).name}. {saved}".rstrip())
 
     @property
     def exit_code(self) -> int:
         """128 + the signal's number, as in shells: 130, 143; 138 for SIGUSR1 on Linux."""
         return 128 + self.number
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """In the block, SIGTERM raises `TrainingStopped`, as Ctrl-C raises `KeyboardInterrupt`; a second one kills.
+
+    Only the main thread handles signals: in others this does nothing.
+
+    >>> import os
+    >>> try:
+    ...     with ended_by_sigterm():
+    ...         os.kill(os.getpid(), signal.SIGTERM)
+    ... except TrainingStopped as stopped:
+    ...     print(stopped, stopped.exit_code)
+    Stopped by SIGTERM. 143
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise TrainingStopped(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 class StopSignals:

@@ -6,10 +6,13 @@
 * decoding.py: open any video: a file or a folder of frames.
 * frame_array.py: frames in memory, read like a video file.
 * frame_folder.py: frames of a folder with one image per frame.
+* frame_table.py: when each frame is shown, and where decoding can start.
 * live_reader.py: frames of a live stream.
+* mp4_samples.py: the sample tables of MP4 and QuickTime files.
 * packets.py: frame times and key frames, read from a container without decoding.
 * playback.py: media types, clips and pictures for a browser.
 * stored_input.py: videos given as bytes or file objects.
+* video_cache.py: frame tables for all processes of a command, and open files.
 * video_error.py: the one exception that reading a video raises.
 * video_file.py: frames of a video file.
 """

@@ -9,6 +9,9 @@ from av.container import InputContainer
 # Some files (in HMDB51, for example) have metadata that is not UTF-8. Before PyAV 19 this is an error unless ignored.
 _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
+FFMPEG_VERSION = repr(sorted(av.library_versions.items()))
+"""Other versions may list other packets of a file."""
+
 
 def open_container(path: str | Path, options: dict[str, str] | None = None, **more: Any) -> InputContainer:
     """Open a file to read its packets; use it as a context manager.

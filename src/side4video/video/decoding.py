@@ -3,10 +3,20 @@
 from pathlib import Path
 
 from side4video.video.frame_folder import FrameFolder
+from side4video.video.video_cache import VideoCache, shared_cache
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
 
-__all__ = ["VIDEO_SUFFIXES", "FrameFolder", "VideoError", "VideoFile", "find_videos", "open_video"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "FrameFolder",
+    "VideoCache",
+    "VideoError",
+    "VideoFile",
+    "find_videos",
+    "open_video",
+    "shared_cache",
+]
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv"),
@@ -37,6 +47,7 @@ def open_video(
     fps: float | None = None,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
+    cache: VideoCache | None = None,
 ) -> VideoFile | FrameFolder:
     """Open a video whose frames can be read by number: a `FrameFolder` if `path` is a folder, else a `VideoFile`.
 
@@ -50,12 +61,13 @@ def open_video(
         fps: Frames per second of a folder of frames; ignored for a file, which stores its own.
         start_seconds: Only frames at or after this time.
         end_seconds: Only frames before this time.
+        cache: Remembers the tables of files and keeps files open; ignored for a folder. Share one between many calls.
 
     Raises:
         VideoError: The video cannot be read.
     """
     path = Path(path)
     if not path.is_dir():
-        return VideoFile(path, start_seconds=start_seconds, end_seconds=end_seconds)
+        return VideoFile(path, start_seconds=start_seconds, end_seconds=end_seconds, cache=cache)
     template = frame_template or "img_{:05d}.jpg"
     return FrameFolder(path, template=template, fps=fps, start_seconds=start_seconds, end_seconds=end_seconds)

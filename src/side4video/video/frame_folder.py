@@ -59,7 +59,7 @@ class FrameFolder:
         self.height, self.width, _ = self._read_image(0).shape
         self.average_fps = fps
         self.duration_seconds = None if fps is None else self.num_frames / fps
-        self.frame_seconds = None if fps is None else [index / fps for index in chosen]
+        self.frame_seconds = None if fps is None else np.arange(chosen.start, chosen.stop) / fps
 
     def __enter__(self) -> Self:
         return self

@@ -7,11 +7,17 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from side4video.video.mp4_samples import read_sample_table
 
 _STORE_DISPLAY_TIMES = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _SEEK_KEY_FRAMES = (*_STORE_DISPLAY_TIMES, "avi")
@@ -19,8 +25,7 @@ _SKIPPING_DECODERS = ("h264",)  # in HEVC a higher temporal layer may still refe
 _NO_PICTURE_BYTES = 20  # a smaller MPEG-4 packet repeats a picture; the decoder may output no frame for it
 
 
-@dataclass(frozen=True)
-class Packet:
+class Packet(NamedTuple):
     """Properties of a compressed packet that are known before decoding.
 
     Attributes:
@@ -83,8 +88,56 @@ def decode(packets: Iterable[av.Packet], stream: VideoStream) -> Iterator[av.Vid
         yield from stream.codec_context.decode(None)  # frames that the decoder has buffered
 
 
-def scan(container: InputContainer, stream: VideoStream) -> tuple[av.VideoFrame | None, list[Packet]]:
-    """Return the first frame that can be decoded and a description of every packet; few packets are decoded."""
+def indexed_packets(path: Path, container: InputContainer, stream: VideoStream) -> list[Packet] | None:
+    """Describe the packets of an MP4 or QuickTime file from its sample table, without reading them.
+
+    FFmpeg's index has everything but display times: decoding times (after the edit list), sizes, key frames, and what
+    the edit list hides. A display time is the decoding time, plus the track's offset for that packet, plus one constant
+    for the whole track. Sizes and decoding times of both tables are compared packet by packet.
+
+    Returns:
+        What `scan` describes; None if the container has no such table, or if the two tables or the first and last
+        packets, which are read, do not agree: fragmented or truncated files, and edit lists that drop packets.
+    """
+    if container.format.name != _STORE_DISPLAY_TIMES[0] or stream.codec_context.name == "vp8":
+        return None
+    table = read_sample_table(path, stream.id)
+    entries = [] if table is None else list(stream.index_entries)
+    if table is None or not entries or len(entries) != len(table.sizes):
+        return None
+    decoding = np.array([entry.timestamp for entry in entries])
+    sizes = np.array([entry.size for entry in entries])
+    ends = np.array([entry.pos for entry in entries]) + sizes
+    same = (sizes == table.sizes).all() and (np.diff(decoding) == table.durations[:-1]).all()
+    first = next(demux(container, stream), None)
+    if not same or ends.max() > path.stat().st_size or not sizes.all() or first is None or first.pts is None:
+        return None
+    times = decoding + table.offsets + (first.pts - int(decoding[0] + table.offsets[0]))
+    described = [
+        Packet(time, entry.is_keyframe, not entry.is_discard, entry.size)
+        for time, entry in zip(times.tolist(), entries, strict=True)
+    ]
+    return described if _ends_like(described, container, stream) else None
+
+
+def _ends_like(described: Sequence[Packet], container: InputContainer, stream: VideoStream) -> bool:
+    """Whether the packets from the last key frame on are those that were `described`."""
+    last = max((place for place, packet in enumerate(described) if packet.is_key), default=0)
+    container.seek(described[last].time or 0, stream=stream)
+    read = [_describe(packet, stream.codec_context.name) for packet in demux(container, stream)]
+    return len(read) >= len(described) - last and read == list(described[-len(read) :])
+
+
+def scan(
+    container: InputContainer, stream: VideoStream, known: list[Packet] | None = None
+) -> tuple[av.VideoFrame | None, list[Packet]]:
+    """Return the first frame that can be decoded and a description of every packet; few packets are decoded.
+
+    Args:
+        container: at its beginning.
+        stream: its video stream.
+        known: the description, if it is known already: then only the first packets are read.
+    """
     described: list[Packet] = []
 
     def describe_each() -> Iterator[av.Packet]:
@@ -94,6 +147,8 @@ def scan(container: InputContainer, stream: VideoStream) -> tuple[av.VideoFrame 
 
     packets = describe_each()
     frame = next(decode(packets, stream), None)
+    if known is not None and described == known[: len(described)]:
+        return frame, known
     for _ in packets:
         pass
     return frame, described
@@ -140,7 +195,7 @@ def key_times(packets: Sequence[Packet], container: InputContainer) -> list[int]
     return sorted(packet.time for packet in packets if packet.is_key and packet.time is not None)
 
 
-def group_runs(times: Iterable[int], keys: Sequence[int]) -> list[tuple[int | None, set[int]]]:
+def group_runs(times: Iterable[int], keys: Sequence[int] | NDArray[np.int64]) -> list[tuple[int | None, set[int]]]:
     """Group sorted display times into runs that are decoded in one go, each with the key frame to start at.
 
     Each group of pictures with wanted frames starts a new run, so that the rest of the previous group is not decoded.
@@ -152,7 +207,7 @@ def group_runs(times: Iterable[int], keys: Sequence[int]) -> list[tuple[int | No
     runs: list[tuple[int | None, set[int]]] = []
     for time in times:
         group = bisect_right(keys, time) - 1
-        key = keys[group] if group >= 0 else None
+        key = int(keys[group]) if group >= 0 else None
         if not runs or key != runs[-1][0]:
             runs.append((key, set()))
         runs[-1][1].add(time)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-Fault = Literal["missing", "unreadable", "audio-only", "no-frames", "damaged"]
+Fault = Literal["missing", "unreadable", "audio-only", "no-frames", "damaged", "beyond-end"]
 
 
 class VideoError(RuntimeError):

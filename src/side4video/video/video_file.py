@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
@@ -18,27 +18,16 @@ from av.video.stream import VideoStream
 
 from side4video.video import packets
 from side4video.video.container import open_container
+from side4video.video.frame_table import FrameTable, seconds_since_first
+from side4video.video.video_cache import FileKey, VideoCache, file_key
 from side4video.video.video_error import VideoError, check_indices
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+INDEXED_FROM_FRAMES = 1000
+"""MP4 files with fewer frames are read through, which takes less time than opening them twice."""
 _UNKNOWN_FPS = 25.0  # of a file that states neither times nor a frame rate
-
-
-@dataclass(frozen=True)
-class _FrameTable:
-    """All frames of a file in display order, and how to seek to them."""
-
-    seconds: list[float]  # since the first frame
-    end_seconds: float
-    times: list[int] | None  # in the stream's time base; None: frame n is the n-th decoded
-    keys: list[int]  # times where decoding can start; empty: only at the beginning
-    height: int  # before rotation
-    width: int
-    quarter_turns: int  # counter-clockwise
-    num_listed: int  # stated in the file's header; 0: not stated
-    container: packets.ContainerFacts
 
 
 class VideoFile:
@@ -52,6 +41,7 @@ class VideoFile:
         path: Any file that FFmpeg reads; its best video stream is used.
         start_seconds: Only frames at or after this time, counted from the first frame, in seconds.
         end_seconds: Only frames before this time.
+        cache: Remembers the file's table and keeps the file open after `close`. Default: the file is listed anew.
 
     Attributes:
         num_frames: Frames that can be requested, at least 1.
@@ -61,7 +51,8 @@ class VideoFile:
         width: Of a frame as shown, in pixels.
         average_fps: Frames per second over the whole file.
         duration_seconds: From the first selected frame to the end of the last.
-        frame_seconds: When each frame is shown, in seconds since the file's first frame.
+        file_seconds: From the first frame of the whole file to the end of its last.
+        frame_seconds: When each frame is shown, in seconds since the file's first frame: float64, (num_frames,).
         container: What the whole file contains and what its header states.
 
     Raises:
@@ -69,9 +60,16 @@ class VideoFile:
     """
 
     def __init__(
-        self, path: str | Path, *, start_seconds: float | None = None, end_seconds: float | None = None
+        self,
+        path: str | Path,
+        *,
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+        cache: VideoCache | None = None,
     ) -> None:
         self.path = Path(path)
+        self._cache = cache
+        self._key: FileKey | None = None
         self._container: InputContainer | None = None
         self._converter = VideoReformatter()
         if self.path.exists() and not self.path.is_file():  # opening a pipe would wait for its writer
@@ -80,10 +78,10 @@ class VideoFile:
             raise VideoError(self.path, "there is no such file.", "missing")
         try:
             with _raise_video_errors(self.path):
-                self._table = self._scan()
+                self._table = self._find_table()
             self._chosen = _choose_range(self._table, self.path, start_seconds, end_seconds)
         except VideoError:
-            self.close()
+            self._discard()
             raise
         table = self._table
         self.num_frames = len(self._chosen)
@@ -92,10 +90,12 @@ class VideoFile:
         self.height, self.width = (
             (table.width, table.height) if table.quarter_turns % 2 else (table.height, table.width)
         )
+        self.file_seconds = table.end_seconds
         self.average_fps = len(table.seconds) / table.end_seconds
-        self.frame_seconds = [table.seconds[index] for index in self._chosen]
-        end = [*table.seconds[1:], table.end_seconds][self._chosen[-1]]
-        self.duration_seconds = end - self.frame_seconds[0]
+        self.frame_seconds = table.seconds[self._chosen.start : self._chosen.stop]
+        last = self._chosen.stop == len(table.seconds)
+        end = table.end_seconds if last else float(table.seconds[self._chosen.stop])
+        self.duration_seconds = end - float(self.frame_seconds[0])
 
     def __enter__(self) -> Self:
         return self
@@ -103,10 +103,16 @@ class VideoFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close() if error is None else self._discard()
 
     def close(self) -> None:
-        """Close the file; a later `read` opens it again."""
+        """Close the file, or leave it open in the cache; a later `read` opens it again."""
+        if self._container is not None and self._cache is not None and self._key is not None:
+            self._cache.give_open(self._key, self._container)
+            self._container = None
+        self._discard()
+
+    def _discard(self) -> None:
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -176,7 +182,7 @@ class VideoFile:
 
     def _rewind(self) -> tuple[InputContainer, VideoStream]:
         """Open the file again, since seeking to its beginning is not exact in every container."""
-        self.close()
+        self._discard()
         self._container = open_container(self.path)
         stream = self._container.streams.best("video")  # not the cover picture
         if not isinstance(stream, VideoStream):
@@ -193,37 +199,48 @@ class VideoFile:
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
         """Return the file at its current position, before a seek: opening takes as long as decoding several frames."""
+        if self._container is None and self._cache is not None and self._key is not None:
+            self._container = self._cache.take_open(self._key)
         if self._container is None:
             return self._rewind()
         stream = self._container.streams.best("video")
         assert isinstance(stream, VideoStream)
         return self._container, stream
 
-    def _scan(self) -> _FrameTable:
+    def _find_table(self) -> FrameTable:
+        if self._cache is None:
+            return self._scan()
+        self._key = file_key(self.path)
+        return self._cache.table(self._key, self._scan)
+
+    def _scan(self) -> FrameTable:
         container, stream = self._rewind()
-        first, described = packets.scan(container, stream)
+        known = None
+        if stream.frames >= INDEXED_FROM_FRAMES:
+            known = packets.indexed_packets(self.path, container, stream)
+            container, stream = self._rewind()
+        first, described = packets.scan(container, stream, known)
         if first is None:
             raise VideoError(self.path, f"no frame can be decoded ({len(described)} packets).", "no-frames")
         fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
-        num_listed, time_base = stream.frames, stream.time_base or 1
+        num_listed, time_base = stream.frames, Fraction(stream.time_base or 1)
         facts = packets.container_facts(container, stream, described)
         keys = packets.key_times(described, container)
         times = packets.display_times(described, container, stream)
         if not times:
-            times = None
             num_frames = sum(1 for _ in self._decode_all())  # closes `container` and `stream`
             if num_frames == 0:
                 reason = "one frame could be decoded, but not a second time. The file is corrupt."
                 raise VideoError(self.path, reason, "damaged")
-            seconds = [index / fps for index in range(num_frames)]
+            seconds = np.arange(num_frames) / fps
         else:
-            seconds = [float((time - times[0]) * time_base) for time in times]
+            seconds = seconds_since_first(np.array(times), time_base)
             fps = (len(times) - 1) / seconds[-1] if len(times) > 1 else fps
-        return _FrameTable(
+        return FrameTable(
+            times=np.array(times) if times else None,
             seconds=seconds,
-            end_seconds=seconds[-1] + 1 / fps,
-            times=times,
-            keys=keys,
+            end_seconds=float(seconds[-1] + 1 / fps),
+            keys=np.array(keys, np.int64),
             height=first.height,
             width=first.width,
             quarter_turns=round(first.rotation / 90) % 4,
@@ -241,7 +258,7 @@ class VideoFile:
         if times is None:
             in_order = enumerate(islice(self._decode_all(), max(wanted) + 1))
             return {index: frame for index, frame in in_order if index in wanted}
-        number = {times[index]: index for index in wanted}
+        number = {int(times[index]): index for index in wanted}
         frames = self._decode_times(packets.group_runs(sorted(number), self._table.keys))
         if len(frames) < len(number):  # a wrong key-frame flag, or a seek to the wrong place
             frames = self._decode_times([(None, set(number))], every_picture=True)
@@ -316,11 +333,13 @@ def _until_missing(frames: Iterable[av.VideoFrame], expected: deque[int]) -> Ite
         yield frame
 
 
-def _choose_range(table: _FrameTable, path: Path, start: float | None, end: float | None) -> range:
+def _choose_range(table: FrameTable, path: Path, start: float | None, end: float | None) -> range:
     """Numbers of the frames with start <= time < end, in seconds."""
     first = 0 if start is None else bisect_left(table.seconds, start)
     stop = len(table.seconds) if end is None else bisect_left(table.seconds, end)
     if stop <= first:
         length = f"the video is {table.end_seconds:.3f} seconds long"
-        raise VideoError(path, f"there is no frame from start_seconds={start} to end_seconds={end}; {length}.")
+        raise VideoError(
+            path, f"there is no frame from start_seconds={start} to end_seconds={end}; {length}.", "beyond-end"
+        )
     return range(first, stop)

@@ -532,7 +532,7 @@ class TestCheck:
         assert "1 labels are outside 0 to 1: 'b.mp4 2'" in found
         assert "1 videos have no label: 'b.mp4'" in found
         assert "videos have two labels" in found
-        assert "1 videos end before they start: 'c.mp4 from 3.0 to 3.0'" in found
+        assert "1 segments end before they start: 'c.mp4 from 3.0 to 3.0" in found
         assert "12 of 17 videos are missing: 'gone0.mp4'" in found
         assert f"(12 in all). Looked in '{tmp_path}'" in found
         assert all(line.startswith("my list: ") for line in found.splitlines())

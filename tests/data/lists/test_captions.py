@@ -174,7 +174,8 @@ class TestRefused:
         found = problems(write(tmp_path / "d.jsonl", "\n".join(lines)))
         assert "has captions that are missing or not text in 'line 2', 'line 5', 'line 10'" in found
         assert "has no video name in 'line 3', 'line 4'" in found
-        assert "has times that are not seconds in 'line 6', 'line 7'" in found
+        assert "has times that are not seconds, m:ss or h:mm:ss" in found
+        assert "in 'line 6', 'line 7'" in found
         assert "names or captions of 2 videos contain invalid characters" in found
         assert r"'f\x00', 'g'" in found
         assert "d.jsonl, line 11, is not JSON" in found
@@ -340,7 +341,7 @@ class TestFiles:
         found = read_caption_list(write(tmp_path / "d.csv", "video,caption,start,end\na,x,3,3\nb,y,0,1\n"))
         with pytest.raises(DataError) as caught:
             check_caption_list(found, allow_missing=True)
-        assert "1 videos end before they start: 'a from 3.0 to 3.0'" in str(caught.value)
+        assert "1 segments end before they start: 'a from 3.0 to 3.0" in str(caught.value)
         with pytest.raises(DataError, match="1 of 2 videos are missing"):
             check_caption_list(found)
 

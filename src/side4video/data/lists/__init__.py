@@ -9,9 +9,10 @@
 * path_traversal.py: refuse paths that leave the root folder.
 * list_detection.py: detect the format of a list.
 * text_files.py: text files and class names.
-* list_formats.py: folders, plain lists, CSV.
+* list_formats.py: folders, plain lists, CSV, JSON lines.
 * official_captions.py: MSR-VTT, MSVD, VATEX, DiDeMo, ActivityNet Captions, LSMDC.
 * official_lists.py: Kinetics, Something-Something, UCF101, HMDB51.
 * safe_unpickler.py: read pickles of plain data without running code.
+* segments.py: times of segments, overlaps, how many there are.
 * video_finder.py: find the file of a list entry.
 """

@@ -3,12 +3,13 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from side4video.data.lists.list_detection import READERS, detect_format
 from side4video.data.lists.list_formats import ReadOptions, Table
 from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
+from side4video.data.lists.segments import describe_segment, is_segment, overlapping
 from side4video.data.lists.text_files import ClassIndex, DataError, check_class_names, first_few, read_class_names
 from side4video.data.lists.video_finder import VideoFinder, scan_folder
 
@@ -32,6 +33,7 @@ class LabelledVideo:
 
     `path` is a video file or a folder of frames, `label` an index into the list's class names, `name` the name in the
     list. `reverse` plays the video backwards. `group` names the recording that it was cut from, if a column gives it.
+    `line` is its line in the list, from 1, if the list has lines and times; it does not count in comparisons.
 
     >>> LabelledVideo(Path("clips/a.mp4"), label=3, name="a.mp4", start_seconds=1.5, end_seconds=4.0).label
     3
@@ -44,6 +46,7 @@ class LabelledVideo:
     end_seconds: float | None = None
     reverse: bool = False
     group: str | None = None
+    line: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def read_video_list(
     Args:
         source: a list file, or a folder (one sub-folder per class, or an official set of split files).
         root: base folder of the paths in the list. Default: the folder of the list.
-        format: `auto`, or one of `folder`, `list`, `csv`, `kinetics`, `ssv1`, `ssv2`, `ucf101`, `hmdb51`.
+        format: `auto`, or one of `folder`, `list`, `csv`, `jsonl`, `kinetics`, `ssv1`, `ssv2`, `ucf101`, `hmdb51`.
         class_names: class names in the order that you want, or a file of them (`read_class_names`). When you read the
             evaluation list, give the names of the training list. Classes are matched by the letters and digits of
             their names (`air_drumming` equals `air drumming`), and an unknown name is an error. Default: the order
@@ -138,7 +141,15 @@ def read_video_list(
     default_root = source if source.is_dir() else source.parent
     finder = VideoFinder(default_root if root is None else Path(root), ignore_case=table.ignore_case)
     videos = [
-        LabelledVideo(finder.find(row.candidates), label, row.name, row.start_seconds, row.end_seconds, group=row.group)
+        LabelledVideo(
+            finder.find(row.candidates),
+            label,
+            row.name,
+            row.start_seconds,
+            row.end_seconds,
+            group=row.group,
+            line=row.line,
+        )
         for row, label in zip(table.rows, labels, strict=True)
     ]
     if root is not None and outside_root == "refuse":
@@ -256,20 +267,24 @@ def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:
 
 
 def _conflicting_labels(videos: Sequence[LabelledVideo]) -> list[str]:
-    labels = defaultdict(set)
+    shown = defaultdict(list)
     for video in videos:
-        labels[video_key(video)].add(video.label)
-    if conflicting := [shown[0] for shown, found in labels.items() if len(found) > 1]:
-        return [f"{len(conflicting)} videos have two labels: {first_few(conflicting)}. Keep one."]
+        shown[video_key(video)].append(video)
+    if conflicting := [same for same in shown.values() if len({video.label for video in same}) > 1]:
+        examples = first_few(
+            " and ".join(map(describe_segment, same)) if is_segment(same[0]) else str(same[0].path)
+            for same in conflicting
+        )
+        return [f"{len(conflicting)} videos have two labels: {examples}. Keep one."]
     return []
 
 
 def find_bad_times(videos: Sequence[LabelledVideo]) -> list[str]:
-    """One sentence about the videos that end before they start, if there are any."""
+    """One sentence about the segments that end before they start, if there are any."""
     inf = float("inf")
     bad = [v for v in videos if (v.start_seconds or 0) >= (inf if v.end_seconds is None else v.end_seconds)]
-    examples = first_few(f"{video.name} from {video.start_seconds} to {video.end_seconds}" for video in bad)
-    return [f"{len(bad)} videos end before they start: {examples}. Times are in seconds."] if bad else []
+    examples = first_few(map(describe_segment, bad))
+    return [f"{len(bad)} segments end before they start: {examples}. Correct start and end."] if bad else []
 
 
 def video_key(video: LabelledVideo) -> tuple[str, float | None, float | None, bool]:
@@ -282,6 +297,10 @@ def _list_warnings(video_list: VideoList) -> list[str]:
     counts = Counter(map(video_key, video_list.videos))
     if twice := [what[0] for what, count in counts.items() if count > 1]:
         warnings.append(f"{len(twice)} videos are listed more than once: {first_few(twice)}.")
+    pairs = [(video_list.videos[one], video_list.videos[other]) for one, other in overlapping(video_list.videos)]
+    if pairs:
+        examples = first_few(f"{describe_segment(one)} and {describe_segment(other)}" for other, one in pairs)
+        warnings.append(f"{len(pairs)} segments overlap an earlier one of their file: {examples}.")
     used = {video.label for video in video_list.videos}
     if empty := [name for label, name in enumerate(video_list.class_names) if label not in used]:
         warnings.append(f"{len(empty)} of {len(video_list.class_names)} classes have no video: {first_few(empty)}.")

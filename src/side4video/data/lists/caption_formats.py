@@ -18,6 +18,7 @@ from side4video.data.lists.list_formats import (
     choose_split,
     column_name,
 )
+from side4video.data.lists.segments import TIME_FORMS, parse_seconds
 from side4video.data.lists.text_files import DataError, first_few
 
 SPLIT_IN_NAME = re.compile(
@@ -119,18 +120,6 @@ def _is_words(item: object) -> bool:
     return isinstance(item, (list, tuple)) and all(isinstance(word, str) for word in item)
 
 
-def parse_seconds(value: object) -> float | None:
-    """A time in seconds; None if it is missing, NaN if it is no number."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            return float(value) if math.isfinite(float(value)) else math.nan
-        except (ValueError, OverflowError):
-            return math.nan
-    return math.nan
-
-
 def split_in_name(path: Path) -> str:
     """`train`, `val` (`val_1`, `val_2`) or `test` if it is part of the file name; empty otherwise."""
     match = SPLIT_IN_NAME.search(path.stem.lower())
@@ -163,7 +152,7 @@ def _read_records(
         elif captions is None:
             wrong.add("captions that are missing or not text", place)
         elif any(time is not None and math.isnan(time) for time in (start, end)):
-            wrong.add("times that are not seconds", place)
+            wrong.add(f"times that are not {TIME_FORMS}", place)
         else:
             rows.append(CaptionRow(name.strip(), captions, (), start, end))
     return CaptionTable(rows, split, [*problems, *wrong.sentences(file.path)])

@@ -1,6 +1,7 @@
 """Group clips that belong together, such as parts of one recording, by a column, a file, or the names of clips."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Groupin
         videos: clips of a list.
         setting: a CSV file with columns of paths and groups, the name of a column of the list, or a regular expression
             for the clips' names. Its first group, or the whole match, names the group. Default: the list's column
-            `group`, or the clips' names if they match one of `NAME_PATTERNS`.
+            `group`, or the clips' names if they match one of `NAME_PATTERNS`, or the files of segments.
 
     Raises:
         DataError: some clips have no group by this setting.
@@ -61,6 +62,9 @@ def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Groupin
         matches = [re.search(pattern, video.name) for video in videos]
         if all(matches) and len({match[1] for match in matches if match}) > 1:
             return _describe([match[1] for match in matches if match], f"names, read as {form}")
+    files = [str(video.path) for video in videos]
+    if 1 < len(set(files)) < len(files):
+        return _describe(files, "the file that each segment is a part of")
     return Grouping(
         None,
         "No groups: no column or name shows which clips share a recording. If some do, give --data.group.",
@@ -68,7 +72,7 @@ def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Groupin
 
 
 def _describe(groups: Sequence[str], origin: str) -> Grouping:
-    sizes = sorted(groups.count(group) for group in set(groups))
+    sizes = sorted(Counter(groups).values())
     return Grouping(tuple(groups), f"Groups: {len(sizes)} of {sizes[0]} to {sizes[-1]} clips each ({origin}).")
 
 

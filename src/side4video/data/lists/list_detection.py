@@ -11,6 +11,7 @@ from side4video.data.lists.list_formats import (
     Table,
     read_class_folders,
     read_csv,
+    read_json_lines,
     read_plain_list,
     split_header,
 )
@@ -29,6 +30,7 @@ READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     "folder": read_class_folders,
     "list": read_plain_list,
     "csv": read_csv,
+    "jsonl": read_json_lines,
     "kinetics": read_kinetics,
     "ssv1": read_something_v1,
     "ssv2": read_something_v2,
@@ -48,6 +50,8 @@ def detect_format(source: Path) -> str:
     lines = read_lines(source)
     if not lines:
         raise DataError(f"{source} is empty. Write one video per line: `path label`.")
+    if source.suffix.lower() in {".jsonl", ".ndjson"} or re.match(r'\{\s*"', lines[0]):
+        return "jsonl"
     columns = set(split_header(lines[0]))
     if "youtube_id" in columns or {"video_id", "start_time", "end_time", "label_name"} <= columns:
         return "kinetics"

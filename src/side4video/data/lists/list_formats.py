@@ -1,9 +1,10 @@
-"""Readers of general lists of videos: a folder per class, `path label` lines, a CSV with a header.
+"""Readers of general lists of videos: a folder per class, `path label` lines, CSV with a header, JSON lines.
 
 Readers return rows of names and labels; `annotations.py` finds the files of the videos later.
 """
 
 import csv
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,15 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from side4video.data.lists.text_files import DataError, first_few, read_lines, shorten
+from side4video.data.lists.segments import TIME_FORMS, parse_seconds
+from side4video.data.lists.text_files import (
+    DataError,
+    first_few,
+    parse_json,
+    read_lines,
+    read_numbered_lines,
+    shorten,
+)
 from side4video.video.decoding import VIDEO_SUFFIXES
 
 DELIMITERS = ("::", "\t", ",", " ")
@@ -21,6 +30,7 @@ LABEL_COLUMNS = ("class_name", "label_name", "class", "label", "labels", "catego
 CAPTION_COLUMNS = ("caption", "captions", "sentence", "sentences", "text", "description", "query")
 START_COLUMNS = ("start_seconds", "start", "start_time", "time_start")
 END_COLUMNS = ("end_seconds", "end", "end_time", "time_end")
+LINE = "line number"  # no column has this name, as blanks become underscores
 GROUP_COLUMNS = ("group", "groups", "recording", "session")
 
 SPLIT_SYNONYMS: dict[str, tuple[str, ...]] = {  # names of a split, the best first
@@ -50,6 +60,7 @@ class Row(NamedTuple):
     start_seconds: float | None = None
     end_seconds: float | None = None
     group: str | None = None  # clips that belong together, such as parts of one recording
+    line: int | None = None  # in the file, from 1; None: unknown
 
 
 class Table(NamedTuple):
@@ -197,9 +208,36 @@ def _labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> T
 def read_csv(source: Path, options: ReadOptions) -> Table:
     """Read a CSV with a column of paths and one of labels (names, or indices from 0), delimited by comma, tab or `;`.
 
-    Optional columns: start and end in seconds, groups, and `split`, which is used if the option `split` is given.
+    Optional columns: start and end of a segment (`TIME_FORMS`), groups, and `split`, which is used if the option
+    `split` is given.
     """
-    records = select_split(read_records(source), options, source)
+    return _read_table(read_records(source, numbered=True), options, source)
+
+
+def read_json_lines(source: Path, options: ReadOptions) -> Table:
+    """Read one JSON object per line, with the fields of a CSV's columns: text, numbers or null; others are ignored."""
+    records = []
+    for number, line in read_numbered_lines(source):
+        content = parse_json(line, f"{source}, line {number},")
+        if not isinstance(content, dict):
+            raise DataError(f'{source}, line {number}, is no object {{"video": ..., "label": ...}}.')
+        fields = {column_name(name): _as_text(value) for name, value in content.items()}
+        records.append({name: text for name, text in fields.items() if text is not None} | {LINE: str(number)})
+    columns = dict.fromkeys(name for record in records for name in record)
+    return _read_table([dict.fromkeys(columns, "") | record for record in records], options, source)
+
+
+def _as_text(value: object) -> str | None:
+    """The value as a CSV field; None for other values than text, numbers and null."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    return str(value).strip()
+
+
+def _read_table(records: list[dict[str, str]], options: ReadOptions, source: Path) -> Table:
+    records = select_split(records, options, source)
     group = find_column(records, [column_name(options.group)] if options.group else GROUP_COLUMNS)
     path, label = find_column(records, PATH_COLUMNS), find_column(records, LABEL_COLUMNS)
     start, end = find_column(records, START_COLUMNS), find_column(records, END_COLUMNS)
@@ -209,34 +247,42 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
     for record in records:
         if not record.get(path):
             raise DataError(f"{source}: the column {path} is empty in {shorten(record)}. Give every row a path.")
-        first, last = (parse_time(record.get(name or ""), source) for name in (start, end))
+        line = int(record[LINE])
+        first, last = (parse_time(record.get(name or ""), f"{source}, line {line}") for name in (start, end))
         of_class, of_group = (record.get(name or "") or None for name in (label, group))
-        rows.append(Row(record[path], of_class, (record[path],), first, last, of_group))
+        rows.append(Row(record[path], of_class, (record[path],), first, last, of_group, line))
     return _labels_to_indices(rows, options, source)
 
 
-def read_records(source: Path) -> list[dict[str, str]]:
-    """The rows of a CSV as dictionaries from column name to field; missing last fields are left out."""
-    lines = read_lines(source)
-    columns = split_header(lines[0]) if lines else []
+def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]]:
+    """The rows of a CSV as dictionaries from column name to field; missing last fields are left out.
+
+    Args:
+        source: the file.
+        numbered: also give the line of each row, as the field `LINE`.
+    """
+    lines = read_numbered_lines(source)
+    columns = split_header(lines[0][1]) if lines else []
     records = []
-    for fields in _split_rows(lines[1:], header_delimiter(lines[0]) if lines else ",", source):
+    for number, fields in _split_rows(lines[1:], header_delimiter(lines[0][1]) if lines else ",", source):
         record = dict(zip(columns, (field.strip() for field in fields), strict=False))
         if len(fields) > len(columns):
             raise DataError(
                 f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that contain a "
                 "delimiter."
             )
-        records.append(record)
+        records.append(record | {LINE: str(number)} if numbered else record)
     return records
 
 
-def _split_rows(lines: Sequence[str], delimiter: str, source: Path) -> Iterator[list[str]]:
-    rows = csv.reader(lines, delimiter=delimiter)
+def _split_rows(lines: Sequence[tuple[int, str]], delimiter: str, source: Path) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each row, with the number of its last line."""
+    rows = csv.reader((line for _, line in lines), delimiter=delimiter)
     try:
-        yield from rows
+        for fields in rows:
+            yield lines[rows.line_num - 1][0], fields
     except csv.Error as error:  # a field above 128 KB, usually an unclosed quote
-        raise DataError(f"{source}, line {rows.line_num + 1}: {error}. Close every quote.") from None
+        raise DataError(f"{source}, line {lines[rows.line_num - 1][0]}: {error}. Close every quote.") from None
 
 
 def header_delimiter(line: str) -> str:
@@ -259,12 +305,12 @@ def find_column(records: list[dict[str, str]], names: Sequence[str]) -> str | No
     return next((name for name in names if records and name in records[0]), None)
 
 
-def parse_time(text: str | None, source: Path) -> float | None:
+def parse_time(text: str | None, source: Path | str) -> float | None:
     """A time in seconds; None for an empty field."""
-    try:
-        return float(text) if text else None
-    except ValueError:
-        raise DataError(f"{source}: {shorten(text)} is not a time in seconds.") from None
+    time = parse_seconds(text)
+    if time is not None and math.isnan(time):
+        raise DataError(f"{source}: {shorten(text)} is not a time. Write {TIME_FORMS}.")
+    return time
 
 
 def select_split(records: list[dict[str, str]], options: ReadOptions, source: Path) -> list[dict[str, str]]:

@@ -12,13 +12,13 @@ from side4video.data.lists.caption_formats import (
     CaptionTable,
     all_splits,
     parse_captions,
-    parse_seconds,
     read_csv_captions,
     read_json_captions,
     read_mapping,
     split_in_name,
 )
 from side4video.data.lists.list_formats import choose_split
+from side4video.data.lists.segments import parse_seconds
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.video_finder import strip_suffix
 

@@ -56,8 +56,14 @@ def read_text(path: Path) -> str:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 file without line ends and surrounding blanks. Empty lines are dropped; tabs stay."""
+    return [line for _, line in read_numbered_lines(path)]
+
+
+def read_numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The same as `read_lines`, with the number of each line in the file, from 1."""
     # Not str.splitlines: it also splits at characters that captions and file names may contain.
-    return [line.strip(" \r") for line in read_text(path).split("\n") if line.strip()]
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    return [(number, line.strip(" \r")) for number, line in lines if line.strip()]
 
 
 def read_json(path: Path) -> Any:

@@ -9,8 +9,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 _INDEXING, _CHANGING = ".indexing", ".changing"
-LOCK_FILES = {_INDEXING, _CHANGING}
-"""Names of the lock files in an index folder. Their content is not used."""
+PARTIAL = ".partial"
+"""Name of the folder with windows of videos that are not complete yet."""
+LOCK_FILES = {_INDEXING, _CHANGING, PARTIAL}
+"""Names in an index folder that do not make it an index."""
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from side4video.data.transforms import flip_label_pairs
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import train_clips
 from side4video.tasks.subset import choose_videos, describe_choice
+from side4video.video.decoding import VideoCache
 
 _DIRECTION = re.compile(r"(?<![a-z])(left|right|((counter|anti)[ _-]?)?clockwise)(?![a-z])", re.IGNORECASE)
 
@@ -141,9 +142,13 @@ def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
     )
 
 
-def training_clips(data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone) -> TrainClips:
+def training_clips(
+    data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone, video_cache: VideoCache | None = None
+) -> TrainClips:
     """Return the training set with random augmentation."""
     if data.train is None:
         raise ValueError("No training set: give --data.train.")
     flip_labels = None if config.data.arrow_of_time else flip_label_pairs(data.class_names)
-    return train_clips(data.train.videos, config=config, backbone=backbone, flip_labels=flip_labels)
+    return train_clips(
+        data.train.videos, config=config, backbone=backbone, flip_labels=flip_labels, video_cache=video_cache
+    )

@@ -15,7 +15,7 @@ from side4video.data.loading.batch import Batch
 from side4video.distributed.processes import WAIT_MINUTES, gather_objects, is_main_process, joined_processes, print_once
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clip_batches import shared_test_batches
-from side4video.tasks.clips import autocast, check_resize, evaluation_clips, frozen_dtype
+from side4video.tasks.clips import autocast, check_resize, evaluation_clips, frozen_dtype, video_cache_of_adapter
 from side4video.tasks.recognition.data import as_evaluated, read_data
 from side4video.tasks.recognition.scores import Evaluation, evaluation_from_scores
 from side4video.tasks.unread import UnreadVideo
@@ -118,7 +118,10 @@ def evaluate_adapter(
             raise ValueError("No evaluation set: give --data.test.")
         model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights, dtype=frozen_dtype(settings))
         assert isinstance(model, VideoModel)
-        clips = evaluation_clips(as_evaluated(videos.test, data), config=config, backbone=model.backbone)
+        tables = video_cache_of_adapter(folder, data)
+        clips = evaluation_clips(
+            as_evaluated(videos.test, data), config=config, backbone=model.backbone, video_cache=tables
+        )
         batches = shared_test_batches(clips, config)
         return evaluate(
             model,

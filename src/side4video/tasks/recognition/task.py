@@ -12,6 +12,7 @@ from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.data.datasets import TestClips
 from side4video.data.lists.annotations import VideoList
+from side4video.data.lists.segments import describe_parts
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
 from side4video.distributed.processes import is_main_process, print_once
@@ -26,6 +27,7 @@ from side4video.tasks.recognition.loss import RecognitionLoss
 from side4video.tasks.recognition.scores import Evaluation
 from side4video.tasks.task import Backward, StepResult
 from side4video.tasks.token_cache import CACHE_SEED
+from side4video.video.decoding import VideoCache
 
 PROBE = "probe.json"
 
@@ -36,6 +38,7 @@ class RecognitionTask:
     Args:
         config: all settings.
         device: device of the model.
+        video_cache: tables of the video files. Default: those of this process.
 
     >>> from side4video.adapters.adapter import read_adapter
     >>> task = RecognitionTask(read_adapter(Path("adapter")).config, torch.device("cpu"))
@@ -43,8 +46,8 @@ class RecognitionTask:
     (4, ('anticlockwise', 'clockwise'))
     """
 
-    def __init__(self, config: RunConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
+    def __init__(self, config: RunConfig, device: torch.device, video_cache: VideoCache | None = None) -> None:
+        self.config, self.device, self.video_cache = config, device, video_cache
         check_resize(config)
         self.data = read_data(config.data, seed=config.seed)
         flips = None if config.data.arrow_of_time else flip_warning(self.data.class_names, config.augment.flip)
@@ -52,10 +55,15 @@ class RecognitionTask:
             print_once(f"warning: {warning}")
         if self.data.choice:
             print_once(self.data.choice)
+        for name, videos in (("training", self.data.train), ("evaluation", self.data.test)):
+            if videos is not None and (parts := describe_parts(videos.videos)):
+                print_once(f"{name}: {parts}")
         self.class_names = self.data.class_names
         self.model: VideoModel = build_video_model(config, num_classes=len(self.class_names), device=device)
         augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})
-        self.train_set = training_clips(self.data, config=augmented, backbone=self.model.backbone)
+        self.train_set = training_clips(
+            self.data, config=augmented, backbone=self.model.backbone, video_cache=video_cache
+        )
         self.test_set = self._evaluation_clips(self.data.test) if self.data.test else None
         self.has_test_set = self.test_set is not None
         self.loss = RecognitionLoss(config, num_classes=len(self.class_names))
@@ -134,7 +142,9 @@ class RecognitionTask:
 
     def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
         evaluated = as_evaluated(videos, self.config.data)
-        return evaluation_clips(evaluated, config=self.config, backbone=self.model.backbone, **views)
+        return evaluation_clips(
+            evaluated, config=self.config, backbone=self.model.backbone, video_cache=self.video_cache, **views
+        )
 
     def _start_from_class_names(self) -> None:
         from side4video.models.text.class_names import embed_classes, load_configured_tower  # others need no open_clip

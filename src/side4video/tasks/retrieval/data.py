@@ -9,6 +9,7 @@ from side4video.data.lists.captions import CaptionList, check_caption_list, read
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.subset import choose_videos, describe_choice
+from side4video.video.decoding import VideoCache
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,11 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
     return RetrievalData(train, test, tuple(warnings), choice)
 
 
-def caption_clips(captions: CaptionList, *, config: RunConfig, model: RetrievalModel) -> TestClips:
+def caption_clips(
+    captions: CaptionList, *, config: RunConfig, model: RetrievalModel, video_cache: VideoCache | None = None
+) -> TestClips:
     """An evaluation set with one view of each video, without randomness."""
     videos = [replace(video, label=index) for index, video in enumerate(captions.videos)]
-    return evaluation_clips(videos, config=config, backbone=model.backbone, num_clips=1, num_crops=1)
+    return evaluation_clips(
+        videos, config=config, backbone=model.backbone, num_clips=1, num_crops=1, video_cache=video_cache
+    )

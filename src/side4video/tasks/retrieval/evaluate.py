@@ -19,7 +19,7 @@ from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import Similarity, VideoFeatures
 from side4video.models.video_model import choose_device
 from side4video.tasks.clip_batches import shared_test_batches
-from side4video.tasks.clips import check_resize, frozen_dtype
+from side4video.tasks.clips import check_resize, frozen_dtype, video_cache_of_adapter
 from side4video.tasks.retrieval.data import caption_clips, read_caption_data
 from side4video.tasks.retrieval.dual_softmax import TEMPERATURE
 from side4video.tasks.retrieval.embeddings import embed_texts_distributed, embed_videos_distributed
@@ -138,7 +138,8 @@ def evaluate_retrieval_adapter(
             raise ValueError("No evaluation set: give --data.test.")
         model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights, dtype=frozen_dtype(settings))
         assert isinstance(model, RetrievalModel)
-        clips = caption_clips(captioned.test, config=config, model=model)
+        tables = video_cache_of_adapter(folder, data)
+        clips = caption_clips(captioned.test, config=config, model=model, video_cache=tables)
         batches = shared_test_batches(clips, config)
         return evaluate_retrieval(
             model, captioned.test, batches, similarity=config.text.similarity, settings=settings, device=place

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
+from side4video.data.lists.segments import describe_parts
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
 from side4video.distributed.processes import is_main_process, num_processes, print_once
@@ -32,6 +33,7 @@ from side4video.tasks.retrieval.evaluate import evaluate_retrieval
 from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT, Backward, StepResult
 from side4video.tasks.token_cache import CACHE_SEED
+from side4video.video.decoding import VideoCache
 
 CAPTION_STREAM = 2  # number of a random stream, distinct from the streams of sampling and augmentation
 
@@ -42,6 +44,7 @@ class RetrievalTask:
     Args:
         config: all settings.
         device: device of the model.
+        video_cache: tables of the video files. Default: those of this process.
 
     >>> from side4video.adapters.adapter import read_adapter
     >>> task = RetrievalTask(read_adapter(Path("retrieval")).config, torch.device("cpu"))  # doctest: +ELLIPSIS
@@ -52,14 +55,17 @@ class RetrievalTask:
 
     class_names: tuple[str, ...] = ()
 
-    def __init__(self, config: RunConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
+    def __init__(self, config: RunConfig, device: torch.device, video_cache: VideoCache | None = None) -> None:
+        self.config, self.device, self.video_cache = config, device, video_cache
         check_resize(config)
         self.data = read_caption_data(config.data, seed=config.seed)
         for warning in self.data.warnings:
             print_once(f"warning: {warning}")
         if self.data.choice:
             print_once(self.data.choice)
+        for name, captioned in (("training", self.data.train), ("evaluation", self.data.test)):
+            if captioned is not None and (parts := describe_parts(captioned.videos)):
+                print_once(f"{name}: {parts}")
         if self.data.train is None:
             raise ValueError("No training set: give --data.train.")
         self.model: RetrievalModel = build_retrieval_model(config, device=device)
@@ -75,7 +81,7 @@ class RetrievalTask:
         self.captions = captions
         augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})
         labelled = [replace(video, label=index) for index, video in enumerate(videos)]
-        self.train_set = train_clips(labelled, config=augmented, backbone=self.model.backbone)
+        self.train_set = train_clips(labelled, config=augmented, backbone=self.model.backbone, video_cache=video_cache)
         self.has_test_set = self.data.test is not None
         self.batches = ClipBatches(config, self.model, pooled=False)
 
@@ -154,7 +160,7 @@ class RetrievalTask:
 
     def _evaluate(self, kind: Similarity) -> RetrievalEvaluation:
         assert self.data.test is not None
-        clips = caption_clips(self.data.test, config=self.config, model=self.model)
+        clips = caption_clips(self.data.test, config=self.config, model=self.model, video_cache=self.video_cache)
         batches: Iterable[Batch] = self.batches.test(clips, videos_per_batch=videos_per_batch(self.config.eval))
         return evaluate_retrieval(
             self.model, self.data.test, batches, similarity=kind, settings=self.config.eval, device=self.device

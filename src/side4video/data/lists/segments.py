@@ -1,0 +1,112 @@
+"""Segments of long files: the times in lists, overlaps, and how a list is summed up."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+_CLOCK = re.compile(r"(?:(\d{1,4}):(?=[0-5]\d:))?(\d{1,4}):([0-5]\d(?:\.\d*)?)")
+"""[h:]m:ss[.s]"""
+TIME_FORMS = "seconds, m:ss or h:mm:ss, such as 83.5, 1:23.5 or 0:01:23.5"
+
+
+class Segment(Protocol):
+    """The part of a video file from `start_seconds` until before `end_seconds`, as line `line` of a list states it."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the list."""
+
+    @property
+    def start_seconds(self) -> float | None:
+        """None: the start of the file."""
+
+    @property
+    def end_seconds(self) -> float | None:
+        """None: the end of the file."""
+
+    @property
+    def line(self) -> int | None:
+        """Counted from 1; None: unknown."""
+
+
+def parse_seconds(value: object) -> float | None:
+    """A time of a list in seconds; None if it is missing, NaN if it is no time.
+
+    >>> parse_seconds("1:02:03.5"), parse_seconds("2:05"), parse_seconds(75), parse_seconds(""), parse_seconds("1:75")
+    (3723.5, 125.0, 75.0, None, nan)
+
+    Args:
+        value: a number of seconds, or text in one of `TIME_FORMS`.
+    """
+    if value is None or value == "":
+        return None
+    if not isinstance(value, (int, float, str)) or isinstance(value, bool):
+        return math.nan
+    if isinstance(value, str) and (clock := _CLOCK.fullmatch(value.strip())):
+        hours, minutes, seconds = clock.groups()
+        return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds)
+    try:
+        return float(value) if math.isfinite(float(value)) else math.nan
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def is_segment(video: Segment) -> bool:
+    """Whether a list gives a start or an end."""
+    return video.start_seconds is not None or video.end_seconds is not None
+
+
+def describe_segment(video: Segment) -> str:
+    """Name, times and line, for messages.
+
+    >>> from side4video.data.lists.annotations import LabelledVideo
+    >>> describe_segment(LabelledVideo(Path("film.mp4"), 0, "film.mp4", 5.0, 7.5, line=3))
+    'film.mp4 from 5.0 to 7.5 (line 3)'
+    """
+    line = "" if video.line is None else f" (line {video.line})"
+    return f"{video.name} from {video.start_seconds} to {video.end_seconds}{line}"
+
+
+def overlapping(videos: Sequence[Segment]) -> Iterator[tuple[int, int]]:
+    """Positions of segments that overlap in time with an earlier one of the same file, and of that one.
+
+    Equal segments are not yielded, nor are whole files. Each segment comes once, with the one that ends last.
+    """
+    by_file: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
+    for place, video in enumerate(videos):
+        if is_segment(video):
+            start, end = video.start_seconds, video.end_seconds
+            by_file[str(video.path)].append((start or 0.0, math.inf if end is None else end, place))
+    for segments in by_file.values():
+        segments.sort()
+        longest = segments[0]
+        for segment in segments[1:]:
+            if segment[0] < longest[1] and segment[:2] != longest[:2]:
+                yield segment[2], longest[2]
+            longest = max(longest, segment, key=lambda each: each[1])
+
+
+def describe_parts(videos: Sequence[Segment]) -> str | None:
+    """How many segments of how many files a list has; None if it has no segments.
+
+    >>> from side4video.data.lists.annotations import LabelledVideo
+    >>> film = Path("film.mp4")
+    >>> describe_parts([LabelledVideo(film, 0, "film", 0.0, 5.0), LabelledVideo(film, 1, "film", 5.0, 9.5)])
+    '2 segments of 1 file, 9.5 s in all'
+    """
+    segments = [video for video in videos if is_segment(video)]
+    if not segments:
+        return None
+    files = len({str(video.path) for video in segments})
+    ends = [video.end_seconds for video in segments]
+    whole = "" if len(segments) == len(videos) else f", and {len(videos) - len(segments)} whole videos"
+    lengths = [end - (video.start_seconds or 0.0) for video, end in zip(segments, ends, strict=True) if end is not None]
+    length = f", {sum(lengths):,.1f} s in all" if len(lengths) == len(segments) else ""
+    return f"{len(segments)} segment{'s' * (len(segments) != 1)} of {files} file{'s' * (files != 1)}{length}{whole}"

@@ -1,0 +1,17 @@
+"""The measurement of long videos: each kind of work once, on films of a minute or two."""
+
+import json
+
+import long_videos
+
+
+def test_a_small_run(tmp_path, capsys):
+    long_videos.main(["--out", str(tmp_path / "long.json"), "--minutes", "1", "2", "--rounds", "1"])
+    rows = json.loads((tmp_path / "long.json").read_text())["rows"]
+    assert [(row["task"], row["minutes"], row["windows"]) for row in rows] == [
+        (task, minutes, windows)
+        for minutes, of in ((1, (11, 6)), (2, (23, 12)))
+        for task, windows in zip(("index", "training on segments"), of, strict=True)
+    ]
+    assert all(row["bytes"] > row["file_bytes"] * (row["task"] == "index") for row in rows), "an index hashes the file"
+    assert all(row["seconds_per_window"] > 0 for row in rows)
