@@ -181,3 +181,24 @@ def test_no_time_and_no_processes_are_refused(flag, tmp_path, capsys):
         main(["check-data", "--data.train", str(tmp_path), flag, "0"])
     assert caught.value.code == 2
     assert flag.strip("-").replace("-", "_") in capsys.readouterr().err
+
+
+def test_segments_are_counted_and_their_faults_have_lines(tmp_path, make_video, capsys):
+    make_video(tmp_path / "film.mp4", range(0, 240, 2))  # 12 seconds
+    rows = ["0,4,a", "3,6,b", "0:00:10,0:00:13,a", "0:01:00,0:01:05,b", "8,9,a"]
+    table = tmp_path / "list.csv"
+    lines = [f"film.mp4,{label},{start},{end}" for start, end, label in (row.split(",") for row in rows)]
+    table.write_text("video,label,start,end\n" + "\n".join(lines) + "\n")
+    out = tmp_path / "out"
+    assert main(["check-data", "--data.train", str(table), "--data.num-frames", "4", "--out", str(out)]) == 1
+    summary = json.loads((out / "summary.json").read_text())["sets"]["train"]
+    assert (summary["segments"], summary["usable"]) == (5, 4)
+    assert summary["by_kind"] == {"overlap": 1, "ends-late": 1, "beyond-end": 1}
+    with (out / "reasons.csv").open(newline="") as file:
+        found = {row["kind"]: row["reason"] for row in csv.DictReader(file)}
+    assert found["overlap"] == "line 3, 3.0 to 6.0 s: it overlaps film.mp4 from 0.0 to 4.0 (line 2)."
+    assert found["ends-late"] == "line 4, 10.0 to 13.0 s: it ends at 13 seconds, the video at 12.000."
+    assert found["beyond-end"].startswith("line 5, 60.0 to 65.0 s: there is no frame from")
+    assert "train: 5 segments of 1 file, 16.0 s in all" in capsys.readouterr().out
+    kept = read_video_list(out / "train.csv").videos
+    assert [(video.start_seconds, video.end_seconds) for video in kept] == [(0, 4), (3, 6), (10, 13), (8, 9)]

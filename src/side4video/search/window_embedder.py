@@ -28,6 +28,9 @@ class EmbeddedPart:
         file: the video, without metadata.
         num_windows: number of windows of the whole video.
         windows: in order. Empty: the video is long and was only inspected; its windows follow later.
+
+    >>> EmbeddedPart(IndexedFile("film.mp4", "0f3a", 4000, 0, 3600.0), num_windows=719, windows=[]).num_windows
+    719
     """
 
     file: IndexedFile

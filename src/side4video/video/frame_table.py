@@ -34,6 +34,12 @@ class FrameTable:
         quarter_turns: counter-clockwise, to show a frame upright.
         num_listed: number of frames stated in the header; 0: not stated.
         container: what the file contains and what its header states.
+
+    >>> facts = ContainerFacts(("matroska", "webm"), num_packets=2, num_listed=0, seconds=0.04, listed_seconds=None)
+    >>> times = np.array([0, 40])
+    >>> seconds = seconds_since_first(times, Fraction(1, 1000))
+    >>> FrameTable(times, seconds, 0.08, times[:1], 48, 64, 0, 0, facts).seconds.tolist()
+    [0.0, 0.04]
     """
 
     times: NDArray[np.int64] | None

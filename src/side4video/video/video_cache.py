@@ -28,7 +28,12 @@ _OPEN_FILES = 4
 
 
 class FileKey(NamedTuple):
-    """A file in the state of one moment. A file that was changed has another key."""
+    """A file in the state of one moment. A file that was changed has another key.
+
+    >>> key = file_key(Path("clip.mp4"))
+    >>> key.size == Path("clip.mp4").stat().st_size
+    True
+    """
 
     path: str
     size: int

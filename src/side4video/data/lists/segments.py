@@ -13,7 +13,13 @@ TIME_FORMS = "seconds, m:ss or h:mm:ss, such as 83.5, 1:23.5 or 0:01:23.5"
 
 
 class Segment(Protocol):
-    """The part of a video file from `start_seconds` until before `end_seconds`, as line `line` of a list states it."""
+    """The part of a video file from `start_seconds` until before `end_seconds`, as line `line` of a list states it.
+
+    >>> from side4video.data.lists.annotations import LabelledVideo
+    >>> segment: Segment = LabelledVideo(Path("film.mp4"), 0, "film.mp4", start_seconds=5.0, end_seconds=7.5, line=3)
+    >>> segment.end_seconds - segment.start_seconds
+    2.5
+    """
 
     @property
     def path(self) -> Path:
