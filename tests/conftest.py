@@ -57,7 +57,7 @@ def make_video() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory):
-    """A process that has imported everything, from which real runs start at once."""
+    """A process that has imported everything, so that real runs start at once."""
     with WarmProcess(tmp_path_factory.mktemp("warm")) as process:
         yield process
 

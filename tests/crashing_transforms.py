@@ -23,7 +23,7 @@ class CrashingTrainTransform(TrainTransform):
 
 
 class KilledTrainTransform(CrashingTrainTransform):
-    """As the system does where memory is short."""
+    """End the process as the system does when memory is short."""
 
     number = signal.SIGKILL
 
@@ -37,6 +37,6 @@ class CrashingEvalTransform(EvalTransform):
 
 
 class KilledEvalTransform(CrashingEvalTransform):
-    """As the system does where memory is short."""
+    """End the process as the system does when memory is short."""
 
     number = signal.SIGKILL

@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Print no log."""
 
     def do_POST(self) -> None:
         hub, body = self.hub, self.rfile.read(int(self.headers.get("Content-Length", 0)))

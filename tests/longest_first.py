@@ -1,4 +1,4 @@
-"""The test files that take longest, the longest first: workers start them first, so that none is left for the end.
+"""The slowest test files, the slowest first: workers start with them, so that none is left for the end.
 
 From `--junit-xml` of a whole run. A file that is not listed starts after these, files of few tests first.
 """

@@ -116,7 +116,7 @@ FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in room
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_imports_go_down(path):
+def test_imports_go_to_lower_floors_only(path):
     room, part = room_of(module_of(path)), part_of(path)
     assert room in FLOOR_OF, f"{room} has no floor yet: place it in FLOORS"
     modules = set(imports(path))
@@ -134,7 +134,7 @@ def test_a_library_is_imported_where_it_belongs(path):
         assert {place, part_of(path)} & ONLY_HERE[library], f"{library} is imported in {place}"
 
 
-def test_files_do_not_import_each_other_in_a_circle():
+def test_no_import_cycles():
     known = {module_of(path): path for path in FILES}
     above = {name: {module for module in imports(path) if module in known} for name, path in known.items()}
     while free := [name for name, needed in above.items() if not needed]:
@@ -145,7 +145,7 @@ def test_files_do_not_import_each_other_in_a_circle():
     assert not above, "these import each other, or what imports each other"
 
 
-def test_the_rules_name_rooms_and_files_that_exist():
+def test_rules_name_existing_rooms_and_files():
     assert FLOOR_OF.keys() == {room_of(module_of(path)) for path in FILES}
     assert sum(map(len, FLOORS)) == len(FLOOR_OF), "a room stands on two floors"
     files = {path.relative_to(SOURCE).as_posix() for path in FILES}
@@ -184,7 +184,7 @@ ONLY_WITH = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", F
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_no_file_is_read_in_a_way_that_could_run_it(path):
+def test_no_call_can_run_code_from_a_file(path):
     for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
         name = ast.unparse(call.func)
         assert name not in UNSAFE, f"line {call.lineno}"

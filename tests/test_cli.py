@@ -1,4 +1,4 @@
-"""The commands as a user types them, on real small videos."""
+"""The commands as a user types them, on small real videos."""
 
 import json
 import re

@@ -222,7 +222,7 @@ def test_files_are_read_as_written(document, block, tmp_path):
 
 
 class ParsedError(BaseException):
-    """A command asked for training, or for a server, with valid settings, which are in `args`."""
+    """A command would train or serve with valid settings, which are in `args`."""
 
 
 @pytest.mark.parametrize(("document", "block"), IN_SHELLS, ids=lambda value: str(getattr(value, "line", value)))

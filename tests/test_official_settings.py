@@ -1,4 +1,4 @@
-"""The paper's recipes against a table of the official settings, kept as data with the source of each value."""
+"""The paper's recipes against a table of the official settings with the source of each value."""
 
 import json
 from fnmatch import fnmatchcase
@@ -32,7 +32,7 @@ def value_of(config, setting):
 
 
 @pytest.mark.parametrize("name", PAPER)
-def test_every_setting_is_the_official_one(name):
+def test_every_setting_equals_the_official_one(name):
     config, expected = load_config(name), official(name)
     assert len(expected) > 30
     assert {setting: value_of(config, setting) for setting in expected} == expected

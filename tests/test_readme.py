@@ -21,7 +21,7 @@ DOCUMENTS = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchma
 
 
 @pytest.mark.parametrize("document", [path.relative_to(ROOT).as_posix() for path in DOCUMENTS])
-def test_links_to_files_lead_somewhere(document):
+def test_links_to_files_exist(document):
     path = ROOT / document
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), f"{document} links to {target}"
@@ -30,7 +30,7 @@ def test_links_to_files_lead_somewhere(document):
 @pytest.mark.parametrize(
     "document", [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.stem != "CHANGELOG"]
 )
-def test_python_files_that_are_named_exist(document):
+def test_named_python_files_exist(document):
     for name in re.findall(r"`([\w./-]+\.py)`", (ROOT / document).read_text(encoding="utf-8")):
         assert any((start / name).is_file() for start in (ROOT, ROOT / "src/side4video", (ROOT / document).parent)), (
             f"{document} names {name}"
@@ -90,7 +90,7 @@ def test_lines_of_prose_are_short(document):
     assert not long, f"{document}, lines {long}: at most 160 characters; tables may be longer"
 
 
-def test_the_readme_is_one_screen_to_start_from():
+def test_readme_is_short_and_starts_with_the_install_command():
     assert len(README.splitlines()) <= 200
     assert README.index("pip install side4video") < README.index("make demo") < README.index("## ")
     assert sum(path.stat().st_size for path in (ROOT / "docs").rglob("*.webp")) < 100_000, "pictures stay small"

@@ -91,7 +91,7 @@ def test_there_is_a_recipe_for_every_row():
         assert frames is None or tuple(read_figures(name).memory_gb) == frames
 
 
-def test_numbers_are_the_papers_and_no_others():
+def test_figures_equal_the_papers_scores():
     expected = {
         name: {
             frames: {"top-1": score} | ({"top-5": TOP5[name, frames]} if (name, frames) in TOP5 else {})
@@ -106,7 +106,7 @@ def test_numbers_are_the_papers_and_no_others():
 
 
 @pytest.mark.parametrize("name", sorted(set(recipe_names()) - OWN))
-def test_the_papers_recipes_are_what_the_tool_writes(name):
+def test_recipes_of_the_paper_equal_the_tools_output(name):
     assert recipe_text(name) == recipes()[name], "python tools/write_recipes.py"
 
 

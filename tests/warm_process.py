@@ -43,7 +43,7 @@ class WarmProcess:
         self._process.stdout.close()
 
     def start(self, *arguments, script=None, environment=None, file_size_limit=None, more_memory=None):
-        """Begin `side4video ARGUMENTS`, a process group of its own.
+        """Start `side4video ARGUMENTS` in its own process group.
 
         Args:
             arguments: of the command line.
@@ -67,7 +67,7 @@ class WarmProcess:
         return WarmRun(self, process, log)
 
     def run(self, *arguments, **options):
-        """Start, and wait for the end: the exit code and what was said."""
+        """Start a run and wait for its end; return the exit code and the output."""
         return self.start(*arguments, **options).finish()
 
     def ask(self, question, **about):
@@ -96,7 +96,7 @@ class WarmRun:
         return self._log.read_text()
 
     def finish(self):
-        """Wait for the end: the exit code and what was said."""
+        """Wait for the end; return the exit code and the output."""
         return self.wait(), self.said()
 
     def send_signal(self, number):

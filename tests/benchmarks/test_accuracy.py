@@ -1,4 +1,4 @@
-"""The comparison of accuracy runs through on a tiny set, and goes on where it was."""
+"""The comparison of accuracy: a run on a tiny set, and resuming it."""
 
 import csv
 import json
@@ -60,7 +60,7 @@ def make(sets, tmp_path):
     return arguments
 
 
-def test_every_rival_is_trained_scored_and_not_run_again(make, capsys):
+def test_every_rival_runs_once(make, capsys):
     given = make(methods=tuple(RIVALS))
     accuracy.main(given)
     results = json.loads(given.out.read_text())
@@ -79,7 +79,7 @@ def test_every_rival_is_trained_scored_and_not_run_again(make, capsys):
     assert (given.work / "log.jsonl").read_text() == log
 
 
-def test_a_run_out_of_time_goes_on_later_and_other_settings_are_kept_apart(make):
+def test_run_out_of_time_resumes_and_settings_are_separate(make):
     given = make(methods=("full",), minutes=0.0)
     accuracy.main(given)
     assert not (given.work / "log.jsonl").exists()
@@ -109,7 +109,7 @@ def test_folds_keep_recordings_together(make):
         assert not {sets.groups[row] for row in train} & {sets.groups[row] for row in held}
 
 
-def test_the_learning_rate_is_the_best_over_all_folds(make):
+def test_learning_rate_is_the_best_over_all_folds(make):
     log = accuracy.Log(make().work / "log.jsonl", {})
     comparison = accuracy.Comparison(make(), log)
     for rate, scores in zip(accuracy.RATES, ((0.4, 0.4), (0.9, 0.2), (0.5, 0.7)), strict=True):
@@ -131,7 +131,7 @@ def test_rows_have_means_and_deviations_and_probes_are_rows():
 
 
 @pytest.mark.slow
-def test_ours_is_the_command_itself(make):
+def test_own_row_runs_the_command(make):
     given = make(methods=(OURS,), ours_flags=("--data.workers", "0", "--eval.probe", "linear,motion"))
     accuracy.main(given)
     ours, probe, *_ = json.loads(given.out.read_text())["rows"]
@@ -141,7 +141,7 @@ def test_ours_is_the_command_itself(make):
 
 
 @pytest.mark.slow
-def test_the_learning_curve_trains_on_so_many_clips_of_each_class(sets, tmp_path):
+def test_learning_curve_uses_the_given_clips_per_class(sets, tmp_path):
     given = learning_curve.Arguments(
         sets=sets,
         weights="random",

@@ -1,4 +1,4 @@
-"""The benchmark of exported models runs, and the figures in the repository hold together."""
+"""The benchmark of exported models: a small run, and the consistency of the committed figures."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def check(content):
 
 
 @pytest.mark.slow
-def test_a_small_model(tmp_path, capsys):
+def test_small_model_is_exported_and_measured(tmp_path, capsys):
     small = ["--depth", "1", "--image-size", "64", "--frames", "2", "--classes", "5", "--runs", "1"]
     main(["--model", "b32", *small, "--json", str(tmp_path / "result.json")])
     content = json.loads((tmp_path / "result.json").read_text())
@@ -31,5 +31,5 @@ def test_a_small_model(tmp_path, capsys):
     assert "onnx_bytes" in capsys.readouterr().out
 
 
-def test_the_figures_in_the_repository():
+def test_committed_figures_are_consistent():
     check(json.loads(RESULTS.read_text()))

@@ -1,11 +1,11 @@
-"""The measurement of changes of an index: every change and size once, on few videos."""
+"""The benchmark of index changes: each change and size once, on few videos."""
 
 import json
 
 import index_changes
 
 
-def test_a_small_run(tmp_path, capsys):
+def test_every_change_is_measured(tmp_path, capsys):
     index_changes.main(["--out", str(tmp_path / "changes.json"), "--videos", "60", "--changed", "1", "9"])
     written = json.loads((tmp_path / "changes.json").read_text())
     assert [(row["change"], row["videos"]) for row in written["results"]] == [

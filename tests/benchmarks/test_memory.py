@@ -1,4 +1,4 @@
-"""The comparison of memory and speed, on image models small enough to run: against sums by hand and real tensors."""
+"""The benchmark of memory and speed on small image models, against sums by hand and real tensors."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_a_linear_probe_saves_one_vector_per_clip():
     assert probe.saved_bytes(3) - probe.saved_bytes(2) == 2 * WIDTH + 4 * NUM_CLASSES
 
 
-def test_what_full_fine_tuning_saves_grows_by_whole_blocks():
+def test_saved_bytes_of_full_fine_tuning_grow_per_block():
     checkpointed = counted("full-checkpointed")
     per_clip = checkpointed.saved_bytes(3) - checkpointed.saved_bytes(2)
     stream = 4 * NUM_FRAMES * 5 * WIDTH  # what a block reads, in 32 bits
@@ -44,7 +44,7 @@ def test_what_full_fine_tuning_saves_grows_by_whole_blocks():
 
 
 @pytest.mark.parametrize("name", ["full", "side4video-exact", "evl"])
-def test_a_peak_counted_without_memory_is_that_of_real_tensors(name):
+def test_fake_peak_equals_real_peak(name):
     backbone = load_backbone(SIZE.backbone, weights="random", image_size=32, dtype=torch.bfloat16, model_args=SMALL)
     model = build_model(METHODS[name], "b16", backbone, num_frames=NUM_FRAMES)
     step = Step(METHODS[name], SIZE, model, device=torch.device("cpu"), image_size=32, bf16=True, foreach=True)
@@ -58,14 +58,14 @@ def test_a_peak_counted_without_memory_is_that_of_real_tensors(name):
     assert abs(tracker.peak_bytes - expected) < 0.02 * expected
 
 
-def test_the_largest_batch_fits_and_the_next_does_not(monkeypatch):
+def test_largest_batch_fits_and_the_next_does_not(monkeypatch):
     method = counted("st-adapter")
     monkeypatch.setattr("measuring.counting.usable", lambda card: sum(method.peak(9).values()))
     assert method.largest_batch(2) == 9
     assert sum(method.peak(10).values()) > sum(method.peak(9).values())
 
 
-def test_norms_are_in_32_bits_under_autocast_alone_and_only_there():
+def test_norms_compute_in_32_bits_under_autocast_only():
     x, weight = torch.zeros(2, 4, dtype=torch.bfloat16), torch.ones(4, dtype=torch.bfloat16)
     with gpu_norms():
         assert F.layer_norm(x, (4,), weight).dtype == torch.bfloat16
@@ -87,7 +87,7 @@ def test_every_method_takes_timed_steps():
         assert any(not torch.equal(a, b) for a, b in zip(before[name], step.trained, strict=True)), name
 
 
-def test_a_method_that_does_not_fit_is_said_so_and_the_others_go_on(tmp_path):
+def test_method_that_does_not_fit_is_reported_and_others_continue(tmp_path):
     backbone = load_backbone(SIZE.backbone, weights="random", image_size=32, model_args=SMALL)
     names = ("linear-probe", "full")
     steps = {name: build_step(METHODS[name], "b16", SIZE, backbone, torch.device("cpu")) for name in names}
@@ -106,7 +106,7 @@ def test_a_method_that_does_not_fit_is_said_so_and_the_others_go_on(tmp_path):
     assert not (tmp_path / "none.svg").exists()
 
 
-def test_committed_results_are_what_the_documentation_shows(tmp_path):
+def test_documentation_shows_the_committed_results(tmp_path):
     assert RESULTS
     documentation = (ROOT / "docs/background/results.md").read_text(encoding="utf-8")
     for path in RESULTS:
@@ -120,5 +120,5 @@ def test_committed_results_are_what_the_documentation_shows(tmp_path):
         assert (tmp_path / "drawn.svg").stat().st_size > 5000
 
 
-def test_sizes_are_those_of_the_methods():
+def test_sizes_equal_the_methods():
     assert {size for method in METHODS.values() for size in method.options} == set(SIZES)

@@ -1,4 +1,4 @@
-"""The compared methods: trained parameters as many as in their authors' own modules, gradients where they belong."""
+"""The compared methods: numbers of trained parameters equal the authors' modules, and only these get gradients."""
 
 import copy
 
@@ -76,7 +76,7 @@ def test_trained_parameters(builder, options, size, num_classes, expected):
     assert count(build_without_memory(builder, size, num_classes, **options)) == expected
 
 
-def test_parts_of_dist_have_the_sizes_of_the_authors_parts():
+def test_dist_parts_equal_the_authors_sizes():
     model = build_without_memory(dist.build, "B/16", 174)
     parts = {
         "stem": [model.stem],
@@ -181,7 +181,7 @@ def test_gradients_reach_the_trained_parameters_and_no_others(name, backbone):
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_frames_are_told_apart_in_time(name, backbone):
+def test_temporal_methods_see_the_order_of_frames(name, backbone):
     clips = clips_for(name)
     model = make(name, backbone).eval()
     with torch.no_grad():
@@ -209,7 +209,7 @@ def test_adapters_start_as_the_identity(name, backbone):
     torch.testing.assert_close(model(clips_for(name)), reference(clips_for(name)), rtol=1e-4, atol=1e-5)
 
 
-def test_offsets_of_evl_are_gathered_and_summed_as_defined():
+def test_evl_temporal_terms_equal_the_definition():
     torch.manual_seed(0)
     rows, columns, width, heads = 3, 3, 8, 2
     layer = evl.NeighbourAttention(width, (rows, columns))
@@ -230,7 +230,7 @@ def test_offsets_of_evl_are_gathered_and_summed_as_defined():
     torch.testing.assert_close(layer(query, key), expected)
 
 
-def test_the_model_of_ready_made_modules_is_the_same_model(backbone):
+def test_model_of_ready_made_modules_is_equal(backbone):
     ours = make("side4video", backbone)
     theirs = make("side4video-modules", backbone)
     with torch.no_grad():
@@ -254,7 +254,7 @@ def tensor_of_ours(state, key):
     return state[key.replace("attention.out_proj", "attention.project")]
 
 
-def test_clip4clip_starts_as_clips_own_similarity():
+def test_clip4clip_starts_with_the_similarity_of_clip():
     import open_clip
 
     backbone = load_backbone(NAMES["B/32"], weights="random", model_args={"depth": 1})

@@ -1,4 +1,4 @@
-"""The benchmark of scoring: what it compares computes the same, captions share what they say, its sums are right."""
+"""The benchmark of scoring: the compared ways give equal scores, captions share beginnings, and its sums are right."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def check(content):
     assert content["captions"]["different_beginnings"] <= content["captions"]["words"] < content["captions"]["places"]
 
 
-def test_equal_beginnings_have_equal_embeddings_and_nothing_else_has():
+def test_only_equal_beginnings_have_equal_embeddings():
     ids, mask = tokenise(CAPTIONS, max_words=8)
     numbers = number_beginnings(ids, mask)
     assert (numbers == 0).equal(~mask)
@@ -34,7 +34,7 @@ def test_equal_beginnings_have_equal_embeddings_and_nothing_else_has():
             assert bool(numbers[one, place] == numbers[other, place]) == alike
 
 
-def test_the_loop_computes_the_definition():
+def test_loop_equals_the_definition():
     ids, mask = tokenise(CAPTIONS * 8, max_words=8)
     texts = make_texts(number_beginnings(ids, mask), mask, width=16)
     videos = make_videos(20, num_frames=3, width=16)
@@ -45,7 +45,7 @@ def test_the_loop_computes_the_definition():
 
 
 @pytest.mark.parametrize("loop_batches", [0, 1])
-def test_a_small_run_writes_what_it_found(tmp_path, loop_batches):
+def test_small_run_writes_its_results(tmp_path, loop_batches):
     lines = [f"ret{n},msr{n},video{n},{caption}" for n, caption in enumerate(CAPTIONS)]
     (tmp_path / "captions.csv").write_text("key,vid_key,video_id,sentence\n" + "\n".join(lines) + "\n")
     settings = {"captions": tmp_path / "captions.csv", "num-captions": 40, "num-videos": 40, "width": 16, "rounds": 2}
@@ -61,7 +61,7 @@ def test_a_small_run_writes_what_it_found(tmp_path, loop_batches):
 
 
 @pytest.mark.skipif(not RESULTS.exists(), reason="not measured yet")
-def test_the_committed_result_adds_up():
+def test_committed_result_is_consistent():
     content = json.loads(RESULTS.read_text())
     check(content)
     assert (content["captions"]["captions"], content["settings"]["num_videos"]) == (10_000, 10_000)

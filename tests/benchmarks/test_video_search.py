@@ -1,4 +1,4 @@
-"""The benchmark of searching, on very few videos."""
+"""The benchmark of searching, on few videos."""
 
 import json
 
@@ -10,7 +10,7 @@ from side4video.models.similarity import VideoFeatures, similarity
 from video_search import Best, Videos
 
 
-def test_small_run(tmp_path):
+def test_small_search_run(tmp_path):
     options = ["--questions", "4", "--rounds", "1", "--shortlists", "30", "120", "--folder", str(tmp_path)]
     sizes = ["--sizes", "120", "--means", "150"]
     video_search.main(["--out", str(tmp_path / "search.json"), *sizes, *options])
@@ -22,7 +22,7 @@ def test_small_run(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["search.json"]
 
 
-def test_the_truth_is_brute_force():
+def test_exact_results_equal_brute_force():
     videos, texts = Videos(), Videos().questions(3)
     frames, weights, _ = videos.chunk(0)
     features = VideoFeatures(torch.from_numpy(frames.astype(np.float32)), torch.from_numpy(weights))

@@ -35,7 +35,7 @@ def reasons(out):
         return [(row["set"], row["name"], row["kind"], row["severity"]) for row in csv.DictReader(file)]
 
 
-def test_a_good_set_gives_lists_of_all_and_exit_code_0(clips, tmp_path, capsys):
+def test_good_set_gives_complete_lists_and_exit_code_0(clips, tmp_path, capsys):
     out = tmp_path / "out"
     assert check(clips, out) == 0
     assert reasons(out) == []
@@ -54,7 +54,7 @@ def test_a_good_set_gives_lists_of_all_and_exit_code_0(clips, tmp_path, capsys):
     assert f"--data.train {out / 'train.csv'}" in " ".join(capsys.readouterr().out.split())
 
 
-def test_everything_that_is_wrong_is_found_and_left_out(clips, tmp_path, capsys, make_video):
+def test_all_faults_are_found_and_left_out(clips, tmp_path, capsys, make_video):
     train, test, out = clips / "train/run", clips / "test/run", tmp_path / "out"
     (train / "empty.mp4").touch()
     (train / "page <b>.mp4").write_text("<html>gone</html>")
@@ -93,7 +93,7 @@ def test_everything_that_is_wrong_is_found_and_left_out(clips, tmp_path, capsys,
     assert main(["check-data", *again, *names, "--out", str(tmp_path / "again")]) == 0, "only warnings are left"
 
 
-def test_missing_files_and_entries_that_are_there_twice(clips, tmp_path):
+def test_missing_files_and_duplicate_entries(clips, tmp_path):
     lines = ["video,label", "run/1.mp4,run", "run/1.mp4,run", "sit/gone.mp4,sit"]
     (tmp_path / "train.csv").write_text("\n".join(lines))
     arguments = ["--data.train", str(tmp_path / "train.csv"), "--data.root", str(clips / "train")]
@@ -104,7 +104,7 @@ def test_missing_files_and_entries_that_are_there_twice(clips, tmp_path):
     ]
 
 
-def test_a_file_that_takes_too_long_is_ended_and_reported(clips, tmp_path):
+def test_slow_file_times_out_and_is_reported(clips, tmp_path):
     for name in (
         "endless.mp4",
         "endless too.mp4",
@@ -130,7 +130,7 @@ def test_captions_are_kept(clips, tmp_path):
     assert not (tmp_path / "out/class_names.json").exists()
 
 
-def test_a_recipe_says_what_the_lists_hold(clips, tmp_path, capsys):
+def test_recipe_sets_task_and_frames(clips, tmp_path, capsys):
     arguments = ["--data.train", str(clips / "train"), "--out", str(tmp_path / "out")]
     assert main(["check-data", "own-clips", *arguments, "--data.num-frames", "11"]) == 0
     assert {kind for _, _, kind, _ in reasons(tmp_path / "out")} == {"too-short"}
@@ -146,14 +146,14 @@ def test_a_recipe_says_what_the_lists_hold(clips, tmp_path, capsys):
         (["own-clip"], "Did you mean 'own-clips'"),
     ],
 )
-def test_wrong_input_is_refused(flags, said, tmp_path, capsys, monkeypatch):
+def test_invalid_input_is_refused(flags, said, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["check-data", *flags]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
-def test_other_files_are_not_overwritten(clips, tmp_path, capsys):
+def test_existing_files_are_not_overwritten(clips, tmp_path, capsys):
     (tmp_path / "lists").mkdir()
     listed = tmp_path / "lists/train.csv"
     listed.write_text(f"video,label\n{clips / 'train/run/1.mp4'},run\n")
@@ -168,7 +168,7 @@ def test_other_files_are_not_overwritten(clips, tmp_path, capsys):
     assert main(again) == 2
 
 
-def test_lists_of_an_earlier_check_do_not_stay(clips, tmp_path):
+def test_lists_of_an_earlier_check_are_removed(clips, tmp_path):
     assert check(clips, tmp_path / "out") == 0
     assert main(["check-data", "--data.test", str(clips / "test"), "--out", str(tmp_path / "out")]) == 0
     assert not (tmp_path / "out/train.csv").exists()
@@ -176,7 +176,7 @@ def test_lists_of_an_earlier_check_do_not_stay(clips, tmp_path):
 
 
 @pytest.mark.parametrize("flag", ["--timeout-seconds", "--processes"])
-def test_no_time_and_no_processes_are_refused(flag, tmp_path, capsys):
+def test_zero_seconds_and_zero_processes_are_refused(flag, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["check-data", "--data.train", str(tmp_path), flag, "0"])
     assert caught.value.code == 2

@@ -1,4 +1,4 @@
-"""A clean list gives back what was written, read as training reads it."""
+"""Clean lists: reading one as training does gives the entries that were written."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def video(name, label=None, start=None, end=None):
     ids=str,
 )
 @pytest.mark.parametrize("used", [(0, 1, 2, 3), (1, 2), (3,)], ids=str)
-def test_labels_come_back(tmp_path, class_names, used):
+def test_labels_round_trip(tmp_path, class_names, used):
     entries = [Entry(video(f"clip {label}, one.mp4", label)) for label in used]
     write_clean_list(tmp_path / "train.csv", entries, class_names=class_names)
     write_json(tmp_path / "class_names.json", list(class_names))
@@ -49,7 +49,7 @@ odd_names = st.sampled_from(["1", "01", "-1", " a", "a ", "a,b", '"', "b\nc", "x
 
 
 @given(st.lists(texts | odd_names, min_size=1, max_size=6, unique=True), st.data())
-def test_any_labels_and_paths_come_back(tmp_path_factory, class_names, data):
+def test_any_labels_and_paths_round_trip(tmp_path_factory, class_names, data):
     rows = st.tuples(file_names, st.integers(0, len(class_names) - 1))
     assume(not all(name.isdecimal() for name in class_names) or len({*map(int, class_names)}) == len(class_names))
     entries = [Entry(video(name, label)) for name, label in data.draw(st.lists(rows, min_size=1, max_size=5))]
@@ -73,7 +73,7 @@ captions = (texts | odd_names).map(str.strip).filter(bool)
         unique_by=lambda row: row[0],
     )
 )
-def test_any_captions_come_back(tmp_path_factory, videos):
+def test_any_captions_round_trip(tmp_path_factory, videos):
     path = tmp_path_factory.mktemp("list") / "test.csv"
     write_clean_list(path, [Entry(video(name), tuple(several)) for name, several in videos])
     read = read_caption_list(path)
@@ -82,7 +82,7 @@ def test_any_captions_come_back(tmp_path_factory, videos):
     ]
 
 
-def test_class_names_that_are_one_number_are_refused():
+def test_class_names_equal_as_numbers_are_refused():
     check_numeric_class_names(["1", "01", "run"])
     check_numeric_class_names(["1", "02"])
     with pytest.raises(ValueError, match="1 and 01"):
@@ -94,14 +94,14 @@ def test_plain_class_names_are_written_as_names(tmp_path):
     assert (tmp_path / "train.csv").read_text() == "video,label\n/data/a.mp4,sit\n"
 
 
-def test_times_come_back(tmp_path):
+def test_times_round_trip(tmp_path):
     entries = [Entry(video("a.mp4", 0, 0.1, 1 / 3)), Entry(video("a.mp4", 0, 2.5, None)), Entry(video("b.mp4", 0))]
     write_clean_list(tmp_path / "train.csv", entries, class_names=("run",))
     read = read_video_list(tmp_path / "train.csv").videos
     assert [(one.start_seconds, one.end_seconds) for one in read] == [(0.1, 1 / 3), (2.5, None), (None, None)]
 
 
-def test_captions_come_back(tmp_path):
+def test_captions_round_trip(tmp_path):
     captions = ('a man, "on" a horse', "zwei Männer\nund ein Pferd", "a\ttab; and more", "caption")
     entries = [Entry(video("a b.mp4"), captions), Entry(video("c.mp4", None, 1.0, 2.0), ("one",))]
     write_clean_list(tmp_path / "test.csv", entries)
@@ -111,7 +111,7 @@ def test_captions_come_back(tmp_path):
     assert read.videos[1].start_seconds == 1.0
 
 
-def test_the_task_is_told_by_what_is_in_the_files(tmp_path):
+def test_task_is_detected_from_the_files(tmp_path):
     contents = {
         "labels.csv": "video,label\na.mp4,run\n",
         "list.txt": "a.mp4 run\n",
@@ -130,6 +130,6 @@ def test_the_task_is_told_by_what_is_in_the_files(tmp_path):
     assert detect_task(DataConfig(test=tmp_path / "list.txt", captions=tmp_path / "captions.json")) == "retrieval"
 
 
-def test_without_sets_there_is_nothing_to_read():
+def test_no_sets_are_refused():
     with pytest.raises(ValueError, match=r"--data\.train"):
         read_entries(DataConfig(), "recognition")

@@ -1,4 +1,4 @@
-"""One video at a time: what is said of good and of bad ones."""
+"""Findings about single files, intact and faulty."""
 
 import hashlib
 import shutil
@@ -36,12 +36,12 @@ def clip(tmp_path, make_video):
     return make_video(tmp_path / "clip.mp4", range(0, 240, 10))
 
 
-def test_nothing_is_said_of_a_good_video_or_a_good_folder(clip, tmp_path):
+def test_good_videos_and_folders_have_no_findings(clip, tmp_path):
     assert probe(clip) == Probe(())
     assert probe(write_frames(tmp_path / "frames", range(1, 9))) == Probe(())
 
 
-def test_the_hash_is_that_of_the_file(clip):
+def test_hash_of_a_file(clip):
     assert probe(clip, is_hashed=True).digest == hashlib.sha256(clip.read_bytes()).hexdigest()
 
 
@@ -57,14 +57,14 @@ def test_the_hash_is_that_of_the_file(clip):
         (bytes(range(1, 256)) * 20, "unreadable", "cannot be decoded"),
     ],
 )
-def test_what_is_no_video_is_told_by_its_content(tmp_path, content, kind, said):
+def test_non_videos_are_detected_by_content(tmp_path, content, kind, said):
     (tmp_path / "a.mp4").write_bytes(content)
     ((found, reason),) = probe(tmp_path / "a.mp4").faults
     assert found == kind
     assert said in reason
 
 
-def test_what_is_not_there_and_what_is_empty(tmp_path):
+def test_missing_and_empty_files(tmp_path):
     (tmp_path / "folder").mkdir()
     assert kinds(tmp_path / "none.mp4") == ["missing"]
     assert kinds(tmp_path / "folder") == ["empty"]
@@ -81,11 +81,11 @@ def write_sound(path):
     return path
 
 
-def test_sound_alone(tmp_path):
+def test_file_with_sound_only(tmp_path):
     assert kinds(write_sound(tmp_path / "sound.mp4")) == ["audio-only"]
 
 
-def test_a_file_that_was_cut_off_is_told_by_its_header(tmp_path, make_video):
+def test_truncated_file_is_detected_by_its_header(tmp_path, make_video):
     for suffix in (".mkv", ".avi"):
         whole = make_video(tmp_path / f"whole{suffix}", np.random.default_rng(0).integers(0, 255, 80))
         assert kinds(whole) == []
@@ -95,11 +95,11 @@ def test_a_file_that_was_cut_off_is_told_by_its_header(tmp_path, make_video):
 
 
 @pytest.mark.skipif(not PIECE.is_file(), reason=f"{PIECE} is not there")
-def test_a_piece_that_starts_late_is_not_cut_off():
+def test_late_start_is_not_truncation():
     assert kinds(PIECE) == []  # its times start at 10 seconds, and its header counts these too
 
 
-def test_a_file_whose_frames_are_wiped_is_damaged(clip):
+def test_file_with_zeroed_frames_is_damaged(clip):
     with av.open(str(clip)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
     content = bytearray(clip.read_bytes())
@@ -109,7 +109,7 @@ def test_a_file_whose_frames_are_wiped_is_damaged(clip):
     assert kinds(clip) == ["damaged"]
 
 
-def test_a_broken_picture_of_a_folder(tmp_path):
+def test_corrupt_picture_in_a_folder(tmp_path):
     folder = write_frames(tmp_path / "frames", range(1, 9))
     (folder / "img_00008.jpg").write_bytes(b"no picture")
     assert kinds(folder) == ["unreadable"]
@@ -135,7 +135,7 @@ def test_a_segment_that_ends_after_the_video_is_a_warning(clip):
     assert probe(clip, end=99.0).faults == (("ends-late", f"it ends at 99 seconds, the video at {seconds:.3f}."),)
 
 
-def test_another_container_than_the_name_says(clip, tmp_path):
+def test_container_differs_from_the_suffix(clip, tmp_path):
     shutil.copy(clip, tmp_path / "clip.webm")
     assert probe(tmp_path / "clip.webm").faults[0] == (
         "wrong-suffix",
@@ -146,17 +146,17 @@ def test_another_container_than_the_name_says(clip, tmp_path):
         assert kinds(tmp_path / name) == []
 
 
-def test_suffixes_of_what_ffmpeg_calls_its_containers():
+def test_suffixes_of_ffmpeg_container_names():
     assert wrong_suffix(Path("a.mkv"), ("matroska", "webm")) is None
     assert wrong_suffix(Path("a.mpg"), ("mpegts",)) is None
     assert wrong_suffix(Path("a.avi"), ("matroska", "webm")) == "its suffix is .avi, but its content is matroska/webm."
 
 
-def test_a_video_is_nothing_else(clip):
+def test_video_signatures_are_not_other_types(clip):
     assert detect_other_type(clip) is None
 
 
-def test_of_what_cannot_be_opened_nothing_is_known(tmp_path):
+def test_unopenable_files_have_no_detected_type(tmp_path):
     assert detect_other_type(tmp_path) is None
     assert detect_other_type(tmp_path / "none.mp4") is None
 

@@ -1,4 +1,4 @@
-"""What is said of entries, worked out by hand."""
+"""Findings about the entries of sets, against results by hand."""
 
 from pathlib import Path
 
@@ -30,19 +30,19 @@ def check(*sets, contents=None, faults=None):
     return findings, [[e.video.name for e in result.clean] for result in results]
 
 
-def test_good_sets_stay_as_they_are():
+def test_good_sets_have_no_findings():
     sets = entries("train", entry("a", 0), entry("b", 1)), entries("test", entry("c", 0))
     assert check(*sets) == ([], [["a", "b"], ["c"]])
 
 
-def test_faults_leave_entries_out_and_warnings_do_not():
+def test_faults_remove_entries_and_warnings_do_not():
     faults = {"a": (("damaged", "x"),), "b": (("too-short", "x"), ("wrong-suffix", "x"))}
     findings, clean = check(entries("train", entry("a", 0), entry("b", 1)), faults=faults)
     assert findings == [("train", 0, "damaged"), ("train", 1, "too-short"), ("train", 1, "wrong-suffix")]
     assert clean == [["b"]]
 
 
-def test_labels_that_no_class_has():
+def test_labels_without_a_class_are_found():
     findings, clean = check(entries("test", entry("a", 2), entry("b", -1), entry("c"), entry("d", 1)))
     assert findings == [("test", 0, "wrong-label"), ("test", 1, "wrong-label"), ("test", 2, "no-label")]
     assert clean == [["d"]]
@@ -58,7 +58,7 @@ def test_the_first_of_equal_videos_is_kept():
 
 
 @pytest.mark.parametrize("second", ["a", "b"])
-def test_equal_videos_of_two_classes_are_left_out_both(second):
+def test_equal_videos_of_two_classes_are_both_removed(second):
     findings, clean = check(
         entries("train", entry("a", 0), entry(second, 1), entry("c", 1)), contents={"a": "same", "b": "same"}
     )
@@ -71,7 +71,7 @@ def test_different_parts_of_a_file_are_no_duplicates():
     assert check(entries("train", *parts)) == ([], [["a", "a"]])
 
 
-def test_test_videos_in_training_are_left_out_of_it():
+def test_test_videos_are_removed_from_the_training_set():
     sets = entries("train", entry("a", 0), entry("b", 0), entry("b2", 0)), entries("test", entry("c", 1), entry("a", 0))
     findings, clean = check(*sets, contents={"b": "same", "b2": "same", "c": "same"})
     assert findings == [
@@ -104,7 +104,7 @@ def test_broken_videos_are_not_compared():
     assert {kind for _, _, kind in findings} == {"empty"}
 
 
-def test_captions_of_equal_videos_come_together():
+def test_captions_of_equal_videos_are_merged():
     found = entries("test", entry("a", None, "one", "two"), entry("b", None, "two", "three"), classes=())
     (result,) = find_problems([found], {part_of(e.video): Probe((), "same") for e in found.entries})
     assert [e.captions for e in result.clean] == [("one", "two", "three")]
@@ -112,7 +112,7 @@ def test_captions_of_equal_videos_come_together():
 
 
 @pytest.mark.parametrize("name", ["a\nb.mp4", "b.mp4 ", "c\udce9.mp4"])
-def test_paths_that_no_list_can_hold_are_told(name):
+def test_paths_that_no_list_can_hold_are_found(name):
     findings, clean = check(entries("train", entry(name, 0)))
     assert findings == [("train", 0, "unlistable")]
     assert clean == [[]]

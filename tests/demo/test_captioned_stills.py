@@ -22,7 +22,7 @@ def centre_of(picture, threshold=230):
         ("in the middle", lambda x, y: 0.37 < x < 0.63 and 0.37 < y < 0.63),
     ],
 )
-def test_shape_lies_where_the_caption_says(place, lies):
+def test_shape_is_where_the_caption_says(place, lies):
     generator = np.random.default_rng(0)
     for _ in range(20):
         picture = draw_captioned_still(generator, StillCaption("disc", "white", place))
@@ -37,14 +37,14 @@ def test_shape_has_the_colour_that_the_caption_says():
         assert (picture == channels).all(axis=2).sum() > 80
 
 
-def test_every_caption_is_there_once_and_speaks_of_no_motion():
+def test_captions_are_unique_and_name_no_motion():
     captions = [str(caption) for caption in StillCaption.all_captions()]
     assert len(set(captions)) == len(captions) == len(FORMS) * len(COLOURS) * len(PLACES)
     assert "a red square on the left" in captions
     assert not any("move" in caption for caption in captions)
 
 
-def test_the_words_of_motion_are_those_of_places():
+def test_motion_words_equal_place_words():
     words = {word for place in PLACES for word in place.split()}
     assert set(MOTIONS) <= words
 

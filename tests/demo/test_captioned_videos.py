@@ -36,7 +36,7 @@ def read(path):
         return video.read(range(video.num_frames)).numpy()
 
 
-def test_no_scene_is_shown_twice(tmp_path):
+def test_scenes_are_unique(tmp_path):
     make_captioned_videos(tmp_path, FEW)
     stills = [read(path).mean(axis=0) for path in sorted(tmp_path.glob("*/*.mp4"))]
     assert len(stills) == 40
@@ -44,14 +44,14 @@ def test_no_scene_is_shown_twice(tmp_path):
     assert min(apart) > 5  # the same scene, moving the other way, would be 0 apart
 
 
-def test_coding_leaves_no_trace_of_the_direction(tmp_path):
+def test_encoding_does_not_reveal_the_direction(tmp_path):
     scene = CrossingScene.random(np.random.default_rng(0), form="cross", colour="green")
     for motion in ("up", "down"):
         write_video(tmp_path / f"{motion}.mp4", draw_crossing(scene, motion), frames_per_second=12)
     np.testing.assert_array_equal(read(tmp_path / "up.mp4"), read(tmp_path / "down.mp4")[::-1])
 
 
-def test_what_is_there_is_left_alone_and_other_settings_are_refused(tmp_path):
+def test_existing_videos_are_kept_and_other_settings_refused(tmp_path):
     make_captioned_videos(tmp_path, FEW)
     (tmp_path / "train/0003.mp4").unlink()
     kept = (tmp_path / "train/0001.mp4").stat().st_mtime_ns
@@ -70,6 +70,6 @@ def test_what_is_there_is_left_alone_and_other_settings_are_refused(tmp_path):
         ({"colours": ("red", "red")}, "different"),
     ],
 )
-def test_settings_that_make_no_set_are_refused(changes, message):
+def test_invalid_settings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         CaptionedVideos(**changes)

@@ -23,7 +23,7 @@ def centre_of_shape(frame, background):
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
-def test_opposite_motion_is_the_same_frames_the_other_way_round(motion):
+def test_opposite_motion_has_the_same_frames_reversed(motion):
     for seed in range(5):
         scene = CrossingScene.random(np.random.default_rng(seed), form="star", colour="red")
         clip = draw_crossing(scene, motion)
@@ -43,7 +43,7 @@ def test_shape_crosses_the_picture_as_the_word_says(scene, motion, axis, sign):
     assert abs(places[:, axis].mean() - 0.5) < 0.02
 
 
-def test_shapes_lie_inside_the_picture():
+def test_shapes_are_inside_the_picture():
     generator = np.random.default_rng(0)
     for _ in range(300):
         scene = CrossingScene.random(generator, form="ring", colour="blue", size=16)
@@ -65,7 +65,7 @@ def test_captions_are_sentences_and_all_different():
     assert "an orange disc moves left" in texts
 
 
-def test_held_out_captions_leave_out_no_form_colour_or_motion_and_no_pair_of_them():
+def test_training_captions_have_every_pair_of_form_colour_and_motion():
     seen = [caption for caption in MotionCaption.all_captions() if not caption.held_out]
     assert len(seen) == 0.75 * len(MotionCaption.all_captions())
     assert {(caption.form, caption.colour) for caption in seen} == {

@@ -35,7 +35,7 @@ def test_eight_motions_of_a_scene_are_the_same_frames_in_another_order(scene):
         np.testing.assert_array_equal(clip.sum(axis=0, dtype=int), clips[0].sum(axis=0, dtype=int))
 
 
-def test_another_scene_has_other_frames(scene):
+def test_different_scenes_have_different_frames(scene):
     other = Scene.random(np.random.default_rng(1))
     assert sorted_frames(draw_clip(scene, "clockwise")) != sorted_frames(draw_clip(other, "clockwise"))
 
@@ -57,17 +57,17 @@ def test_training_clips_of_eight_frames_show_every_stop_once():
         assert stops_seen(clip, frames_per_stop=3) == list(range(8))
 
 
-def test_two_frames_per_stop_would_not_do():
+def test_eight_of_sixteen_frames_miss_a_stop():
     (clip,) = FrameSampling(num_frames=8).test(16)
     assert stops_seen(clip, frames_per_stop=2) == [0, 1, 2, 3, 4, 4, 5, 6]
 
 
-def test_fewer_frames_than_stops_do_give_the_motion_away(scene):
+def test_fewer_frames_than_stops_reveal_the_motion(scene):
     every_other_stop = {tuple(sorted_frames(draw_clip(scene, motion)[::6])) for motion in MOTIONS}
     assert len(every_other_stop) > 1
 
 
-def test_no_motion_is_another_one_begun_elsewhere_on_the_ring():
+def test_no_motion_is_a_rotation_of_another():
     begun_at_zero = {tuple((stop - stops[0]) % NUM_STOPS for stop in stops) for stops in MOTIONS.values()}
     assert len(begun_at_zero) == 8
 
@@ -90,13 +90,13 @@ def test_shape_goes_round_the_ring_as_the_name_says(scene, motion, turn):
     np.testing.assert_allclose(np.hypot(x, y), scene.ring_radius, atol=0.01)
 
 
-def test_single_frame_at_a_known_time_is_anywhere_on_the_ring():
+def test_ring_angles_are_uniform():
     generator = np.random.default_rng(0)
     angles = [Scene.random(generator, size=16).ring_angle for _ in range(500)]
     assert stats.kstest(angles, "uniform", args=(0, 2 * math.pi)).pvalue > 0.01
 
 
-def test_stops_lie_inside_the_picture():
+def test_stops_are_inside_the_picture():
     generator = np.random.default_rng(0)
     for _ in range(300):
         scene = Scene.random(generator, size=16)

@@ -27,7 +27,7 @@ def shape(**changes):
     return Shape(**{"form": "square", "colour": "red", "x": 0.5, "y": 0.5, "radius": 0.1, **changes})
 
 
-def test_weights_are_small_float16_and_say_how_they_were_made():
+def test_weights_are_small_float16_with_metadata():
     assert WEIGHTS_PATH.stat().st_size < 2_000_000
     with safe_open(WEIGHTS_PATH, framework="pt") as weights:
         metadata = weights.metadata()
@@ -50,7 +50,7 @@ def linear_readout_accuracy(backbone):
     return accuracy
 
 
-def test_pretrained_tokens_know_what_is_where_and_random_ones_do_not():
+def test_pretrained_tokens_encode_form_and_place_and_random_ones_do_not():
     known, unknown = (
         linear_readout_accuracy(load_backbone(BACKBONE_NAME, weights=weights, model_args=BACKBONE_ARGS).model)
         for weights in (WEIGHTS_PATH, "random")
@@ -61,7 +61,7 @@ def test_pretrained_tokens_know_what_is_where_and_random_ones_do_not():
     assert known["column"] + known["row"] > unknown["column"] + unknown["row"] + 1
 
 
-def test_still_labels_of_a_shape_at_hand():
+def test_still_labels_by_hand():
     small = shape(form="ring", colour="white", x=0.13, y=0.99, radius=MIN_RADIUS)
     assert still_labels(small) == {"form": 1, "colour": 7, "column": 1, "row": 7, "size": 0}
     assert still_labels(shape(radius=MAX_RADIUS))["size"] == 2
@@ -87,7 +87,7 @@ def test_batch_has_normalised_pictures_and_a_label_per_task():
     }
 
 
-def test_seed_alone_decides_the_model():
+def test_seed_determines_the_model():
     first, again, other = (pretrain(steps=2, batch_size=4, seed=seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["backbone.pos_embed"], other["backbone.pos_embed"])

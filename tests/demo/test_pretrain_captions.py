@@ -11,7 +11,7 @@ from side4video.demo.pretrain_captions import caption_vocabulary, draw_batch, ma
 from side4video.demo.still_clip import WEIGHTS_PATH, create_clip
 
 
-def test_weights_say_how_they_were_made_and_what_they_know():
+def test_weights_file_has_metadata():
     with safe_open(WEIGHTS_PATH, framework="pt") as weights:
         metadata = weights.metadata()
     assert json.loads(metadata["made"])["seed"] == 0
@@ -20,7 +20,7 @@ def test_weights_say_how_they_were_made_and_what_they_know():
     assert min(accuracy.values()) > 0.9
 
 
-def test_pretrained_model_reads_pictures_and_a_random_one_does_not():
+def test_pretrained_model_matches_captions_and_a_random_one_does_not():
     words = caption_vocabulary()
     torch.manual_seed(0)
     clip = create_clip(vocab_size=len(words))
@@ -40,13 +40,13 @@ def test_batch_has_normalised_pictures_and_different_captions():
 
 
 @pytest.mark.parametrize("batch_size", [0, 241])
-def test_batches_that_need_a_caption_twice_are_refused(batch_size):
+def test_batches_larger_than_the_captions_are_refused(batch_size):
     assert len(StillCaption.all_captions()) == 240
     with pytest.raises(ValueError, match=r"must be from 1 to 240"):
         draw_batch(np.random.default_rng(0), batch_size=batch_size)
 
 
-def test_words_of_motion_are_known_and_their_embeddings_are_never_trained():
+def test_motion_words_are_in_the_vocabulary_and_not_trained():
     words = caption_vocabulary()
     torch.manual_seed(3)
     first = create_clip(vocab_size=len(words)).token_embedding.weight.detach()
@@ -59,7 +59,7 @@ def test_words_of_motion_are_known_and_their_embeddings_are_never_trained():
     assert not torch.equal(trained[sorted(in_stills)], first[sorted(in_stills)])
 
 
-def test_seed_alone_decides_the_model():
+def test_seed_determines_the_model():
     words = caption_vocabulary()
     first, again, other = (pretrain(words, steps=2, batch_size=4, seed=seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], again[name]) for name in first)

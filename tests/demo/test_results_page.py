@@ -15,7 +15,7 @@ CAPTIONS = [
 
 
 def evaluation(scores):
-    """What the task finds when caption i scores video j with scores[i, j]."""
+    """The task's result if caption i scores video j with scores[i, j]."""
     own = np.arange(len(scores))
     names = [f"test/{number:04d}.mp4" for number in range(1, len(scores) + 1)]
     ranks = text_to_video_ranks(scores, own)
@@ -52,7 +52,7 @@ def evaluations():
     return {"before": evaluation(np.eye(8)[opposite] + 0.5 * right), "after": evaluation(right)}
 
 
-def test_shares_are_those_counted_by_hand(evaluations):
+def test_shares_equal_counts_by_hand(evaluations):
     scores = compare_models(evaluations)
     assert scores["text to video: R@1"] == {"before": 0.0, "after": 1.0}
     assert scores["… right form and colour"] == {"before": 7 / 8, "after": 1.0}
@@ -60,7 +60,7 @@ def test_shares_are_those_counted_by_hand(evaluations):
     assert scores["text to video: R@5"] == {"before": 1.0, "after": 1.0}
 
 
-def test_captions_without_a_training_video_are_counted_apart(evaluations):
+def test_captions_without_a_training_video_are_counted_separately(evaluations):
     # Held out are motion 0 of the red disc and motion 5 mod 4 of the blue one (colour 5): rows 0 and 5.
     wrong = np.eye(8)
     wrong[0] = np.eye(8)[1]
@@ -83,7 +83,7 @@ def test_page_shows_missed_captions_of_every_motion_with_their_videos(tmp_path, 
     assert page.count('<figure class="right">') == 2 * page.count("</h2>") - 2
 
 
-def test_videos_that_are_gone_are_named(tmp_path, evaluations):
+def test_missing_videos_are_named(tmp_path, evaluations):
     config = retrieval_demo_config(tmp_path / "gone", tmp_path / "no.safetensors", epochs=1)
     with pytest.raises(VideoError, match="there is no such file"):
         write_results_page(

@@ -28,7 +28,7 @@ def read(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_demo_leaves_what_it_says(out):
+def test_demo_writes_the_files_it_names(out):
     expected = {"best", "last", "config.yaml", "evaluation.json", "zero_shot.json", "scores.json", "retrieval.html"}
     assert expected <= {path.name for path in (out / "run").iterdir()}
     assert {path.name for path in out.iterdir()} == {"videos", "run", "index", "still_clip.safetensors"}
@@ -53,7 +53,7 @@ def test_scores_are_counted_from_the_queries(out):
         assert scores["… of captions without a training video"][model] == sum(unseen) / 4
 
 
-def test_before_is_what_open_clip_itself_finds(out):
+def test_untrained_scores_equal_open_clip(out):
     image = BACKBONE_ARGS
     heads = image["embed_dim"] // image["num_heads"]
     vision = CLIPVisionCfg(layers=image["depth"], width=image["embed_dim"], head_width=heads, image_size=64)
@@ -77,7 +77,7 @@ def test_before_is_what_open_clip_itself_finds(out):
     torch.testing.assert_close(similarities.amax(dim=1), best, rtol=0, atol=1e-4)
 
 
-def test_the_index_answers_as_the_evaluation_does(out):
+def test_index_results_equal_the_evaluation(out):
     queries = read(out / "run/evaluation.json")["queries"]
     index = VideoIndex.open(out / "index", device="cpu")
     assert len(index.files()) == 16
@@ -88,7 +88,7 @@ def test_the_index_answers_as_the_evaluation_does(out):
         assert asked[1:3] + asked[4:] == [facts["colour"], facts["form"], facts["motion"]]
 
 
-def test_page_shows_the_captions_that_were_missed(out):
+def test_page_shows_missed_captions(out):
     page = (out / "run/retrieval.html").read_text(encoding="utf-8")
     missed = [query["caption"] for query in read(out / "run/zero_shot.json")["queries"] if query["rank"] > 1]
     shown = re.findall(r"<h2>“(.*?)”</h2>", page)
@@ -99,7 +99,7 @@ def test_page_shows_the_captions_that_were_missed(out):
 
 
 @pytest.mark.slow
-def test_again_replaces_the_run_and_keeps_the_videos(out, capsys):
+def test_second_demo_replaces_the_run_and_keeps_the_videos(out, capsys):
     before = {path: path.stat().st_mtime_ns for path in (out / "videos").glob("*/*.mp4")}
     page = (out / "run/retrieval.html").stat().st_mtime_ns
     assert main(["demo", "retrieval", "--out", str(out), *SMALL.split()]) == 0
@@ -112,7 +112,7 @@ def test_again_replaces_the_run_and_keeps_the_videos(out, capsys):
     assert len(VideoIndex.open(out / "index", device="cpu").files()) == 16
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
+def test_folder_with_other_files_is_refused(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/thesis.txt").write_text("mine")
     assert main(["demo", "retrieval", "--out", str(tmp_path), *SMALL.split()]) == 2
@@ -121,7 +121,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
     assert not (tmp_path / "videos").exists()
 
 
-def test_a_run_is_kept_when_the_videos_are_refused(out, capsys):
+def test_run_is_kept_if_the_videos_are_refused(out, capsys):
     other = SMALL.replace("red blue", "red green")
     assert main(["demo", "retrieval", "--out", str(out), *other.split()]) == 2
     assert "Use another folder" in capsys.readouterr().err

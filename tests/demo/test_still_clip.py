@@ -51,7 +51,7 @@ def test_packed_weights_are_small():
     assert {tensor.dtype for tensor in load_file(WEIGHTS_PATH).values()} == {torch.float16, torch.int32}
 
 
-def test_image_tower_of_the_full_file_is_read_by_timm_as_by_open_clip(full_file, full_clip):
+def test_timm_and_open_clip_read_the_same_image_tower(full_file, full_clip):
     backbone = load_backbone(
         BACKBONE_NAME, weights=full_file, model_args=BACKBONE_ARGS, projection_width=TEXT_ARGS["embed_dim"]
     )
@@ -62,7 +62,7 @@ def test_image_tower_of_the_full_file_is_read_by_timm_as_by_open_clip(full_file,
         torch.testing.assert_close(embeddings, full_clip.encode_image(pictures), rtol=1e-4, atol=1e-4)
 
 
-def test_text_tower_of_the_full_file_is_read_as_by_open_clip(full_file, full_clip):
+def test_text_tower_equals_open_clip(full_file, full_clip):
     tower = load_text_tower(TEXT_NAME, weights=full_file, model_args=TEXT_ARGS)
     ids, _ = tokenise(CAPTIONS, max_words=TEXT_ARGS["context_length"])
     with torch.no_grad():
@@ -98,12 +98,12 @@ def test_words_are_renumbered_in_order():
     assert words.ids[-1] == 49407  # the end of the text is the highest number, which the tower looks for
 
 
-def test_words_that_are_not_in_the_list_are_refused():
+def test_unknown_words_are_refused():
     with pytest.raises(ValueError, match="a red elephant"):
         Vocabulary(CAPTIONS).encode(["a red elephant"])
 
 
-def test_packing_and_unpacking_lose_nothing_but_half_precision(tmp_path):
+def test_packing_loses_half_precision_only(tmp_path):
     words = Vocabulary(CAPTIONS)
     clip = create_clip(vocab_size=len(words))
     packed = pack_weights(clip, words)

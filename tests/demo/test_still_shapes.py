@@ -42,7 +42,7 @@ def test_angle_turns_clockwise_on_the_screen():
     assert np.abs(turned - start).max() > 0.9
 
 
-def test_shape_is_drawn_where_and_in_the_colour_it_says():
+def test_shape_is_drawn_with_its_place_and_colour():
     picture = np.full((64, 64, 3), 10, dtype=np.uint8)
     drawn = draw_shape(picture, shape(colour="green", x=0.75, y=0.25, radius=0.1))
     assert tuple(drawn[16, 48]) == COLOURS["green"]
@@ -51,7 +51,7 @@ def test_shape_is_drawn_where_and_in_the_colour_it_says():
     assert (picture == 10).all()  # the given picture is left as it was
 
 
-def test_random_shapes_lie_inside_and_take_every_form_and_colour():
+def test_random_shapes_are_inside_and_use_every_form_and_colour():
     generator = np.random.default_rng(0)
     shapes = [random_shape(generator) for _ in range(400)]
     assert all(min(s.x, s.y) >= s.radius and max(s.x, s.y) <= 1 - s.radius for s in shapes)
@@ -59,7 +59,7 @@ def test_random_shapes_lie_inside_and_take_every_form_and_colour():
     assert {s.colour for s in shapes} == set(COLOURS)
 
 
-def test_generator_alone_decides_the_picture():
+def test_generator_determines_the_picture():
     first, second, other = (draw_still(np.random.default_rng(seed), size=48) for seed in (5, 5, 6))
     assert first[0].shape == (48, 48, 3)
     assert first[0].dtype == np.uint8

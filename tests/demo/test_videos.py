@@ -14,7 +14,7 @@ def read_video(path):
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
-def test_written_frames_come_back_in_number_order_and_colour(tmp_path, codec):
+def test_written_frames_round_trip(tmp_path, codec):
     frames = draw_clip(Scene.random(np.random.default_rng(0)), "star_clockwise")
     write_video(tmp_path / "clip.mp4", frames, frames_per_second=8, codec=codec)
     read = read_video(tmp_path / "clip.mp4")
@@ -26,7 +26,7 @@ def test_written_frames_come_back_in_number_order_and_colour(tmp_path, codec):
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
-def test_video_coding_leaves_no_trace_of_the_motion_in_the_frames(tmp_path, codec):
+def test_encoding_does_not_reveal_the_motion(tmp_path, codec):
     scene = Scene.random(np.random.default_rng(0))
     seen = set()
     for motion in MOTIONS:
@@ -58,7 +58,7 @@ def test_folder_holds_one_sub_folder_per_motion(tmp_path):
         assert all(sorted(path.name for path in folder.iterdir()) == names for folder in folders)
 
 
-def test_every_clip_is_another_scene(tmp_path):
+def test_every_clip_has_its_own_scene(tmp_path):
     make_motion_videos(tmp_path, FEW)
     first_frames = {read_video(path)[0].tobytes() for path in tmp_path.rglob("*.mp4")}
     assert len(first_frames) == 24
@@ -76,7 +76,7 @@ def test_second_call_writes_only_what_is_missing_and_the_same_bytes(tmp_path):
     assert make_motion_videos(tmp_path, FEW) == 0
 
 
-def test_folder_made_with_other_settings_is_left_alone(tmp_path):
+def test_folder_with_other_settings_is_refused(tmp_path):
     make_motion_videos(tmp_path, FEW)
     other = MotionVideos(train_clips_per_class=2, test_clips_per_class=1, size=32, seed=1)
     with pytest.raises(ValueError, match="Use another folder or remove this one"):

@@ -25,7 +25,7 @@ SHORT, LONG = 10, 1000
 
 
 def check_case(case):
-    """A description or traceback of what a reader did wrong with one corrupt variant; None if it did nothing wrong."""
+    """A description or traceback of a reader's fault with one corrupt variant; None without a fault."""
     target, seed = case
     chance = random.Random(f"{target} {seed}")
     with tempfile.TemporaryDirectory() as temporary:
@@ -62,7 +62,7 @@ def _fault(read, folder):
 
 
 def run_cases(seeds):
-    """What went wrong, by target, of all targets with all seeds."""
+    """The faults of each target, with all seeds."""
     cases = [(target, seed) for seed in seeds for target in ORIGINALS]
     found = defaultdict(list)
     for place, fault in run_with_timeout(check_case, cases, processes=2, seconds=10, memory_bytes=2 * 2**30):

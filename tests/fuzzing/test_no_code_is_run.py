@@ -25,7 +25,7 @@ class Attack:
 
 
 def as_archive(content):
-    """A TorchScript archive, as far as names tell, with this pickle as its data."""
+    """A ZIP archive with the file names of TorchScript and this pickle as its data."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         for name, text in (
@@ -77,6 +77,6 @@ def test_no_pickle_is_executed(target, payload, tmp_path):
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_the_attack_is_real(protocol, tmp_path):
+def test_unpickling_would_run_the_code(protocol, tmp_path):
     pickle.loads(pickle.dumps(Attack(tmp_path / "executed"), protocol))
     assert (tmp_path / "executed").exists()

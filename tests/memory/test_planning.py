@@ -27,7 +27,7 @@ CLASSES = 7
 
 
 def settings(**groups):
-    """A small model on the CPU whose activations are large beside its weights; keyword arguments change groups."""
+    """A small model on the CPU whose activations are larger than its weights; keyword arguments change groups."""
     content = {
         "backbone": {
             "name": "vit_tiny_patch16_224",
@@ -82,7 +82,7 @@ def real_step(config):
     ],
     ids=str,
 )
-def test_the_estimate_is_what_a_real_step_allocates(changes):
+def test_estimate_equals_a_real_step(changes):
     if "quantise" in changes.get("backbone", {}):
         pytest.importorskip("bitsandbytes")
     config = settings(**changes)
@@ -96,7 +96,7 @@ def test_the_estimate_is_what_a_real_step_allocates(changes):
 
 
 def test_categories_by_hand():
-    """The parts that can be counted without running anything."""
+    """The categories that can be counted without a step."""
     config = settings(train={"batch": 5})
     step = planner(config).estimate()
     model = build_video_model(config, num_classes=CLASSES, device=torch.device("cpu"))
@@ -111,7 +111,7 @@ def test_categories_by_hand():
     assert set(step.peak) == set(CATEGORIES)
 
 
-def test_8_bit_moments_are_counted_as_bitsandbytes_keeps_them():
+def test_8_bit_moments_equal_bitsandbytes():
     pytest.importorskip("bitsandbytes")
     config = settings(train={"optimizer": "adamw-8bit", "batch": 1}, side={"width": 128})
     config, device = resolve_types(config, "cpu"), torch.device("cpu")
@@ -131,15 +131,15 @@ def test_8_bit_moments_are_counted_as_bitsandbytes_keeps_them():
     assert step.count(StepSize(1)).peak[OPTIMIZER] == real
 
 
-def test_all_gradients_are_there_when_the_optimizer_steps():
-    """A wide side network on one small clip: weights outweigh activations and the peak is in the optimizer."""
+def test_optimizer_peak_includes_all_gradients():
+    """A wide side network on one small clip: weights outweigh activations, so the optimizer step is the peak."""
     config = settings(train={"batch": 1}, data={"num_frames": 1}, side={"width": 512})
     step = planner(config, "gpu").estimate()
     assert step.peak[GRADIENTS] == pytest.approx(step.peak[OPTIMIZER] / 2, rel=0.01)
     assert step.peak[ACTIVATIONS] == 0
 
 
-def test_one_planner_gives_every_mode_what_its_own_planner_gives():
+def test_one_planner_estimates_every_mode():
     shared = planner(settings())
     totals = []
     for memory in ("tight", "plain", "exact"):
@@ -149,7 +149,7 @@ def test_one_planner_gives_every_mode_what_its_own_planner_gives():
     assert totals[0] < totals[2] < totals[1]
 
 
-def test_a_gpu_means_16_bits_and_a_cpu_32():
+def test_precision_is_16_bits_on_a_gpu_and_32_on_a_cpu():
     config = settings()
     assert target_of(config) == "cpu"
     assert target_of(RunConfig()) == target_of(RunConfig(train=TrainConfig(device="cuda:1"))) == "gpu"
@@ -160,15 +160,15 @@ def test_a_gpu_means_16_bits_and_a_cpu_32():
     assert resolve_types(RunConfig(train=TrainConfig(precision="fp16")), "gpu").train.precision == "fp16"
 
 
-def test_accumulation_takes_the_largest_micro_batch_of_all_views():
+def test_step_size_uses_the_largest_micro_batch():
     assert step_size(settings(train={"batch": 10, "micro_batch": 4})) == StepSize(4, 3)
     assert step_size(settings(train={"batch": 9, "micro_batch": 8})) == StepSize(5, 2)
     assert step_size(settings(data={"repeats": 2, "arrow_of_time": True})) == StepSize(16, 1)
 
 
 @pytest.mark.parametrize("memory", ["plain", "exact"])
-def test_the_largest_batch_is_what_trying_every_batch_gives(memory):
-    """On a card that holds a few clips; brute force steps with real tensors."""
+def test_largest_batch_equals_trying_every_batch(memory):
+    """Compare with real steps of growing batches on a card that holds a few clips."""
     budget = 16 * 10**6
     fitting = 0
     for batch in range(1, 20):
@@ -190,14 +190,14 @@ def test_the_largest_batch_is_what_trying_every_batch_gives(memory):
         lambda n: 1000 * n**0.5,
     ],
 )
-def test_largest_within_is_right_by_brute_force(needed):
+def test_largest_within_equals_brute_force(needed):
     for budget in (0, 5, 99, 100, 101, 1000, 4321, 10**5):
         fitting = max((n for n in range(1, 65537) if needed(n) <= budget), default=0)
         for start in (1, 7, 500):
             assert largest_within(needed, budget, start=start) == fitting, (budget, start)
 
 
-def test_largest_within_asks_for_few_values():
+def test_largest_within_needs_few_evaluations():
     asked = []
     assert largest_within(lambda n: asked.append(n) or 1000 + 7 * n, 100_000, start=32, fixed=900) == 14142
     assert len(asked) <= 3
@@ -220,12 +220,12 @@ def test_vit_e_is_planned_without_its_weights():
     ("text", "size"),
     [("24GB", 24 * 10**9), ("24 GiB", 24 * 2**30), ("8000mb", 8 * 10**9), ("0.5GB", 5 * 10**8), ("512MiB", 2**29)],
 )
-def test_sizes_of_cards(text, size):
+def test_parse_size(text, size):
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["24", "24G", "GB", "-1GB", "0GB", "24 giga", "24GB!", "1e3GB"])
-def test_what_is_no_size_is_refused(text):
+def test_invalid_sizes_are_refused(text):
     with pytest.raises(ValueError, match=r"24GB"):
         parse_size(text)
 
@@ -242,7 +242,7 @@ def card_with(budget):
 
 @pytest.fixture(scope="module")
 def plan():
-    """Of a batch of 64 videos of two frames, for a very small model."""
+    """The plan of a batch of 64 videos of two frames, for a very small model."""
     args = {"patch_size": 16, "embed_dim": 64, "depth": 3, "num_heads": 2}
     return planner(settings(backbone={"model_args": args}, data={"num_frames": 2}, train={"batch": 64}))
 
@@ -257,7 +257,7 @@ def test_advice_names_the_fastest_mode_that_fits(plan):
     assert advice.to_json()["modes"]["plain"]["peak_bytes"] == needs["plain"]
 
 
-def test_what_failed_is_not_advised_again(plan):
+def test_failed_settings_are_not_advised_again(plan):
     train = plan.config.train.model_copy(update={"memory": "plain"})
     failed = planner(plan.config.model_copy(update={"train": train}))
     assert "--train.memory plain" in advise(failed, 10**12).sentences[0]
@@ -265,7 +265,7 @@ def test_what_failed_is_not_advised_again(plan):
     assert "--train.memory exact" in advise(failed, 10**12, failed_bytes=tried).sentences[0]
 
 
-def test_where_the_weights_alone_did_not_fit_no_mode_is_advised(plan):
+def test_no_mode_is_advised_if_the_weights_do_not_fit(plan):
     sentences = " ".join(advise(plan, 10**12, failed_bytes=plan.weight_bytes).sentences)
     assert (
         "Not even one video fits in any mode. Only settings that need less memory than this run are considered."
@@ -274,7 +274,7 @@ def test_where_the_weights_alone_did_not_fit_no_mode_is_advised(plan):
     assert "smaller" in sentences
 
 
-def test_advice_where_no_mode_fits_gives_a_micro_batch_that_does(plan):
+def test_advice_gives_a_fitting_micro_batch_if_no_mode_fits(plan):
     budget = plan.estimate(StepSize(7, 2), memory="tight").total
     advice = advise(plan, card_with(budget))
     assert not advice.fits
@@ -284,13 +284,13 @@ def test_advice_where_no_mode_fits_gives_a_micro_batch_that_does(plan):
 
 
 @pytest.mark.slow
-def test_advice_where_not_one_video_fits_gives_a_smaller_model_or_says_so(plan):
+def test_advice_gives_a_smaller_model_if_no_video_fits(plan):
     one = plan.estimate(StepSize(1, 2), memory="tight").total
     assert "--data.num-frames 1 --train.micro-batch" in " ".join(advise(plan, card_with(one - 1)).sentences)
     assert "smaller backbone" in " ".join(advise(plan, card_with(10**5)).sentences)
 
 
-def test_packed_weights_are_counted_as_numbers():
+def test_quantised_weights_count_as_parameters():
     numbers = [
         StepPlanner(settings(backbone={"quantise": kind}), num_classes=5).num_backbone_parameters
         for kind in ("none", "int8", "nf4")
@@ -301,7 +301,7 @@ def test_packed_weights_are_counted_as_numbers():
 @pytest.mark.parametrize(
     "memory", ["exact", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("plain", "tight"))]
 )
-def test_a_retrieval_step_is_planned_to_the_byte(memory, small_retrieval_run):
+def test_estimate_of_a_retrieval_step_equals_a_real_step(memory, small_retrieval_run):
     """Against the tensors of a real step of the same model, and the growth of its process, on the CPU."""
     config = small_retrieval_run(backbone={"chunk_frames": 8}, train={"batch": 6, "memory": memory})
     planner = StepPlanner(config, num_classes=1, target="cpu")

@@ -1,4 +1,4 @@
-"""Blocks and chunks that are run once and counted for all, against steps in which everything runs."""
+"""Repeated blocks and chunks run once and count for all: compared with steps in which everything runs."""
 
 import pytest
 import torch
@@ -62,15 +62,15 @@ def sizes(by_category):
     ],
     ids=str,
 )
-def test_like_parts_are_counted_as_if_each_were_run(changes):
+def test_repeated_blocks_count_as_if_each_ran(changes):
     check_against_running_everything(settings(**changes), [StepSize(2), StepSize(17)])  # 17 clips are two chunks
 
 
-def test_one_clip_alone_and_several_passes_are_counted_right():
+def test_single_clips_and_several_passes_are_counted():
     check_against_running_everything(settings(), [StepSize(1), StepSize(17, 2)])
 
 
-def test_retrieval_is_counted_right(small_retrieval_run):
+def test_retrieval_is_counted(small_retrieval_run):
     config = small_retrieval_run(backbone={"model_args": ARGS | {"depth": 5}}, train={"precision": "bf16"})
     check_against_running_everything(config, [StepSize(17)])
 
@@ -92,7 +92,7 @@ def check_against_running_everything(config, steps):
             assert sizes(found.highest_of(size.clips)) == sizes(expected.highest), size
 
 
-def test_which_blocks_stand_for_others():
+def test_found_repeated_blocks():
     assert find_repeated_blocks(model_of(settings())) == RepeatedBlocks({1: 6}, frozenset({2, 3, 4, 5, 6}))
     every_second = find_repeated_blocks(model_of(settings(side={"taps": "every-second"})))
     assert every_second == RepeatedBlocks({3: 2}, frozenset({4, 5}))
@@ -111,7 +111,7 @@ def test_which_blocks_stand_for_others():
         lambda block: block.mlp.fc2.double(),
     ],
 )
-def test_a_block_that_differs_is_run(change):
+def test_different_block_is_not_skipped(change):
     model = model_of(settings())
     change(model.backbone.model.blocks[4])
     assert find_repeated_blocks(model) == RepeatedBlocks({1: 3, 5: 2}, frozenset({2, 3, 6}))
@@ -124,7 +124,7 @@ def block(x, weights):
 
 
 def run(history, blocks, *, times=1):
-    """A few blocks; the first of them is counted `times` times."""
+    """Run some blocks; the first one counts `times` times."""
     x, weights = torch.zeros(1009, 3), []
     for number in range(blocks):
         if number == 0:
@@ -137,7 +137,7 @@ def run(history, blocks, *, times=1):
     return x.sum()
 
 
-def test_a_part_is_counted_several_times_and_so_is_what_it_leaves_behind():
+def test_repeated_part_counts_with_what_it_keeps():
     histories = []
     for blocks, times in ((5, 1), (2, 4)):
         history = StepHistory(1009)
@@ -150,7 +150,7 @@ def test_a_part_is_counted_several_times_and_so_is_what_it_leaves_behind():
     assert once.current == every.current == {"workspace": 0}
 
 
-def test_one_history_holds_for_any_number_of_clips():
+def test_one_history_is_valid_for_any_number_of_clips():
     def step(clips):
         x = torch.zeros(clips, 8)
         kept = torch.zeros(1000)

@@ -1,4 +1,4 @@
-"""Counting bytes: against sums by hand, and fake tensors against real ones."""
+"""Counted bytes, against sums by hand; fake tensors against real ones."""
 
 import pytest
 import torch
@@ -15,14 +15,14 @@ def test_saved_bytes_count_each_storage_once():
     assert saved.total == 2 * 160
 
 
-def test_saved_bytes_leave_out_what_is_there_anyway():
+def test_saved_bytes_exclude_parameters_and_inputs():
     layer, x = nn.Linear(4, 2), torch.zeros(3, 4)
     with SavedBytes([*layer.parameters(), x]) as saved:
         layer(x)
     assert saved.total == 0
 
 
-def test_the_peak_is_where_the_sum_was_largest():
+def test_peak_is_the_largest_sum():
     with AllocationTracker() as tracker:
         first = torch.zeros(1000)
         second = torch.zeros(500)
@@ -34,7 +34,7 @@ def test_the_peak_is_where_the_sum_was_largest():
 
 
 @pytest.mark.parametrize("fake", [False, True])
-def test_a_training_step_is_counted_alike_with_fake_tensors(fake):
+def test_fake_and_real_steps_have_equal_counts(fake):
     def step():
         model = nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8))
         x = torch.zeros(10, 8)

@@ -1,4 +1,4 @@
-"""Heat is drawn where the evidence is, on one scale for all pictures of a class."""
+"""Heat maps: heat is drawn at the evidence, on one scale for all pictures of a class."""
 
 import base64
 import io
@@ -35,7 +35,7 @@ def pixels(address):
 
 
 def yellowness(strip, picture):
-    """Red and green minus blue, averaged over each of the 4 x 4 places of a picture of the strip."""
+    """Red and green minus blue in each of the 4 x 4 places of a picture of the strip."""
     left = picture * STEP + (9 if picture else 0)
     part = strip[:SIDE, left : left + SIDE]
     colour = (part[..., 0] + part[..., 1]) / 2 - part[..., 2]
@@ -46,7 +46,7 @@ def draw(found):
     return pixels(draw_evidence(found, found.classes[0]))
 
 
-def test_the_place_and_frame_with_evidence_are_yellow_and_all_others_grey():
+def test_places_with_evidence_are_yellow_and_others_grey():
     places = np.zeros((4, 4, 4), np.float32)
     places[2, 1, 3] = 5.0
     strip = draw(explanation(places))
@@ -56,7 +56,7 @@ def test_the_place_and_frame_with_evidence_are_yellow_and_all_others_grey():
     assert max(heats[number].max() for number in (0, 1, 2, 4)) == 0
 
 
-def test_reversed_evidence_moves_to_the_mirrored_frame():
+def test_reversed_evidence_is_shown_in_the_mirrored_frame():
     places = np.zeros((4, 4, 4), np.float32)
     places[2, 1, 3] = 5.0
     strip = draw(explanation(places[::-1]))
@@ -77,7 +77,7 @@ def test_evidence_against_a_class_is_not_shown_as_evidence_for_it():
     assert max(yellowness(strip, picture).max() for picture in range(5)) == 0
 
 
-def test_of_sixteen_frames_the_strongest_of_each_pair_is_shown():
+def test_sixteen_frames_show_the_stronger_of_each_pair():
     places = np.zeros((16, 4, 4), np.float32)
     places[5, 2, 2] = 1.0
     strip = draw(explanation(places, num_frames=16, seconds=tuple(range(16))))
@@ -85,7 +85,7 @@ def test_of_sixteen_frames_the_strongest_of_each_pair_is_shown():
     assert [yellowness(strip, picture).max() > 5 for picture in range(9)].index(True) == 1 + 5 // 2
 
 
-def test_bars_follow_the_frames_evidence():
+def test_bars_show_the_evidence_of_frames():
     places = np.zeros((4, 4, 4), np.float32)
     places[1, 0, 0], places[3, 0, 0] = 2.0, 1.0
     strip = draw(explanation(places))
@@ -94,19 +94,19 @@ def test_bars_follow_the_frames_evidence():
     assert heights[1] > 1.8 * heights[3] > 1.8 * heights[0]
 
 
-def test_the_colour_scale_gets_brighter_evenly():
+def test_colour_scale_brightens_evenly():
     ramp = pixels(draw_colour_scale())[0]
     brightness = ramp @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(brightness[40:]) >= -1).all()
     assert brightness[-1] > 2 * brightness[0]
 
 
-def test_a_clip_without_any_evidence_is_grey():
+def test_clip_without_evidence_is_grey():
     strip = draw(explanation(np.zeros((1, 4, 4), np.float32), num_frames=1))
     assert yellowness(strip, 1).max() == pytest.approx(0)
 
 
-def test_attention_is_drawn_without_a_picture_of_appearance():
+def test_attention_has_no_appearance_picture():
     places = np.zeros((4, 4, 4), np.float32)
     attention = np.full((4, 4, 4), 0.001)
     attention[2, 1, 3] = 0.937

@@ -83,7 +83,7 @@ def test_page_shows_everything_it_was_given(tmp_path):
     assert len(page.pictures("png")) == 2
 
 
-def test_page_of_nothing_but_a_title_has_no_empty_parts(tmp_path):
+def test_page_with_only_a_title_has_no_empty_sections(tmp_path):
     write_report(tmp_path / "r.html", title="Empty")
     assert Page(tmp_path / "r.html").text == "Empty Empty"  # the window's title and the heading
 
@@ -99,7 +99,7 @@ def test_page_is_self_contained(tmp_path):
     assert any("default-src 'none'" in (attributes.get("content") or "") for _, attributes in page.tags)
 
 
-def test_names_are_text_and_never_html(tmp_path):
+def test_names_are_escaped(tmp_path):
     write_report(
         tmp_path / "r.html",
         title=HOSTILE,
@@ -120,7 +120,7 @@ def test_names_are_text_and_never_html(tmp_path):
         assert any(text.startswith("<script>") for text in svg_texts(svg))
 
 
-def test_class_names_of_other_alphabets_and_dollars_reach_the_picture(tmp_path):
+def test_class_names_with_other_alphabets_and_dollars_are_drawn(tmp_path):
     names = ["跳舞", "$a_b$ and $c^{$"]
     write_report(tmp_path / "r.html", title="t", confusion=np.eye(2, dtype=int), class_names=names)
     (matrix,) = Page(tmp_path / "r.html").pictures("svg+xml")
@@ -128,7 +128,7 @@ def test_class_names_of_other_alphabets_and_dollars_reach_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize(("num_classes", "num_pictures"), [(2, 1), (60, 1), (61, 0), (400, 0)])
-def test_confusion_is_drawn_up_to_sixty_classes_and_listed_always(tmp_path, num_classes, num_pictures):
+def test_confusion_is_drawn_up_to_sixty_classes_and_always_listed(tmp_path, num_classes, num_pictures):
     confusion = np.eye(num_classes, dtype=int)
     confusion[0, 1] = 3
     names = [f"class {i:03d}" for i in range(num_classes)]
@@ -149,7 +149,7 @@ def test_film_strip_shows_the_frames_themselves(tmp_path):
         np.testing.assert_array_equal(strip[:, place * 32 : place * 32 + 30], frames[2 * place + 1])
 
 
-def test_film_strip_of_a_large_and_short_clip_is_made_smaller_and_not_longer(tmp_path):
+def test_film_strip_scales_large_frames_down(tmp_path):
     write_report(tmp_path / "r.html", title="t", examples=[example(frames=np.zeros((3, 448, 224, 3), np.uint8))])
     (png,) = Page(tmp_path / "r.html").pictures("png")
     assert Image.open(io.BytesIO(png)).size == (3 * 56 + 2 * 2, 112)
@@ -168,7 +168,7 @@ def test_class_scores_agree_with_scikit_learn(counts):
     assert [score.recall for score in scores] == pytest.approx(recall.tolist())
 
 
-def test_class_never_seen_or_never_predicted_has_no_share():
+def test_classes_without_clips_or_predictions_have_no_share():
     seen, unseen = class_scores(np.array([[0, 2], [0, 0]]), ["seen", "unseen"])
     assert (seen.recall, seen.precision) == (0.0, None)
     assert (unseen.recall, unseen.precision) == (None, 0.0)
@@ -209,13 +209,13 @@ def test_same_input_gives_the_same_page(tmp_path):
         ({"charts": [Chart(title="c", lines={"a": ([1, 2], [1])}, x_label="x", y_label="y")]}, "2 x and 1 y"),
     ],
 )
-def test_wrong_input_is_refused_and_nothing_is_written(tmp_path, wrong, message):
+def test_invalid_input_is_refused_and_nothing_is_written(tmp_path, wrong, message):
     with pytest.raises(ValueError, match=message):
         write_report(tmp_path / "r.html", title="t", **wrong)
     assert not list(tmp_path.iterdir())
 
 
-def test_panels_are_one_picture_and_the_same_bytes_each_time():
+def test_panels_are_one_reproducible_picture():
     panels = {"Loss": ({"training": ([1, 2, 3], [3.0, 2.0, 1.0])}, "step", "loss"), "Top-1": ({}, "step", "share")}
     picture = draw_panels(panels)
     assert picture == draw_panels(panels)

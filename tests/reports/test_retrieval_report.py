@@ -30,7 +30,7 @@ def write(folder, **changes):
     return (folder / "new" / "report.html").read_text(encoding="utf-8")
 
 
-def test_page_shows_scores_and_what_each_model_found(tmp_path):
+def test_page_shows_scores_and_results_of_each_model(tmp_path):
     page = write(tmp_path)
     text = " ".join(re.sub("<[^>]+>", " ", page).split())
     for part in (
@@ -49,7 +49,7 @@ def test_page_shows_scores_and_what_each_model_found(tmp_path):
     assert strip[8, 8].tolist() == [200, 200, 200, 255]
 
 
-def test_page_makes_no_request_and_runs_nothing(tmp_path):
+def test_page_makes_no_requests_and_has_no_scripts(tmp_path):
     hostile = query(caption=HOSTILE, found={"before": [found(HOSTILE, caption=HOSTILE)], "after": []})
     page = write(tmp_path, title=HOSTILE, summary=HOSTILE, queries=[hostile])
     assert "<script" not in page
@@ -70,7 +70,7 @@ def test_same_content_gives_the_same_bytes(tmp_path):
         ({"queries": [query(rank={"before": 1})]}, "Give results of each"),
     ],
 )
-def test_content_that_does_not_fit_is_refused(tmp_path, changes, message):
+def test_inconsistent_content_is_refused(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         write(tmp_path, **changes)
     assert not (tmp_path / "new").exists()

@@ -21,7 +21,7 @@ def adapter(tmp_path_factory, small_retrieval_run):
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory):
-    """See `warm` of all tests; `lance_namespace` is what of LanceDB takes long, the whole of it starts a thread."""
+    """Like `warm` of all tests. It imports `lance_namespace`, the slow part of LanceDB; the rest starts a thread."""
     preload = ("side4video.search.indexing", "lance_namespace", "qdrant_client")
     with WarmProcess(tmp_path_factory.mktemp("warm"), preload=preload) as process:
         yield process

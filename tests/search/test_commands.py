@@ -14,7 +14,7 @@ from side4video.moments.moment import clock_time
 
 @pytest.fixture
 def here(videos, tmp_path, monkeypatch, adapter):
-    """The folder that a user is in: `videos`, a CSV about them, and an index of them."""
+    """The current folder of a user: `videos`, a CSV about them, and an index of them."""
     monkeypatch.chdir(tmp_path)
     rows = [f"{path.relative_to(tmp_path)},{place}" for place, path in enumerate(sorted(videos.glob("*/*.mp4")))]
     Path("facts.csv").write_text("\n".join(["path,number", *rows, "nowhere.mp4,9"]))
@@ -29,7 +29,7 @@ def search(*arguments):
     return main(["search", "index", "--device", "cpu", *map(str, arguments)])
 
 
-def test_from_videos_to_moments(here, adapter, capsys):
+def test_index_and_search(here, adapter, capsys):
     assert index("--model", adapter, "--metadata", "facts.csv", "--json", "done.json") == 0
     printed = capsys.readouterr()
     assert "8 embedded, 0 unchanged, 0 moved or copied, 0 removed, 0 not read" in printed.out
@@ -58,7 +58,7 @@ def test_from_videos_to_moments(here, adapter, capsys):
     assert [match["word"] for match in found[0]["found"][0]["matches"]] == [match.word for match in expected[0].matches]
 
 
-def test_the_model_is_remembered_and_another_refused(here, adapter, capsys, tmp_path):
+def test_index_remembers_its_model_and_refuses_another(here, adapter, capsys, tmp_path):
     assert index("--model", adapter) == 0
     assert index() == 0
     assert "0 embedded, 8 unchanged" in capsys.readouterr().out
@@ -72,7 +72,7 @@ def test_the_model_is_remembered_and_another_refused(here, adapter, capsys, tmp_
     assert "the settings of frames and pictures differ" in capsys.readouterr().err
 
 
-def test_an_adapter_that_moved_is_found_by_its_new_place(here, adapter, capsys, tmp_path):
+def test_moved_adapter_is_given_by_its_new_path(here, adapter, capsys, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     shutil.copytree(adapter / "best", first)
     assert index("--model", first) == 0
@@ -108,7 +108,7 @@ def test_bad_files_give_exit_code_1(here, adapter, capsys):
     assert unread["reason"]
 
 
-def test_names_that_no_terminal_and_no_json_can_take(here, adapter, capsys):
+def test_file_names_that_are_not_utf8(here, adapter, capsys):
     examples = iter(Path("videos").glob("*/*.mp4"))
     odd = [os.fsdecode(b"videos/caf\xe9.mp4"), 'videos/\x1b[31mit\'s "x".mp4']
     for name in odd:
@@ -151,5 +151,5 @@ def test_wrong_input(here, adapter, capsys, command, message):
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(0, "0:00"), (9.6, "0:10"), (59.9, "1:00"), (75, "1:15"), (3725, "1:02:05")]
 )
-def test_seconds_as_people_write_them(seconds, expected):
+def test_clock_time(seconds, expected):
     assert clock_time(seconds) == expected

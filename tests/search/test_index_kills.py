@@ -1,4 +1,4 @@
-"""SIGKILL and Ctrl-C at random moments of indexing: the index is whole at any time, and complete in the end."""
+"""SIGKILL and Ctrl-C at random moments of indexing: the index is always consistent, and complete in the end."""
 
 import json
 import random
@@ -69,7 +69,7 @@ def indexed(folder):
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
-def test_killed_at_random_moments(kills, warm, adapter, many, tmp_path):
+def test_index_survives_kills_at_random_moments(kills, warm, adapter, many, tmp_path):
     moments = random.Random(kills)
     whole, killed, total = tmp_path / "whole", tmp_path / "killed", 8 * TIMES + 1
     code, output = warm.run(*command(many, whole, adapter))
@@ -93,7 +93,7 @@ def test_killed_at_random_moments(kills, warm, adapter, many, tmp_path):
     assert_same(content(killed), expected)
 
 
-def test_ctrl_c_saves_what_is_done(warm, adapter, many, tmp_path):
+def test_ctrl_c_saves_finished_videos(warm, adapter, many, tmp_path):
     index = tmp_path / "index"
     run = warm.start(*command(many, index, adapter))
     wait_until(lambda: indexed(index) > 2, every_seconds=0.02)

@@ -1,4 +1,4 @@
-"""The model of an index: adapters and bare CLIP models, and how one is told from another."""
+"""The model of an index: adapters and untrained CLIP models, and how they are distinguished."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ def changed(adapter, tmp_path, *, settings=None, tensors=None):
     return folder
 
 
-def test_the_same_adapter_elsewhere_made_the_index(adapter, model, tmp_path):
+def test_moved_adapter_matches_the_index(adapter, model, tmp_path):
     copy = load_index_model(shutil.copytree(adapter / "best", tmp_path / "copy"), device="cpu")
     assert copy.fingerprint == model.fingerprint
     copy.check_fingerprint(model.describe(window_seconds=10, overlap_seconds=5), "the index")
@@ -82,13 +82,13 @@ def test_the_same_adapter_elsewhere_made_the_index(adapter, model, tmp_path):
         ),
     ],
 )
-def test_another_adapter_did_not(adapter, model, tmp_path, change, message):
+def test_another_adapter_is_refused(adapter, model, tmp_path, change, message):
     other = load_index_model(changed(adapter, tmp_path, **change), device="cpu")
     with pytest.raises(ValueError, match="not by .*changed" + message):
         other.check_fingerprint(model.describe(window_seconds=10, overlap_seconds=5), "the index")
 
 
-def test_an_adapter_that_was_trained_further_did_not(adapter, tmp_path):
+def test_further_trained_adapter_is_refused(adapter, tmp_path):
     folder = shutil.copytree(adapter / "best", tmp_path / "place")
     info = load_index_model(folder, device="cpu").describe(window_seconds=10, overlap_seconds=5)
     write_tensors(folder / WEIGHTS, {name: tensor * 2 for name, tensor in read_weights(folder).items()})
@@ -96,13 +96,13 @@ def test_an_adapter_that_was_trained_further_did_not(adapter, tmp_path):
         load_index_model(folder, device="cpu").check_fingerprint(info, "the index")
 
 
-def test_settings_that_change_no_embedding_do_not_count(adapter, model, tmp_path):
+def test_settings_without_effect_on_embeddings_are_ignored(adapter, model, tmp_path):
     change = {"eval": {"batch": 3, "every": 7}, "train": {"lr": 0.5}, "data": {"workers": 2}}
     other = load_index_model(changed(adapter, tmp_path, settings=change), device="cpu")
     assert other.fingerprint == model.fingerprint
 
 
-def test_a_bare_clip_model_is_the_frozen_one(small_clip):
+def test_untrained_model_embeds_like_clip(small_clip):
     model = load_index_model(small_clip, device="cpu")
     assert model.similarity == "mean-pool"
     clips = torch.rand(2, 4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -116,7 +116,7 @@ def test_a_bare_clip_model_is_the_frozen_one(small_clip):
     torch.testing.assert_close(model.embed_texts(texts).sentence, sentences, rtol=1e-4, atol=1e-5)
 
 
-def test_bare_models_are_told_apart(small_clip, tmp_path):
+def test_untrained_models_are_distinguished(small_clip, tmp_path):
     model = load_index_model(small_clip, device="cpu")
     assert load_index_model(small_clip, device="cpu").fingerprint == model.fingerprint
     content = yaml.safe_load(small_clip.read_text())
@@ -127,7 +127,7 @@ def test_bare_models_are_told_apart(small_clip, tmp_path):
         other.check_fingerprint(model.describe(window_seconds=10, overlap_seconds=5), "the index")
 
 
-def test_short_names_stand_for_clip_models():
+def test_short_names_of_clip_models():
     config = plain_clip_config("clip-b16", weights="clip.pt")
     assert config.backbone.name == "vit_base_patch16_clip_quickgelu_224.openai"
     assert (config.text.name, config.text.similarity) == ("ViT-B-16-quickgelu", "mean-pool")
@@ -136,7 +136,7 @@ def test_short_names_stand_for_clip_models():
     assert plain_clip_config("eva02-clip-l14").text.tag == "merged2b_s4b_b131k"
 
 
-def test_what_has_no_words_or_is_of_another_task_is_refused(small_run, tmp_path):
+def test_models_without_text_tower_and_other_tasks_are_refused(small_run, tmp_path):
     with pytest.raises(ValueError, match=r"dinov2-b14 has no text tower.*clip-b16"):
         load_index_model("dinov2-b14", device="cpu")
     (tmp_path / "run.yaml").write_text(dump_config(small_run()))
@@ -146,5 +146,5 @@ def test_what_has_no_words_or_is_of_another_task_is_refused(small_run, tmp_path)
         load_index_model(tmp_path / "nothing", device="cpu")
 
 
-def test_how_frames_are_chosen(model):
+def test_frame_sampling_of_the_model(model):
     assert model.test_clips().sampling == FrameSampling(num_frames=4)

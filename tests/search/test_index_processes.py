@@ -1,4 +1,4 @@
-"""Indexing on two processes: those that are started together share the work; of two commands only one has its turn."""
+"""Indexing with two processes: processes of one run share the work, and a second command is refused."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from side4video.cli import main
 from side4video.search.stores.open_store import open_store
 
 
-def test_two_processes_make_the_index_of_one(warm, adapter, videos, tmp_path, write_noise):
+def test_two_processes_give_the_index_of_one(warm, adapter, videos, tmp_path, write_noise):
     (videos / "broken.mp4").write_bytes(b"no video")
     write_noise(videos / "long.mp4", 90.0)
     shutil.copy(next(videos.glob("*/*.mp4")), videos / "copy.mp4")
@@ -34,8 +34,8 @@ def test_two_processes_make_the_index_of_one(warm, adapter, videos, tmp_path, wr
 
 
 @pytest.mark.slow  # `test_indexing.py` has one command that finds the lock taken
-def test_of_two_first_commands_one_makes_the_index(warm, adapter, tmp_path, write_noise):
-    """Both would choose other windows; the index says what its windows are, whoever was first."""
+def test_one_of_two_concurrent_commands_creates_the_index(warm, adapter, tmp_path, write_noise):
+    """The commands ask for different windows; the index has those of the first one."""
     write_noise(tmp_path / "videos/long.mp4", 60.0)
     index, lengths = tmp_path / "index", (20.0, 30.0)
     options = ["--model", adapter, "--device", "cpu", "--workers", "0", "--window-seconds"]

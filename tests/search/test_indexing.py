@@ -1,4 +1,4 @@
-"""What is embedded, kept, moved and forgotten when an index is brought up to the videos on disk."""
+"""Updating an index: which videos are embedded, kept, moved and removed."""
 
 import fcntl
 import os
@@ -44,7 +44,7 @@ def paths_of(videos):
     return sorted(str(path) for path in videos.rglob("*.mp4"))
 
 
-def test_nothing_is_done_twice(update, videos, store):
+def test_unchanged_videos_are_not_embedded_again(update, videos, store):
     assert counts(update()) == (8, 0, 0, 0, 0)
     assert list(store.files()) == paths_of(videos)
     report = update()
@@ -52,7 +52,7 @@ def test_nothing_is_done_twice(update, videos, store):
     assert (report.videos, report.windows) == (8, 8)
 
 
-def test_new_changed_and_gone(update, videos, store, write_noise):
+def test_new_changed_and_removed_videos(update, videos, store, write_noise):
     update()
     old, changed, gone = (windows_of(store, path)[0] for path in paths_of(videos)[:3])
     write_noise(videos / "new.mp4", 2.0)
@@ -68,7 +68,7 @@ def test_new_changed_and_gone(update, videos, store, write_noise):
     assert windows_of(store, gone.file.path) == []
 
 
-def test_another_time_alone_does_not_embed_again(update, videos, store):
+def test_changed_modification_time_alone_does_not_embed_again(update, videos, store):
     update()
     path = paths_of(videos)[0]
     before = windows_of(store, path)[0]
@@ -114,7 +114,7 @@ def test_files_that_exchange_their_names(update, videos, store, commit_seconds):
     assert counts(update()) == (0, 8, 0, 0, 0)
 
 
-def test_a_copy_that_goes_while_others_are_embedded_is_listed(update, videos, store, monkeypatch):
+def test_copy_deleted_during_indexing_is_listed(update, videos, store, monkeypatch):
     first = paths_of(videos)[0]
     copy = Path(shutil.copy(first, videos / "copy.mp4"))
     with monkeypatch.context() as changes:
@@ -137,7 +137,7 @@ def test_equal_files_are_embedded_once(update, videos, store):
     assert counts(update()) == (0, 10, 0, 0, 0)
 
 
-def test_loader_processes_bring_the_same(update, model, videos, store, tmp_path, write_noise):
+def test_loader_processes_give_the_same_index(update, model, videos, store, tmp_path, write_noise):
     write_noise(videos / "long.mp4", 60.0)
     (videos / "broken.mp4").write_bytes(b"no video")
     update()
@@ -150,7 +150,7 @@ def test_loader_processes_bring_the_same(update, model, videos, store, tmp_path,
             np.testing.assert_allclose(one.mean, two.mean, atol=1e-5)
 
 
-def test_only_below_the_inputs_is_anything_forgotten(update, videos, store):
+def test_only_videos_below_the_inputs_are_removed(update, videos, store):
     update()
     one, other = (next(folder.glob("*.mp4")) for folder in sorted(videos.iterdir())[:2])
     one.unlink()
@@ -162,7 +162,7 @@ def test_only_below_the_inputs_is_anything_forgotten(update, videos, store):
     assert len(store.files()) == 6
 
 
-def test_a_missing_folder_is_an_error_and_nothing_is_forgotten(update, videos, store):
+def test_missing_folder_is_an_error_and_removes_nothing(update, videos, store):
     update()
     for emptied in sorted(videos.iterdir())[:1]:
         for path in emptied.iterdir():
@@ -187,7 +187,7 @@ def test_bad_files_are_listed_and_all_others_indexed(update, videos, store, make
     assert len(report.to_json()["unread"]) == 3
 
 
-def test_a_video_that_has_become_unreadable_is_forgotten(update, videos, store):
+def test_video_that_became_unreadable_is_removed(update, videos, store):
     update()
     path = paths_of(videos)[0]
     Path(path).write_bytes(b"no video")
@@ -195,7 +195,7 @@ def test_a_video_that_has_become_unreadable_is_forgotten(update, videos, store):
     assert path not in store.files()
 
 
-def test_a_long_video_with_a_damaged_end_is_unread_as_a_whole(update, videos, store, write_noise):
+def test_long_video_with_a_corrupt_end_is_unread_as_a_whole(update, videos, store, write_noise):
     path = write_noise(videos / "long.mp4", 90.0)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -220,7 +220,7 @@ def test_metadata_changes_without_embedding(update, videos, store, tmp_path):
     assert store.files()[paths[1]].metadata == {"camera": "west"}
 
 
-def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_time(update, videos, store, monkeypatch):
+def test_file_that_grows_while_it_is_read_is_postponed(update, videos, store, monkeypatch):
     from side4video.search import window_clips
 
     growing = paths_of(videos)[0]
@@ -240,7 +240,7 @@ def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_time(update, vi
     assert update().embedded == 1
 
 
-def test_windows_of_an_index_stay_as_they_are(update, store):
+def test_other_window_settings_are_refused(update, store):
     update(window_seconds=4, overlap_seconds=1)
     info = store.read_info()
     assert (info.window_seconds, info.overlap_seconds) == (4, 1)
@@ -251,14 +251,14 @@ def test_windows_of_an_index_stay_as_they_are(update, store):
         update(overlap_seconds=2)
 
 
-def test_windows_that_do_not_get_on_make_no_index(update, store):
+def test_invalid_window_settings_create_no_index(update, store):
     with pytest.raises(ValueError, match="must be at least 0"):
         update(window_seconds=5, overlap_seconds=6)
     assert store.read_info() is None
 
 
 @pytest.mark.parametrize("new", [True, False])
-def test_a_second_command_at_the_same_time_is_refused(update, videos, store, tmp_path, new):
+def test_second_index_command_is_refused(update, videos, store, tmp_path, new):
     if not new:
         update()
     (tmp_path / "index").mkdir(exist_ok=True)
@@ -271,7 +271,7 @@ def test_a_second_command_at_the_same_time_is_refused(update, videos, store, tmp
     assert update().videos == 8
 
 
-def test_a_folder_of_pictures_is_refused_with_a_reason(update, videos, tmp_path):
+def test_folder_of_pictures_is_refused_with_a_reason(update, videos, tmp_path):
     from PIL import Image
 
     (tmp_path / "frames").mkdir()

@@ -1,4 +1,4 @@
-"""Videos that crash the process that reads them while an index is made: listed, and all others are in it."""
+"""Videos that crash their loader process during indexing are listed, and all others are indexed."""
 
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def update(model, videos, tmp_path, monkeypatch):
     return run
 
 
-def test_all_others_are_indexed(update, videos, make_video, write_noise):
-    """A short one, and a long one, which is opened well and crashes in each of its parts."""
+def test_videos_that_crash_the_decoder_are_listed_and_others_indexed(update, videos, make_video, write_noise):
+    """A short video, and a long one that opens without an error and crashes in each of its parts."""
     whole = sorted(map(str, videos.glob("*/*.mp4")))
     white = [str(make_video(videos / name, [255] * frames)) for name, frames in (("long.mp4", 900), ("short.mp4", 20))]
     long_and_well = str(write_noise(videos / "noise.mp4", 90.0))
@@ -44,7 +44,7 @@ def test_all_others_are_indexed(update, videos, make_video, write_noise):
     assert indexed == []
 
 
-def test_a_process_that_the_system_ends_is_lost(update, videos, make_video):
+def test_process_killed_by_the_system_is_reported(update, videos, make_video):
     make_video(videos / "zzz.mp4", [255] * 20)
     with pytest.raises(LostWorkerError, match=r"SIGKILL\) ended while it read .*zzz\.mp4"):
         update(KilledEvalTransform)

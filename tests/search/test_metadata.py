@@ -1,4 +1,4 @@
-"""What a CSV says of videos."""
+"""Metadata of videos from a CSV file."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def write(path, text):
     return path
 
 
-def test_columns_are_numbers_yes_or_no_or_text(tmp_path):
+def test_columns_are_numbers_booleans_or_text(tmp_path):
     source = write(
         tmp_path / "facts.csv",
         "path,Camera,year,indoor,code,mixed,note\n"
@@ -28,7 +28,7 @@ def test_columns_are_numbers_yes_or_no_or_text(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["file", "name", "video"])
-def test_names_are_matched_from_the_folder_of_the_csv_or_by_their_ends(tmp_path, name):
+def test_paths_are_relative_to_the_csv_or_unique_endings(tmp_path, name):
     (tmp_path / "sub").mkdir()
     paths = [str(tmp_path / "sub/a.mp4"), "/elsewhere/x/b.mp4", "/elsewhere/y/b.mp4", "/elsewhere/c.mp4"]
     text = f"{name};camera\nsub/a.mp4;1\ny/b.mp4;2\n/elsewhere/c.mp4;3\nother.mp4;4\n"
@@ -41,7 +41,7 @@ def test_names_are_matched_from_the_folder_of_the_csv_or_by_their_ends(tmp_path,
     assert unknown == ["other.mp4"]
 
 
-def test_the_folder_of_the_csv_goes_before_other_ends(tmp_path):
+def test_path_relative_to_the_csv_wins_over_endings(tmp_path):
     paths = [str(tmp_path / "a.mp4"), str(tmp_path / "sub/a.mp4")]
     found, _ = read_metadata(write(tmp_path / "facts.csv", "path,camera\na.mp4,1\n")).match(paths)
     assert list(found) == paths[:1]
@@ -57,12 +57,12 @@ def test_the_folder_of_the_csv_goes_before_other_ends(tmp_path):
         ("path,camera\na.mp4,1,2\n", "does not fit the header"),
     ],
 )
-def test_files_that_cannot_be_used(tmp_path, text, message):
+def test_unusable_files_are_refused(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read_metadata(write(tmp_path / "facts.csv", text))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_missing_file_is_an_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_metadata(tmp_path / "facts.csv")
 
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ("x/b.mp4,1\n/v/x/b.mp4,2\n", "several rows for .*Keep one row per video"),
     ],
 )
-def test_rows_that_are_not_clear(tmp_path, rows, message):
+def test_ambiguous_rows_are_listed(tmp_path, rows, message):
     source = write(tmp_path / "facts.csv", f"path,camera\n{rows}")
     with pytest.raises(DataError, match=message):
         read_metadata(source).match(["/v/x/b.mp4", "/v/y/b.mp4"])

@@ -1,4 +1,4 @@
-"""Addresses of indexes: which store they mean, and what is said of those that mean none."""
+"""Addresses of indexes: the store that each one opens, and the errors of invalid ones."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def make(address):
 
 
 @pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
-def test_an_index_is_opened_and_nothing_is_made_by_looking(tmp_path, scheme):
+def test_index_is_created_and_opened(tmp_path, scheme):
     address = f"{scheme}{tmp_path}/new/index"
     with pytest.raises(FileNotFoundError, match=r"is not an index\. Make one: side4video index VIDEOS\.\.\. --to"):
         open_store(address)
@@ -35,7 +35,7 @@ def test_an_index_is_opened_and_nothing_is_made_by_looking(tmp_path, scheme):
     store.close()
 
 
-def test_looking_at_a_folder_makes_nothing(tmp_path):
+def test_opening_a_folder_without_an_index_creates_nothing(tmp_path):
     with pytest.raises(FileNotFoundError):
         open_store(tmp_path / "new")
     assert not (tmp_path / "new").exists()
@@ -47,12 +47,12 @@ def test_relative_folders(tmp_path, monkeypatch):
     assert (tmp_path / "index" / "windows.lance").is_dir()
 
 
-def test_an_empty_folder_may_become_an_index(tmp_path):
+def test_an_index_can_be_created_in_an_empty_folder(tmp_path):
     make(tmp_path)
     assert open_store(tmp_path).read_info() == INFO
 
 
-def test_folders_with_something_else_are_left_alone(tmp_path):
+def test_folders_with_other_files_are_refused(tmp_path):
     (tmp_path / "holiday.mp4").write_bytes(b"x")
     with pytest.raises(ValueError, match="contains other files and no index"):
         open_store(tmp_path, create=True)
@@ -81,12 +81,12 @@ def test_addresses_of_qdrant_are_checked(address):
         open_store(address)
 
 
-def test_a_server_that_is_not_there():
+def test_unreachable_server_is_reported():
     with pytest.raises(OSError, match=r"qdrant://127\.0\.0\.1:1/videos does not answer as a Qdrant server: .*refused"):
         open_store("qdrant://127.0.0.1:1/videos")
 
 
-def test_an_index_that_cannot_be_opened_is_let_go(tmp_path, adapter):
+def test_failed_opening_closes_the_store(tmp_path, adapter):
     address = make(f"qdrant+local://{tmp_path}/index/one")
     with pytest.raises(FileNotFoundError, match="is not at its recorded path"):
         VideoIndex.open(address, device="cpu")
@@ -96,7 +96,7 @@ def test_an_index_that_cannot_be_opened_is_let_go(tmp_path, adapter):
 
 
 @pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
-def test_an_index_of_a_later_version(tmp_path, scheme, monkeypatch):
+def test_index_of_a_later_version_is_refused(tmp_path, scheme, monkeypatch):
     with monkeypatch.context() as later:
         later.setattr(serialisation, "FORMAT", 2)
         address = make(f"{scheme}{tmp_path}/index/one")
@@ -106,7 +106,7 @@ def test_an_index_of_a_later_version(tmp_path, scheme, monkeypatch):
     open_store(address).close()
 
 
-def test_what_an_index_says_of_itself_is_plain_json():
+def test_info_is_plain_json():
     assert json.loads(serialisation.info_to_text(INFO)) == {
         "format": 1,
         "model": "runs/some",
@@ -124,7 +124,7 @@ def test_what_an_index_says_of_itself_is_plain_json():
     ("module", "address", "extra"),
     [("lancedb", "index", "search"), ("qdrant_client", "qdrant://host/videos", "qdrant")],
 )
-def test_what_is_not_installed_is_named(tmp_path, module, address, extra):
+def test_missing_packages_are_named(tmp_path, module, address, extra):
     code = f"""
 import importlib.util
 find = importlib.util.find_spec
@@ -140,7 +140,7 @@ open_store({address!r}, create=True)
 
 
 @pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
-def test_windows_of_other_sizes_are_not_mixed(tmp_path, scheme):
+def test_another_width_of_a_filled_index_is_refused(tmp_path, scheme):
     store = open_store(make(f"{scheme}{tmp_path}/index/one"))
     store.replace(["/a"], make_windows("/a"))
     with pytest.raises(ValueError, match=r"holds (windows|vectors) of"):
@@ -149,7 +149,7 @@ def test_windows_of_other_sizes_are_not_mixed(tmp_path, scheme):
     store.close()
 
 
-def test_an_empty_index_may_become_one_of_other_sizes(tmp_path):
+def test_empty_index_accepts_another_width(tmp_path):
     store = open_store(make(tmp_path / "index"))
     store.write_info(replace(INFO, embed_dim=16))
     with pytest.raises(ValueError, match="the index stores 48 numbers"):
@@ -160,7 +160,7 @@ def test_an_empty_index_may_become_one_of_other_sizes(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
-def test_an_index_must_be_made_before_it_is_filled(tmp_path, scheme):
+def test_writing_before_write_info_is_refused(tmp_path, scheme):
     store = open_store(f"{scheme}{tmp_path}/index/one", create=True)
     with pytest.raises(ValueError, match=r"is not an index yet\. Call write_info first"):
         store.replace(["/a"], make_windows("/a"))
@@ -169,7 +169,7 @@ def test_an_index_must_be_made_before_it_is_filled(tmp_path, scheme):
     store.close()
 
 
-def test_a_folder_of_qdrant_is_for_one_process(tmp_path):
+def test_local_qdrant_is_limited_to_one_process(tmp_path):
     address = f"qdrant+local://{tmp_path}/folder/videos"
     first, second = open_store(make(address)), open_store(address)
     code = f"from side4video.search.stores.open_store import open_store; open_store({address!r})"

@@ -1,4 +1,4 @@
-"""Scores of windows against the model's similarity of what they were made from."""
+"""Scores of stored windows, against the model's similarity of their embeddings."""
 
 import time
 
@@ -32,7 +32,7 @@ def make_videos(count, *, shift=0.0):
 
 
 def to_windows(videos):
-    """As they are kept: normalised, in 16 bits, beside the mean of what was not normalised."""
+    """Windows as stored: frames normalised in 16 bits, and the mean of the frames before normalisation."""
     seconds = np.arange(NUM_FRAMES, dtype=np.float32) + 0.5
     return [
         Window(
@@ -51,7 +51,7 @@ def to_windows(videos):
 
 @pytest.mark.parametrize("kind", ["wti", "mean-pool"])
 @pytest.mark.parametrize("shift", [0.0, -4.0], ids=["around zero", "mostly negative"])
-def test_scores_are_the_models(kind, shift):
+def test_scores_equal_the_models_similarity(kind, shift):
     texts, videos = make_texts(6, words=[9, 3, 5, 9, 8, 4]), make_videos(40, shift=shift)
     texts.words.add_(abs(shift))  # with shift, padding decides what is the best word of a frame
     windows = to_windows(videos)
@@ -63,7 +63,7 @@ def test_scores_are_the_models(kind, shift):
         np.testing.assert_allclose(scores, expected[row], atol=1e-3)
 
 
-def test_the_other_similarity_is_another():
+def test_mean_pool_and_wti_scores_differ():
     question, videos = make_texts(1), make_videos(10)
     scores = score_windows(question, to_windows(videos), "wti")
     assert np.abs(scores - similarity(question, videos, "mean-pool")[0].numpy()).max() > 0.01
@@ -75,7 +75,7 @@ def test_no_windows_and_several_questions():
         score_windows(make_texts(2), to_windows(make_videos(1)), "wti")
 
 
-def test_vectors_of_questions():
+def test_query_vectors():
     texts, videos = make_texts(4), make_videos(20)
     means = np.stack([window.mean for window in to_windows(videos)])
     of_sentences = query_vectors(texts, "mean-pool")
@@ -90,7 +90,7 @@ def test_vectors_of_questions():
         np.testing.assert_allclose(vector, np.sum(words, axis=0) / np.linalg.norm(np.sum(words, axis=0)), atol=1e-5)
 
 
-def test_each_word_has_its_best_frame():
+def test_best_frame_of_each_word():
     text = "A dog, backflipping!"
     pieces = tokenise([text], max_words=9)[1].sum().item()  # start, a, dog, comma, two pieces of the word, mark, end
     question = make_texts(1, words=[pieces])
@@ -104,7 +104,7 @@ def test_each_word_has_its_best_frame():
         assert match.seconds == window.frame_seconds[own.mean(axis=0).argmax()]
 
 
-def test_words_that_were_cut_off_match_nothing():
+def test_truncated_words_have_no_match():
     question = make_texts(1, words=[5])
     matches = match_words("one two three four five", question, to_windows(make_videos(1))[0], "wti")
     assert [match.word for match in matches] == ["one", "two", "three"]
@@ -120,11 +120,11 @@ def test_words_that_were_cut_off_match_nothing():
         ("it's 12", ["it", "'s", "1", "2"]),
     ],
 )
-def test_words(text, words):
+def test_words_of_a_query(text, words):
     assert [word for word, _ in split_words(text, max_words=20)] == words
 
 
-def test_the_sentence_has_its_best_frames():
+def test_best_frames_of_a_sentence():
     question, window = make_texts(1), to_windows(make_videos(1))[0]
     sentence = F.normalize(question.sentence[0], dim=-1).numpy()
     order = sorted(range(NUM_FRAMES), key=lambda frame: -float(window.frames[frame].astype(np.float32) @ sentence))[:3]

@@ -34,7 +34,7 @@ def open_index(folder):
     return VideoIndex.open(folder, device="cpu")
 
 
-def test_results_are_those_of_brute_force(adapter, model, videos, tmp_path):
+def test_results_equal_brute_force(adapter, model, videos, tmp_path):
     make_index(tmp_path / "index", model, [videos])
     embedder = Embedder(adapter, device="cpu")
     paths = sorted(videos.glob("*/*.mp4"))
@@ -50,7 +50,7 @@ def test_results_are_those_of_brute_force(adapter, model, videos, tmp_path):
         assert [video.score for video in best] == sorted((video.score for video in best), reverse=True)
 
 
-def test_windows_of_long_videos_are_those_of_brute_force(adapter, model, tmp_path, write_noise):
+def test_best_windows_of_long_videos_equal_brute_force(adapter, model, tmp_path, write_noise):
     durations = {"a.mp4": 51.0, "b.mp4": 9.0, "c.mp4": 21.0}
     for seed, (name, seconds) in enumerate(durations.items()):
         write_noise(tmp_path / "videos" / name, seconds, seed)
@@ -82,7 +82,7 @@ def test_windows_of_long_videos_are_those_of_brute_force(adapter, model, tmp_pat
                 assert video.start_seconds <= match.seconds < video.end_seconds
 
 
-def test_a_long_video_does_not_hide_the_others(model, tmp_path, write_noise):
+def test_long_video_does_not_crowd_out_others(model, tmp_path, write_noise):
     write_noise(tmp_path / "videos/long.mp4", 120.0, 1)
     for seed in range(3):
         write_noise(tmp_path / f"videos/short{seed}.mp4", 4.0, seed + 2)
@@ -94,7 +94,7 @@ def test_a_long_video_does_not_hide_the_others(model, tmp_path, write_noise):
         assert {video.file.path for video in narrow} == {video.file.path for video in wide}
 
 
-def test_like_an_example_inside_and_outside_of_the_index(model, videos, tmp_path):
+def test_search_like_with_indexed_and_new_examples(model, videos, tmp_path):
     make_index(tmp_path / "index", model, [videos])
     index = open_index(tmp_path / "index")
     known = sorted(videos.glob("*/*.mp4"))[2]
@@ -113,7 +113,7 @@ def test_like_an_example_inside_and_outside_of_the_index(model, videos, tmp_path
         )
 
 
-def test_a_broken_example_is_an_error(model, videos, tmp_path):
+def test_unreadable_example_is_an_error(model, videos, tmp_path):
     make_index(tmp_path / "index", model, [videos])
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"broken\.mp4"):
@@ -142,19 +142,19 @@ def test_filters(model, videos, tmp_path):
         (lambda index: index.search("a star", shortlist=0), "must be 1 or more"),
     ],
 )
-def test_questions_that_make_no_sense(model, videos, tmp_path, call, message):
+def test_invalid_queries_are_refused(model, videos, tmp_path, call, message):
     make_index(tmp_path / "index", model, [videos])
     with pytest.raises(ValueError, match=message):
         call(open_index(tmp_path / "index"))
 
 
-def test_what_is_no_index_is_refused_and_not_made(tmp_path):
+def test_opening_a_missing_index_is_refused_and_creates_nothing(tmp_path):
     with pytest.raises(FileNotFoundError, match="is not an index"):
         VideoIndex.open(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
 
-def test_what_the_index_keeps_is_what_the_embedder_says(adapter, model, videos, tmp_path):
+def test_stored_embeddings_equal_the_embedder(adapter, model, videos, tmp_path):
     make_index(tmp_path / "index", model, [videos])
     embedder = Embedder(adapter, device="cpu")
     paths = sorted(videos.glob("*/*.mp4"))

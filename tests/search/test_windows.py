@@ -1,4 +1,4 @@
-"""How videos are cut into windows."""
+"""Windows of videos: their times and frames."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ from side4video.search.windows import MAX_UNSPLIT_LENGTHS, cut_windows, frames_b
     length=st.floats(0.5, 60),
     share=st.floats(0, 0.9),
 )
-def test_every_second_lies_in_a_window_and_none_is_a_tail(duration, length, share):
+def test_windows_cover_the_video_without_a_short_tail(duration, length, share):
     windows = cut_windows(duration, window_seconds=length, overlap_seconds=length * share)
     if duration <= MAX_UNSPLIT_LENGTHS * length:
         assert windows == [(0, duration)]
@@ -45,12 +45,12 @@ def test_examples(duration, expected):
     assert cut_windows(duration) == expected
 
 
-def test_without_overlap_there_is_still_no_gap():
+def test_windows_without_overlap_leave_no_gap():
     assert cut_windows(24.0, window_seconds=10, overlap_seconds=0) == [(0, 10), (10, 20), (14, 24)]
 
 
 @pytest.mark.parametrize(("length", "overlap"), [(0, 0), (-1, 0), (10, 10), (10, -1), (float("nan"), 0)])
-def test_windows_that_do_not_get_on(length, overlap):
+def test_invalid_lengths_and_overlaps_are_refused(length, overlap):
     with pytest.raises(ValueError, match=r"must (be|lie)"):
         cut_windows(100.0, window_seconds=length, overlap_seconds=overlap)
 

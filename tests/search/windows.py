@@ -16,7 +16,7 @@ def normalised(numbers):
 
 
 def make_windows(path, count=1, *, seed=0, **metadata):
-    """Windows of one video, random but for the path and the metadata."""
+    """Random windows of one video with this path and metadata."""
     generator = np.random.default_rng((seed, *os.fsencode(path)))
     file = IndexedFile(path, f"{seed:064x}", 1234, 1_700_000_000_123_456_789, 8.0 * count + 2, metadata)
     windows = []
@@ -56,7 +56,7 @@ def assert_same_windows(found, expected):
 
 
 def num_windows(path, seed):
-    """How many windows the writing process gives a video."""
+    """Number of windows that the writer process gives a video."""
     return 1 + (len(path) + seed) % 4
 
 

@@ -10,7 +10,7 @@ from warm_process import wait_until
 
 
 class Writer:
-    """A process at its work.
+    """A running writer process.
 
     Args:
         warm: a `WarmProcess`.
@@ -26,13 +26,13 @@ class Writer:
         wait_until(lambda: "open\n" in self._run.said() or self._run.poll() is not None, every_seconds=0.01)
 
     def pause(self, seconds):
-        """Stop it wherever it is, and let it go on later."""
+        """Stop the process, and continue it later."""
         self._run.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
         self._run.send_signal(signal.SIGCONT)
 
     def kill(self):
-        """End it at once; (path, seed) of the changes that it finished, the one that it was at, and the last seed."""
+        """Kill it; return (path, seed) of the finished changes, of the one in progress, and the last seed."""
         self._run.kill()
         _, said = self._run.finish()
         assert "open\n" in said, said
@@ -45,7 +45,7 @@ class Writer:
 
 
 def write_for_ever(address, videos, seed, prefix):
-    """Replace one video after the other by its next state, and say so when it is done."""
+    """Replace one video after the other by its next state, and print each finished change."""
     from side4video.search.stores.open_store import open_store
 
     store = open_store(address, create=True)

@@ -1,4 +1,4 @@
-"""What is chosen: the best, or something simpler that is not clearly worse."""
+"""The choice between candidates: the best, or a simpler one that is not clearly worse."""
 
 from side4video.selection.fold_results import FoldResults, SearchResult, choose, error_of_difference, read_search
 
@@ -15,7 +15,7 @@ def test_means_and_differences_clip_by_clip():
     assert error == (4 * 0.5**2 / 3) ** 0.5 / 2  # deviation of 0, 1, 1, 0 over the root of 4
 
 
-def test_a_side_network_has_to_be_clearly_better_than_a_probe():
+def test_side_network_is_chosen_only_if_clearly_better_than_a_probe():
     probe, side = tried("probe", 0, "1" * 60 + "0" * 40), tried("side", 2, "1" * 62 + "0" * 38)
     noisy = tried("noisy", 2, "0" * 9 + "1" * 62 + "0" * 29)
     assert choose([probe, side])[0] is side  # two clips more, none less
@@ -23,11 +23,11 @@ def test_a_side_network_has_to_be_clearly_better_than_a_probe():
     assert "simpler than noisy" in choose([probe, noisy])[1]
 
 
-def test_among_equals_in_size_the_best_is_taken():
+def test_best_candidate_of_one_level_is_chosen():
     assert choose([tried("a", 0, "1100"), tried("b", 0, "0111")])[0].name == "b"
 
 
-def test_a_result_goes_through_its_file(tmp_path):
+def test_results_round_trip(tmp_path):
     result = SearchResult((tried("a", 0, "10"),), "a", "a: best", 2.0, ("no groups",), 2)
     result.write(tmp_path)
     assert read_search(tmp_path) == result

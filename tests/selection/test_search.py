@@ -1,4 +1,4 @@
-"""A search on small real videos: what it leaves, repeating and resuming it, and that it reads no test clip."""
+"""A search on small real videos: its files, repeating and resuming it, and that it reads no test clip."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def outcome(folder):
     return result.chosen, {one.name: one.right for one in result.tried}
 
 
-def test_it_leaves_a_table_a_choice_and_an_adapter(finished):
+def test_search_writes_a_table_a_choice_and_an_adapter(finished):
     result = read_search(finished)
     assert {one.name for one in result.tried} >= {"linear probe, segments", "side network of the recipe"}
     assert result.chosen in {one.name for one in result.tried}
@@ -57,13 +57,13 @@ def test_it_leaves_a_table_a_choice_and_an_adapter(finished):
     assert read_adapter(finished).scores["videos"] == 8
 
 
-def test_the_config_repeats_the_run_without_the_search(finished, tmp_path):
+def test_stored_config_repeats_the_run_without_the_search(finished, tmp_path):
     train(load_config(finished / "config.yaml"), out=tmp_path / "again")
     assert_same(weights(finished), weights(tmp_path / "again"))
     assert not (tmp_path / "again" / "search").exists()
 
 
-def test_a_search_that_was_cut_off_goes_on(finished, searching, tmp_path):
+def test_interrupted_search_resumes(finished, searching, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished / "search", folder / "search")
     kept = sorted((folder / "search").glob("*.json"))
@@ -76,12 +76,12 @@ def test_a_search_that_was_cut_off_goes_on(finished, searching, tmp_path):
     assert_same(weights(folder), weights(finished))
 
 
-def test_other_settings_do_not_go_on_with_it(finished, searching):
+def test_resume_with_other_settings_is_refused(finished, searching):
     with pytest.raises(ConfigError, match=r"train.lr: 0.001 -> 0.5"):
         train(searching(train={"lr": 0.5}), out=finished, resume=True)
 
 
-def test_poisoned_test_labels_change_nothing_but_the_score(finished, searching, motion_videos, tmp_path):
+def test_wrong_test_labels_change_only_the_score(finished, searching, motion_videos, tmp_path):
     classes = sorted(path.name for path in (motion_videos / "test").iterdir())
     for name, wrong in zip(classes, classes[1:] + classes[:1], strict=True):
         shutil.copytree(motion_videos / "test" / name, tmp_path / "poisoned" / wrong)
@@ -105,7 +105,7 @@ COMBINED = {
 @pytest.mark.parametrize(
     "probe", [{"name": "motion", "block": 1, "grid": 2}, COMBINED], ids=lambda probe: probe["name"]
 )
-def test_a_pure_probe_is_an_adapter(probe, small_run, motion_videos, tmp_path):
+def test_trained_probe_is_an_adapter(probe, small_run, motion_videos, tmp_path):
     config = small_run(probe=probe, eval={"probe": f"linear,{probe['name']}"})
     result = train(config, out=tmp_path / "run")
     clip = next((motion_videos / "test").rglob("*.mp4"))
@@ -120,7 +120,7 @@ def test_a_pure_probe_is_an_adapter(probe, small_run, motion_videos, tmp_path):
     ("changes", "complaint"),
     [({"search": "off", "probe": {"name": "motion", "block": 5}}, "has 2 blocks"), ({"seed": -1}, "seed")],
 )
-def test_settings_that_do_not_fit(searching, tmp_path, changes, complaint):
+def test_inconsistent_settings_are_refused(searching, tmp_path, changes, complaint):
     with pytest.raises(ValueError, match=complaint):
         train(searching(**changes), out=tmp_path / "run")
 
@@ -130,12 +130,12 @@ def test_an_adapter_to_start_from_is_refused(searching, tmp_path):
         train(searching(), out=tmp_path / "run", init_from=tmp_path)
 
 
-def test_the_loop_does_not_search_silently(searching, tmp_path):
+def test_training_loop_refuses_search_settings(searching, tmp_path):
     with pytest.raises(ValueError, match=r"Call side4video\.train instead"):
         train_with_the_loop(searching(), out=tmp_path / "run")
 
 
-def test_two_clips_in_all_get_the_linear_probe(searching, motion_videos, tmp_path, capsys):
+def test_two_clips_give_the_linear_probe(searching, motion_videos, tmp_path, capsys):
     clips = sorted((motion_videos / "train").rglob("*.mp4"))
     (tmp_path / "train.csv").write_text(f"path,label\n{clips[0]},a\n{clips[-1]},b\n")
     train(searching(data={"train": tmp_path / "train.csv", "test": None}), out=tmp_path / "run")

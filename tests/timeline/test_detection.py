@@ -28,7 +28,7 @@ def overlap_by_sampling(first, second, steps=20_000):
 
 
 def brute_force(found, labelled, threshold):
-    """AP as the area under the interpolated curve: matched anew for each number of best moments."""
+    """AP as the area under the interpolated curve, with a new matching for each number of best moments."""
     best = sorted(found, key=lambda moment: -moment.score)
     curve = []
     for count in range(1, len(best) + 1):
@@ -66,7 +66,7 @@ def test_overlap_equals_sampling():
             assert temporal_iou(first, second) == pytest.approx(overlap_by_sampling(first, second), abs=2e-3)
 
 
-def test_perfect_moments_have_one_and_none_have_zero():
+def test_average_precision_of_perfect_and_of_no_moments():
     labelled = random_moments(np.random.default_rng(0), 6)
     assert average_precision(labelled, labelled, 0.999) == 1.0
     assert average_precision([], labelled, 0.3) == 0.0
@@ -82,12 +82,12 @@ def test_two_moments_on_one_segment_count_once():
     assert average_precision(late, more, 0.5) == pytest.approx((1 + 2 / 3) / 2)
 
 
-def test_the_same_times_in_another_film_do_not_count():
+def test_moments_of_another_film_do_not_match():
     labelled = [Moment(FILMS[0], 0.0, 4.0, "run", 1.0)]
     assert average_precision([Moment(FILMS[1], 0.0, 4.0, "run", 1.0)], labelled, 0.3) == 0.0
 
 
-def test_classes_are_scored_apart_and_unlabelled_ones_ignored():
+def test_classes_are_scored_separately_and_unlabelled_ones_ignored():
     generator = np.random.default_rng(3)
     labelled = random_moments(generator, 10, ("run", "jump"))
     found = random_moments(generator, 30, ("run", "jump", "sit"))

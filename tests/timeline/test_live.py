@@ -217,7 +217,7 @@ def test_a_stream_that_falls_silent_is_lost(frames, serve, monkeypatch):
     assert "no data for 0.7 seconds" in found.reason
 
 
-def test_what_is_no_video_is_refused(serve):
+def test_stream_without_video_is_refused(serve):
     with pytest.raises(VideoError, match=r"nothing answers|no video"):
         LiveReader(serve(lambda out: out.write(b"<html>not a stream</html>" * 100)))
 
@@ -270,6 +270,6 @@ def test_standard_input_is_a_stream(frames, capsys):
         (["-", "--min-score", "3"], "min_score"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_stream_is_opened(arguments, message, capsys):
+def test_invalid_arguments_are_refused_before_the_stream_is_opened(arguments, message, capsys):
     assert main(["predict", str(ADAPTER), *arguments, "--device", "cpu"]) == 2
     assert message in capsys.readouterr().err

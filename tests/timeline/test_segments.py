@@ -54,7 +54,7 @@ def test_a_score_is_the_mean_over_the_moment():
     assert found("rr.", scores=[0.6, 0.9, 0]) == [(0.0, 1.0, "run", 0.75)]
 
 
-def test_below_the_score_is_background():
+def test_points_below_the_score_are_background():
     assert found("rrr", min_score=0.9) == []
     assert found("rrr", min_score=0.8) == [(0.0, 1.5, "run", 0.8)]
 

@@ -53,7 +53,7 @@ def scores_of(predictor, film, **settings):
 @pytest.mark.parametrize(
     ("window", "stride"), [(2.0, 0.5), (2.0, 2.0), (1.7, 0.6), (0.2, 0.05), (9.0, 3.0), (60.0, None)]
 )
-def test_windows_score_as_if_each_was_computed_alone(predictor, film, window, stride):
+def test_window_scores_equal_windows_computed_alone(predictor, film, window, stride):
     _, found, done = scores_of(predictor, film, window_seconds=window, stride_seconds=stride)
     length = min(window, 10.0)
     starts = np.array(list(found)) * length / 4
@@ -144,7 +144,7 @@ def test_a_wrong_length_in_an_adapter_is_refused(tmp_path):
             read_adapter(tmp_path / "adapter")
 
 
-def test_what_has_no_timeline_is_refused(predictor, film, tmp_path):
+def test_inputs_without_a_timeline_are_refused(predictor, film, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(VideoError):
         predictor.timeline(tmp_path / "broken.mp4")
@@ -218,7 +218,7 @@ def test_an_adapter_without_a_length_is_reported(film, capsys):
         (["--timeline", "--edit-list", "x.txt"], "written as .*otio"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_work(film, arguments, message, capsys, tmp_path, monkeypatch):
+def test_invalid_arguments_are_refused_before_work(film, arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert predict(film, *arguments) == 2
     assert re.search(message, capsys.readouterr().err)

@@ -37,7 +37,7 @@ def timeline(film, moments):
     )
 
 
-def test_names_are_text_and_never_html(tmp_path):
+def test_names_are_escaped(tmp_path):
     write_timeline_page(tmp_path / "page.html", timeline(Path("<i>.mp4"), [(0, 1, "<script>alert(1)</script>", 0.9)]))
     page = (tmp_path / "page.html").read_text()
     assert "<script>alert" not in page

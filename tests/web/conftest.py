@@ -31,7 +31,7 @@ def indexed(tmp_path_factory, adapter, captioned_videos):
 
 @pytest.fixture(scope="session")
 def server(indexed, classifier_run):
-    """One server for all tests that only ask: its address and its service."""
+    """One server for all tests that change nothing: its address and its service."""
     index = indexed.open()
     with running_server(
         index, classifier=Predictor(classifier_run, device="cpu"), max_upload_bytes=2**20, decode_seconds=60

@@ -1,4 +1,4 @@
-"""The JSON API of a real server: what it answers, and what it says where it cannot."""
+"""The JSON API of a real server: its answers and its errors."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ def search(client, **parameters):
     return answer.json()["results"]
 
 
-def test_a_search_finds_what_the_index_finds(client, indexed):
+def test_search_equals_the_index(client, indexed):
     index = indexed.open()
     expected = index.search("a star moves clockwise", top_k=5)
     index.close()
@@ -59,13 +59,13 @@ def test_filters(client, indexed):
         ({"q": "x", "path": "x" * 501}, "path"),
     ],
 )
-def test_what_makes_no_sense_is_refused(client, parameters, says):
+def test_invalid_parameters_are_refused(client, parameters, says):
     answer = client.get("/api/search", params=parameters)
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
 
 
-def test_more_like_one_of_the_index(client, indexed):
+def test_more_like_an_indexed_video(client, indexed):
     first = search(client, q="a star")[0]
     answer = client.get(f"/api/like/{first['id']}", params={"top_k": 4})
     index = indexed.open()
@@ -76,7 +76,7 @@ def test_more_like_one_of_the_index(client, indexed):
     assert client.get("/api/like/0123456789abcdef01234567").status_code == 404
 
 
-def test_search_by_an_upload_and_its_classes(client, indexed, classifier_run, service):
+def test_search_and_classify_by_upload(client, indexed, classifier_run, service):
     clip = sorted(indexed.videos.glob("*/*.mp4"))[3]
     with clip.open("rb") as file:
         answer = client.post("/api/search-like", files={"clip": ("../../x.txt", file)}, params={"top_k": 3})
@@ -91,7 +91,7 @@ def test_search_by_an_upload_and_its_classes(client, indexed, classifier_run, se
     assert not list(service._uploads.iterdir())
 
 
-def test_questions_that_come_together_go_through_the_model_together(client, address, service):
+def test_concurrent_queries_share_a_batch(client, address, service):
     service.queue.batch_sizes.clear()
 
     async def ask_all():

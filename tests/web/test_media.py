@@ -1,4 +1,4 @@
-"""Videos, parts of them and pictures out of them: the bytes that are there, and nothing but files of the index."""
+"""Videos, parts and pictures from the server: their bytes, and that only files of the index are served."""
 
 import io
 import os
@@ -29,7 +29,7 @@ def pictures(content):
         ]
 
 
-def test_a_video_comes_whole_and_in_ranges(client, indexed):
+def test_video_is_served_whole_and_in_ranges(client, indexed):
     path = indexed.videos / "long.mp4"
     content, address = path.read_bytes(), f"/videos/{id_of(path)}"
     whole = client.get(address)
@@ -42,7 +42,7 @@ def test_a_video_comes_whole_and_in_ranges(client, indexed):
     assert client.get(address, headers={"range": f"bytes={len(content)}-"}).status_code == 416
 
 
-def test_what_browsers_do_not_play_comes_in_parts(client, indexed, service):
+def test_unplayable_formats_are_transcoded_in_parts(client, indexed, service):
     path = indexed.videos / "old.avi"
     found = client.get("/api/search", params={"q": "a ring", "path": str(path)}).json()["results"][0]
     assert found["video"].startswith(f"/clips/{id_of(path)}.mp4?")
@@ -62,19 +62,19 @@ def test_what_browsers_do_not_play_comes_in_parts(client, indexed, service):
 
 
 @pytest.mark.parametrize(("start", "end"), [(5, 5), (5, 4), (0, 61), (-1, 3), ("nan", 3), (0, "inf"), ("x", 3)])
-def test_parts_have_a_length(client, indexed, start, end):
+def test_invalid_times_of_parts_are_refused(client, indexed, start, end):
     answer = client.get(f"/clips/{id_of(indexed.videos / 'old.avi')}.mp4", params={"start": start, "end": end})
     assert answer.status_code == 422
 
 
-def test_a_part_without_a_frame(client, indexed):
+def test_part_without_a_frame(client, indexed):
     answer = client.get(f"/clips/{id_of(indexed.videos / 'old.avi')}.mp4", params={"start": 100, "end": 110})
     assert answer.status_code == 422
     assert "no frame" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(0, 0), (7.3, 56), (19, 152), (500, 184)])
-def test_a_poster_is_the_picture_of_that_moment(client, indexed, seconds, level):
+def test_poster_shows_the_frame_at_the_requested_time(client, indexed, seconds, level):
     answer = client.get(f"/posters/{id_of(indexed.videos / 'old.avi')}", params={"seconds": seconds})
     assert answer.headers["content-type"] == "image/jpeg"
     picture = Image.open(io.BytesIO(answer.content))
@@ -109,7 +109,7 @@ ATTEMPTS = [
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
-def test_no_path_of_a_client_is_opened(address, indexed, attempt):
+def test_paths_in_requests_are_never_opened(address, indexed, attempt):
     video = indexed.videos / "long.mp4"
     quoted = str(video).replace("/", "%2f")
     target = attempt.format(path=video, quoted=quoted, id=id_of(video), ID=id_of(video).upper())
@@ -131,7 +131,7 @@ def changing(tmp_path_factory, adapter, captioned_videos):
     index.close()
 
 
-def test_a_name_that_cannot_be_encoded(changing):
+def test_file_name_that_is_not_utf8(changing):
     address, videos = changing
     found = get(f"{address}/api/search", params={"q": "a ring"}).json()["results"]
     odd = next(one for one in found if one["id"] == id_of(videos / ODD_NAME))
@@ -179,7 +179,7 @@ def linked_folder(path: Path, secret: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "change"), list(enumerate([deleted, link, hard_content, same_size, folder, pipe, linked_folder]))
 )
-def test_a_file_that_is_no_longer_what_was_indexed_is_not_shown(changing, number, change):
+def test_changed_file_is_not_served(changing, number, change):
     address, videos = changing
     path = sorted(videos.glob("*/0001.mp4"))[0]
     identifier = id_of(path)

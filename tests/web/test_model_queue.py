@@ -1,4 +1,4 @@
-"""Questions that wait for the model: answered together, and each with what belongs to it."""
+"""The queue of the model: queries are answered together, and each gets its own results."""
 
 import asyncio
 
@@ -30,27 +30,27 @@ def ask(*questions, max_batch=64):
     return asyncio.run(ask_all())
 
 
-def test_each_gets_its_own_answer():
+def test_each_query_gets_its_own_results():
     questions = [("a", 1, None), ("b", 3, None), ("a", 2, None), ("b", 1, "x"), ("c", 2, "x")]
     answers, sizes = ask(*questions)
     assert answers == [[(text, path, place) for place in range(top_k)] for text, top_k, path in questions]
     assert sizes == {3: 1, 2: 1}  # a pass for each filter
 
 
-def test_one_that_fails_takes_none_along():
+def test_failing_query_does_not_affect_others():
     answers, _ = ask(("a", 1, None), ("bad", 1, None), ("b", 1, None))
     assert answers[0] == [("a", None, 0)]
     assert isinstance(answers[1], ValueError)
     assert answers[2] == [("b", None, 0)]
 
 
-def test_passes_are_bounded():
+def test_batches_are_limited():
     answers, sizes = ask(*[(str(number), 1, None) for number in range(10)], max_batch=4)
     assert [answer[0][0] for answer in answers] == [str(number) for number in range(10)]
     assert sizes == {4: 2, 2: 1}
 
 
-def test_one_who_goes_away_does_not_disturb():
+def test_cancelled_query_does_not_affect_others():
     async def go_away():
         queue = ModelQueue(Echo())
         gone = asyncio.create_task(queue.search("a", top_k=1, filter=Filter()))

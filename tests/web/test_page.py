@@ -138,7 +138,7 @@ def test_videos_play_from_the_best_window(open_page, indexed, name):
         wait_for(video, "video.webkitAudioDecodedByteCount > 0")
 
 
-def test_what_is_silent_stays_so(open_page, indexed):
+def test_muting_one_video_mutes_all(open_page, indexed):
     page = open_page("/?q=a+ring")
     first, second = (card_of(page, indexed.videos / name).locator("video") for name in ("long.mp4", "old.avi"))
     first.evaluate("video => { video.play(); video.muted = true; }")
@@ -150,7 +150,7 @@ def test_what_is_silent_stays_so(open_page, indexed):
     assert page.locator("video").evaluate_all("videos => videos.map(video => video.muted)") == [True] * 10
 
 
-def test_a_video_that_cannot_be_played_says_why(open_page, indexed):
+def test_unplayable_video_shows_the_reason(open_page, indexed):
     path = indexed.videos / "old.avi"
     page = open_page("/?q=a+ring")
     card, before = card_of(page, path), path.stat()
@@ -164,7 +164,7 @@ def test_a_video_that_cannot_be_played_says_why(open_page, indexed):
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_words_seek(open_page, indexed):
+def test_click_on_a_word_seeks(open_page, indexed):
     path = indexed.videos / "long.mp4"
     page = open_page("/?q=a+ring+moves")
     card = card_of(page, path)
@@ -201,7 +201,7 @@ def test_filters(open_page):
     expect(page.locator(".count")).to_have_count(0)
 
 
-def test_from_filtered_results_to_all(open_page, address):
+def test_search_without_filters_link(open_page, address):
     page = open_page("/?q=a+ring&where=camera%3Dnorth")
     expect(page.locator(".card")).to_have_count(4)
     page.get_by_role("link", name="search without filters").click()
@@ -233,7 +233,7 @@ def test_upload(open_page, indexed):
     shoot(page, "upload-dark")
 
 
-def test_a_dropped_clip(open_page, indexed):
+def test_drag_and_drop_upload(open_page, indexed):
     page = open_page()
     page.evaluate(
         """() => {
@@ -248,7 +248,7 @@ def test_a_dropped_clip(open_page, indexed):
     expect(page.get_by_role("alert")).to_contain_text("not a supported video")
 
 
-def test_uploads_that_cannot_be_used(open_page):
+def test_invalid_uploads_show_an_error(open_page):
     page = open_page()
     field = page.get_by_label("Search by clip")
     field.set_input_files({"name": "letter.mp4", "mimeType": "video/mp4", "buffer": b"no video"})
@@ -261,7 +261,7 @@ def test_uploads_that_cannot_be_used(open_page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_window(open_page, scheme):
+def test_narrow_window(open_page, scheme):
     page = open_page("/?q=a+ring&min:year=2018", width=360, height=780, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     for kind in ("video", "button", "input:not([type=file])", "select", ".card"):
@@ -271,7 +271,7 @@ def test_a_narrow_window(open_page, scheme):
     shoot(page, f"narrow-{scheme}")
 
 
-def test_keyboard_alone(open_page):
+def test_keyboard_only(open_page):
     page = open_page()
     expect(page.get_by_role("searchbox")).to_be_focused()
     page.keyboard.type("a ring")
@@ -299,7 +299,7 @@ def test_keyboard_alone(open_page):
     wait_for(page.locator(".card:has(.word:focus) video"), "!video.paused")
 
 
-def test_without_scripts(open_page, indexed):
+def test_works_without_scripts(open_page, indexed):
     page = open_page(java_script_enabled=False)
     page.get_by_role("searchbox").fill("a ring")
     page.keyboard.press("Enter")
@@ -310,13 +310,13 @@ def test_without_scripts(open_page, indexed):
     expect(page.get_by_role("heading", level=1)).to_have_text("Similar to 0001.mp4")
 
 
-def test_the_documentation_of_the_api(open_page):
+def test_api_documentation(open_page):
     page = open_page("/docs")
     expect(page.get_by_role("heading", name="GET /api/search", exact=True)).to_be_visible()
     shoot(page, "docs")
 
 
-def test_names_are_text(open_page):
+def test_names_are_escaped(open_page):
     page = open_page("/?q=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E")
     expect(page.get_by_role("heading", level=1)).to_have_text("“<img src=x onerror=alert(1)>”")
     expect(page.locator("main img")).to_have_count(0)

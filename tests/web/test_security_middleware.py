@@ -1,4 +1,4 @@
-"""Who may ask a server: tokens, hosts, other sites; and the headers of every answer."""
+"""Access to the server: tokens, hosts, other sites; and the headers of every response."""
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ def guarded(indexed):
     index.close()
 
 
-def test_the_token_opens_the_page_and_leaves_the_address(guarded):
+def test_token_in_the_address_is_moved_to_a_cookie(guarded):
     with httpx.Client(base_url=guarded, follow_redirects=False) as browser:
         assert browser.get("/").status_code == 401
         answer = browser.get("/", params={"q": "a ring", "token": TOKEN})
@@ -31,7 +31,7 @@ def test_the_token_opens_the_page_and_leaves_the_address(guarded):
     "path",
     ["/", "/docs", "/openapi.json", "/api/info", "/api/search?q=x", "/static/page.js", "/videos/x", "/posters/x"],
 )
-def test_nothing_is_told_without_it(guarded, path):
+def test_requests_without_the_token_are_refused(guarded, path):
     for headers in (
         {},
         {"authorization": "Bearer wrong"},
@@ -43,7 +43,7 @@ def test_nothing_is_told_without_it(guarded, path):
     assert get(guarded + path, headers={"authorization": f"Bearer {TOKEN}"}).status_code in (200, 404)
 
 
-def test_uploads_need_it_too(guarded):
+def test_uploads_without_the_token_are_refused(guarded):
     files = {"clip": b"no video"}
     assert post(f"{guarded}/api/search-like", files=files).status_code == 401
     assert post(f"{guarded}/api/search-like?token={TOKEN}", files=files).status_code == 401
@@ -51,7 +51,7 @@ def test_uploads_need_it_too(guarded):
     assert post(f"{guarded}/api/search-like", files=files, headers=bearer).status_code == 422
 
 
-def test_the_redirect_stays_here(guarded):
+def test_redirect_never_leaves_the_server(guarded):
     url = httpx.URL(guarded).copy_with(raw_path=f"//evil.example/?token={TOKEN}".encode())
     location = get(url, follow_redirects=False).headers["location"]
     assert location.startswith("/")
@@ -72,7 +72,7 @@ def test_the_redirect_stays_here(guarded):
         ("", 400),
     ],
 )
-def test_names_that_others_made_to_mean_this_machine(client, host, status):
+def test_foreign_host_names_are_refused(client, host, status):
     assert client.get("/api/info", headers={"host": host}).status_code == status
 
 
@@ -87,12 +87,12 @@ def test_names_that_others_made_to_mean_this_machine(client, host, status):
         ({}, 422),
     ],
 )
-def test_pages_of_other_sites_cannot_upload(client, headers, status):
+def test_cross_site_uploads_are_refused(client, headers, status):
     assert client.post("/api/search-like", files={"clip": b"no video"}, headers=headers).status_code == status
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/nothing", "/api/search", "/static/page.css"])
-def test_every_answer_forbids_requests_to_elsewhere(client, path):
+def test_every_response_has_the_security_headers(client, path):
     headers = client.get(path).headers
     assert headers["content-security-policy"].startswith("default-src 'self';")
     assert headers["x-content-type-options"] == "nosniff"
@@ -101,14 +101,14 @@ def test_every_answer_forbids_requests_to_elsewhere(client, path):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
-def test_other_addresses_need_a_token(host):
+def test_network_addresses_need_a_token(host):
     with pytest.raises(ValueError, match="--token auto"):
         ServeSettings(host=host)
     assert len(ServeSettings.with_token("auto", host=host).token) == 32
 
 
 @pytest.mark.parametrize("token", ["", "short", "with blank in it", "ümlautümlaut", "a;b=cdefgh"])
-def test_tokens_that_are_none(token):
+def test_invalid_tokens_are_refused(token):
     with pytest.raises(ValueError, match="letters and digits"):
         ServeSettings(token=token)
 
@@ -117,5 +117,5 @@ def test_tokens_that_are_none(token):
     ("host", "expected"),
     [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("10.0.0.1", False), ("x", False)],
 )
-def test_loopback(host, expected):
+def test_loopback_addresses(host, expected):
     assert is_loopback(host) == expected

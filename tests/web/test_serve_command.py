@@ -1,4 +1,4 @@
-"""The command: it prints its address, ends cleanly on Ctrl-C, and refuses what cannot be before a model is loaded."""
+"""The command `serve`: it prints its address, ends on Ctrl-C, and refuses invalid arguments before it loads a model."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ from web.small_server import TIMEOUT_SECONDS, get
         pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),  # in the middle of its start
     ],
 )
-def test_it_serves_until_it_is_told_to_end(indexed, tmp_path, number, asks):
+def test_serve_runs_until_a_signal(indexed, tmp_path, number, asks):
     command = [sys.executable, "-m", "side4video", "serve", str(indexed.index), "--port", "0", "--device", "cpu"]
     command += ["--token", "auto"]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
@@ -44,7 +44,7 @@ def test_it_serves_until_it_is_told_to_end(indexed, tmp_path, number, asks):
         get(address)
 
 
-def test_a_port_that_is_taken(indexed, capsys, monkeypatch):
+def test_port_in_use_is_refused(indexed, capsys, monkeypatch):
     def load(*_, **__):
         raise AssertionError("a model was loaded")
 
@@ -66,11 +66,11 @@ def test_a_port_that_is_taken(indexed, capsys, monkeypatch):
         (["--max-upload-mb", "0"], "must be 1 or more"),
     ],
 )
-def test_what_cannot_be_served(indexed, capsys, arguments, says):
+def test_invalid_arguments_are_refused(indexed, capsys, arguments, says):
     assert main(["serve", str(indexed.index), "--port", "0", *arguments]) == 2
     assert says in capsys.readouterr().err
 
 
-def test_a_folder_without_an_index(tmp_path, capsys):
+def test_folder_without_an_index_is_refused(tmp_path, capsys):
     assert main(["serve", str(tmp_path / "nothing"), "--port", "0"]) == 2
     assert "not an index" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Files made once, for all who ask, in bounded space."""
+"""The cache of transcoded clips: each is made once, and its size is limited."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from side4video.web.transcode_cache import TranscodeCache
 
 
-def test_made_once_for_all_and_the_oldest_go(tmp_path):
+def test_files_are_made_once_and_the_oldest_are_removed(tmp_path):
     made = []
 
     def writes(name, num_bytes):
@@ -35,7 +35,7 @@ def test_made_once_for_all_and_the_oldest_go(tmp_path):
     assert made == ["a", "b", "c", "large", "b"]
 
 
-def test_what_failed_is_tried_again(tmp_path):
+def test_failed_transcoding_is_retried(tmp_path):
     async def fail(path):
         raise OSError("no")
 

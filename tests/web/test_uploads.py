@@ -1,4 +1,4 @@
-"""Uploads that are none of what they should be: too large, too long, no video, too slow; nothing of them stays."""
+"""Invalid uploads: too large, too long, too slow, no video. All are deleted."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from web.small_server import TIMEOUT_SECONDS, get, post, running_server, write_n
 
 @pytest.fixture(scope="module")
 def small(indexed):
-    """A server that takes next to nothing; without a classifier."""
+    """A server with small limits, without a classifier."""
     index = indexed.open()
     with running_server(index, max_upload_bytes=200_000, max_clip_seconds=30) as running:
         yield running
@@ -39,7 +39,7 @@ def upload(address, content, name="clip.mp4", path="/api/search-like"):
     ],
     ids=["empty", "text", "broken", "playlist", "concat"],
 )
-def test_what_is_no_video_is_refused(small, content):
+def test_files_that_are_no_videos_are_refused(small, content):
     address, service = small
     answer = upload(address, content)
     assert answer.status_code == 422
@@ -47,18 +47,18 @@ def test_what_is_no_video_is_refused(small, content):
     assert not list(service._uploads.iterdir())
 
 
-def test_the_name_does_not_matter(small, indexed):
+def test_file_name_is_ignored(small, indexed):
     content = sorted(indexed.videos.glob("*/*.mp4"))[0].read_bytes()
     assert upload(small[0], content, name="a.exe").status_code == 200
 
 
-def test_a_video_that_breaks_off_is_refused(small, indexed):
+def test_truncated_video_is_refused(small, indexed):
     content = sorted(indexed.videos.glob("*/*.mp4"))[0].read_bytes()
     answer = upload(small[0], content[: len(content) // 2])
     assert answer.status_code == 422
 
 
-def test_a_long_video_is_refused(small, tmp_path):
+def test_long_video_is_refused(small, tmp_path):
     long = write_noise(tmp_path / "long.mp4", 31)
     answer = upload(small[0], long.read_bytes()[:200_000])
     assert answer.status_code in (413, 422)
@@ -73,7 +73,7 @@ def write_slow(path):
 
 
 @pytest.mark.parametrize("num_bytes", [200_001, 300_000, 5_000_000])
-def test_a_large_file_is_refused(small, num_bytes):
+def test_large_file_is_refused(small, num_bytes):
     address, service = small
     answer = upload(address, bytes(num_bytes))
     assert answer.status_code == 413
@@ -89,7 +89,7 @@ def test_a_large_file_is_refused(small, num_bytes):
     assert not list(service._uploads.iterdir())
 
 
-def test_a_file_that_does_not_arrive_is_given_up(indexed):
+def test_stalled_upload_times_out(indexed):
     index = indexed.open()
     with running_server(index, upload_seconds=0.5) as (address, _):
         host, port = address.removeprefix("http://").split(":")
@@ -101,14 +101,14 @@ def test_a_file_that_does_not_arrive_is_given_up(indexed):
     index.close()
 
 
-def test_without_a_classifier_nothing_is_classified(small):
+def test_classify_without_a_classifier_is_refused(small):
     answer = upload(small[0], b"x", path="/api/classify")
     assert answer.status_code == 404
     assert "--classify" in answer.json()["detail"]
 
 
-def test_a_process_that_decodes_imports_no_torch():
-    """It takes seconds and hundreds of megabytes, and decoding needs nothing of it."""
+def test_decoding_process_does_not_import_torch():
+    """Importing torch takes seconds and hundreds of megabytes, and decoding does not need it."""
     look = "import sys, side4video.cli, side4video.web.transcode_workers; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", look]).returncode == 0
 
@@ -116,7 +116,7 @@ def test_a_process_that_decodes_imports_no_torch():
 @pytest.mark.parametrize(
     ("work", "task", "seconds", "is_late"), [(time.sleep, 600, 0.5, True), (os._exit, 3, TIMEOUT_SECONDS, False)]
 )
-def test_a_decoder_that_hangs_or_dies_takes_nothing_along(work, task, seconds, is_late):
+def test_hanging_or_crashing_decoder_does_not_affect_others(work, task, seconds, is_late):
     with pytest.raises(NotDecodedError) as caught:
         asyncio.run(decode_in_subprocess(work, task, seconds=seconds))
     assert caught.value.timed_out == is_late

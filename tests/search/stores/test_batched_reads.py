@@ -30,7 +30,7 @@ def test_batches(paths, expected):
     assert ["".join(batch) for batch in split_paths(paths, counts)] == expected
 
 
-def test_nothing_is_read_before_its_turn():
+def test_batches_are_read_lazily():
     read = []
 
     def note(paths):

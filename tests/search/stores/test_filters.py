@@ -1,4 +1,4 @@
-"""Conditions as they are written on a command line."""
+"""Conditions of filters as the command line reads them."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_conditions(text, expected):
         ("indoor<true", "indoor is true or false"),
     ],
 )
-def test_conditions_that_mean_nothing(text, message):
+def test_invalid_conditions_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse_condition(text, COLUMNS)
 

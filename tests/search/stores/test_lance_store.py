@@ -1,4 +1,4 @@
-"""What LanceDB alone does: its index above a size, vectors that are kept in memory, and files that go again."""
+"""LanceDB only: its index of many windows, vectors cached in memory, and deleted files."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def brute_force(windows, vector, limit):
 
 @pytest.fixture
 def indexed(tmp_path):
-    """A store whose 600 windows are more than it compares one by one, with LanceDB's index."""
+    """A store of 600 windows, too many to compare one by one, with LanceDB's index."""
     store = LanceStore(str(tmp_path / "index"), exact_windows=100)
     store.write_info(INFO)
     windows = [
@@ -34,12 +34,12 @@ def indexed(tmp_path):
     return store, windows
 
 
-def test_the_index_finds_what_is_nearest(indexed, vector):
+def test_ann_index_finds_the_nearest_windows(indexed, vector):
     store, windows = indexed
     assert_same_windows(store.nearest(vector, limit=20, filter=EVERYTHING), brute_force(windows, vector, 20))
 
 
-def test_the_index_finds_what_came_later_and_nothing_that_went(indexed, vector):
+def test_ann_index_finds_added_and_no_removed_windows(indexed, vector):
     store, windows = indexed
     later = [make_windows(f"/later{number}.mp4")[0] for number in range(50)]
     store.replace([window.file.path for window in later], later)
@@ -53,7 +53,7 @@ def test_the_index_finds_what_came_later_and_nothing_that_went(indexed, vector):
 
 
 @pytest.mark.parametrize("column", ["half", "tenth"])  # more, and fewer than are compared one by one
-def test_the_index_keeps_to_filters(indexed, vector, column):
+def test_ann_index_obeys_filters(indexed, vector, column):
     store, windows = indexed
     allowed = [window for window in windows if window.file.metadata[column] == 1.0]
     for limit in (5, 1000):
@@ -61,7 +61,7 @@ def test_the_index_keeps_to_filters(indexed, vector, column):
         assert_same_windows(found, brute_force(allowed, vector, limit))
 
 
-def test_vectors_in_memory_follow_every_change(tmp_path, vector):
+def test_cached_vectors_follow_every_change(tmp_path, vector):
     address = str(tmp_path / "index")
     store, reader = LanceStore(address), LanceStore(address)
     store.write_info(INFO)
@@ -81,7 +81,7 @@ def test_vectors_in_memory_follow_every_change(tmp_path, vector):
         assert_same_windows(reader.nearest(vector, limit=6, filter=EVERYTHING), brute_force(expected, vector, 6))
 
 
-def test_replaced_windows_leave_the_disk(tmp_path):
+def test_replaced_windows_are_deleted_from_disk(tmp_path):
     store = LanceStore(str(tmp_path / "index"))
     store.write_info(INFO)
     sizes = []
@@ -107,7 +107,7 @@ def many(tmp_path):
     return store
 
 
-def test_little_change_is_no_reason_to_write_all_again(many, tmp_path):
+def test_small_changes_do_not_rewrite_the_table(many, tmp_path):
     first = data_files(tmp_path)
     for number in range(20):
         many.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4", seed=1))
@@ -119,7 +119,7 @@ def test_little_change_is_no_reason_to_write_all_again(many, tmp_path):
     assert not first & data_files(tmp_path)
 
 
-def test_what_was_removed_leaves_the_disk(many, tmp_path):
+def test_removed_videos_are_deleted_from_disk(many, tmp_path):
     first = data_files(tmp_path)
     many.replace([f"/{number}.mp4" for number in range(30)], [])
     many.optimise()
@@ -128,7 +128,7 @@ def test_what_was_removed_leaves_the_disk(many, tmp_path):
     assert many.count_windows() == 130
 
 
-def test_files_of_many_changes_are_joined(many, tmp_path):
+def test_files_of_many_changes_are_compacted(many, tmp_path):
     for number in range(lance_store.MAX_PENDING_CHANGES):
         many.replace([f"/new{number}.mp4"], make_windows(f"/new{number}.mp4"))
     assert len(data_files(tmp_path)) == lance_store.MAX_PENDING_CHANGES + 1
@@ -136,7 +136,7 @@ def test_files_of_many_changes_are_joined(many, tmp_path):
     assert len(data_files(tmp_path)) == 1
 
 
-def test_what_is_missing_in_the_index_is_added(indexed, monkeypatch):
+def test_optimise_adds_new_windows_to_the_ann_index(indexed, monkeypatch):
     store, _ = indexed
     (index,) = store._table.list_indices()
     store.replace(["/later.mp4"], make_windows("/later.mp4"))
@@ -147,7 +147,7 @@ def test_what_is_missing_in_the_index_is_added(indexed, monkeypatch):
     assert store._table.index_stats(index.name).num_unindexed_rows == 0
 
 
-def test_columns_can_be_read_by_other_programs(tmp_path):
+def test_table_is_readable_by_other_programs(tmp_path):
     import lancedb
 
     store = LanceStore(str(tmp_path / "index"))

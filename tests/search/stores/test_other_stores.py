@@ -1,4 +1,4 @@
-"""The whole way from videos to moments where the index is in no folder of LanceDB: an object store, or Qdrant."""
+"""Indexing and searching with an object store and with Qdrant, from videos to moments."""
 
 import shutil
 import time
@@ -40,7 +40,7 @@ def found(address, text, capsys):
     return capsys.readouterr().out
 
 
-def test_from_videos_to_moments_and_once_more(address, adapter, videos, write_noise, tmp_path, capsys):
+def test_index_search_and_update_in_every_store(address, adapter, videos, write_noise, tmp_path, capsys):
     paths = sorted(videos.glob("*/*.mp4"))
     facts = tmp_path / "facts.csv"
     facts.write_text(f"path,camera\n{paths[3]},north\n")
@@ -75,7 +75,7 @@ def test_from_videos_to_moments_and_once_more(address, adapter, videos, write_no
     index_.close()
 
 
-def test_looking_into_a_bucket_makes_nothing(object_store, environment):
+def test_searching_a_bucket_without_an_index_creates_nothing(object_store, environment):
     with pytest.raises(FileNotFoundError, match="is not an index"):
         open_store(object_store)
     listed = f"{environment['AWS_ENDPOINT']}/{BUCKET}?list-type=2&prefix={object_store.rpartition('/')[2]}"
@@ -99,7 +99,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("address", "changes", "message"), REFUSED)
-def test_what_cannot_be_used_is_said_at_once(object_store, monkeypatch, tmp_path, address, changes, message):
+def test_unusable_addresses_fail_at_once(object_store, monkeypatch, tmp_path, address, changes, message):
     for name, value in {"HOME": str(tmp_path), **changes}.items():
         monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
     started = time.monotonic()
@@ -109,7 +109,7 @@ def test_what_cannot_be_used_is_said_at_once(object_store, monkeypatch, tmp_path
     assert time.monotonic() - started < 20
 
 
-def test_credentials_that_are_refused(object_store, environment):
+def test_refused_credentials_are_reported(object_store, environment):
     endpoint = environment["AWS_ENDPOINT"]
     httpx.post(f"{endpoint}/moto-api/reset-auth", content="0").raise_for_status()
     try:
@@ -120,7 +120,7 @@ def test_credentials_that_are_refused(object_store, environment):
     open_store(object_store, create=True).close()
 
 
-def test_the_command_says_what_is_wrong(object_store, capsys):
+def test_command_reports_unusable_addresses(object_store, capsys):
     assert main(["index", "nothing", "--to", "s3://nowhere/index", "--model", "none"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("ConnectionError: s3://nowhere/index cannot be used: the bucket does not exist.")

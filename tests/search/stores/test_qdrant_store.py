@@ -1,4 +1,4 @@
-"""What Qdrant alone does: changes that are there in parts, and what of them counts."""
+"""Qdrant only: changes of which some points are missing."""
 
 import pytest
 from qdrant_client import models
@@ -20,7 +20,7 @@ def store(tmp_path):
 
 
 def write_points(store, windows, *, revision, expected):
-    """As a process does that is killed before it removes what was there."""
+    """Write points like a process that is killed before it removes the old ones."""
     points = [
         models.PointStruct(
             id=point_id(window, revision),
@@ -38,7 +38,7 @@ def found(store):
     )
 
 
-def test_half_a_change_does_not_count(store):
+def test_incomplete_change_is_ignored(store):
     old = make_windows("/a.mp4", 2)
     store.replace(["/a.mp4"], old)
     write_points(store, make_windows("/a.mp4", 3, seed=1)[:2], revision=2**62, expected=3)
@@ -48,7 +48,7 @@ def test_half_a_change_does_not_count(store):
     assert store.count_windows() == 2
 
 
-def test_of_two_whole_changes_the_later_counts(store):
+def test_later_of_two_complete_changes_wins(store):
     store.replace(["/a.mp4"], make_windows("/a.mp4", 2))
     new = make_windows("/a.mp4", 3, seed=1)
     write_points(store, new, revision=2**62, expected=3)
@@ -58,7 +58,7 @@ def test_of_two_whole_changes_the_later_counts(store):
     assert store.count_windows() == 3
 
 
-def test_what_does_not_count_takes_no_place(store):
+def test_windows_of_incomplete_changes_do_not_reduce_the_results(store):
     old = make_windows("/a.mp4", 2)
     store.replace(["/a.mp4"], old)
     left = make_windows("/a.mp4", 1, seed=3)
@@ -68,15 +68,15 @@ def test_what_does_not_count_takes_no_place(store):
     assert {window.file.content for window in best} == {old[0].file.content}
 
 
-def test_the_next_change_removes_what_was_left(store):
+def test_next_change_removes_leftover_points(store):
     store.replace(["/a.mp4"], make_windows("/a.mp4", 2))
     write_points(store, make_windows("/a.mp4", 3, seed=1)[:2], revision=2**61, expected=3)
     store.replace(["/a.mp4"], [])
-    assert store._client.count("videos").count == 1  # what is said of the index
+    assert store._client.count("videos").count == 1  # the point with the index's info
     assert store.files() == {}
 
 
-def test_which_revisions_count():
+def test_newest_complete_revisions():
     def point(path, revision, number, windows):
         return {"path": path, "revision": revision, "number": number, "windows": windows}
 

@@ -1,4 +1,4 @@
-"""Any path and any metadata come back from the text that is kept of them."""
+"""Paths and metadata as stored text: any of them round-trips."""
 
 import os
 
@@ -15,19 +15,19 @@ METADATA = st.dictionaries(TEXTS, TEXTS | st.booleans() | st.floats(allow_nan=Fa
 
 
 @given(PATHS)
-def test_paths_come_back(path):
+def test_paths_round_trip(path):
     text = path_to_text(path)
     text.encode("utf-8")  # what databases take
     assert path_from_text(text) == path
 
 
 @given(st.lists(PATHS, unique=True, max_size=10))
-def test_different_paths_are_different_text(paths):
+def test_different_paths_are_stored_as_different_text(paths):
     assert len({path_to_text(path) for path in paths}) == len(paths)
 
 
 @given(METADATA)
-def test_metadata_come_back(metadata):
+def test_metadata_round_trip(metadata):
     text = metadata_to_text(metadata)
     assert metadata_from_text(text) == metadata
     assert {column: type(value) for column, value in metadata_from_text(text).items()} == {
@@ -37,6 +37,6 @@ def test_metadata_come_back(metadata):
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_numbers_that_json_lacks_are_refused(number):
+def test_nan_and_infinity_are_refused(number):
     with pytest.raises(ValueError, match="not JSON compliant"):
         metadata_to_text({"a": number})

@@ -1,7 +1,7 @@
-"""What every store must do, asked of each: LanceDB in a folder and in an object store, Qdrant without a server.
+"""The same tests for every store: LanceDB in a folder and in an object store, Qdrant without a server.
 
 The object store is moto's S3 server. Qdrant without a server is the client's own local mode. It takes the same calls,
-but it is other code than a server's: set SIDE4VIDEO_QDRANT=host:port to ask a real one the same.
+but it is other code than a server's: set SIDE4VIDEO_QDRANT=host:port to test a real server.
 """
 
 import errno
@@ -58,7 +58,7 @@ VIDEOS = {
 
 
 SERVER = os.environ.get("SIDE4VIDEO_QDRANT")
-"""Collections are made there and removed again."""
+"""Tests create collections there and remove them."""
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def brute_force(windows, vector, limit):
     return sorted(windows, key=lambda window: -float(window.mean @ vector))[:limit]
 
 
-def test_an_empty_index_answers(address, opened):
+def test_empty_index(address, opened):
     store = opened(address, create=True)
     assert store.read_info() is None
     store.write_info(INFO)
@@ -145,12 +145,12 @@ def test_an_empty_index_answers(address, opened):
     assert store.count_windows() == 0
 
 
-def test_what_is_said_of_an_index_can_be_said_anew(store, address, opened):
+def test_info_is_overwritten(store, address, opened):
     store.write_info(replace(INFO, model="elsewhere"))
     assert store.read_info() == opened(address).read_info() == replace(INFO, model="elsewhere")
 
 
-def test_everything_comes_back_as_it_was(filled, address, opened):
+def test_round_trip(filled, address, opened):
     store, windows = filled
     for reader in (store, opened(address)):
         assert list(reader.files()) == sorted(VIDEOS)
@@ -160,7 +160,7 @@ def test_everything_comes_back_as_it_was(filled, address, opened):
             assert_same_windows(windows_of(reader, path), [window for window in windows if window.file.path == path])
 
 
-def test_windows_of_many_videos_come_in_the_order_of_their_paths(filled, monkeypatch):
+def test_windows_of_many_videos_follow_the_order_of_the_paths(filled, monkeypatch):
     store, windows = filled
     own = {path: [window for window in windows if window.file.path == path] for path in VIDEOS}
     paths = [*VIDEOS, "/none.mp4", *sorted(VIDEOS), "/clips/2024/a.mp4", "/clips/2024/a.mp4"]
@@ -171,7 +171,7 @@ def test_windows_of_many_videos_come_in_the_order_of_their_paths(filled, monkeyp
     assert list(store.windows_of([])) == []
 
 
-def test_nearest_is_brute_force(filled):
+def test_nearest_equals_brute_force(filled):
     store, windows = filled
     for vector, limit in itertools.product(vectors(5), (1, 4, 100)):
         assert_same_windows(store.nearest(vector, limit=limit, filter=EVERYTHING), brute_force(windows, vector, limit))
@@ -212,7 +212,7 @@ FILTERS = [
     (Filter(path="/"), "abcdef"),
     (Filter((NORTH,), path="*/2024/*"), "a"),
 ]
-"""And the names of the videos that they let through."""
+"""Filters, and the names of the videos that pass them."""
 
 
 def test_filters(filled):
@@ -228,7 +228,7 @@ def test_filters(filled):
             assert_same_windows(found, brute_force(allowed, vector, limit))
 
 
-def test_replace_takes_out_and_puts_in(filled, address, opened):
+def test_replace_removes_and_adds(filled, address, opened):
     store, _ = filled
     other = opened(address)
     assert len(windows_of(other, "/clips/2025/c.mp4")) == 3
@@ -248,7 +248,7 @@ def test_replace_takes_out_and_puts_in(filled, address, opened):
         assert "/clips/2025/c.mp4" not in {window.file.path for window in found}
 
 
-def test_some_go_while_others_come(filled):
+def test_replace_removes_one_video_and_changes_another(filled):
     store, windows = filled
     gone, changed = "/clips/2025/c.mp4", "/clips/2024/b.mov"
     new = make_windows(changed, 1, seed=9)
@@ -258,14 +258,14 @@ def test_some_go_while_others_come(filled):
     assert store.count_windows() == len([w for w in windows if w.file.path not in {gone, changed}]) + 1
 
 
-def test_windows_of_videos_that_are_not_named_are_refused(filled):
+def test_windows_of_unnamed_videos_are_refused(filled):
     store, windows = filled
     with pytest.raises(ValueError, match="not among the paths to replace"):
         store.replace(["/clips/2024/a.mp4"], make_windows("/clips/2024/b.mov"))
     assert store.count_windows() == len(windows)
 
 
-def test_metadata_is_replaced_and_nothing_else(filled, address, opened):
+def test_set_metadata_changes_metadata_only(filled, address, opened):
     store, windows = filled
     new = {"/clips/2025/c.mp4": {"camera": 'it\'s "new"\n', "day": 3.0}, "/other/f.mp4": {"x": True}, "/none": {}}
     store.set_metadata(new)
@@ -278,7 +278,7 @@ def test_metadata_is_replaced_and_nothing_else(filled, address, opened):
         assert {window.file.path for window in kept} == {"/clips/2025/c.mp4"}
 
 
-def test_metadata_of_more_videos_than_are_read_together(filled, monkeypatch):
+def test_set_metadata_of_several_batches(filled, monkeypatch):
     store, windows = filled
     monkeypatch.setattr(lance_store, "WINDOWS_PER_BATCH", 2)
     new = {path: {"number": float(number)} for number, path in enumerate([*VIDEOS, "/none"])}
@@ -308,7 +308,7 @@ def test_odd_paths(store):
         assert list(store.files()) == sorted(ODD_PATHS[number:]), path
 
 
-def test_optimising_changes_no_answer(store):
+def test_optimise_does_not_change_results(store):
     for number in range(12):
         store.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4", 2))
     for number in range(0, 12, 3):
@@ -322,7 +322,7 @@ def test_optimising_changes_no_answer(store):
     assert store.nearest(make_windows("/new.mp4")[0].mean, limit=1, filter=EVERYTHING)[0].file.path == "/new.mp4"
 
 
-def test_readers_see_whole_videos_while_another_process_writes(several_processes, store, address, warm):
+def test_readers_see_complete_videos_while_another_process_writes(several_processes, store, address, warm):
     store.replace(["/videos/0.mp4"], make_windows("/videos/0.mp4", num_windows("/videos/0.mp4", 0)))
     writer, seen, end = Writer(warm, address), set(), time.monotonic() + 1.5
     try:
@@ -351,12 +351,12 @@ def write_at_the_same_time(store, address, warm, *, seconds):
         assert_whole(store, done=done, at=at, before={}, only=prefix)
 
 
-def test_processes_that_write_at_the_same_time_lose_nothing(several_processes, store, address, warm):
+def test_concurrent_writers_lose_nothing(several_processes, store, address, warm):
     write_at_the_same_time(store, address, warm, seconds=1)
 
 
 @pytest.mark.slow
-def test_processes_that_write_at_the_same_time_for_long_lose_nothing(several_processes, store, address, warm):
+def test_concurrent_writers_lose_nothing_in_30_seconds(several_processes, store, address, warm):
     write_at_the_same_time(store, address, warm, seconds=30)
 
 
@@ -370,21 +370,21 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("address", ["lance"], indirect=True)
-def test_in_a_folder_one_changes_after_the_other(store, address, name):
-    """LanceDB would take a change for one that collides with none where the versions since were removed."""
+def test_changes_in_a_folder_wait_for_the_lock(store, address, name):
+    """Without the lock LanceDB would miss a collision after newer versions were removed."""
     changing = threading.Thread(target=CHANGES[name], args=(store,), daemon=True)
     with write_lock(address) as alone:
         assert alone
         changing.start()
         changing.join(0.2)
         assert changing.is_alive()
-        assert store.files() == {}  # who reads does not wait
+        assert store.files() == {}  # readers do not wait
     changing.join(30)
     assert not changing.is_alive()
 
 
 def no_locks(file, operation):
-    """As a network drive mounted without them answers."""
+    """The answer of a network drive that is mounted without locks."""
     raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 
@@ -393,7 +393,7 @@ def no_locks(file, operation):
     [("lance", True, False), ("lance", False, True), ("s3", True, True)],
     indirect=["address"],
 )
-def test_replaced_versions_stay_where_there_are_no_locks(store, address, locks, stay, monkeypatch):
+def test_replaced_versions_are_kept_without_locks(store, address, locks, stay, monkeypatch):
     if not locks:
         monkeypatch.setattr(fcntl, "flock", no_locks)
     for number in range(12):
@@ -404,7 +404,7 @@ def test_replaced_versions_stay_where_there_are_no_locks(store, address, locks, 
 
 
 @pytest.mark.parametrize("address", ["s3"], indirect=True)
-def test_many_changes_are_joined_though_their_versions_stay(store, address, monkeypatch):
+def test_files_are_compacted_although_versions_are_kept(store, address, monkeypatch):
     monkeypatch.setattr(lance_store, "MAX_PENDING_CHANGES", 3)
     for number in range(5):
         store.replace([f"/{number}.mp4"], make_windows(f"/{number}.mp4"))
@@ -413,7 +413,7 @@ def test_many_changes_are_joined_though_their_versions_stay(store, address, monk
 
 
 def assert_whole(store, *, done, at, before, only="/"):
-    """Every video is as its last finished change left it; the one that was being changed may be new already."""
+    """Every video has the state of its last finished change; the one that was being changed may have the next state."""
     files = {path for path in store.files() if path.startswith(only)}
     for path in {*files, *done, *before}:
         windows = windows_of(store, path)
@@ -446,10 +446,10 @@ def kill_again_and_again(warm, address, opened, times, seed):
     assert last > 0
 
 
-def test_a_killed_writer_leaves_whole_videos(warm, address, opened):
+def test_killed_writer_leaves_complete_videos(warm, address, opened):
     kill_again_and_again(warm, address, opened, times=3, seed=0)
 
 
 @pytest.mark.slow
-def test_a_writer_killed_twenty_times_leaves_whole_videos(warm, address, opened):
+def test_writer_killed_twenty_times_leaves_complete_videos(warm, address, opened):
     kill_again_and_again(warm, address, opened, times=20, seed=1)
