@@ -81,7 +81,7 @@ def test_files_of_one_video_are_directly_in_the_folder(run, video, tmp_path):
 
 def test_explain_needs_a_class_and_no_sentences(run, video, tmp_path, capsys):
     assert main(["predict", str(run), str(video), "--top-k", "0", "--explain", str(tmp_path / "x")]) == 2
-    assert "use --top-k 1 or more" in capsys.readouterr().err
+    assert "top_k = 0 must be a whole number of 1 or more" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 

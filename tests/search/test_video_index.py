@@ -138,8 +138,8 @@ def test_filters(model, videos, tmp_path):
     [
         (lambda index: index.search(" "), "leave none empty"),
         (lambda index: index.search_many([]), "leave none empty"),
-        (lambda index: index.search("a star", top_k=0), "must be 1 or more"),
-        (lambda index: index.search("a star", shortlist=0), "must be 1 or more"),
+        (lambda index: index.search("a star", top_k=0), "must be a whole number of 1 or more"),
+        (lambda index: index.search("a star", shortlist=0), "must be a whole number of 1 or more"),
     ],
 )
 def test_invalid_queries_are_refused(model, videos, tmp_path, call, message):

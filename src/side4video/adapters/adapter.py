@@ -18,8 +18,10 @@ from side4video.adapters.hub import download, is_downloaded, parse_hub_name
 from side4video.adapters.untrusted import NAMED_WEIGHTS, check_untrusted, without_paths
 from side4video.atomic_files import write_json, write_tensors
 from side4video.config import RunConfig, parse_config
+from side4video.models.backbones.weight_files import check_finite
 from side4video.models.build import build_model
 from side4video.models.side_tuned_model import SideTunedModel
+from side4video.models.video_model import choose_device
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -149,13 +151,17 @@ def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) ->
 
 
 def load_adapter(
-    folder: Path, *, device: torch.device, backbone_weights: str | None = None, dtype: str | None = None
+    folder: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    backbone_weights: str | Path | None = None,
+    dtype: str | None = None,
 ) -> tuple[SideTunedModel, Adapter]:
     """Build the model of an adapter and load its trained weights. The model is in eval mode.
 
     Args:
         folder: an adapter folder, a run folder (its best adapter is used), or a name on the Hugging Face hub.
-        device: device of the model.
+        device: device of the model: "auto" (a CUDA GPU if available, otherwise the CPU), "cpu", "cuda:1" ...
         backbone_weights: local weights file of the backbone. Default: the weights used in training.
         dtype: number type of the backbone, such as "float32". Default: the type used in training.
 
@@ -170,11 +176,12 @@ def load_adapter(
     >>> model(torch.zeros(1, 4, 3, 32, 32)).shape  # one clip of 4 frames, two classes
     torch.Size([1, 2])
     """
+    folder, device = Path(folder), choose_device(device)
     adapter = read_adapter(folder)
     config = adapter.config
     if backbone_weights is None:
         _check_weights_exist(folder, adapter)
-    given = {"weights": backbone_weights, "dtype": dtype}
+    given = {"weights": None if backbone_weights is None else str(backbone_weights), "dtype": dtype}
     changes = {name: value for name, value in given.items() if value is not None}
     config = config.model_copy(update={"backbone": config.backbone.model_copy(update=changes)})
     text = config.text.model_copy(update={"weights": "random"})  # the adapter contains the trained text tower
@@ -220,13 +227,15 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """The trained tensors of an adapter folder.
 
     Raises:
-        ValueError: the file is corrupt.
+        ValueError: the file is corrupt, or contains NaN or infinity.
     """
     path = find_adapter(folder) / WEIGHTS
     try:
-        return load_file(path)
+        state = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is corrupt: {str(error)[:500]}. Copy the adapter folder again.") from error
+    check_finite(state, what=f"{path} cannot be used")
+    return state
 
 
 def load_from(model: SideTunedModel, folder: Path, *, class_names: tuple[str, ...]) -> str:

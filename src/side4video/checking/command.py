@@ -27,6 +27,7 @@ from side4video.checking.set_checker import CheckedSet, Part, find_problems, par
 from side4video.checking.workers import FailedItem, run_with_timeout
 from side4video.config import DataConfig
 from side4video.data.lists.segments import describe_parts, is_segment
+from side4video.parameters import check_count, check_number
 from side4video.video.decoding import shared_cache
 
 _SUMMARY_FILE = "summary.json"
@@ -51,10 +52,9 @@ class CheckDataArguments:
     """Number of videos that are checked in parallel. Default: one per core."""
 
     def __post_init__(self) -> None:
-        if self.timeout_seconds <= 0:
-            raise ValueError(f"timeout_seconds = {self.timeout_seconds} must be greater than 0.")
-        if self.processes is not None and self.processes < 1:
-            raise ValueError(f"processes = {self.processes} must be 1 or more.")
+        check_number(self.timeout_seconds, "timeout_seconds", above=0)
+        if self.processes is not None:
+            check_count(self.processes, "processes")
 
 
 def check_data(arguments: CheckDataArguments, task: Task | None = None) -> int:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from side4video.parameters import check_number
+
 if TYPE_CHECKING:
     from side4video.moments.moment import Moment
 
@@ -42,8 +44,7 @@ class MomentOutput:
             ValueError: the padding is negative, or the edit list has an unknown suffix.
             ModuleNotFoundError: OpenTimelineIO is needed and not installed.
         """
-        if not self.padding_seconds >= 0:
-            raise ValueError(f"--padding-seconds {self.padding_seconds} must be 0 or more.")
+        check_number(self.padding_seconds, "padding_seconds", minimum=0)
         if self.edit_list is not None:
             from side4video.moments.edit_list import check_edit_list
 

@@ -10,6 +10,7 @@ from side4video.commands.inputs import is_one_file
 from side4video.commands.live import is_live, print_live
 from side4video.commands.moment_output import MomentOutput
 from side4video.commands.timelines import print_timelines
+from side4video.parameters import check_count, check_number
 from side4video.timeline.timeline import TimelineSettings
 
 
@@ -58,6 +59,8 @@ def predict(arguments: list[str]) -> int:
     """Classify videos: predict ADAPTER VIDEOS... [--top-k 5] [--timeline] [--json FILE]."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
+    check_count(given.top_k, "top_k")
+    check_number(given.reconnect_seconds, "reconnect_seconds", minimum=0)
     live = [address for address in given.videos if is_live(address)]
     from side4video.data.loading.worker_processes import prestart_workers
 
@@ -74,8 +77,8 @@ def predict(arguments: list[str]) -> int:
         raise ValueError(f"{given.adapter} was trained for {task}: {remedy}.")
     if given.timeline and (given.text or given.explain is not None):
         raise ValueError("--timeline names classes over time: leave out --text and --explain.")
-    if given.explain is not None and (given.text or given.top_k < 1):
-        raise ValueError("--explain explains the best class: leave out --text, and use --top-k 1 or more.")
+    if given.explain is not None and given.text:
+        raise ValueError("--explain explains the best class: leave out --text.")
     if given.timeline:
         given.windows.check()
         given.moments.check()

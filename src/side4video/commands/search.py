@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from side4video.commands.moment_output import MomentOutput
+from side4video.parameters import check_count
 
 if TYPE_CHECKING:
     from side4video.moments.moment import Moment
@@ -66,6 +67,8 @@ def search(arguments: list[str]) -> int:
     from side4video.search.stores.filters import parse_filter
     from side4video.search.video_index import VideoIndex
 
+    check_count(given.top_k, "top_k")
+    check_count(given.shortlist, "shortlist")
     texts = [*given.text, *(read_lines(given.queries) if given.queries else ())]
     if not texts and given.like is None:
         raise ValueError("Nothing to search for: give words in quotes, --queries FILE or --like VIDEO.")

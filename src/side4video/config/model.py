@@ -1,8 +1,8 @@
 """Settings of the model: backbone, side network, classifier and text tower; and the presets of the paper's models."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from side4video.config.settings import Settings
 
@@ -140,6 +140,11 @@ class TextConfig(Settings):
     averaged."""
     captions_per_video: Literal["one", "all"] = "one"
     """one: one random caption per video and epoch; all: each caption is a separate training sample."""
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _allow_one_prompt(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _check_prompts(self) -> Self:

@@ -7,6 +7,9 @@ from pydantic import BeforeValidator, Field, PositiveInt
 from side4video.config.probe import PROBES, ProbeName
 from side4video.config.settings import Settings
 
+MomentDecay = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""A decay rate of AdamW: 0 or more, and below 1."""
+
 
 class TrainConfig(Settings):
     """Optimisation.
@@ -38,7 +41,7 @@ class TrainConfig(Settings):
     finetuned_lr_scale: float = Field(default=1e-3, ge=0.0, le=1.0)
     """Learning rate of parameters that start from CLIP's weights, as a share of lr: the text tower, last norm and
     projection in retrieval; the classes of head.init text."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[MomentDecay, MomentDecay] = (0.9, 0.999)
     """AdamW's decay rates of the first and second moment."""
     eps: float = Field(default=1e-8, gt=0.0)
     """AdamW's constant that is added to the root of the second moment."""

@@ -18,10 +18,22 @@ from torchvision.transforms.v2 import functional
 
 from side4video.data.crops import CropStyle, PaperCrop, RandomCrop, check_crop_fits, crop_corners
 from side4video.data.rand_augment import build_rand_augment
+from side4video.parameters import check_count
 
 Interpolation = Literal["bilinear", "bicubic"]
 
 _MIRROR_WORD = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
+
+
+def check_views(num_clips: int, num_crops: int) -> None:
+    """Check the number of views of a video.
+
+    Raises:
+        ValueError: `num_clips` is below 1, or `num_crops` is not 1, 3, 5 or 10.
+    """
+    check_count(num_clips, "num_clips")
+    if num_crops not in (1, 3, 5, 10):
+        raise ValueError(f"{num_crops = } is not supported. Use 1, 3, 5 or 10.")
 
 
 @contextmanager
@@ -201,8 +213,7 @@ class EvalTransform:
         style: CropStyle = "even",
         interpolation: Interpolation = "bilinear",
     ) -> None:
-        if num_crops not in (1, 3, 5, 10):
-            raise ValueError(f"{num_crops = } is not supported. Use 1, 3, 5 or 10.")
+        check_views(1, num_crops)
         if style not in get_args(CropStyle):
             raise ValueError(f"{style = } is not supported. Use 'even' or 'paper'.")
         size = _resize_to(resize, image_size)

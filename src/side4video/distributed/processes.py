@@ -16,9 +16,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from side4video.distributed.heartbeat import Heartbeat, LostProcessError
+from side4video.parameters import check_number
 
 WAIT_MINUTES = 60.0
 """Default timeout for processes that only synchronise at the end, after shares of unequal length."""
+MAX_WAIT_MINUTES = 1e6
+"""Largest timeout: about two years. The libraries that wait cannot represent much longer ones."""
 ITEMS_PER_ROUND = 8
 """Items of each process in a round of `distribute`: few for early results, enough to even out unequal times."""
 BUCKET_BYTES = 32 * 2**20
@@ -45,17 +48,17 @@ def process_rank() -> int:
 def is_main_process() -> bool:
     """Whether this process writes files and prints; also known before and after the processes are joined."""
     joined = dist.is_available() and dist.is_initialized()
-    return (dist.get_rank() if joined else int(_environment("RANK") or 0)) == 0
+    return (dist.get_rank() if joined else _environment_number("RANK", default=0)) == 0
 
 
 def launched_processes() -> int:
     """Number of processes that were started together, according to the environment."""
-    return int(_environment("WORLD_SIZE") or 1)
+    return _environment_number("WORLD_SIZE", default=1, minimum=1)
 
 
 def local_rank() -> int:
     """Rank of this process on its machine, from 0."""
-    return int(_environment("LOCAL_RANK") or 0)
+    return _environment_number("LOCAL_RANK", default=0)
 
 
 @contextmanager
@@ -70,18 +73,18 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
         ValueError: the environment names several processes without an address, or the timeout is not positive.
         LostProcessError: the other processes did not join, or one was lost; the message names it.
     """
-    if timeout_minutes <= 0:
-        raise ValueError(f"{timeout_minutes = } must be positive: the minutes to wait for other processes.")
+    check_number(timeout_minutes, "timeout_minutes", above=0, maximum=MAX_WAIT_MINUTES)
     world = launched_processes()
     if world == 1 or (dist.is_available() and dist.is_initialized()):
         yield
         return
-    rank = int(_environment("RANK") or 0)
+    rank = _environment_number("RANK", default=0)
     if "MASTER_ADDR" not in os.environ or "MASTER_PORT" not in os.environ:
         raise ValueError(
             f"{world} processes were started, but MASTER_ADDR and MASTER_PORT are not set. Start them "
             "with torchrun, or export both: the name of one machine and a free port."
         )
+    _environment_number("MASTER_PORT", default=0, maximum=65535)
     timeout = timedelta(minutes=timeout_minutes)
     try:
         rendezvous = _rendezvous(rank, world, timeout)
@@ -211,8 +214,22 @@ def main_process_first() -> Iterator[None]:
         dist.barrier()
 
 
-def _environment(name: str) -> str | None:
-    return os.environ.get(name) or os.environ.get(_SLURM.get(name, ""))
+def _environment_number(name: str, *, default: int, minimum: int = 0, maximum: int = 2**31 - 1) -> int:
+    """A whole number from the environment, of torchrun or SLURM.
+
+    Raises:
+        ValueError: the variable is not a number in this range.
+    """
+    source = name if os.environ.get(name) else _SLURM.get(name, name)
+    text = os.environ.get(source)
+    if not text:
+        return default
+    if not text.strip().isascii() or not text.strip().isdigit() or not minimum <= int(text) <= maximum:
+        raise ValueError(
+            f"The environment variable {source} = {text!r} must be a whole number from {minimum} to {maximum}. "
+            "Start several processes with torchrun, which sets it, or unset it for one process."
+        )
+    return int(text)
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

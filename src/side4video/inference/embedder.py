@@ -21,6 +21,7 @@ from side4video.distributed.processes import num_processes, process_rank
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
+from side4video.parameters import as_list, check_count
 from side4video.tasks.clips import choose_workers, evaluation_clips, videos_per_batch
 from side4video.tasks.retrieval.embeddings import embed_clips, embed_texts, embed_videos_distributed
 from side4video.tasks.retrieval.score_matrix import score_matrix
@@ -92,18 +93,20 @@ class Embedder:
         self.model = model
 
     def embed_videos(
-        self, paths: Sequence[VideoSource], *, workers: int | None = None, shared: bool = False
+        self, paths: VideoSource | Sequence[VideoSource], *, workers: int | None = None, shared: bool = False
     ) -> EmbeddedVideos:
         """Embed video files or frame folders, each once.
 
         Args:
-            paths: paths of the videos, or contents of video files: bytes or binary file objects.
+            paths: paths of the videos, or contents of video files: bytes or binary file objects. One of them is a list
+                of one.
             workers: processes that decode videos. Default: one per core minus one, at most 8, and 0 for one video.
             shared: distribute the videos over all joined processes. Each must make this call, and gets all results.
 
         Raises:
             ValueError: no video can be read.
         """
+        paths = as_list(paths)
         config, names = self.adapter.config, list(map(name_of, paths))
         processes = choose_workers(workers) if len(paths) > 1 else 0
         share = {"world": num_processes(), "rank": process_rank()} if shared else {}
@@ -148,18 +151,26 @@ class Embedder:
         config, backbone = self.adapter.config, self.model.backbone
         return evaluation_clips(videos, config=config, backbone=backbone, num_clips=1, num_crops=1)
 
-    def embed_texts(self, texts: Sequence[str]) -> EmbeddedTexts:
-        """Embed sentences, truncated to the adapter's maximum number of words.
+    def embed_texts(self, texts: str | Sequence[str]) -> EmbeddedTexts:
+        """Embed a sentence or several, truncated to the adapter's maximum number of words.
 
         Raises:
             ValueError: `texts` is empty, or a sentence is.
         """
+        texts = as_list(texts)
         if not texts or not all(text.strip() for text in texts):
-            raise ValueError(f"{list(texts)!r}: give at least one sentence, and no empty ones.")
+            raise ValueError(f"{texts!r}: give at least one sentence, and no empty ones.")
         return EmbeddedTexts(tuple(texts), embed_texts(self.model, texts, device=self.device))
 
-    def rank(self, texts: Sequence[str], videos: EmbeddedVideos, *, top_k: int = 5) -> list[list[tuple[str, float]]]:
-        """Paths and similarities (-1 to 1) of the `top_k` best videos for each sentence, best first."""
+    def rank(
+        self, texts: str | Sequence[str], videos: EmbeddedVideos, *, top_k: int = 5
+    ) -> list[list[tuple[str, float]]]:
+        """Paths and similarities (-1 to 1) of the `top_k` best videos for each sentence, best first.
+
+        Raises:
+            ValueError: `top_k` is below 1, or a sentence is empty.
+        """
+        check_count(top_k, "top_k")
         scores = score_matrix(
             self.embed_texts(texts).features,
             videos.features,

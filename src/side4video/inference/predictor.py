@@ -19,9 +19,11 @@ from side4video.config import RunConfig
 from side4video.data.datasets import Failure, TestClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
+from side4video.data.transforms import check_views
 from side4video.inference.explanation import Explanation, attention_weights, explain_clip
 from side4video.models.stored_clips import denormalise_pixels
 from side4video.models.video_model import VideoModel, choose_device
+from side4video.parameters import as_list, check_count
 from side4video.tasks.clips import build_sampling, choose_workers, evaluation_clips
 from side4video.tasks.recognition.evaluate import score_views
 from side4video.tasks.unread import UnreadVideo
@@ -94,6 +96,7 @@ class Predictor:
         num_clips: int = 1,
         num_crops: int = 1,
     ) -> None:
+        check_views(num_clips, num_crops)
         self.device = choose_device(device)
         read_adapter_for("recognition", Path(folder))
         model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
@@ -138,6 +141,7 @@ class Predictor:
         Raises:
             TypeError, ValueError: the frames have another type, shape, order of dimensions or number type.
         """
+        check_count(top_k, "top_k")
         views = self._clips([]).views_of(FrameArray(frames))
         return list(self._best_classes(views, top_k))
 
@@ -149,18 +153,27 @@ class Predictor:
         return found
 
     def predict_videos(
-        self, paths: Sequence[VideoSource], *, top_k: int = 5, workers: int | None = None
+        self, paths: VideoSource | Sequence[VideoSource], *, top_k: int = 5, workers: int | None = None
     ) -> Iterator[VideoPrediction | UnreadVideo]:
         """Predict many videos, in order; yields an `UnreadVideo` with the reason for each unreadable one.
 
         Args:
             paths: paths of the videos, or contents of video files (bytes or binary file objects), which are kept in
-                temporary files until the last prediction.
+                temporary files until the last prediction. One of them is a list of one.
             top_k: number of classes.
             workers: processes that decode videos while the model computes. Default: one per core minus one, at most 8,
                 and 0 for one video. With workers, a script needs `if __name__ == "__main__":`, and a video that hangs
                 or crashes its decoder counts as unreadable.
+
+        Raises:
+            ValueError: `top_k` is below 1, or `workers` below 0.
         """
+        check_count(top_k, "top_k")
+        return self._predict_videos(as_list(paths), top_k, workers if workers is None else choose_workers(workers))
+
+    def _predict_videos(
+        self, paths: list[VideoSource], top_k: int, workers: int | None
+    ) -> Iterator[VideoPrediction | UnreadVideo]:
         with ExitStack() as stack:
             files = [stack.enter_context(as_path(path)) for path in paths]
             batches = test_loader(
@@ -233,6 +246,7 @@ class Predictor:
             VideoError: nothing answers at this address, or it sends no video.
             ValueError: the windows leave gaps.
         """
+        check_count(top_k, "top_k")
         with LiveReader(address, reconnect_seconds=reconnect_seconds, report=report) as reader:
             grid = choose_grid(
                 self.adapter.config.data.num_frames,
@@ -243,7 +257,7 @@ class Predictor:
             scorer = build_scorer(self.model, self.adapter, self.device)
             yield from watch(reader, grid, scorer, class_names=self.class_names, top_k=top_k)
 
-    def explain(self, video: str | Path | LabelledVideo, *, classes: Sequence[str] = ()) -> Explanation:
+    def explain(self, video: str | Path | LabelledVideo, *, classes: str | Sequence[str] = ()) -> Explanation:
         """Compute which places and frames of a video support a class.
 
         Explains the centre crop of one clip from the middle of the video. `num_clips` and `num_crops` are ignored.
@@ -256,7 +270,7 @@ class Predictor:
             VideoError: the video cannot be read.
             ValueError: a class is unknown, or the model has only one class.
         """
-        labels = self._labels(classes)
+        labels = self._labels(as_list(classes))
         if not isinstance(video, LabelledVideo):
             video = LabelledVideo(path=Path(video), label=None, name=str(video))
         config, backbone = self.adapter.config, self.model.backbone
@@ -301,14 +315,14 @@ def _frame_seconds(video: LabelledVideo, config: RunConfig) -> tuple[float, ...]
     return tuple(float(seconds[frame]) for frame in (reversed(frames) if video.reverse else frames))
 
 
-def expand_inputs(inputs: Iterable[str]) -> Iterator[Path]:
+def expand_inputs(inputs: str | Iterable[str]) -> Iterator[Path]:
     """Expand files, folders (recursively) and glob patterns to video files, each once, in order.
 
     Raises:
         FileNotFoundError: an input matches no video.
     """
     seen: set[Path] = set()
-    for given in inputs:
+    for given in as_list(inputs):
         path = Path(given)
         if path.is_dir():
             found = find_videos(path) or [path] * any(path.glob("*.[jp][pn]g"))  # else a folder of frames

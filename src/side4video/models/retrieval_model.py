@@ -115,6 +115,7 @@ class RetrievalModel(SideTunedModel):
         if isinstance(clips, StoredClips):
             x, blocks = self.side.begin(clips.frames()), clips.iterate(self.backbone.dtype)
         else:
+            self.check_clips(clips)
             x, blocks = self.side.begin(clips), self.backbone.iterate(clips, self.read_blocks)
         for tokens in blocks:
             x = self.side.advance(x, block=tokens.block, patches=tokens.patches, summary=tokens.summary)

@@ -2,6 +2,7 @@
 
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from side4video.models.backbones.loading import FrozenBackbone
@@ -38,6 +39,22 @@ class SideTunedModel(nn.Module):
         assert self.backbone.fingerprint  # computed now, from whole weights: later only one process reads it
         for block in self.backbone.model.blocks:
             fully_shard(block, reshard_after_forward=True)  # by default the outermost module of a call stays gathered
+
+    def check_clips(self, clips: Tensor) -> None:
+        """Check shape, number type and device of clips, before the first layer.
+
+        Raises:
+            TypeError: they are not a tensor.
+            ValueError: they are not float (B, T, 3, H, W) of the backbone's size, in the number type of the trained
+                weights or of autocast, on the device of the model.
+        """
+        self.backbone.check_frames(clips)
+        own = next((weight.dtype for weight in self.side.parameters()), clips.dtype)
+        casts = torch.is_autocast_enabled(clips.device.type) and torch.float64 not in {clips.dtype, own}
+        if clips.dtype != own and not casts:
+            raise ValueError(
+                f"Clips (B, T, 3, H, W) are {clips.dtype}, the trained weights {own}. Convert them: clips.to({own})."
+            )
 
     def finetuned_parameters(self) -> list[nn.Parameter]:
         """Trained parameters that start from pre-trained weights and have their own learning rate; none by default."""

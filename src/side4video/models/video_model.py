@@ -24,7 +24,7 @@ class VideoModel(SideTunedModel):
     Args:
         backbone: the frozen image model; it stays in eval mode even after `train()`.
         side: the side network.
-        head: the classification head.
+        head: the classification head; or a module of your own that maps side tokens (B, T, N, d) to logits (B, C).
 
     >>> from side4video import load_backbone
     >>> backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=32, model_args={"depth": 2})
@@ -39,13 +39,15 @@ class VideoModel(SideTunedModel):
         self.backbone = backbone
         self.side = side
         self.head = head
-        last = (backbone.num_blocks - 1,) if head.probe is not None else ()
+        self.head_reads_backbone = getattr(head, "probe", None) is not None  # heads of others may have no `probe`
+        last = (backbone.num_blocks - 1,) if self.head_reads_backbone else ()
         self.read_blocks = tuple(sorted({*side.taps, *last}))
 
     def forward(self, clips: Float[Tensor, "B T 3 H W"] | StoredClips) -> Float[Tensor, "B C"]:
         """Logits of normalised clips (B, T, 3, H, W). For stored clips the backbone does not run."""
         if isinstance(clips, StoredClips):
             return self.classify(clips.frames(), clips.iterate(self.backbone.dtype), clips.pooled)
+        self.check_clips(clips)
         return self.classify(clips, self.backbone.iterate(clips, self.read_blocks))
 
     def classify(
@@ -64,15 +66,18 @@ class VideoModel(SideTunedModel):
         x = self.side.begin(frames)
         for tokens in blocks:
             x = self.side.advance(x, block=tokens.block, patches=tokens.patches, summary=tokens.summary)
-            if self.head.probe is not None and pooled is None and tokens.block == self.backbone.num_blocks - 1:
+            if self.head_reads_backbone and pooled is None and tokens.block == self.backbone.num_blocks - 1:
                 pooled = self.backbone.pool(tokens)
+        if not self.head_reads_backbone:
+            return self.head(x)
         if pooled is not None and isinstance(self.head.probe, TextClassifier):
             pooled = embed_frames(self.backbone, pooled)
         return self.head(x, pooled)
 
     def finetuned_parameters(self) -> list[nn.Parameter]:
         """The text classifier of a fused head that starts from class names."""
-        return list(self.head.probe.parameters()) if isinstance(self.head.probe, TextClassifier) else []
+        probe = getattr(self.head, "probe", None)
+        return list(probe.parameters()) if isinstance(probe, TextClassifier) else []
 
 
 def build_video_model(
@@ -162,17 +167,21 @@ def backbone_dtype(name: str, device: torch.device) -> torch.dtype:
     return getattr(torch, name)
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str | torch.device) -> torch.device:
     """The device called `name`; "auto": a CUDA GPU if available, otherwise the CPU.
 
     Raises:
-        ValueError: this machine has no such device.
+        ValueError: the name is not a device, or this machine has no such device.
     """
+    name = str(name)
     if name in {"auto", "cuda"} and torch.cuda.is_available() and launched_processes() > 1:
         name = f"cuda:{local_rank() if torch.cuda.device_count() > 1 else 0}"  # some schedulers show each process one
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device = {name!r} is not known. Use auto, cpu, cuda, cuda:1 or mps.") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"device = {name!r}: this machine has {torch.cuda.device_count()} CUDA devices. Use cpu or auto."

@@ -21,6 +21,7 @@ from side4video.models.backbones.names import NAMED_BACKBONES
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
+from side4video.parameters import as_list
 from side4video.search.stores.records import IndexInfo
 from side4video.tasks.clips import autocast, evaluation_clips
 from side4video.tasks.retrieval.embeddings import embed_texts
@@ -96,12 +97,13 @@ class IndexModel:
             "model that made this index."
         )
 
-    def embed_texts(self, texts: Sequence[str]) -> TextFeatures:
+    def embed_texts(self, texts: str | Sequence[str]) -> TextFeatures:
         """Features of queries, on the CPU.
 
         Raises:
             ValueError: the list is empty, or a text is.
         """
+        texts = as_list(texts)
         if not texts or not all(text.strip() for text in texts):
             raise ValueError(
                 f"{list(texts)!r}: each query must contain a word. Give at least one query, and leave none empty."

@@ -17,6 +17,7 @@ from side4video.distributed.processes import (
     num_processes,
     process_rank,
 )
+from side4video.parameters import as_list, check_number
 from side4video.search.changes import Changes, find_changes
 from side4video.search.index_model import IndexModel
 from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
@@ -179,7 +180,7 @@ def _report(
 def update_index(
     store: Store,
     model: IndexModel,
-    inputs: Sequence[str],
+    inputs: str | Sequence[str],
     *,
     address: str | Path,
     metadata: MetadataFile | None = None,
@@ -213,7 +214,9 @@ def update_index(
         RuntimeError: another command is indexing into the same folder.
         TrainingStopped: a signal stopped the update; the finished work is saved.
     """
-    started = time.perf_counter()
+    started, inputs = time.perf_counter(), as_list(inputs)
+    check_number(timeout_seconds, "timeout_seconds", above=0)
+    check_number(commit_seconds, "commit_seconds", minimum=0)
     with joined_processes(model.device, timeout_minutes=timeout_minutes), StopSignals() as stop, ExitStack() as locks:
         plan = None
         if is_main_process():

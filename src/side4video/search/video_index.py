@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from side4video.parameters import as_list, check_count, check_number
 from side4video.search.index_model import IndexModel, load_index_model
 from side4video.search.metadata import column_types
 from side4video.search.occurrences import Occurrence, find_occurrences
@@ -114,7 +115,7 @@ class VideoIndex:
 
     def search_many(
         self,
-        texts: Sequence[str],
+        texts: str | Sequence[str],
         *,
         top_k: int = 10,
         filter: Filter = EVERYTHING,
@@ -123,6 +124,8 @@ class VideoIndex:
         min_score: float | None = None,
     ) -> list[list[SearchResult]]:
         """Like `search` for several queries, which go through the text tower in one batch."""
+        texts = as_list(texts)
+        _check_counts(top_k, shortlist)
         features = self._model.embed_texts(texts)
         vectors = query_vectors(features, self.info.similarity)
         found = []
@@ -157,6 +160,7 @@ class VideoIndex:
         Raises:
             VideoError: the example cannot be read.
         """
+        _check_counts(top_k, shortlist)
         path = str(Path(video).resolve())
         windows = next(self._store.windows_of([path])) or self._embed_example(path)
         mean = np.mean([window.mean for window in windows], axis=0)
@@ -195,8 +199,9 @@ class VideoIndex:
         **options: Any,
     ) -> list[Occurrence]:
         """The best windows of the best videos, or with several `moments` all parts that match; see `search`."""
-        if moments < 1:
-            raise ValueError(f"{moments = } must be 1 or more.")
+        check_count(moments, "moments")
+        if min_score is not None:
+            check_number(min_score, "min_score")
         best = [
             Occurrence(window, value, window.start_seconds, window.end_seconds)
             for window, value in self._best_windows(vector, score, **options)
@@ -222,8 +227,6 @@ class VideoIndex:
         without: str | None = None,
     ) -> list[tuple[Window, float]]:
         """The best window of each of the best videos, best first; ties are ordered by path."""
-        if top_k < 1 or shortlist < 1:
-            raise ValueError(f"{top_k = } and {shortlist = } must be 1 or more.")
         limit = max(shortlist, top_k + 1)
         while True:
             windows = self._store.nearest(vector, limit=limit, filter=filter)
@@ -251,6 +254,11 @@ class VideoIndex:
         for _, windows in embedder.embed([path], on_failure=lambda unread: reasons.append(unread.reason)):
             return windows
         raise VideoError(path, reasons[0])
+
+
+def _check_counts(top_k: int, shortlist: int) -> None:
+    check_count(top_k, "top_k")
+    check_count(shortlist, "shortlist")
 
 
 def _to_result(part: Occurrence, matches: Sequence[Match]) -> SearchResult:

@@ -13,7 +13,9 @@ from side4video.training.loop import train as train_side_network
 from side4video.training.run_folder import CONFIG, check_run_folder, config_changes
 
 
-def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path | None = None) -> TrainResult:
+def train(
+    config: RunConfig, *, out: str | Path, resume: bool = False, init_from: str | Path | None = None
+) -> TrainResult:
     """Train a model and write adapters, logs and scores to the folder `out`.
 
     With `config.search`, candidates are first compared on the training clips. The chosen settings are stored in the
@@ -31,6 +33,9 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
 
     See `side4video.training.loop.train` for the errors of training itself.
     """
+    if not isinstance(config, RunConfig):
+        raise TypeError(f"config is {config!r}, not settings. Load a recipe: train(load_config('own-clips'), ...).")
+    out, init_from = Path(out), None if init_from is None else Path(init_from)
     if config.search != "off":
         if init_from is not None:
             raise ValueError(f"The search may choose another network than that of {init_from}. Give --search off.")

@@ -17,6 +17,7 @@ from side4video.data.sampling import FrameSampling
 from side4video.data.transforms import EvalTransform, Interpolation, TrainTransform
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.loading import FrozenBackbone, default_image_size
+from side4video.parameters import check_count
 from side4video.video.decoding import VideoCache
 
 
@@ -80,14 +81,14 @@ def evaluation_clips(
         std=backbone.std,
         interpolation=_interpolation(backbone),
         resize=config.test_resize,
-        num_crops=num_crops or config.eval.crops,
+        num_crops=config.eval.crops if num_crops is None else num_crops,
         style=config.eval.crop_style,
     )
     return TestClips(
         videos,
         sampling=build_sampling(config.data),
         transform=transform,
-        num_clips=num_clips or config.eval.clips,
+        num_clips=config.eval.clips if num_clips is None else num_clips,
         frame_template=config.data.frame_template,
         cache=video_cache,
     )
@@ -145,7 +146,9 @@ def _interpolation(backbone: FrozenBackbone) -> Interpolation:
 
 
 def choose_workers(workers: int | None) -> int:
-    """Number of loader processes: the given one; by default one per core minus one, 1 to 8."""
+    """Number of loader processes: the given one, from 0; by default one per core minus one, 1 to 8."""
+    if workers is not None:
+        check_count(workers, "workers", minimum=0)
     return max(1, min(8, (os.cpu_count() or 2) - 1)) if workers is None else workers
 
 
@@ -161,6 +164,20 @@ def videos_per_batch(settings: EvalConfig) -> int:
 def frozen_dtype(settings: EvalConfig) -> str | None:
     """The number type in which an evaluation loads the frozen part; None: the one that the run used."""
     return "float32" if settings.precision == "fp32" else None
+
+
+def check_outputs(outputs: torch.Tensor) -> torch.Tensor:
+    """Return the outputs of a model, which must be finite.
+
+    Raises:
+        FloatingPointError: there is NaN or infinity among them.
+    """
+    if not bool(outputs.isfinite().all()):
+        raise FloatingPointError(
+            "The model's outputs contain NaN or infinity. If the frozen part or the trained part runs in float16, its "
+            "range was exceeded: use --backbone.dtype float32 or bfloat16, and --eval.precision fp32."
+        )
+    return outputs
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:

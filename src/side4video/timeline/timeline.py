@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from side4video.moments.moment import Moment
+from side4video.parameters import check_number
 
 DEFAULT_WINDOW_SECONDS = 4.0
 """Length of a window for adapters that do not state the length of their training clips."""
@@ -37,10 +38,14 @@ class TimelineSettings:
         Raises:
             ValueError: one is out of range.
         """
-        if not 0 <= self.min_score <= 1:
-            raise ValueError(f"min_score = {self.min_score} must be from 0 to 1.")
-        if self.min_seconds is not None and not self.min_seconds >= 0:
-            raise ValueError(f"min_seconds = {self.min_seconds} must be 0 or more.")
+        check_number(self.min_score, "min_score", minimum=0, maximum=1)
+        for name, above, minimum in (
+            ("window_seconds", 0, None),
+            ("stride_seconds", 0, None),
+            ("min_seconds", None, 0),
+        ):
+            if (value := getattr(self, name)) is not None:
+                check_number(value, name, above=above, minimum=minimum)
 
 
 @dataclass(frozen=True)

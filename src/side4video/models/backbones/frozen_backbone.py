@@ -204,7 +204,7 @@ class FrozenBackbone(nn.Module):
         blocks = sorted(set(taps))
         if blocks and not 0 <= blocks[0] <= blocks[-1] < self.num_blocks:
             raise ValueError(f"taps = {blocks}: {self.name} has blocks 0 to {self.num_blocks - 1}. Tap only these.")
-        self._check_frames(frames)
+        self.check_frames(frames)
         return self._iterate(frames, blocks)
 
     def pool(self, tokens: BlockTokens) -> FrameEmbeddings:
@@ -217,8 +217,22 @@ class FrozenBackbone(nn.Module):
             summary = tokens.summary.to(self.dtype)
             return self.model.fc_norm(self.model.norm(summary)).squeeze(2)  # one of the two norms is the identity
 
-    def _check_frames(self, frames: Clips) -> None:
+    def check_frames(self, frames: Clips) -> None:
+        """Check clips before a model computes anything.
+
+        Raises:
+            TypeError: they are not a tensor.
+            ValueError: they have another shape, are not floating point, or are on another device than the weights.
+        """
         side = self.image_size
+        if not isinstance(frames, Tensor):
+            kind = f"{type(frames).__module__}.{type(frames).__qualname__}"
+            raise TypeError(f"Frames are a {kind}; {self.name} reads a tensor (B, T, 3, {side}, {side}).")
+        if frames.ndim == 5 and frames.shape[1] == 3 and frames.shape[2] != 3:
+            raise ValueError(
+                f"Frames have shape {tuple(frames.shape)}, which looks like (B, C, T, H, W); {self.name} reads "
+                f"(B, T, 3, {side}, {side}). Swap the two dimensions: clips.transpose(1, 2)."
+            )
         if frames.ndim != 5 or frames.shape[2:] != (3, side, side):
             raise ValueError(
                 f"Frames have shape {tuple(frames.shape)}; {self.name} reads (B, T, 3, {side}, {side}). Resize or crop "
@@ -229,6 +243,9 @@ class FrozenBackbone(nn.Module):
                 f"Frames are {frames.dtype} but must be floating point. Divide them by 255 and normalise with mean "
                 f"{self.mean} and std {self.std}."
             )
+        own = next(self.model.patch_embed.parameters()).device
+        if frames.device != own:
+            raise ValueError(f"Frames are on {frames.device}, {self.name} on {own}. Move them: clips.to({str(own)!r}).")
 
     def _iterate(self, frames: Clips, blocks: list[int]) -> Iterator[BlockTokens]:
         B, T = frames.shape[:2]  # noqa: N806

@@ -20,7 +20,7 @@ from side4video.models.backbones.frozen_backbone import (
     unsupported_message,
 )
 from side4video.models.backbones.names import NAMED_BACKBONES, full_name
-from side4video.models.backbones.weight_files import check_state_dict, read_weights
+from side4video.models.backbones.weight_files import check_finite, check_state_dict, read_weights
 from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
 
 __all__ = [
@@ -241,7 +241,8 @@ def load_backbone(
     GPU, and `with torch.device("meta"):` gives random weights that take no memory, for counting parameters.
 
     Raises:
-        ValueError: unknown name or tag, unsupported kind of model, or a file that does not match the model.
+        ValueError: unknown name or tag, unsupported kind of model, a file that does not match the model, or weights
+            with NaN or infinity, as after a cast to float16 whose range they exceed.
         FileNotFoundError: there is no such file.
         OSError: the weights cannot be downloaded.
         ModuleNotFoundError: `quantise` is given and bitsandbytes is not installed.
@@ -252,6 +253,8 @@ def load_backbone(
     """
     name = full_name(name)
     _check_name(name)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f"{dtype = } is not a number type of weights. Use torch.float32, bfloat16 or float16.")
     _check_model_args(model_args or {})
     args = dict(model_args or {}) | ({} if image_size is None else {"img_size": image_size})
     if projection_width is not None:
@@ -263,8 +266,15 @@ def load_backbone(
     else:
         model = _build_from_file(name, args, Path(weights), dtype)
     keep = projection_width is not None
-    backbone = FrozenBackbone(model.to(dtype), name=name, chunk_frames=chunk_frames, keep_projection=keep)
+    model = model.to(dtype)
+    if weights != "random":
+        check_finite(model.state_dict(), what=f"The weights of {name} from {str(weights)!r} as {_dtype_name(dtype)}")
+    backbone = FrozenBackbone(model, name=name, chunk_frames=chunk_frames, keep_projection=keep)
     return backbone if quantise == "none" else backbone.quantise(quantise)
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def mismatched_weights(backbone: FrozenBackbone, state: dict[str, Any]) -> list[str]:

@@ -74,6 +74,28 @@ def check_state_dict(
         raise ValueError(f"{what}: {'; '.join(found)}. Check that the file belongs to this model and fits model_args.")
 
 
+def check_finite(state: Mapping[str, Any], *, what: str) -> None:
+    """Check that no tensor of a state dict contains NaN or infinity.
+
+    >>> check_finite({"weight": torch.ones(2)}, what="weights.pt")
+
+    Raises:
+        ValueError: a tensor does; the message names the first ten.
+    """
+    tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
+    bad = [
+        name
+        for name, tensor in tensors.items()  # the sum is as finite as its parts, and takes no memory
+        if tensor.is_floating_point() and not tensor.is_meta and not _finite_sum(tensor)
+    ]
+    if bad:
+        raise ValueError(f"{what}: NaN or infinity in {len(bad)} of {len(tensors)} tensors: {', '.join(bad[:10])}.")
+
+
+def _finite_sum(tensor: Tensor) -> bool:
+    return bool(tensor.sum(dtype=torch.promote_types(tensor.dtype, torch.float32)).isfinite())
+
+
 def _load(path: Path) -> Any:
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path, device="cpu")

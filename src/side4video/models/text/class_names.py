@@ -10,6 +10,7 @@ from torch import Tensor
 
 from side4video.config import TextConfig
 from side4video.models.text.text_tower import TextTower, load_text_tower, tokenise
+from side4video.parameters import as_list
 
 
 def readable_class_name(name: str) -> str:
@@ -22,7 +23,9 @@ def readable_class_name(name: str) -> str:
 
 
 @torch.no_grad()
-def embed_classes(text: TextTower, class_names: Sequence[str], prompts: Sequence[str]) -> Float[Tensor, "C E"]:
+def embed_classes(
+    text: TextTower, class_names: str | Sequence[str], prompts: str | Sequence[str]
+) -> Float[Tensor, "C E"]:
     """One unit vector per class: the normalised mean of the unit vectors of its prompts.
 
     Args:
@@ -32,8 +35,8 @@ def embed_classes(text: TextTower, class_names: Sequence[str], prompts: Sequence
     """
     device = text.logit_scale.device
     embedded = []
-    for name in class_names:
-        sentences = [prompt.replace("{}", readable_class_name(name)) for prompt in prompts]
+    for name in as_list(class_names):
+        sentences = [prompt.replace("{}", readable_class_name(name)) for prompt in as_list(prompts)]
         ids, _ = tokenise(sentences, max_words=text.context_length)
         _, ends = text(ids.to(device))
         embedded.append(F.normalize(F.normalize(ends.float(), dim=-1).mean(dim=0), dim=0))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from side4video.models.backbones.weight_files import check_state_dict, read_weights
 from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
+from side4video.parameters import as_list
 
 INITIAL_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), CLIP's own initial value (arXiv 2103.00020, section 2.5)
 _LAYER_SETTINGS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
@@ -64,7 +65,7 @@ def _tokenizer() -> SimpleTokenizer:
     return SimpleTokenizer()  # its vocabulary is part of the open_clip package
 
 
-def tokenise(captions: Sequence[str], *, max_words: int) -> tuple[Int[Tensor, "C W"], Bool[Tensor, "C W"]]:
+def tokenise(captions: str | Sequence[str], *, max_words: int) -> tuple[Int[Tensor, "C W"], Bool[Tensor, "C W"]]:
     """CLIP's byte-pair token ids of captions, and a mask of the words.
 
     Each row is start, words, end, then zeros. Longer captions are truncated and keep their end token. W = `max_words`.
@@ -80,7 +81,7 @@ def tokenise(captions: Sequence[str], *, max_words: int) -> tuple[Int[Tensor, "C
     """
     if max_words < 3:
         raise ValueError(f"{max_words = } leaves no room between start and end of the text. Use 3 or more.")
-    ids = _tokenizer()(list(captions), context_length=max_words)
+    ids = _tokenizer()(as_list(captions), context_length=max_words)
     return ids, word_mask(ids)
 
 

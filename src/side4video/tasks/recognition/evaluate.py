@@ -15,7 +15,14 @@ from side4video.data.loading.batch import Batch
 from side4video.distributed.processes import WAIT_MINUTES, gather_objects, is_main_process, joined_processes, print_once
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clip_batches import shared_test_batches
-from side4video.tasks.clips import autocast, check_resize, evaluation_clips, frozen_dtype, video_cache_of_adapter
+from side4video.tasks.clips import (
+    autocast,
+    check_outputs,
+    check_resize,
+    evaluation_clips,
+    frozen_dtype,
+    video_cache_of_adapter,
+)
 from side4video.tasks.recognition.data import as_evaluated, read_data
 from side4video.tasks.recognition.scores import Evaluation, evaluation_from_scores
 from side4video.tasks.unread import UnreadVideo
@@ -25,10 +32,15 @@ from side4video.tasks.unread import UnreadVideo
 def score_views(
     model: nn.Module, clips: Float[Tensor, "V T 3 H W"], *, device: torch.device, chunk: int, precision: str = "auto"
 ) -> Float[Tensor, "V C"]:
-    """Softmax scores of clips, `chunk` at a time, in the precision of `eval.precision`; sets eval mode."""
+    """Softmax scores of clips, `chunk` at a time, in the precision of `eval.precision`; sets eval mode.
+
+    Raises:
+        FloatingPointError: a score is not a finite number.
+    """
     model.eval()
     with autocast(device, precision):
-        return torch.cat([model(part.to(device)).float().softmax(dim=1) for part in clips.split(chunk)])
+        scores = [model(part.to(device)).float().softmax(dim=1) for part in clips.split(chunk)]
+    return check_outputs(torch.cat(scores))
 
 
 def evaluate(

@@ -17,7 +17,7 @@ from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.text.text_tower import tokenise
 from side4video.shapes import Clips
-from side4video.tasks.clips import autocast
+from side4video.tasks.clips import autocast, check_outputs
 from side4video.tasks.unread import UnreadVideo
 
 TEXTS_PER_PASS = 64
@@ -31,7 +31,9 @@ def embed_clips(
     model.eval()
     with autocast(device, precision):
         parts = [model.embed_videos(part.to(device)).map(torch.Tensor.cpu) for part in clips.split(chunk)]
-    return VideoFeatures.concatenate(parts)
+    features = VideoFeatures.concatenate(parts)
+    check_outputs(features.frames)
+    return features
 
 
 def embed_videos(
@@ -116,7 +118,9 @@ def embed_texts(
         ids, mask = tokenise(captions[start : start + TEXTS_PER_PASS], max_words=model.max_words)
         with autocast(device, precision):
             parts.append(model.embed_texts(ids.to(device), mask.to(device)).map(torch.Tensor.cpu))
-    return TextFeatures.concatenate(parts)
+    features = TextFeatures.concatenate(parts)
+    check_outputs(features.sentence)
+    return features
 
 
 def embed_texts_distributed(
