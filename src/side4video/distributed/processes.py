@@ -16,7 +16,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from side4video.distributed.heartbeat import Heartbeat, LostProcessError
-from side4video.parameters import check_number
 
 WAIT_MINUTES = 60.0
 """Default timeout for processes that only synchronise at the end, after shares of unequal length."""
@@ -73,7 +72,8 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
         ValueError: the environment names several processes without an address, or the timeout is not positive.
         LostProcessError: the other processes did not join, or one was lost; the message names it.
     """
-    check_number(timeout_minutes, "timeout_minutes", above=0, maximum=MAX_WAIT_MINUTES)
+    if not 0 < timeout_minutes <= MAX_WAIT_MINUTES:  # False for NaN
+        raise ValueError(f"{timeout_minutes = } must be above 0 and at most {MAX_WAIT_MINUTES:g}.")
     world = launched_processes()
     if world == 1 or (dist.is_available() and dist.is_initialized()):
         yield
