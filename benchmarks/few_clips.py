@@ -43,6 +43,8 @@ class Arguments:
     """Weights of ViT-Tiny: a file, hub or random."""
     only_sets: tuple[str, ...] = tuple(DATA_SETS)
     splits: tuple[str, ...] = SPLITS
+    probes: tuple[str, ...] = ("linear", "motion", "space-time", "correlation")
+    """Baselines; attentive takes minutes more for each run."""
     seeds: int = 3
     epochs: int = 20
     image_size: int = 224
@@ -60,7 +62,7 @@ class Arguments:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides about results; lines of the log with other settings are not used."""
-        return {"epochs": self.epochs, "image_size": self.image_size, "ours": [*self.ours_flags]}
+        return {"epochs": self.epochs, "image_size": self.image_size, "probes": [*self.probes], "ours": [*self.ours_flags]}
 
 
 def swapped(config: RunConfig) -> RunConfig:
@@ -85,6 +87,8 @@ def missing(arguments: Arguments, log: Log) -> Iterator[tuple[dict[str, Any], Ru
                     model_args=arguments.model_args,
                 )
                 config = with_run(config, epochs=arguments.epochs, cache=arguments.work / "tokens")
+                probes = {"probe": ",".join(arguments.probes)}
+                config = config.model_copy(update={"eval": config.eval.model_copy(update=probes)})
                 yield key, config if split == "as given" else swapped(config)
 
 
