@@ -98,7 +98,7 @@ def run(key: dict[str, Any], config: RunConfig, arguments: Arguments) -> dict[st
     found = run_ours(config, out, seed=key["seed"], flags=[*arguments.ours_flags])
     search = read_search(out)
     assert search is not None
-    clips = json.loads((out / "evaluation.json").read_text())["videos"]
+    clips = json.loads((out / "evaluation.json").read_text())["num_videos"]
     chosen = {"chosen": search.chosen, "search_seconds": search.seconds, "num_clips": clips}
     return found | chosen | {"cv": {one.name: one.mean for one in search.tried}}
 
