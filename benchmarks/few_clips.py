@@ -62,7 +62,12 @@ class Arguments:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides about results; lines of the log with other settings are not used."""
-        return {"epochs": self.epochs, "image_size": self.image_size, "probes": [*self.probes], "ours": [*self.ours_flags]}
+        return {
+            "epochs": self.epochs,
+            "image_size": self.image_size,
+            "probes": [*self.probes],
+            "ours": [*self.ours_flags],
+        }
 
 
 def swapped(config: RunConfig) -> RunConfig:

@@ -4,7 +4,9 @@ from side4video.selection.fold_results import FoldResults, SearchResult, choose,
 
 
 def tried(name, level, rights):
-    return FoldResults(name, level, {}, {place: right == "1" for place, right in enumerate(rights)}, 1.0)
+    """A result with log loss 0 for each recognised clip and 1 for the others."""
+    right = {place: one == "1" for place, one in enumerate(rights)}
+    return FoldResults(name, level, {}, right, {place: float(not one) for place, one in right.items()}, 1.0)
 
 
 def test_means_and_differences_clip_by_clip():
@@ -27,9 +29,16 @@ def test_best_candidate_of_one_level_is_chosen():
     assert choose([tried("a", 0, "1100"), tried("b", 0, "0111")])[0].name == "b"
 
 
+def test_smaller_log_loss_decides_between_equal_accuracies():
+    right = dict.fromkeys(range(4), True)
+    sure = FoldResults("sure", 1, {}, right, dict.fromkeys(range(4), 0.1), 1.0)
+    unsure = FoldResults("unsure", 0, {}, right, dict.fromkeys(range(4), 0.6), 1.0)
+    assert choose([unsure, sure])[0] is sure
+
+
 def test_results_round_trip(tmp_path):
     result = SearchResult((tried("a", 0, "10"),), "a", "a: best", 2.0, ("no groups",), 2)
     result.write(tmp_path)
     assert read_search(tmp_path) == result
-    assert result.rows() == [("a (chosen)", "50.0 +- 50.0", "2", "1")]
+    assert result.rows() == [("a (chosen)", "50.0 +- 50.0", "0.50", "2", "1")]
     assert read_search(tmp_path / "elsewhere") is None

@@ -29,8 +29,8 @@ class Candidate:
 
     @property
     def level(self) -> int:
-        """Complexity: 0 logistic regression, 1 attention, 2 side network. On ties the lower level is chosen."""
-        return 2 if self.probe is None else int(self.probe == "attentive")
+        """Complexity: 0 one cue, 1 several cues, 2 attention, 3 side network. On ties the lower level is chosen."""
+        return 3 if self.probe is None else {"combined": 1, "attentive": 2}.get(self.probe, 0)
 
     @property
     def file_name(self) -> str:

@@ -1,7 +1,7 @@
 """Results of candidates on held-out clips: stored fold by fold, compared clip by clip, shown as a table."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from side4video.atomic_files import write_json
 from side4video.tasks.recognition.baselines import standard_error, with_error
 
 RESULT = "search.json"
+MAX_LOSS = 5.0
+"""Maximum log loss of a clip, so that one confident mistake does not decide."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,25 @@ class FoldResults:
         level: complexity of the candidate, see `Candidate.level`.
         changes: settings, by group, with which the candidate would be trained.
         right: index of each held-out clip in the list of training clips -> whether it was recognised.
+        losses: index of each held-out clip -> log loss, at most `MAX_LOSS`.
         seconds: duration of training and evaluation.
 
-    >>> FoldResults("linear probe", level=0, changes={}, right={0: True, 3: False}, seconds=1.0).mean
-    0.5
+    >>> found = FoldResults("linear probe", 0, {}, right={0: True, 3: False}, losses={0: 0.2, 3: 1.0}, seconds=1.0)
+    >>> found.mean, found.loss
+    (0.5, 0.6)
     """
 
     name: str
     level: int
     changes: dict[str, dict[str, Any]]
     right: dict[int, bool]
+    losses: dict[int, float]
     seconds: float
+
+    @property
+    def loss(self) -> float:
+        """Mean log loss of the held-out clips."""
+        return float(np.mean(list(self.losses.values())))
 
     @property
     def mean(self) -> float:
@@ -52,53 +62,67 @@ class FoldResults:
     @classmethod
     def read(cls, path: Path) -> "FoldResults":
         """Load a result of `write`."""
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**content | {"right": {int(place): right for place, right in content["right"].items()}})
+        return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "FoldResults":
+        """Restore a result; JSON has the indices of clips as text."""
+        by_clip = {name: {int(place): value for place, value in content[name].items()} for name in ("right", "losses")}
+        return cls(**content | by_clip)
 
     def joined(self, other: "FoldResults") -> "FoldResults":
         """Join the results of one candidate on different clips."""
-        return FoldResults(self.name, self.level, self.changes, self.right | other.right, self.seconds + other.seconds)
+        return replace(
+            self,
+            right=self.right | other.right,
+            losses=self.losses | other.losses,
+            seconds=self.seconds + other.seconds,
+        )
 
 
 def error_of_difference(one: FoldResults, other: FoldResults) -> tuple[float, float]:
-    """Return the mean advantage of `one` over `other` on their common clips, and its standard error."""
-    places = sorted(one.right.keys() & other.right.keys())
-    differences = [int(one.right[place]) - int(other.right[place]) for place in places]
-    return float(np.mean(differences)), standard_error(differences)  # type: ignore[arg-type]
+    """Return by how much the loss of `other` is above that of `one` on their common clips, and its standard error."""
+    places = sorted(one.losses.keys() & other.losses.keys())
+    differences = np.array([other.losses[place] - one.losses[place] for place in places])
+    error = differences.std(ddof=1) / len(places) ** 0.5 if len(places) > 1 else 0.0
+    return float(differences.mean()), float(error)
 
 
 def choose(tried: list[FoldResults]) -> tuple[FoldResults, str]:
     """Choose the simplest candidate that is not clearly worse than the best; return it with a sentence that says why.
 
-    The best candidate of each level is compared with the best of all, from the lowest level on. A candidate is not
-    clearly worse if the mean difference, clip by clip, is at most one standard error of that difference.
+    The best candidate is the one with the smallest log loss, which is less noisy than the number of recognised clips.
+    The best of each level is compared with it, from the lowest level on. A candidate is not clearly worse if the mean
+    difference of the losses, clip by clip, is at most one standard error of that difference.
 
     Args:
         tried: results on the same clips.
 
-    >>> simple = FoldResults("linear probe", level=0, changes={}, right={0: True, 1: True, 2: False}, seconds=1.0)
-    >>> best = FoldResults("side network", level=2, changes={}, right={0: True, 1: True, 2: True}, seconds=9.0)
+    >>> right = {0: True, 1: True}
+    >>> simple = FoldResults("linear probe", 0, {}, right, losses={0: 0.5, 1: 0.3}, seconds=1.0)
+    >>> best = FoldResults("side network", 3, {}, right, losses={0: 0.2, 1: 0.5}, seconds=9.0)
     >>> choose([simple, best])[0].name
     'linear probe'
     """
-    best = max(tried, key=lambda one: one.mean)
+    best = min(tried, key=lambda one: one.loss)
     for level in range(best.level):
-        own = max((one for one in tried if one.level == level), key=lambda one: one.mean, default=None)
+        own = min((one for one in tried if one.level == level), key=lambda one: one.loss, default=None)
         if own is None:
             continue
         difference, error = error_of_difference(best, own)
         if difference <= error:
-            return own, f"{own.name}: simpler than {best.name}, and within one standard error of it."
-    return best, f"{best.name}: the best, and nothing simpler is within one standard error."
+            return own, f"{own.name}: simpler than {best.name}, and its log loss is within one standard error."
+    simpler = "no simpler candidate is within one standard error of its log loss."
+    return best, f"{best.name}: the best, and {simpler if best.level else 'one of the simplest.'}"
 
 
 @dataclass(frozen=True)
 class SearchResult:
     """All candidates, the chosen one and the reason.
 
-    >>> one = FoldResults("linear probe", level=0, changes={}, right={0: True, 1: False}, seconds=1.0)
+    >>> one = FoldResults("linear probe", 0, {}, right={0: True, 1: False}, losses={0: 0.1, 1: 2.0}, seconds=1.0)
     >>> SearchResult((one,), "linear probe", "the only candidate.", seconds=1.0, notes=(), num_clips=2).rows()
-    [('linear probe (chosen)', '50.0 +- 50.0', '2', '1')]
+    [('linear probe (chosen)', '50.0 +- 50.0', '1.05', '2', '1')]
     """
 
     tried: tuple[FoldResults, ...]
@@ -111,13 +135,14 @@ class SearchResult:
     num_clips: int
     """Number of training clips that were held out."""
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
-        """Name, accuracy in percent with standard error, clips, seconds; the best candidate first."""
-        ordered = sorted(self.tried, key=lambda one: (-len(one.right), -one.mean))
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Name, accuracy in percent with standard error, log loss, clips, seconds; the best candidate first."""
+        ordered = sorted(self.tried, key=lambda one: (-len(one.right), one.loss))
         return [
             (
                 one.name + (" (chosen)" if one.name == self.chosen else ""),
                 with_error(one.mean, one.error),
+                f"{one.loss:.2f}",
                 str(len(one.right)),
                 f"{one.seconds:.0f}",
             )
@@ -136,7 +161,7 @@ class SearchResult:
         write_json(out / RESULT, asdict(self))
 
 
-HEAD = ("candidate", "right, %", "clips", "seconds")
+HEAD = ("candidate", "right, %", "log loss", "clips", "seconds")
 
 
 def read_search(out: Path) -> SearchResult | None:
@@ -145,8 +170,5 @@ def read_search(out: Path) -> SearchResult | None:
     if not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    tried = tuple(
-        FoldResults(**one | {"right": {int(place): right for place, right in one["right"].items()}})
-        for one in content["tried"]
-    )
+    tried = tuple(FoldResults.from_json(one) for one in content["tried"])
     return SearchResult(**content | {"tried": tried, "notes": tuple(content["notes"])})

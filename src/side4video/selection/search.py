@@ -14,7 +14,13 @@ from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.side.side_network import resolve_taps
 from side4video.models.video_model import build_backbone, choose_device
 from side4video.selection.candidates import Candidate, Effort, changed, frame_choices, probe_candidates, side_candidates
-from side4video.selection.fold_results import FoldResults, SearchResult, choose, error_of_difference
+from side4video.selection.fold_results import (
+    MAX_LOSS,
+    FoldResults,
+    SearchResult,
+    choose,
+    error_of_difference,
+)
 from side4video.selection.side_folds import SideFolds
 from side4video.tasks.recognition.baselines import training_tokens
 from side4video.tasks.recognition.data import RecognitionData, evaluated_groups, read_data
@@ -64,7 +70,7 @@ class Search:
         started = time.monotonic()
         probes, folds, places, notes = self._try_probes()
         if not folds.parts:
-            chosen = FoldResults("linear probe", 0, {"probe": {"name": "linear"}}, {}, 0.0)
+            chosen = FoldResults("linear probe", 0, {"probe": {"name": "linear"}}, {}, {}, 0.0)
             reason = "linear probe: the simplest, as nothing could be compared."
             result = SearchResult((), chosen.name, reason, time.monotonic() - started, notes, 0)
             self.changes = chosen.changes
@@ -114,12 +120,19 @@ class Search:
         places = tokens.videos.numpy()[folds.scored].tolist()
         changes = candidate.changes | {"probe": chosen.config.model_dump(mode="json")}
         right = dict(zip(places, chosen.found.right, strict=True))
-        return FoldResults(candidate.name, candidate.level, changes, right, time.monotonic() - started)
+        losses = {place: min(loss, MAX_LOSS) for place, loss in zip(places, chosen.found.losses, strict=True)}
+        return FoldResults(candidate.name, candidate.level, changes, right, losses, time.monotonic() - started)
 
     def _try_sides(self, probes: list[FoldResults], folds: Folds, places: np.ndarray) -> list[FoldResults]:
-        """Try side networks with the frames of the best probe: all on the first folds, the best on the others."""
-        best = max(probes, key=lambda one: one.mean)
-        data = best.changes.get("data", {})
+        """Try side networks: all on the first folds, the best on the others.
+
+        Their frames are those of the settings, or of the best probe if no probe on the frames of the settings is
+        within one standard error of it. (If no probe can tell the classes apart, probes cannot choose frames either.)
+        """
+        best = min(probes, key=lambda one: one.loss)
+        own = min((one for one in probes if "data" not in one.changes), key=lambda one: one.loss)
+        difference, error = error_of_difference(best, own)
+        data = best.changes.get("data", {}) if difference > error else {}
         first = range(min(FIRST_FOLDS, len(folds.parts)))
         candidates = {
             candidate.name: candidate
@@ -133,7 +146,7 @@ class Search:
         ]
         self.cached_blocks = sorted({block for blocks in taps for block in blocks})
         tried = {name: self._side(one, data, folds, places, first) for name, one in candidates.items()}
-        going_on = sorted(tried.values(), key=lambda one: -one.mean)[: -(-len(tried) // SURVIVORS)]
+        going_on = sorted(tried.values(), key=lambda one: one.loss)[: -(-len(tried) // SURVIVORS)]
         for one in going_on:
             difference, error = error_of_difference(best, one)
             if difference > 2 * error:
@@ -158,8 +171,13 @@ class Search:
 
             def try_fold(train: np.ndarray = train, held: np.ndarray = held) -> FoldResults:
                 started = time.monotonic()
-                right = sides.right(train, held, None if groups is None else list(groups))
-                return FoldResults(candidate.name, candidate.level, changes, right, time.monotonic() - started)
+                scored = sides.scores(train, held, None if groups is None else list(groups))
+                right = {place: bool(scores.argmax() == label) for place, (scores, label) in scored.items()}
+                losses = {
+                    place: min(-math.log(max(float(scores[label]), 1e-9)), MAX_LOSS)
+                    for place, (scores, label) in scored.items()
+                }
+                return FoldResults(candidate.name, candidate.level, changes, right, losses, time.monotonic() - started)
 
             results.append(self._kept(candidate, f"fold{number}", try_fold))
         joined = results[0]

@@ -59,8 +59,8 @@ class SideFolds:
         videos = as_evaluated(data.train, config.data)
         self.test_clips = evaluation_clips(videos, config=config, backbone=backbone, num_clips=1, num_crops=1)
 
-    def right(self, train: ndarray, held: ndarray, groups: list[str] | None) -> dict[int, bool]:
-        """Train on some clips of the list; return for each held-out clip whether it was recognised.
+    def scores(self, train: ndarray, held: ndarray, groups: list[str] | None) -> dict[int, tuple[ndarray, int]]:
+        """Train on some clips of the list; return probabilities (C,) and label of each readable held-out clip.
 
         Args:
             train: indices of the training clips; with arrow_of_time every video has two.
@@ -69,7 +69,7 @@ class SideFolds:
         """
         model = self._model(train, groups)
         self._train(model, train)
-        return {place: scores == label for place, scores, label in self._predictions(model, set(held.tolist()))}
+        return dict(self._predictions(model, set(held.tolist())))
 
     def _model(self, train: ndarray, groups: list[str] | None) -> VideoModel:
         model = build_video_model(
@@ -117,12 +117,11 @@ class SideFolds:
             optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
-    def _predictions(self, model: VideoModel, held: set[int]) -> Iterator[tuple[int, int, int]]:
-        """Yield index, best class and label of each readable held-out clip."""
+    def _predictions(self, model: VideoModel, held: set[int]) -> Iterator[tuple[int, tuple[ndarray, int]]]:
         for batch in self.batches.test(self.test_clips, videos_per_batch=1, shared=False):
             if batch.indices and batch.indices[0] in held:
                 scores = score_views(model, batch.clips, device=self.device, chunk=1)
-                yield batch.indices[0], int(scores[0].argmax()), int(batch.labels[0])
+                yield batch.indices[0], (scores[0].cpu().numpy(), int(batch.labels[0]))
 
 
 class _Places:

@@ -43,6 +43,7 @@ class CrossValidated:
     Attributes:
         strength: C, in units of 1 / number of features.
         loss: mean log loss of the held-out clips.
+        losses: log loss of each held-out clip, in the order of `Folds.scored`.
         right: whether each held-out clip was recognised, in the order of `Folds.scored`.
         right_by_fold: share of recognised clips among the held-out clips of each fold.
 
@@ -54,6 +55,7 @@ class CrossValidated:
 
     strength: float
     loss: float
+    losses: tuple[float, ...]
     right: tuple[bool, ...]
     right_by_fold: tuple[float, ...]
 
@@ -165,6 +167,7 @@ def score_held_out(strength: float, logits: ndarray, labels: ndarray, folds: Fol
     return CrossValidated(
         strength,
         float(losses.mean()),
+        tuple(losses.tolist()),
         tuple(bool(value) for value in right[scored]),
         tuple(float(right[held].mean()) for _, held in folds.parts),
     )
