@@ -6,10 +6,10 @@ python benchmarks/accuracy.py --sets SETS --weights vit_tiny_patch16_224.safeten
 SETS is made by few_clips_sets.py. All methods start from the same ViT-Tiny and see the same frames, crops and flips (8
 augmented copies of each clip) for the same number of epochs. A rival's learning rate is the best of three in grouped
 cross-validation inside the training clips; the test clips are scored once, at the end, for each seed. Ours is the
-command `train own-clips`, which chooses by itself in the same way; its probes are rows of their own.
+command `train own-clips`, whose search chooses in the same way; its probes have their own rows.
 
-Every finished part is a line of the log, so a run that ends early or is stopped goes on where it was. At the end, or
-after --minutes, the JSON file and the picture are written from what is there.
+Every finished part is a line of the log, so an interrupted run continues with the same command. At the end, or after
+--minutes, the script writes the JSON file and the picture from the finished parts.
 """
 
 import datetime
@@ -39,7 +39,7 @@ from side4video.models.backbones.loading import load_backbone
 from side4video.tasks.recognition.folds import make_folds
 
 RATES = (1 / 3, 1.0, 3.0)
-"""Learning rates that are tried, as multiples of a rival's own."""
+"""Learning rates to try, as multiples of the rival's `lr`."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,17 @@ class Arguments:
     image_size: int = 224
     """Side of the frames in pixels; 112 takes a quarter of the time."""
     minutes: float = math.inf
-    """Begin nothing new after so many minutes."""
+    """Start no new part after so many minutes."""
     estimate: bool = False
     """Time one step of each rival on each set and print what everything takes; train nothing."""
     ours_flags: tuple[str, ...] = ()
-    """Further flags of `train own-clips`, such as --search thorough."""
+    """More flags of `train own-clips`, such as --search thorough."""
     work: Path = Path("runs/accuracy")
-    """Folder of the log, the clips' pixels and our runs."""
+    """Folder for the log, the clips' pixels and our runs."""
     out: Path = Path("docs/figures/accuracy.json")
     """Result; the picture is next to it, as .svg."""
     model_args: dict[str, int] = field(default_factory=dict)
-    """For a smaller image model in tests."""
+    """Arguments of a smaller image model, for tests."""
 
     def __post_init__(self) -> None:
         for name, given, known in (
@@ -80,7 +80,7 @@ class Arguments:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides about results; lines of the log with other settings are not used."""
+        """The settings that change results; lines of the log with other settings are ignored."""
         return {"epochs": self.epochs, "folds": self.folds, "image_size": self.image_size, "ours": [*self.ours_flags]}
 
 
@@ -89,7 +89,7 @@ class Comparison:
 
     Args:
         arguments: what to run.
-        log: of finished parts.
+        log: the finished parts.
     """
 
     def __init__(self, arguments: Arguments, log: Log) -> None:
@@ -129,7 +129,7 @@ class Comparison:
                 minutes = seconds * steps * (rates + self.arguments.seeds) / 60 / cores
                 total += minutes
                 print(f"{name:15} {method:12} {seconds:6.2f} CPU s per step, {steps} steps, {minutes:6.1f} min in all")
-        print(f"all rivals: {total / 60:.1f} hours on {cores} cores that do nothing else")
+        print(f"all rivals: {total / 60:.1f} hours on {cores} otherwise idle cores")
 
     def _our_parts(self, name: str) -> Iterator[Any]:
         for seed in range(self.arguments.seeds):
@@ -183,7 +183,7 @@ class Comparison:
         self.log.add(**key, **found, rate=rate, saved_bytes=saved)
 
     def _best_rate(self, key: dict[str, Any]) -> float:
-        """Of the highest mean accuracy over the folds; of equal ones the lowest."""
+        """The rate with the highest mean accuracy over the folds; the lowest one on ties."""
 
         def mean(rate: float) -> float:
             folds = range(self.arguments.folds)
@@ -214,7 +214,7 @@ class Comparison:
 
 
 def main(arguments: Arguments) -> None:
-    """Run what is missing, and write what is there."""
+    """Run the missing parts and write the results."""
     log = Log(arguments.work / "log.jsonl", arguments.settings)
     comparison = Comparison(arguments, log)
     if arguments.estimate:

@@ -3,8 +3,8 @@
 python benchmarks/few_clips.py --sets SETS --weights vit_tiny_patch16_224.safetensors --minutes 60
 
 SETS is made by few_clips_sets.py. Each set is divided in two ways: as given, and with training and test clips swapped.
-Every finished run is a line of a log, so the script continues where it stopped; the JSON file is written at the end, or
-after --minutes.
+Every finished run is a line of a log, so an interrupted script continues with the same command. It writes the JSON file
+at the end, or after --minutes.
 """
 
 import datetime
@@ -50,18 +50,18 @@ class Arguments:
     image_size: int = 224
     """Side of the frames in pixels."""
     minutes: float = math.inf
-    """Begin nothing new after so many minutes."""
+    """Start no new run after so many minutes."""
     ours_flags: tuple[str, ...] = ()
-    """Further flags of `train own-clips`, such as --search thorough."""
+    """More flags of `train own-clips`, such as --search thorough."""
     work: Path = Path("runs/few-clips")
     """Folder of the log and the runs."""
     out: Path = Path("docs/figures/few-clips.json")
     model_args: dict[str, int] = field(default_factory=dict)
-    """For a smaller image model in tests."""
+    """Arguments of a smaller image model, for tests."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides about results; lines of the log with other settings are not used."""
+        """The settings that change results; lines of the log with other settings are ignored."""
         return {
             "epochs": self.epochs,
             "image_size": self.image_size,
@@ -156,7 +156,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def main(arguments: Arguments) -> None:
-    """Run what is missing, and write what is there."""
+    """Run the missing parts and write the results."""
     log = Log(arguments.work / "log.jsonl", arguments.settings)
     started = time.monotonic()
     for key, config in missing(arguments, log):

@@ -86,7 +86,7 @@ def _ucf_group(path: str) -> str:
 
 
 def read_frames(path: Path, num_frames: int) -> np.ndarray | None:
-    """The first frames (T, H, W, 3); None where there are fewer."""
+    """The first frames (T, H, W, 3); None if there are fewer."""
     frames: list[np.ndarray] = []
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
@@ -123,7 +123,7 @@ def write_lists(out: Path, clips: Sequence[Source]) -> None:
 
 
 def copy_set(sources: Sequence[Source], out: Path) -> None:
-    """The given clips as they are."""
+    """Copy the clips of a set unchanged."""
     clips = []
     for source in sources:
         path = out / "videos" / source.path.name
@@ -134,7 +134,7 @@ def copy_set(sources: Sequence[Source], out: Path) -> None:
 
 
 def _in_turn(sources: Sequence[Source], choices: Sequence[str]) -> Iterator[tuple[Source, str]]:
-    """Each source with one of the choices, so that content does not tell them: as many of each in class and split."""
+    """Each source with one of the choices, in equal numbers per class and split: content does not reveal it."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for source in sources:
         kind = (source.label, source.split)
@@ -143,7 +143,7 @@ def _in_turn(sources: Sequence[Source], choices: Sequence[str]) -> Iterator[tupl
 
 
 def make_speed_set(sources: Sequence[Source], out: Path) -> None:
-    """Clips of `NUM_FRAMES` frames that are 1, 2 or 4 frames of the source apart; shorter sources are left out."""
+    """Clips of `NUM_FRAMES` frames that are 1, 2 or 4 frames of the source apart; shorter sources are skipped."""
     long_enough = [s for s in sources if read_frames(s.path, max(SPEEDS) * (NUM_FRAMES - 1) + 1) is not None]
     clips = []
     for source, label in _in_turn(long_enough, [f"{speed}x" for speed in SPEEDS]):
@@ -158,7 +158,7 @@ def make_speed_set(sources: Sequence[Source], out: Path) -> None:
 
 
 def make_camera_set(sources: Sequence[Source], out: Path) -> None:
-    """Clips through a square crop that moves at constant speed, start and end inside the picture."""
+    """Clips of a square crop that moves at constant speed and stays inside the picture."""
     clips = []
     for place, (source, label) in enumerate(_in_turn(sources, list(DIRECTIONS))):
         frames = read_frames(source.path, NUM_FRAMES)
@@ -184,12 +184,12 @@ def make_camera_set(sources: Sequence[Source], out: Path) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the sets come from and go to."""
+    """Source and destination of the sets."""
 
     data: Path
     """Folder with ucf3, ut_interaction and egogestar."""
     out: Path
-    """Folder that gets one folder per set."""
+    """Destination: one folder per set."""
 
 
 def main(settings: Settings) -> None:

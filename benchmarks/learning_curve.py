@@ -2,9 +2,10 @@
 
 python benchmarks/learning_curve.py --sets SETS --weights vit_tiny_patch16_224.safetensors --minutes 30
 
-SETS is made by few_clips_sets.py. The seed of a run chooses the clips of a class, and fewer are among more. A set is
-left out where a class has fewer clips. Test clips are always all of them. Finished runs are lines of a log, so that the
-script goes on where it was; the JSON file and the picture are written at the end, or after --minutes.
+SETS is made by few_clips_sets.py. The seed of a run chooses the clips of a class; smaller numbers are subsets of larger
+ones. A set is skipped if a class has fewer clips. All test clips are used. Finished runs are lines of a log, so an
+interrupted script continues with the same command. It writes the JSON file and the picture at the end, or after
+--minutes.
 """
 
 import datetime

@@ -37,6 +37,21 @@ def test_named_python_files_exist(document):
         )
 
 
+OTHER_CLASSES = {"ModelHubMixin"}
+"""Classes of other libraries that documents name although the code does not use them."""
+
+
+@pytest.mark.parametrize(
+    "document", [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.stem != "CHANGELOG"]
+)
+def test_named_classes_exist(document):
+    sources = (path for folder in ("src", "benchmarks", "tools") for path in (ROOT / folder).rglob("*.py"))
+    known = {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))} | OTHER_CLASSES
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:[A-Z][a-z0-9]+){2,})\b", text):
+        assert name in known, f"{document} names {name}"
+
+
 def test_the_design_page_has_a_line_for_each_room_on_its_floor():
     text = (ROOT / "docs/background/design.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \| (`[^|]+) \|", text, re.MULTILINE)
@@ -94,6 +109,11 @@ def test_readme_is_short_and_starts_with_the_install_command():
     assert len(README.splitlines()) <= 200
     assert README.index("pip install side4video") < README.index("make demo") < README.index("## ")
     assert sum(path.stat().st_size for path in (ROOT / "docs").rglob("*.webp")) < 100_000, "pictures stay small"
+
+
+def test_the_readme_links_every_page():
+    pages = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*/*.md")}
+    assert pages <= set(re.findall(r"\]\(([^)#]+)\)", README))
 
 
 @pytest.mark.parametrize("folder", ["benchmarks", "tools"])

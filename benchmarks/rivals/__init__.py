@@ -1,10 +1,10 @@
-"""Other methods on the same few clips: which, on what data, how they are trained, and the picture of the comparison.
+"""Other training methods on the same few clips: their list, data, training, and the picture of the comparison.
 
 * data_sets.py: the development sets, and their augmented clips as pixels on disk.
-* log.py: finished parts of a long benchmark.
+* log.py: finished parts of a long benchmark, so that it can be resumed.
 * training.py: one rival trained and scored.
 * ours.py: the command `train own-clips` and its probes.
-* picture.py: accuracy beside saved bytes and seconds.
+* picture.py: plots accuracy against saved bytes and seconds.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ class Rival:
     """A method at the size of ViT-Tiny.
 
     Attributes:
-        title: for tables.
+        title: name in tables.
         build: `build(backbone, num_classes=, num_frames=, **options)` gives a module from clips to logits.
-        lr: the middle one of the learning rates that are tried.
+        lr: the middle one of the learning rates to try.
         options: widths scale with the image model's as in the papers: half of it for ST-Adapter and DiST's integration
             stream, an eighth for DiST's temporal stream.
-        frame_ratio: frames of a clip for each frame that the image model sees; each is given so many times.
+        frame_ratio: frames of a clip per frame that the image model reads; each frame is repeated so many times.
     """
 
     title: str

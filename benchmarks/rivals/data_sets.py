@@ -1,6 +1,6 @@
-"""The development sets for few clips, and their augmented clips as pixels on disk, so that all rivals see the same.
+"""The development sets for few clips, and their augmented clips on disk, so that all rivals get the same pixels.
 
-The clips are those that the recipe own-clips stores tokens of: the same frames, crops and flips of as many copies.
+They are the clips whose tokens the recipe own-clips caches: the same copies with the same frames, crops and flips.
 """
 
 import csv
@@ -30,13 +30,13 @@ SEGMENTS = {"sampling": "segments", "stride": None}
 
 @dataclass(frozen=True)
 class DataSet:
-    """A development set, see `few_clips_sets.py`, and what the recipe own-clips is told about it.
+    """A development set, see `few_clips_sets.py`, and its settings for the recipe own-clips.
 
     Attributes:
-        title: for tables.
-        folder: below the folder of all sets.
+        title: name in tables.
+        folder: sub-folder of the folder of all sets.
         data: settings of `data` that differ from the recipe's.
-        flip: probability of mirrored clips; 0 where classes are directions.
+        flip: probability of mirrored clips; 0 if the classes are directions.
     """
 
     title: str
@@ -76,8 +76,8 @@ class PixelSet:
     Attributes:
         pixels: (V, K, T, 3, S, S): K augmented copies for training, or K clips for the evaluation.
         labels: (V,).
-        mean, std: that the image model wants.
-        both_ways: the classes are the two directions of time: each clip is taken forward (0) and reversed (1).
+        mean, std: normalisation of the image model.
+        both_ways: the classes are the two directions of time: a batch has each clip forward (0) and reversed (1).
     """
 
     pixels: ndarray
@@ -106,7 +106,7 @@ class PixelSets:
 
 
 def load_sets(config: RunConfig, backbone: FrozenBackbone, cache: Path) -> PixelSets:
-    """Read a set, from `cache` where it was read before."""
+    """Read a set, from `cache` if an earlier run stored it there."""
     data = read_data(config.data)
     assert data.train is not None
     assert data.test is not None

@@ -1,4 +1,4 @@
-"""Finished parts of a long benchmark, so that it can go on where it ended."""
+"""Finished parts of a long benchmark, so that it can be resumed."""
 
 import json
 import sys
@@ -10,8 +10,8 @@ class Log:
     """Finished parts, one JSON line each.
 
     Args:
-        path: of the file; made if need be.
-        settings: of the run.
+        path: the file; created if it does not exist.
+        settings: settings of the run; rows with other settings are ignored.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from side4video.tasks.recognition.baselines import read_baselines
 
 
 def with_run(config: RunConfig, *, epochs: int, cache: Path, shots: int | None = None) -> RunConfig:
-    """The settings with another length, place of the tokens, and number of training clips per class."""
+    """The settings with another number of epochs, folder of tokens, and number of training clips per class."""
     train = config.train.model_copy(update={"epochs": epochs})
     data = config.data.model_copy(update={"cache": cache, "shots": shots})
     return config.model_copy(update={"train": train, "data": data})
@@ -28,8 +28,8 @@ def run_ours(config: RunConfig, out: Path, *, seed: int, flags: list[str]) -> di
     Args:
         config: the recipe own-clips on the set.
         out: run folder; an unfinished run in it is resumed.
-        seed: of the run.
-        flags: further ones, such as `--search quick`.
+        seed: seed of the run.
+        flags: more flags, such as `--search quick`.
 
     Returns:
         "accuracy", 0 to 1, "seconds" of the whole command (tokens, search, training, evaluation, report),
@@ -58,7 +58,7 @@ def probe_scores(out: Path) -> dict[str, float]:
 
 
 def saved_bytes(out: Path) -> int:
-    """What autograd keeps for each further clip of a training step; 0 where nothing is trained by gradient."""
+    """Bytes that autograd keeps per additional clip of a training step; 0 for a probe, which takes no steps."""
     model, adapter = load_adapter(out, device=torch.device("cpu"))
     if not any(parameter.requires_grad for parameter in model.side.parameters()):
         return 0

@@ -1,4 +1,4 @@
-"""The comparison as rows, as a Markdown table, and as a picture: accuracy beside saved bytes and seconds."""
+"""The comparison as rows, as a Markdown table, and as a plot of accuracy against saved bytes and seconds."""
 
 from pathlib import Path
 from statistics import mean, stdev
@@ -19,11 +19,11 @@ _X = (("saved_bytes", 1e6, "kept for the backward pass, MB per clip"), ("seconds
 
 
 def summarise(parts: list[Row]) -> list[Row]:
-    """One row for each set and method, over the seeds that are finished.
+    """One row for each set and method, over the finished seeds.
 
-    "accuracy" and "deviation" (of a single seed, None for one seed) are 0 to 1. "seconds" are those of the training
-    for rivals, of the whole command with its search for ours; "choosing_seconds" those of a rival's learning rates.
-    Probes have neither bytes nor seconds of their own.
+    "accuracy" and "deviation" (standard deviation over the seeds; None for one seed) are 0 to 1. "seconds" measure the
+    training of a rival, and the whole command with its search for ours; "choosing_seconds" the choice of a rival's
+    learning rate. Probes have neither bytes nor seconds.
     """
     rows = []
     for name in DATA_SETS:

@@ -18,19 +18,19 @@ from side4video.models.backbones.loading import FrozenBackbone
 LABEL_SMOOTHING = 0.1
 WEIGHT_DECAY = 0.05
 WARM_UP = 0.1
-"""Share of the steps."""
+"""Part of the steps, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a rival is trained: the same for all."""
+    """The length of the training, the same for all rivals."""
 
     epochs: int
     batch: int = 16
 
 
 def build(rival: Rival, backbone: FrozenBackbone, *, num_classes: int, num_frames: int, seed: int) -> nn.Module:
-    """A fresh model whose first weights follow from the seed."""
+    """A new model; the seed determines its initial weights."""
     torch.manual_seed(seed)
     return rival.build(backbone, num_classes=num_classes, num_frames=num_frames, **rival.options)
 
@@ -80,7 +80,7 @@ def loss(model: nn.Module, rival: Rival, clips: Tensor, labels: Tensor) -> Tenso
 
 
 def saved_bytes_per_clip(model: nn.Module, rival: Rival, data: PixelSet) -> int:
-    """What autograd keeps for each further clip of a training step; a clip played both ways counts as two."""
+    """Bytes that autograd keeps per additional clip of a training step; a clip in both directions counts as two."""
     found = []
     for count in (1, 2):
         clips, labels = data.batch(range(count), 0)

@@ -1,4 +1,4 @@
-"""The candidates of a search: settings that differ from the settings of the run, the simplest first."""
+"""The candidates of a search: the settings that each one changes, the simplest first."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -71,7 +71,7 @@ class Search:
         probes, folds, places, notes = self._try_probes()
         if not folds.parts:
             chosen = FoldResults("linear probe", 0, {"probe": {"name": "linear"}}, {}, {}, 0.0)
-            reason = "linear probe: the simplest, as nothing could be compared."
+            reason = "linear probe: the simplest candidate, because no two could be compared."
             result = SearchResult((), chosen.name, reason, time.monotonic() - started, notes, 0)
             self.changes = chosen.changes
         else:

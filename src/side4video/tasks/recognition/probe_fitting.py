@@ -127,7 +127,7 @@ def choose_probe(
 def _combine(
     tokens: ProbeTokens, folds: Folds, *, num_classes: int, known: Mapping[ProbeName, ChosenProbe]
 ) -> ChosenProbe:
-    """Start with the best family and add others, with the weight that is best, while the held-out log loss falls."""
+    """Start with the best family; add the family and weight with the lowest held-out log loss while that falls."""
     names = [name for name in COMBINED if tokens.pooled.shape[1] > 1 or name == "linear"]
     singles = {name: known.get(name) or choose_probe(name, tokens, folds, num_classes=num_classes) for name in names}
     first, *remaining = sorted(names, key=lambda name: singles[name].loss)
