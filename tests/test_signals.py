@@ -31,20 +31,21 @@ def processes_of(run):
 
 
 def command(name, many, out):
-    adapter = EARLIER / "adapter"
+    adapter, data = EARLIER / "adapter", ("--data.test", many)
     if name == "embed":
         zipfile.ZipFile(EARLIER / "retrieval.zip").extractall(out / "retrieval")
         adapter = next((out / "retrieval").rglob("model.safetensors")).parent
     return {
         "predict": ["predict", adapter, many, "--device", "cpu"],
         "embed": ["embed", adapter, many, "--out", out / "a.npz", "--device", "cpu"],
-        "check-data": ["check-data", "--data.test", many, "--out", out / "checked", "--processes", "2"],
+        "evaluate": ["evaluate", adapter, *data, "--data.workers", "2", "--device", "cpu", "--json", out / "a.json"],
+        "check-data": ["check-data", *data, "--out", out / "checked", "--processes", "2"],
     }[name]
 
 
 @pytest.mark.parametrize(
     ("name", "whole_job"),
-    [("predict", True), ("predict", False), ("embed", True), ("check-data", True)],
+    [("predict", True), ("predict", False), ("embed", True), ("evaluate", True), ("check-data", True)],
 )
 def test_sigterm_ends_a_command(name, whole_job, warm, many, tmp_path):
     run = warm.start(*command(name, many, tmp_path))
@@ -59,4 +60,4 @@ def test_sigterm_ends_a_command(name, whole_job, warm, many, tmp_path):
     assert "memory" not in output
     assert "Traceback" not in output
     wait_until(lambda: not processes_of(run), seconds=60, every_seconds=0.1)
-    assert not any((tmp_path / name).exists() for name in ("a.npz", "checked/summary.json"))
+    assert not any((tmp_path / name).exists() for name in ("a.npz", "a.json", "checked/summary.json"))
