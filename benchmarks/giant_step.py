@@ -22,13 +22,13 @@ import tyro
 
 from side4video.atomic_files import write_json
 from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig
-from side4video.memory.measuring import resident_bytes
 from side4video.memory.planning import StepPlanner
 from side4video.memory.training_step import StepSize
 from side4video.models.backbones.loading import load_backbone, restore_buffers
 from side4video.models.backbones.quantisation import quantise_linear_layers
 from side4video.models.heads import ClassificationHead
 from side4video.models.video_model import VideoModel, build_side_network
+from side4video.system.memory import resident_bytes
 from side4video.training.optimizer import build_optimizer
 from side4video.training.run_log import peak_memory_mb
 
@@ -63,7 +63,7 @@ def main() -> None:
         precision="bf16",
     )
     config = RunConfig(backbone=backbone_config, side=side, train=train)
-    before, started = resident_bytes("VmRSS"), time.monotonic()
+    before, started = resident_bytes(), time.monotonic()
     with torch.device("meta"):
         backbone = load_backbone(preset.name, weights="random", dtype=torch.bfloat16, model_args=args)
     fill(backbone.model, device, quantise=arguments.quantise)

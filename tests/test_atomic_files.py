@@ -32,7 +32,7 @@ def test_only_files_of_killed_processes_are_removed(tmp_path):
         killed.communicate()
         assert remove_abandoned(tmp_path, "other-*.npy") == []
         assert [str(path) for path in remove_abandoned(tmp_path, "tokens-*.npy")] == [left_behind]
-        assert [str(path) for path in tmp_path.iterdir()] == [in_use]
+        assert {str(path) for path in tmp_path.iterdir()} == {in_use, in_use.removesuffix(".tmp") + ".lock"}
     finally:
         living.kill()
         living.communicate()
@@ -45,7 +45,9 @@ def test_other_files_are_not_removed(tmp_path):
     empty = tmp_path / ".tokens-1.npy.abcdefgh.tmp"  # by its name ours, and perhaps made a moment ago
     empty.touch()
     assert remove_abandoned(tmp_path, "tokens-*.npy") == []
-    assert {path.name for path in tmp_path.iterdir()} == {*names, empty.name}
+    (tmp_path / ".tokens-1.npy.abcdefgh.lock").touch()
+    assert remove_abandoned(tmp_path, "tokens-*.npy") == []
+    assert {path.name for path in tmp_path.iterdir()} == {*names, empty.name, ".tokens-1.npy.abcdefgh.lock"}
     assert remove_abandoned(tmp_path / "not there", "tokens-*.npy") == []
 
 

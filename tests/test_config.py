@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import PureWindowsPath
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from side4video.config import (
     MODEL_PRESETS,
     ConfigError,
+    DataConfig,
     RunConfig,
     dump_config,
     load_config,
@@ -172,3 +174,9 @@ def test_reading_settings_imports_nothing_slow():
 def test_frozen_probe_needs_a_fused_head():
     with pytest.raises(ConfigError, match=r"set head\.fused too"):
         parse_config({"head": {"frozen_probe": True}}, source="test")
+
+
+def test_paths_are_written_with_slashes():
+    data = DataConfig.model_construct(train=PureWindowsPath(r"clips\train"), num_frames=16)
+    content = data.model_dump(mode="json")
+    assert (content["train"], content["num_frames"], content["test"]) == ("clips/train", 16, None)

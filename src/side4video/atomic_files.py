@@ -1,7 +1,6 @@
 """Write files atomically, so that a killed process never leaves a partial one."""
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import lock_descriptor
 from safetensors import SafetensorError
 
 if TYPE_CHECKING:
@@ -36,21 +36,25 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
     'complete'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".lock")
+    lock = Path(name)  # a file of its own: Windows neither renames nor reads a file that is locked
+    temporary = lock.with_suffix(".tmp")
     try:
         with suppress(OSError):  # some network drives have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)  # held until the process ends, even if it is killed
+            lock_descriptor(handle)  # held until the process ends, even if it is killed
+        temporary.touch()
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp and safetensors give 0600
+        temporary.chmod(0o666 & ~_umask())  # safetensors gives 0600
         _sync(temporary)
         if previous is not None and path.exists():
             path.replace(previous)
         temporary.replace(path)
-        _sync(path.parent)
+        with suppress(PermissionError):  # Windows does not open folders
+            _sync(path.parent)
     finally:
-        os.close(handle)
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+        lock.unlink(missing_ok=True)
 
 
 def remove_abandoned(folder: Path, pattern: str) -> list[Path]:
@@ -62,11 +66,15 @@ def remove_abandoned(folder: Path, pattern: str) -> list[Path]:
     """
     removed = []
     for path in sorted(folder.glob(f".{pattern}.????????.tmp")):
-        with suppress(OSError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if a running process writes the file
-            if path.stat().st_size:  # an empty file may be new and not locked yet
+        lock = path.with_suffix(".lock")
+        with suppress(OSError):
+            with lock.open("rb") as file:
+                # A running process that writes the file holds the lock. An empty file may be new and not locked yet.
+                if not lock_descriptor(file.fileno(), blocking=False) or not path.stat().st_size:
+                    continue
                 path.unlink()
-                removed.append(path)
+            removed.append(path)
+            lock.unlink()
     return removed
 
 
@@ -77,7 +85,7 @@ def write_text(path: Path, text: str) -> None:
         OSError: it could not be written; an existing file at `path` is unchanged.
     """
     with _explaining_errors(path, len(text)), replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -168,7 +176,7 @@ def _write_error(path: Path, size: int, error: Exception) -> OSError:
 
 
 def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes only files open for writing
     try:
         os.fsync(handle)
     finally:

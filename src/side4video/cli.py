@@ -20,6 +20,7 @@ from side4video.commands.serve import serve
 from side4video.commands.share import share
 from side4video.commands.train import train
 from side4video.commands.zero_shot import zero_shot
+from side4video.system.console import escape_what_the_console_lacks
 from side4video.training.stopping import ended_by_sigterm
 
 USER_ERRORS = (ValueError, FileNotFoundError, ModuleNotFoundError, RuntimeError, OSError, FloatingPointError)
@@ -60,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     List the recipes with the paper's numbers, parameters and memory, or print one: recipes [show NAME].
     0
     """
+    escape_what_the_console_lacks()
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in {"-h", "--help"}:
         _print_help()

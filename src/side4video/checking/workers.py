@@ -4,17 +4,17 @@ A worker that crashes with its decoder is replaced too. The process pools of the
 """
 
 import multiprocessing
-import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from side4video.data.loading.worker_processes import PROGRAM, describe_exit
+from side4video.system.memory import limit_memory
+from side4video.system.start_method import start_method
 
 _MAX_ITEMS_PER_WORKER = 1000  # items: a fresh process frees the memory that decoders leak
 _JOIN_SECONDS = 5.0  # seconds: a process that waits for a dead drive cannot be killed
@@ -36,7 +36,7 @@ class _Worker:
     """A process, its pipe, and the item that it works on."""
 
     def __init__(self, work: Callable[[Any], Any], memory_bytes: int) -> None:
-        context = multiprocessing.get_context("forkserver")  # does not copy the threads of this process
+        context: Any = multiprocessing.get_context(start_method())
         # Imported once, so that a replacement starts without delay.
         context.set_forkserver_preload([PROGRAM, work.__module__])
         self.pipe, other = context.Pipe()
@@ -89,7 +89,8 @@ def run_with_timeout(
         items: arguments for `work`, one per call.
         processes: number of worker processes, 1 or more.
         seconds: timeout for one item.
-        memory_bytes: memory that a process may allocate; above it, `work` gets a `MemoryError`.
+        memory_bytes: memory that a process may allocate; above it, `work` gets a `MemoryError`. Only
+            Linux and FreeBSD can limit it.
 
     Raises:
         RuntimeError: no process can be started.
@@ -124,7 +125,7 @@ def _wait_for_workers(workers: Sequence[_Worker]) -> list[_Worker]:
 
 def _run_worker(work: Callable[[Any], Any], pipe: Connection, memory_bytes: int) -> None:
     """The main function of a process: report that it is ready, then work until the pipe is closed."""
-    _limit_memory(memory_bytes)
+    limit_memory(memory_bytes)
     with suppress(EOFError, ConnectionError, KeyboardInterrupt):  # the parent process may be gone
         pipe.send(None)
         while True:
@@ -134,11 +135,3 @@ def _run_worker(work: Callable[[Any], Any], pipe: Connection, memory_bytes: int)
             except Exception as error:  # one item must not stop the others
                 result = FailedItem("crash", f"{type(error).__name__}: {error}")
             pipe.send(result)
-
-
-def _limit_memory(num_bytes: int) -> None:
-    """Let this process allocate `num_bytes` more than it has now, if the system reports its memory."""
-    sizes = Path("/proc/self/statm")
-    if sizes.is_file():
-        limit = int(sizes.read_text().split()[0]) * resource.getpagesize() + num_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from side4video.system.console import has_all_characters
+
 if TYPE_CHECKING:
     from side4video.inference.predictor import Predictor
     from side4video.timeline.live import LivePrediction
@@ -81,7 +83,7 @@ def _opened(lines: Path | None) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     lines.parent.mkdir(parents=True, exist_ok=True)
-    with lines.open("w", encoding="utf-8") as file:
+    with lines.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 
@@ -89,7 +91,7 @@ def _write(found: "LivePrediction", file: IO[str], min_score: float, *, as_json:
     from side4video.moments.moment import clock_time
 
     if as_json:
-        print(json.dumps(found.to_json(), ensure_ascii=False), file=file, flush=True)
+        print(json.dumps(found.to_json(), ensure_ascii=not has_all_characters(file)), file=file, flush=True)
         return
     shown = ", ".join(f"{name} {score:.1%}" for name, score in found.classes if score >= min_score)
     print(f"{clock_time(found.seconds, decimals=1):>9}  {shown or '-'}", file=file, flush=True)

@@ -1,6 +1,9 @@
 """Base class of all groups of settings, and the error for invalid ones."""
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import PurePath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_serializer
 
 
 class ConfigError(ValueError):
@@ -29,3 +32,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
     )
+
+    @field_serializer("*", mode="wrap", when_used="json")
+    def _write_paths_with_slashes(self, value: Any, write: SerializerFunctionWrapHandler) -> Any:
+        """Paths in files have `/` on every system."""
+        return value.as_posix() if isinstance(value, PurePath) else write(value)

@@ -1,9 +1,9 @@
 """The command `memory`, and the error message of a run that is out of memory."""
 
 import gc
-import os
 from pathlib import Path
 
+import psutil
 import torch
 from rich.console import Console
 
@@ -129,7 +129,7 @@ def _describe_needs(advice: Advice) -> list[str]:
 def _device_memory(target: Target) -> int:
     """Bytes of this machine's GPU, or of the default card without one; for a CPU, bytes of this machine's RAM."""
     if target == "cpu":
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return psutil.virtual_memory().total
     if torch.cuda.is_available():
         return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     return parse_size(DEFAULT_CARD)

@@ -6,12 +6,9 @@ and the growth of the process as the operating system measures it.
 
 import json
 import os
-import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -20,7 +17,7 @@ from side4video.memory.planning import resolve_types
 from side4video.memory.training_step import TrainingStep, step_size
 from side4video.models.build import build_model
 from side4video.models.video_model import choose_device
-from side4video.training.run_log import peak_memory_mb
+from side4video.system.memory import peak_bytes, resident_bytes
 
 STEPS = 3
 # With these, glibc returns freed memory at once, so that the size of the process is the memory in use.
@@ -71,7 +68,7 @@ def _measure(config: RunConfig, num_classes: int) -> Measurement:
     device = choose_device(config.train.device)
     config = resolve_types(config, "gpu" if device.type == "cuda" else "cpu")
     _load_libraries(config, device)
-    before = resident_bytes("VmRSS")
+    before = resident_bytes()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -81,7 +78,7 @@ def _measure(config: RunConfig, num_classes: int) -> Measurement:
     for _ in range(STEPS):
         step.run(size)
     on_gpu = device.type == "cuda"
-    measured = torch.cuda.max_memory_allocated(device) if on_gpu else resident_bytes("VmHWM") - before
+    measured = torch.cuda.max_memory_allocated(device) if on_gpu else peak_bytes() - before
     return Measurement(device.type, measured, step.count(size).peak_bytes)
 
 
@@ -95,17 +92,6 @@ def _load_libraries(config: RunConfig, device: torch.device) -> None:
     small = config.model_copy(update={"backbone": backbone, "side": side, "train": train, "text": text})
     model = build_model(small, num_classes=2, device=device)
     TrainingStep(small, model, num_classes=2, device=device).run(step_size(small))
-
-
-def resident_bytes(which: Literal["VmRSS", "VmHWM"]) -> int:
-    """Bytes of this process in memory: now (VmRSS) or at most so far (VmHWM).
-
-    Systems without Linux's /proc/self/status always return the latter. `getrusage` is not used on Linux: it reports
-    the size of the parent process if that was larger.
-    """
-    status = Path("/proc/self/status")
-    found = re.search(rf"^{which}:\s*(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
-    return 1024 * int(found[1]) if found else round(peak_memory_mb(torch.device("cpu")) * 2**20)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import platform
-import resource
 import sys
 import time
 from pathlib import Path
@@ -15,14 +14,14 @@ import torch
 from tqdm import tqdm
 
 from side4video.atomic_files import write_text
+from side4video.system.memory import peak_bytes
 
 
 def peak_memory_mb(device: torch.device) -> float:
     """Peak memory so far, MiB: allocated on the GPU, or the resident size of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    unit = 1 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return peak_bytes() / 2**20
 
 
 def device_name(device: torch.device) -> str:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""Ctrl-C; the signal of schedulers, containers and `kill`; the signal of SLURM's `--signal=USR1@120` before timeout."""
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGBREAK") if hasattr(signal, name))
+"""Those that this system has of: Ctrl-C; the signal of schedulers, containers and `kill`; the signal of SLURM's
+`--signal=USR1@120` before timeout; Ctrl-Break on Windows."""
 
 
 class TrainingStopped(KeyboardInterrupt):
@@ -68,10 +69,9 @@ class StopSignals:
     A second signal of the same kind ends the run immediately, without saving. Threads other than the main one cannot
     handle signals: there it does nothing.
 
-    >>> import os
     >>> with StopSignals() as stop:
-    ...     os.kill(os.getpid(), signal.SIGUSR1)
-    ...     stop.first_received(stop.counts()) == signal.SIGUSR1
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     stop.first_received(stop.counts()) == signal.SIGTERM
     True
     """
 

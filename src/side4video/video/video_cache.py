@@ -3,7 +3,6 @@
 Listing the packets of a file reads all of it. Without a cache, each part, window or segment would do so again.
 """
 
-import fcntl
 import functools
 import hashlib
 import secrets
@@ -15,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from filelock import lock_descriptor
 
 from side4video.video.container import FFMPEG_VERSION, InputContainer
 from side4video.video.frame_table import FrameTable, read_table, write_table
@@ -141,6 +142,7 @@ def _alone(path: Path) -> Iterator[None]:
         return
     with file:
         with suppress(OSError):  # some network drives have no locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_descriptor(file.fileno(), poll_interval=0.01)
         yield
-        lock.unlink(missing_ok=True)  # those that wait for it find the table
+        with suppress(PermissionError):  # Windows removes no open files
+            lock.unlink(missing_ok=True)  # those that wait for it find the table

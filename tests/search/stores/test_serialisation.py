@@ -40,3 +40,10 @@ def test_metadata_round_trip(metadata):
 def test_nan_and_infinity_are_refused(number):
     with pytest.raises(ValueError, match="not JSON compliant"):
         metadata_to_text({"a": number})
+
+
+def test_paths_of_windows_are_stored_with_slashes(monkeypatch):
+    monkeypatch.setattr(os, "sep", "\\")
+    text = path_to_text(r"C:\videos\cat.mp4")
+    assert text == "C:/videos/cat.mp4"
+    assert path_from_text(text) == r"C:\videos\cat.mp4"

@@ -22,10 +22,9 @@ def train_loader(
 ) -> DataLoader[Batch]:
     """Load the rest of a run in its order: iterate once, the worker processes stay.
 
-    Workers are spawned from a server and not forked, so a script that calls this needs
-    `if __name__ == "__main__":`. A worker that exceeds the timeout or whose decoder crashes is replaced within seconds,
-    and the video counts as unreadable. If a worker ends otherwise, iterating raises a `LostWorkerError` within seconds
-    that names the video it was reading.
+    Workers import the script that starts them, so a script that calls this needs `if __name__ == "__main__":`. A worker
+    that exceeds the timeout or whose decoder crashes is replaced within seconds, and the video counts as unreadable. If
+    a worker ends otherwise, iterating raises a `LostWorkerError` within seconds that names the video it was reading.
 
     Args:
         dataset: the clips that the order's keys select from.

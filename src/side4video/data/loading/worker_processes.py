@@ -2,23 +2,34 @@
 
 import os
 import signal
-import sys
 import threading
 import time
-from multiprocessing import forkserver, parent_process
+from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-if sys.platform == "win32":
-    from multiprocessing.context import SpawnContext as _Context
-else:
+from side4video.system.start_method import start_method
+
+if start_method() == "forkserver":
     from multiprocessing.context import ForkServerContext as _Context
+else:
+    from multiprocessing.context import SpawnContext as _Context  # type: ignore[assignment]
 
 PROGRAM = "side4video.cli"
 """The module that worker processes of the command line import, since they import the program that started them."""
 GRACE_SECONDS = 30.0
 """How long a worker continues after SIGTERM, unless the main process stops it earlier."""
+_CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
+_WINDOWS_CRASHES = {
+    0xC0000005: "access violation",
+    0xC000001D: "illegal instruction",
+    0xC0000094: "integer division by zero",
+    0xC00000FD: "stack overflow",
+    0xC0000374: "heap corruption",
+    0xC0000409: "stack buffer overrun",
+}
+"""Exit codes of processes that Windows ends because of an error in native code."""
 
 
 def describe_exit(code: int | None) -> str:
@@ -30,24 +41,32 @@ def describe_exit(code: int | None) -> str:
     if code is None:
         return "still running"
     if code >= 0:
-        return f"exit code {code}"
+        return _WINDOWS_CRASHES.get(code, f"exit code {code}")
     names = {int(number): number.name for number in signal.Signals}
     return names.get(-code, f"signal {-code}")
 
 
-class WorkerContext(_Context):
-    """Forks workers from a small server, and keeps a list of them to report how each ended.
+def is_crash(code: int) -> bool:
+    """Whether an exit code is that of a crash in native code, such as a decoder; other signals come from outside.
 
-    Forking the main process itself can hang because it has threads; Python 3.12 warns of it.
+    >>> is_crash(-11), is_crash(-9), is_crash(1), is_crash(0xC0000005)
+    (True, False, False, True)
+    """
+    return code in _WINDOWS_CRASHES or describe_exit(code) in _CRASHES
+
+
+class WorkerContext(_Context):
+    """Starts workers with the system's `start_method`, and keeps a list of them to report how each ended.
 
     >>> context = WorkerContext()
-    >>> context.get_start_method()
-    'forkserver'
+    >>> context.get_start_method() == start_method()
+    True
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.set_forkserver_preload([PROGRAM, "side4video.data.loading.loader"])  # imported once, not once per worker
+        if start_method() == "forkserver":  # imported once, not once per worker
+            self.set_forkserver_preload([PROGRAM, "side4video.data.loading.loader"])
         self._workers: list[BaseProcess] = []
 
     def Process(self, *args: Any, **options: Any) -> BaseProcess:  # type: ignore[override]  # noqa: N802
@@ -78,10 +97,12 @@ def prestart_workers(*, workers: int | None = None) -> None:
     """Start the server that forks workers, so that it imports modules at the same time as this process.
 
     Args:
-        workers: number of workers; for 0 no server is started.
+        workers: number of workers; for 0 no server is started. Systems without a fork server start none either.
     """
     WorkerContext()
-    if workers != 0 and sys.platform != "win32":
+    if workers != 0 and start_method() == "forkserver":
+        from multiprocessing import forkserver
+
         forkserver.ensure_running()
 
 
@@ -94,13 +115,21 @@ def start_worker(_worker: int) -> None:
     PyTorch's own watchdog checks the process that forked the worker. Here this is the fork server, which lives as long
     as its workers.
     """
-    for number in (signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
-        signal.signal(number, signal.SIG_DFL)  # PyTorch prints a line there; the main process names the video as well
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in threads that are started later too
-    for watch in (_end_with_main_process, _end_after_sigterm):
+    for name in ("SIGINT", "SIGUSR1", "SIGBREAK"):
+        _set_handler(name, signal.SIG_IGN)
+    for name in ("SIGSEGV", "SIGBUS", "SIGFPE"):
+        _set_handler(name, signal.SIG_DFL)  # PyTorch prints a line there; the main process names the video as well
+    watches = [_end_with_main_process]
+    if hasattr(signal, "pthread_sigmask"):  # Windows has no SIGTERM from outside
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in threads that are started later too
+        watches.append(_end_after_sigterm)
+    for watch in watches:
         threading.Thread(target=watch, daemon=True).start()
+
+
+def _set_handler(name: str, handler: signal.Handlers) -> None:
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), handler)
 
 
 def _end_with_main_process() -> None:

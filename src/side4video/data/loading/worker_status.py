@@ -1,12 +1,12 @@
 """Which clip each worker reads and since when, in memory shared with the main process."""
 
 import os
-import signal
 import time
 from collections.abc import Sequence
 from multiprocessing.context import BaseContext
 from typing import Any
 
+import psutil
 from torch.utils.data import Dataset, get_worker_info
 
 from side4video.data.datasets import Clip, ClipKey, Failure, TestClips, TrainClips
@@ -75,8 +75,8 @@ class MonitoredClips(Dataset):
         for worker, (process, since) in enumerate(zip(self._processes, self._since, strict=True)):
             if self._reading[worker] != _NOTHING and since < time.monotonic() - self.timeout_seconds:
                 try:
-                    os.kill(process, signal.SIGKILL)
-                except ProcessLookupError:  # it has ended already
+                    psutil.Process(process).kill()
+                except psutil.NoSuchProcess:  # it has ended already
                     continue
                 ended.append(self._key(worker))
                 self._reading[worker] = _NOTHING

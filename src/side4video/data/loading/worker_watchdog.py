@@ -1,7 +1,6 @@
 """Replace workers that a video hangs or crashes, and name the video when a worker is lost for another reason."""
 
 import atexit
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,9 @@ from torch.utils.data import DataLoader
 
 from side4video.data.datasets import ClipKey
 from side4video.data.loading.batch import Batch
-from side4video.data.loading.worker_processes import WorkerContext, describe_exit
+from side4video.data.loading.worker_processes import WorkerContext, describe_exit, is_crash
 from side4video.data.loading.worker_status import MonitoredClips
 
-_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
-"""Signals of a crash inside the decoder; all other signals come from outside the process."""
 _MAX_HANGS = 5
 """Limit of consecutive replacements of hanging workers with no clip in between: beyond it the drive is gone."""
 _MAX_CRASHES = 20
@@ -119,7 +116,7 @@ def _skip_faulty(
     ended = workers.ended(wait_seconds=_EXIT_SECONDS)
     crashed = {}
     for process, code in ended.items():
-        if -code in _CRASHES and (key := clips.clip_of_process(process)) is not None:
+        if is_crash(code) and (key := clips.clip_of_process(process)) is not None:
             crashed[process] = key
             clips.skip_crashing(key, describe_exit(code))
     for key in hanging:

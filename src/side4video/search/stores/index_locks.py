@@ -3,16 +3,18 @@
 Object stores, servers, and network drives without file locks are not locked.
 """
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 _INDEXING, _CHANGING = ".indexing", ".changing"
 PARTIAL = ".partial"
 """Name of the folder with windows of videos that are not complete yet."""
 LOCK_FILES = {_INDEXING, _CHANGING, PARTIAL}
 """Names in an index folder that do not make it an index."""
+_POLL_SECONDS = 0.01
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def indexing_lock(address: str | Path) -> Iterator[None]:
     """
     with ExitStack() as locks:
         try:
-            locks.enter_context(_locked(address, _INDEXING, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            locks.enter_context(_locked(address, _INDEXING, blocking=False))
         except BlockingIOError:
             raise RuntimeError(f"{address} is being indexed by another process. Wait until it is done.") from None
         yield
@@ -36,23 +38,23 @@ def indexing_lock(address: str | Path) -> Iterator[None]:
 @contextmanager
 def write_lock(address: str | Path) -> Iterator[bool]:
     """Wait until no other process or thread changes the index. Yields whether the index is locked."""
-    with _locked(address, _CHANGING, fcntl.LOCK_EX) as locked:
+    with _locked(address, _CHANGING, blocking=True) as locked:
         yield locked
 
 
 @contextmanager
-def _locked(address: str | Path, name: str, operation: int) -> Iterator[bool]:
+def _locked(address: str | Path, name: str, *, blocking: bool) -> Iterator[bool]:
     if "://" in str(address):
         yield False
         return
     folder = Path(address)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / name).open("w") as file:
-        locked = True
+    with (folder / name).open("wb") as file:
         try:
-            fcntl.flock(file, operation)
-        except BlockingIOError:
-            raise
+            locked = lock_descriptor(file.fileno(), blocking=blocking, poll_interval=_POLL_SECONDS)
         except OSError:  # some network drives do not support locks
-            locked = False
-        yield locked
+            yield False
+            return
+        if not locked:
+            raise BlockingIOError
+        yield True

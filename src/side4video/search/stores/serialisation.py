@@ -14,13 +14,14 @@ _URL_PREFIX = "file://"
 
 
 def path_to_text(path: str) -> str:
-    """A path as valid Unicode: unchanged, or a `file://` URL if its bytes are not UTF-8, which file systems allow.
+    """A path as valid Unicode with `/` on every system, or a `file://` URL if its bytes are not UTF-8.
 
     >>> path_to_text("/videos/cat.mp4")
     '/videos/cat.mp4'
     >>> path_to_text("/videos/caf" + chr(0xDCE9) + ".mp4")  # Latin-1, as Python shows it
     'file:///videos/caf%E9.mp4'
     """
+    path = path.replace(os.sep, "/")
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -30,9 +31,9 @@ def path_to_text(path: str) -> str:
 
 def path_from_text(text: str) -> str:
     """Parse the text of `path_to_text`."""
-    if not text.startswith(_URL_PREFIX):
-        return text
-    return os.fsdecode(unquote_to_bytes(text.removeprefix(_URL_PREFIX)))
+    if text.startswith(_URL_PREFIX):
+        text = os.fsdecode(unquote_to_bytes(text.removeprefix(_URL_PREFIX)))
+    return text.replace("/", os.sep)
 
 
 def metadata_to_text(metadata: Metadata) -> str:
