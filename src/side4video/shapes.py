@@ -1,8 +1,7 @@
 """Names and shapes of the tensors that modules exchange.
 
 B clips, T frames per clip, C classes, H and W pixels, N = (H/p)(W/p) patches with sides of p pixels, D the backbone's
-width, d the side network's width. Patches are ordered row by row from the top left. The time axis is always the frames
-of a clip.
+width. Patches are ordered row by row from the top left. The time axis is always the frames of a clip.
 """
 
 from jaxtyping import Float, UInt8
@@ -19,9 +18,6 @@ Tokens = Float[Tensor, "B T N D"]
 
 SummaryTokens = Float[Tensor, "B T 1 D"]
 """One token per frame: the class token, or the mean of the patch tokens."""
-
-SideTokens = Float[Tensor, "B T N d"]
-"""The state of the side network."""
 
 FrameEmbeddings = Float[Tensor, "B T D"]
 """One vector per frame."""

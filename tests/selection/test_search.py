@@ -141,7 +141,7 @@ def test_two_clips_give_the_linear_probe(searching, motion_videos, tmp_path, cap
     train(searching(data={"train": tmp_path / "train.csv", "test": None}), out=tmp_path / "run")
     printed = capsys.readouterr().out
     assert "No cross-validation: 2 clips of 2 classes" in printed
-    assert "nothing could be compared" in printed
+    assert "no two could be compared" in printed
     assert load_config(tmp_path / "run" / "config.yaml").probe.name == "linear"
 
 

@@ -8,13 +8,13 @@ from rich.console import Console
 from side4video.adapters.adapter import Adapter, save_adapter
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
-from side4video.models.probe_model import build_probe_model
+from side4video.models.probe_model import ProbeModel, build_probe_model
 from side4video.models.video_model import choose_device
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clip_length import median_clip_seconds
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition.baselines import BASELINES, measure_baselines, training_tokens
-from side4video.tasks.recognition.data import as_evaluated, read_data
+from side4video.tasks.recognition.data import RecognitionData, as_evaluated, read_data
 from side4video.tasks.recognition.evaluate import evaluate
 from side4video.tasks.recognition.probe_fitting import fit_probe
 from side4video.tasks.recognition.scores import Evaluation
@@ -43,35 +43,19 @@ def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainR
     probe = fit_probe(config.probe, tokens, num_classes=len(data.class_names), seed=config.seed)
     model.head.classifier.load_state_dict(probe.state_dict())  # type: ignore[union-attr]
     model.eval()
-    evaluation: Evaluation | None = None
     log = RunLog(out, total_steps=0)
-    if data.test is not None:
-        clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
-        if config.eval.probes:
-            found = measure_baselines(config, data, model.backbone, test_clips=clips)
-            write_json(out / BASELINES, found.to_json())
-            Console().print(found.table())
-        evaluation = evaluate(
-            model,
-            shared_test_batches(clips, config),
-            class_names=data.class_names,
-            device=device,
-            chunk=config.eval.batch,
-        )
+    evaluation = _evaluate(model, data, config, log) if data.test is not None else None
+    scores = {}
+    if evaluation is not None:
         headline = reported_headline(evaluation.headline(), max_unread=config.eval.max_unread)
         log.write("evaluation", 0, epoch=0, epoch_seconds=time.monotonic() - started, **headline)
-        write_json(out / "evaluation.json", evaluation.to_json())
-        refused = withheld_scores_reason(
-            num_read=evaluation.num_videos, num_unread=len(evaluation.unread), max_unread=config.eval.max_unread
-        )
-        if refused:
-            log.print(refused)
+        scores = {**headline, **evaluation.conditions()}
     log.close()
     adapter = Adapter(
         config=config,
         class_names=data.class_names,
         fingerprint=model.backbone.fingerprint,
-        scores={} if evaluation is None else {**headline, **evaluation.conditions()},
+        scores=scores,
         run={
             "train_samples": len(tokens.videos.unique()),
             "steps": 0,
@@ -85,3 +69,27 @@ def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainR
     for name in ("last",) if evaluation is None else ("best", "last"):
         save_adapter(out / name, model, adapter)
     return TrainResult(out, evaluation)
+
+
+def _evaluate(model: ProbeModel, data: RecognitionData, config: RunConfig, log: RunLog) -> Evaluation:
+    """Score the test videos, with the baselines that the settings name, and write both to the run folder."""
+    assert data.test is not None
+    clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
+    if config.eval.probes:
+        found = measure_baselines(config, data, model.backbone, test_clips=clips)
+        write_json(log.folder / BASELINES, found.to_json())
+        Console().print(found.table())
+    evaluation = evaluate(
+        model,
+        shared_test_batches(clips, config),
+        class_names=data.class_names,
+        device=choose_device(config.train.device),
+        chunk=config.eval.batch,
+    )
+    write_json(log.folder / "evaluation.json", evaluation.to_json())
+    refused = withheld_scores_reason(
+        num_read=evaluation.num_videos, num_unread=len(evaluation.unread), max_unread=config.eval.max_unread
+    )
+    if refused:
+        log.print(refused)
+    return evaluation
