@@ -52,6 +52,7 @@ ONLY_HERE = {
         "video/container.py",
         "video/cutting.py",
         "video/live_reader.py",
+        "video/orientation.py",
         "video/video_file.py",
         "video/packets.py",
         "video/playback.py",

@@ -17,7 +17,7 @@ PIECE = Path(__file__).parents[2] / "../shared/data/odd/mp4ff__cbcsdec.mp4"
 
 
 def probe(path, *, start=None, end=None, num_frames=8, is_hashed=False, template="img_{:05d}.jpg"):
-    return probe_video(ProbeTask(path, start, end, template, num_frames, is_hashed))
+    return probe_video(ProbeTask(path, start, end, num_frames, is_hashed, template))
 
 
 def kinds(path, **settings):

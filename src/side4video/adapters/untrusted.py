@@ -46,7 +46,7 @@ def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:
             raise ValueError(
                 f"{source}: {name!r} is not the name of a model in timm or open_clip, but a location elsewhere."
             )
-    if not _FRAME_TEMPLATE.fullmatch(config.data.frame_template):
+    if config.data.frame_template is not None and not _FRAME_TEMPLATE.fullmatch(config.data.frame_template):
         raise ValueError(f"{source}: data.frame_template = {config.data.frame_template!r} is not a plain file name.")
 
 

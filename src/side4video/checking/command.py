@@ -108,9 +108,9 @@ def _probe(sets: Sequence[EntrySet], arguments: CheckDataArguments) -> dict[Part
     for video in parts.values():
         is_hashed = video.path in unhashed
         unhashed.discard(video.path)
-        template, length = arguments.data.frame_template, arguments.data.num_frames
-        times = (video.start_seconds, video.end_seconds)
-        tasks.append(ProbeTask(video.path, *times, template, length, is_hashed, shared_cache()))
+        data, times = arguments.data, (video.start_seconds, video.end_seconds)
+        folder = (data.frame_template, data.fps)
+        tasks.append(ProbeTask(video.path, *times, data.num_frames, is_hashed, *folder, shared_cache()))
     found: list[Probe | None] = [None] * len(tasks)
     answers = run_with_timeout(
         probe_video, tasks, processes=arguments.processes or _num_cores(), seconds=arguments.timeout_seconds

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from side4video.config import DataConfig
-from side4video.data.lists.annotations import LabelledVideo, read_video_list
+from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.lists.caption_detection import detect_caption_format
 from side4video.data.lists.caption_files import load_caption_file
 from side4video.data.lists.captions import read_caption_list
+from side4video.data.lists.configured_lists import read_configured_list
 from side4video.data.lists.list_formats import CAPTION_COLUMNS
 from side4video.data.lists.text_files import DataError
 
@@ -29,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class EntrySet:
-    """A set as its list gives it; `notes` are warnings of the reader.
+    """A set as its list gives it; `notes` are sentences of the reader: how it understood the list, and warnings.
 
     >>> [training] = read_entries(DataConfig(train=Path("clips/train")), "recognition")
     >>> training.class_names
@@ -80,18 +81,9 @@ def _read(
         )
         entries = tuple(map(Entry, found.videos, found.captions))
         return EntrySet(name, found.source, entries, notes=found.notes)
-    listed = read_video_list(
-        source,
-        root=root,
-        format=config.format,
-        class_names=known or config.class_names,
-        delimiter=config.delimiter,
-        split=name if config.format in {"ucf101", "hmdb51"} else None,
-        fold=config.fold,
-        first_label=config.first_label,
-        outside_root=config.outside_root,
-    )
-    return EntrySet(name, listed.source, tuple(map(Entry, listed.videos)), listed.class_names)
+    listed = read_configured_list(config, name, class_names=known or None)
+    assert listed is not None
+    return EntrySet(name, listed.source, tuple(map(Entry, listed.videos)), listed.class_names, listed.notes)
 
 
 def detect_task(config: DataConfig) -> Task:

@@ -16,7 +16,7 @@ _MISSING_SECONDS = 0.5  # this long: lengths are rounded, and the last frame may
 class ProbeTask(NamedTuple):
     """A video, or a part of one, to probe.
 
-    >>> task = ProbeTask(Path("clip.mp4"), None, None, "img_{:05d}.jpg", num_frames=32, is_hashed=False)
+    >>> task = ProbeTask(Path("clip.mp4"), None, None, num_frames=32, is_hashed=False)
     >>> probe_video(task).faults
     (('too-short', 'it has 24 frames, fewer than data.num_frames = 32.'),)
     """
@@ -24,10 +24,12 @@ class ProbeTask(NamedTuple):
     path: Path
     start_seconds: float | None
     end_seconds: float | None
-    frame_template: str
     num_frames: int
     """Frames of a clip. A video with fewer frames gets a warning."""
     is_hashed: bool
+    frame_template: str | None = None
+    fps: float | None = None
+    """Frames per second of a frame folder."""
     cache: VideoCache | None = None
 
 
@@ -69,6 +71,7 @@ def _decode(task: ProbeTask) -> list[tuple[str, str]]:
     with open_video(
         task.path,
         frame_template=task.frame_template,
+        fps=task.fps,
         start_seconds=task.start_seconds,
         end_seconds=task.end_seconds,
         cache=task.cache,

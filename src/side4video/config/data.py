@@ -40,12 +40,19 @@ class DataConfig(Settings):
     """Which of the three official splits of UCF101 and HMDB51."""
     first_label: Literal[0, 1] = 0
     """Number of the first class, for lists with class numbers."""
-    frame_template: str = "img_{:05d}.jpg"
-    """Pattern of the file names in frame folders."""
+    frame_template: str | None = None
+    """Pattern of the file names in frame folders; by default img_{:05d}.jpg, or the one series of numbered pictures in
+    the folder."""
+    fps: float | None = Field(default=None, gt=0.0)
+    """Frames per second of frame folders; required for lists that give times of frame folders. Video files state
+    their own."""
     group: str | None = None
     """Which training clips were cut from the same recording; cross-validation keeps them together. A column of the CSV,
     a CSV file with the columns path and group, or a regular expression over the names. By default the column named
     group, or names of a known form such as v_CLASS_g01_c02."""
+    overlap: Literal["refuse", "allow"] = "refuse"
+    """Whether videos of the evaluation set may also be training videos, by path or content. Scores of these say
+    nothing about new videos."""
     allow_missing: bool = False
     """Continue if listed videos do not exist, and report their number."""
     shots: PositiveInt | None = None

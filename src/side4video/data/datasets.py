@@ -105,7 +105,8 @@ class TrainClips(Dataset):
             al., CVPR 2020).
         arrow_of_time: return each clip forward (label 0) and then reversed (label 1), with the same frames and crop:
             what both have in common cancels in the gradient. Labels of the videos are ignored.
-        frame_template: name of the files in frame folders, such as `img_{:05d}.jpg`.
+        frame_template: name of the files in frame folders, see `FrameFolder`.
+        fps: frames per second of frame folders; required if videos that are frame folders have times.
         cache: tables of the video files, see `VideoCache`. Default: those of this process.
 
     Raises:
@@ -130,6 +131,7 @@ class TrainClips(Dataset):
         repeats: int = 1,
         arrow_of_time: bool = False,
         frame_template: str | None = None,
+        fps: float | None = None,
         cache: VideoCache | None = None,
     ):
         if repeats < 1:
@@ -143,6 +145,7 @@ class TrainClips(Dataset):
         self.seed = seed
         self.repeats = repeats
         self.frame_template = frame_template
+        self.fps = fps
         self.cache = cache or shared_cache()
 
     @property
@@ -175,7 +178,7 @@ class TrainClips(Dataset):
             return [self.sampling.train(num_frames, generator) for generator in generators]
 
         try:
-            clips = _read_clips(video, choose, self.frame_template, self.cache)
+            clips = _read_clips(video, choose, self)
         except VideoError as error:
             return _failure(video, index, error)
         views, labels = [], []
@@ -195,7 +198,8 @@ class TestClips(Dataset):
         sampling: chooses the frames of a clip.
         transform: maps uint8 (T, 3, H, W) to float (crops, T, 3, S, S).
         num_clips: clips per video, at different times.
-        frame_template: name of the files in frame folders, such as `img_{:05d}.jpg`.
+        frame_template: name of the files in frame folders, see `FrameFolder`.
+        fps: frames per second of frame folders; required if videos that are frame folders have times.
         cache: tables of the video files, see `VideoCache`. Default: those of this process.
 
     An item has `num_clips` x crops views, ordered by clip, then by crop.
@@ -221,6 +225,7 @@ class TestClips(Dataset):
         transform: EvalTransform,
         num_clips: int = 1,
         frame_template: str | None = None,
+        fps: float | None = None,
         cache: VideoCache | None = None,
     ):
         if num_clips < 1:
@@ -230,6 +235,7 @@ class TestClips(Dataset):
         self.transform = transform
         self.num_clips = num_clips
         self.frame_template = frame_template
+        self.fps = fps
         self.cache = cache or shared_cache()
 
     def __len__(self) -> int:
@@ -240,7 +246,7 @@ class TestClips(Dataset):
         """All views of a video, or a `Failure` if it cannot be read."""
         video = self.videos[index]
         try:
-            clips = _read_clips(video, self._choose, self.frame_template, self.cache)
+            clips = _read_clips(video, self._choose, self)
         except VideoError as error:
             return _failure(video, index, error)
         views = self._transform(clips)
@@ -259,13 +265,14 @@ class TestClips(Dataset):
 
 
 def _read_clips(
-    video: LabelledVideo, choose: Callable[[int], list[list[int]]], frame_template: str | None, cache: VideoCache
+    video: LabelledVideo, choose: Callable[[int], list[list[int]]], clips: TrainClips | TestClips
 ) -> list[Tensor]:
     """The chosen clips of a video, each uint8 (T, 3, H, W). Frames that several clips share are decoded once."""
     span = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
-    with open_video(video.path, frame_template=frame_template, cache=cache, **span) as file:
-        clips = choose(file.num_frames)
-        return _clips_of(file, [clip[::-1] for clip in clips] if video.reverse else clips)
+    folder: dict[str, Any] = {"frame_template": clips.frame_template, "fps": clips.fps}
+    with open_video(video.path, cache=clips.cache, **folder, **span) as file:
+        chosen = choose(file.num_frames)
+        return _clips_of(file, [clip[::-1] for clip in chosen] if video.reverse else chosen)
 
 
 def _clips_of(file: VideoFile | FrameFolder | FrameArray, clips: Sequence[Sequence[int]]) -> list[Tensor]:

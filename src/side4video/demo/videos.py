@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from side4video.atomic_files import write_json
 from side4video.demo.moving_shapes import MOTIONS, Scene, draw_clip
+from side4video.video.container import file_address
 
 FRAMES_PER_SECOND = 12
 """Speed at which the demonstration's videos play; their 24 frames make 2 seconds."""
@@ -128,7 +129,7 @@ def write_video(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int
     codec = codec or next(name for name in _CODECS if name in av.codecs_available)
     if codec not in _CODECS:
         raise ValueError(f"{codec = } is not supported. Use one of {', '.join(_CODECS)}.")
-    with av.open(unfinished, "w", format="mp4") as container:
+    with av.open(file_address(unfinished), "w", format="mp4") as container:
         stream = cast(
             VideoStream, container.add_stream(codec, rate=Fraction(frames_per_second), options=_CODECS[codec])
         )

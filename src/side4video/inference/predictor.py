@@ -307,7 +307,7 @@ class Predictor:
 def _frame_seconds(video: LabelledVideo, config: RunConfig) -> tuple[float, ...] | None:
     """Times of the frames of a video's middle clip, in seconds; None for a frame folder."""
     span: dict[str, Any] = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
-    with open_video(video.path, frame_template=config.data.frame_template, **span) as file:
+    with open_video(video.path, frame_template=config.data.frame_template, fps=config.data.fps, **span) as file:
         (frames,) = build_sampling(config.data).test(file.num_frames, 1)
         seconds = file.frame_seconds
     if seconds is None:

@@ -255,7 +255,7 @@ def _example(
         return None
     span: dict[str, Any] = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
     try:
-        with open_video(video.path, frame_template=config.data.frame_template, **span) as file:
+        with open_video(video.path, frame_template=config.data.frame_template, fps=config.data.fps, **span) as file:
             frames = file.read(sampling.test(file.num_frames, 1)[0])
     except VideoError:
         return None  # the file was removed or changed after it was scored

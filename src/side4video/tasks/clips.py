@@ -61,6 +61,7 @@ def train_clips(
         repeats=config.data.repeats,
         arrow_of_time=config.data.arrow_of_time,
         frame_template=config.data.frame_template,
+        fps=config.data.fps,
         cache=video_cache,
     )
 
@@ -90,6 +91,7 @@ def evaluation_clips(
         transform=transform,
         num_clips=config.eval.clips if num_clips is None else num_clips,
         frame_template=config.data.frame_template,
+        fps=config.data.fps,
         cache=video_cache,
     )
 

@@ -26,6 +26,7 @@ from side4video.data.loading.order import TrainOrder
 from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips, denormalise_pixels
+from side4video.video.frame_folder import DEFAULT_TEMPLATE
 
 FORMAT_VERSION = 2
 CACHE_SEED = 0
@@ -230,7 +231,8 @@ class TokenCache:
             **({"patch_grid": self._model.side.patch_grid} if self._model.side.patch_grid else {}),
             "sampling": asdict(clips.sampling),
             "transform": transform,
-            "frame_template": clips.frame_template,
+            "frame_template": clips.frame_template or DEFAULT_TEMPLATE,
+            **({"fps": clips.fps} if clips.fps else {}),
             "views": [self._copies, clips.repeats] if isinstance(clips, TrainClips) else [clips.num_clips],
             "flip_labels": sorted(getattr(clips.transform, "flip_labels", {}).items()),
             "videos": [_video_identity(video) for video in clips.videos],

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from side4video.adapters.adapter import load_adapter, read_adapter_for
 from side4video.config import DataConfig
-from side4video.data.lists.annotations import DataError, LabelledVideo, check_video_list, read_video_list
+from side4video.data.lists.annotations import DataError, LabelledVideo, check_video_list
+from side4video.data.lists.configured_lists import read_configured_list
 from side4video.distributed.processes import WAIT_MINUTES, distribute, joined_processes, print_once
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.moments.moment import Moment
@@ -172,15 +173,10 @@ def read_segments(data: DataConfig, class_names: Sequence[str]) -> list[Moment]:
     """
     if data.test is None:
         raise ValueError("No labelled segments: give --data.test, a list with the columns path, label, start and end.")
-    listed = read_video_list(
-        data.test,
-        root=data.test_root or data.root,
-        format=data.format,
-        class_names=class_names,
-        delimiter=data.delimiter,
-        first_label=data.first_label,
-        outside_root=data.outside_root,
-    )
+    listed = read_configured_list(data, "test", class_names=class_names)
+    assert listed is not None
+    for note in listed.notes:
+        print_once(f"{data.test}: {note}")
     checked = check_video_list(listed, allow_missing=data.allow_missing)
     for warning in checked.warnings:
         print_once(f"warning: {data.test}: {warning}")

@@ -9,6 +9,7 @@
 * frame_table.py: when each frame is shown, and where decoding can start.
 * live_reader.py: frames of a live stream.
 * mp4_samples.py: the sample tables of MP4 and QuickTime files.
+* orientation.py: how frames are mirrored and rotated to show them upright.
 * packets.py: frame times and key frames, read from a container without decoding.
 * playback.py: media types, clips and pictures for a browser.
 * stored_input.py: videos given as bytes or file objects.

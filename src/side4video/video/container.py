@@ -13,6 +13,15 @@ FFMPEG_VERSION = repr(sorted(av.library_versions.items()))
 """Other versions may list other packets of a file."""
 
 
+def file_address(path: Path) -> str:
+    """The address of a file for FFmpeg, which takes the part of a name before a colon for a protocol.
+
+    >>> file_address(Path("10:15.mp4"))
+    'file:10:15.mp4'
+    """
+    return f"file:{path}"
+
+
 def open_container(path: str | Path, options: dict[str, str] | None = None, **more: Any) -> InputContainer:
     """Open a file to read its packets; use it as a context manager.
 
@@ -21,14 +30,15 @@ def open_container(path: str | Path, options: dict[str, str] | None = None, **mo
     Fraction(12, 1)
 
     Args:
-        path: the file.
+        path: the file as a `Path`, whose name may contain colons; or text, an address that FFmpeg understands.
         options: FFmpeg's options for the container.
         more: further arguments of `av.open`.
 
     Raises:
         av.FFmpegError, OSError, ValueError: FFmpeg cannot read the file.
     """
-    return av.open(str(path), "r", options=options, **_METADATA_OPTIONS, **more)
+    address = file_address(path) if isinstance(path, Path) else path
+    return av.open(address, "r", options=options, **_METADATA_OPTIONS, **more)
 
 
 def listed_seconds(path: Path) -> float | None:

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from side4video.atomic_files import replacing
-from side4video.video.container import open_container
+from side4video.video.container import file_address, open_container
 from side4video.video.video_error import VideoError
 
 _SEEKS_BEFORE = (0, 2, 15, None)  # seconds: some containers seek to a key frame after the requested time; None: start
@@ -60,7 +60,7 @@ def _copy(
     if first is None:
         raise VideoError(path, f"there is no picture from {start_seconds:g} to {end_seconds:g} seconds.")
     origin = _time(first)
-    with av.open(str(temporary), "w", format=_container(suffix, source)) as target:
+    with av.open(file_address(temporary), "w", format=_container(suffix, source)) as target:
         copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
         for packet in chain([first], packets):
             if _time(packet) >= end:

@@ -8,6 +8,7 @@ from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
 
 __all__ = [
+    "PICTURE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "FrameFolder",
     "VideoCache",
@@ -20,9 +21,13 @@ __all__ = [
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv"),
-    *(".flv", ".3gp", ".ogv", ".3g2", ".mts", ".m2ts"),
+    *(".flv", ".3gp", ".ogv", ".3g2", ".mts", ".m2ts", ".ts", ".m2t", ".vob", ".asf", ".f4v", ".mxf", ".divx"),
+    *(".qt", ".gif", ".ogg", ".ogm", ".dv", ".rm", ".rmvb", ".mpe", ".m1v", ".m2v", ".mp4v", ".mjpeg", ".mjpg"),
+    *(".h264", ".h265", ".hevc", ".ivf", ".nut", ".y4m", ".wtv", ".amv"),
 )
 """File name endings of videos, in lower case, the most common first."""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""File name endings of the pictures of frame folders, in lower case."""
 
 
 def find_videos(folder: str | Path) -> list[Path]:
@@ -57,7 +62,7 @@ def open_video(
 
     Args:
         path: A video file or a folder of frames.
-        frame_template: File names in a folder of frames, by default `img_{:05d}.jpg`; ignored for a file.
+        frame_template: File names in a folder of frames, see `FrameFolder`; ignored for a file.
         fps: Frames per second of a folder of frames; ignored for a file, which stores its own.
         start_seconds: Only frames at or after this time.
         end_seconds: Only frames before this time.
@@ -69,5 +74,4 @@ def open_video(
     path = Path(path)
     if not path.is_dir():
         return VideoFile(path, start_seconds=start_seconds, end_seconds=end_seconds, cache=cache)
-    template = frame_template or "img_{:05d}.jpg"
-    return FrameFolder(path, template=template, fps=fps, start_seconds=start_seconds, end_seconds=end_seconds)
+    return FrameFolder(path, template=frame_template, fps=fps, start_seconds=start_seconds, end_seconds=end_seconds)

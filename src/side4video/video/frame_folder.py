@@ -2,17 +2,25 @@
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from side4video.video.video_error import VideoError, check_indices
+
+DEFAULT_TEMPLATE = "img_{:05d}.jpg"
+_LARGEST_LEVEL = 65_535
+_NUMBERED_PICTURE = re.compile(
+    r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\D{0,3}\.(?:jpe?g|png|webp|bmp|tiff?))", re.IGNORECASE
+)
 
 
 class FrameFolder:
@@ -24,7 +32,8 @@ class FrameFolder:
 
     Args:
         path: The folder.
-        template: File name of frame n; frames are numbered without gaps, from 0 or from 1.
+        template: File name of frame n. Default: `img_{:05d}.jpg`, or the one series of numbered pictures in the folder.
+            Numbers start anywhere and have one step: every picture, or every fifth one.
         fps: Frames per second, only required for times; None: unknown.
         start_seconds: Only frames at or after this time; needs `fps`.
         end_seconds: Only frames before this time; needs `fps`.
@@ -46,7 +55,7 @@ class FrameFolder:
         self,
         path: str | Path,
         *,
-        template: str = "img_{:05d}.jpg",
+        template: str | None = None,
         fps: float | None = None,
         start_seconds: float | None = None,
         end_seconds: float | None = None,
@@ -95,36 +104,82 @@ class FrameFolder:
     def _read_image(self, index: int) -> np.ndarray:
         try:
             with Image.open(self._files[index]) as image:
-                return np.asarray(image.convert("RGB"))
+                return _to_rgb(image)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise VideoError(self.path, f"{self._files[index].name} is not a readable image ({error}).") from error
 
 
-def _list_frames(folder: Path, template: str) -> list[Path]:
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    """The picture as viewers show it: uint8 (height, width, 3).
+
+    EXIF orientation is applied; transparent pixels are black; 16-bit levels 0 to 65,535 become 0 to 255.
+
+    Raises:
+        ValueError: levels of a picture with more than 8 bits are outside 0 to 65,535, or not whole numbers.
+    """
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode == "F" or image.mode.startswith("I"):
+        levels = np.asarray(image)
+        if image.mode == "F" or levels.min() < 0 or levels.max() > _LARGEST_LEVEL:
+            raise ValueError(f"its levels of mode {image.mode} are not 16-bit numbers, convert it to 8 or 16 bits")
+        grey = np.round(levels / (_LARGEST_LEVEL / 255)).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "black"), image).convert("RGB"))
+    return np.asarray(image.convert("RGB"))
+
+
+def _list_frames(folder: Path, template: str | None) -> list[Path]:
     """Return the folder's frame files in order of their numbers."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise VideoError(folder, f"the folder of frames cannot be listed ({error}).", "missing") from error
+    numbers = _match_template(names, template or DEFAULT_TEMPLATE)
+    if not numbers and template is None:
+        numbers = _detect_series(folder, names)
+    if not numbers:
+        example = min(names, default="nothing")
+        first = (template or DEFAULT_TEMPLATE).format(1)
+        reason = f"no file is named like {first}; the folder contains {example}. Set data.frame_template."
+        raise VideoError(folder, reason, "no-frames")
+    ordered = sorted(numbers)
+    step = min((later - earlier for earlier, later in pairwise(ordered)), default=1)
+    for earlier, later in pairwise(ordered):
+        if later - earlier != step:
+            reason = f"frame {earlier + step} is missing between {numbers[earlier]} and {numbers[later]}."
+            raise VideoError(folder, reason)
+    return [folder / numbers[number] for number in ordered]
+
+
+def _match_template(names: set[str], template: str) -> dict[int, str]:
+    """File names by their numbers."""
     parts = re.fullmatch(r"([^{}]*)\{[^{}]*\}([^{}]*)", template)
     if parts is None:
         raise ValueError(
             f"{template = } must have exactly one placeholder for the frame's number. Use one like 'img_{{:05d}}.jpg'."
         )
-    try:
-        names = {entry.name for entry in folder.iterdir()}
-    except OSError as error:
-        raise VideoError(folder, f"the folder of frames cannot be listed ({error}).", "missing") from error
     pattern = re.compile(re.escape(parts[1]) + r"(\d+)" + re.escape(parts[2]))
-    numbers = {int(match[1]) for match in map(pattern.fullmatch, names) if match}
-    numbers = {number for number in numbers if template.format(number) in names}
-    if not numbers:
-        example = min(names, default="nothing")
-        reason = f"no file is named like {template.format(1)}; the folder contains {example}. Set the template."
-        raise VideoError(folder, reason, "no-frames")
-    start = 0 if 0 in numbers else 1
-    for number in range(start, max(numbers)):
-        if number not in numbers:
-            raise VideoError(
-                folder, f"{template.format(number)} is missing, but {template.format(max(numbers))} exists."
-            )
-    return [folder / template.format(number) for number in sorted(numbers)]
+    found = {int(match[1]): match[0] for match in map(pattern.fullmatch, names) if match}
+    return {number: name for number in found if (name := template.format(number)) in names}
+
+
+def _detect_series(folder: Path, names: set[str]) -> dict[int, str]:
+    """File names of the only series of numbered pictures, by their numbers; empty if there is none."""
+    series: dict[str, dict[int, str]] = defaultdict(dict)
+    for match in map(_NUMBERED_PICTURE.fullmatch, sorted(names)):
+        if match:
+            number, shown = int(match["number"]), f"{match['prefix']}{{}}{match['suffix']}"
+            if number in series[shown]:
+                raise VideoError(folder, f"{series[shown][number]} and {match[0]} have the same number. Keep one.")
+            series[shown][number] = match[0]
+    if len(series) > 1:
+        counts = ", ".join(f"{shown} ({len(frames)})" for shown, frames in list(series.items())[:10])
+        raise VideoError(
+            folder, f"it has several series of pictures: {counts}. Set data.frame_template to one of them."
+        )
+    return next(iter(series.values()), {})
 
 
 def _choose_range(path: Path, num_frames: int, fps: float | None, start: float | None, end: float | None) -> range:
@@ -132,7 +187,9 @@ def _choose_range(path: Path, num_frames: int, fps: float | None, start: float |
     if start is None and end is None:
         return range(num_frames)
     if fps is None:
-        raise VideoError(path, "a folder of frames has no times. Give fps together with start_seconds and end_seconds.")
+        raise VideoError(
+            path, "a folder of frames has no times. Give its frames per second: data.fps, or fps in Python."
+        )
     first = 0 if start is None else max(math.ceil(start * fps), 0)
     stop = num_frames if end is None else min(math.ceil(end * fps), num_frames)
     if stop <= first:

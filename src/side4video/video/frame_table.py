@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 from side4video.atomic_files import replacing
 from side4video.video.packets import ContainerFacts
 
-FORMAT_VERSION = 1
-_NUMBERS = ("end_seconds", "height", "width", "quarter_turns", "num_listed")
+FORMAT_VERSION = 2
+_NUMBERS = ("end_seconds", "height", "width", "quarter_turns", "is_mirrored", "num_listed")
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,14 @@ class FrameTable:
         height: of a frame before rotation, in pixels.
         width: of a frame before rotation, in pixels.
         quarter_turns: counter-clockwise, to show a frame upright.
+        is_mirrored: whether a frame is mirrored before it is rotated.
         num_listed: number of frames stated in the header; 0: not stated.
         container: what the file contains and what its header states.
 
     >>> facts = ContainerFacts(("matroska", "webm"), num_packets=2, num_listed=0, seconds=0.04, listed_seconds=None)
     >>> times = np.array([0, 40])
     >>> seconds = seconds_since_first(times, Fraction(1, 1000))
-    >>> FrameTable(times, seconds, 0.08, times[:1], 48, 64, 0, 0, facts).seconds.tolist()
+    >>> FrameTable(times, seconds, 0.08, times[:1], 48, 64, 0, False, 0, facts).seconds.tolist()
     [0.0, 0.04]
     """
 
@@ -49,6 +50,7 @@ class FrameTable:
     height: int
     width: int
     quarter_turns: int
+    is_mirrored: bool
     num_listed: int
     container: ContainerFacts
 

@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from side4video.video.container import open_container
+from side4video.video.orientation import orientation_of
 from side4video.video.video_error import VideoError
 
 OPEN_SECONDS = READ_SECONDS = 10.0
@@ -270,7 +271,7 @@ class _Points:
 
 def _picture(frame: av.VideoFrame) -> np.ndarray:
     picture = frame.reformat(format="rgb24", threads=1).to_ndarray()
-    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
+    return np.ascontiguousarray(orientation_of(frame).apply(picture))
 
 
 def _reason(error: Exception) -> str:

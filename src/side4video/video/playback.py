@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
@@ -19,7 +20,8 @@ from PIL import Image
 from side4video.atomic_files import replacing
 from side4video.video import packets
 from side4video.video.audio import AudioTrack, decode_audio
-from side4video.video.container import open_container
+from side4video.video.container import file_address, open_container
+from side4video.video.orientation import Orientation, orientation_of
 from side4video.video.video_error import VideoError
 
 _BROWSER_CODECS = {
@@ -101,7 +103,7 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
     with (
         replacing(out) as temporary,
         _raise_video_errors(path),
-        av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
+        av.open(file_address(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
     ):
         stream: VideoStream | None = None
         track: AudioTrack | None = None
@@ -207,15 +209,14 @@ def _decode(container: InputContainer, *, seek: float | None) -> Iterator[_Timed
 
 
 def _upright(shown: _TimedFrame, largest_side: int) -> Image.Image:
-    """Return a frame rotated upright, with square pixels and even sides."""
-    picture = shown.frame.reformat(format="rgb24", threads=1, **_size(shown, largest_side)).to_image()
-    turns = _quarter_turns(shown.frame)
-    return picture.rotate(90 * turns, expand=True) if turns else picture
+    """Return a frame rotated and mirrored upright, with square pixels and even sides."""
+    picture = shown.frame.reformat(format="rgb24", threads=1, **_size(shown, largest_side)).to_ndarray()
+    return Image.fromarray(np.ascontiguousarray(orientation_of(shown.frame).apply(picture)))
 
 
 def _upright_frame(shown: _TimedFrame, largest_side: int) -> av.VideoFrame:
     """Return an upright frame for the encoder; most frames need no rotation and thus no conversion to RGB and back."""
-    if _quarter_turns(shown.frame):
+    if orientation_of(shown.frame) != Orientation():
         return av.VideoFrame.from_image(_upright(shown, largest_side))
     frame = shown.frame.reformat(format="yuv420p", threads=1, **_size(shown, largest_side))
     frame.pict_type = PictureType.NONE  # otherwise the encoder copies the key frames of the file
@@ -226,10 +227,6 @@ def _size(shown: _TimedFrame, largest_side: int) -> dict[str, int]:
     width, height = shown.frame.width * shown.pixel_aspect, float(shown.frame.height)
     scale = min(1.0, largest_side / max(width, height))
     return {"width": max(2, round(width * scale / 2) * 2), "height": max(2, round(height * scale / 2) * 2)}
-
-
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    return round(frame.rotation / 90) % 4
 
 
 @contextmanager

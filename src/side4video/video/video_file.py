@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from side4video.video import packets
 from side4video.video.container import open_container
 from side4video.video.frame_table import FrameTable, seconds_since_first
+from side4video.video.orientation import Orientation, orientation_of
 from side4video.video.video_cache import FileKey, VideoCache, file_key
 from side4video.video.video_error import VideoError, check_indices
 
@@ -47,7 +48,7 @@ class VideoFile:
         num_frames: Frames that can be requested, at least 1.
         num_listed: Frames stated in the file's header, 0 if not stated; more than `num_frames` if the file is
             truncated, edited, or restricted to a time range.
-        height: Of a frame as shown, in pixels: rotation is applied, the pixel aspect ratio is not.
+        height: Of a frame as shown, in pixels: rotation and mirroring are applied, the pixel aspect ratio is not.
         width: Of a frame as shown, in pixels.
         average_fps: Frames per second over the whole file.
         duration_seconds: From the first selected frame to the end of the last.
@@ -243,7 +244,7 @@ class VideoFile:
             keys=np.array(keys, np.int64),
             height=first.height,
             width=first.width,
-            quarter_turns=round(first.rotation / 90) % 4,
+            **orientation_of(first)._asdict(),
             num_listed=num_listed,
             container=facts,
         )
@@ -309,7 +310,7 @@ class VideoFile:
         # The converter is reused: a new one for each frame took longer than decoding small frames.
         size = {"width": self._table.width, "height": self._table.height}
         picture = self._converter.reformat(frame, format="rgb24", threads=1, **size).to_ndarray()
-        return np.rot90(picture, self._table.quarter_turns)
+        return Orientation(self._table.quarter_turns, self._table.is_mirrored).apply(picture)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from contextlib import suppress
 
 from hypothesis import assume, example, given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from side4video.data.lists.annotations import DataError, VideoList, read_video_list
 from side4video.data.lists.captions import CaptionList, read_caption_list
+from side4video.data.lists.list_formats import class_number
 
 # Any letters of any script, signs and emoji; no halves of surrogate pairs, which no text file holds.
 letters = st.characters(exclude_categories=["Cs", "Cc"])
@@ -39,7 +41,7 @@ captions = (st.text(letters, min_size=1, max_size=30) | nasty).map(str.strip).fi
 paths = st.text(letters.filter(lambda letter: letter not in "/\\"), min_size=1, max_size=12).map(
     lambda name: f"{name.strip() or 'x'}.mp4"
 )
-labels = names.filter(lambda name: not name.lstrip("-").isdecimal())
+labels = names.map(lambda name: unicodedata.normalize("NFC", name)).filter(lambda name: class_number(name) is None)
 rows = st.lists(st.tuples(paths, labels), min_size=1, max_size=6, unique_by=lambda row: row[0])
 
 

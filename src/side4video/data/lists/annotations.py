@@ -1,16 +1,23 @@
 """Read lists of labelled videos in any common format, match them with files on disk, and check them."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from side4video.data.lists.list_detection import READERS, detect_format
-from side4video.data.lists.list_formats import ReadOptions, Table
+from side4video.data.lists.labels import index_labels
+from side4video.data.lists.list_detection import PUBLIC_DATA_SETS, READERS, detect_format
+from side4video.data.lists.list_formats import ReadOptions
 from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
 from side4video.data.lists.segments import describe_segment, is_segment, overlapping
-from side4video.data.lists.text_files import ClassIndex, DataError, check_class_names, first_few, read_class_names
+from side4video.data.lists.text_files import (
+    MAX_SHOWN,
+    DataError,
+    check_class_names,
+    first_few,
+    read_class_names,
+    shorten,
+)
 from side4video.data.lists.video_finder import VideoFinder, scan_folder
 
 __all__ = [
@@ -22,9 +29,6 @@ __all__ = [
     "read_class_names",
     "read_video_list",
 ]
-
-
-LARGEST_LABEL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class LabelledVideo:
 class VideoList:
     """Labelled videos, their class names in the order of the labels, and the source of the list.
 
+    `notes` are sentences about how the list was understood: its format, columns, split, classes, and what was left out.
+
     >>> found = read_video_list("clips/test")
     >>> len(found.videos), found.class_names, found.source
     (2, ('anticlockwise', 'clockwise'), 'clips/test')
@@ -61,6 +67,7 @@ class VideoList:
     videos: tuple[LabelledVideo, ...]
     class_names: tuple[str, ...]
     source: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ def read_video_list(
     first_label: int = 0,
     outside_root: OutsideRoot = "refuse",
     group: str | None = None,
+    class_numbers: bool = True,
 ) -> VideoList:
     """Read a list of labelled videos.
 
@@ -101,9 +109,10 @@ def read_video_list(
         root: base folder of the paths in the list. Default: the folder of the list.
         format: `auto`, or one of `folder`, `list`, `csv`, `jsonl`, `kinetics`, `ssv1`, `ssv2`, `ucf101`, `hmdb51`.
         class_names: class names in the order that you want, or a file of them (`read_class_names`). When you read the
-            evaluation list, give the names of the training list. Classes are matched by the letters and digits of
-            their names (`air_drumming` equals `air drumming`), and an unknown name is an error. Default: the order
-            that the data set defines, or the sorted names, or `"0"`, `"1"`, ... if labels are numbers.
+            evaluation list, give the names of the training list. Names match if they are equal, or differ only in case,
+            blanks and underscores (`Air_drumming` equals `air drumming`; `notes` reports it); an unknown name is an
+            error. Formats of public data sets ignore punctuation too. Default: the order that the data set defines, or
+            the sorted names, or `"0"`, `"1"`, ... if labels are numbers.
         delimiter: delimiter of a `list`. Default: detected. A blank matches any run of blanks and tabs.
         split: `train` or `test`: the part to read from a source with several parts (an official set of split files, a
             CSV whose column `split` has several values, a folder with one sub-folder per split). Ignored otherwise.
@@ -112,6 +121,8 @@ def read_video_list(
         outside_root: whether videos may be outside of a given `root`, by `..`, absolute paths or links. Without
             `root`, the paths in the list are used unchanged.
         group: column of a `csv` that names the recording of each video. Default: a column called `group`.
+        class_numbers: whether numeric labels are indices into the names in `class_names`. False: they are an error,
+            because the numbering of the names is not known.
 
     Numeric labels are indices into `class_names`. If all class names are numbers, numeric labels are names instead.
     A path without suffix matches a video of that name or a folder of frames. Missing files and labels out of range
@@ -137,7 +148,14 @@ def read_video_list(
     table = READERS[format](source, options)
     if not table.rows:
         raise DataError(f"{source}, read as format {format!r}, lists no videos.")
-    names, labels = _index_labels(table, given, source)
+    labels = index_labels(
+        [row.label for row in table.rows],
+        given=given,
+        defined=table.class_names,
+        source=source,
+        loose=format in PUBLIC_DATA_SETS,
+        class_numbers=class_numbers,
+    )
     default_root = source if source.is_dir() else source.parent
     finder = VideoFinder(default_root if root is None else Path(root), ignore_case=table.ignore_case)
     videos = [
@@ -150,11 +168,19 @@ def read_video_list(
             group=row.group,
             line=row.line,
         )
-        for row, label in zip(table.rows, labels, strict=True)
+        for row, label in zip(table.rows, labels.indices, strict=True)
     ]
     if root is not None and outside_root == "refuse":
         check_path_traversal([(video.name, video.path) for video in videos], Path(root), source)
-    return VideoList(tuple(videos), names, str(source))
+    notes = (*table.notes, *labels.notes, _describe_classes(videos, labels.class_names))
+    return VideoList(tuple(videos), labels.class_names, str(source), (f"Read as {format}.", *notes))
+
+
+def _describe_classes(videos: Sequence[LabelledVideo], class_names: Sequence[str]) -> str:
+    counts = Counter(video.label for video in videos)
+    shown = [f"{shorten(name)} ({counts[label]})" for label, name in enumerate(class_names[:MAX_SHOWN])]
+    more = ", ..." if len(class_names) > MAX_SHOWN else ""
+    return f"{len(videos)} videos, {len(class_names)} classes: {', '.join(shown)}{more}."
 
 
 def _given_names(class_names: Sequence[str] | Path | None) -> tuple[str, ...] | None:
@@ -164,38 +190,6 @@ def _given_names(class_names: Sequence[str] | Path | None) -> tuple[str, ...] | 
         return read_class_names(Path(class_names))
     check_class_names(class_names, source="class_names")
     return tuple(class_names)
-
-
-def _index_labels(
-    table: Table, given: tuple[str, ...] | None, source: Path
-) -> tuple[tuple[str, ...], list[int | None]]:
-    """The class names in order, and each row's index into them."""
-    written = [row.label for row in table.rows]
-    names = given or table.class_names or _names_from(written, source)
-    if given and all(re.fullmatch(r"\d{1,18}", name) for name in given):
-        numbers = Counter(map(int, given))
-        by_number = {int(name): name for name in given if numbers[int(name)] == 1}  # int() read "007" as 7
-        written = [by_number.get(label, str(label)) if isinstance(label, int) else label for label in written]
-    index = ClassIndex(names)
-    found = {label: index.find(label) for label in set(written) if isinstance(label, str)}
-    if unknown := sorted(label for label, position in found.items() if position is None):
-        raise DataError(
-            f"{source} has classes that are not among the {len(names)} given ones: {first_few(unknown)}. "
-            f"The given classes are {first_few(names)}."
-        )
-    return names, [found[label] if isinstance(label, str) else label for label in written]
-
-
-def _names_from(labels: Sequence[str | int | None], source: Path) -> tuple[str, ...]:
-    numbers = [label for label in labels if isinstance(label, int)]
-    if numbers:
-        if max(numbers) > LARGEST_LABEL:
-            raise DataError(
-                f"{source} has the label {max(numbers)}: numeric labels are class indices from 0 to at most "
-                f"{LARGEST_LABEL:,}. Correct it, or give class_names."
-            )
-        return tuple(str(number) for number in range(max(numbers) + 1))
-    return tuple(sorted({label for label in labels if isinstance(label, str)}))
 
 
 # --- checking -------------------------------------------------------------------------------------------------------

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from side4video.data.lists.class_folders import class_folders, read_class_folders
 from side4video.data.lists.list_formats import (
     LABEL_COLUMNS,
     PATH_COLUMNS,
     ReadOptions,
     Table,
-    read_class_folders,
     read_csv,
     read_json_lines,
     read_plain_list,
@@ -37,6 +37,9 @@ READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     "ucf101": read_ucf101,
     "hmdb51": read_hmdb51,
 }
+
+PUBLIC_DATA_SETS = frozenset({"kinetics", "ssv1", "ssv2", "ucf101", "hmdb51"})
+"""Formats whose files spell class names in several ways."""
 
 
 def detect_format(source: Path) -> str:
@@ -66,7 +69,7 @@ def _detect_in_folder(source: Path) -> str:
         return "ucf101"
     if any(HMDB51_LIST.fullmatch(entry.name) for entry in entries):
         return "hmdb51"
-    if any(entry.is_dir() and not entry.name.startswith((".", "__")) for entry in entries):
+    if class_folders(source):
         return "folder"
     raise DataError(
         f"{source} contains neither one sub-folder per class, nor classInd.txt (UCF101), nor files named "

@@ -1,11 +1,10 @@
-"""Readers of general lists of videos: a folder per class, `path label` lines, CSV with a header, JSON lines.
+"""Readers of general lists of videos: `path label` lines, CSV with a header, JSON lines.
 
 Readers return rows of names and labels; `annotations.py` finds the files of the videos later.
 """
 
 import csv
 import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ LABEL_COLUMNS = ("class_name", "label_name", "class", "label", "labels", "catego
 CAPTION_COLUMNS = ("caption", "captions", "sentence", "sentences", "text", "description", "query")
 START_COLUMNS = ("start_seconds", "start", "start_time", "time_start")
 END_COLUMNS = ("end_seconds", "end", "end_time", "time_end")
+SPLIT_COLUMNS = ("split", "subset", "set", "partition")
 LINE = "line number"  # no column has this name, as blanks become underscores
 GROUP_COLUMNS = ("group", "groups", "recording", "session")
 
@@ -42,6 +42,7 @@ SPLIT_SYNONYMS: dict[str, tuple[str, ...]] = {  # names of a split, the best fir
 }
 LONGEST_LINE = 10_000  # characters of `path label`; paths have at most 4,096
 INTEGER = re.compile(r"-?\d{1,18}")  # Python raises for numbers of thousands of digits
+WHOLE_NUMBER = re.compile(r"(-?\d{1,18})(?:\.0+)?")
 SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
 VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
 PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
@@ -66,23 +67,22 @@ class Row(NamedTuple):
 class Table(NamedTuple):
     """The result of a reader. `class_names` is the order that the data set defines, or None.
 
-    >>> table = read_class_folders(Path("clips/test"), ReadOptions())
-    >>> table.class_names, table.rows[0].name
-    (('anticlockwise', 'clockwise'), 'anticlockwise/0.mp4')
+    >>> Table([Row("run/1.mp4", "run", ("run/1.mp4",))], class_names=("run", "walk")).rows[0].label
+    'run'
     """
 
     rows: list[Row]
     class_names: tuple[str, ...] | None = None
     ignore_case: bool = False  # whether file names on disk may differ in case
+    notes: tuple[str, ...] = ()  # sentences: how the list was understood, and what was left out
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
     """Options for reading a list; see `read_video_list`.
 
-    >>> table = read_class_folders(Path("clips"), ReadOptions(split="train"))
-    >>> len(table.rows)
-    4
+    >>> ReadOptions(split="train", first_label=1).fold
+    1
     """
 
     class_names: tuple[str, ...] | None = None
@@ -91,41 +91,6 @@ class ReadOptions:
     fold: int = 1
     first_label: int = 0
     group: str | None = None
-
-
-# --- one sub-folder per class ---------------------------------------------------------------------------------------
-
-
-def read_class_folders(source: Path, options: ReadOptions) -> Table:
-    """Read `<class>/<video>`, at any depth below the class; classes are sorted. Folders of frames count as videos.
-
-    If the sub-folders are called train, val or test, the classes are read from the one that `split` names.
-    """
-    classes, prefix = _folders_in(source), ""
-    if classes and all(name.lower() in SPLIT_SYNONYMS for name in classes):
-        if options.split is None:
-            raise DataError(
-                f"{source} contains {first_few(classes)}, which are splits and not classes. Give one of them."
-            )
-        prefix = f"{choose_split(classes, options.split, source)}/"
-        classes = _folders_in(source / prefix)
-    rows = [Row(name, label, (name,)) for label in classes for name in _videos_in(source, prefix + label)]
-    return Table(rows, tuple(classes))
-
-
-def _folders_in(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__")))
-
-
-def _videos_in(root: Path, folder: str) -> Iterator[str]:
-    for parent, folders, files in os.walk(root / folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        relative = Path(parent).relative_to(root).as_posix()
-        files = sorted(name for name in files if not name.startswith("."))
-        yield from (f"{relative}/{name}" for name in files if name.lower().endswith(tuple(VIDEO_SUFFIXES)))
-        if relative != folder and any(name.lower().endswith((".jpg", ".jpeg", ".png")) for name in files):
-            yield relative
 
 
 # --- `path label` and `path frames label` ---------------------------------------------------------------------------
@@ -187,19 +152,37 @@ def _count_trailing_numbers(line: str, delimiter: str) -> int:
 
 
 def _labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
-    """If all labels are integers, convert them to indices from 0 and -1 to no label; otherwise they are class names."""
-    labels = [row.label for row in rows if row.label is not None]
-    numbers = [label for label in labels if INTEGER.fullmatch(str(label))]
-    if numbers and len(numbers) == len(labels):
-        indices = {number: None if number == "-1" else int(number) - options.first_label for number in set(numbers)}
-        return Table([row if row.label is None else row._replace(label=indices[row.label]) for row in rows])
-    if numbers and options.class_names is None:
-        names = (label for label in labels if not INTEGER.fullmatch(str(label)))
+    """If all labels are whole numbers, convert them to indices from 0 and -1 to no label; otherwise they are names."""
+    labels = [str(row.label) for row in rows if row.label is not None]
+    given = options.class_names or ()
+    if set(labels) <= set(given) and not all(map(INTEGER.fullmatch, given)):
+        return Table(rows)  # names such as "1.0" and "1.1"
+    numbers = {label: class_number(label) for label in set(labels)}
+    if labels and None not in numbers.values():
+        indices = {
+            label: None if number in (-1, None) else number - options.first_label for label, number in numbers.items()
+        }
+        table = Table([row if row.label is None else row._replace(label=indices[str(row.label)]) for row in rows])
+        floats = sorted(label for label in numbers if "." in label)
+        return table._replace(notes=(f"Labels such as {floats[0]!r} are read as class numbers.",) if floats else ())
+    integers = [label for label in labels if INTEGER.fullmatch(label)]
+    if integers and options.class_names is None:
+        names = next(label for label in labels if not INTEGER.fullmatch(label))
         raise DataError(
-            f"{source} mixes labels that are numbers ({shorten(numbers[0])}) and names ({shorten(next(names))}). Use "
-            "one kind of label."
+            f"{source} mixes labels that are numbers ({shorten(integers[0])}) and names ({shorten(names)}). Use one "
+            "kind of label."
         )
     return Table(rows)
+
+
+def class_number(label: str) -> int | None:
+    """The number of a class, also written as `3.0`, as pandas and spreadsheets do; None for a name.
+
+    >>> class_number("3"), class_number("3.0"), class_number("3.5")
+    (3, 3, None)
+    """
+    match = WHOLE_NUMBER.fullmatch(label)
+    return int(match[1]) if match else None
 
 
 # --- CSV with a header ----------------------------------------------------------------------------------------------
@@ -237,7 +220,7 @@ def _as_text(value: object) -> str | None:
 
 
 def _read_table(records: list[dict[str, str]], options: ReadOptions, source: Path) -> Table:
-    records = select_split(records, options, source)
+    records, notes = select_split(records, options, source)
     group = find_column(records, [column_name(options.group)] if options.group else GROUP_COLUMNS)
     path, label = find_column(records, PATH_COLUMNS), find_column(records, LABEL_COLUMNS)
     start, end = find_column(records, START_COLUMNS), find_column(records, END_COLUMNS)
@@ -251,7 +234,8 @@ def _read_table(records: list[dict[str, str]], options: ReadOptions, source: Pat
         first, last = (parse_time(record.get(name or ""), f"{source}, line {line}") for name in (start, end))
         of_class, of_group = (record.get(name or "") or None for name in (label, group))
         rows.append(Row(record[path], of_class, (record[path],), first, last, of_group, line))
-    return _labels_to_indices(rows, options, source)
+    table = _labels_to_indices(rows, options, source)
+    return table._replace(notes=(*notes, *table.notes))
 
 
 def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]]:
@@ -313,13 +297,20 @@ def parse_time(text: str | None, source: Path | str) -> float | None:
     return time
 
 
-def select_split(records: list[dict[str, str]], options: ReadOptions, source: Path) -> list[dict[str, str]]:
-    """The records of the given split; all records if no split is given or the file contains only one."""
-    splits = sorted({record.get("split", "") for record in records})
+def select_split(
+    records: list[dict[str, str]], options: ReadOptions, source: Path
+) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+    """The records of the given split, and a sentence about them.
+
+    All records are returned if no split is given, or if no column in `SPLIT_COLUMNS` has several values.
+    """
+    column = find_column(records, SPLIT_COLUMNS) or ""
+    splits = sorted({record.get(column, "") for record in records})
     if options.split is None or len(splits) <= 1:
-        return records
-    chosen = choose_split(splits, options.split, source)
-    return [record for record in records if record.get("split", "") == chosen]
+        return records, ()
+    chosen = choose_split(splits, options.split, source).lower()
+    kept = [record for record in records if record.get(column, "").lower() == chosen]
+    return kept, (f"Split {chosen!r} of the column {column!r}: {len(kept)} of {len(records)} rows.",)
 
 
 def choose_split(splits: Sequence[str], wanted: str, source: Path) -> str:

@@ -30,14 +30,14 @@ def read_kinetics(source: Path, options: ReadOptions) -> Table:
     A clip is named `<id>_<start>_<end>` with times of six digits, or by the id alone, with or without a folder of its
     class (blanks or underscores). Files must already be cut to the clip. Classes are sorted by name.
     """
-    records = select_split(read_records(source), options, source)
+    records, notes = select_split(read_records(source), options, source)
     columns = [find_column(records, names) for names in (("youtube_id", "video_id"), START_COLUMNS, END_COLUMNS)]
     if None in columns:
         raise DataError(f"{source} is not a Kinetics list: it needs the columns youtube_id, time_start and time_end.")
     label_column = find_column(records, LABEL_COLUMNS)
     rows = [_kinetics_row(record, [str(column) for column in columns], label_column, source) for record in records]
     labels = sorted({str(row.label) for row in rows if row.label is not None})
-    return Table(rows, tuple(labels) or None)
+    return Table(rows, tuple(labels) or None, notes=notes)
 
 
 def _kinetics_row(record: dict[str, str], columns: list[str], label_column: str | None, source: Path) -> Row:
@@ -105,7 +105,7 @@ def read_ucf101(source: Path, options: ReadOptions) -> Table:
     if names is None:
         raise DataError(f"{source} needs the class order: put classInd.txt next to it or give class_names.")
     by_number = {str(number): name for number, name in enumerate(names, start=1)}
-    index = ClassIndex(names)
+    index = ClassIndex(names, loose=True)
     rows, unknown = [], []
     for line in read_lines(path):
         name, number = match.groups() if (match := re.fullmatch(r"(.*\S)\s+(\d+)", line)) else (line, None)

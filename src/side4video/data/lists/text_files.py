@@ -1,9 +1,11 @@
 """Read small text files: lines, JSON, class names; and the error that lists what is wrong with them."""
 
+import difflib
 import json
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,29 +147,56 @@ def _names_in_json(path: Path) -> tuple[str, ...]:
     raise DataError(f"{path} has no class names. Give a JSON list of names or an object {{name: index}}.")
 
 
-def normalised_name(name: str) -> str:
-    """The letters and digits of a class name, equal for different spellings of it.
+def trimmed_name(name: str) -> str:
+    """A class name in Unicode form NFC, without blanks at its ends: the same for files of macOS and other systems."""
+    return unicodedata.normalize("NFC", name).strip()
 
-    >>> normalised_name("Air_drumming") == normalised_name("air drumming")
+
+def letters_and_digits(name: str) -> str:
+    """The letters, their marks and the digits of a class name: equal for the spellings of public data sets.
+
+    >>> letters_and_digits("Air_drumming") == letters_and_digits("air drumming")
     True
     """
-    return "".join(filter(str.isalnum, name)).casefold()
+    composed = unicodedata.normalize("NFC", name)
+    return "".join(sign for sign in composed if unicodedata.category(sign)[0] in "LMN").casefold()
+
+
+def spaced_name(name: str) -> str:
+    """A class name without case, and with one blank for blanks and underscores; signs such as + and - stay."""
+    return re.sub(r"[\s_]+", " ", trimmed_name(name).casefold())
 
 
 class ClassIndex:
-    """Finds the index of a class by its name, or by its `normalised_name` if that is unique.
+    """Finds the index of a class by its name.
 
-    >>> classes = ClassIndex(["air drumming", "yoga"])
-    >>> classes.find("Air_drumming"), classes.find("running")
-    (0, None)
+    A name matches if it is equal, or equal after `trimmed_name`. Otherwise it matches a class that differs only in
+    case, blanks and underscores. With `loose`, punctuation is ignored too. A name that matches several classes in this
+    way is unknown.
+
+    >>> classes = ClassIndex(["air drumming", "turn -90"])
+    >>> classes.find("Air_drumming"), classes.find("turn +90"), classes.nearest("turn +90")
+    (0, None, 'turn -90')
     """
 
-    def __init__(self, class_names: Sequence[str]):
-        self._by_name = {name: index for index, name in enumerate(class_names)}
-        shared = Counter(map(normalised_name, class_names))
-        keys = {normalised_name(name): index for index, name in enumerate(class_names)}
-        self._by_key = {key: index for key, index in keys.items() if key and shared[key] == 1}
+    def __init__(self, class_names: Sequence[str], *, loose: bool = False):
+        self._names = class_names
+        forms: list[Callable[[str], str]] = [str, trimmed_name, letters_and_digits if loose else spaced_name]
+        self._forms = [(form, self._unique(form)) for form in forms]
+
+    def _unique(self, form: Callable[[str], str]) -> dict[str, int]:
+        keys = [form(name) for name in self._names]
+        counts = Counter(keys)
+        return {key: index for index, key in enumerate(keys) if key and counts[key] == 1}
 
     def find(self, name: str) -> int | None:
         """The index, or None for an unknown name."""
-        return self._by_name.get(name, self._by_key.get(normalised_name(name)))
+        return next((known[form(name)] for form, known in self._forms if form(name) in known), None)
+
+    def is_exact(self, name: str) -> bool:
+        """Whether the name matches without ignoring case, blanks and underscores."""
+        return any(form(name) in known for form, known in self._forms[:2])
+
+    def nearest(self, name: str) -> str | None:
+        """The class with the most similar name; None if no name is similar."""
+        return next(iter(difflib.get_close_matches(name, self._names, n=1)), None)

@@ -1,6 +1,7 @@
 """Find the videos that a list names, in data sets of about 240,000 files on slow disks."""
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -56,7 +57,8 @@ class VideoFinder:
     """Finds files by name with or without suffix; scans each folder once instead of testing each candidate.
 
     Names are relative to `root` unless they are absolute. An exact name comes first. If several files share a stem, the
-    first suffix in `VIDEO_SUFFIXES` is used. With `ignore_case`, other cases are tried last.
+    first suffix in `VIDEO_SUFFIXES` is used. Names in another Unicode form (NFC, NFD) and with backslashes between
+    folders are tried next. With `ignore_case`, other cases are tried last.
 
     >>> VideoFinder(Path("clips/train")).find(["clockwise/0"]).name
     '0.mp4'
@@ -74,7 +76,8 @@ class VideoFinder:
 
     def find_existing(self, candidates: Sequence[str]) -> Path | None:
         """The first candidate that exists, or None."""
-        found = (self._find(candidate) for candidate in candidates)
+        slashed = (candidate.replace("\\", "/") for candidate in candidates if "\\" in candidate)
+        found = (self._find(candidate) for candidate in (*candidates, *slashed))
         return next((path for path in found if path), None)
 
     def _find(self, name: str) -> Path | None:
@@ -82,19 +85,21 @@ class VideoFinder:
         folder = self._find_folder(head + slash)
         if folder not in self._entries:
             self._entries[folder] = self._read_entries(folder)
-        entries = self._entries[folder]
-        entry = entries.get(base) or (entries.get(base.casefold()) if self._ignore_case else None)
+        entries, composed = self._entries[folder], unicodedata.normalize("NFC", base)
+        spellings = (base, composed, composed.casefold()) if self._ignore_case else (base, composed)
+        entry = next((entries[spelling] for spelling in spellings if spelling in entries), None)
         return folder / entry if entry else None
 
     def _find_folder(self, name: str) -> Path:
         if name not in self._folders:
             path = self._root / name
-            other_case = self._find(name) if name.strip("/") and self._ignore_case and not _is_folder(path) else None
-            self._folders[name] = other_case or path
+            is_spelled_otherwise = (self._ignore_case or not name.isascii()) and name.strip("/")
+            other = self._find(name) if is_spelled_otherwise and not _is_folder(path) else None
+            self._folders[name] = other or path
         return self._folders[name]
 
     def _read_entries(self, folder: Path) -> dict[str, str]:
-        """File names by their spellings. Priority from low to high: any case, stem, full name."""
+        """File names by their spellings. Priority from low to high: any case, Unicode form NFC, stem, full name."""
         names = sorted(scan_folder(folder))
         stems = {
             name[: -len(suffix)]: name
@@ -103,4 +108,6 @@ class VideoFinder:
             if name.lower().endswith(suffix)
         }
         entries = stems | {name: name for name in names}
-        return {key.casefold(): name for key, name in entries.items()} | entries if self._ignore_case else entries
+        composed = {unicodedata.normalize("NFC", key): name for key, name in entries.items()}
+        any_case = {key.casefold(): name for key, name in composed.items()} if self._ignore_case else {}
+        return any_case | composed | entries

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from side4video.config import DataConfig, RunConfig
 from side4video.data.datasets import ARROW_OF_TIME, TrainClips, forward_and_reversed
-from side4video.data.lists.annotations import LabelledVideo, VideoList, check_video_list, read_video_list
+from side4video.data.lists.annotations import LabelledVideo, VideoList, check_video_list
+from side4video.data.lists.configured_lists import Split, read_configured_list
 from side4video.data.lists.groups import Grouping, find_groups
+from side4video.data.lists.overlap import check_overlap
 from side4video.data.transforms import flip_label_pairs
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import train_clips
@@ -35,6 +36,8 @@ class RecognitionData:
     """Warnings about the lists, as sentences."""
     choice: str | None = None
     """A sentence about the chosen part of the training videos; None if all were chosen."""
+    notes: tuple[str, ...] = ()
+    """How the lists were understood: format, columns, split, classes, and what was left out."""
 
 
 def read_data(
@@ -48,20 +51,21 @@ def read_data(
         seed: seed of the run, with which `config.shots` and `config.fraction` choose training videos.
 
     Raises:
-        DataError: a list has problems that would fail later; the error names all problems of the list.
+        DataError: a list has problems that would fail later, or the two sets overlap; the error names all problems.
         ValueError: `config` names no list, or a class has fewer training videos than `config.shots`.
     """
-    names: Sequence[str] | Path | None = class_names
-    if names is None or config.arrow_of_time:
-        names = config.class_names
+    names = None if config.arrow_of_time else class_names
     warnings: list[str] = []
-    train = _read_list(config, config.train, config.root, names, "train", warnings)
+    notes: list[str] = []
+    train = _read_list(config, "train", names, warnings, notes)
     choice = None
     if train is not None:
         if not config.arrow_of_time:
             names = train.class_names
         train, choice = _choose(train, config, seed)
-    test = _read_list(config, config.test, config.test_root or config.root, names, "test", warnings)
+    test = _read_list(config, "test", names, warnings, notes)
+    if train is not None and test is not None:
+        warnings += check_overlap(train.videos, test.videos, overlap=config.overlap)
     known = train or test
     if known is None:
         raise ValueError(
@@ -70,7 +74,7 @@ def read_data(
     if config.arrow_of_time:
         train, test = (videos and replace(videos, class_names=ARROW_OF_TIME) for videos in (train, test))
         known = replace(known, class_names=ARROW_OF_TIME)
-    return RecognitionData(train, test, known.class_names, tuple(warnings), choice)
+    return RecognitionData(train, test, known.class_names, tuple(warnings), choice, tuple(notes))
 
 
 def _choose(train: VideoList, config: DataConfig, seed: int | None) -> tuple[VideoList, str | None]:
@@ -83,30 +87,14 @@ def _choose(train: VideoList, config: DataConfig, seed: int | None) -> tuple[Vid
 
 
 def _read_list(
-    config: DataConfig,
-    source: Path | None,
-    root: Path | None,
-    names: Sequence[str] | Path | None,
-    split: str,
-    warnings: list[str],
+    config: DataConfig, split: Split, class_names: Sequence[str] | None, warnings: list[str], notes: list[str]
 ) -> VideoList | None:
-    if source is None:
+    listed = read_configured_list(config, split, class_names=class_names)
+    if listed is None:
         return None
-    has_parts = config.format in {"ucf101", "hmdb51"}
-    listed = read_video_list(
-        source,
-        root=root,
-        format=config.format,
-        class_names=names,
-        delimiter=config.delimiter,
-        split=split if has_parts else None,
-        fold=config.fold,
-        first_label=config.first_label,
-        outside_root=config.outside_root,
-        group=config.group,
-    )
     checked = check_video_list(listed, allow_missing=config.allow_missing)
-    warnings += [f"{source}: {warning}" for warning in checked.warnings]
+    warnings += [f"{listed.source}: {warning}" for warning in checked.warnings]
+    notes += [f"{split}: {listed.source}: {' '.join(listed.notes)}"]
     return checked.videos
 
 

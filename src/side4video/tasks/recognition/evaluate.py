@@ -124,6 +124,8 @@ def evaluate_adapter(
     with joined_processes(place, timeout_minutes=timeout_minutes):
         check_resize(config)
         videos = read_data(data.model_copy(update={"train": None}), class_names=adapter.class_names)
+        for note in videos.notes:
+            print_once(note)
         for warning in videos.warnings:
             print_once(f"warning: {warning}")
         if videos.test is None:

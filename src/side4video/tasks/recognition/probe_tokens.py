@@ -140,6 +140,7 @@ def _digest(clips: TestClips, backbone: FrozenBackbone, config: RunConfig, block
         config.test_resize,
         config.eval.model_dump(mode="json").get("crop_style"),
         clips.frame_template,
+        clips.fps,
         list(blocks),
         videos,
     ]

@@ -51,6 +51,8 @@ class RecognitionTask:
         check_resize(config)
         self.data = read_data(config.data, seed=config.seed)
         flips = None if config.data.arrow_of_time else flip_warning(self.data.class_names, config.augment.flip)
+        for note in self.data.notes:
+            print_once(note)
         for warning in (*self.data.warnings, *([flips] if flips else [])):
             print_once(f"warning: {warning}")
         if self.data.choice:

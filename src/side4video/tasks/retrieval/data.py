@@ -6,6 +6,7 @@ from pathlib import Path
 from side4video.config import DataConfig, RunConfig
 from side4video.data.datasets import TestClips
 from side4video.data.lists.captions import CaptionList, check_caption_list, read_caption_list
+from side4video.data.lists.overlap import check_overlap
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.subset import choose_videos, describe_choice
@@ -37,7 +38,7 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
         seed: seed of the run, by which `config.fraction` selects training videos; these keep all their captions.
 
     Raises:
-        DataError: invalid files; the message lists all problems of a file.
+        DataError: invalid files, or the two sets overlap; the message lists all problems of a file.
         ValueError: no set is given.
     """
     warnings: list[str] = []
@@ -61,6 +62,8 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
     test = read(config.test, config.test_root or config.root, "test")
     if train is None and test is None:
         raise ValueError("No videos: give --data.train and --data.test, files of videos and their captions.")
+    if train is not None and test is not None:
+        warnings += check_overlap(train.videos, test.videos, overlap=config.overlap)
     choice = None
     if train is not None:
         kept = choose_videos(["all"] * len(train.videos), config=config, seed=seed)

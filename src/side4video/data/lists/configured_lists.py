@@ -1,0 +1,47 @@
+"""Read the training or the evaluation list that the settings name."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from side4video.config import DataConfig
+from side4video.data.lists.annotations import VideoList, read_video_list
+
+Split = Literal["train", "test"]
+
+
+def read_configured_list(
+    config: DataConfig, name: Split, *, class_names: Sequence[str] | None = None
+) -> VideoList | None:
+    """Read `config.train` or `config.test`; None if it is not given.
+
+    From a source with several splits (a column, sub-folders, official files) the one called `name` is read.
+
+    Args:
+        config: names the lists.
+        name: the split.
+        class_names: classes to match labels with, by name. Default: `config.class_names`. Numeric labels are indices
+            into them only if `config.class_names` is given, which states the numbering.
+
+    Raises:
+        DataError: the list cannot be read.
+
+    >>> from pathlib import Path
+    >>> read_configured_list(DataConfig(train=Path("clips/train")), "train").notes
+    ('Read as folder.', "4 videos, 2 classes: 'anticlockwise' (2), 'clockwise' (2).")
+    """
+    source, root = (config.train, config.root) if name == "train" else (config.test, config.test_root or config.root)
+    if source is None:
+        return None
+    return read_video_list(
+        source,
+        root=root,
+        format=config.format,
+        class_names=config.class_names if class_names is None else class_names,
+        delimiter=config.delimiter,
+        split=name,
+        fold=config.fold,
+        first_label=config.first_label,
+        outside_root=config.outside_root,
+        group=config.group,
+        class_numbers=config.class_names is not None,
+    )

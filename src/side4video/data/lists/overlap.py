@@ -1,0 +1,90 @@
+"""Find videos of the evaluation set among the training videos, by path and by content."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.lists.text_files import DataError, first_few
+
+LARGEST_COMPARED = 20_000
+"""Videos of both sets. Larger sets are compared by path only: on a network disk each size takes a request."""
+
+Overlap = Literal["refuse", "allow"]
+
+
+def check_overlap(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo], *, overlap: Overlap) -> list[str]:
+    """Refuse evaluation videos that training also uses, because their scores say nothing about new videos.
+
+    Parts of one file overlap if their times do. Files are also compared by content, links by their target.
+
+    Returns:
+        Warnings: overlaps that are allowed, or that contents are not compared.
+
+    Raises:
+        DataError: the sets overlap, and `overlap` is "refuse".
+
+    >>> clip = LabelledVideo(Path("clip.mp4"), 0, "clip.mp4")
+    >>> check_overlap([clip], [clip], overlap="allow")
+    ["1 of 1 evaluation videos are also training videos: 'clip.mp4'."]
+    """
+    is_large = len(train) + len(test) > LARGEST_COMPARED
+    content = {} if is_large else _digests(train, test)
+    trained = defaultdict(list)
+    for video in train:
+        trained[_identity(video, content)].append(video)
+    shared = [video for video in test if any(_overlap(video, other) for other in trained[_identity(video, content)])]
+    if shared:
+        what = f"{len(shared)} of {len(test)} evaluation videos are also training videos"
+        sentence = f"{what}: {first_few(video.name for video in shared)}."
+        if overlap == "allow":
+            return [sentence]
+        raise DataError(
+            f"{sentence} Their scores would be too high. Remove them from one of the sets (check-data writes clean "
+            "lists), use a list with a column `split`, or give --data.overlap allow."
+        )
+    if is_large:
+        return [
+            f"The sets have more than {LARGEST_COMPARED:,} videos: the evaluation videos were searched among the "
+            "training videos by path, not by content. check-data compares contents."
+        ]
+    return []
+
+
+def _identity(video: LabelledVideo, content: dict[str, str]) -> str:
+    return content.get(str(video.path)) or os.path.realpath(video.path)
+
+
+def _digests(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo]) -> dict[str, str]:
+    """Hashes of the files whose size occurs in both sets, by path."""
+    sizes = [{str(video.path): _size(video.path) for video in videos} for videos in (train, test)]
+    shared = (set(sizes[0].values()) & set(sizes[1].values())) - {None, 0}
+    paths = {path for of_set in sizes for path, size in of_set.items() if size in shared}
+    if set(sizes[0]) == set(sizes[1]):
+        return {}  # the same list
+    return {path: digest for path in paths if (digest := _digest(path)) is not None}
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _digest(path: str) -> str | None:
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _overlap(one: LabelledVideo, other: LabelledVideo) -> bool:
+    """Whether two parts of one video overlap in time."""
+    starts = [video.start_seconds or 0.0 for video in (one, other)]
+    ends = [float("inf") if video.end_seconds is None else video.end_seconds for video in (one, other)]
+    return max(starts) < min(ends)

@@ -1,0 +1,68 @@
+"""One folder per class: which files are videos, which folders are frames, and what is counted as left out."""
+
+from pathlib import Path
+
+import pytest
+
+from side4video.data.lists.annotations import DataError, read_video_list
+from side4video.video.decoding import VIDEO_SUFFIXES
+
+FAULTS = Path(__file__).parents[3] / "../shared/data/faults"
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def names(folder: Path, **options) -> list[str]:
+    return [video.name for video in read_video_list(folder, **options).videos]
+
+
+@pytest.mark.parametrize("suffix", VIDEO_SUFFIXES)
+def test_every_suffix_of_a_video_is_listed(tmp_path, suffix):
+    assert names(touch(tmp_path, f"x/a{suffix}", f"x/B{suffix.upper()}")) == [f"x/B{suffix.upper()}", f"x/a{suffix}"]
+
+
+def test_other_files_are_counted_by_suffix(tmp_path):
+    touch(tmp_path, "x/a.mp4", "x/notes.txt", "x/b.zip", "y/c.zip", "y/clip", "y/.DS_Store")
+    found = read_video_list(tmp_path)
+    assert found.class_names == ("x", "y")
+    assert "Left out, because they are not videos: 2 .zip, 1 .txt, 1 without suffix." in found.notes
+    assert found.notes[-1] == "1 videos, 2 classes: 'x' (1), 'y' (0)."
+
+
+def test_thumbnails_are_no_videos(tmp_path):
+    touch(tmp_path, "x/a.mp4", "x/@eaDir/a.mp4/SYNOVIDEO_VIDEO_SCREENSHOT.jpg", "x/.thumbs/img_00001.jpg")
+    touch(tmp_path, "x/session1/b.mp4", "x/session1/poster.jpg", "x/session1/thumb_1.jpg", "x/art/cover.png")
+    touch(tmp_path, "@eaDir/x/img_00001.jpg", "#recycle/old.mp4", "__MACOSX/x/a.mp4", "$RECYCLE.BIN/c.mp4")
+    found = read_video_list(tmp_path)
+    assert found.class_names == ("x",)
+    assert [video.name for video in found.videos] == ["x/a.mp4", "x/session1/b.mp4"]
+    assert "Left out, because they are not videos: 2 .jpg, 1 .png." in found.notes
+
+
+@pytest.mark.parametrize("frame", ["img_00001.jpg", "46GP8-000045.jpg", "0007.webp", "frame12.png", "v_01_left.jpg"])
+def test_folders_of_numbered_pictures_are_videos(tmp_path, frame):
+    expected = [] if frame == "v_01_left.jpg" else ["x/take"]
+    touch(tmp_path, f"x/take/{frame}", "y/a.mp4")
+    assert names(tmp_path) == [*expected, "y/a.mp4"]
+
+
+def test_split_folders_are_chosen_and_reported(tmp_path):
+    touch(tmp_path, "train/x/a.mp4", "valid/x/b.mp4", "valid/y/c.mp4")
+    found = read_video_list(tmp_path, split="test")
+    assert [video.name for video in found.videos] == ["valid/x/b.mp4", "valid/y/c.mp4"]
+    assert "The sub-folders are splits; 'valid' is read." in found.notes
+
+
+def test_a_folder_without_classes(tmp_path):
+    with pytest.raises(DataError, match="neither one sub-folder per class"):
+        read_video_list(touch(tmp_path, "@eaDir/a.jpg", "a.mp4"))
+
+
+@pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
+def test_a_folder_with_rare_suffixes():
+    assert names(FAULTS / "suffixes") == ["x/a.mp4", "y/b.ts", "y/h.qt", "y/m.ogg"]

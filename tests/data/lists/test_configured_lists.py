@@ -1,0 +1,121 @@
+"""The lists that the settings name: splits, numbering, and evaluation videos among the training videos."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from side4video.config import DataConfig
+from side4video.data.lists.annotations import DataError, LabelledVideo
+from side4video.data.lists.configured_lists import read_configured_list
+from side4video.data.lists.overlap import check_overlap
+from side4video.tasks.recognition.data import read_data
+
+FAULTS = Path(__file__).parents[3] / "../shared/data/faults"
+
+
+def names(source: Path, **settings) -> dict[str, list[str]]:
+    config = DataConfig(train=source, test=source, **settings)
+    return {split: [video.name for video in read_configured_list(config, split).videos] for split in ("train", "test")}
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+class TestSplits:
+    @pytest.mark.parametrize("column", ["split", "Subset", "set", "partition"])
+    @pytest.mark.parametrize("test", ["test", "val", "Validation"])
+    def test_one_csv_for_both(self, tmp_path, column, test):
+        source = write(tmp_path / "all.csv", f"video,label,{column}\na.mp4,x,train\nb.mp4,y,{test}\nc.mp4,y,Train\n")
+        assert names(source) == {"train": ["a.mp4", "c.mp4"], "test": ["b.mp4"]}
+
+    def test_the_split_is_reported(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,train\nb.mp4,y,test\nc.mp4,y,\n")
+        notes = read_configured_list(DataConfig(train=source), "train").notes
+        assert "Split 'train' of the column 'split': 1 of 3 rows." in notes
+
+    def test_unknown_splits_are_refused(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,1\nb.mp4,y,2\n")
+        with pytest.raises(DataError, match="no split 'train'; its splits are '1', '2'"):
+            read_configured_list(DataConfig(train=source), "train")
+
+    def test_a_column_with_one_split_is_read_whole(self, tmp_path):
+        source = write(tmp_path / "train.csv", "video,label,split\na.mp4,x,train\nb.mp4,y,train\n")
+        assert names(source)["test"] == ["a.mp4", "b.mp4"]
+
+    def test_kinetics(self, tmp_path):
+        rows = "run,aaaaaaaaaaa,0,10,train\nwalk,bbbbbbbbbbb,0,10,val\n"
+        source = write(tmp_path / "all.csv", f"label,youtube_id,time_start,time_end,split\n{rows}")
+        assert names(source) == {"train": ["aaaaaaaaaaa_000000_000010"], "test": ["bbbbbbbbbbb_000000_000010"]}
+
+    def test_ucf101_is_detected(self, tmp_path):
+        write(tmp_path / "classInd.txt", "1 Archery\n2 Punch\n")
+        write(tmp_path / "trainlist01.txt", "Archery/a.avi 1\n")
+        write(tmp_path / "testlist01.txt", "Punch/b.avi\n")
+        assert names(tmp_path) == {"train": ["Archery/a.avi"], "test": ["Punch/b.avi"]}
+
+    def test_folders(self, tmp_path):
+        write(tmp_path / "train/x/a.mp4", "")
+        write(tmp_path / "valid/x/b.mp4", "")
+        assert names(tmp_path) == {"train": ["train/x/a.mp4"], "test": ["valid/x/b.mp4"]}
+
+    @pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
+    def test_a_list_with_a_split_column(self):
+        source = FAULTS / "split_column/all.csv"
+        data = read_data(DataConfig(train=source, test=source))
+        assert [video.name for video in data.train.videos] == ["a.mp4", "b.mp4"]
+        assert [video.name for video in data.test.videos] == ["c.mp4", "d.mp4"]
+
+
+class TestNumbering:
+    @pytest.fixture
+    def lists(self, tmp_path):
+        for name in ("a", "b", "c", "d"):
+            write(tmp_path / f"{name}.mp4", name)
+        train = write(tmp_path / "train.csv", "video,label\na.mp4,walk\nb.mp4,run\n")
+        return {"train": train, "test": write(tmp_path / "test.csv", "video,label\nc.mp4,0\nd.mp4,1\n")}
+
+    def test_names_and_numbers_need_a_stated_numbering(self, lists, tmp_path):
+        with pytest.raises(DataError, match="The numbering is unknown"):
+            read_data(DataConfig(**lists))
+        names = write(tmp_path / "names.txt", "walk\nrun\n")
+        data = read_data(DataConfig(**lists, class_names=names))
+        assert [data.class_names[video.label] for video in data.test.videos] == ["walk", "run"]
+
+    def test_an_adapter_with_names_needs_one_too(self, lists, tmp_path):
+        config = DataConfig(test=lists["test"])
+        with pytest.raises(DataError, match="The numbering is unknown"):
+            read_data(config, class_names=("run", "walk"))
+        assert read_data(config, class_names=("0", "1")).test.videos[1].label == 1
+
+
+class TestOverlap:
+    def test_the_same_list_is_refused(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label\na.mp4,x\nb.mp4,y\n")
+        for name in "ab":
+            write(tmp_path / f"{name}.mp4", name)
+        with pytest.raises(DataError, match=r"2 of 2 evaluation videos are also training videos: 'a.mp4', 'b.mp4'"):
+            read_data(DataConfig(train=source, test=source))
+        data = read_data(DataConfig(train=source, test=source, overlap="allow"))
+        assert [warning for warning in data.warnings if "also training videos" in warning]
+
+    def test_copies_and_links(self, tmp_path):
+        videos = {name: write(tmp_path / name, text) for name, text in {"a": "one", "b": "two", "c": "six"}.items()}
+        shutil.copy(videos["a"], tmp_path / "copy")
+        (tmp_path / "link").symlink_to(videos["b"])
+        train = [LabelledVideo(videos[name], 0, name) for name in "ab"]
+        test = [LabelledVideo(tmp_path / name, 0, name) for name in ("copy", "link", "c")]
+        with pytest.raises(DataError, match=r"2 of 3 .*'copy', 'link'\."):
+            check_overlap(train, test, overlap="refuse")
+        assert check_overlap(train, test[2:], overlap="refuse") == []
+
+    def test_parts_of_one_file(self):
+        def part(start, end):
+            return LabelledVideo(Path("a.mp4"), 0, f"{start}", start, end)
+
+        assert check_overlap([part(0.0, 5.0)], [part(5.0, 9.0)], overlap="refuse") == []
+        with pytest.raises(DataError, match="1 of 2"):
+            check_overlap([part(0.0, 5.0)], [part(5.0, 9.0), part(4.0, None)], overlap="refuse")
