@@ -48,9 +48,12 @@ def test_good_set_gives_complete_lists_and_exit_code_0(clips, tmp_path, capsys):
     summary = json.loads((out / "summary.json").read_text())
     assert summary["files"] == 6
     assert summary["sets"]["train"] | {"source": ""} == {
-        "source": "", "listed": 4, "segments": 0, "usable": 4, "errors": 0, "warnings": 0, "by_kind": {}, "notes": []
+        "source": "", "listed": 4, "segments": 0, "usable": 4, "errors": 0, "warnings": 0, "by_kind": {},
+        "notes": ["Read as folder.", "4 videos, 2 classes: 'run' (2), 'sit' (2)."],
     }  # fmt: skip
-    assert "No problems were found" in (out / "index.html").read_text()
+    page = (out / "index.html").read_text()
+    assert "No problems were found" in page
+    assert "train: Read as folder." in page
     assert f"--data.train {out / 'train.csv'}" in " ".join(capsys.readouterr().out.split())
 
 

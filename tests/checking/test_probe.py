@@ -115,7 +115,7 @@ def test_corrupt_picture_in_a_folder(tmp_path):
     assert kinds(folder) == ["unreadable"]
     (folder / "img_00008.jpg").unlink()
     (folder / "img_00003.jpg").unlink()
-    assert "img_00003.jpg is missing" in probe(folder).faults[0][1]
+    assert "frame 3 is missing" in probe(folder).faults[0][1]
 
 
 def test_too_short_counts_the_frames_of_the_part(clip):

@@ -57,7 +57,7 @@ def test_opens_anything_else_as_a_file(tmp_path):
 
 def test_folder_without_matching_names_is_refused(frames):
     with pytest.raises(VideoError, match=r"no file is named like img_00001\.jpg"):
-        open_video(frames)
+        open_video(frames, frame_template="img_{:05d}.jpg")
 
 
 def test_video_error_names_file_and_reason_and_survives_pickling():

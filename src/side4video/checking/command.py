@@ -195,8 +195,9 @@ def _print(out: Path, checked: Sequence[CheckedSet]) -> None:
             print(escape_unprintable(f"  {finding.set}: {finding.name}: {finding.reason}"))
         if len(some) > _PRINTED:
             print(f"  ... and {len(some) - _PRINTED} more in {out / 'reasons.csv'}")
-    for note in (note for one in checked for note in one.entries.notes):
-        print(escape_unprintable(f"note: {note}"))
+    for one in checked:
+        for note in one.entries.notes:
+            print(escape_unprintable(f"note: {one.entries.name}: {note}"))
     flags = [
         word for one in checked if one.clean for word in (f"--data.{one.entries.name}", f"{out / one.entries.name}.csv")
     ]

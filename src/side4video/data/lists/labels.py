@@ -1,11 +1,11 @@
 """Turn the labels of a list into indices of classes."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from side4video.data.lists.list_formats import INTEGER
 from side4video.data.lists.text_files import ClassIndex, DataError, first_few, shorten, trimmed_name
 
 LARGEST_LABEL = 1_000_000
@@ -50,7 +50,7 @@ def index_labels(
     """
     labels = [trimmed_name(label) if isinstance(label, str) else label for label in labels]
     names = given or (defined and tuple(dict.fromkeys(map(trimmed_name, defined)))) or _names_from(labels, source)
-    if given and all(map(INTEGER.fullmatch, given)):
+    if given and all(re.fullmatch(r"\d{1,18}", name) for name in given):
         labels = _numbers_to_names(labels, given)
     elif given and not class_numbers and (numbers := sorted({label for label in labels if isinstance(label, int)})):
         raise DataError(
