@@ -103,7 +103,8 @@ class TestOverlap:
         assert [warning for warning in data.warnings if "also training videos" in warning]
 
     def test_copies_and_links(self, tmp_path):
-        videos = {name: write(tmp_path / name, text) for name, text in {"a": "one", "b": "two", "c": "six"}.items()}
+        contents = {"a": "one", "b": "two", "c": "six"}
+        videos = {name: write(tmp_path / name, text * 400) for name, text in contents.items()}
         shutil.copy(videos["a"], tmp_path / "copy")
         (tmp_path / "link").symlink_to(videos["b"])
         train = [LabelledVideo(videos[name], 0, name) for name in "ab"]
@@ -111,6 +112,10 @@ class TestOverlap:
         with pytest.raises(DataError, match=r"2 of 3 .*'copy', 'link'\."):
             check_overlap(train, test, overlap="refuse")
         assert check_overlap(train, test[2:], overlap="refuse") == []
+
+    def test_pages_of_failed_downloads_are_no_copies(self, tmp_path):
+        train, test = (LabelledVideo(write(tmp_path / name, "<html>gone</html>"), 0, name) for name in "ab")
+        assert check_overlap([train], [test], overlap="refuse") == []
 
     def test_parts_of_one_file(self):
         def part(start, end):

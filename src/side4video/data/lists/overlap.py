@@ -12,6 +12,8 @@ from side4video.data.lists.text_files import DataError, first_few
 
 LARGEST_COMPARED = 20_000
 """Videos of both sets. Larger sets are compared by path only: on a network disk each size takes a request."""
+SMALLEST_COMPARED = 1_000
+"""Bytes. Smaller files are no videos: empty files and pages of failed downloads are often equal."""
 
 Overlap = Literal["refuse", "allow"]
 
@@ -61,8 +63,8 @@ def _identity(video: LabelledVideo, content: dict[str, str]) -> str:
 def _digests(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo]) -> dict[str, str]:
     """Hashes of the files whose size occurs in both sets, by path."""
     sizes = [{str(video.path): _size(video.path) for video in videos} for videos in (train, test)]
-    shared = (set(sizes[0].values()) & set(sizes[1].values())) - {None, 0}
-    paths = {path for of_set in sizes for path, size in of_set.items() if size in shared}
+    shared = set(sizes[0].values()) & set(sizes[1].values())
+    paths = {path for of_set in sizes for path, size in of_set.items() if size is not None and size in shared}
     if set(sizes[0]) == set(sizes[1]):
         return {}  # the same list
     return {path: digest for path in paths if (digest := _digest(path)) is not None}
@@ -70,7 +72,8 @@ def _digests(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo]) -> d
 
 def _size(path: Path) -> int | None:
     try:
-        return path.stat().st_size if path.is_file() else None
+        size = path.stat().st_size if path.is_file() else 0
+        return size if size >= SMALLEST_COMPARED else None
     except (OSError, ValueError):
         return None
 
