@@ -268,9 +268,9 @@ def _read_clips(
     video: LabelledVideo, choose: Callable[[int], list[list[int]]], clips: TrainClips | TestClips
 ) -> list[Tensor]:
     """The chosen clips of a video, each uint8 (T, 3, H, W). Frames that several clips share are decoded once."""
-    span = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
-    folder: dict[str, Any] = {"frame_template": clips.frame_template, "fps": clips.fps}
-    with open_video(video.path, cache=clips.cache, **folder, **span) as file:
+    span: dict[str, Any] = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
+    template, fps, cache = clips.frame_template, clips.fps, clips.cache
+    with open_video(video.path, frame_template=template, fps=fps, cache=cache, **span) as file:
         chosen = choose(file.num_frames)
         return _clips_of(file, [clip[::-1] for clip in chosen] if video.reverse else chosen)
 
