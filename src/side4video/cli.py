@@ -1,6 +1,7 @@
 """The command line: `side4video COMMAND ...`. Commands import their libraries when they run, so that help is fast."""
 
 import difflib
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -62,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     0
     """
     escape_what_the_console_lacks()
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # operations that Apple's MPS lacks run on the CPU
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in {"-h", "--help"}:
         _print_help()

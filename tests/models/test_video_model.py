@@ -174,7 +174,7 @@ def test_devices():
     assert choose_device("cpu") == CPU
     if not torch.cuda.is_available():
         assert choose_device("auto") == CPU
-        with pytest.raises(ValueError, match="has 0 CUDA devices"):
+        with pytest.raises(ValueError, match="has 0 cuda devices"):
             choose_device("cuda")
 
 

@@ -22,7 +22,7 @@ class BackboneConfig(Settings):
     image_size: PositiveInt | None = None
     """Height and width of the frames in pixels; by default those of the backbone."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number type of the frozen model; auto: bfloat16 on a GPU, float32 on a CPU."""
+    """Number type of the frozen model; auto: bfloat16 on CUDA and XPU, otherwise float32."""
     quantise: Literal["none", "int8", "nf4"] = "none"
     """Store the frozen weights in 8 or 4 bits; computation stays in dtype (needs the extra `quantised`)."""
     chunk_frames: PositiveInt = 64

@@ -56,9 +56,9 @@ class TrainConfig(Settings):
     """What is stored for the backward pass. plain: everything that autograd needs; exact: a fifth of it, with side
     blocks recomputed and the same gradients; tight: a seventh, as exact but with the inputs of the taps in 8 bits."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the trained part; auto: bf16 autocast on a GPU, fp32 on a CPU."""
+    """Arithmetic of the trained part; auto: bf16 autocast on CUDA and XPU, otherwise fp32."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps; with several processes each takes its own GPU."""
+    """auto (the first of CUDA or ROCm, XPU, MPS, CPU), cpu, cuda, cuda:1, xpu, mps; each process takes its own GPU."""
     sync_bn: bool = False
     """Compute BatchNorm's statistics over the clips of all processes; by default each process has its own, as in the
     paper."""

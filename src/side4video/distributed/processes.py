@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from side4video.distributed.heartbeat import Heartbeat, LostProcessError
+from side4video.system.devices import communication_backend, is_gpu
 
 WAIT_MINUTES = 60.0
 """Default timeout for processes that only synchronise at the end, after shares of unequal length."""
@@ -65,7 +66,7 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
     """Connect the processes that were started together, inside the `with` block.
 
     Args:
-        device: of this process; decides between NCCL and gloo.
+        device: of this process; decides between NCCL, XCCL and gloo.
         timeout_minutes: how long to wait for the other processes.
 
     Raises:
@@ -98,12 +99,12 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
     with Heartbeat(store, rank=rank, world=world) as heartbeat:
         try:
             dist.init_process_group(
-                "nccl" if device.type == "cuda" else "gloo",
+                communication_backend(device),
                 store=store,
                 rank=rank,
                 world_size=world,
                 timeout=timeout,
-                device_id=device if device.type == "cuda" else None,
+                device_id=device if is_gpu(device) else None,
             )
             heartbeat.record_processes()
             yield

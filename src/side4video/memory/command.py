@@ -3,8 +3,6 @@
 import gc
 from pathlib import Path
 
-import psutil
-import torch
 from rich.console import Console
 
 from side4video.atomic_files import write_json
@@ -13,6 +11,7 @@ from side4video.memory.advice import Advice, advise, format_size, parse_size
 from side4video.memory.measuring import STEPS, measure_step
 from side4video.memory.planning import StepPlanner, Target, config_of_process, target_of
 from side4video.models.video_model import choose_device
+from side4video.system.devices import best_kind, is_gpu, total_bytes
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.out_of_memory import REMEDIES, TrainingMemoryError
 
@@ -52,7 +51,7 @@ def plan_memory(
     config = config_of_process(config, processes)
     target = target_of(config)
     if measure:
-        target = "gpu" if choose_device(config.train.device).type == "cuda" else "cpu"
+        target = "gpu" if is_gpu(choose_device(config.train.device)) else "cpu"
     size = parse_size(card) if card else _device_memory(target)
     advice = advise(StepPlanner(config, num_classes=num_classes, target=target), size)
     console = Console()
@@ -89,7 +88,7 @@ def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out
     """The error message of a run that is out of memory: where it failed, what it needs, and which settings fit."""
     gc.collect()  # free the tensors of the run: planning needs memory
     lines = [f"Memory ran out {failure.phase}: {failure.reason}"]
-    target = target_of(config) if config.train.device != "auto" or torch.cuda.is_available() else "cpu"
+    target = target_of(config) if config.train.device != "auto" or best_kind() != "cpu" else "cpu"
     try:
         planner = StepPlanner(config, num_classes=failure.num_classes, target=target)
         built = failure.phase != "while the model was built"
@@ -129,7 +128,5 @@ def _describe_needs(advice: Advice) -> list[str]:
 def _device_memory(target: Target) -> int:
     """Bytes of this machine's GPU, or of the default card without one; for a CPU, bytes of this machine's RAM."""
     if target == "cpu":
-        return psutil.virtual_memory().total
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    return parse_size(DEFAULT_CARD)
+        return total_bytes("cpu")
+    return total_bytes(best_kind()) if best_kind() != "cpu" else parse_size(DEFAULT_CARD)

@@ -17,7 +17,8 @@ from side4video.memory.planning import resolve_types
 from side4video.memory.training_step import TrainingStep, step_size
 from side4video.models.build import build_model
 from side4video.models.video_model import choose_device
-from side4video.system.memory import peak_bytes, resident_bytes
+from side4video.system.devices import is_gpu, peak_device_bytes, reset_peak_memory
+from side4video.system.memory import resident_bytes
 
 STEPS = 3
 # With these, glibc returns freed memory at once, so that the size of the process is the memory in use.
@@ -66,19 +67,16 @@ def measure_step(config: RunConfig, *, num_classes: int) -> Measurement:
 
 def _measure(config: RunConfig, num_classes: int) -> Measurement:
     device = choose_device(config.train.device)
-    config = resolve_types(config, "gpu" if device.type == "cuda" else "cpu")
+    config = resolve_types(config, "gpu" if is_gpu(device) else "cpu")
     _load_libraries(config, device)
     before = resident_bytes()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
+    reset_peak_memory(device)
     model = build_model(config, num_classes=num_classes, device=device)
     step = TrainingStep(config, model, num_classes=num_classes, device=device)
     size = step_size(config)
     for _ in range(STEPS):
         step.run(size)
-    on_gpu = device.type == "cuda"
-    measured = torch.cuda.max_memory_allocated(device) if on_gpu else peak_bytes() - before
+    measured = peak_device_bytes(device) - (0 if is_gpu(device) else before)
     return Measurement(device.type, measured, step.count(size).peak_bytes)
 
 

@@ -16,6 +16,7 @@ from side4video.models.side.side_network import SideNetwork, resolve_taps
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips
 from side4video.models.text.text_classifier import TextClassifier, embed_frames
+from side4video.system.devices import best_kind, is_gpu, num_devices, prefers_bfloat16, supported_dtype
 
 
 class VideoModel(SideTunedModel):
@@ -161,29 +162,25 @@ def seeded_weights(config: RunConfig) -> Iterator[None]:
 
 
 def backbone_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Dtype of the frozen part; "auto": bfloat16 on a GPU, float32 elsewhere (16 bits are slower on CPUs)."""
+    """Dtype of the frozen part; "auto": bfloat16 on CUDA and XPU, float32 elsewhere (16 bits are slower on CPUs)."""
     if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return getattr(torch, name)
+        name = "bfloat16" if prefers_bfloat16(device) else "float32"
+    return supported_dtype(getattr(torch, name), device)
 
 
 def choose_device(name: str | torch.device) -> torch.device:
-    """The device called `name`; "auto": a CUDA GPU if available, otherwise the CPU.
+    """The device called `name`; "auto": the first that this machine has of CUDA or ROCm, XPU, MPS, CPU.
 
     Raises:
         ValueError: the name is not a device, or this machine has no such device.
     """
     name = str(name)
-    if name in {"auto", "cuda"} and torch.cuda.is_available() and launched_processes() > 1:
-        name = f"cuda:{local_rank() if torch.cuda.device_count() > 1 else 0}"  # some schedulers show each process one
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"device = {name!r} is not known. Use auto, cpu, cuda, cuda:1 or mps.") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    kind = best_kind() if name == "auto" else name
+    if kind in {"cuda", "xpu"} and num_devices(kind) and launched_processes() > 1:
+        kind = f"{kind}:{local_rank() if num_devices(kind) > 1 else 0}"  # some schedulers show each process one
+    device = torch.device(kind)
+    if is_gpu(device) and (device.index or 0) >= num_devices(device.type):
         raise ValueError(
-            f"device = {name!r}: this machine has {torch.cuda.device_count()} CUDA devices. Use cpu or auto."
+            f"device = {name!r}: this machine has {num_devices(device.type)} {device.type} devices. Use cpu or auto."
         )
     return device

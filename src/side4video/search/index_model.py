@@ -114,7 +114,7 @@ class IndexModel:
     @torch.inference_mode()
     def embed_clips(self, clips: Float[Tensor, "B T 3 H W"]) -> VideoFeatures:
         """Features of clips, on the CPU."""
-        with self._lock, autocast(self.device, "auto" if self.device.type == "cuda" else "fp32"):
+        with self._lock, autocast(self.device, "auto"):
             parts = [
                 self.model.embed_videos(part.to(self.device)).map(Tensor.cpu)
                 for part in clips.split(self.config.eval.batch)

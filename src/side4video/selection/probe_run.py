@@ -10,6 +10,7 @@ from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.models.probe_model import ProbeModel, build_probe_model
 from side4video.models.video_model import choose_device
+from side4video.system.devices import device_name
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clip_length import median_clip_seconds
 from side4video.tasks.clips import evaluation_clips
@@ -21,7 +22,7 @@ from side4video.tasks.recognition.scores import Evaluation
 from side4video.tasks.unread import reported_headline, withheld_scores_reason
 from side4video.training.loop import TrainResult
 from side4video.training.run_folder import check_run_folder, claim_run_folder
-from side4video.training.run_log import RunLog, device_name, peak_memory_mb
+from side4video.training.run_log import RunLog, peak_memory_mb
 
 
 def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainResult:

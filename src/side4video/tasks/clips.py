@@ -18,6 +18,7 @@ from side4video.data.transforms import EvalTransform, Interpolation, TrainTransf
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.loading import FrozenBackbone, default_image_size
 from side4video.parameters import check_count
+from side4video.system.devices import prefers_bfloat16, supported_dtype
 from side4video.video.decoding import VideoCache
 
 
@@ -183,8 +184,9 @@ def check_outputs(outputs: torch.Tensor) -> torch.Tensor:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Autocast for the trained part: "fp32", "bf16", "fp16", or "auto" (bf16 on a GPU, fp32 on a CPU)."""
+    """Autocast for the trained part: "fp32", "bf16", "fp16", or "auto" (bf16 on CUDA and XPU, otherwise fp32)."""
     if precision == "auto":
-        precision = "bf16" if device.type == "cuda" else "fp32"
-    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")
+        precision = "bf16" if prefers_bfloat16(device) else "fp32"
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    enabled = supported_dtype(dtype, device) != torch.float32
+    return torch.autocast(device.type, dtype=dtype if enabled else torch.bfloat16, enabled=enabled)

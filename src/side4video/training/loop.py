@@ -27,6 +27,7 @@ from side4video.distributed.processes import (
     sum_over_processes,
 )
 from side4video.models.video_model import choose_device
+from side4video.system.devices import seed_device, sum_dtype
 from side4video.tasks.clips import video_cache_in
 from side4video.tasks.task import Scores, Task
 from side4video.training.build_task import build_task
@@ -222,8 +223,7 @@ class _Run:
             group["lr"] = rate * group["lr_scale"]
         self.model.train()
         with seeded(self.config.seed, step, process_rank()):  # dropout and mixup depend on nothing else
-            if self.device.type == "cuda":
-                torch.cuda.manual_seed(torch.initial_seed())
+            seed_device(self.device, torch.initial_seed())
             found = self.task.step(
                 self._readable_batches(step, batches),
                 self._backward,
@@ -231,7 +231,7 @@ class _Run:
                 epoch=self.order.epoch(step),
             )
         counted = [found.loss_sum, found.right, found.views, len(self.failures), self.nonfinite.count]
-        sums = torch.tensor(counted + self.stop.counts(), dtype=torch.float64)
+        sums = torch.tensor(counted + self.stop.counts(), dtype=sum_dtype(self.device))
         loss_sum, right, seen, failed, nonfinite, *stops = sum_over_processes(sums.to(self.device)).tolist()
         self.stop_signal = self.stop.first_received(stops)
         self._report_failures(step, any_failed=failed > 0)

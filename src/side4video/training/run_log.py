@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -14,21 +12,12 @@ import torch
 from tqdm import tqdm
 
 from side4video.atomic_files import write_text
-from side4video.system.memory import peak_bytes
+from side4video.system.devices import peak_device_bytes
 
 
 def peak_memory_mb(device: torch.device) -> float:
     """Peak memory so far, MiB: allocated on the GPU, or the resident size of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return peak_bytes() / 2**20
-
-
-def device_name(device: torch.device) -> str:
-    """The name of the GPU, or the machine's architecture and number of cores."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} ({platform.machine()}, {os.cpu_count()} cores)"
+    return peak_device_bytes(device) / 2**20
 
 
 class Meter:

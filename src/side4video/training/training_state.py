@@ -14,12 +14,13 @@ from side4video.adapters.adapter import Adapter, save_adapter
 from side4video.atomic_files import check_space, remove_abandoned
 from side4video.config import RunConfig
 from side4video.distributed.processes import is_main_process, print_once
+from side4video.system.devices import device_name
 from side4video.tasks.clip_length import median_clip_seconds
 from side4video.tasks.task import Scores, Task
 from side4video.tasks.unread import reported_headline
 from side4video.training.checkpoint import Progress, has_checkpoint, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer
-from side4video.training.run_log import device_name, peak_memory_mb
+from side4video.training.run_log import peak_memory_mb
 
 
 class TrainingState:

@@ -11,6 +11,7 @@ from side4video.data.loading.order import TrainOrder
 from side4video.data.loading.worker_processes import WorkerContext, start_worker
 from side4video.data.loading.worker_status import MonitoredClips
 from side4video.data.loading.worker_watchdog import ClipLoader, ResumableSampler
+from side4video.system.devices import pins_memory
 
 PREFETCHED_BATCHES = 2  # per worker
 TIMEOUT_SECONDS = 300.0
@@ -67,7 +68,7 @@ def _options(dataset: TrainClips | TestClips, workers: int, timeout_seconds: flo
         "dataset": dataset,
         "collate_fn": collate,
         "num_workers": workers,
-        "pin_memory": torch.cuda.is_available(),
+        "pin_memory": pins_memory(),
         "generator": torch.Generator().manual_seed(0),  # otherwise each iteration draws from the global generator
     }
     if workers:

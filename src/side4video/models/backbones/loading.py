@@ -22,6 +22,7 @@ from side4video.models.backbones.frozen_backbone import (
 from side4video.models.backbones.names import NAMED_BACKBONES, full_name
 from side4video.models.backbones.weight_files import check_finite, check_state_dict, read_weights
 from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
+from side4video.system.devices import seeded_generators
 
 __all__ = [
     "NAMED_BACKBONES",
@@ -138,11 +139,7 @@ def _create(name: str, args: dict[str, Any]) -> Any:
 
 def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
     device = torch.get_default_device()
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(cuda):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reseed devices that are not restored
-        if cuda:
-            torch.cuda.manual_seed(seed)
+    with seeded_generators(device, seed):
         return _create(name, args)
 
 

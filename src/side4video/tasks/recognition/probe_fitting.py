@@ -240,7 +240,7 @@ def _train_attentive(
 @torch.no_grad()
 def probe_logits(probe: Probe, tokens: ProbeTokens, config: ProbeConfig) -> Float[ndarray, "V C"]:
     """Return the logits of each view."""
-    return torch.cat([probe(part) for part in tokens.parts(config)]).double().numpy()
+    return torch.cat([probe(part) for part in tokens.parts(config)]).cpu().double().numpy()
 
 
 def video_scores(logits: Float[ndarray, "V C"], tokens: ProbeTokens) -> tuple[Float[ndarray, "M C"], ndarray]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
+from side4video.system.devices import is_gpu
 from side4video.tasks.retrieval.prefix_trie import PrefixTrie, prefix_tries
 from side4video.tasks.retrieval.score_storage import IN_MEMORY_BYTES, empty_scores
 
@@ -158,7 +159,7 @@ def score_matrix(
         raise ValueError(f"{similarity = } is not known. Use {' or '.join(_SCORE_BLOCKS)}.")
     device = torch.device(texts.words.device if device is None else device)
     if working_bytes is None:
-        working_bytes = CPU_WORKING_BYTES if device.type == "cpu" else GPU_WORKING_BYTES
+        working_bytes = GPU_WORKING_BYTES if is_gpu(device) else CPU_WORKING_BYTES
     num_rows, num_videos = _block_shape(texts, videos, working_bytes)
     scores = empty_scores(len(texts), len(videos), in_memory_bytes=in_memory_bytes, folder=folder)
     progress = tqdm(
