@@ -28,7 +28,7 @@ FLOORS = (
     {"cli"},
     {"__init__", "__main__"},
 )
-"""Rooms from the ground up: folders of the package, and the files that stand beside them.
+"""Rooms from the ground up: folders of the package, and the files next to them.
 
 A room imports rooms of lower floors only, so nothing imports back up and no rooms import each other.
 """
@@ -85,7 +85,7 @@ ONLY_HERE = {
     },
     "qdrant_client": {"search/stores/qdrant_store.py", "search/stores/qdrant_clients.py"},
 }
-"""Libraries that one place alone knows: files, and folders of which all files may."""
+"""Libraries, and the files that may import them; a folder means all its files."""
 
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -173,6 +173,11 @@ def test_the_longest_test_files_exist():
     assert len(set(LONGEST_FIRST)) == len(LONGEST_FIRST)
 
 
+def test_names_of_test_files_are_unique():
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert not {name for name in names if names.count(name) > 1}, "pytest cannot import two files of one name"
+
+
 def test_no_meaningless_file_names():
     empty = {"utils", "util", "common", "helpers", "misc", "base", "core", "manager"}
     assert not [path for path in FILES if path.stem in empty]
@@ -182,7 +187,7 @@ UNSAFE = {"eval", "exec", "compile", "__import__", "pickle.load", "pickle.loads"
 UNSAFE |= {"torch.jit.load", "torch.package.PackageImporter", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
 UNSAFE |= {"os.system", "os.popen", "joblib.load", "shelve.open", "runpy.run_path"}
 ONLY_WITH = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
-"""Calls that could run what a file holds, and those that could unless they are told not to."""
+"""Calls that could run code from a file, and calls that could without this option."""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())

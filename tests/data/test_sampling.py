@@ -144,7 +144,7 @@ def test_same_generator_state_gives_the_same_clip_and_another_state_another():
     assert first == again != other
 
 
-def test_global_random_state_is_left_alone():
+def test_global_random_state_does_not_change():
     before = torch.get_rng_state()
     draws(FrameSampling(), 100, 2)
     assert torch.equal(before, torch.get_rng_state())

@@ -337,7 +337,7 @@ def test_three_crops_of_full_height_cover_the_frame():
     assert crop_corners(224, 400, size=224, num_crops=3) == [(0, 0), (0, 88), (0, 176)]
 
 
-def test_short_side_becomes_256_224ths_by_default():
+def test_short_side_is_256_224ths_of_the_size_by_default():
     frames = noise(512, 700, num_frames=1)
     whole = EvalTransform(image_size=256, resize=256, num_crops=5, **PLAIN)(frames)
     part = EvalTransform(image_size=224, num_crops=5, **PLAIN)(frames)
@@ -361,7 +361,7 @@ def test_resizing_agrees_with_pillow():
             assert np.abs(crop.numpy() - expected).max() <= 1.01 / 255
 
 
-def test_evaluation_draws_nothing():
+def test_evaluation_uses_no_randomness():
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
     EvalTransform(num_crops=10, **CLIP)(noise(40, 60))
     assert torch.equal(before[0], torch.get_rng_state())

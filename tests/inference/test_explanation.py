@@ -124,7 +124,7 @@ def test_a_still_clip_has_appearance_and_no_change():
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
-def test_a_frames_evidence_is_what_the_margin_loses_without_it(options):
+def test_evidence_of_a_frame_equals_the_margin_lost_without_it(options):
     model, clip = untrained(**options), flashes(1, seed=2)[0][0]
     tokens = list(model.backbone.iterate(clip[None], model.read_blocks))
     pooled = model.backbone.pool(tokens[-1]) if options.get("fused") else None

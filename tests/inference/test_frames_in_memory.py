@@ -108,12 +108,12 @@ def test_contents_and_paths_mix(predictor, video):
         (lambda f: "clip.mp4", TypeError, r"builtins.str.*\(T, H, W, 3\)"),
     ],
 )
-def test_what_is_not_frames_is_refused_with_the_remedy(predictor, frames, wrong, error, message):
+def test_inputs_that_are_not_frames_are_refused_with_the_remedy(predictor, frames, wrong, error, message):
     with pytest.raises(error, match=message):
         predictor.predict_frames(wrong(frames))
 
 
-def test_what_is_not_a_video_file_is_refused(predictor, embedder, video, frames):
+def test_contents_of_other_files_are_refused(predictor, embedder, video, frames):
     with pytest.raises(TypeError, match=r"numpy.ndarray.*predict_frames"):
         predictor.predict(frames)
     with video.open(encoding="latin-1") as text, pytest.raises(TypeError, match="'rb'"):

@@ -109,7 +109,7 @@ def test_a_combined_probe_reads_the_features_of_its_parts():
     assert {name for name, _ in probe.named_parameters()} == {"linear.weight", "linear.bias"}
 
 
-def test_parts_of_equal_weight_count_the_same_whatever_their_size():
+def test_parts_of_equal_weight_contribute_equally():
     squares = part_weights([3, 300], [1.0, 1.0]).square()
     torch.testing.assert_close(squares[:3].sum(), squares[3:].sum())
     squares = part_weights([3, 300], [1.0, 2.0]).square()
@@ -118,7 +118,7 @@ def test_parts_of_equal_weight_count_the_same_whatever_their_size():
 
 
 @pytest.mark.parametrize("options", [{"name": "combined"}, {"name": "motion", "parts": PARTS}])
-def test_parts_and_the_combined_probe_belong_together(options):
+def test_only_the_combined_probe_has_parts(options):
     with pytest.raises(ValueError, match="give both, or neither"):
         ProbeConfig(**options)
 

@@ -151,7 +151,7 @@ def test_a_file_above_the_limit_is_refused_before_it_is_written(small_run, tmp_p
     assert not list((tmp_path / "cache").glob("*.npy"))
 
 
-def test_the_file_is_made_once_and_anew_when_anything_in_it_would_differ(small_run, motion_videos, tmp_path, counted):
+def test_cache_is_rebuilt_only_if_its_content_would_differ(small_run, motion_videos, tmp_path, counted):
     folder = tmp_path / "cache"
     train_cache(small_run(), folder)
     assert sum(counted) == 24 * COPIES

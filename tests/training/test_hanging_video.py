@@ -24,7 +24,7 @@ def sets(motion_videos, tmp_path):
     return {"train": tmp_path / "train", "test": tmp_path / "test", "workers": 1, "timeout_seconds": 2.0}
 
 
-def test_it_is_skipped_and_counted(small_run, sets, tmp_path, capsys):
+def test_hanging_video_is_skipped_and_counted(small_run, sets, tmp_path, capsys):
     run = tmp_path / "run"
     train(small_run(train={"epochs": 2}, data=sets, eval={"max_unread": 0.2, "every": 2}), out=run)
     failures = [entry for entry in read_log(run) if entry["kind"] == "failure"]

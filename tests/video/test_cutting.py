@@ -51,7 +51,7 @@ def test_sound_is_copied_in_sync(tmp_path):
     assert end < 2.3
 
 
-def test_what_cannot_be_copied_is_refused(tmp_path):
+def test_copies_that_are_not_possible_are_refused(tmp_path):
     path = write_video(tmp_path / "clip.mp4", g="10")
     with pytest.raises(VideoError, match="no picture from 9 to 10"):
         copy_clip(path, tmp_path / "out.mp4", start_seconds=9.0, end_seconds=10.0)

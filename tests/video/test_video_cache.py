@@ -174,7 +174,7 @@ def test_loader_processes_use_the_table_of_this_one(film, tmp_path):
     assert "the video is 60" in second.failures[0].reason
 
 
-def test_a_temporary_folder_goes_with_its_cache(film):
+def test_temporary_folder_is_removed_with_its_cache(film):
     cache = VideoCache()
     with open_video(film, cache=cache):
         pass

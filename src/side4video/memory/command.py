@@ -2,6 +2,7 @@
 
 import gc
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -64,24 +65,30 @@ def plan_memory(
         console.print(sentence)
     content = advice.to_json()
     if measure:
-        measured = measure_step(config, num_classes=num_classes)
         estimate = next(mode.step.total for mode in advice.modes if mode.memory == config.train.memory)
-        how = "allocated by PyTorch at the peak" if target == "gpu" else "added to the process at the peak"
-        console.print(
-            f"Measured in {STEPS} real steps on {measured.device}: {format_size(measured.measured)} {how}; the "
-            f"estimate is {format_size(estimate)}, {estimate / measured.measured:.1%} of it."
-        )
-        console.print(f"Tensors of a real step, counted: {format_size(measured.counted)}.")
-        content["measured"] = {
-            "device": measured.device,
-            "measured_bytes": measured.measured,
-            "counted_bytes": measured.counted,
-            "estimate_to_measured": estimate / measured.measured,
-        }
+        content["measured"] = _measure(config, num_classes, estimate, console)
     if json_path is not None:
         write_json(json_path, content)
         console.print(f"written to {json_path}")
     return 0 if advice.fits else 1
+
+
+def _measure(config: RunConfig, num_classes: int, estimate: int, console: Console) -> dict[str, Any]:
+    """Measure real steps, print the result next to the estimate, and return it for JSON."""
+    found = measure_step(config, num_classes=num_classes)
+    on_gpu = choose_device(config.train.device).type == "cuda"
+    how = "allocated by PyTorch at the peak" if on_gpu else "added to the process at the peak"
+    console.print(
+        f"Measured in {STEPS} real steps on {found.device}: {format_size(found.measured)} {how}; the "
+        f"estimate is {format_size(estimate)}, {estimate / found.measured:.1%} of it."
+    )
+    console.print(f"Tensors of a real step, counted: {format_size(found.counted)}.")
+    return {
+        "device": found.device,
+        "measured_bytes": found.measured,
+        "counted_bytes": found.counted,
+        "estimate_to_measured": estimate / found.measured,
+    }
 
 
 def advise_after_failure(config: RunConfig, failure: TrainingMemoryError, *, out: Path) -> str:

@@ -59,7 +59,7 @@ class Evil:
 
 
 @pytest.mark.parametrize("payload", [Evil(), {"weight": Evil()}])
-def test_nothing_is_executed(archive, tmp_path, monkeypatch, payload):
+def test_no_code_is_executed(archive, tmp_path, monkeypatch, payload):
     monkeypatch.chdir(tmp_path)
     forged = replace_data(archive, tmp_path / "forged.pt", pickle.dumps(payload))
     with pytest.raises(ValueError, match="which no weight file needs"):

@@ -17,7 +17,7 @@ def held(folds):
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=40), st.booleans())
-def test_whatever_the_list_no_group_is_on_both_sides_and_every_clip_is_held_out_once_at_most(clips, grouped):
+def test_no_group_is_split_and_clips_are_held_out_at_most_once(clips, grouped):
     labels = [label for label, _ in clips]
     groups = [str(group) for _, group in clips] if grouped else None
     folds = make_folds(labels, groups, class_names=NAMES)

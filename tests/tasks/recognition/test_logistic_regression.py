@@ -18,7 +18,7 @@ def clips(num_features, *, classes=3, seed=0, count=30, signal=1.0):
 
 @pytest.mark.parametrize("num_features", [8, 200])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_it_is_scikit_learns_on_standardised_features(num_features, classes):
+def test_fit_equals_scikit_learn_on_standardised_features(num_features, classes):
     features, labels = clips(num_features, classes=classes)
     found = fit(features, labels, num_classes=classes, strength=5.0)
     standard = (features - features.mean(axis=0)) / features.std(axis=0)
@@ -50,7 +50,7 @@ def test_one_class_is_refused():
         fit(np.ones((3, 2)), np.zeros(3, dtype=int), num_classes=2)
 
 
-def test_constant_features_count_nothing():
+def test_constant_features_have_no_weight():
     features, labels = clips(8)
     wider = np.concatenate([features, np.full((30, 1), 1e6)], axis=1)
     assert fit(wider, labels, num_classes=3).scale[-1] == 0
