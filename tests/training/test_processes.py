@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,20 +73,27 @@ def torchrun(config, out):
     )
 
 
+def train_together(warm, folder, world, config, out, *, script=None):
+    """Train with processes that start faster than by torchrun; returns their output."""
+    path = out.with_suffix(".yaml")
+    path.write_text(dump_config(config))
+    with SeparateProcesses(folder, ["train", path, "--out", out], world=world, script=script, warm=warm) as processes:
+        processes.finish()
+        return "".join(map(processes.said, range(world)))
+
+
 @pytest.fixture
 def train_on(warm, tmp_path):
-    """`train_on(2, config, out)` trains with processes that start faster than by torchrun; returns their output."""
+    """`train_on(2, config, out)` calls `train_together`."""
+    return partial(train_together, warm, tmp_path)
 
-    def run(world, config, out, *, script=None):
-        path = out.with_suffix(".yaml")
-        path.write_text(dump_config(config))
-        with SeparateProcesses(
-            tmp_path, ["train", path, "--out", out], world=world, script=script, warm=warm
-        ) as processes:
-            processes.finish()
-            return "".join(map(processes.said, range(world)))
 
-    return run
+@pytest.fixture(scope="module")
+def on_two(warm, small_run, tmp_path_factory):
+    """Settings, folder and output of a run on two processes, which tests compare with others."""
+    folder = tmp_path_factory.mktemp("on-two")
+    config = small_run(train=SYNCED, augment={"erasing": 0.0})
+    return config, folder / "two", train_together(warm, folder, 2, config, folder / "two")
 
 
 def losses(out):
@@ -93,20 +101,21 @@ def losses(out):
 
 
 @pytest.mark.parametrize("task", ["recognition", "retrieval"])
-def test_two_processes_equal_one(task, small_run, small_retrieval_run, train_on, tmp_path):
+def test_two_processes_equal_one(task, on_two, small_retrieval_run, train_on, tmp_path):
     if task == "recognition":
-        config = small_run(train=SYNCED, augment={"erasing": 0.0})
+        config, on_two_folder, output = on_two
     else:
-        config = small_retrieval_run(train=SYNCED | {"lr": 1e-4})
-    train(config, out=tmp_path / "one")
-    output = train_on(2, config, tmp_path / "two")
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
-    one, two = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("one", "two"))
+        config, on_two_folder = small_retrieval_run(train=SYNCED | {"lr": 1e-4}), tmp_path / "two"
+        output = train_on(2, config, on_two_folder)
+    folders = tmp_path / "one", on_two_folder
+    train(config, out=folders[0])
+    assert losses(on_two_folder) == pytest.approx(losses(folders[0]), rel=1e-4)
+    one, two = (load_file(folder / "last" / "model.safetensors") for folder in folders)
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         if tensor.ndim > 1:  # the bias of keys has no gradient but rounding, which AdamW turns into whole steps
             assert (two[name] - tensor).norm() < 0.02 * tensor.norm().clamp(min=0.1), name
-    first, second = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("one", "two"))
+    first, second = (json.loads((folder / "evaluation.json").read_text()) for folder in folders)
     if task == "recognition":
         names = [[row["name"] for row in content["predictions"]] for content in (first, second)]
         assert names[0] == names[1], "each video once, in the order of the list"
@@ -151,12 +160,11 @@ def test_the_gradients_of_two_processes_are_those_of_one(small_run, train_on, tm
         torch.testing.assert_close(two[name], one[name], rtol=2e-3, atol=1e-6, msg=name)
 
 
-def test_a_sharded_frozen_model_gives_the_same(small_run, train_on, tmp_path):
-    config = small_run(train=SYNCED, augment={"erasing": 0.0})  # steps after an evaluation too
-    train_on(2, config, tmp_path / "whole")
+def test_a_sharded_frozen_model_gives_the_same(on_two, train_on, tmp_path):
+    config, whole, _ = on_two  # steps after an evaluation too
     sharded = config.model_copy(update={"train": config.train.model_copy(update={"shard_backbone": True})})
     train_on(2, sharded, tmp_path / "sharded")
-    assert losses(tmp_path / "sharded") == pytest.approx(losses(tmp_path / "whole"), rel=1e-5)
+    assert losses(tmp_path / "sharded") == pytest.approx(losses(whole), rel=1e-5)
 
 
 def test_a_signal_to_torchrun_saves_before_all_processes_end(small_run, tmp_path):

@@ -49,7 +49,7 @@ def expected(whole, small_run):
     ("number", "code", "workers"), [(signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 2), (signal.SIGUSR1, 138, 0)]
 )
 def test_a_signal_saves_and_ends_the_run(number, code, workers, warm, recipe, expected, tmp_path):
-    settings, out = recipe(train=SETTINGS, data={"workers": workers}), tmp_path / "run"
+    settings, out = recipe(train=SETTINGS, data={"workers": workers, "test": None}), tmp_path / "run"
     run = warm.start("train", settings, "--out", out)
     wait_until(lambda: steps(out) >= 3)
     assert not (out / "checkpoint.safetensors").exists(), "none would have been written for an hour"
