@@ -12,7 +12,7 @@ from longest_first import LONGEST_FIRST
 SOURCE = Path(__file__).parents[1] / "src" / "side4video"
 
 FLOORS = (
-    {"system"},
+    {"system", "output_targets"},
     {"shapes", "atomic_files", "parameters", "config", "distributed"},
     {"video", "models/backbones"},
     {"models/side", "models/text", "data/lists", "moments"},

@@ -1,10 +1,11 @@
-"""Write files atomically, so that a killed process never leaves a partial one."""
+"""Write files atomically, so that a killed process never leaves a partial one; write streams directly."""
 
 import errno
 import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import lock_descriptor
 from safetensors import SafetensorError
+
+from side4video.output_targets import copy_to_stream, follow_links, is_stream
 
 if TYPE_CHECKING:
     from torch import Tensor  # processes that write no tensors avoid importing torch, which takes 400 MB
@@ -23,6 +26,9 @@ _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 @contextmanager
 def replacing(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path next to `path`; if the block succeeds, flush it to disk and rename it to `path`.
+
+    A symbolic link stays, and the file that it points to is replaced. The new file keeps the old one's permissions.
+    Pipes, devices and standard output (`-`) are not replaced: the content is written to them at the end.
 
     Args:
         path: the file to write; a missing folder is created. If the block raises, the old file stays unchanged.
@@ -35,6 +41,13 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
     >>> Path("result.txt").read_text()
     'complete'
     """
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder) / "output"
+            yield temporary
+            copy_to_stream(temporary, path)
+        return
+    path = follow_links(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".lock")
     lock = Path(name)  # a file of its own: Windows neither renames nor reads a file that is locked
@@ -44,7 +57,8 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
             lock_descriptor(handle)  # held until the process ends, even if it is killed
         temporary.touch()
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # safetensors gives 0600
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
+        temporary.chmod(mode)  # mkstemp and safetensors give 0600
         _sync(temporary)
         if previous is not None and path.exists():
             path.replace(previous)

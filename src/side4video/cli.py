@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from side4video.commands.check_data import check_data
 from side4video.commands.convert import convert
@@ -21,6 +22,7 @@ from side4video.commands.serve import serve
 from side4video.commands.share import share
 from side4video.commands.train import train
 from side4video.commands.zero_shot import zero_shot
+from side4video.output_targets import messages_to_stderr, writes_to_standard_output
 from side4video.system.console import escape_what_the_console_lacks
 from side4video.training.stopping import ended_by_sigterm
 
@@ -78,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(COMMANDS[name].__doc__)
         return 0
     try:
-        with ended_by_sigterm():
+        with ended_by_sigterm(), messages_to_stderr() if writes_to_standard_output(rest) else nullcontext():
             return COMMANDS[name](rest)
     except USER_ERRORS as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -79,9 +79,12 @@ def print_live(
 @contextmanager
 def _opened(lines: Path | None) -> Iterator[IO[str]]:
     """The file for the lines."""
-    if lines is None or str(lines) == "-":
-        yield sys.stdout
+    from side4video.output_targets import STANDARD_OUTPUT, follow_links, standard_output
+
+    if lines is None or str(lines) in STANDARD_OUTPUT:
+        yield standard_output()
         return
+    lines = follow_links(lines)
     lines.parent.mkdir(parents=True, exist_ok=True)
     with lines.open("w", encoding="utf-8", newline="\n") as file:
         yield file
