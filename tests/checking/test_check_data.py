@@ -205,3 +205,14 @@ def test_segments_are_counted_and_their_faults_have_lines(tmp_path, make_video, 
     assert "train: 5 segments of 1 file, 16.0 s in all" in capsys.readouterr().out
     kept = read_video_list(out / "train.csv").videos
     assert [(video.start_seconds, video.end_seconds) for video in kept] == [(0, 4), (3, 6), (10, 13), (8, 9)]
+
+
+def test_captions_that_training_would_cut_are_counted(clips, tmp_path, capsys):
+    videos = sorted(clips.glob("train/*/*.mp4"))
+    rows = [f"{path},{'a dog ' * (20 if place == 0 else 2)}" for place, path in enumerate(videos)]
+    listed = tmp_path / "captions.csv"
+    listed.write_text("\n".join(["video,caption", *rows]))
+    assert main(["check-data", "--data.train", str(listed), "--out", str(tmp_path / "out")]) == 0
+    message = f"1 of {len(videos)} captions are longer than --text.max-words 32"
+    assert message in capsys.readouterr().out
+    assert message in json.loads((tmp_path / "out/summary.json").read_text())["sets"]["train"]["notes"][0]

@@ -97,6 +97,63 @@ def test_by_example_and_by_path(here, adapter, capsys):
     assert "nothing found" in capsys.readouterr().out
 
 
+def test_every_query_is_answered_also_equal_ones(here, adapter, capsys):
+    assert index("--model", adapter) == 0
+    Path("questions.txt").write_text("a ring\na star\na ring\n")
+    assert search("--queries", "questions.txt", "--json", "found.json") == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("a ")] == [
+        "a ring",
+        "a star",
+        "a ring",
+    ]
+    found = json.loads(Path("found.json").read_text())["queries"]
+    assert [query["text"] for query in found] == ["a ring", "a star", "a ring"]
+    assert found[0]["found"] == found[2]["found"]
+
+
+def test_results_on_standard_output_come_alone(here, adapter, capsys):
+    assert index("--model", adapter) == 0
+    capsys.readouterr()
+    assert search("a ring", "--json", "-") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["queries"][0]["text"] == "a ring"
+    assert printed.err.startswith("a ring\n   1. ")
+    assert not Path("-").exists()
+
+
+def test_long_queries_say_where_they_are_cut(here, adapter, capsys):
+    assert index("--model", adapter) == 0
+    capsys.readouterr()
+    assert search("a ring " * 30, "a ring") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: a ring a ring")
+    assert line.endswith("ring”.")
+    assert " tokens of a query; this one is cut after “a ring" in line
+
+
+def test_the_types_of_the_metadata_are_printed_and_refused_conditions_name_values(here, adapter, capsys):
+    rows = [
+        f"{path},{'n/a' if place == 0 else place},5/{17 + place}/2015,{'red' if place % 2 else 'blue'}"
+        for place, path in enumerate(sorted(Path("videos").glob("*/*.mp4")))
+    ]
+    Path("facts.csv").write_text("\n".join(["path,seconds,recorded,colour", *rows]))
+    assert index("--model", adapter, "--metadata", "facts.csv") == 0
+    assert "seconds: numbers (1 missing); recorded: dates (month/day/year); colour: text" in capsys.readouterr().out
+    found = {}
+    for condition in ("seconds>=5", "recorded>=2015-05-23", "colour=red"):
+        assert search("a star", "--where", condition, "--json", "found.json") == 0
+        found[condition] = len(json.loads(Path("found.json").read_text())["queries"][0]["found"])
+    assert found == {"seconds>=5": 3, "recorded>=2015-05-23": 2, "colour=red": 4}
+    capsys.readouterr()
+    for condition, message in (
+        ("colour=Red", "no video has colour 'Red'. Did you mean 'red'"),
+        ("colour>red", "because of 'blue', 'red'"),
+        ("seconds=1 AND colour=red", "is a second condition"),
+    ):
+        assert search("a star", "--where", condition) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_bad_files_give_exit_code_1(here, adapter, capsys):
     Path("videos/broken.mp4").write_bytes(b"no video")
     assert index("--model", adapter, "--json", "done.json") == 1

@@ -3,7 +3,8 @@
 import pytest
 
 from side4video.data.lists.text_files import DataError
-from side4video.search.metadata import column_types, read_metadata
+from side4video.search.metadata import column_types, read_column, read_metadata
+from side4video.search.stores.dates import read_dates
 
 
 def write(path, text):
@@ -25,6 +26,50 @@ def test_columns_are_numbers_booleans_or_text(tmp_path):
     kinds = column_types([first, second])
     assert kinds == {"camera": str, "code": str, "indoor": bool, "mixed": str, "note": str, "year": float}
     assert column_types([{"year": 1.0}, {"year": "unknown"}]) == {"year": str}
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "values", "note"),
+    [
+        (["7.5", "n/a", "9", "60"], "numbers", [7.5, None, 9.0, 60.0], "1 missing"),
+        ([".50", "1,024", "", "NaN", "-3"], "numbers", [0.5, 1024.0, None, None, -3.0], "2 missing"),
+        (["true", "null", "FALSE"], "true or false", [True, None, False], "1 missing"),
+        (["7", "two", "9", "60"], "text", ["7", "two", "9", "60"], "because of 'two'"),
+        (["none", "N/A", "light"], "text", ["none", None, "light"], ""),
+        (["2015-05-17", "2022-01-01 10:20", "-"], "dates", ["2015-05-17", "2022-01-01T10:20:00", None], "1 missing"),
+        (["", "n/a"], "text", [None, None], ""),
+    ],
+)
+def test_types_of_columns(fields, kind, values, note):
+    assert read_column(fields) == (kind, values, note)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (["5/17/2015", "1/2/2022"], ["2015-05-17", "2022-01-02"]),
+        (["17/5/2015", "1/2/2022"], ["2015-05-17", "2022-02-01"]),
+        (["17.5.2015", "01.02.2022 09:05"], ["2015-05-17", "2022-02-01T09:05:00"]),
+        (["2015/5/17", "2022-02-01T09:05:07Z"], ["2015-05-17", "2022-02-01T09:05:07"]),
+        (["2022-02-01T01:00:00+02:00"], ["2022-01-31T23:00:00"]),
+        (["5/17/2015 12:05 AM", "5/17/2015 1:05:30 PM"], ["2015-05-17T00:05:00", "2015-05-17T13:05:30"]),
+        (["2015-02-30"], [None]),
+        (["5/17/15", "5/17/2015"], [None, None]),
+        (["2015"], [None]),
+    ],
+)
+def test_dates_as_spreadsheets_write_them(fields, expected):
+    assert read_dates(fields)[0] == expected
+
+
+def test_dates_that_may_mean_two_days_stay_text_and_say_so(tmp_path):
+    source = write(tmp_path / "facts.csv", "path,recorded,seconds\na.mp4,5/6/2015,7\nb.mp4,1/2/2022,n/a\n")
+    found = read_metadata(source)
+    assert found.columns == {
+        "recorded": "text (dates such as 5/6/2015 are ambiguous: write 2015-06-05 or 2015-05-06)",
+        "seconds": "numbers (1 missing)",
+    }
+    assert found.rows[1] == ("b.mp4", {"recorded": "1/2/2022"})
 
 
 @pytest.mark.parametrize("name", ["file", "name", "video"])

@@ -7,7 +7,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -25,7 +25,7 @@ from side4video.checking.page import write_check_page
 from side4video.checking.probe import Probe, ProbeTask, probe_video
 from side4video.checking.set_checker import CheckedSet, Part, find_problems, part_of
 from side4video.checking.workers import FailedItem, run_with_timeout
-from side4video.config import DataConfig
+from side4video.config import DataConfig, TextConfig
 from side4video.data.lists.segments import describe_parts, is_segment
 from side4video.parameters import check_count, check_number
 from side4video.video.decoding import shared_cache
@@ -80,9 +80,24 @@ def check_data(arguments: CheckDataArguments, task: Task | None = None) -> int:
     seconds = time.monotonic() - start
     checked = find_problems(sets, probes)
     num_errors = sum(finding.is_error for one in checked for finding in one.findings)
+    checked = _note_truncated(checked)
     _write(arguments, checked, len(probes), seconds)
     _print(arguments.out, checked)
     return 1 if num_errors else 0
+
+
+def _note_truncated(checked: Sequence[CheckedSet]) -> list[CheckedSet]:
+    """The sets with a note on captions that the default of `--text.max-words` would cut."""
+    noted = []
+    for one in checked:
+        captions = [caption for entry in one.entries.entries for caption in entry.captions]
+        notes: list[str] = []
+        if captions:  # lists of classes need no tokeniser, whose import takes seconds
+            from side4video.models.text.text_tower import describe_truncated
+
+            notes = describe_truncated(captions, max_words=TextConfig().max_words)
+        noted.append(replace(one, entries=replace(one.entries, notes=(*one.entries.notes, *notes))))
+    return noted
 
 
 def _prepare_folder(arguments: CheckDataArguments) -> None:

@@ -66,6 +66,8 @@ def index(arguments: list[str]) -> int:
     from side4video.search.stores.open_store import open_store
 
     metadata = read_metadata(given.metadata) if given.metadata else None
+    if metadata is not None and is_main_process():
+        print(f"{given.metadata}: " + "; ".join(f"{name}: {kind}" for name, kind in metadata.columns.items()))
     store = open_store(given.to, create=True)
     try:
         info = store.read_info()

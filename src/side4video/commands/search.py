@@ -1,5 +1,6 @@
 """The command `search`."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,6 @@ def search(arguments: list[str]) -> int:
     from side4video.atomic_files import write_json
     from side4video.checking.escaping import escape_unprintable
     from side4video.data.lists.text_files import read_lines
-    from side4video.search.stores.filters import parse_filter
     from side4video.search.video_index import VideoIndex
 
     check_count(given.top_k, "top_k")
@@ -77,21 +77,25 @@ def search(arguments: list[str]) -> int:
         given.index, model=given.model, backbone_weights=given.backbone_weights, device=given.device
     )
     try:
-        chosen = parse_filter(given.where, given.path, index.columns() if given.where else {})
+        chosen = index.filter(given.where, given.path)
         options: dict[str, Any] = {"top_k": given.top_k, "filter": chosen, "shortlist": given.shortlist}
         options |= {"moments": given.moments, "min_score": given.min_score}
-        found = dict(zip(texts, index.search_many(texts, **options), strict=True)) if texts else {}
-        like = {} if given.like is None else {str(given.like): index.search_like(given.like, **options)}
+        found = list(zip(texts, index.search_many(texts, **options), strict=True)) if texts else []
+        like = [] if given.like is None else [(str(given.like), index.search_like(given.like, **options))]
+        warnings = {text: index.truncation_warning(text) for text in texts}
     finally:
         index.close()
-    for question, videos in (*found.items(), *((f"like {name}", videos) for name, videos in like.items())):
+    for text, warning in warnings.items():
+        if warning is not None:
+            print(f"warning: {escape_unprintable(text)}: {escape_unprintable(warning)}", file=sys.stderr)
+    for question, videos in (*found, *((f"like {name}", videos) for name, videos in like)):
         print(escape_unprintable(question))
         print("\n".join(_table(videos)) or "  nothing found")
     if given.json is not None:
-        queries = [{"text": text, "found": [_as_json(video) for video in videos]} for text, videos in found.items()]
-        queries += [{"like": name, "found": [_as_json(video) for video in videos]} for name, videos in like.items()]
+        queries = [{"text": text, "found": [_as_json(video) for video in videos]} for text, videos in found]
+        queries += [{"like": name, "found": [_as_json(video) for video in videos]} for name, videos in like]
         write_json(given.json, {"queries": queries})
-    named = [*found.items(), *like.items()]
+    named = [*found, *like]
     given.output.write(_to_moments(named), title=", ".join(name for name, _ in named))
     return 0
 

@@ -67,6 +67,11 @@ class IndexModel:
         """How the model compares words and frames."""
         return self.config.text.similarity
 
+    @property
+    def max_words(self) -> int:
+        """Maximum number of CLIP's tokens of a query, with start and end; longer queries are truncated."""
+        return self.model.max_words
+
     def describe(self, *, window_seconds: float, overlap_seconds: float) -> IndexInfo:
         """The description of an index that this model makes."""
         return IndexInfo(

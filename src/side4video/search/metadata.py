@@ -1,21 +1,46 @@
-"""Metadata of videos from a CSV file: rows are matched with paths, columns are numbers, booleans or text."""
+"""Metadata of videos from a CSV file: rows are matched with paths, columns are numbers, booleans, dates or text."""
 
-import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from side4video.data.lists.list_formats import find_column, read_records
 from side4video.data.lists.text_files import MAX_SHOWN, DataError, first_few, shorten
+from side4video.search.stores.dates import is_date, read_dates
+from side4video.search.stores.numbers import parse_number
 from side4video.search.stores.records import Metadata
 
 PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name")
 """The first of these columns that exists names the video."""
 
-_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)  # without leading zeros: 007 is text
+MISSING = {"", "n/a", "#n/a", "na", "nan", "null", "none", "-", "--", "?", "unknown"}
+"""Fields without a value, in any case. In a column of text only the first three: "none" or "NA" may be values there."""
+_MISSING_TEXT = {"", "n/a", "#n/a"}
 _BOOLEANS = {"true": True, "false": False}
+
+Value = str | float | bool
+
+
+class Column(NamedTuple):
+    """A column of a CSV.
+
+    Attributes:
+        kind: "numbers", "true or false", "dates" or "text".
+        values: a value or None for each row.
+        note: how dates were read, or which fields make the column one of text although most are numbers or dates.
+
+    >>> read_column(["7.5", "n/a", "9"])
+    Column(kind='numbers', values=[7.5, None, 9.0], note='1 missing')
+    >>> read_column(["7.5", "two", "9"]).note
+    "because of 'two'"
+    """
+
+    kind: str
+    values: list[Value | None]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,6 +50,7 @@ class MetadataFile:
     Attributes:
         source: the file.
         rows: for each row the name of the video, and its other columns.
+        columns: for each column its type, and a note if there is one.
 
     >>> source = Path("cameras.csv")
     >>> _ = source.write_text("path,camera,year\\nclip.mp4,north,2024\\n")
@@ -34,6 +60,7 @@ class MetadataFile:
 
     source: Path
     rows: tuple[tuple[str, Metadata], ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def match(self, paths: Iterable[str]) -> tuple[dict[str, Metadata], list[str]]:
         """Metadata by path, and the names that match no path.
@@ -78,7 +105,7 @@ class MetadataFile:
 def read_metadata(source: Path) -> MetadataFile:
     """Read a CSV with a column of paths (`PATH_COLUMNS`) and any other columns.
 
-    A column holds numbers or booleans if all its fields do, else text. Empty fields are ignored.
+    A column holds numbers, booleans or dates if all its fields do, else text. Missing fields (`MISSING`) are left out.
 
     Raises:
         DataError: the file cannot be read, has no rows or no path column, or a path is empty.
@@ -93,25 +120,38 @@ def read_metadata(source: Path) -> MetadataFile:
     if empty_rows := [position for position, record in enumerate(records, start=1) if not record.get(name)]:
         raise DataError(f"{source}: {name} is empty in row {first_few(empty_rows)}. Name the video in each row.")
     others = [other for other in records[0] if other and other != name]
-    columns = {other: _read_column([record.get(other, "") for record in records]) for other in others}
+    columns = {other: read_column([record.get(other, "") for record in records]) for other in others}
     rows = [
-        (record[name], {other: value for other in others if (value := columns[other][position]) is not None})
+        (record[name], {other: value for other in others if (value := columns[other].values[position]) is not None})
         for position, record in enumerate(records)
     ]
-    return MetadataFile(source.absolute(), tuple(rows))
+    described = {
+        other: f"{column.kind} ({column.note})" if column.note else column.kind for other, column in columns.items()
+    }
+    return MetadataFile(source.absolute(), tuple(rows), described)
 
 
-def _read_column(fields: list[str]) -> list[str | float | bool | None]:
-    given = [field for field in fields if field]
-    if all(_NUMBER.fullmatch(field) and math.isfinite(float(field)) for field in given):
-        return [float(field) if field else None for field in fields]
-    if all(field.lower() in _BOOLEANS for field in given):
-        return [_BOOLEANS[field.lower()] if field else None for field in fields]
-    return [field or None for field in fields]
+def read_column(fields: list[str]) -> Column:
+    """Read the fields of a column as numbers, booleans or dates if all that are not missing allow it, else as text."""
+    given = [text for text in fields if text.lower() not in MISSING]
+    dates, order = read_dates(given)
+    numbers: list[Value | None] = [parse_number(text) for text in given]
+    booleans: list[Value | None] = [_BOOLEANS.get(text.lower()) for text in given]
+    missing = f"{len(fields) - len(given)} missing" if len(given) < len(fields) else ""
+    for kind, values, note in (("numbers", numbers, ""), ("true or false", booleans, ""), ("dates", dates, order)):
+        if given and None not in values:
+            spread = iter(values)
+            all_values = [None if text.lower() in MISSING else next(spread) for text in fields]
+            return Column(kind, all_values, ", ".join(filter(None, (note, missing))))
+    others = [text for text, *typed in zip(given, numbers, dates, strict=True) if typed == [None, None]]
+    note = order if order.startswith("dates") else ""
+    if not note and 0 < len(others) <= len(given) / 2:
+        note = f"because of {first_few(list(dict.fromkeys(others)))}"
+    return Column("text", [None if text.lower() in _MISSING_TEXT else text for text in fields], note)
 
 
 def column_types(metadata: Iterable[Mapping[str, object]]) -> dict[str, type]:
-    """The columns with their types: `float`, `bool` or `str`; `str` if the type differs between videos.
+    """The columns with their types: `float`, `bool`, `date` or `str`; `str` if the type differs between videos.
 
     >>> column_types([{"camera": "north", "year": 2024.0}, {"camera": 7.0}])
     {'camera': <class 'str'>, 'year': <class 'float'>}
@@ -119,5 +159,18 @@ def column_types(metadata: Iterable[Mapping[str, object]]) -> dict[str, type]:
     kinds: dict[str, set[type]] = defaultdict(set)
     for columns in metadata:
         for name, value in columns.items():
-            kinds[name].add(type(value))
+            kinds[name].add(date if isinstance(value, str) and is_date(value) else type(value))
     return {name: next(iter(kinds[name])) if len(kinds[name]) == 1 else str for name in sorted(kinds)}
+
+
+def column_values(metadata: Iterable[Mapping[str, Value]]) -> dict[str, frozenset[Value]]:
+    """The values that occur in each column.
+
+    >>> column_values([{"camera": "north"}, {"camera": "south"}])["camera"] == {"north", "south"}
+    True
+    """
+    values: dict[str, set[Value]] = defaultdict(set)
+    for columns in metadata:
+        for name, value in columns.items():
+            values[name].add(value)
+    return {name: frozenset(found) for name, found in values.items()}

@@ -7,13 +7,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from side4video.models.text.text_tower import count_words, read_part
 from side4video.parameters import as_list, check_count, check_number
 from side4video.search.index_model import IndexModel, load_index_model
-from side4video.search.metadata import column_types
+from side4video.search.metadata import column_types, column_values
 from side4video.search.occurrences import Occurrence, find_occurrences
 from side4video.search.reranking import match_frames, match_words, query_vectors, score_windows
 from side4video.search.results import Match, SearchResult
-from side4video.search.stores.filters import Filter
+from side4video.search.stores.filters import Filter, parse_filter
 from side4video.search.stores.open_store import open_store
 from side4video.search.stores.records import IndexedFile, IndexInfo, Window
 from side4video.search.stores.store import Store
@@ -177,13 +178,30 @@ class VideoIndex:
         )
         return [_to_result(part, match_frames(vector, part.best)) for part in best]
 
+    def truncation_warning(self, text: str) -> str | None:
+        """A sentence that says which part of a query the model reads; None if it reads all of it."""
+        limit = self._model.max_words
+        if count_words([text])[0] <= limit:
+            return None
+        kept = read_part(text, max_words=limit)
+        return f"The model reads {limit - 2} tokens of a query; this one is cut after “{kept}”."
+
     def files(self) -> dict[str, IndexedFile]:
         """All videos of the index, by path."""
         return self._store.files()
 
     def columns(self) -> dict[str, type]:
-        """Names of the metadata columns with their types: `float`, `bool` or `str`."""
+        """Names of the metadata columns with their types: `float`, `bool`, `date` or `str`."""
         return column_types(file.metadata for file in self.files().values())
+
+    def filter(self, conditions: Sequence[str], path: str | None = None) -> Filter:
+        """The filter of conditions such as `camera=north`, checked against the columns and values of the index.
+
+        Raises:
+            ValueError: see `side4video.search.stores.filters.parse_condition`.
+        """
+        metadata = [file.metadata for file in self.files().values()] if conditions else []
+        return parse_filter(conditions, path, column_types(metadata), column_values(metadata))
 
     def close(self) -> None:
         """Close files and connections."""

@@ -38,7 +38,9 @@ def api_routes(service: SearchService) -> APIRouter:
         """The videos that match a text, best first."""
         text = check_text(q, max_letters=settings.max_query_letters)
         top_k = check_top_k(top_k, maximum=settings.max_results)
-        return await service.search(text, top_k=top_k, filter=make_filter(where, path, service.column_types))
+        return await service.search(
+            text, top_k=top_k, filter=make_filter(where, path, service.column_types, service.column_values)
+        )
 
     @router.get("/like/{identifier}")
     async def like(
@@ -59,7 +61,10 @@ def api_routes(service: SearchService) -> APIRouter:
         where: Where = [],  # noqa: B006
     ) -> SearchResponse:
         """The videos most similar to an uploaded clip."""
-        top_k, filter = check_top_k(top_k, maximum=settings.max_results), make_filter(where, path, service.column_types)
+        top_k, filter = (
+            check_top_k(top_k, maximum=settings.max_results),
+            make_filter(where, path, service.column_types, service.column_values),
+        )
         try:
             async with service.uploaded(clip.file) as uploaded:
                 return await service.search_like(uploaded, top_k=top_k, filter=filter)
@@ -93,7 +98,7 @@ async def find_similar(
     Raises:
         HTTPException: 404 if the video can no longer be shown, 422 if it cannot be read.
     """
-    filter = make_filter(where, path, service.column_types)
+    filter = make_filter(where, path, service.column_types, service.column_values)
     try:
         file = await asyncio.to_thread(service.served_files.find, identifier)
         return await service.search_like(file.path, top_k=top_k, filter=filter)

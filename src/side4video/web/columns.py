@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from side4video.search.stores.dates import is_date
 from side4video.search.stores.records import IndexedFile
 from side4video.web.responses import ColumnResponse
 
@@ -30,5 +31,11 @@ def _describe(name: str, values: set[str | float | bool]) -> ColumnResponse:
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if len(numbers) == len(values):
         return ColumnResponse(name=name, kind="number", choices=[], lowest=min(numbers), highest=max(numbers))
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) == len(values) and all(map(is_date, texts)):
+        days = sorted(text[:10] for text in texts)
+        return ColumnResponse(
+            name=name, kind="date", choices=[], lowest=None, highest=None, first=days[0], last=days[-1]
+        )
     choices = sorted(map(str, values)) if len(values) <= MAX_CHOICES else []
     return ColumnResponse(name=name, kind="text", choices=choices, lowest=None, highest=None)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from side4video.search.stores.filters import Filter
+from side4video.search.stores.filters import Filter, write_condition
 from side4video.video.video_error import VideoError
 from side4video.web.api import Clip, find_similar, to_http_error
 from side4video.web.request_parameters import DEFAULT_RESULTS, check_text, check_top_k, form_conditions, make_filter
@@ -31,6 +31,7 @@ class PageContent:
         seconds: time that the search took; None: there was no query.
         classes: classes of an uploaded clip.
         problem: an error message that replaces the results.
+        warning: a message above the results.
         more_url: URL of the same query with more results.
 
     >>> PageContent(title="Error", problem="The query is empty.").results
@@ -42,6 +43,7 @@ class PageContent:
     seconds: float | None = None
     classes: ClassesResponse | None = None
     problem: str | None = None
+    warning: str | None = None
     more_url: str | None = None
 
 
@@ -67,6 +69,7 @@ class Pages:
             "format_time": format_time,
             "format_duration": format_duration,
             "file_name": os.path.basename,
+            "condition": lambda column, value: write_condition(column, "=", value),
             "folder_name": os.path.dirname,
             "short_name": lambda path: "/".join(Path(path).parts[-2:]),
         }
@@ -104,7 +107,9 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
         return check_top_k(int(text) if text.isdigit() else 0, maximum=settings.max_results)
 
     def read_filter(request: Request) -> Filter:
-        return make_filter(form_conditions(request), request.query_params.get("path"), service.column_types)
+        return make_filter(
+            form_conditions(request), request.query_params.get("path"), service.column_types, service.column_values
+        )
 
     def more_url(request: Request, found: list[VideoResponse]) -> str | None:
         num = num_results(request)
@@ -124,6 +129,7 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
             title=f"“{text}”",
             results=response.results,
             seconds=response.seconds,
+            warning=response.warning,
             more_url=more_url(request, response.results),
         )
         return pages.page(request, shown)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import HTTPException, Query, Request
 
-from side4video.search.stores.filters import Filter, parse_filter
+from side4video.search.stores.filters import Filter, Operator, Values, parse_filter, write_condition
 
 _MAX_FILTER_LENGTH = 500
 _MAX_CONDITIONS = 50
@@ -21,18 +21,22 @@ Where = Annotated[
 ]
 
 
-def make_filter(where: Iterable[str], path: str | None, columns: Mapping[str, type]) -> Filter:
+def make_filter(
+    where: Iterable[str], path: str | None, columns: Mapping[str, type], values: Values | None = None
+) -> Filter:
     """The filter of a request.
 
     Raises:
-        HTTPException: 422 if a condition is invalid or names an unknown column.
+        HTTPException: 422 if a condition is invalid, or names an unknown column or a text that no video has.
 
     >>> make_filter(["year>=2020"], None, {"year": float}).conditions[0].value
     2020.0
     """
     conditions = [text for text in where if text.strip()]
     try:
-        return parse_filter(conditions[:_MAX_CONDITIONS], path.strip() if path and path.strip() else None, columns)
+        return parse_filter(
+            conditions[:_MAX_CONDITIONS], path.strip() if path and path.strip() else None, columns, values
+        )
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
 
@@ -67,10 +71,10 @@ def check_top_k(top_k: int, *, maximum: int) -> int:
 
 def form_conditions(request: Request) -> Sequence[str]:
     """Conditions from the page's form: its `where` fields, and the `min:`, `max:` and `has:` fields of columns."""
-    operators = {"min": ">=", "max": "<=", "has": "~"}
+    operators: dict[str, Operator] = {"min": ">=", "max": "<=", "has": "~"}
     conditions = [value for value in request.query_params.getlist("where") if value.strip()]
     for name, value in request.query_params.multi_items():
         kind, _, column = name.partition(":")
         if kind in operators and column and value.strip():
-            conditions.append(f"{column}{operators[kind]}{value.strip()}")
+            conditions.append(write_condition(column, operators[kind], value.strip()))
     return conditions

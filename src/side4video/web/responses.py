@@ -56,11 +56,12 @@ class SearchResponse(_Response):
     """Search results, best first.
 
     >>> SearchResponse(results=[], seconds=0.05).model_dump()
-    {'results': [], 'seconds': 0.05}
+    {'results': [], 'seconds': 0.05, 'warning': None}
     """
 
     results: list[VideoResponse]
     seconds: float = Field(description="duration of the search, with the time in the queue")
+    warning: str | None = Field(default=None, description="which part of a long query the model reads")
 
 
 class ClassResponse(_Response):
@@ -92,10 +93,12 @@ class ColumnResponse(_Response):
     """
 
     name: str
-    kind: str = Field(description="number, truth or text")
+    kind: str = Field(description="number, date, truth or text")
     choices: list[str] = Field(description="all values if there are few, else empty")
     lowest: float | None = Field(description="smallest value of a column of numbers")
     highest: float | None = Field(description="largest value of a column of numbers")
+    first: str | None = Field(default=None, description="earliest day of a column of dates")
+    last: str | None = Field(default=None, description="latest day of a column of dates")
 
 
 class InfoResponse(_Response):

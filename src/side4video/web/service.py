@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode
 
 from side4video.checking.escaping import escape_surrogates
-from side4video.search.metadata import column_types
+from side4video.search.metadata import column_types, column_values
 from side4video.search.results import SearchResult
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.records import IndexedFile
@@ -73,6 +73,7 @@ class SearchService:
         self.served_files = ServedFiles({})
         self.columns: list[ColumnResponse] = []
         self.column_types: dict[str, type] = {}
+        self.column_values: dict[str, frozenset[str | float | bool]] = {}
         self._common_folder = ""
 
     @asynccontextmanager
@@ -102,7 +103,9 @@ class SearchService:
 
     async def search(self, text: str, *, top_k: int, filter: Filter) -> SearchResponse:
         """The best videos for a text."""
-        return await self._answer(self.queue.search(text, top_k=top_k, filter=filter))
+        response = await self._answer(self.queue.search(text, top_k=top_k, filter=filter))
+        response.warning = self.index.truncation_warning(text)
+        return response
 
     async def search_like(self, example: str | Path, *, top_k: int, filter: Filter) -> SearchResponse:
         """The videos most similar to a file."""
@@ -221,6 +224,7 @@ class SearchService:
         self.served_files.replace(files)
         self.columns = describe_columns(files.values())
         self.column_types = column_types(file.metadata for file in files.values())
+        self.column_values = column_values(file.metadata for file in files.values())
         self._common_folder = os.path.commonpath([str(Path(path).parent) for path in files]) if files else ""
 
     async def _refresh_files(self) -> None:

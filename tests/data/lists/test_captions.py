@@ -77,6 +77,25 @@ class TestOwnData:
         found = read_caption_list(write(tmp_path / "d.csv", 'video,caption\na.mp4,"a ""good""\ncatch\n\nby, him"\n'))
         assert as_dict(found) == {"a.mp4": ('a "good"\ncatch\n\nby, him',)}
 
+    @pytest.mark.parametrize("head", ["caption,caption_2,caption3", "caption,caption,caption"])
+    def test_further_columns_hold_further_captions(self, tmp_path, head):
+        source = write(tmp_path / "list.csv", f"video,{head}\na.mp4,a dog,a hound,\nb.mp4,a cat,,a tom\n")
+        found = read_caption_list(source)
+        assert as_dict(found) == {"a.mp4": ("a dog", "a hound"), "b.mp4": ("a cat", "a tom")}
+        assert found.notes == ()
+
+    def test_columns_of_captions_that_are_not_used_are_named(self, tmp_path):
+        found = read_caption_list(write(tmp_path / "list.csv", "video,caption,text\na.mp4,a dog,hello\n"))
+        assert as_dict(found) == {"a.mp4": ("a dog",)}
+        assert found.notes == (
+            f"{tmp_path}/list.csv: captions are read from the column caption, and 'text' is not used. Name further "
+            "columns of captions caption_2, caption_3, ...",
+        )
+
+    def test_other_columns_must_not_repeat(self, tmp_path):
+        source = write(tmp_path / "list.csv", "video,caption,start,start\na.mp4,a dog,0,1\n")
+        assert "has several columns 'start'. Give each its own name." in problems(source)
+
     def test_parts_of_a_video_are_videos(self, tmp_path):
         text = "video,start,end,caption\na,0,2.5,x\na,2.5,,y\na,0,2.5,z\nb,,,w\n"
         found = read_caption_list(write(tmp_path / "d.csv", text))

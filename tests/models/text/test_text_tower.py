@@ -8,7 +8,7 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 from safetensors.torch import save_file
 
-from side4video.models.text.text_tower import load_text_tower, tokenise
+from side4video.models.text.text_tower import count_words, describe_truncated, load_text_tower, read_part, tokenise
 
 ARGS = {"embed_dim": 16, "width": 32, "heads": 2, "layers": 2, "context_length": 20}
 NAME = "ViT-B-16-quickgelu"
@@ -112,3 +112,20 @@ def test_files_and_tags_that_do_not_fit_are_refused(tmp_path):
         load_text_tower(NAME, tag="laion2b")
     with pytest.raises(ValueError, match="no room between start and end"):
         tokenise(["a"], max_words=2)
+
+
+def test_counts_of_words_are_those_of_open_clip():
+    captions = ["", "a dog", "Backflipping, twice!", "naïve   café"]
+    full = open_clip.get_tokenizer("ViT-B-16")(captions)
+    assert count_words(captions) == [int(row.argmax()) + 1 for row in full]
+
+
+def test_truncated_captions_are_counted_and_their_read_part_shown():
+    captions = ["a dog runs over a hill", "a dog", "a dog runs"]
+    assert describe_truncated(captions, max_words=8) == []
+    (sentence,) = describe_truncated(captions, max_words=5)
+    assert sentence.startswith("1 of 3 captions are longer than --text.max-words 5 ")
+    assert sentence.endswith("'a dog runs over a hill'. The longest has 8.")
+    assert read_part(captions[0], max_words=5) == "a dog runs"
+    first, second = tokenise([captions[0], "a dog runs"], max_words=5)[0]
+    assert first.equal(second)

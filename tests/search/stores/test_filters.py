@@ -1,10 +1,15 @@
 """Conditions of filters as the command line reads them."""
 
+from datetime import date, datetime
+
 import pytest
 
-from side4video.search.stores.filters import Condition, Filter, parse_condition, parse_filter
+from side4video.search.stores.dates import Period
+from side4video.search.stores.filter_matching import fulfils
+from side4video.search.stores.filters import Condition, Filter, parse_condition, parse_filter, write_condition
 
-COLUMNS = {"camera": str, "indoor": bool, "shot_on": str, "year": float}
+COLUMNS = {"camera": str, "indoor": bool, "shot_on": date, "year": float}
+VALUES = {"camera": {"north", "north gate", "7", "south"}, "year": {2019.0, 2020.0}}
 
 
 @pytest.mark.parametrize(
@@ -21,7 +26,11 @@ COLUMNS = {"camera": str, "indoor": bool, "shot_on": str, "year": float}
         ("Year<=2020.5", ("year", "<=", 2020.5)),
         ("indoor=True", ("indoor", "=", True)),
         ("indoor!=no", ("indoor", "!=", False)),
-        ("Shot on>2024-05-01", ("shot_on", ">", "2024-05-01")),
+        ("year>=1,024", ("year", ">=", 1024.0)),
+        ("Shot on>2024-05-01", ("shot_on", ">", Period(datetime(2024, 5, 1), datetime(2024, 5, 2)))),
+        ('"Shot on" = 2024-12', ("shot_on", "=", Period(datetime(2024, 12, 1), datetime(2025, 1, 1)))),
+        ("camera='north gate'", ("camera", "=", "north gate")),
+        ('camera="a ""b"" AND year>1"', ("camera", "=", 'a "b" AND year>1')),
     ],
 )
 def test_conditions(text, expected):
@@ -33,12 +42,24 @@ def test_conditions(text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("camera", "'camera' is not a condition. Write a column, one of"),
+        ("camera", r"'camera' is not a condition: one of = .* is missing \(character 7\). Write a column, one of"),
         ("camera=", "is not a condition"),
         ("=north", "is not a condition"),
         ("camra=north", "there is no column 'camra'. Did you mean 'camera'. Columns: camera, indoor, shot_on, year"),
         ("weather=rain", "there is no column 'weather'. Columns: camera"),
-        ("year>=north", "year is a column of numbers, and 'north' is not a number"),
+        ("year>=north", "year is a column of numbers, and 'north', at character 7, is not a number"),
+        ("year>=nan", "'nan', at character 7, is not a number"),
+        (
+            "shot_on>5/17/2015",
+            "dates such as 2024-05-17, 2024-05 or 2024, and '5/17/2015', at character 9, is not a date",
+        ),
+        ("camera==north", r"'=' is too much after '='; quote a value \(character 8\)"),
+        ("camera=>north", r"'>' is too much after '='.*character 8"),
+        ('camera="north', r"a quote is open \(character 8\)"),
+        ("camera='north' gate", "text follows a quote"),
+        ("camera north", r"one of = != < <= > >= ~ is missing \(character 13\)"),
+        ("camera>=north", "camera is a column of text, and text has no order"),
+        ("year=2019 AND camera=north", "'AND camera=' is a second condition"),
         ("year~20", "year is not a column of text"),
         ("indoor=maybe", "indoor is true or false"),
         ("indoor<true", "indoor is true or false"),
@@ -52,6 +73,56 @@ def test_invalid_conditions_are_refused(text, message):
 def test_videos_without_metadata():
     with pytest.raises(ValueError, match=r"the videos have no metadata\. Index them again with --metadata"):
         parse_condition("camera=north", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("camera=North", "no video has camera 'North'. Did you mean 'north'"),
+        ("camera!=nroth", "no video has camera 'nroth'. Did you mean 'north'"),
+        ("camera=east wing", "Values are '7', 'north', 'north gate'"),
+        ("camera=north,south", "no video has camera 'north,south'"),
+        ("camera=north AND year>1", "'AND year>' is a second condition"),
+        (
+            "camera<south",
+            "camera is a column of text, because of 'north', 'north gate', 'south', and text has no order",
+        ),
+    ],
+)
+def test_texts_that_no_video_has_are_errors(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_condition(text, COLUMNS, VALUES)
+
+
+def test_texts_that_a_video_has_and_parts_of_texts():
+    assert parse_condition("camera=north gate", COLUMNS, VALUES).value == "north gate"
+    assert parse_condition("camera~gate 9", COLUMNS, VALUES).value == "gate 9"
+    assert parse_condition("year=1999", COLUMNS, VALUES).value == 1999.0
+
+
+@pytest.mark.parametrize("value", ["north", "a b", 'say "x"', "it's", "=x", " <", "a AND b=c", "ü", "1,5"])
+@pytest.mark.parametrize("column", ["camera", "a=b"])
+def test_written_conditions_are_read_back(column, value):
+    assert parse_condition(write_condition(column, "~", value), {column: str}) == Condition(column, "~", value)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("shot_on<2015-05-17", ["2015-05-16"]),
+        ("shot_on<=2015-05-17", ["2015-05-16", "2015-05-17", "2015-05-17T23:59:59"]),
+        ("shot_on=2015-05-17", ["2015-05-17", "2015-05-17T23:59:59"]),
+        ("shot_on!=2015-05-17", ["2015-05-16", "2015-06-01", "2022-01-01"]),
+        ("shot_on>2015-05", ["2015-06-01", "2022-01-01"]),
+        ("shot_on>=2022", ["2022-01-01"]),
+        ("shot_on>2015-05-17T12:00", ["2015-05-17T23:59:59", "2015-06-01", "2022-01-01"]),
+    ],
+)
+def test_dates_are_compared_with_whole_periods(condition, expected):
+    days = ["2015-05-16", "2015-05-17", "2015-05-17T23:59:59", "2015-06-01", "2022-01-01"]
+    condition = parse_condition(condition, COLUMNS)
+    assert [day for day in days if fulfils({"shot_on": day}, condition)] == expected
+    assert not fulfils({}, condition)
 
 
 def test_several_conditions_and_a_path():

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -170,7 +171,9 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
             if not any(field.strip() for field in fields):
                 continue
             if not columns:
-                columns = [column_name(field) for field in fields]
+                columns, repeated = _number_captions([column_name(field) for field in fields])
+                if repeated:
+                    problems.append(f"{file.path} has several columns {first_few(repeated)}. Give each its own name.")
                 continue
             too_long += [f"line {reader.line_num}"] if len(fields) > len(columns) else []
             values = dict(zip_longest(columns, (field.strip() for field in fields[: len(columns)]), fillvalue=""))
@@ -185,6 +188,16 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
             "Put captions that contain the delimiter in double quotes."
         )
     return records, problems
+
+
+def _number_captions(columns: list[str]) -> tuple[list[str], list[str]]:
+    """Columns with numbers on repeated columns of captions (`caption_2`), and other columns that are repeated."""
+    counts: Counter[str] = Counter()
+    numbered = []
+    for name in columns:
+        counts[name] += 1
+        numbered.append(f"{name}_{counts[name]}" if name in CAPTION_COLUMNS and counts[name] > 1 else name)
+    return numbered, sorted(name for name, count in Counter(numbered).items() if name and count > 1)
 
 
 def is_lsmdc(lines: list[str]) -> bool:

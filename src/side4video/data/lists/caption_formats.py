@@ -143,7 +143,7 @@ def _read_records(
     rows, wrong = [], _InvalidRecords()
     for place, fields in records:
         name = _field(fields, PATH_COLUMNS)
-        captions = parse_captions(_field(fields, CAPTION_COLUMNS))
+        captions = _captions(fields)
         start, end = (parse_seconds(_field(fields, known)) for known in (START_COLUMNS, END_COLUMNS))
         if isinstance(name, int) and not isinstance(name, bool) and name.bit_length() < 64:
             name = str(name)
@@ -155,7 +155,39 @@ def _read_records(
             wrong.add(f"times that are not {TIME_FORMS}", place)
         else:
             rows.append(CaptionRow(name.strip(), captions, (), start, end))
-    return CaptionTable(rows, split, [*problems, *wrong.sentences(file.path)])
+    return CaptionTable(rows, split, [*problems, *wrong.sentences(file.path)], _unused_columns(records, file.path))
+
+
+def _captions(fields: dict[str, Any]) -> tuple[str, ...] | None:
+    """The captions in the first known column, and in its further columns (`caption_2`, ...) that are not empty."""
+    first = next((name for name in CAPTION_COLUMNS if name in fields), None)
+    if first is None:
+        return None
+    captions = parse_captions(fields[first])
+    further = [parse_captions(value) for name, value in fields.items() if name != first and _is_further(name, first)]
+    if captions is None or None in further:
+        return None
+    return (*captions, *(caption for found in further for caption in found or () if caption.strip()))
+
+
+def _is_further(name: str, first: str) -> bool:
+    """Whether a column holds further captions: the name of the first one with a number."""
+    return re.fullmatch(rf"{re.escape(first)}_?\d+", name) is not None
+
+
+def _unused_columns(records: Iterable[Record], path: Path) -> list[str]:
+    """A note on columns with a name of captions that are not used, because each record has a better one."""
+    unused: dict[str, str] = {}
+    for record in records:
+        used, *others = [name for name in CAPTION_COLUMNS if name in record.fields] or [""]
+        unused |= dict.fromkeys(others, used)
+    if not unused:
+        return []
+    used = next(iter(unused.values()))
+    return [
+        f"{path}: captions are read from the column {used}, and {first_few(list(unused))} is not used. Name further "
+        f"columns of captions {used}_2, {used}_3, ..."
+    ]
 
 
 def _field(fields: dict[str, Any], known: Sequence[str]) -> Any:

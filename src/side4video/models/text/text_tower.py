@@ -85,6 +85,42 @@ def tokenise(captions: str | Sequence[str], *, max_words: int) -> tuple[Int[Tens
     return ids, word_mask(ids)
 
 
+def count_words(captions: Sequence[str]) -> list[int]:
+    """The number of CLIP's tokens of each caption, with start and end; `tokenise` truncates captions with more.
+
+    >>> count_words(["a dog runs", "a dog jumps, backflipping"])
+    [5, 8]
+    """
+    return [len(_tokenizer().encode(caption)) + 2 for caption in captions]
+
+
+def read_part(caption: str, *, max_words: int) -> str:
+    """The part of a caption that `tokenise` keeps, in lower case.
+
+    >>> read_part("A dog jumps, backflipping", max_words=5)
+    'a dog jumps'
+    """
+    tokenizer = _tokenizer()
+    return tokenizer.decode(tokenizer.encode(caption)[: max_words - 2]).strip()
+
+
+def describe_truncated(captions: Sequence[str], *, max_words: int) -> list[str]:
+    """A sentence that says how many captions `tokenise` truncates, and the remedy; empty if it truncates none.
+
+    >>> describe_truncated(["a dog", "a dog runs"], max_words=4)[0]
+    "1 of 2 captions are longer than --text.max-words 4 (CLIP's tokens, with start and end) and are cut: 'a dog runs'. The longest has 5."
+    """  # noqa: E501
+    counts = count_words(captions)
+    cut = [caption for caption, count in zip(captions, counts, strict=True) if count > max_words]
+    if not cut:
+        return []
+    first = cut[0] if len(cut[0]) <= 80 else f"{cut[0][:77]}..."
+    return [
+        f"{len(cut)} of {len(captions)} captions are longer than --text.max-words {max_words} (CLIP's tokens, with "
+        f"start and end) and are cut: {first!r}. The longest has {max(counts)}."
+    ]
+
+
 def word_mask(ids: Int[Tensor, "C W"]) -> Bool[Tensor, "C W"]:
     """True up to the end of the text, which has the highest id. (Id 0 is not only padding: it is also "!".)"""
     return torch.arange(ids.shape[1], device=ids.device) <= ids.argmax(dim=1, keepdim=True)

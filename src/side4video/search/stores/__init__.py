@@ -2,12 +2,14 @@
 
 * batched_reads.py: windows of many videos, in batches of limited size.
 * connection_errors.py: why a store cannot be used, and the remedy.
+* dates.py: dates in metadata, and periods in conditions.
 * filter_matching.py: whether a file passes a filter.
 * filters.py: which videos a search considers.
 * index_locks.py: locks for indexing and for changes of the tables.
 * lance_snapshot.py: search in one version of a LanceDB table.
 * lance_store.py: LanceDB: a folder, or an object store.
 * lance_tables.py: LanceDB tables, and conflicts with other processes.
+* numbers.py: numbers in metadata and conditions.
 * open_store.py: open the store of an address.
 * qdrant_clients.py: clients of a Qdrant server or folder.
 * qdrant_points.py: windows as Qdrant points.

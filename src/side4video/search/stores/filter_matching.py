@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable
 
+from side4video.search.stores.dates import Period, parse_period
 from side4video.search.stores.filters import Condition, Filter
 from side4video.search.stores.records import IndexedFile, Metadata
 
@@ -25,6 +26,9 @@ def _kind(value: str | float | bool) -> type:
 def fulfils(metadata: Metadata, condition: Condition) -> bool:
     """Whether a video's metadata fulfils a condition. Values of different types are never equal and have no order.
 
+    A date is compared with the whole period of the condition: `<=2024-05` includes all of May, and `>2024-05` starts in
+    June.
+
     >>> fulfils({"year": 2024.0}, Condition("year", ">=", 2020.0)), fulfils({}, Condition("year", ">=", 2020.0))
     (True, False)
     """
@@ -33,10 +37,20 @@ def fulfils(metadata: Metadata, condition: Condition) -> bool:
     own, other = metadata[condition.column], condition.value
     if condition.operator == "~":
         return isinstance(own, str) and str(other).casefold() in own.casefold()
+    if isinstance(other, Period):
+        period = parse_period(own) if isinstance(own, str) else None
+        return condition.operator == "!=" if period is None else _is_in(period, condition.operator, other)
     same_type = _kind(own) is _kind(other)
     if condition.operator == "!=":
         return not same_type or own != other
     return same_type and _COMPARE[condition.operator](own, other)
+
+
+def _is_in(own: Period, operator: str, other: Period) -> bool:
+    within = other.start <= own.start < other.end
+    before, after = own.start < other.start, own.start >= other.end
+    answers = {"=": within, "!=": not within, "<": before, "<=": not after, ">": after, ">=": not before}
+    return answers[operator]
 
 
 def _path_test(pattern: str) -> Callable[[str], bool]:

@@ -7,7 +7,9 @@ from side4video.config import DataConfig, RunConfig
 from side4video.data.datasets import TestClips
 from side4video.data.lists.captions import CaptionList, check_caption_list, read_caption_list
 from side4video.data.lists.overlap import check_overlap
+from side4video.distributed.processes import print_once
 from side4video.models.retrieval_model import RetrievalModel
+from side4video.models.text.text_tower import describe_truncated
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.subset import choose_videos, describe_choice
 from side4video.video.decoding import VideoCache
@@ -74,6 +76,14 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
             captions=tuple(train.captions[place] for place in kept),
         )
     return RetrievalData(train, test, tuple(warnings), choice)
+
+
+def print_truncated(*sets: CaptionList | None, max_words: int) -> None:
+    """Print how many captions of each set the model truncates, as warnings, once for all processes."""
+    for captions in filter(None, sets):
+        texts = [caption for of_video in captions.captions for caption in of_video]
+        for warning in describe_truncated(texts, max_words=max_words):
+            print_once(f"warning: {captions.source}: {warning}")
 
 
 def caption_clips(

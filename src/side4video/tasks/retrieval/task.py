@@ -28,7 +28,7 @@ from side4video.tasks.retrieval.contrastive import (
     contrastive_loss,
     gather,
 )
-from side4video.tasks.retrieval.data import caption_clips, read_caption_data
+from side4video.tasks.retrieval.data import caption_clips, print_truncated, read_caption_data
 from side4video.tasks.retrieval.evaluate import evaluate_retrieval
 from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT, Backward, StepResult
@@ -68,6 +68,7 @@ class RetrievalTask:
                 print_once(f"{name}: {parts}")
         if self.data.train is None:
             raise ValueError("No training set: give --data.train.")
+        print_truncated(self.data.train, self.data.test, max_words=config.text.max_words)
         self.model: RetrievalModel = build_retrieval_model(config, device=device)
         if config.data.cache is not None and self.model.read_blocks != self.model.side.taps:
             raise ValueError(
