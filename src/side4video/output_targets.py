@@ -76,7 +76,7 @@ def _open_stream(path: Path) -> Iterator[BinaryIO]:
     if str(path) in STANDARD_OUTPUT:
         output = standard_output()
         output.flush()
-        yield output.buffer  # type: ignore[misc]
+        yield output.buffer
         return
     number = re.fullmatch(_DESCRIPTOR, "/dev/fd/2" if str(path) == "/dev/stderr" else str(path))
     # A descriptor of a regular file keeps its position; opening its path again would overwrite what it holds.

@@ -68,7 +68,7 @@ def read_dates(fields: Sequence[str]) -> tuple[list[str | None], str]:
     orders: list[Order] = ["mdy", "dmy"]
     possible = [order for order in orders if all(_to_iso(field, order) for field in slashed)]
     if slashed and len(possible) != 1:
-        written = " or ".join(iso for order in ("dmy", "mdy") if (iso := _to_iso(slashed[0], order)))  # type: ignore[arg-type]
+        written = " or ".join(iso for order in ("dmy", "mdy") if (iso := _to_iso(slashed[0], order)))
         return [None] * len(
             fields
         ), f"dates such as {slashed[0]} are ambiguous: write {written or 'them as 2015-05-17'}"
