@@ -162,6 +162,35 @@ def test_only_videos_below_the_inputs_are_removed(update, videos, store):
     assert len(store.files()) == 6
 
 
+def test_a_file_that_left_the_inputs_is_the_same_file(update, videos, store, tmp_path):
+    update()
+    path = paths_of(videos)[0]
+    (tmp_path / "elsewhere").mkdir()
+    moved = shutil.move(path, tmp_path / "elsewhere/other.mp4")
+    assert counts(update(tmp_path / "elsewhere")) == (0, 0, 1, 1, 0)
+    assert str(path) not in store.files()
+    assert str(moved) in store.files()
+
+
+def test_a_copy_outside_the_inputs_stays(update, videos, store, tmp_path):
+    update()
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(paths_of(videos)[0], tmp_path / "elsewhere/other.mp4")
+    assert counts(update(tmp_path / "elsewhere")) == (0, 0, 1, 0, 0)
+    assert len(store.files()) == 9
+
+
+def test_hidden_and_excluded_files_are_not_indexed(update, videos, store):
+    path = paths_of(videos)[0]
+    for name in (".Trash-1000/files", "@eaDir", "$RECYCLE.BIN", ".git", "drafts", "sub/shown"):
+        (videos / name).mkdir(parents=True)
+        shutil.copy(path, videos / name / f"{len(name)}.mp4")
+    update(exclude=["drafts", "*/clockwise/0*"])
+    folders = {Path(path).parent.name for path in store.files()}
+    assert "shown" in folders
+    assert not folders & {"files", "@eaDir", "$RECYCLE.BIN", ".git", "drafts"}
+
+
 def test_missing_folder_is_an_error_and_removes_nothing(update, videos, store):
     update()
     for emptied in sorted(videos.iterdir())[:1]:

@@ -22,7 +22,7 @@ def test_token_in_the_address_is_moved_to_a_cookie(guarded):
         assert browser.get("/").status_code == 401
         answer = browser.get("/", params={"q": "a ring", "token": TOKEN})
         assert (answer.status_code, answer.headers["location"]) == (303, "/?q=a+ring")
-        assert {"HttpOnly", "SameSite=Strict"} <= set(answer.headers["set-cookie"].split("; "))
+        assert {"HttpOnly", "SameSite=Lax"} <= set(answer.headers["set-cookie"].split("; "))
         assert TOKEN not in browser.get("/").text
         assert browser.get("/?q=a+ring").status_code == 200
 
@@ -56,6 +56,32 @@ def test_redirect_never_leaves_the_server(guarded):
     location = get(url, follow_redirects=False).headers["location"]
     assert location.startswith("/")
     assert not location.startswith("//")
+
+
+def test_browsers_without_the_token_get_a_form(guarded):
+    page = get(f"{guarded}/?q=%22a%22", headers={"accept": "text/html"})
+    assert (page.status_code, page.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert '<input type="hidden" name="q" value="&quot;a&quot;">' in page.text
+    assert "This token is wrong" not in page.text
+    with httpx.Client(base_url=guarded, headers={"accept": "text/html"}, timeout=60) as browser:
+        assert "This token is wrong" in browser.get("/", params={"token": "wrong"}).text
+        answer = browser.get("/", params={"q": "a ring", "token": TOKEN}, follow_redirects=True)
+        assert (answer.status_code, answer.url.query) == (200, b"q=a+ring")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/api/info", "/openapi.json", "/static/page.css", "/?q=a+ring"])
+def test_head_is_get_without_a_body(client, path):
+    head, body = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == body.headers["content-type"]
+
+
+def test_head_of_videos_posters_and_clips(client):
+    (found,) = client.get("/api/search?q=a+ring&top_k=1").json()["results"]
+    for path in (found["poster"], found["video"], f"/clips/{found['id']}.mp4?start=0&end=1"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+    assert client.head("/videos/unknown").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,12 @@ class EmbedArguments:
     """Video files, folders and glob patterns."""
     out: Path
     """The .npz or .safetensors file to write."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of paths, or names of files and folders, to leave out: "*/drafts/*" "*.part.mp4"."""
     text: tuple[str, ...] = ()
     """Sentences to embed."""
+    normalise: bool = False
+    """Scale all vectors to length 1, so that dot products are cosines. Default: as the model gives them."""
     backbone_weights: str | None = None
     """Local weights file of the backbone. Default: the weights that training used."""
     device: str = "auto"
@@ -50,14 +54,15 @@ def embed(arguments: list[str]) -> int:
     check_embedding_file(given.out)
     if not given.videos and not given.text:
         raise ValueError("Nothing to embed: give videos, --text, or both.")
-    paths = list(expand_inputs(given.videos))
+    paths = list(expand_inputs(given.videos, exclude=given.exclude))
     with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
         embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
         videos = embedder.embed_videos(paths, shared=True) if paths else None
     unread = () if videos is None else videos.unread
     if not is_main_process():
         return 1 if unread else 0
-    write_embeddings(given.out, videos=videos, texts=embedder.embed_texts(given.text) if given.text else None)
+    texts = embedder.embed_texts(given.text) if given.text else None
+    write_embeddings(given.out, videos=videos, texts=texts, normalise=given.normalise)
     for failure in unread:
         print(f"{failure.name}: {failure.reason}", file=sys.stderr)
     print(f"{len(paths) - len(unread)} videos and {len(given.text)} sentences: {given.out}")

@@ -1,5 +1,6 @@
 """The command `evaluate`."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,8 +52,12 @@ def evaluate(arguments: list[str]) -> int:
 
     name = "timeline_evaluation" if given.timeline else "evaluation"
     found = find_adapter(Path(folder))
-    place = Path(f"{name}-{folder.replace('/', '-')}.json") if is_downloaded(found) else found / f"{name}.json"
-    place = given.json or place  # never write into the download cache
+    place = (
+        Path(f"{name}-{folder.replace('/', '-')}.json")
+        if is_downloaded(found) or not os.access(found, os.W_OK)
+        else found / f"{name}.json"
+    )
+    place = given.json or place  # the download cache stays as it is
     if given.timeline:
         return _evaluate_timelines(folder, given, place)
     if given.windows != TimelineSettings():

@@ -43,6 +43,12 @@ class IndexArguments:
     """Time between two commits, also inside a long video. A killed process loses at most this much work."""
     timeout_minutes: float = 60.0
     """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of paths, or names of files and folders, to leave out: "*/drafts/*" "*.part.mp4"."""
+    forget: str | None = None
+    """Remove the videos in this folder or whose full path matches this pattern, and index nothing."""
+    relocate: tuple[str, str] | None = None
+    """OLD NEW: change the folder of indexed videos after it was renamed or moved, and index nothing."""
     json: Path | None = None
     """Also write the result and the unreadable videos to this file."""
 
@@ -50,6 +56,8 @@ class IndexArguments:
 def index(arguments: list[str]) -> int:
     """Make videos searchable by words: index VIDEOS... --to FOLDER --model ADAPTER [--metadata FILE.csv]."""
     given = tyro.cli(IndexArguments, prog="side4video index", args=arguments)
+    if given.forget is not None or given.relocate is not None:
+        return _change_paths(given)
     if not given.videos:
         raise ValueError("usage: side4video index VIDEOS... --to FOLDER --model ADAPTER; give videos.")
 
@@ -57,7 +65,7 @@ def index(arguments: list[str]) -> int:
 
     prestart_workers(workers=given.workers)
 
-    from side4video.atomic_files import write_json
+    from side4video.atomic_files import check_writable, write_json
     from side4video.checking.escaping import escape_unprintable
     from side4video.distributed.processes import is_main_process
     from side4video.search.index_model import load_index_model
@@ -68,6 +76,8 @@ def index(arguments: list[str]) -> int:
     metadata = read_metadata(given.metadata) if given.metadata else None
     if metadata is not None and is_main_process():
         print(f"{given.metadata}: " + "; ".join(f"{name}: {kind}" for name, kind in metadata.columns.items()))
+    if "://" not in given.to:
+        check_writable(Path(given.to))
     store = open_store(given.to, create=True)
     try:
         info = store.read_info()
@@ -82,6 +92,7 @@ def index(arguments: list[str]) -> int:
             given.videos,
             address=given.to,
             metadata=metadata,
+            exclude=given.exclude,
             window_seconds=given.window_seconds,
             overlap_seconds=given.overlap_seconds,
             workers=given.workers,
@@ -106,3 +117,24 @@ def index(arguments: list[str]) -> int:
         if given.json is not None:
             write_json(given.json, report.to_json())
     return 1 if report.unread else 0
+
+
+def _change_paths(given: IndexArguments) -> int:
+    """Remove videos from the index, or change their paths; needs no model."""
+    if given.videos:
+        raise ValueError("--forget and --relocate change an index alone: leave out the videos.")
+
+    from side4video.search.path_changes import forget, relocate
+    from side4video.search.stores.index_locks import indexing_lock
+    from side4video.search.stores.open_store import open_store
+
+    store = open_store(given.to)
+    try:
+        with indexing_lock(given.to):
+            if given.relocate is not None:
+                print(f"{len(relocate(store, *given.relocate))} videos have a new path: {given.to}")
+            if given.forget is not None:
+                print(f"{len(forget(store, given.forget))} videos removed: {given.to}")
+    finally:
+        store.close()
+    return 0

@@ -31,7 +31,7 @@ def backbones(arguments: list[str]) -> int:
 
     wanted = arguments[0] if arguments else ""
     if wanted and wanted not in NAMED_BACKBONES:
-        names = [name for name in list_backbones() if wanted in name]
+        names = [name for name in (*NAMED_BACKBONES, *list_backbones()) if wanted in name]
         if not names:
             raise ValueError(f"No backbone has {wanted!r} in its name. Run `side4video backbones` for the short names.")
         print("\n".join(names))

@@ -27,6 +27,8 @@ class PredictArguments:
     """Adapter folder, run folder (its best adapter is used), or name on the Hugging Face hub: user/name."""
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders and glob patterns; or one live stream: rtsp://..., http://..., /dev/video0, - (stdin)."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of paths, or names of files and folders, to leave out: "*/drafts/*" "*.part.mp4"."""
     text: tuple[str, ...] = ()
     """Sentences to rank the videos by; requires an adapter trained for retrieval."""
     top_k: int = 5
@@ -86,7 +88,7 @@ def predict(arguments: list[str]) -> int:
         raise ValueError("--out, --csv, --cut, --edit-list and the settings of windows need --timeline.")
     if live:
         return _watch(given, live)
-    paths = list(expand_inputs(given.videos))
+    paths = list(expand_inputs(given.videos, exclude=given.exclude))
     with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
         return _rank(given, paths) if given.text else _classify(given, paths)
 

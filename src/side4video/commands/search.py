@@ -28,7 +28,7 @@ class SearchArguments:
     index: tyro.conf.Positional[str]
     """The index from `side4video index`: a folder or an address."""
     text: tyro.conf.Positional[tuple[str, ...]]
-    """Words to search for, in quotes; several texts are several queries."""
+    """Words to search for, in quotes; several texts are several queries. Texts after -- may start with a hyphen."""
     like: Path | None = None
     """Search for videos similar to this video."""
     queries: Path | None = None
@@ -60,6 +60,7 @@ class SearchArguments:
 
 def search(arguments: list[str]) -> int:
     """Find moments in the videos of an index: search FOLDER "words" [--like clip.mp4] [--where camera=north]."""
+    arguments, literal = _split_at_separator(arguments)
     given = tyro.cli(SearchArguments, prog="side4video search", args=arguments)
 
     from side4video.atomic_files import write_json
@@ -69,7 +70,7 @@ def search(arguments: list[str]) -> int:
 
     check_count(given.top_k, "top_k")
     check_count(given.shortlist, "shortlist")
-    texts = [*given.text, *(read_lines(given.queries) if given.queries else ())]
+    texts = [*given.text, *literal, *(read_lines(given.queries) if given.queries else ())]
     if not texts and given.like is None:
         raise ValueError("Nothing to search for: give words in quotes, --queries FILE or --like VIDEO.")
     given.output.check()
@@ -98,6 +99,12 @@ def search(arguments: list[str]) -> int:
     named = [*found, *like]
     given.output.write(_to_moments(named), title=", ".join(name for name, _ in named))
     return 0
+
+
+def _split_at_separator(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments before `--`, and the texts after it."""
+    place = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:place], arguments[place + 1 :]
 
 
 def _to_moments(named: Sequence[tuple[str, Sequence["SearchResult"]]]) -> list["Moment"]:

@@ -25,6 +25,10 @@ class ServeArguments:
     """Address to listen on; 0.0.0.0 for all interfaces."""
     port: int = 8000
     """Port to listen on; 0 for any free port."""
+    root_path: str = ""
+    """Sub-path at which a proxy shows the page: /videos for https://example.org/videos/."""
+    behind_proxy: bool = False
+    """Trust the X-Forwarded-Host header of a proxy in front of the server. Use it only with one that sets it."""
     token: str | None = None
     """Secret that every visitor needs: `auto` generates one and prints it as part of the address."""
     classify: Path | None = None
@@ -57,7 +61,13 @@ def serve(arguments: list[str]) -> int:
 
     if given.max_upload_mb < 1:
         raise ValueError(f"--max-upload-mb {given.max_upload_mb} must be 1 or more.")
-    settings = ServeSettings.with_token(given.token, host=given.host, max_upload_bytes=given.max_upload_mb * 2**20)
+    settings = ServeSettings.with_token(
+        given.token,
+        host=given.host,
+        root_path=given.root_path,
+        behind_proxy=given.behind_proxy,
+        max_upload_bytes=given.max_upload_mb * 2**20,
+    )
     with listen(given.host, given.port) as socket:  # fails before it loads a model if the port is in use
         from side4video.inference.predictor import Predictor
         from side4video.search.video_index import VideoIndex

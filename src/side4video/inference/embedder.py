@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch.nn.functional as F
 
 from side4video.adapters.adapter import load_adapter, read_adapter_for
 from side4video.atomic_files import replacing, write_tensors
@@ -30,6 +31,7 @@ from side4video.video.frame_array import FrameArray
 from side4video.video.stored_input import VideoSource, as_path, name_of
 
 SUFFIXES = (".npz", ".safetensors")
+_VECTORS = ("frames", "video", "words", "sentence")
 
 
 @dataclass(frozen=True)
@@ -196,13 +198,16 @@ def check_embedding_file(path: Path) -> None:
         raise ValueError(f"--out {path}: embeddings are written to {' or '.join(SUFFIXES)} files.")
 
 
-def write_embeddings(path: Path, *, videos: EmbeddedVideos | None, texts: EmbeddedTexts | None) -> None:
+def write_embeddings(
+    path: Path, *, videos: EmbeddedVideos | None, texts: EmbeddedTexts | None, normalise: bool = False
+) -> None:
     """Write embeddings, atomically.
 
     Arrays with one row per video: `frames` (V, T, E), `frame_weights` (V, T), `video` (V, E), the mean of the frames.
     Arrays with one row per sentence: `words` (C, W, E), `word_mask` and `word_weights` (C, W), `sentence` (C, E).
-    The embeddings are not normalised. The names are in `paths` and `texts`: string arrays in .npz files, JSON lists in
-    the metadata of .safetensors files.
+    The embeddings are not normalised unless `normalise` is set: then every vector of `frames`, `video`, `words` and
+    `sentence` has length 1, `video` after the mean over the frames. The names are in `paths` and `texts`: string arrays
+    in .npz files, JSON lists in the metadata of .safetensors files.
     """
     check_embedding_file(path)
     arrays: dict[str, Any] = {}
@@ -216,6 +221,8 @@ def write_embeddings(path: Path, *, videos: EmbeddedVideos | None, texts: Embedd
         arrays |= {"words": words.words, "word_mask": words.mask, "word_weights": words.weights}
         arrays["sentence"] = words.sentence
         names["texts"] = texts.texts
+    if normalise:
+        arrays |= {name: F.normalize(arrays[name], dim=-1) for name in _VECTORS if name in arrays}
     if path.suffix == ".safetensors":
         write_tensors(path, arrays, {name: json.dumps(values) for name, values in names.items()})
         return

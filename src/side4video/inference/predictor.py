@@ -3,6 +3,7 @@
 `Predictor("runs/mine").predict("clip.mp4")` returns the best classes with their scores.
 """
 
+import fnmatch
 import glob
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -315,8 +316,14 @@ def _frame_seconds(video: LabelledVideo, config: RunConfig) -> tuple[float, ...]
     return tuple(float(seconds[frame]) for frame in (reversed(frames) if video.reverse else frames))
 
 
-def expand_inputs(inputs: str | Iterable[str]) -> Iterator[Path]:
+def expand_inputs(inputs: str | Iterable[str], *, exclude: Sequence[str] = ()) -> Iterator[Path]:
     """Expand files, folders (recursively) and glob patterns to video files, each once, in order.
+
+    Hidden files and folders (`side4video.video.hidden`) in folders are ignored.
+
+    Args:
+        inputs: files, folders and glob patterns.
+        exclude: patterns of paths, or names of files and folders, that are left out.
 
     Raises:
         FileNotFoundError: an input matches no video.
@@ -334,4 +341,11 @@ def expand_inputs(inputs: str | Iterable[str]) -> Iterator[Path]:
             raise FileNotFoundError(
                 f"{given!r} is not a video file or a folder with videos, and matches no file. Check the path."
             )
+        found = [path for path in found if not _is_excluded(path, exclude)]
         yield from (path for path in found if not (path in seen or seen.add(path)))  # type: ignore[func-returns-value]
+
+
+def _is_excluded(path: Path, patterns: Sequence[str]) -> bool:
+    """Whether a pattern matches the whole path or the name of the file or of one of its folders."""
+    names = (str(path), str(path.absolute()), *path.parts)
+    return any(fnmatch.fnmatch(name, pattern.rstrip("/")) for pattern in patterns for name in names)

@@ -10,6 +10,7 @@
 * metadata.py: metadata of videos from a CSV file.
 * occurrences.py: all parts of a video that match a query.
 * partial_work.py: windows of videos that are not complete yet.
+* path_changes.py: remove videos or change their paths.
 * reranking.py: exact scores of windows, and their best matching frames.
 * results.py: search results.
 * video_index.py: search an index.

@@ -28,7 +28,8 @@ class Changes:
         copied: path -> (indexed path with the same content, current (size, time)): moved, renamed or copied files.
         embed: paths that are new or whose content has changed.
         repeated: path -> the path in `embed` that has the same content.
-        gone: indexed paths below the inputs that no longer exist.
+        gone: indexed paths that no longer exist: below the inputs, and anywhere if a file in `copied` has their
+            content.
         unread: files that cannot be read, with the reason.
 
     >>> changes = find_changes(["clip.mp4"], {})
@@ -58,7 +59,7 @@ class Changes:
         return {path for paths in lists for path in paths} | {video.name for video in self.unread}
 
 
-def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile]) -> Changes:
+def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile], *, exclude: Sequence[str] = ()) -> Changes:
     """Compare the videos that the inputs match with the videos of an index.
 
     A file with the indexed size and modification time counts as unchanged. A content hash is computed only where the
@@ -67,6 +68,7 @@ def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile]) -> C
     Args:
         inputs: files, folders and glob patterns, as the user gives them.
         indexed: the videos of the index by path.
+        exclude: patterns of files that are not indexed, see `expand_inputs`.
 
     Raises:
         FileNotFoundError: an input matches no video. A missing folder is usually an unmounted drive, so its videos
@@ -74,7 +76,7 @@ def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile]) -> C
     """
     changes = Changes()
     states: dict[str, tuple[int, int]] = {}
-    for path in dict.fromkeys(str(path.resolve()) for path in expand_inputs(inputs)):
+    for path in dict.fromkeys(str(path.resolve()) for path in expand_inputs(inputs, exclude=exclude)):
         try:
             states[path] = stat_file(Path(path))
         except OSError as error:
@@ -89,6 +91,12 @@ def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile]) -> C
         path for path in indexed if path not in states and _is_below(path, inputs) and not Path(path).exists()
     ]
     _classify(changes, states, indexed)
+    gone, moved = set(changes.gone), {indexed[source].content for source, _ in changes.copied.values()}
+    changes.gone += [  # their content was found under another path: they have moved, also from outside the inputs
+        path
+        for path, file in indexed.items()
+        if file.content in moved and path not in states and path not in gone and not Path(path).exists()
+    ]
     return changes
 
 

@@ -94,9 +94,11 @@ class _Plan:
         return IndexWriter(store, self.indexed, self.metadata, commit_seconds=commit_seconds, partial=partial)
 
 
-def _make_plan(store: Store, inputs: Sequence[str], info: IndexInfo, metadata: MetadataFile | None) -> _Plan:
+def _make_plan(
+    store: Store, inputs: Sequence[str], info: IndexInfo, metadata: MetadataFile | None, exclude: Sequence[str]
+) -> _Plan:
     indexed = store.files()
-    changes = find_changes(inputs, indexed)
+    changes = find_changes(inputs, indexed, exclude=exclude)
     by_path, unknown = metadata.match({*indexed, *changes.all_paths}) if metadata else (None, [])
     return _Plan(info, indexed, changes, by_path, unknown)
 
@@ -184,6 +186,7 @@ def update_index(
     *,
     address: str | Path,
     metadata: MetadataFile | None = None,
+    exclude: Sequence[str] = (),
     window_seconds: float | None = None,
     overlap_seconds: float | None = None,
     workers: int | None = None,
@@ -201,6 +204,7 @@ def update_index(
         inputs: video files, folders and glob patterns. Missing videos are removed from the index only below these.
         address: address of the index.
         metadata: metadata of the videos; videos of the inputs without a row lose theirs. None: leave it unchanged.
+        exclude: patterns of files that are not indexed, see `expand_inputs`.
         window_seconds: length of windows, see `read_or_create_info`.
         overlap_seconds: overlap of windows, see `read_or_create_info`.
         workers: number of reader processes for each embedding process.
@@ -224,7 +228,7 @@ def update_index(
             info = read_or_create_info(
                 store, model, window_seconds=window_seconds, overlap_seconds=overlap_seconds, address=address
             )
-            plan = _make_plan(store, inputs, info, metadata)
+            plan = _make_plan(store, inputs, info, metadata, exclude)
             _check_stop(stop)
             plan.writer(store, commit_seconds).write_known(plan.changes)
         plan = gather_objects(plan)[0]

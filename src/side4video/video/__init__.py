@@ -7,6 +7,7 @@
 * frame_array.py: frames in memory, read like a video file.
 * frame_folder.py: frames of a folder with one image per frame.
 * frame_table.py: when each frame is shown, and where decoding can start.
+* hidden.py: names of files and folders that are ignored.
 * live_reader.py: frames of a live stream.
 * mp4_samples.py: the sample tables of MP4 and QuickTime files.
 * orientation.py: how frames are mirrored and rotated to show them upright.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from side4video.video.frame_folder import FrameFolder
+from side4video.video.hidden import is_hidden
 from side4video.video.video_cache import VideoCache, shared_cache
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
@@ -33,7 +34,8 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 def find_videos(folder: str | Path) -> list[Path]:
     """Every video file in `folder` and its subfolders, sorted by path.
 
-    A file is a video if its name ends with one of `VIDEO_SUFFIXES`. Hidden files are ignored.
+    A file is a video if its name ends with one of `VIDEO_SUFFIXES`. Files and folders that are hidden (`is_hidden`) are
+    ignored.
 
     Raises:
         NotADirectoryError: `folder` is not a directory.
@@ -42,7 +44,8 @@ def find_videos(folder: str | Path) -> list[Path]:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a directory. Give a folder with videos.")
     named = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    return sorted(path for path in named if not path.name.startswith(".") and path.is_file())
+    shown = (path for path in named if not any(map(is_hidden, path.relative_to(folder).parts)))
+    return sorted(path for path in shown if path.is_file())
 
 
 def open_video(

@@ -89,12 +89,13 @@ class Pages:
             filters=filters,
             filter_query=urlencode(filters),
             unfiltered=without_filters(request),
+            root=self.service.settings.root_path,
         )
         return HTMLResponse(content, status_code=status, headers={"cache-control": "no-store"})
 
     def docs(self, schema: dict[str, Any]) -> HTMLResponse:
         """The documentation of the API, from its OpenAPI schema."""
-        return HTMLResponse(self._docs.render(schema=schema))
+        return HTMLResponse(self._docs.render(schema=schema, root=self.service.settings.root_path))
 
 
 def page_routes(service: SearchService, pages: Pages) -> APIRouter:
@@ -104,7 +105,9 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
 
     def num_results(request: Request) -> int:
         text = request.query_params.get("n", str(DEFAULT_RESULTS))
-        return check_top_k(int(text) if text.isdigit() else 0, maximum=settings.max_results)
+        if not text.isascii() or not text.isdigit() or len(text) > 9:
+            raise HTTPException(422, f"n={text} is not a number of results. Use 1 to {settings.max_results}.")
+        return check_top_k(int(text), maximum=settings.max_results)
 
     def read_filter(request: Request) -> Filter:
         return make_filter(
@@ -113,7 +116,7 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
 
     def more_url(request: Request, found: list[VideoResponse]) -> str | None:
         num = num_results(request)
-        if len(found) < num or num >= settings.max_results:
+        if len(found) < num or num >= min(settings.max_results, len(service.served_files.files)):
             return None
         return str(request.url.include_query_params(n=min(2 * num, settings.max_results)).replace(scheme="", netloc=""))
 
@@ -169,7 +172,7 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
 def without_filters(request: Request) -> str:
     """The URL of the same query without filters."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name == "q"]
-    path = "/" if request.method == "POST" else request.url.path
+    path = request.scope.get("root_path", "") + "/" if request.method == "POST" else request.url.path
     return path + (f"?{urlencode(kept)}" if kept else "")
 
 

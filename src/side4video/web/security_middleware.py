@@ -2,10 +2,13 @@
 
 import asyncio
 import hmac
+import html
 import json
+from collections.abc import Sequence
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,8 +21,19 @@ _SECURITY_HEADERS = {
     "referrer-policy": "same-origin",  # with no-referrer, forms would send no origin
     "x-content-type-options": "nosniff",
 }
+_FILES = ("/videos/", "/static/")
 _MULTIPART_BYTES = 64 * 2**10  # headers and boundaries around an upload
 _DRAINING_SECONDS = 5.0
+
+
+_TOKEN_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>Token · side4video</title></head>
+<body><main><h1>side4video</h1><p>This server requires a token. It printed the token when it started.</p>{problem}
+<form method="get">{kept}<p><label for="token">Token</label>
+<input id="token" name="token" type="password" required autofocus autocomplete="current-password">
+<button>Open</button></p></form></main></body></html>
+"""
 
 
 class SecurityMiddleware:
@@ -47,8 +61,14 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        is_head = scope["method"] == "HEAD"
+        scope = _below_root(scope, self.settings.root_path)
+        if is_head and not get_route_path(scope).startswith(_FILES):  # files answer HEAD without being read
+            scope = {**scope, "method": "GET"}
 
         async def send_with_headers(message: Message) -> None:
+            if is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _SECURITY_HEADERS.items():
@@ -58,7 +78,9 @@ class SecurityMiddleware:
         headers = Headers(scope=scope)
         if self.settings.token is None and not is_loopback(_without_port(headers.get("host", ""))):
             await _reject(send_with_headers, 400, "This server accepts only requests to localhost.")
-        elif scope["method"] not in ("GET", "HEAD") and not _is_same_site(headers):
+        elif scope["method"] not in ("GET", "HEAD") and not _is_same_site(
+            headers, behind_proxy=self.settings.behind_proxy
+        ):
             await _reject(send_with_headers, 403, "Requests from other sites are not allowed.")
         elif self.settings.token is not None and not self._has_token(scope, headers):
             await self._set_cookie_or_reject(scope, send_with_headers)
@@ -89,11 +111,17 @@ class SecurityMiddleware:
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(pairs).get("token", "")
         if scope["method"] != "GET" or not self._is_token(given):
-            await _reject(send, 401, "This server requires a token. Open the address that it printed when it started.")
+            if scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
+                await _ask_for_token(send, pairs)
+            else:
+                await _reject(
+                    send, 401, "This server requires a token. Open the address that it printed when it started."
+                )
             return
         rest = urlencode([pair for pair in pairs if pair[0] != "token"])
         location = "/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else "")
-        cookie = f"{_cookie_name(scope)}={self.settings.token}; Path=/; HttpOnly; SameSite=Strict"
+        place = self.settings.root_path or "/"
+        cookie = f"{_cookie_name(scope)}={self.settings.token}; Path={place}; HttpOnly; SameSite=Lax"
         headers = [(b"location", location.encode("ascii", "replace")), (b"set-cookie", cookie.encode())]
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
@@ -139,12 +167,21 @@ def _without_port(host: str) -> str:
     return name if name and port.isdigit() and (not name.count(":") or name.startswith("[")) else host
 
 
-def _is_same_site(headers: Headers) -> bool:
+def _below_root(scope: Scope, root_path: str) -> Scope:
+    """The scope of a request below a sub-path, whether or not the proxy has removed it from the path."""
+    if not root_path:
+        return scope
+    has_root = scope["path"] == root_path or scope["path"].startswith(root_path + "/")
+    return {**scope, "root_path": root_path, "path": scope["path"] if has_root else root_path + scope["path"]}
+
+
+def _is_same_site(headers: Headers, *, behind_proxy: bool) -> bool:
     """Whether the request comes from a page of this server, or from no page at all."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site in ("same-origin", "none")
-    return origin is None or urlsplit(origin).netloc == headers.get("host", "")
+    hosts = {headers.get("host", "")} | ({headers.get("x-forwarded-host", "")} if behind_proxy else set())
+    return origin is None or urlsplit(origin).netloc in hosts - {""}
 
 
 async def _drain(receive: Receive) -> None:
@@ -155,6 +192,20 @@ async def _drain(receive: Receive) -> None:
                 pass
     except TimeoutError:
         pass
+
+
+async def _ask_for_token(send: Send, query: Sequence[tuple[str, str]]) -> None:
+    """A page with a form for the token; the form returns to the requested page."""
+    is_wrong = any(name == "token" for name, _ in query)
+    kept = "".join(
+        f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
+        for name, value in query
+        if name != "token"
+    )
+    body = _TOKEN_PAGE.format(kept=kept, problem="<p role=alert>This token is wrong.</p>" if is_wrong else "").encode()
+    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 401, "headers": [*headers, (b"cache-control", b"no-store")]})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _reject(send: Send, status: int, reason: str) -> None:

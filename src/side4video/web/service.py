@@ -185,16 +185,16 @@ class SearchService:
         return [self._describe(one) for one in found]
 
     def _describe(self, found: SearchResult) -> VideoResponse:
-        file, identifier = found.file, identify(found.file.path)
+        file, identifier, root = found.file, identify(found.file.path), self.settings.root_path
         start, end, video, problem = 0.0, found.end_seconds, None, None
         try:
             self.served_files.find(identifier)
             if playable_media_type(file) is not None:
-                video = f"/videos/{identifier}"
+                video = f"{root}/videos/{identifier}"
             else:
                 start = found.start_seconds
                 end = min(end, start + MAX_TRANSCODED_SECONDS)
-                video = f"/clips/{identifier}.mp4?" + urlencode({"start": f"{start:.3f}", "end": f"{end:.3f}"})
+                video = f"{root}/clips/{identifier}.mp4?" + urlencode({"start": f"{start:.3f}", "end": f"{end:.3f}"})
         except (NotServedError, VideoError) as error:
             problem = str(error) if isinstance(error, NotServedError) else error.reason
         best = max(found.matches, key=lambda match: match.similarity, default=None)
@@ -209,7 +209,7 @@ class SearchService:
             duration_seconds=file.duration_seconds,
             matches=[MatchResponse(word=m.word, seconds=m.seconds, similarity=m.similarity) for m in found.matches],
             metadata=dict(file.metadata),
-            poster=None if problem else f"/posters/{identifier}?seconds={shown:.3f}",
+            poster=None if problem else f"{root}/posters/{identifier}?seconds={shown:.3f}",
             video=video,
             video_starts_at=start,
             problem=problem,

@@ -1,6 +1,7 @@
 """Settings of a server: access and limits."""
 
 import ipaddress
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Self
@@ -12,6 +13,8 @@ class ServeSettings:
 
     Attributes:
         host: the address to listen on; localhost by default.
+        root_path: the sub-path at which a proxy shows the server, such as "/videos"; empty: the root.
+        behind_proxy: whether `X-Forwarded-Host` names the host that browsers see.
         token: secret that every request must send; None: no secret, which is allowed only on a loopback address.
         max_upload_bytes: maximum size of an uploaded clip.
         upload_seconds: timeout of an upload.
@@ -32,6 +35,8 @@ class ServeSettings:
     """
 
     host: str = "127.0.0.1"
+    root_path: str = ""
+    behind_proxy: bool = False
     token: str | None = None
     max_upload_bytes: int = 200 * 2**20
     upload_seconds: float = 300
@@ -45,6 +50,8 @@ class ServeSettings:
     refresh_seconds: float = 30
 
     def __post_init__(self) -> None:
+        if self.root_path and not re.fullmatch(r"(?:/[\w.~-]+)+", self.root_path, re.ASCII):
+            raise ValueError(f"--root-path {self.root_path} must start with a slash and not end with one: /videos.")
         if self.token is None and not self.is_loopback:
             raise ValueError(
                 f"--host {self.host}: other machines can reach this address, and with it all videos of the index. "

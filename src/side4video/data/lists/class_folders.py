@@ -8,11 +8,8 @@ from pathlib import Path
 from side4video.data.lists.list_formats import SPLIT_SYNONYMS, ReadOptions, Row, Table, choose_split
 from side4video.data.lists.text_files import DataError, first_few, trimmed_name
 from side4video.video.decoding import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from side4video.video.hidden import is_hidden
 
-SYSTEM_FOLDERS = frozenset(
-    {"@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information"}
-)
-"""Folders that NAS devices and operating systems add, in lower case. Hidden folders and `__MACOSX` are ignored too."""
 _NUMBERED = re.compile(r".*\d[^\d]{0,3}")  # the stem of a frame ends in its number
 
 
@@ -54,7 +51,7 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def _is_ignored(folder: str) -> bool:
-    return folder.startswith((".", "__")) or folder.lower() in SYSTEM_FOLDERS
+    return is_hidden(folder) or folder.startswith("__")
 
 
 def _videos_in(root: Path, folder: str, left_out: Counter[str]) -> list[str]:

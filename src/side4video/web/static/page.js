@@ -77,7 +77,8 @@ function go(address, options) {
 
 function searchAddress() {
   const given = [...new FormData(searchForm)].filter(([, value]) => value.trim() !== "");
-  return given.length ? `/?${new URLSearchParams(given)}` : "/";
+  const home = searchForm.getAttribute("action"); // differs from "/" behind a proxy with a sub-path
+  return given.length ? `${home}?${new URLSearchParams(given)}` : home;
 }
 
 function upload(file) {

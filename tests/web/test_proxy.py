@@ -1,0 +1,96 @@
+"""The page below a sub-path, behind nginx."""
+
+import re
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from side4video.web.server import listen
+from side4video.web.settings import ServeSettings
+from web.small_server import get, post, running_server
+
+ROOT = "/my/videos"
+CONFIG = """
+daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
+events {{ worker_connections 64; }}
+http {{
+  access_log off; client_max_body_size 10m;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location {root}/ {{ proxy_pass {backend}{ending}; proxy_set_header X-Forwarded-Host $http_host; }}
+  }}
+}}
+"""
+
+
+def free_port():
+    with listen("127.0.0.1", 0) as socket:
+        return socket.getsockname()[1]
+
+
+@contextmanager
+def nginx(folder, backend, *, strips):
+    """nginx in front of a server; it rewrites Host, as it does by default. Yields its address."""
+    port = free_port()
+    config = CONFIG.format(folder=folder, port=port, root=ROOT, backend=backend, ending="/" if strips else "")
+    (folder / "nginx.conf").write_text(config)
+    command = ["nginx", "-e", f"{folder}/error.log", "-p", str(folder), "-c", f"{folder}/nginx.conf"]
+    process = subprocess.Popen(command)
+    try:
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                get(address)
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield address + ROOT
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+@pytest.mark.parametrize("strips", [True, False])
+def test_every_address_of_the_page_works_behind_nginx(indexed, tmp_path, strips):
+    index = indexed.open()
+    with (
+        running_server(index, root_path=ROOT, behind_proxy=True) as (backend, _),
+        nginx(tmp_path, backend, strips=strips) as address,
+    ):
+        origin = "http://" + urlsplit(address).netloc
+        for page in ("/", "/?q=a+ring&n=2", "/docs"):
+            text = get(address + page).text
+            places = set(re.findall(r'(?:href|src|action|poster)="(/[^"#]*)', text))
+            assert places
+            assert all(place.startswith(f"{ROOT}/") for place in places), places
+            for place in places - {f"{ROOT}/like"}:
+                assert get(origin + place.replace("&amp;", "&")).status_code == 200, place
+        (found,) = get(f"{address}/api/search?q=a+ring&top_k=1").json()["results"]
+        assert get(origin + found["poster"]).headers["content-type"] == "image/jpeg"
+        files = {"clip": ("clip.mp4", Path(found["path"]).read_bytes())}
+        assert post(f"{address}/like", files=files, headers={"origin": origin}).status_code == 200
+        assert post(f"{address}/like", files=files, headers={"origin": "http://evil.example"}).status_code == 403
+    index.close()
+
+
+def test_without_a_trusted_proxy_its_header_is_ignored(indexed):
+    index = indexed.open()
+    with running_server(index) as (backend, _):
+        headers = {"origin": "http://evil.example", "x-forwarded-host": "evil.example"}
+        assert post(f"{backend}/like", files={"clip": b"x"}, headers=headers).status_code == 403
+    index.close()
+
+
+@pytest.mark.parametrize("path", ["videos", "/videos/", "/", "/a b", "//x", "/a?b"])
+def test_wrong_root_paths_are_refused(path):
+    with pytest.raises(ValueError, match="must start with a slash and not end with one"):
+        ServeSettings(root_path=path)
