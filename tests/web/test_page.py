@@ -252,7 +252,7 @@ def test_invalid_uploads_show_an_error(open_page):
     page = open_page()
     field = page.get_by_label("Search by clip")
     field.set_input_files({"name": "letter.mp4", "mimeType": "video/mp4", "buffer": b"no video"})
-    expect(page.get_by_role("alert")).to_contain_text("This file is not a supported video.")
+    expect(page.get_by_role("alert")).to_contain_text("This file is not a supported video or photo.")
     shoot(page, "broken-upload")
     field.set_input_files({"name": "large.mp4", "mimeType": "video/mp4", "buffer": bytes(2**20 + 1)})
     expect(page.get_by_role("alert")).to_contain_text("larger than the maximum of 1 MB")

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from side4video.demo.videos import write_video
 from side4video.web.transcode_workers import NotDecodedError, decode_in_subprocess
@@ -120,3 +121,26 @@ def test_hanging_or_crashing_decoder_does_not_affect_others(work, task, seconds,
     with pytest.raises(NotDecodedError) as caught:
         asyncio.run(decode_in_subprocess(work, task, seconds=seconds))
     assert caught.value.timed_out == is_late
+
+
+def test_photos_are_examples_too(small, tmp_path):
+    address, service = small
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "photo.jpg")
+    content = (tmp_path / "photo.jpg").read_bytes()
+    answer = upload(address, content, name="photo.jpg")
+    assert (answer.status_code, len(answer.json()["results"])) == (200, 10)
+    assert upload(address, content[: len(content) // 3], name="photo.jpg").status_code == 422
+    assert not list(service._uploads.iterdir())
+
+
+def test_unwanted_parts_of_a_query_lower_the_score(small):
+    address, _ = small
+
+    def search(text):
+        found = get(f"{address}/api/search", params={"q": text, "top_k": 10}).json()["results"]
+        return {result["path"]: result["score"] for result in found}
+
+    ring, star, both = search("a ring"), search("a star"), search('a ring -"a star"')
+    assert both == pytest.approx({path: ring[path] - star[path] for path in both}, abs=1e-4)
+    answer = get(f"{address}/api/search", params={"q": '-"a star"'})
+    assert (answer.status_code, "only what is unwanted" in answer.json()["detail"]) == (422, True)

@@ -14,6 +14,7 @@ from side4video.parameters import check_count
 if TYPE_CHECKING:
     from side4video.moments.moment import Moment
     from side4video.search.results import Match, SearchResult
+    from side4video.search.video_index import VideoIndex
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,12 @@ class SearchArguments:
     index: tyro.conf.Positional[str]
     """The index from `side4video index`: a folder or an address."""
     text: tyro.conf.Positional[tuple[str, ...]]
-    """Words to search for, in quotes; several texts are several queries. Texts after -- may start with a hyphen."""
+    """Words to search for, in quotes; several texts are several queries. -"words" in a text are unwanted. Texts after
+    -- may start with a hyphen."""
     like: Path | None = None
-    """Search for videos similar to this video."""
+    """Search for videos similar to this video or photo."""
+    combine: bool = False
+    """Search once for all texts and --like together, instead of once for each."""
     queries: Path | None = None
     """A text file with one query per line."""
     top_k: int = 10
@@ -66,6 +70,7 @@ def search(arguments: list[str]) -> int:
     from side4video.atomic_files import write_json
     from side4video.checking.escaping import escape_unprintable
     from side4video.data.lists.text_files import read_lines
+    from side4video.search.combined import split_query
     from side4video.search.video_index import VideoIndex
 
     check_count(given.top_k, "top_k")
@@ -81,9 +86,12 @@ def search(arguments: list[str]) -> int:
         chosen = index.filter(given.where, given.path)
         options: dict[str, Any] = {"top_k": given.top_k, "filter": chosen, "shortlist": given.shortlist}
         options |= {"moments": given.moments, "min_score": given.min_score}
-        found = list(zip(texts, index.search_many(texts, **options), strict=True)) if texts else []
-        like = [] if given.like is None else [(str(given.like), index.search_like(given.like, **options))]
-        warnings = {text: index.truncation_warning(text) for text in texts}
+        if given.combine:
+            found, like = [(_join(texts, given.like), _search_combined(index, texts, given.like, options))], []
+        else:
+            found = _search_each(index, texts, options)
+            like = [] if given.like is None else [(str(given.like), index.search_like(given.like, **options))]
+        warnings = {text: index.truncation_warning(split_query(text)[0]) for text in texts}
     finally:
         index.close()
     for text, warning in warnings.items():
@@ -99,6 +107,34 @@ def search(arguments: list[str]) -> int:
     named = [*found, *like]
     given.output.write(_to_moments(named), title=", ".join(name for name, _ in named))
     return 0
+
+
+def _search_each(
+    index: "VideoIndex", texts: Sequence[str], options: dict[str, Any]
+) -> list[tuple[str, list["SearchResult"]]]:
+    """The results of each text. Texts without unwanted parts go through the model in one batch."""
+    from side4video.search.combined import split_query
+
+    plain = [text for text in texts if not split_query(text)[1]]
+    answers = iter(index.search_many(plain, **options) if plain else ())
+    return [
+        (text, _search_combined(index, [text], None, options) if split_query(text)[1] else next(answers))
+        for text in texts
+    ]
+
+
+def _search_combined(
+    index: "VideoIndex", texts: Sequence[str], like: Path | None, options: dict[str, Any]
+) -> list["SearchResult"]:
+    from side4video.search.combined import split_query
+
+    parts = [split_query(text) for text in texts]
+    unwanted = [text for _, some in parts for text in some]
+    return index.search_combined([wanted for wanted, _ in parts if wanted], like=like, unwanted=unwanted, **options)
+
+
+def _join(texts: Sequence[str], like: Path | None) -> str:
+    return " + ".join([*texts, *([] if like is None else [f"like {like}"])])
 
 
 def _split_at_separator(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from side4video.models.text.text_tower import count_words, read_part
 from side4video.parameters import as_list, check_count, check_number
+from side4video.search.combined import combine_scores, combine_vectors, text_scores, vectors_of
 from side4video.search.index_model import IndexModel, load_index_model
 from side4video.search.metadata import column_types, column_values
 from side4video.search.occurrences import Occurrence, find_occurrences
+from side4video.search.photos import is_photo, read_photo
 from side4video.search.reranking import match_frames, match_words, query_vectors, score_windows
 from side4video.search.results import Match, SearchResult
 from side4video.search.stores.filters import Filter, parse_filter
@@ -20,6 +22,7 @@ from side4video.search.stores.records import IndexedFile, IndexInfo, Window
 from side4video.search.stores.store import Store
 from side4video.search.window_embedder import WindowEmbedder
 from side4video.video.decoding import VideoError
+from side4video.video.frame_array import FrameArray
 
 EVERYTHING = Filter()
 SHORTLIST = 500
@@ -154,7 +157,7 @@ class VideoIndex:
         moments: int = 1,
         min_score: float | None = None,
     ) -> list[SearchResult]:
-        """The `top_k` videos most similar to an example video, which may be in the index. The result leaves it out.
+        """The `top_k` videos most similar to an example, a video or a photo. If it is in the index, it is left out.
 
         The score is the cosine of the mean embeddings of the example and a window.
 
@@ -163,12 +166,10 @@ class VideoIndex:
         """
         _check_counts(top_k, shortlist)
         path = str(Path(video).resolve())
-        windows = next(self._store.windows_of([path])) or self._embed_example(path)
-        mean = np.mean([window.mean for window in windows], axis=0)
-        vector = (mean / max(np.linalg.norm(mean), 1e-12)).astype(np.float32)
+        vector = self._example_vector(path)
         best = self._best_parts(
             vector,
-            lambda others: np.array([other.mean @ vector for other in others], np.float32),
+            _cosines(vector),
             top_k=top_k,
             filter=filter,
             shortlist=shortlist,
@@ -177,6 +178,53 @@ class VideoIndex:
             without=path,
         )
         return [_to_result(part, match_frames(vector, part.best)) for part in best]
+
+    def search_combined(
+        self,
+        texts: str | Sequence[str] = (),
+        *,
+        like: str | Path | None = None,
+        unwanted: str | Sequence[str] = (),
+        top_k: int = 10,
+        filter: Filter = EVERYTHING,
+        shortlist: int = SHORTLIST,
+        moments: int = 1,
+        min_score: float | None = None,
+    ) -> list[SearchResult]:
+        """One query of several texts and an example together, without what other texts describe.
+
+        The score is the mean of the scores of the texts and the example, minus the mean of the scores of the unwanted
+        texts. The shortlist holds the windows nearest to the mean of the wanted vectors minus that of the unwanted.
+
+        Args:
+            texts: texts that should match.
+            like: a video or a photo that should match.
+            unwanted: texts that should not match.
+            top_k, filter, shortlist, moments, min_score: as in `search`.
+
+        Raises:
+            ValueError: neither texts nor an example are given, or a text is empty.
+            VideoError: the example cannot be read.
+        """
+        if not texts and like is None:
+            raise ValueError(
+                f"Nothing is wanted, only {list(unwanted)} unwanted. Add words or an example to search for."
+            )
+        kind, path = self.info.similarity, None if like is None else str(Path(like).resolve())
+        wanted, others = (self._model.embed_texts(some) if some else None for some in (texts, unwanted))
+        example = np.zeros((0, self.info.embed_dim), np.float32) if path is None else self._example_vector(path)[None]
+        rows = np.concatenate([vectors_of(wanted, kind, self.info.embed_dim), example])
+        score = combine_scores(
+            [*(text_scores(wanted, kind) if wanted else ()), *map(_cosines, example)],
+            text_scores(others, kind) if others else (),
+        )
+        vector = combine_vectors(rows, vectors_of(others, kind, self.info.embed_dim))
+        options = {"top_k": top_k, "filter": filter, "shortlist": shortlist, "without": path}
+        best = self._best_parts(vector, score, moments=moments, min_score=min_score, **options)
+        if wanted is None:
+            return [_to_result(part, match_frames(example[0], part.best)) for part in best]
+        first = wanted.map(lambda tensor: tensor[:1])
+        return [_to_result(part, match_words(texts[0], first, part.best, kind)) for part in best]
 
     def truncation_warning(self, text: str) -> str | None:
         """A sentence that says which part of a query the model reads; None if it reads all of it."""
@@ -261,6 +309,16 @@ class VideoIndex:
             best.setdefault(window.file.path, (window, value))
         return list(best.values())[:top_k]
 
+    def _example_vector(self, path: str) -> NDArray[np.float32]:
+        """(E,) the mean embedding of a video or photo, of length 1."""
+        if is_photo(Path(path)):
+            views = self._model.test_clips().views_of(FrameArray([read_photo(Path(path))]))
+            mean = self._model.embed_clips(views).frames.mean(dim=(0, 1)).numpy()
+        else:
+            windows = next(self._store.windows_of([path])) or self._embed_example(path)
+            mean = np.mean([window.mean for window in windows], axis=0)
+        return np.asarray(mean / max(np.linalg.norm(mean), 1e-12), np.float32)
+
     def _embed_example(self, path: str) -> list[Window]:
         embedder = WindowEmbedder(
             model=self._model,
@@ -277,6 +335,10 @@ class VideoIndex:
 def _check_counts(top_k: int, shortlist: int) -> None:
     check_count(top_k, "top_k")
     check_count(shortlist, "shortlist")
+
+
+def _cosines(vector: NDArray[np.float32]) -> Score:
+    return lambda windows: np.array([window.mean @ vector for window in windows], np.float32)
 
 
 def _to_result(part: Occurrence, matches: Sequence[Match]) -> SearchResult:

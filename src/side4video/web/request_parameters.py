@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import HTTPException, Query, Request
 
+from side4video.search.combined import split_query
 from side4video.search.stores.filters import Filter, Operator, Values, parse_filter, write_condition
 
 _MAX_FILTER_LENGTH = 500
@@ -53,6 +54,8 @@ def check_text(text: str, *, max_letters: int) -> str:
     text = " ".join(text.split())
     if not text:
         raise HTTPException(422, "The query is empty. Enter at least one word.")
+    if not split_query(text)[0]:
+        raise HTTPException(422, "The query names only what is unwanted. Enter what to search for, too.")
     if len(text) > max_letters:
         raise HTTPException(422, f"The query has {len(text)} characters; the maximum is {max_letters}.")
     return text

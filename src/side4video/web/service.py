@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode
 
 from side4video.checking.escaping import escape_surrogates
+from side4video.search.combined import split_query
 from side4video.search.metadata import column_types, column_values
 from side4video.search.results import SearchResult
 from side4video.search.stores.filters import Filter
@@ -103,8 +104,14 @@ class SearchService:
 
     async def search(self, text: str, *, top_k: int, filter: Filter) -> SearchResponse:
         """The best videos for a text."""
-        response = await self._answer(self.queue.search(text, top_k=top_k, filter=filter))
-        response.warning = self.index.truncation_warning(text)
+        wanted, unwanted = split_query(text)
+        if unwanted:
+            texts = [wanted] if wanted else []
+            work = partial(self.index.search_combined, texts, unwanted=unwanted, top_k=top_k, filter=filter)
+            response = await self._answer(self.queue.run(work))
+        else:
+            response = await self._answer(self.queue.search(text, top_k=top_k, filter=filter))
+        response.warning = self.index.truncation_warning(wanted)
         return response
 
     async def search_like(self, example: str | Path, *, top_k: int, filter: Filter) -> SearchResponse:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from side4video.checking.workers import FailedItem, run_with_timeout
+from side4video.search.photos import is_photo, read_photo
 from side4video.video.playback import is_video_container, write_clip
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
@@ -104,8 +105,10 @@ def check_upload(task: UploadTask) -> str | None:
 
     Frames are decoded as the model decodes them later in the server's own process.
     """
+    if is_photo(task.path):
+        return _check_photo(task)
     if not is_video_container(task.path):
-        return "This file is not a supported video."
+        return "This file is not a supported video or photo."
     try:
         with VideoFile(task.path) as video:
             if video.duration_seconds > task.max_seconds:
@@ -119,6 +122,16 @@ def check_upload(task: UploadTask) -> str | None:
                 video.read_pictures(numbers[first : first + _FRAMES_PER_READ])
     except VideoError as error:
         return f"This video cannot be read: {error.reason}"
+    return None
+
+
+def _check_photo(task: UploadTask) -> str | None:
+    try:
+        photo = read_photo(task.path)
+    except VideoError as error:
+        return f"This photo cannot be read: {error.reason}"
+    if photo.height * photo.width > task.max_pixels:
+        return f"Its {photo.width} x {photo.height} pixels are too many."
     return None
 
 
