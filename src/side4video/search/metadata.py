@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from side4video.data.lists.list_formats import find_column, read_records
 from side4video.data.lists.text_files import MAX_SHOWN, DataError, first_few, shorten
+from side4video.data.lists.video_finder import composed
 from side4video.search.stores.dates import is_date, read_dates
 from side4video.search.stores.numbers import parse_number
 from side4video.search.stores.records import Metadata
@@ -72,11 +73,11 @@ class MetadataFile:
         """
         by_name: dict[str, list[str]] = defaultdict(list)
         for path in paths:
-            by_name[PurePath(path).name].append(path)
+            by_name[composed(PurePath(path).name)].append(path)
         found: dict[str, Metadata] = {}
         unknown, ambiguous, repeated = [], [], []
         for name, metadata in self.rows:
-            matches = self._match(name, by_name[PurePath(name).name])
+            matches = self._match(name, by_name[composed(PurePath(name).name)])
             if not matches:
                 unknown.append(name)
             elif len(matches) > 1:
@@ -95,11 +96,11 @@ class MetadataFile:
     def _match(self, name: str, candidates: list[str]) -> list[str]:
         if "\0" in name:  # not allowed in file names
             return []
-        exact = str((self.source.parent / name).resolve())
-        if exact in candidates:
-            return [exact]
-        parts = PurePath(name).parts
-        return [path for path in candidates if PurePath(path).parts[-len(parts) :] == parts]
+        exact = composed(str((self.source.parent / name).resolve()))
+        if same := [path for path in candidates if composed(path) == exact]:
+            return same[:1]
+        parts = PurePath(composed(name)).parts
+        return [path for path in candidates if PurePath(composed(path)).parts[-len(parts) :] == parts]
 
 
 def read_metadata(source: Path) -> MetadataFile:

@@ -17,6 +17,15 @@ def scan_folder(folder: Path) -> set[str]:
         return set()
 
 
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC). Some systems and archives store `é` as `e` and an accent (NFD).
+
+    >>> composed("cafe" + chr(0x301)) == "caf" + chr(0xE9)
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
 def strip_suffix(name: str) -> str:
     """A name without the suffix of a video file; other dots stay.
 
@@ -32,7 +41,10 @@ def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]
 
     A folder with such a name counts as a folder of frames and is not searched. Links to folders are followed once.
     """
-    wanted, found, seen = set(names), defaultdict(list), set()
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        wanted[composed(name)].append(name)
+    found, seen = defaultdict(list), set()
     for parent, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
@@ -40,9 +52,10 @@ def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]
             continue
         seen.add(real)
         for entry in (*folders, *files):
-            for name in {entry, strip_suffix(entry)} & wanted:
-                found[name].append(Path(parent) / entry)
-        folders[:] = [folder for folder in folders if folder not in wanted]
+            for spelling in {composed(entry), composed(strip_suffix(entry))} & wanted.keys():
+                for name in wanted[spelling]:
+                    found[name].append(Path(parent) / entry)
+        folders[:] = [folder for folder in folders if composed(folder) not in wanted]
     return {name: sorted(paths) for name, paths in found.items()}
 
 

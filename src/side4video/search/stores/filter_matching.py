@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable
 
+from side4video.data.lists.video_finder import composed
 from side4video.search.stores.dates import Period, parse_period
 from side4video.search.stores.filters import Condition, Filter
 from side4video.search.stores.records import IndexedFile, Metadata
@@ -36,7 +37,7 @@ def fulfils(metadata: Metadata, condition: Condition) -> bool:
         return False
     own, other = metadata[condition.column], condition.value
     if condition.operator == "~":
-        return isinstance(own, str) and str(other).casefold() in own.casefold()
+        return isinstance(own, str) and composed(str(other)).casefold() in composed(own).casefold()
     if isinstance(other, Period):
         period = parse_period(own) if isinstance(own, str) else None
         return condition.operator == "!=" if period is None else _is_in(period, condition.operator, other)
@@ -54,11 +55,18 @@ def _is_in(own: Period, operator: str, other: Period) -> bool:
 
 
 def _path_test(pattern: str) -> Callable[[str], bool]:
-    """A test for paths that match the pattern, or that are the folder or lie below it."""
-    matches = re.compile(fnmatch.translate(pattern)).match
-    folders = {pattern.rstrip("/") or "/", os.path.realpath(pattern)} if pattern else set()
+    """A test for paths that match the pattern, or that are the folder or lie below it. Unicode forms are equal."""
+    matches = re.compile(fnmatch.translate(composed(pattern))).match
+    folders = (
+        {composed(folder) for folder in (pattern.rstrip("/") or "/", os.path.realpath(pattern))} if pattern else ()
+    )
     starts = tuple(folder.rstrip("/") + "/" for folder in folders)
-    return lambda path: path in folders or path.startswith(starts) or matches(path) is not None
+
+    def test(path: str) -> bool:
+        path = path if path.isascii() else composed(path)
+        return path in folders or path.startswith(starts) or matches(path) is not None
+
+    return test
 
 
 def make_test(filter: Filter) -> Callable[[IndexedFile], bool]:
