@@ -1,5 +1,7 @@
 """Metadata of videos from a CSV file."""
 
+import unicodedata
+
 import pytest
 
 from side4video.data.lists.text_files import DataError
@@ -84,6 +86,14 @@ def test_paths_are_relative_to_the_csv_or_unique_endings(tmp_path, name):
         paths[3]: 3.0,
     }
     assert unknown == ["other.mp4"]
+
+
+@pytest.mark.parametrize(("on_disk", "in_list"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_unicode_forms_of_names_are_equal(tmp_path, on_disk, in_list):
+    paths = [unicodedata.normalize(on_disk, str(tmp_path / name)) for name in ("Café.mp4", "b/Café.mp4", "c/né.mp4")]
+    text = unicodedata.normalize(in_list, "path,camera\nCafé.mp4,1\nné.mp4,2\n")
+    found, unknown = read_metadata(write(tmp_path / "facts.csv", text)).match(paths)
+    assert (set(found), unknown) == ({paths[0], paths[2]}, [])
 
 
 def test_path_relative_to_the_csv_wins_over_endings(tmp_path):

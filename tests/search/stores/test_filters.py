@@ -1,12 +1,14 @@
 """Conditions of filters as the command line reads them."""
 
+import unicodedata
 from datetime import date, datetime
 
 import pytest
 
 from side4video.search.stores.dates import Period
-from side4video.search.stores.filter_matching import fulfils
+from side4video.search.stores.filter_matching import fulfils, make_test
 from side4video.search.stores.filters import Condition, Filter, parse_condition, parse_filter, write_condition
+from side4video.search.stores.records import IndexedFile
 
 COLUMNS = {"camera": str, "indoor": bool, "shot_on": date, "year": float}
 VALUES = {"camera": {"north", "north gate", "7", "south"}, "year": {2019.0, 2020.0}}
@@ -123,6 +125,16 @@ def test_dates_are_compared_with_whole_periods(condition, expected):
     condition = parse_condition(condition, COLUMNS)
     assert [day for day in days if fulfils({"shot_on": day}, condition)] == expected
     assert not fulfils({}, condition)
+
+
+@pytest.mark.parametrize(("on_disk", "given"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_unicode_forms_of_paths_and_texts_are_equal(on_disk, given):
+    path, folder = unicodedata.normalize(on_disk, "/videos/Café/a.mp4"), unicodedata.normalize(given, "/videos/Café")
+    file = IndexedFile(path, content="", size=1, modified=0, duration_seconds=1.0, metadata={"camera": path})
+    assert make_test(Filter(path=folder))(file)
+    assert make_test(Filter(path=f"*{folder}/*"))(file)
+    assert not make_test(Filter(path="/videos/Cafe"))(file)
+    assert fulfils(file.metadata, Condition("camera", "~", folder.upper()))
 
 
 def test_several_conditions_and_a_path():
