@@ -320,3 +320,51 @@ def test_names_are_escaped(open_page):
     page = open_page("/?q=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E")
     expect(page.get_by_role("heading", level=1)).to_have_text("“<img src=x onerror=alert(1)>”")
     expect(page.locator("main img")).to_have_count(0)
+
+
+def test_filters_are_chips_that_can_be_removed(open_page):
+    page = open_page("/?q=a+ring&where=camera%3Dnorth&min:year=2018")
+    chips = page.locator(".chips a")
+    assert [text.split(" ×")[0] for text in chips.all_inner_texts()] == ["camera=north", "year ≥ 2018"]
+    assert page.locator("details.filters").get_attribute("open") is None
+    shown = page.locator(".card").count()
+    chips.first.click()
+    expect(chips).to_have_count(1)
+    assert page.locator(".card").count() > shown
+    assert "camera" not in page.url
+
+
+def test_back_after_an_upload_returns_to_the_query(open_page, indexed):
+    page = open_page()
+    search(page, "a ring")
+    page.get_by_label("Search by clip").set_input_files(min(indexed.videos.glob("*/*.mp4")))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Similar to")
+    expect(page.get_by_role("searchbox")).to_have_value("")
+    assert "a+ring" not in page.url
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a ring”")
+    expect(page.get_by_role("searchbox")).to_have_value("a ring")
+
+
+def test_fingers_have_targets_of_40_pixels(open_page):
+    page = open_page("/?q=a+ring&where=camera%3Dnorth", width=360, height=740, has_touch=True, is_mobile=True)
+    for target in page.locator(".word, .like a, .chips a, .filters summary, .ask button, .more a").all():
+        if target.is_visible():
+            assert target.bounding_box()["height"] >= 39.5, target.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280, 2560])
+def test_axe_finds_no_accessibility_error(open_page, width, scheme):
+    axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
+    for name, path in (
+        ("home", "/"),
+        ("query", "/?q=a+ring&where=camera%3Dnorth"),
+        ("docs", "/docs"),
+        ("error", "/?q=a&n=x"),
+    ):
+        page = open_page(path, width=width, color_scheme=scheme)
+        found = axe_playwright.Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        shoot(page, f"axe-{name}-{width}-{scheme}")

@@ -87,6 +87,7 @@ class Pages:
             given=dict(given),
             wheres=[value for name, value in given if name == "where"],
             filters=filters,
+            chips=[(_describe_filter(*one), _without(request, *one)) for one in filters],
             filter_query=urlencode(filters),
             unfiltered=without_filters(request),
             root=self.service.settings.root_path,
@@ -167,6 +168,22 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
         return pages.page(request, shown)
 
     return router
+
+
+def _describe_filter(name: str, value: str) -> str:
+    """A filter of the form, for reading: `year ≥ 2020`."""
+    signs = {"min": "≥", "max": "≤", "has": "contains"}
+    kind, _, column = name.partition(":")
+    if kind in signs:
+        return f"{column} {signs[kind]} {value}"
+    return value if name == "where" else f"{name} {value}"
+
+
+def _without(request: Request, name: str, value: str) -> str:
+    """The URL of the same query without one filter."""
+    kept = [one for one in request.query_params.multi_items() if one != (name, value) and one[1].strip()]
+    path = request.scope.get("root_path", "") + "/" if request.method == "POST" else request.url.path
+    return path + (f"?{urlencode(kept)}" if kept else "")
 
 
 def without_filters(request: Request) -> str:

@@ -91,6 +91,8 @@ function upload(file) {
   body.append("clip", file);
   const status = results().querySelector("[role=status]");
   if (status) status.textContent = `Searching by ${file.name} …`;
+  searchForm.elements.q.value = "";
+  history.pushState(null, "", searchAddress()); // the results have no address: Back returns to the page before
   show(uploadForm.action, { method: "POST", body });
 }
 
