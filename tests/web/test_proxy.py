@@ -63,7 +63,7 @@ def nginx(folder, backend, *, strips):
 def test_every_address_of_the_page_works_behind_nginx(indexed, tmp_path, strips):
     index = indexed.open()
     with (
-        running_server(index, root_path=ROOT, behind_proxy=True) as (backend, _),
+        running_server(index, root_path=ROOT, trust_proxy=True) as (backend, _),
         nginx(tmp_path, backend, strips=strips) as address,
     ):
         origin = "http://" + urlsplit(address).netloc

@@ -27,7 +27,7 @@ class ServeArguments:
     """Port to listen on; 0 for any free port."""
     root_path: str = ""
     """Sub-path at which a proxy shows the page: /videos for https://example.org/videos/."""
-    behind_proxy: bool = False
+    trust_proxy: bool = False
     """Trust the X-Forwarded-Host header of a proxy in front of the server. Use it only with one that sets it."""
     token: str | None = None
     """Secret that every visitor needs: `auto` generates one and prints it as part of the address."""
@@ -65,7 +65,7 @@ def serve(arguments: list[str]) -> int:
         given.token,
         host=given.host,
         root_path=given.root_path,
-        behind_proxy=given.behind_proxy,
+        trust_proxy=given.trust_proxy,
         max_upload_bytes=given.max_upload_mb * 2**20,
     )
     with listen(given.host, given.port) as socket:  # fails before it loads a model if the port is in use

@@ -79,7 +79,7 @@ class SecurityMiddleware:
         if self.settings.token is None and not is_loopback(_without_port(headers.get("host", ""))):
             await _reject(send_with_headers, 400, "This server accepts only requests to localhost.")
         elif scope["method"] not in ("GET", "HEAD") and not _is_same_site(
-            headers, behind_proxy=self.settings.behind_proxy
+            headers, trust_proxy=self.settings.trust_proxy
         ):
             await _reject(send_with_headers, 403, "Requests from other sites are not allowed.")
         elif self.settings.token is not None and not self._has_token(scope, headers):
@@ -175,12 +175,12 @@ def _below_root(scope: Scope, root_path: str) -> Scope:
     return {**scope, "root_path": root_path, "path": scope["path"] if has_root else root_path + scope["path"]}
 
 
-def _is_same_site(headers: Headers, *, behind_proxy: bool) -> bool:
+def _is_same_site(headers: Headers, *, trust_proxy: bool) -> bool:
     """Whether the request comes from a page of this server, or from no page at all."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site in ("same-origin", "none")
-    hosts = {headers.get("host", "")} | ({headers.get("x-forwarded-host", "")} if behind_proxy else set())
+    hosts = {headers.get("host", "")} | ({headers.get("x-forwarded-host", "")} if trust_proxy else set())
     return origin is None or urlsplit(origin).netloc in hosts - {""}
 
 

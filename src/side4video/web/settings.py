@@ -14,7 +14,7 @@ class ServeSettings:
     Attributes:
         host: the address to listen on; localhost by default.
         root_path: the sub-path at which a proxy shows the server, such as "/videos"; empty: the root.
-        behind_proxy: whether `X-Forwarded-Host` names the host that browsers see.
+        trust_proxy: whether `X-Forwarded-Host` names the host that browsers see.
         token: secret that every request must send; None: no secret, which is allowed only on a loopback address.
         max_upload_bytes: maximum size of an uploaded clip.
         upload_seconds: timeout of an upload.
@@ -36,7 +36,7 @@ class ServeSettings:
 
     host: str = "127.0.0.1"
     root_path: str = ""
-    behind_proxy: bool = False
+    trust_proxy: bool = False
     token: str | None = None
     max_upload_bytes: int = 200 * 2**20
     upload_seconds: float = 300
