@@ -44,8 +44,11 @@ class DataConfig(Settings):
     """Pattern of the file names in frame folders; by default img_{:05d}.jpg, or the one series of numbered pictures in
     the folder."""
     fps: float | None = Field(default=None, gt=0.0)
-    """Frames per second of frame folders; required for lists that give times of frame folders. Video files state
-    their own."""
+    """Frames per second of frame folders; required for lists that give times of frame folders, or frame numbers. Video
+    files state their own."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Columns of a CSV or JSON lines by their role (path, label, start, end, start_frame, end_frame, split, group), if
+    their names are not the usual ones."""
     group: str | None = None
     """Which training clips were cut from the same recording; cross-validation keeps them together. A column of the CSV,
     a CSV file with the columns path and group, or a regular expression over the names. By default the column named

@@ -6,6 +6,7 @@
 * caption_formats.py: captions in CSV, JSON lines and JSON.
 * captions.py: read and check lists of captioned videos.
 * class_folders.py: a folder with one sub-folder per class.
+* columns.py: which column contains paths, labels, times, splits and groups.
 * configured_lists.py: read the list that the settings name.
 * groups.py: which clips belong together.
 * labels.py: find the class of each label.

@@ -1,7 +1,7 @@
 """Read lists of labelled videos in any common format, match them with files on disk, and check them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -101,6 +101,8 @@ def read_video_list(
     outside_root: OutsideRoot = "refuse",
     group: str | None = None,
     class_numbers: bool = True,
+    columns: Mapping[str, str] | None = None,
+    fps: float | None = None,
 ) -> VideoList:
     """Read a list of labelled videos.
 
@@ -123,6 +125,9 @@ def read_video_list(
         group: column of a `csv` that names the recording of each video. Default: a column called `group`.
         class_numbers: whether numeric labels are indices into the names in `class_names`. False: they are an error,
             because the numbering of the names is not known.
+        columns: columns of a `csv` or `jsonl` by their role: path, label, start, end, start_frame, end_frame, split,
+            group. Default: columns of usual names.
+        fps: frames per second, required for columns of frame numbers. They count from 0; the end is exclusive.
 
     Numeric labels are indices into `class_names`. If all class names are numbers, numeric labels are names instead.
     A path without suffix matches a video of that name or a folder of frames. Missing files and labels out of range
@@ -140,7 +145,14 @@ def read_video_list(
         raise DataError(f"{source} does not exist. Give a list file or a folder with one sub-folder per class.")
     given = _given_names(class_names)
     options = ReadOptions(
-        class_names=given, delimiter=delimiter, split=split, fold=fold, first_label=first_label, group=group
+        class_names=given,
+        delimiter=delimiter,
+        split=split,
+        fold=fold,
+        first_label=first_label,
+        group=group,
+        columns=columns or {},
+        fps=fps,
     )
     format = detect_format(source) if format == "auto" else format
     if format not in READERS:

@@ -10,14 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from side4video.data.lists.caption_files import CaptionFile, Record, read_table
-from side4video.data.lists.list_formats import (
-    CAPTION_COLUMNS,
-    END_COLUMNS,
-    PATH_COLUMNS,
-    START_COLUMNS,
-    choose_split,
-    column_name,
-)
+from side4video.data.lists.columns import END_COLUMNS, PATH_COLUMNS, START_COLUMNS
+from side4video.data.lists.list_formats import CAPTION_COLUMNS, choose_split, column_name
 from side4video.data.lists.segments import TIME_FORMS, parse_seconds
 from side4video.data.lists.text_files import DataError, first_few
 

@@ -44,4 +44,6 @@ def read_configured_list(
         outside_root=config.outside_root,
         group=config.group,
         class_numbers=config.class_names is not None,
+        columns=config.columns,
+        fps=config.fps,
     )

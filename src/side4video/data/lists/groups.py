@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from side4video.data.lists.annotations import LabelledVideo
-from side4video.data.lists.list_formats import GROUP_COLUMNS, PATH_COLUMNS, find_column, read_records
+from side4video.data.lists.columns import GROUP_COLUMNS, PATH_COLUMNS
+from side4video.data.lists.list_formats import find_column, read_records
 from side4video.data.lists.text_files import DataError, first_few
 
 NAME_PATTERNS = {

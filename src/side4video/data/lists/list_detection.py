@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from side4video.data.lists.class_folders import class_folders, read_class_folders
+from side4video.data.lists.columns import LABEL_COLUMNS, PATH_COLUMNS
 from side4video.data.lists.list_formats import (
-    LABEL_COLUMNS,
-    PATH_COLUMNS,
     ReadOptions,
     Table,
+    header_delimiter,
     read_csv,
     read_json_lines,
     read_plain_list,
@@ -25,6 +25,7 @@ from side4video.data.lists.official_lists import (
     read_ucf101,
 )
 from side4video.data.lists.text_files import DataError, read_lines
+from side4video.video.decoding import VIDEO_SUFFIXES
 
 READERS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     "folder": read_class_folders,
@@ -60,7 +61,25 @@ def detect_format(source: Path) -> str:
         return "kinetics"
     if columns & set(PATH_COLUMNS) and (len(columns) == 1 or columns & set(LABEL_COLUMNS)):
         return "csv"
-    return "ssv1" if all(re.match(r"\d+;\s*\D", line) for line in lines) else "list"
+    if all(re.match(r"\d+;\s*\D", line) for line in lines):
+        return "ssv1"
+    return "csv" if _has_header(lines) else "list"
+
+
+def _has_header(lines: list[str]) -> bool:
+    """Whether the first line names columns: a column has a video file in each of the next lines, but not in this one.
+
+    >>> _has_header(["Video Path,Class Label", "a.mp4,run"]), _has_header(["a.mp4,run", "b.mp4,run"])
+    (True, False)
+    """
+    delimiter = header_delimiter(lines[0])
+    first, *others = ([field.strip(' "').lower() for field in line.split(delimiter)] for line in lines[:20])
+    if len(first) < 2 or not others or any(field.endswith(VIDEO_SUFFIXES) for field in first):
+        return False
+    return any(
+        all(len(fields) == len(first) and fields[column].endswith(VIDEO_SUFFIXES) for fields in others)
+        for column in range(len(first))
+    )
 
 
 def _detect_in_folder(source: Path) -> str:

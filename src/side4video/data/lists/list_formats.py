@@ -6,12 +6,13 @@ Readers return rows of names and labels; `annotations.py` finds the files of the
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
+from side4video.data.lists.columns import SPLIT_COLUMNS, Columns, choose_columns
 from side4video.data.lists.segments import TIME_FORMS, parse_seconds
 from side4video.data.lists.text_files import (
     DataError,
@@ -23,15 +24,10 @@ from side4video.data.lists.text_files import (
 )
 from side4video.video.decoding import VIDEO_SUFFIXES
 
-DELIMITERS = ("::", "\t", ",", " ")
-PATH_COLUMNS = ("path", "video_path", "file_path", "filename", "file_name", "file", "video", "video_id", "clip", "id")
-LABEL_COLUMNS = ("class_name", "label_name", "class", "label", "labels", "category", "action")
+DELIMITERS = ("::", "\t", ",", ";", " ")
 CAPTION_COLUMNS = ("caption", "captions", "sentence", "sentences", "text", "description", "query")
-START_COLUMNS = ("start_seconds", "start", "start_time", "time_start")
-END_COLUMNS = ("end_seconds", "end", "end_time", "time_end")
-SPLIT_COLUMNS = ("split", "subset", "set", "partition")
+PATH_AND_LABEL = ("path", "label")
 LINE = "line number"  # no column has this name, as blanks become underscores
-GROUP_COLUMNS = ("group", "groups", "recording", "session")
 
 SPLIT_SYNONYMS: dict[str, tuple[str, ...]] = {  # names of a split, the best first
     "train": ("training",),
@@ -91,6 +87,8 @@ class ReadOptions:
     fold: int = 1
     first_label: int = 0
     group: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    fps: float | None = None
 
 
 # --- `path label` and `path frames label` ---------------------------------------------------------------------------
@@ -165,6 +163,11 @@ def _labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> T
         table = Table([row if row.label is None else row._replace(label=indices[str(row.label)]) for row in rows])
         floats = sorted(label for label in numbers if "." in label)
         return table._replace(notes=(f"Labels such as {floats[0]!r} are read as class numbers.",) if floats else ())
+    if several := [label for label in labels if re.fullmatch(r"\d{1,18}([,;|] ?\d{1,18})+", label)]:
+        raise DataError(
+            f"{source} has several labels for one video, such as {shorten(several[0])}. Only one label per video is "
+            "supported. List each video with one class."
+        )
     integers = [label for label in labels if INTEGER.fullmatch(label)]
     if integers and options.class_names is None:
         names = next(label for label in labels if not INTEGER.fullmatch(label))
@@ -220,22 +223,41 @@ def _as_text(value: object) -> str | None:
 
 
 def _read_table(records: list[dict[str, str]], options: ReadOptions, source: Path) -> Table:
-    records, notes = select_split(records, options, source)
-    group = find_column(records, [column_name(options.group)] if options.group else GROUP_COLUMNS)
-    path, label = find_column(records, PATH_COLUMNS), find_column(records, LABEL_COLUMNS)
-    start, end = find_column(records, START_COLUMNS), find_column(records, END_COLUMNS)
-    if path is None:
-        raise DataError(f"{source} has no column of paths. Name it one of {', '.join(PATH_COLUMNS)}.")
+    names = [name for name in records[0] if name != LINE] if records else list(PATH_AND_LABEL)
+    given = {role: column_name(name) for role, name in options.columns.items()}
+    if options.group and column_name(options.group) in names:
+        given = {"group": column_name(options.group), **given}
+    columns = choose_columns(names, given, source, rows=records)
+    records, notes = select_split(records, options, source, column=columns.get("split"))
+    path = columns.get("path") or ""
+    if options.group and "group" not in given:
+        columns = replace(columns, of_role={role: name for role, name in columns.of_role.items() if role != "group"})
     rows = []
     for record in records:
         if not record.get(path):
             raise DataError(f"{source}: the column {path} is empty in {shorten(record)}. Give every row a path.")
         line = int(record[LINE])
-        first, last = (parse_time(record.get(name or ""), f"{source}, line {line}") for name in (start, end))
-        of_class, of_group = (record.get(name or "") or None for name in (label, group))
+        first, last = _times(record, columns, options, f"{source}, line {line}")
+        of_class, of_group = (record.get(columns.get(role) or "") or None for role in ("label", "group"))
         rows.append(Row(record[path], of_class, (record[path],), first, last, of_group, line))
     table = _labels_to_indices(rows, options, source)
-    return table._replace(notes=(*notes, *table.notes))
+    return table._replace(notes=(columns.note, *notes, *table.notes))
+
+
+def _times(
+    record: dict[str, str], columns: Columns, options: ReadOptions, place: str
+) -> tuple[float | None, float | None]:
+    """Start and end in seconds. Frame n is shown at n / fps; half a frame is subtracted against rounding."""
+    if columns.get("start_frame") is None:
+        first, last = (parse_time(record.get(columns.get(role) or ""), place) for role in ("start", "end"))
+        return first, last
+    if options.fps is None:
+        raise DataError(f"{place}: {columns.note} Frame numbers need the frames per second: give --data.fps.")
+    numbers = [record.get(columns.get(role) or "", "") for role in ("start_frame", "end_frame")]
+    if wrong := [text for text in numbers if text and not re.fullmatch(r"\d{1,18}(\.0+)?", text)]:
+        raise DataError(f"{place}: {shorten(wrong[0])} is not a frame number. Write whole numbers from 0.")
+    first, last = (max(float(text) - 0.5, 0.0) / options.fps if text else None for text in numbers)
+    return first, last
 
 
 def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]]:
@@ -298,13 +320,13 @@ def parse_time(text: str | None, source: Path | str) -> float | None:
 
 
 def select_split(
-    records: list[dict[str, str]], options: ReadOptions, source: Path
+    records: list[dict[str, str]], options: ReadOptions, source: Path, *, column: str | None = None
 ) -> tuple[list[dict[str, str]], tuple[str, ...]]:
     """The records of the given split, and a sentence about them.
 
-    All records are returned if no split is given, or if no column in `SPLIT_COLUMNS` has several values.
+    All records are returned if no split is given, or if `column` (default: one of `SPLIT_COLUMNS`) has one value only.
     """
-    column = find_column(records, SPLIT_COLUMNS) or ""
+    column = column or find_column(records, SPLIT_COLUMNS) or ""
     splits = sorted({record.get(column, "") for record in records})
     if options.split is None or len(splits) <= 1:
         return records, ()

@@ -3,10 +3,8 @@
 import re
 from pathlib import Path
 
+from side4video.data.lists.columns import END_COLUMNS, LABEL_COLUMNS, START_COLUMNS
 from side4video.data.lists.list_formats import (
-    END_COLUMNS,
-    LABEL_COLUMNS,
-    START_COLUMNS,
     ReadOptions,
     Row,
     Table,

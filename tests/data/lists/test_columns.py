@@ -1,0 +1,127 @@
+"""Columns of lists by their names and content, the units of times, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from side4video.data.lists.annotations import DataError, read_video_list
+
+FAULTS = Path(__file__).parents[3] / "../shared/data/faults"
+needs_faults = pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
+TIMES = [
+    ("start", "end"),
+    ("start_sec", "end_sec"),
+    ("Start Time", "End-Time"),
+    ("begin", "stop"),
+    ("start", "stop"),
+    ("start_timestamp", "stop_timestamp"),
+]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def read(path: Path, **options):
+    found = read_video_list(path, **options)
+    return [(video.name, found.class_names[video.label]) for video in found.videos]
+
+
+class TestHeaders:
+    @pytest.mark.parametrize(
+        "header",
+        ["Video Path,Class Label", "filepath,label", "path,class_id", "video_name,tag", "clip_path;label", "v,w"],
+    )
+    def test_headers_are_no_videos(self, tmp_path, header):
+        sign = ";" if ";" in header else ","
+        source = write(tmp_path / "a.csv", f"{header}\na.mp4{sign}x\nb.mp4{sign}y\n")
+        assert read(source) == [("a.mp4", "x"), ("b.mp4", "y")]
+
+    def test_what_was_understood_is_reported(self, tmp_path):
+        source = write(tmp_path / "a.csv", "Video Path,Class Label,note,fold\na.mp4,x,1,2\n")
+        notes = read_video_list(source).notes
+        assert "Columns: path = 'video_path', label = 'class_label'; ignored: 'note', 'fold'." in notes
+
+    def test_semicolons_without_header(self, tmp_path):
+        assert read(write(tmp_path / "a.csv", "a.mp4;x\nb.mp4;y y\n")) == [("a.mp4", "x"), ("b.mp4", "y y")]
+
+    def test_settings_name_columns(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,label,verb,noun\na.mp4,7,cut,onion\n")
+        assert read(source, columns={"label": "Verb"}) == [("a.mp4", "cut")]
+        with pytest.raises(DataError, match=r"columns 'label=verbs' do not exist.*'video', 'label', 'verb', 'noun'"):
+            read(source, columns={"label": "verbs"})
+        with pytest.raises(DataError, match=r"'lable=verb' do not exist\. The roles are path, label"):
+            read(source, columns={"lable": "verb"})
+
+    def test_a_list_without_paths_names_its_columns(self, tmp_path):
+        source = write(tmp_path / "a.csv", "number,label\n1,x\n")
+        with pytest.raises(DataError, match=r"no column of paths; its columns are 'number', 'label'"):
+            read(source, format="csv")
+
+    def test_several_labels_are_refused(self, tmp_path):
+        with pytest.raises(DataError, match="several labels for one video, such as '0,2'"):
+            read(write(tmp_path / "a.txt", "a.mp4 0,2\nb.mp4 1,2\n"), delimiter=" ")
+
+    @needs_faults
+    @pytest.mark.parametrize(
+        "name",
+        ["caps.csv", "filepath.csv", "class_id.csv", "semicolon_no_header.csv", "keras.csv", "metadata.jsonl"],
+    )
+    def test_lists_of_other_tools(self, name):
+        expected = ["0", "1"] if name == "class_id.csv" else ["x", "y"]
+        assert read(FAULTS / "unknown_header" / name) == [("a.mp4", expected[0]), ("b.mp4", expected[1])]
+
+
+class TestTimes:
+    @pytest.mark.parametrize("names", TIMES)
+    def test_usual_names(self, tmp_path, names):
+        source = write(tmp_path / "a.csv", f"video,label,{names[0]},{names[1]}\na.mp4,x,0:00:00.5,1.5\nb.mp4,x,,\n")
+        times = [(video.start_seconds, video.end_seconds) for video in read_video_list(source).videos]
+        assert times == [(0.5, 1.5), (None, None)]
+
+    @pytest.mark.parametrize(
+        "names", ["start", "end", "start,finish", "t_onset,t_offset", "start_frame", "my_start,my_end"]
+    )
+    def test_half_an_interval_is_refused(self, tmp_path, names):
+        source = write(tmp_path / "a.csv", f"video,label,{names}\na.mp4,x{',1' * len(names.split(','))}\n")
+        with pytest.raises(DataError, match="times of unknown meaning"):
+            read_video_list(source)
+
+    def test_settings_name_unknown_times(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,label,onset,offset\na.mp4,x,1,2\n")
+        [video] = read_video_list(source, columns={"start": "onset", "end": "offset"}).videos
+        assert (video.start_seconds, video.end_seconds) == (1, 2)
+
+    def test_frame_numbers(self, tmp_path):
+        from PIL import Image
+
+        from side4video.video.decoding import open_video
+
+        for number in range(60):
+            Image.new("L", (4, 4), number).save(tmp_path / f"{number:03d}.png")
+        source = write(tmp_path / "a.csv", "video,label,start_frame,stop_frame\n.,x,0,10\n.,x,29,31\n.,x,45.0,60\n")
+        with pytest.raises(DataError, match=r"line 2: .* Frame numbers need the frames per second: give --data\.fps"):
+            read_video_list(source)
+        for fps in (25, 29.97, 59.94):
+            ranges = []
+            for part in read_video_list(source, fps=fps).videos:
+                video = open_video(tmp_path, fps=fps, start_seconds=part.start_seconds, end_seconds=part.end_seconds)
+                frames = video.read([0, video.num_frames - 1])[:, 0, 0, 0].tolist()
+                ranges.append((frames[0], frames[1] + 1))
+            assert ranges == [(0, 10), (29, 31), (45, 60)]
+
+    def test_seconds_come_before_frame_numbers(self, tmp_path):
+        header = "video,label,start_timestamp,stop_timestamp,start_frame,stop_frame"
+        source = write(tmp_path / "a.csv", f"{header}\na.mp4,x,00:00:01.50,00:01:02.25,90,3735\n")
+        found = read_video_list(source)
+        assert (found.videos[0].start_seconds, found.videos[0].end_seconds) == (1.5, 62.25)
+        assert "ignored: 'start_frame', 'stop_frame'" in " ".join(found.notes)
+
+    @needs_faults
+    @pytest.mark.parametrize(
+        "name", ["begin-stop", "start-stop", "start_sec-end_sec", "start_timestamp-stop_timestamp"]
+    )
+    def test_lists_with_other_names(self, name):
+        videos = read_video_list(FAULTS / f"unknown_columns/{name}.csv").videos
+        assert [(video.start_seconds, video.end_seconds) for video in videos] == [(0.5, 1.0)] * 2
