@@ -80,9 +80,7 @@ class TestTimes:
         times = [(video.start_seconds, video.end_seconds) for video in read_video_list(source).videos]
         assert times == [(0.5, 1.5), (None, None)]
 
-    @pytest.mark.parametrize(
-        "names", ["start", "end", "start,finish", "t_onset,t_offset", "start_frame", "my_start,my_end"]
-    )
+    @pytest.mark.parametrize("names", ["start,finish", "t_onset,t_offset", "stop,clip start"])
     def test_half_an_interval_is_refused(self, tmp_path, names):
         source = write(tmp_path / "a.csv", f"video,label,{names}\na.mp4,x{',1' * len(names.split(','))}\n")
         with pytest.raises(DataError, match="times of unknown meaning"):

@@ -116,6 +116,7 @@ def _check_times(found: dict[str, str], rest: list[str], source: Path) -> list[s
         known = [f"{role} = {found[role]!r}" for role in ("start", "end", "start_frame", "end_frame") if role in found]
         raise DataError(
             f"{source} has times of unknown meaning: {first_few(unread)}; known are {', '.join(known) or 'none'}. "
-            "Name the columns start and end (seconds or h:mm:ss), or give --data.columns start NAME end NAME; remove columns that are no times of segments."
+            "Name the columns start and end (seconds or h:mm:ss), or give --data.columns start NAME end NAME. Remove "
+            "columns that are no times of segments."
         )
     return rest
