@@ -15,6 +15,13 @@ class Occurrence:
         score: its score.
         start_seconds: start of the first window of this part.
         end_seconds: end of its last window, exclusive.
+
+    >>> from side4video.search.stores.open_store import open_store
+    >>> store = open_store("index")
+    >>> windows = next(store.windows_of([min(store.files())]))
+    >>> [found] = find_occurrences(windows, [0.8], limit=3, min_score=0.5)
+    >>> found.score, found.start_seconds, found.end_seconds
+    (0.8, 0.0, 2.0)
     """
 
     best: Window
