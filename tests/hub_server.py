@@ -21,6 +21,7 @@ class Hub:
         self.commits: dict[str, dict[str, dict[str, bytes]]] = {}
         self.tags: dict[str, str] = {}  # names of commits, in whatever repository
         self.requests: list[str] = []
+        self.page: bytes | None = None  # answered to every request, as by a login page
 
     def newest(self, repo_id: str) -> str:
         return list(self.commits[repo_id])[-1]
@@ -60,6 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         hub, body = self.hub, self.rfile.read(int(self.headers.get("Content-Length", 0)))
         hub.requests.append(f"POST {self.path}")
+        if hub.page is not None:
+            return self._answer(200, hub.page)
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._answer(401, {"error": "no token"})
         if self.path == "/api/validate-yaml":
@@ -92,6 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._read(with_body=True)
 
     def _read(self, *, with_body: bool) -> None:
+        if self.hub.page is not None:
+            return self._answer(200, self.hub.page)
         hub, path = self.hub, self.path.partition("?")[0]
         hub.requests.append(f"GET {path}")
         match = re.fullmatch(r"(/api/models)?/([^/]+/[^/]+)(?:/(revision|tree|resolve)/([^/]+)(?:/(.+))?)?", path)

@@ -308,7 +308,27 @@ def test_every_command_has_help(name, capsys):
     assert capsys.readouterr().out.startswith(("usage: ", COMMANDS[name].__doc__))
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"]])
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["recipes", "show", "--help"], "recipes [show NAME]"),
+        (["backbones", "clip", "-h"], "backbones [PART]"),
+        (["convert", "-h"], "convert FILE RECIPE --out FOLDER"),
+        (["convert", "weights.pt", "--help"], "usage: side4video convert weights.pt RECIPE"),
+        (["memory", "-h"], "--card"),
+    ],
+)
+def test_help_after_other_arguments(capsys, arguments, shown):
+    exit_code = 0
+    try:
+        exit_code = main(arguments)
+    except SystemExit as end:
+        exit_code = end.code
+    assert exit_code == 0
+    assert shown in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["help"]])
 def test_help_lists_every_command(arguments, capsys):
     assert main(arguments) == 0
     printed = capsys.readouterr().out

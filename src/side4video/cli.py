@@ -16,6 +16,7 @@ from side4video.commands.export import export
 from side4video.commands.index import index
 from side4video.commands.listings import backbones, recipes
 from side4video.commands.memory import memory
+from side4video.commands.positional import asks_for_help
 from side4video.commands.predict import predict
 from side4video.commands.search import search
 from side4video.commands.serve import serve
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     escape_what_the_console_lacks()
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # operations that Apple's MPS lacks run on the CPU
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in {"-h", "--help"}:
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
         _print_help()
         return 0
     name, *rest = arguments
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         print(f"There is no command {name!r}.{hint} Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
-    if name in COMMANDS_WITHOUT_FLAGS and rest[:1] in (["-h"], ["--help"]):
+    if name in COMMANDS_WITHOUT_FLAGS and (asks_for_help(rest[:1]) or (name != "convert" and asks_for_help(rest))):
         print(COMMANDS[name].__doc__)
         return 0
     try:

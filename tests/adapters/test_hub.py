@@ -173,6 +173,34 @@ def test_cached_adapters_work_offline(run, hub, motion_videos, monkeypatch):
         push_to_hub(run, "user/moves")
 
 
+PAGE = b"<!DOCTYPE html><html><body>Please log in.</body></html>"
+ADAPTER = {name: (Path(__file__).parents[1] / "earlier/adapter" / name).read_bytes() for name in FILES[1:3]}
+
+
+@pytest.mark.parametrize("page", [PAGE, b"{}", b"[]"])
+def test_the_cache_is_used_if_a_mirror_answers_with_a_page(hub, capsys, page):
+    hub.commit("user/moves", ADAPTER)
+    cached = find_adapter(Path("user/moves"))
+    download.cache_clear()
+    hub.page = page
+    assert find_adapter(Path("user/moves")) == cached
+    assert "does not answer like a hub" in capsys.readouterr().err
+
+
+def test_a_page_is_named_where_nothing_is_cached(hub):
+    hub.page = PAGE
+    with pytest.raises(OSError, match=r"user/moves cannot be downloaded: http.* does not answer like a hub"):
+        find_adapter(Path("user/moves"))
+    with pytest.raises(OSError, match="cannot be uploaded"):
+        push_to_hub(Path(__file__).parents[1] / "earlier/adapter", "user/moves")
+
+
+def test_a_page_in_place_of_a_file_is_no_adapter(hub):
+    hub.commit("user/moves", {**ADAPTER, "config.json": PAGE})
+    with pytest.raises(OSError, match=r"config\.json is an HTML page: a mirror, a proxy or a login page"):
+        find_adapter(Path("user/moves"))
+
+
 def test_training_starts_from_an_adapter_of_the_hub(run, hub, small_run, tmp_path, capsys):
     push_to_hub(run, "user/moves")
     train(small_run(train={"epochs": 1}), out=tmp_path / "next", init_from=Path("user/moves"))

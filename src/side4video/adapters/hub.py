@@ -1,6 +1,8 @@
 """The Hugging Face hub: parse names of repositories, download and upload files."""
 
+import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -64,15 +66,17 @@ def parse_hub_name(text: str) -> HubName | None:
 def download(name: HubName, files: tuple[str, ...]) -> Path:
     """Download these files of a repository, and no others; returns their folder in the local cache of the hub.
 
-    Without a connection, the newest cached version is used.
+    Without a connection, or if a mirror or proxy answers with something else than a hub, the newest cached version is
+    used.
 
     Raises:
         FileNotFoundError: the repository, revision or a file does not exist, or the hub is unreachable and nothing is
             cached.
+        OSError: the hub, a mirror or a proxy gives another answer, such as an HTML page, and nothing is cached.
         PermissionError: the repository is gated: its owner must grant you access.
     """
     try:
-        folder = Path(snapshot_download(name.repo_id, revision=name.revision, allow_patterns=list(files)))
+        folder = _snapshot(name, files)
     except GatedRepoError as error:
         page = f"{constants.ENDPOINT}/{name.repo_id}"
         raise PermissionError(f"{name} is gated: request access at {page}. {LOGIN_HINT}.") from error
@@ -91,10 +95,43 @@ def download(name: HubName, files: tuple[str, ...]) -> Path:
         ) from error
     except HfHubHTTPError as error:
         raise OSError(f"{name} cannot be downloaded from {constants.ENDPOINT}: {error}") from error
+    except (ValueError, KeyError, TypeError, HTTPError) as error:  # no JSON, other JSON, or an error of a proxy
+        folder = _cached_snapshot(name, files, error)
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
         raise FileNotFoundError(f"The repository {name} is not an adapter: it has no {' and no '.join(missing)}.")
+    _check_no_pages(folder, files)
     return folder
+
+
+def _snapshot(name: HubName, files: tuple[str, ...], **options: bool) -> Path:
+    return Path(snapshot_download(name.repo_id, revision=name.revision, allow_patterns=list(files), **options))
+
+
+def _cached_snapshot(name: HubName, files: tuple[str, ...], error: Exception) -> Path:
+    """The cached version of a repository whose hub gave an answer that is none of a hub."""
+    answer = f"{constants.ENDPOINT} does not answer like a hub ({type(error).__name__}: {str(error)[:200]})"
+    try:
+        folder = _snapshot(name, files, local_files_only=True)
+    except LocalEntryNotFoundError:
+        raise OSError(
+            f"{name} cannot be downloaded: {answer}, and it is not cached. A mirror, a proxy or a login page may have "
+            "answered: open the address in a browser, and check HF_ENDPOINT and the proxy settings."
+        ) from error
+    print(f"warning: {answer}: the cached version of {name} is used.", file=sys.stderr)
+    return folder
+
+
+def _check_no_pages(folder: Path, files: tuple[str, ...]) -> None:
+    """Check that no file is an HTML page, which a mirror or proxy sent in its place."""
+    for file in files:
+        with (folder / file).open("rb") as opened:
+            start = opened.read(512).lstrip().lower()
+        if start.startswith((b"<!doctype", b"<html")):
+            raise OSError(
+                f"{folder / file} is an HTML page: a mirror, a proxy or a login page answered in place of "
+                f"{constants.ENDPOINT}. Delete {folder.parents[1]}, check HF_ENDPOINT and the proxy settings."
+            )
 
 
 def is_downloaded(path: Path) -> bool:
@@ -125,6 +162,6 @@ def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, m
     try:
         address = hub.create_repo(repo_id, private=private, exist_ok=True)
         hub.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=list(files), commit_message=message)
-    except (HTTPError, OSError) as error:  # errors of the hub, and of the connection
+    except (HTTPError, OSError, json.JSONDecodeError) as error:  # of the hub, of the connection, of a page
         raise OSError(f"{repo_id} cannot be uploaded to {constants.ENDPOINT}: {error}") from error
     return str(address)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from side4video.data.loading.worker_processes import PROGRAM, describe_exit
+from side4video.data.loading.process_support import why_no_processes
+from side4video.data.loading.worker_exits import describe_exit
+from side4video.data.loading.worker_processes import PROGRAM
 from side4video.system.memory import limit_memory
 from side4video.system.start_method import start_method
 
@@ -95,6 +97,8 @@ def run_with_timeout(
     Raises:
         RuntimeError: no process can be started.
     """
+    if reason := why_no_processes():
+        raise RuntimeError(f"Each file is opened in a process of its own, and this program cannot start any: {reason}.")
     todo = deque(enumerate(items))
     workers = [_Worker(work, memory_bytes) for _ in range(min(processes, len(items)))]
     try:

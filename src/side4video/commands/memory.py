@@ -23,8 +23,8 @@ class MemoryArguments:
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     card: str | None = None
-    """Memory of the GPU: 24GB, 80GiB, 8000MB. Default: the memory of this machine's GPU, or 24GB without one; for a
-    CPU, this machine's RAM."""
+    """Memory or name of the GPU: 24GB, 80GiB, "RTX 4090", A10G, "A100 80GB". Default: the memory of this machine's GPU,
+    or 24GB without one; for a CPU, this machine's RAM."""
     classes: int | None = None
     """Number of classes. Default: the number in the recipe's data set, or 174 if it is unknown."""
     processes: int = 1

@@ -3,11 +3,28 @@
 from side4video.config import MODEL_PRESETS, RunConfig, load_config, parse_config, recipe_names
 
 
+def asks_for_help(arguments: list[str]) -> bool:
+    """Whether help is among the arguments.
+
+    >>> asks_for_help(["clip", "--help"])
+    True
+    """
+    return not {"-h", "--help"}.isdisjoint(arguments)
+
+
 def take_positional(arguments: list[str], command: str, what: str) -> tuple[str, list[str]]:
-    """Return the first argument and the rest. `COMMAND --help` shows the settings of the default recipe."""
+    """Return the first argument and the rest. `COMMAND --help` shows the settings of the default recipe, or the usage.
+
+    Raises:
+        ValueError: there is no argument before the flags.
+        SystemExit: help is requested and was printed.
+    """
     if not arguments or arguments[0].startswith("-"):
-        if arguments and arguments[0] in {"-h", "--help"} and command in {"train", "memory", "zero-shot"}:
+        if asks_for_help(arguments[:1]) and command in {"train", "memory", "zero-shot"}:
             return "own-clips", arguments
+        if asks_for_help(arguments):
+            print(f"usage: side4video {command} {what}, then flags")
+            raise SystemExit(0)
         raise ValueError(f"usage: side4video {command} {what}, then flags; see side4video {command} --help.")
     return arguments[0], arguments[1:]
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.memory.advice import Advice, advise, format_size, parse_size
+from side4video.memory.cards import card_bytes
 from side4video.memory.measuring import STEPS, measure_step
 from side4video.memory.planning import StepPlanner, Target, config_of_process, target_of
 from side4video.models.video_model import choose_device
@@ -34,8 +35,8 @@ def plan_memory(
 
     Args:
         config: all settings; `train.device` selects a GPU ("auto" too) or a CPU.
-        card: memory of the card, such as "24GB"; by default the memory of this machine's GPU, else 24 GB. For a CPU the
-            default is this machine's RAM.
+        card: memory or name of the card, such as "24GB" or "RTX 4090"; by default the memory of this machine's GPU,
+            else 24 GB. For a CPU the default is this machine's RAM.
         num_classes: C.
         processes: number of processes with one device each; the plan is for one of them.
         measure: also measure real steps on the device of `train.device`; the plan is then for that device.
@@ -45,7 +46,7 @@ def plan_memory(
         The exit code: 0 if the settings fit, 1 if they do not.
 
     Raises:
-        ValueError: `card` is not a size, or the settings do not describe a valid model.
+        ValueError: `card` is neither a size nor a known card, or the settings do not describe a valid model.
     """
     if num_classes < 1:
         raise ValueError(f"classes = {num_classes} must be at least 1: a classifier has at least one class.")
@@ -53,7 +54,7 @@ def plan_memory(
     target = target_of(config)
     if measure:
         target = "gpu" if is_gpu(choose_device(config.train.device)) else "cpu"
-    size = parse_size(card) if card else _device_memory(target)
+    size = _device_memory(target) if card is None else card_bytes(card)
     advice = advise(StepPlanner(config, num_classes=num_classes, target=target), size)
     console = Console()
     console.print(advice.table())

@@ -6,42 +6,7 @@ import subprocess
 import sys
 import time
 
-import pytest
-
-from side4video.data.loading.worker_processes import WorkerContext, describe_exit, is_crash
-
-
-@pytest.mark.parametrize(
-    ("code", "name"),
-    [
-        (-11, "SIGSEGV"),
-        (-9, "SIGKILL"),
-        (-40, "signal 40"),
-        (0, "exit code 0"),
-        (3, "exit code 3"),
-        (None, "still running"),
-        (3221225477, "access violation"),  # 0xC0000005, STATUS_ACCESS_VIOLATION of Windows
-    ],
-)
-def test_exit_codes_have_names(code, name):
-    assert describe_exit(code) == name
-
-
-@pytest.mark.parametrize(
-    ("code", "crash"),
-    [
-        (-11, True),
-        (-6, True),
-        (-9, False),
-        (-15, False),
-        (0, False),
-        (1, False),
-        (3221225477, True),
-        (3221225786, False),
-    ],
-)  # the last is 0xC000013A, STATUS_CONTROL_C_EXIT
-def test_crashes_are_told_from_other_ends(code, crash):
-    assert is_crash(code) == crash
+from side4video.data.loading.worker_processes import WorkerContext
 
 
 def test_the_exit_of_each_worker_is_reported():

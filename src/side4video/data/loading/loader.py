@@ -1,5 +1,6 @@
 """Data loaders for training and evaluation."""
 
+import os
 from typing import Any
 
 import torch
@@ -8,6 +9,8 @@ from torch.utils.data import DataLoader
 from side4video.data.datasets import TestClips, TrainClips
 from side4video.data.loading.batch import Batch, collate
 from side4video.data.loading.order import TrainOrder
+from side4video.data.loading.process_support import is_importing_main, warn_about_reading_here, why_no_processes
+from side4video.data.loading.worker_exits import IMPORTED_UNGUARDED
 from side4video.data.loading.worker_processes import WorkerContext, start_worker
 from side4video.data.loading.worker_status import MonitoredClips
 from side4video.data.loading.worker_watchdog import ClipLoader, ResumableSampler
@@ -23,9 +26,11 @@ def train_loader(
 ) -> DataLoader[Batch]:
     """Load the rest of a run in its order: iterate once, the worker processes stay.
 
-    Workers import the script that starts them, so a script that calls this needs `if __name__ == "__main__":`. A worker
-    that exceeds the timeout or whose decoder crashes is replaced within seconds, and the video counts as unreadable. If
-    a worker ends otherwise, iterating raises a `LostWorkerError` within seconds that names the video it was reading.
+    Workers import the script that starts them, so a script that calls this needs `if __name__ == "__main__":`. Without
+    it, in programs from standard input and in daemon processes, the videos are read in this process, with a warning. A
+    worker that exceeds the timeout or whose decoder crashes is replaced within seconds, and the video counts as
+    unreadable. If a worker ends otherwise, iterating raises a `LostWorkerError` within seconds that names the video it
+    was reading.
 
     Args:
         dataset: the clips that the order's keys select from.
@@ -33,7 +38,7 @@ def train_loader(
         workers: processes that read videos; 0: read in this process. Their number does not change the batches.
         timeout_seconds: the longest time a worker may take for a clip; ignored without workers.
     """
-    workers = min(workers, len(order))
+    workers = _usable(min(workers, len(order)))
     return ClipLoader(**_options(dataset, workers, timeout_seconds), batch_sampler=ResumableSampler(order))
 
 
@@ -55,12 +60,22 @@ def test_loader(
         world, rank: number of processes and rank of this one; it reads every `world`-th clip from `rank` on.
     """
     own_indices = range(rank, len(dataset), world)
-    workers = min(workers, -(-len(own_indices) // batch_clips))
+    workers = _usable(min(workers, -(-len(own_indices) // batch_clips)))
     batches = [own_indices[start : start + batch_clips] for start in range(0, len(own_indices), batch_clips)]
     return ClipLoader(**_options(dataset, workers, timeout_seconds), batch_sampler=ResumableSampler(batches))
 
 
 test_loader.__test__ = False  # type: ignore[attr-defined]
+
+
+def _usable(workers: int) -> int:
+    """The number of workers, or 0 with a warning where processes cannot be started."""
+    if workers and is_importing_main():
+        os._exit(IMPORTED_UNGUARDED)  # the process that started this one reads the videos itself
+    if workers and (reason := why_no_processes()):
+        warn_about_reading_here(reason)
+        return 0
+    return workers
 
 
 def _options(dataset: TrainClips | TestClips, workers: int, timeout_seconds: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Start worker processes, handle their signals, and report how each of them ended."""
+"""Start worker processes, and handle their signals."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from side4video.data.loading.worker_exits import TERMINATED, count_memory_kills
 from side4video.system.start_method import start_method
 
 if start_method() == "forkserver":
@@ -20,39 +21,6 @@ PROGRAM = "side4video.cli"
 """The module that worker processes of the command line import, since they import the program that started them."""
 GRACE_SECONDS = 30.0
 """How long a worker continues after SIGTERM, unless the main process stops it earlier."""
-_CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
-_WINDOWS_CRASHES = {
-    0xC0000005: "access violation",
-    0xC000001D: "illegal instruction",
-    0xC0000094: "integer division by zero",
-    0xC00000FD: "stack overflow",
-    0xC0000374: "heap corruption",
-    0xC0000409: "stack buffer overrun",
-}
-"""Exit codes of processes that Windows ends because of an error in native code."""
-
-
-def describe_exit(code: int | None) -> str:
-    """Describe how a process ended, from its exit code in `multiprocessing`.
-
-    >>> describe_exit(-9), describe_exit(1), describe_exit(None)
-    ('SIGKILL', 'exit code 1', 'still running')
-    """
-    if code is None:
-        return "still running"
-    if code >= 0:
-        return _WINDOWS_CRASHES.get(code, f"exit code {code}")
-    names = {int(number): number.name for number in signal.Signals}
-    return names.get(-code, f"signal {-code}")
-
-
-def is_crash(code: int) -> bool:
-    """Whether an exit code is that of a crash in native code, such as a decoder; other signals come from outside.
-
-    >>> is_crash(-11), is_crash(-9), is_crash(1), is_crash(0xC0000005)
-    (True, False, False, True)
-    """
-    return code in _WINDOWS_CRASHES or describe_exit(code) in _CRASHES
 
 
 class WorkerContext(_Context):
@@ -68,6 +36,7 @@ class WorkerContext(_Context):
         if start_method() == "forkserver":  # imported once, not once per worker
             self.set_forkserver_preload([PROGRAM, "side4video.data.loading.loader"])
         self._workers: list[BaseProcess] = []
+        self._memory_kills = count_memory_kills()
 
     def Process(self, *args: Any, **options: Any) -> BaseProcess:  # type: ignore[override]  # noqa: N802
         """Return a new worker that is not started yet."""
@@ -82,6 +51,11 @@ class WorkerContext(_Context):
         wait([worker.sentinel for worker in self._started()], wait_seconds)
         codes = {worker.pid: worker.exitcode for worker in self._started()}
         return {process: code for process, code in codes.items() if process is not None and code is not None}
+
+    @property
+    def memory_kills(self) -> int:
+        """Processes that the system killed because memory ran out, since this context was made."""
+        return count_memory_kills() - self._memory_kills
 
     def kill(self) -> None:
         """Kill all workers immediately and discard what they read."""
@@ -142,4 +116,4 @@ def _end_with_main_process() -> None:
 def _end_after_sigterm() -> None:
     signal.sigwait({signal.SIGTERM})
     time.sleep(GRACE_SECONDS)
-    os._exit(1)
+    os._exit(TERMINATED)

@@ -66,6 +66,10 @@ class MonitoredClips(Dataset):
                 return self._key(worker)
         return None
 
+    def has_read(self, process: int) -> bool:
+        """Whether a worker has begun to read a clip."""
+        return process in self._processes[:]
+
     def kill_hanging(self) -> list[ClipKey | int]:
         """Kill the workers that exceed the timeout for one clip; returns these clips.
 

@@ -11,7 +11,9 @@ from torch.utils.data import DataLoader
 
 from side4video.data.datasets import ClipKey
 from side4video.data.loading.batch import Batch
-from side4video.data.loading.worker_processes import WorkerContext, describe_exit, is_crash
+from side4video.data.loading.process_support import UNGUARDED, warn_about_reading_here
+from side4video.data.loading.worker_exits import IMPORTED_UNGUARDED, describe_exit, explain_exit, is_crash
+from side4video.data.loading.worker_processes import WorkerContext
 from side4video.data.loading.worker_status import MonitoredClips
 
 _MAX_HANGS = 5
@@ -74,11 +76,22 @@ class ClipLoader(DataLoader[Batch]):
             return super().__iter__()
         assert isinstance(self.batch_sampler, ResumableSampler)
         self.batch_sampler.done = 0
-        return self._watched(self.dataset, self.batch_sampler, self._start(self.dataset))  # workers start now
+        try:
+            batches = self._start(self.dataset)  # workers start now
+        except (OSError, EOFError) as error:  # no memory, no sockets, or a limit on processes
+            warn_about_reading_here(f"{type(error).__name__}: {error}. Raise the limits of this machine")
+            return self._read_here(self.dataset, self.batch_sampler)
+        return self._watched(self.dataset, self.batch_sampler, batches)
 
     def _start(self, clips: MonitoredClips) -> Iterator[Batch]:
         clips.reset()
         return super().__iter__()
+
+    def _read_here(self, clips: MonitoredClips, sampler: ResumableSampler) -> Iterator[Batch]:
+        """Read the remaining batches in this process."""
+        for keys in sampler:
+            batch = self.collate_fn([clips[key] for key in keys])
+            yield batch.pin_memory() if self.pin_memory else batch
 
     def _watched(self, clips: MonitoredClips, sampler: ResumableSampler, batches: Iterator[Batch]) -> Iterator[Batch]:
         num_consecutive = 0
@@ -91,6 +104,8 @@ class ClipLoader(DataLoader[Batch]):
                 except StopIteration:
                     return
                 except (RuntimeError, OSError, EOFError) as error:  # OSError: of a batch in transfer
+                    if IMPORTED_UNGUARDED in workers.ended(wait_seconds=_EXIT_SECONDS).values():
+                        break
                     num_consecutive += 1
                     if not _skip_faulty(clips, workers, watchdog.take_hanging(), error, num_consecutive):
                         raise
@@ -103,6 +118,8 @@ class ClipLoader(DataLoader[Batch]):
                 if len(batch):
                     num_consecutive = 0
                 yield batch
+        warn_about_reading_here(UNGUARDED)
+        yield from self._read_here(clips, sampler)
 
 
 def _skip_faulty(
@@ -123,21 +140,22 @@ def _skip_faulty(
         clips.skip_hanging(key)
     lost = {process: code for process, code in ended.items() if process not in crashed}
     if lost and not hanging:
-        raise LostWorkerError(_describe_lost(clips, lost)) from error
+        raise LostWorkerError(_describe_lost(clips, lost, workers.memory_kills)) from error
     skipped = [*hanging, *crashed.values()]
     if num_consecutive > (_MAX_HANGS if hanging else _MAX_CRASHES):
         raise LostWorkerError(_describe_repeated(clips, skipped, num_consecutive, hang=bool(hanging))) from error
     return bool(skipped)
 
 
-def _describe_lost(clips: MonitoredClips, lost: dict[int, int]) -> str:
+def _describe_lost(clips: MonitoredClips, lost: dict[int, int], memory_kills: int) -> str:
     videos = [clips.path_of(key) for key in map(clips.clip_of_process, lost) if key is not None]
-    where = f"while it read {', '.join(videos)}" if videos else "between two videos"
     named = ", ".join(f"{process}, {describe_exit(code)}" for process, code in lost.items())
-    return (
-        f"A loader process ({named}) ended {where}. Usually the system kills one when memory runs out: use fewer "
-        "workers (--data.workers)."
-    )
+    process, code = next(iter(lost.items()))
+    has_read = clips.has_read(process)
+    between = "before it read a video" if code > 0 and not has_read else "between two videos"
+    where = f"while it read {', '.join(videos)}" if videos else between
+    why = explain_exit(code, has_read=has_read, memory_kills=memory_kills)
+    return f"A loader process ({named}) ended {where}. {why}"
 
 
 def _describe_repeated(clips: MonitoredClips, skipped: list[ClipKey | int], num_consecutive: int, *, hang: bool) -> str:
