@@ -105,6 +105,50 @@ def test_onnx_gives_the_same_outputs_for_any_number_of_clips(settings, tmp_path)
     assert json.loads(entries["frames"])["num_frames"] == 4
 
 
+def test_float16_with_other_operators_and_any_number_of_frames(tmp_path):
+    folder = make_adapter(tmp_path / "adapter", KINDS["CLIP, pre-norm, two taps of three"])
+    path = tmp_path / "model.onnx"
+    options = ["--dtype", "float16", "--opset", "20", "--dynamic-frames"]
+    assert main(["export", str(folder), str(path), *options]) == 0
+    assert main(["export", str(folder), str(tmp_path / "large.onnx")]) == 0
+    assert path.stat().st_size < (tmp_path / "large.onnx").stat().st_size
+    model = onnx.load(path)
+    assert [entry.version for entry in model.opset_import if not entry.domain] == [20]
+    assert {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) > 1} == {
+        onnx.TensorProto.FLOAT16
+    }
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert [one.type for one in (*session.get_inputs(), *session.get_outputs())] == ["tensor(float)"] * 2
+    for num_clips, num_frames in ((1, 4), (3, 2), (2, 7)):
+        clips = torch.randn(num_clips, num_frames, 3, 32, 32)
+        [expected], [found] = outputs(folder, clips), session.run(None, {"clips": clips.numpy()})
+        np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=0.02 * float(expected.abs().max()))
+
+
+def test_retrieval_in_float16(tmp_path):
+    folder = make_adapter(tmp_path / "adapter", KINDS["retrieval"])
+    export_adapter(folder, str(tmp_path / "model.onnx"), dtype="float16", dynamic_frames=True)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    clips = torch.randn(2, 5, 3, 32, 32)
+    for one, other in zip(session.run(None, {"clips": clips.numpy()}), outputs(folder, clips), strict=True):
+        np.testing.assert_allclose(one, other.numpy(), rtol=0, atol=0.02 * float(other.abs().max()))
+
+
+def test_settings_that_do_not_fit_are_refused(tmp_path):
+    folder = make_adapter(tmp_path / "adapter", MORE_KINDS["a head on a grid, correlations, gates"])
+    out = tmp_path / "model.onnx"
+    with pytest.raises(ValueError, match=r"head\.grid = \(2, 2, 2\), which depends on their number"):
+        export_adapter(folder, out, dynamic_frames=True)
+    with pytest.raises(ValueError, match="dtype = 'int8' is not supported"):
+        export_adapter(folder, out, dtype="int8")
+    for opset in (17, 1000):
+        with pytest.raises(ValueError, match=f"opset = {opset} is not supported. Use 18 to"):
+            export_adapter(folder, out, opset=opset)
+    with pytest.raises(ValueError, match=r"opset = 18 is a setting of \.onnx files"):
+        export_adapter(folder, out.with_suffix(".pt2"), opset=18)
+    assert not out.exists()
+
+
 def test_the_metadata_is_complete(tmp_path):
     folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
     described = describe_export(*load_adapter(folder, device=CPU))
@@ -184,7 +228,7 @@ def test_large_weights_go_into_a_second_file(tmp_path, monkeypatch):
 def test_an_inaccurate_export_is_not_written(tmp_path):
     folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
     weights = load_file(folder / "model.safetensors")
-    weights["head.linear.bias"] += torch.nan
+    weights["head.linear.weight"].fill_(3e38)  # the outputs are infinite
     save_file(weights, folder / "model.safetensors")
     (tmp_path / "model.pt2").write_text("an older one")
     with pytest.raises(RuntimeError, match="differ"):

@@ -3,5 +3,6 @@
 * adapter.py: save and load adapter folders, initialise a model from one.
 * convert.py: convert official checkpoints to adapters and back.
 * hub.py: the Hugging Face hub: names, downloads, uploads.
+* initial_weights.py: start a new model from an adapter.
 * untrusted.py: check the settings of adapters from others.
 """

@@ -236,30 +236,3 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} is corrupt: {str(error)[:500]}. Copy the adapter folder again.") from error
     check_finite(state, what=f"{path} cannot be used")
     return state
-
-
-def load_from(model: SideTunedModel, folder: Path, *, class_names: tuple[str, ...]) -> str:
-    """Load the trained tensors of an adapter into a new model, and return a sentence that reports what was loaded.
-
-    A classifier for other classes is discarded. All other tensors must fit.
-
-    Raises:
-        ValueError: the model and the adapter differ in side network or backbone.
-    """
-    adapter, state = read_adapter(folder), read_weights(folder)
-    if adapter.fingerprint != model.backbone.fingerprint:
-        raise ValueError(
-            f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, this run's has "
-            f"{model.backbone.fingerprint}. Use the same backbone and weights."
-        )
-    own = model.trained_state()
-    classifier = {name for name in own.keys() | state.keys() if name.startswith(("head.linear.", "head.probe."))}
-    if adapter.class_names == class_names and own.keys() == state.keys():
-        model.load_trained_state(state)
-        return f"Loaded all {len(state)} tensors of {folder}, including the classifier."
-    kept = {name: tensor for name, tensor in state.items() if name not in classifier}
-    model.load_trained_state(kept | {name: tensor for name, tensor in own.items() if name in classifier})
-    return (
-        f"Loaded {len(kept)} tensors of {folder}; its classifier for {len(adapter.class_names)} classes was "
-        f"discarded. The classifier for these {len(class_names)} classes is newly initialised."
-    )

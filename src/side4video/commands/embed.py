@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -11,7 +12,7 @@ from side4video.commands.inputs import is_one_file
 
 @dataclass(frozen=True)
 class EmbedArguments:
-    """Write the embeddings of videos and sentences by a retrieval adapter to a file.
+    """Write embeddings of videos to a file: with sentences by a retrieval adapter, features by a recognition adapter.
 
     Examples:
         >>> tyro.cli(EmbedArguments, args=["adapter", "clip.mp4", "--out", "videos.npz"]).videos
@@ -28,6 +29,9 @@ class EmbedArguments:
     """Patterns of paths, or names of files and folders, to leave out: "*/drafts/*" "*.part.mp4"."""
     text: tuple[str, ...] = ()
     """Sentences to embed."""
+    part: Literal["side", "frozen", "both"] = "side"
+    """Features of a recognition adapter. side: what its classifier reads; frozen: of the image model alone. Ignored for
+    retrieval."""
     normalise: bool = False
     """Scale all vectors to length 1, so that dot products are cosines. Default: as the model gives them."""
     backbone_weights: str | None = None
@@ -46,6 +50,7 @@ def embed(arguments: list[str]) -> int:
 
     prestart_workers(workers=0 if not given.videos or is_one_file(given.videos) else None)
 
+    from side4video.adapters.adapter import read_adapter
     from side4video.distributed.processes import is_main_process, joined_processes
     from side4video.inference.embedder import Embedder, check_embedding_file, write_embeddings
     from side4video.inference.predictor import expand_inputs
@@ -55,6 +60,8 @@ def embed(arguments: list[str]) -> int:
     if not given.videos and not given.text:
         raise ValueError("Nothing to embed: give videos, --text, or both.")
     paths = list(expand_inputs(given.videos, exclude=given.exclude))
+    if read_adapter(given.adapter).config.task == "recognition":
+        return _write_features(given, paths)
     with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
         embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
         videos = embedder.embed_videos(paths, shared=True) if paths else None
@@ -67,3 +74,23 @@ def embed(arguments: list[str]) -> int:
         print(f"{failure.name}: {failure.reason}", file=sys.stderr)
     print(f"{len(paths) - len(unread)} videos and {len(given.text)} sentences: {given.out}")
     return 1 if unread else 0
+
+
+def _write_features(given: EmbedArguments, paths: list[Path]) -> int:
+    """Write the features of videos by a recognition adapter."""
+    from side4video.distributed.processes import is_main_process, joined_processes
+    from side4video.inference.clip_features import write_features
+    from side4video.inference.predictor import Predictor
+    from side4video.models.video_model import choose_device
+
+    if given.text or not paths:
+        raise ValueError(f"{given.adapter} was trained for recognition: give videos, and leave out --text.")
+    with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
+        predictor = Predictor(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
+        features = predictor.features(paths, part=given.part, shared=True)
+    if is_main_process():
+        write_features(given.out, features, normalise=given.normalise)
+        for failure in features.unread:
+            print(f"{failure.name}: {failure.reason}", file=sys.stderr)
+        print(f"{len(features.paths)} videos: {given.out}")
+    return 1 if features.unread else 0

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -21,6 +22,13 @@ class ExportArguments:
     """File to write: .onnx (requires the extra `export`), or .pt2 for torch.export."""
     backbone_weights: str | None = None
     """Local weights file of the backbone. Default: the weights that training used."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Number type of weights and computation. float16 halves the file; inputs and outputs stay float32."""
+    dynamic_frames: bool = False
+    """Let the number of frames be any from 2 on. Scores are most accurate with the number that the adapter was trained
+    with."""
+    opset: int | None = None
+    """Version of the ONNX operators, 18 or more. Default: that of torch."""
 
 
 def export(arguments: list[str]) -> int:
@@ -29,7 +37,14 @@ def export(arguments: list[str]) -> int:
 
     from side4video.sharing.export import export_adapter
 
-    exported = export_adapter(given.adapter, given.out, backbone_weights=given.backbone_weights)
+    exported = export_adapter(
+        given.adapter,
+        given.out,
+        backbone_weights=given.backbone_weights,
+        dtype=given.dtype,
+        dynamic_frames=given.dynamic_frames,
+        opset=given.opset,
+    )
     print(f"{exported.num_bytes / 1e6:.1f} MB, within {exported.largest_difference:.1e} of PyTorch's outputs")
     print(f"written to {', '.join(map(str, exported.files))}")
     return 0

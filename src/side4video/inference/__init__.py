@@ -1,5 +1,6 @@
 """Inference with trained adapters.
 
+* clip_features.py: feature vectors of videos from a recognition adapter.
 * embedder.py: embeds videos and sentences, and ranks videos.
 * explanation.py: shows which places and frames of a clip support a class.
 * predictor.py: classifies videos.

@@ -209,7 +209,6 @@ def write_embeddings(
     `sentence` has length 1, `video` after the mean over the frames. The names are in `paths` and `texts`: string arrays
     in .npz files, JSON lists in the metadata of .safetensors files.
     """
-    check_embedding_file(path)
     arrays: dict[str, Any] = {}
     names: dict[str, Sequence[str]] = {}
     if videos is not None:
@@ -223,6 +222,12 @@ def write_embeddings(
         names["texts"] = texts.texts
     if normalise:
         arrays |= {name: F.normalize(arrays[name], dim=-1) for name in _VECTORS if name in arrays}
+    write_arrays(path, arrays, names)
+
+
+def write_arrays(path: Path, arrays: dict[str, Any], names: dict[str, Sequence[str]]) -> None:
+    """Write tensors and lists of names to a .npz or .safetensors file, atomically."""
+    check_embedding_file(path)
     if path.suffix == ".safetensors":
         write_tensors(path, arrays, {name: json.dumps(values) for name, values in names.items()})
         return

@@ -21,6 +21,8 @@ from side4video.data.datasets import Failure, TestClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
 from side4video.data.transforms import check_views
+from side4video.distributed.processes import num_processes, process_rank
+from side4video.inference.clip_features import ClipFeatures, Part, check_part, extract_features
 from side4video.inference.explanation import Explanation, attention_weights, explain_clip
 from side4video.models.stored_clips import denormalise_pixels
 from side4video.models.video_model import VideoModel, choose_device
@@ -191,6 +193,46 @@ class Predictor:
                     classes = self._best_classes(batch.clips, top_k)
                     yield VideoPrediction(path=Path(name), classes=classes, seconds=time.perf_counter() - started)
                 started = time.perf_counter()
+
+    def features(
+        self,
+        paths: VideoSource | Sequence[VideoSource],
+        *,
+        part: Part = "side",
+        workers: int | None = None,
+        shared: bool = False,
+    ) -> ClipFeatures:
+        """Feature vectors of videos, averaged over their clips and crops; see `side4video.inference.clip_features`.
+
+        Args:
+            paths: as in `predict_videos`.
+            part: "side": what the classifier reads; "frozen": the image model alone; or "both".
+            workers: as in `predict_videos`.
+            shared: distribute the videos over all joined processes. Each must make this call, and gets all results.
+
+        Raises:
+            ValueError: no video can be read, or the adapter is a probe without a side network and `part` needs one.
+        """
+        check_part(self.model, part)
+        sources = as_list(paths)
+        share = {"world": num_processes(), "rank": process_rank()} if shared else {}
+        with ExitStack() as stack:
+            batches = test_loader(
+                self._clips([stack.enter_context(as_path(source)) for source in sources]),
+                batch_clips=1,
+                workers=choose_workers(workers) if len(sources) > 1 or workers else 0,
+                timeout_seconds=self.adapter.config.data.timeout_seconds,
+                **share,
+            )
+            return extract_features(
+                self.model,
+                batches,
+                [name_of(source) for source in sources],
+                part=part,
+                device=self.device,
+                chunk=self.adapter.config.eval.batch,
+                shared=shared,
+            )
 
     def timeline(
         self,

@@ -48,7 +48,7 @@ CARDS: dict[str, tuple[int, ...]] = {
 """Sizes in GB (10^9 bytes) that the makers state, smallest first. Cards report a little more than this."""
 
 _NOISE = re.compile(r"NVIDIA|GEFORCE|TESLA|SXM\d?|PCIE|NVL|HBM\d\w?|GENERATION|[\s_-]")
-_SIZE = re.compile(r"(\d+)GI?B$")
+_SIZE = re.compile(r"(?<!\w)(\d+)\s*Gi?B", re.IGNORECASE)
 
 
 def card_bytes(text: str) -> int:
@@ -61,9 +61,8 @@ def card_bytes(text: str) -> int:
         ValueError: it is neither a size nor a known card, or a card of several sizes without one.
     """
     names = {_normalise(name): name for name in CARDS}
-    wanted = _normalise(text)
-    size = _SIZE.search(wanted)
-    wanted = wanted[: size.start()] if size else wanted
+    size = _SIZE.search(text)
+    wanted = _normalise(_SIZE.sub("", text))
     name = next((names[key] for key in (wanted, f"RTX{wanted}", f"GTX{wanted}") if key in names), None)
     if name is None:
         close = difflib.get_close_matches(wanted, names, n=3)

@@ -75,6 +75,25 @@ class VideoModel(SideTunedModel):
             pooled = embed_frames(self.backbone, pooled)
         return self.head(x, pooled)
 
+    @property
+    def has_side_features(self) -> bool:
+        """Whether there is a side network, as opposed to a probe alone."""
+        return bool(self.side.taps)
+
+    def features(self, clips: Float[Tensor, "B T 3 H W"]) -> tuple[Float[Tensor, "B F"] | None, Float[Tensor, "B D"]]:
+        """Feature vectors of clips: what the head's linear layer reads, and the frozen model's mean over frames.
+
+        The first is None without a side network. The second is the summary token of the last block after the final norm
+        (`FrozenBackbone.pool`), averaged over frames. Neither is normalised.
+        """
+        self.check_clips(clips)
+        last = self.backbone.num_blocks - 1
+        x = self.side.begin(clips)
+        for tokens in self.backbone.iterate(clips, {*self.side.taps, last}):
+            x = self.side.advance(x, block=tokens.block, patches=tokens.patches, summary=tokens.summary)
+        frozen = self.backbone.pool(tokens).mean(dim=1)
+        return (self.head.features(x) if self.has_side_features else None), frozen
+
     def finetuned_parameters(self) -> list[nn.Parameter]:
         """The text classifier of a fused head that starts from class names."""
         probe = getattr(self.head, "probe", None)

@@ -1,7 +1,7 @@
 """Exports an adapter with its backbone as one file that runs without this package: ONNX or `torch.export`.
 
 Recognition: clips (B, T, 3, H, W) -> logits (B, C). Retrieval: clips -> frame embeddings (B, T, E) and weights (B, T);
-the text tower is not exported. The number of clips B is dynamic; T, H and W are the adapter's.
+the text tower is not exported. The number of clips B is dynamic; H and W are the adapter's, and so is T by default.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -28,8 +28,14 @@ from side4video.models.video_model import VideoModel
 SUFFIXES = (".onnx", ".pt2")
 MAX_DIFFERENCE = 1e-3
 """Largest allowed difference from PyTorch's outputs, as a share of the largest output."""
+MAX_DIFFERENCE_FLOAT16 = 2e-2
+"""The same for weights in float16."""
 MAX_ONNX_BYTES = 1_900_000_000
 """Largest size of weights inside the ONNX file (its limit is 2 GB); larger weights go to a second file next to it."""
+MIN_OPSET = 18
+"""Oldest version of the ONNX operators: that of torch's exporter."""
+Dtype = Literal["float32", "float16"]
+"""Number types of exported weights."""
 METADATA = "side4video.json"
 """Name of the metadata among the extra files of a `.pt2` file; in an ONNX file each entry is a metadata property."""
 
@@ -57,6 +63,7 @@ class ExportedModel(nn.Module):
 
     Args:
         model: in eval mode; the text tower of a retrieval model is removed.
+        dtype: number type of weights and computation; "float16" halves the file. Inputs and outputs are float32.
 
     >>> model, _ = load_adapter(Path("adapter"), device=torch.device("cpu"))
     >>> program = ExportedModel(model)
@@ -64,8 +71,13 @@ class ExportedModel(nn.Module):
     (('logits',), torch.Size([1, 2]))
     """
 
-    def __init__(self, model: SideTunedModel) -> None:
+    def __init__(self, model: SideTunedModel, *, dtype: Dtype = "float32") -> None:
         super().__init__()
+        if dtype not in get_args(Dtype):
+            raise ValueError(f"{dtype = } is not supported. Use one of {', '.join(get_args(Dtype))}.")
+        self.dtype: torch.dtype = getattr(torch, dtype)
+        for part in (model.backbone, model.side, model.head):
+            part.to(self.dtype)
         if isinstance(model, RetrievalModel):
             model.text = nn.Identity()  # type: ignore[assignment]  # otherwise its weights are exported too
         self.model = model.requires_grad_(False)
@@ -73,15 +85,24 @@ class ExportedModel(nn.Module):
 
     def forward(self, clips: Float[Tensor, "B T 3 H W"]) -> tuple[Tensor, ...]:
         """Logits, or frame embeddings and weights."""
+        clips = clips.to(self.dtype)
         if isinstance(self.model, VideoModel):
-            return (self.model(clips),)
+            return (self.model(clips).float(),)
         assert isinstance(self.model, RetrievalModel)
         features = self.model.embed_videos(clips)
         return features.frames, features.weights
 
 
-def export_adapter(adapter: str | Path, out: Path, *, backbone_weights: str | None = None) -> ExportResult:
-    """Export an adapter with its backbone as one self-contained float32 model, and verify its outputs.
+def export_adapter(
+    adapter: str | Path,
+    out: str | Path,
+    *,
+    backbone_weights: str | None = None,
+    dtype: Dtype = "float32",
+    dynamic_frames: bool = False,
+    opset: int | None = None,
+) -> ExportResult:
+    """Export an adapter with its backbone as one self-contained model, and verify its outputs.
 
     A backbone that was quantised in training is exported unpacked: the same function in more bytes.
 
@@ -89,28 +110,49 @@ def export_adapter(adapter: str | Path, out: Path, *, backbone_weights: str | No
         adapter: an adapter folder, a run folder, or a name on the Hugging Face hub.
         out: a `.onnx` or `.pt2` file; an existing one is replaced after the new one is complete and verified.
         backbone_weights: local weights of the backbone; by default those used in training.
+        dtype: "float32", or "float16" for a file of half the size; inputs and outputs stay float32.
+        dynamic_frames: let the number of frames T be any from 2 on. The adapter was trained for one number; scores with
+            others are less accurate.
+        opset: version of the ONNX operators, 18 or more. Default: that of torch.
 
     Raises:
-        ValueError: unsupported file type, or invalid adapter.
+        ValueError: unsupported file type, number type or operators, an invalid adapter, or a head that needs the
+            adapter's number of frames.
         FileNotFoundError: there is no adapter.
         ModuleNotFoundError: ONNX is requested and the extra `export` is not installed.
         RuntimeError: the outputs of the exported model differ from PyTorch's.
     """
+    out = Path(out)
     check_export_file(out)
+    _check_opset(out, opset)
     model, read = load_adapter(
         Path(adapter), device=torch.device("cpu"), backbone_weights=backbone_weights, dtype="float32"
     )
     unpack_linear_layers(model.backbone)
-    program = ExportedModel(model.eval())
-    size = model.backbone.image_size
-    clips = torch.randn(3, read.config.data.num_frames, 3, size, size, generator=torch.Generator().manual_seed(0))
-    write, run = (_write_onnx, _run_onnx) if out.suffix == ".onnx" else (_write_torch, _run_torch)
+    if dynamic_frames and read.config.head.grid is not None:
+        raise ValueError(
+            f"dynamic_frames: the head of {adapter} averages frames to the cells of head.grid = "
+            f"{read.config.head.grid}, which depends on their number. Export it without dynamic_frames."
+        )
+    size, frames = model.backbone.image_size, read.config.data.num_frames
+    clips = torch.randn(3, frames + 1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    tests = [clips[:1, :frames], clips[:, :frames], *([clips] if dynamic_frames else [])]
+    with torch.no_grad():
+        expected = [ExportedModel(model.eval())(part) for part in tests]
+    program = ExportedModel(model, dtype=dtype)
+    limit = MAX_DIFFERENCE if dtype == "float32" else MAX_DIFFERENCE_FLOAT16
+    run = _run_onnx if out.suffix == ".onnx" else _run_torch
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder, torch.no_grad():
         made = Path(folder) / out.name
-        write(program, clips[:2], made, describe_export(model, read))
-        difference = max(_difference(run(made, part), program(part)) for part in (clips[:1], clips))
-        if not difference <= MAX_DIFFERENCE:  # NaN is refused too
+        exported = _export(program, clips[:2] if dynamic_frames else clips[:2, :frames], dynamic_frames=dynamic_frames)
+        metadata = describe_export(model, read) | {"dtype": dtype, "dynamic_frames": dynamic_frames}
+        if out.suffix == ".onnx":
+            _write_onnx(program, exported, made, metadata, opset)
+        else:
+            _write_torch(exported, made, metadata)
+        difference = max(_difference(run(made, part), other) for part, other in zip(tests, expected, strict=True))
+        if not difference <= limit:  # NaN is refused too
             raise RuntimeError(
                 f"The outputs of the exported model differ from PyTorch's by {difference:.1e}; no file was written."
             )
@@ -173,27 +215,49 @@ def _resize(size: int | tuple[int, int]) -> dict[str, Any]:
     return {"resize_short_side": size} if isinstance(size, int) else {"resize_height_width": list(size)}
 
 
-def _export(program: ExportedModel, clips: Tensor) -> torch.export.ExportedProgram:
-    return torch.export.export(program, (clips,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+def _check_opset(out: Path, opset: int | None) -> None:
+    if opset is None:
+        return
+    if out.suffix != ".onnx":
+        raise ValueError(f"{opset = } is a setting of .onnx files; {out} has no operators of ONNX.")
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    if not isinstance(opset, int) or not MIN_OPSET <= opset <= newest:
+        raise ValueError(f"{opset = } is not supported. Use {MIN_OPSET} to {newest}, the newest of the installed onnx.")
 
 
-def _write_torch(program: ExportedModel, clips: Tensor, path: Path, metadata: Mapping[str, Any]) -> None:
-    torch.export.save(_export(program, clips), path, extra_files={METADATA: json.dumps(metadata, ensure_ascii=False)})
+def _export(program: ExportedModel, clips: Tensor, *, dynamic_frames: bool) -> torch.export.ExportedProgram:
+    dynamic = {0: torch.export.Dim("batch")} | ({1: torch.export.Dim("frames", min=2)} if dynamic_frames else {})
+    return torch.export.export(program, (clips,), dynamic_shapes=(dynamic,))
+
+
+def _write_torch(exported: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
+    torch.export.save(exported, path, extra_files={METADATA: json.dumps(metadata, ensure_ascii=False)})
 
 
 def _run_torch(path: Path, clips: Tensor) -> list[Tensor]:
     return list(torch.export.load(path).module()(clips))
 
 
-def _write_onnx(program: ExportedModel, clips: Tensor, path: Path, metadata: Mapping[str, Any]) -> None:
+def _write_onnx(
+    program: ExportedModel,
+    exported: torch.export.ExportedProgram,
+    path: Path,
+    metadata: Mapping[str, Any],
+    opset: int | None,
+) -> None:
     with redirect_stdout(StringIO()):  # hides its progress messages
         made = torch.onnx.export(
-            _export(program, clips),
+            exported,
             dynamo=True,
+            opset_version=opset,
             input_names=["clips"],
             output_names=list(program.output_names),
         )
     assert made is not None
+    if opset is not None and made.model.opset_imports[""] != opset:
+        raise ValueError(f"{opset = }: torch cannot write this model with these operators. Leave out opset.")
     for name, value in metadata.items():
         made.model.metadata_props[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     num_bytes = sum(parameter.numel() * parameter.element_size() for parameter in program.parameters())

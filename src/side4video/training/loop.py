@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from side4video.adapters.adapter import load_from
+from side4video.adapters.initial_weights import load_from
 from side4video.config import RunConfig
 from side4video.data.datasets import Failure
 from side4video.data.loading.batch import Batch
@@ -98,7 +98,7 @@ def _train(
     ):
         task = build_task(config, device, video_cache_in(out, config.data))
         if init_from is not None:
-            print_once(load_from(task.model, init_from, class_names=task.class_names))
+            print_once(load_from(task.model, init_from, config=config, class_names=task.class_names))
         if is_main_process():
             claim_run_folder(out, config)
         run = _Run(config, out, device, stop, task, resume=resume)

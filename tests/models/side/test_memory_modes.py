@@ -73,6 +73,72 @@ def test_tight_rounds_only_the_gradients_of_the_taps(options):
     assert max(relative(found[name], expected[name]) for name in rounded) < 0.02
 
 
+def two_losses(output):
+    return (output * torch.linspace(-1, 2, WIDTH)).sum(), (output**2).sum()
+
+
+@pytest.mark.parametrize("options", OPTIONS[:2])
+@pytest.mark.parametrize("memory", ["plain", "exact", "tight"])
+def test_two_losses_over_one_forward_pass(memory, options):
+    """Each loss backwards, each with `autograd.grad`, and their sum: the same gradients."""
+    together = side_network(memory, **options)
+    sum(two_losses(run(together))).backward()
+    apart = side_network(memory, **options)
+    first, second = two_losses(run(apart))
+    first.backward(retain_graph=True)
+    second.backward()
+    by_grad = side_network(memory, **options)
+    first, second = two_losses(run(by_grad))
+    parameters = [parameter for parameter in by_grad.parameters() if parameter.requires_grad]
+    parts = [
+        torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True)
+        for loss, keep in ((first, True), (second, True), (first, False))
+    ]
+    for expected, parameter, one, other, again in zip(together.parameters(), apart.parameters(), *parts, strict=True):
+        if expected.grad is None:
+            assert parameter.grad is one is None
+            continue
+        torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(one + other, expected.grad, rtol=1e-3, atol=1e-3)
+        assert torch.equal(one, again)
+    counts = {int(buffer) for name, buffer in apart.named_buffers() if name.endswith("num_batches_tracked")}
+    assert counts == {1}, "statistics are counted once, however many backward passes there are"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["pre-norm", "post-norm"])
+@pytest.mark.parametrize("memory", ["plain", "exact", "tight"])
+def test_a_compiled_training_step_gives_the_same_gradients(memory, variant):
+    torch.compiler.reset()
+    expected_side, side = side_network(memory, variant=variant), side_network(memory, variant=variant)
+    tokens = [torch.randn(3, FRAMES, 5, BACKBONE_WIDTH) for _ in side.taps]
+    clips = torch.randn(3, FRAMES, 3, 8, 8)
+
+    def step(side, clips, tokens):
+        x = side.begin(clips)
+        for tap, one in zip(side.taps, tokens, strict=True):
+            x = side.advance(x, block=tap, patches=one[:, :, 1:], summary=one[:, :, :1])
+        return sum(two_losses(x))
+
+    step(expected_side, clips, tokens).backward()
+    compiled = torch.compile(step, backend="aot_eager")
+    for _ in range(2):
+        side.zero_grad()
+        compiled(side, clips, tokens).backward()
+    for (name, parameter), expected in zip(side.named_parameters(), expected_side.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.slow
+def test_compilation_of_the_whole_step_names_the_mode_that_allows_it():
+    torch.compiler.reset()
+    block = side_network("exact").blocks[0]
+    inputs = torch.randn(3, FRAMES, 4, WIDTH), torch.randn(3, FRAMES, 4, BACKBONE_WIDTH)
+    summary, positions = torch.randn(3, FRAMES, 1, BACKBONE_WIDTH), torch.randn(4, WIDTH)
+    with pytest.raises(Exception, match=r"--train\.memory plain"):
+        torch.compile(block, backend="eager", fullgraph=True)(*inputs, summary, positions)
+
+
 @pytest.mark.parametrize("memory", ["exact", "tight"])
 def test_modes_agree_under_16_bit_autocast(memory):
     with torch.autocast("cpu", torch.bfloat16):

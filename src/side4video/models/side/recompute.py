@@ -2,10 +2,12 @@
 
 Autograd stores only the inputs of the part, and the backward pass runs it again. BatchNorm layers reuse the statistics
 of the first run, so statistics are neither computed nor counted twice.
+
+`torch.compile` leaves recomputed parts out and compiles the rest. With memory "plain" it compiles everything, and
+chooses itself what to store.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -52,8 +54,11 @@ def recompute(part: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
     >>> torch.equal(x.grad, torch.ones(2).exp())
     True
     """
-    if not torch.is_grad_enabled():
-        return part(*inputs)
+    return _recompute(part, *inputs) if torch.is_grad_enabled() else part(*inputs)
+
+
+@torch.compiler.disable(reason='recomputed parts are not compiled; memory="plain" (--train.memory plain) has none')
+def _recompute(part: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
     first = RecomputePass(is_recomputation=False)
     second = RecomputePass(is_recomputation=True, statistics=first.statistics)
     return checkpoint(
@@ -61,14 +66,18 @@ def recompute(part: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
         *inputs,
         use_reentrant=False,
         preserve_rng_state=False,
-        context_fn=lambda: (_active(first), _active(second)),
+        context_fn=lambda: (_Active(first), _Active(second)),
     )
 
 
-@contextmanager
-def _active(run: RecomputePass) -> Iterator[None]:
-    token = _current_pass.set(run)
-    try:
-        yield
-    finally:
-        _current_pass.reset(token)
+class _Active:
+    """Makes a pass the current one. Several backward passes over one graph (`retain_graph`) enter it one by one."""
+
+    def __init__(self, run: RecomputePass) -> None:
+        self._run = run
+
+    def __enter__(self) -> None:
+        self._token = _current_pass.set(self._run)
+
+    def __exit__(self, *_: object) -> None:
+        _current_pass.reset(self._token)

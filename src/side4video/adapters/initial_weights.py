@@ -1,0 +1,80 @@
+"""Starts a new model from the trained tensors of an adapter, also for frames of another size."""
+
+import math
+from pathlib import Path
+
+import torch
+
+from side4video.adapters.adapter import Adapter, read_adapter, read_weights
+from side4video.config import RunConfig
+from side4video.models.backbones.loading import FrozenBackbone, load_backbone
+from side4video.models.side.token_grid import resample_positions
+from side4video.models.side_tuned_model import SideTunedModel
+
+POSITIONS = "side.positions"
+"""The only trained tensor whose shape depends on the size of the frames."""
+
+
+def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_names: tuple[str, ...]) -> str:
+    """Load the trained tensors of an adapter into a new model, and return sentences that report what was loaded.
+
+    A classifier for other classes is discarded. If the adapter was trained on frames of another size, its position
+    table is resampled. All other tensors must fit.
+
+    Args:
+        model: the new model.
+        folder: the adapter.
+        config: settings of the new run, which name its backbone.
+        class_names: classes of the new run.
+
+    Raises:
+        ValueError: the model and the adapter differ in side network or backbone.
+    """
+    adapter, state = read_adapter(folder), read_weights(folder)
+    resampled = ""
+    if adapter.fingerprint != model.backbone.fingerprint:
+        size = _check_other_size(model.backbone, adapter, config, folder)
+        resampled = f" It was trained on frames of {size} pixels; this run has {model.backbone.image_size}."
+        if POSITIONS in state and model.side.positions is not None:
+            old, new = len(state[POSITIONS]), len(model.side.positions)
+            state[POSITIONS] = resample_positions(state[POSITIONS], new)
+            resampled += f" Its position table was resampled from {old} to {new} rows."
+    own = model.trained_state()
+    classifier = {name for name in own.keys() | state.keys() if name.startswith(("head.linear.", "head.probe."))}
+    if adapter.class_names == class_names and own.keys() == state.keys():
+        model.load_trained_state(state)
+        return f"Loaded all {len(state)} tensors of {folder}, including the classifier.{resampled}"
+    kept = {name: tensor for name, tensor in state.items() if name not in classifier}
+    model.load_trained_state(kept | {name: tensor for name, tensor in own.items() if name in classifier})
+    return (
+        f"Loaded {len(kept)} tensors of {folder}; its classifier for {len(adapter.class_names)} classes was "
+        f"discarded. The classifier for these {len(class_names)} classes is newly initialised.{resampled}"
+    )
+
+
+def _check_other_size(backbone: FrozenBackbone, adapter: Adapter, config: RunConfig, folder: Path) -> int:
+    """The image size of an adapter whose backbone has these weights at another size.
+
+    The fingerprint covers the backbone's own position table, which is resampled for each size. So the weights are
+    loaded once more, for the adapter's size, and compared there.
+    """
+    different = ValueError(
+        f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, this run's has "
+        f"{backbone.fingerprint}. Use the same backbone and weights."
+    )
+    theirs = adapter.config.backbone
+    sizes = [(one.image_size, one.model_args.get("img_size")) for one in (theirs, config.backbone)]
+    if theirs.name != config.backbone.name or sizes[0] == sizes[1]:
+        raise different
+    with torch.device("cpu"):
+        same = load_backbone(
+            theirs.name,
+            weights=config.backbone.weights,
+            image_size=theirs.image_size,
+            dtype=backbone.dtype,
+            model_args=dict(theirs.model_args),
+            projection_width=None if backbone.projection is None else backbone.projection.out_features,
+        )
+    if same.fingerprint != adapter.fingerprint:
+        raise different
+    return round(math.sqrt(same.num_patches)) * same.patch_size

@@ -1,0 +1,85 @@
+"""A run starts from an adapter for frames of another size: its position table is resampled, as timm does it."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
+
+from side4video.adapters.adapter import Adapter, save_adapter
+from side4video.adapters.initial_weights import load_from
+from side4video.config import parse_config
+from side4video.models.backbones.loading import load_backbone
+from side4video.models.build import build_model
+from side4video.models.side.token_grid import resample_positions
+
+CLASSES = ("jump", "walk")
+NAME, ARGS = "vit_base_patch16_clip_quickgelu_224", {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
+TEXT = {"weights": "random", "model_args": {"embed_dim": 16, "width": 32, "heads": 2, "layers": 1}}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
+    with_head = load_backbone(
+        NAME, weights="random", image_size=32, model_args=ARGS, projection_width=TEXT["model_args"]["embed_dim"]
+    )
+    state = {**with_head.model.state_dict(), "head.weight": with_head.projection.weight, "head.bias": torch.zeros(16)}
+    save_file({name: tensor.clone() for name, tensor in state.items()}, path)
+    return path
+
+
+def build(weights, image_size, *, seed, task="recognition", **groups):
+    settings = {
+        "task": task,
+        "seed": seed,
+        "backbone": {"name": NAME, "weights": str(weights), "image_size": image_size, "model_args": ARGS},
+        "side": {"width": 16},
+        **({"text": TEXT} if task == "retrieval" else {}),
+        **groups,
+    }
+    config = parse_config(settings, source="test")
+    return config, build_model(config, num_classes=len(CLASSES), device=torch.device("cpu"))
+
+
+def save(folder, config, model):
+    names = CLASSES if config.task == "recognition" else ()
+    save_adapter(folder, model, Adapter(config=config, class_names=names, fingerprint=model.backbone.fingerprint))
+    return names
+
+
+@pytest.mark.parametrize(("old", "new", "first"), [(4, 6, 0), (4, 6, 1), (6, 4, 1), (4, 4, 1), (5, 9, 0)])
+def test_tables_are_resampled_as_timm_does(old, new, first):
+    table = torch.randn(first + old**2, 3, generator=torch.Generator().manual_seed(0))
+    expected = resample_abs_pos_embed(table[None], (new, new), (old, old), num_prefix_tokens=first)[0]
+    torch.testing.assert_close(resample_positions(table, first + new**2), expected)
+
+
+@pytest.mark.parametrize("task", ["recognition", "retrieval"])
+def test_a_run_with_larger_frames_starts_from_the_adapter(weights, tmp_path, task):
+    names = save(tmp_path / "small", *(small := build(weights, 32, seed=1, task=task)))
+    config, model = build(weights, 48, seed=2, task=task)
+    report = load_from(model, tmp_path / "small", config=config, class_names=names)
+    first = int(task == "retrieval")
+    assert "frames of 32 pixels; this run has 48" in report
+    assert f"position table was resampled from {16 + first} to {36 + first} rows" in report
+    for (name, tensor), (other, given) in zip(
+        model.trained_state().items(), small[1].trained_state().items(), strict=True
+    ):
+        assert name == other
+        if name != "side.positions":
+            assert torch.equal(tensor, given), name
+    assert torch.equal(model.side.positions, resample_positions(small[1].side.positions, 36 + first))
+
+
+def test_the_same_size_is_not_mentioned(weights, tmp_path):
+    names = save(tmp_path / "small", *build(weights, 32, seed=1))
+    config, model = build(weights, 32, seed=2)
+    report = load_from(model, tmp_path / "small", config=config, class_names=names)
+    assert report.endswith("including the classifier.")
+
+
+def test_other_weights_at_another_size_are_refused(weights, tmp_path):
+    names = save(tmp_path / "small", *build("random", 32, seed=1))
+    config, model = build(weights, 48, seed=2)
+    with pytest.raises(ValueError, match="Use the same backbone and weights"):
+        load_from(model, tmp_path / "small", config=config, class_names=names)
