@@ -71,9 +71,18 @@ def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
         "scores": adapter.scores,
         "run": adapter.run,
         "clip_seconds": adapter.clip_seconds,
-        "settings": adapter.config.model_dump(mode="json"),
+        "settings": _with_absolute_weights(adapter.config).model_dump(mode="json"),
     }
     write_json(folder / CONFIG, content)
+
+
+def _with_absolute_weights(config: RunConfig) -> RunConfig:
+    """The settings with the absolute path of a weights file, which is found from every folder."""
+    weights = config.backbone.weights
+    if weights in NAMED_WEIGHTS or not Path(weights).is_file():
+        return config
+    backbone = config.backbone.model_copy(update={"weights": str(Path(weights).absolute())})
+    return config.model_copy(update={"backbone": backbone})
 
 
 def find_adapter(folder: Path) -> Path:
@@ -215,7 +224,7 @@ def _check_weights_exist(folder: Path, adapter: Adapter) -> None:
     downloaded = is_downloaded(find_adapter(folder))
     if backbone.weights in NAMED_WEIGHTS or (not downloaded and Path(backbone.weights).is_file()):
         return
-    where = "was on its author's machine" if downloaded else "does not exist"
+    where = "was on its author's machine" if downloaded else f"does not exist at {Path(backbone.weights).absolute()}"
     raise ValueError(
         f"{folder} was trained on {backbone.name} with weights from a file, {Path(backbone.weights).name}, which "
         f"{where}. Give weights of that model with the fingerprint {adapter.fingerprint}: --backbone-weights FILE, or "

@@ -25,7 +25,7 @@ class ExportArguments:
     dtype: Literal["float32", "float16"] = "float32"
     """Number type of weights and computation. float16 halves the file; inputs and outputs stay float32."""
     dynamic_frames: bool = False
-    """Let the number of frames be any from 2 on. Scores are most accurate with the number that the adapter was trained
+    """Let the number of frames be any from 3 on. Scores are most accurate with the number that the adapter was trained
     with."""
     opset: int | None = None
     """Version of the ONNX operators, 18 or more. Default: that of torch."""

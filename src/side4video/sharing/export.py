@@ -111,7 +111,7 @@ def export_adapter(
         out: a `.onnx` or `.pt2` file; an existing one is replaced after the new one is complete and verified.
         backbone_weights: local weights of the backbone; by default those used in training.
         dtype: "float32", or "float16" for a file of half the size; inputs and outputs stay float32.
-        dynamic_frames: let the number of frames T be any from 2 on. The adapter was trained for one number; scores with
+        dynamic_frames: let the number of frames T be any from 3 on. The adapter was trained for one number; scores with
             others are less accurate.
         opset: version of the ONNX operators, 18 or more. Default: that of torch.
 
@@ -228,7 +228,7 @@ def _check_opset(out: Path, opset: int | None) -> None:
 
 
 def _export(program: ExportedModel, clips: Tensor, *, dynamic_frames: bool) -> torch.export.ExportedProgram:
-    dynamic = {0: torch.export.Dim("batch")} | ({1: torch.export.Dim("frames", min=2)} if dynamic_frames else {})
+    dynamic = {0: torch.export.Dim("batch")} | ({1: torch.export.Dim("frames", min=3)} if dynamic_frames else {})
     return torch.export.export(program, (clips,), dynamic_shapes=(dynamic,))
 
 

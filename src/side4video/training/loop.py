@@ -36,7 +36,7 @@ from side4video.training.final_evaluation import evaluate_best
 from side4video.training.nonfinite import NonfiniteSteps
 from side4video.training.optimizer import learning_rate
 from side4video.training.out_of_memory import converting_out_of_memory
-from side4video.training.run_folder import check_run_folder, claim_run_folder
+from side4video.training.run_folder import check_run_folder, check_same_weights, claim_run_folder
 from side4video.training.run_log import Meter, RunLog
 from side4video.training.stopping import StopSignals, TrainingStopped
 from side4video.training.training_state import TrainingState
@@ -97,6 +97,8 @@ def _train(
         converting_out_of_memory("while the model was built", num_classes=1),  # not known yet, and does not matter
     ):
         task = build_task(config, device, video_cache_in(out, config.data))
+        if resume:
+            check_same_weights(out, task.model.backbone.fingerprint)
         if init_from is not None:
             print_once(load_from(task.model, init_from, config=config, class_names=task.class_names))
         if is_main_process():

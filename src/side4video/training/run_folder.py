@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from side4video.adapters.adapter import CONFIG as ADAPTER_CONFIG
+from side4video.adapters.adapter import read_adapter
+from side4video.adapters.untrusted import NAMED_WEIGHTS
 from side4video.atomic_files import check_writable, write_text
 from side4video.config import ConfigError, RunConfig, dump_config, load_config
 from side4video.training.checkpoint import has_checkpoint
@@ -21,6 +24,12 @@ MAY_CHANGE_ON_RESUME = (
 )
 """Settings that do not change the result, or only the result of steps that stopped the run. The path of the cache may
 change too, but not whether there is one."""
+
+
+PATHS = ("data.train", "data.test", "data.captions", "data.root", "data.test_root", "data.class_names")
+"""Settings with paths of data: the same place may be written in another way."""
+WEIGHTS = "backbone.weights"
+"""May be another file on resume: `check_same_weights` compares the fingerprint."""
 
 
 def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
@@ -42,8 +51,24 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
                 f"{out} was started with other settings:\n{listed}\nResume with the same settings, or choose another "
-                "--out."
+                "--out. If only the data moved, make a link from the old place to the new one."
             )
+
+
+def check_same_weights(out: Path, fingerprint: str) -> None:
+    """Check that a run is resumed with the frozen weights that it was started with, wherever their file is now.
+
+    Raises:
+        ConfigError: the weights differ.
+    """
+    if not (out / "last" / ADAPTER_CONFIG).is_file():
+        return
+    started = read_adapter(out / "last").fingerprint
+    if started != fingerprint:
+        raise ConfigError(
+            f"{out} was started with frozen weights of fingerprint {started}; these have {fingerprint}. Resume with "
+            "the same weights, or choose another --out."
+        )
 
 
 def claim_run_folder(out: Path, config: RunConfig) -> None:
@@ -60,7 +85,13 @@ def config_changes(before: RunConfig, now: RunConfig) -> list[str]:
         if old.get(name) != new.get(name)
         and name not in MAY_CHANGE_ON_RESUME
         and not (name == "data.cache" and old.get(name) and new.get(name))
+        and not (name in PATHS and old.get(name) and new.get(name) and _same_place(old[name], new[name]))
+        and not (name == WEIGHTS and not {old.get(name), new.get(name)} & set(NAMED_WEIGHTS))
     ]
+
+
+def _same_place(one: str, other: str) -> bool:
+    return Path(one).expanduser().resolve() == Path(other).expanduser().resolve()
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

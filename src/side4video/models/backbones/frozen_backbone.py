@@ -228,7 +228,7 @@ class FrozenBackbone(nn.Module):
         if not isinstance(frames, Tensor):
             kind = f"{type(frames).__module__}.{type(frames).__qualname__}"
             raise TypeError(f"Frames are a {kind}; {self.name} reads a tensor (B, T, 3, {side}, {side}).")
-        if frames.ndim == 5 and frames.shape[1] == 3 and frames.shape[2] != 3:
+        if frames.ndim == 5 and frames.shape[2] != 3 and frames.shape[1] == 3:
             raise ValueError(
                 f"Frames have shape {tuple(frames.shape)}, which looks like (B, C, T, H, W); {self.name} reads "
                 f"(B, T, 3, {side}, {side}). Swap the two dimensions: clips.transpose(1, 2)."

@@ -85,15 +85,16 @@ def check_finite(state: Mapping[str, Any], *, what: str) -> None:
     tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
     bad = [
         name
-        for name, tensor in tensors.items()  # the sum is as finite as its parts, and takes no memory
-        if tensor.is_floating_point() and not tensor.is_meta and not _finite_sum(tensor)
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not tensor.is_meta and not _is_finite(tensor)
     ]
     if bad:
         raise ValueError(f"{what}: NaN or infinity in {len(bad)} of {len(tensors)} tensors: {', '.join(bad[:10])}.")
 
 
-def _finite_sum(tensor: Tensor) -> bool:
-    return bool(tensor.sum(dtype=torch.promote_types(tensor.dtype, torch.float32)).isfinite())
+def _is_finite(tensor: Tensor) -> bool:
+    total = tensor.sum(dtype=torch.promote_types(tensor.dtype, torch.float32))  # takes no memory, but may overflow
+    return bool(total.isfinite()) or bool(tensor.isfinite().all())
 
 
 def _load(path: Path) -> Any:

@@ -1,0 +1,71 @@
+"""A run is resumed and an adapter is used after its data or the weights of its backbone moved."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from side4video.adapters.adapter import Adapter, load_adapter, read_adapter, save_adapter
+from side4video.config import ConfigError, parse_config
+from side4video.models.backbones.loading import load_backbone
+from side4video.models.build import build_model
+from side4video.training.run_folder import check_run_folder, check_same_weights, claim_run_folder, config_changes
+
+EARLIER = Path(__file__).parents[1] / "earlier/adapter"
+NAME, ARGS = "vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
+
+
+def settings(**groups):
+    return parse_config({"recipe": "own-clips", **groups}, source="test")
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A run folder with an adapter, and its fingerprint."""
+    shutil.copytree(EARLIER, tmp_path / "run/last")
+    return tmp_path / "run", read_adapter(EARLIER).fingerprint
+
+
+def test_another_way_to_write_the_same_place_is_no_change(begun, tmp_path, monkeypatch):
+    out, _ = begun
+    (tmp_path / "clips/train").mkdir(parents=True)
+    (tmp_path / "moved").symlink_to(tmp_path / "clips")
+    monkeypatch.chdir(tmp_path)
+    claim_run_folder(out, settings(data={"train": "clips/train"}))
+    for same in ("clips/train", "./clips/../clips/train", str(tmp_path / "clips/train"), "moved/train"):
+        check_run_folder(out, settings(data={"train": same}), resume=True)
+    with pytest.raises(ConfigError, match=r"data\.train: 'clips/train' -> 'clips'.*make a link"):
+        check_run_folder(out, settings(data={"train": "clips"}), resume=True)
+
+
+def test_weights_may_move_and_are_compared_by_their_content(begun):
+    out, fingerprint = begun
+    before, moved = (settings(backbone={"weights": name}) for name in ("vit.safetensors", "/elsewhere/vit.pt"))
+    assert config_changes(before, moved) == []
+    assert config_changes(before, settings(backbone={"weights": "random"}))
+    check_same_weights(out, fingerprint)
+    with pytest.raises(ConfigError, match=f"frozen weights of fingerprint {fingerprint}; these have 0123"):
+        check_same_weights(out, "0123")
+    check_same_weights(out.parent / "new", "0123")  # nothing was trained yet
+
+
+def test_an_adapter_finds_its_weights_from_every_folder(tmp_path, monkeypatch):
+    state = load_backbone(NAME, weights="random", image_size=32, model_args=ARGS).model.state_dict()
+    save_file({name: tensor.clone() for name, tensor in state.items()}, tmp_path / "vit.safetensors")
+    monkeypatch.chdir(tmp_path)
+    backbone = {"name": NAME, "weights": "vit.safetensors", "image_size": 32, "model_args": ARGS}
+    config = parse_config({"backbone": backbone, "side": {"width": 16}}, source="test")
+    model = build_model(config, num_classes=2, device=torch.device("cpu"))
+    save_adapter(tmp_path / "adapter", model, Adapter(config, ("a", "b"), model.backbone.fingerprint))
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    load_adapter("../adapter", device="cpu")
+    stored = json.loads((tmp_path / "adapter/config.json").read_text())
+    assert stored["settings"]["backbone"]["weights"] == str(tmp_path / "vit.safetensors")
+    (tmp_path / "vit.safetensors").rename(tmp_path / "moved.safetensors")
+    with pytest.raises(ValueError, match=f"which does not exist at {tmp_path}/vit.safetensors"):
+        load_adapter("../adapter", device="cpu")
+    load_adapter("../adapter", device="cpu", backbone_weights="../moved.safetensors")
