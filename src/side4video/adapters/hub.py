@@ -104,8 +104,12 @@ def download(name: HubName, files: tuple[str, ...]) -> Path:
     return folder
 
 
-def _snapshot(name: HubName, files: tuple[str, ...], **options: bool) -> Path:
-    return Path(snapshot_download(name.repo_id, revision=name.revision, allow_patterns=list(files), **options))
+def _snapshot(name: HubName, files: tuple[str, ...], *, local_files_only: bool = False) -> Path:
+    return Path(
+        snapshot_download(
+            name.repo_id, revision=name.revision, allow_patterns=list(files), local_files_only=local_files_only
+        )
+    )
 
 
 def _cached_snapshot(name: HubName, files: tuple[str, ...], error: Exception) -> Path:

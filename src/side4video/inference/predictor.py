@@ -214,7 +214,7 @@ class Predictor:
             ValueError: no video can be read, or the adapter is a probe without a side network and `part` needs one.
         """
         check_part(self.model, part)
-        sources = as_list(paths)
+        sources: list[VideoSource] = as_list(paths)
         share = {"world": num_processes(), "rank": process_rank()} if shared else {}
         with ExitStack() as stack:
             batches = test_loader(
