@@ -67,7 +67,7 @@ def test_the_bound_itself_is_not_above():
 )
 def test_settings_are_finite_and_in_range(group, name, value):
     with pytest.raises(ConfigError, match=f"{group}.{name}"):
-        parse_config({"recipe": "own-clips", group: {name: value}}, source="test")
+        parse_config({group: {name: value}}, source="test")
 
 
 def test_one_prompt_is_a_list_of_one():

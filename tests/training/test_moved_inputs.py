@@ -19,7 +19,7 @@ NAME, ARGS = "vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 32, "depth":
 
 
 def settings(**groups):
-    return parse_config({"recipe": "own-clips", **groups}, source="test")
+    return parse_config(groups, source="test")
 
 
 @pytest.fixture
