@@ -62,6 +62,14 @@ def test_the_only_series_is_found(tmp_path, template):
     assert FrameFolder(folder).num_frames == 5
 
 
+@pytest.mark.parametrize(("template", "numbered"), [("%05d.png", "{:05d}.png"), ("a%d_c.png", "a{}_c.png")])
+def test_templates_of_ffmpeg(tmp_path, template, numbered):
+    folder = write_frames(tmp_path / "clip", numbered, range(1, 12))
+    assert FrameFolder(folder, template=template).num_frames == 11
+    with pytest.raises(VideoError, match="no file is named like b1_c"):
+        FrameFolder(folder, template="b%d_c.png")
+
+
 def test_several_series_need_the_template(tmp_path):
     folder = write_frames(tmp_path / "clip", "rgb_{:03d}.png", [1, 2])
     write_frames(folder, "flow_{:03d}.png", [1, 2, 3])

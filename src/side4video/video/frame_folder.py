@@ -33,7 +33,8 @@ class FrameFolder:
     Args:
         path: The folder.
         template: File name of frame n. Default: `img_{:05d}.jpg`, or the one series of numbered pictures in the folder.
-            Numbers start anywhere and have one step: every picture, or every fifth one.
+            `img_%05d.jpg`, as FFmpeg writes it, is the same as `img_{:05d}.jpg`. Numbers start anywhere and have one
+            step: every picture, or every fifth one.
         fps: Frames per second, only required for times; None: unknown.
         start_seconds: Only frames at or after this time; needs `fps`.
         end_seconds: Only frames before this time; needs `fps`.
@@ -136,6 +137,8 @@ def _list_frames(folder: Path, template: str | None) -> list[Path]:
         names = {entry.name for entry in folder.iterdir()}
     except OSError as error:
         raise VideoError(folder, f"the folder of frames cannot be listed ({error}).", "missing") from error
+    if template is not None:
+        template = re.sub(r"%(0\d+)?d", lambda match: f"{{:{match[1] or ''}d}}", template)
     numbers = _match_template(names, template or DEFAULT_TEMPLATE)
     if not numbers and template is None:
         numbers = _detect_series(folder, names)
