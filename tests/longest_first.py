@@ -24,4 +24,5 @@ LONGEST_FIRST = (
     "test_lost_process",
     "test_retrieval_task",
     "test_shared_commands",
+    "test_other_system",
 )

@@ -1,6 +1,7 @@
 """Replace workers that a video hangs or crashes, and name the video when a worker is lost for another reason."""
 
 import atexit
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +86,8 @@ class ClipLoader(DataLoader[Batch]):
 
     def _start(self, clips: MonitoredClips) -> Iterator[Batch]:
         clips.reset()
-        return super().__iter__()
+        with _without_handler_of_pytorch():
+            return super().__iter__()
 
     def _read_here(self, clips: MonitoredClips, sampler: ResumableSampler) -> Iterator[Batch]:
         """Read the remaining batches in this process."""
@@ -120,6 +122,20 @@ class ClipLoader(DataLoader[Batch]):
                 yield batch
         warn_about_reading_here(UNGUARDED)
         yield from self._read_here(clips, sampler)
+
+
+@contextmanager
+def _without_handler_of_pytorch() -> Iterator[None]:
+    """Undo the SIGCHLD handler that PyTorch sets in the block: it raises anywhere in this process if a worker ends.
+
+    A fork server receives the signal itself. Spawned workers are children of this process.
+    """
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, previous)
 
 
 def _skip_faulty(

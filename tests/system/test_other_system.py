@@ -1,0 +1,89 @@
+"""Training, a kill, resuming, prediction, index and search in processes that lack what Windows lacks."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from side4video.config import dump_config
+from side4video.training.loop import train
+from side4video.training.run_log import read_log
+from warm_process import wait_until
+
+SCRIPT = Path(__file__).with_name("other_system.py")
+SETTINGS = {"epochs": 2, "batch": 4, "checkpoint_minutes": 0.0001}
+
+
+@pytest.fixture
+def start(tmp_path):
+    """`start("recipes", "+", "backbones")` starts these commands in a process of the other system."""
+
+    def start(*arguments):
+        with (tmp_path / "output.txt").open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, SCRIPT, *map(str, arguments)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=tmp_path,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+
+    return start
+
+
+def steps(folder):
+    return sum(entry["kind"] == "train" for entry in read_log(folder))
+
+
+def test_a_killed_run_is_resumed_and_searched(start, small_retrieval_run, captioned_videos, tmp_path):
+    config = small_retrieval_run(train=SETTINGS, data={"workers": 1})
+    (tmp_path / "run.yaml").write_text(dump_config(config), encoding="utf-8")
+    command = ("train", "run.yaml", "--out", "run")
+    killed = start(*command)
+    wait_until(lambda: killed.poll() is not None or steps(tmp_path / "run") >= 2, seconds=300, every_seconds=0.02)
+    killed.kill()
+    assert killed.wait() < 0, (tmp_path / "output.txt").read_text()
+    videos = captioned_videos / "test"
+    found = ("+", "search", "index", "a shape moves", "--top-k", "2", "--device", "cpu", "--json", "found.json")
+    predict = ("+", "predict", "run", videos, "--text", "a shape", "--device", "cpu", "--json", "ranks.json")
+    index = ("+", "index", videos, "--to", "index", "--model", "run", "--device", "cpu", "--workers", "1")
+    done = start(*command, "--resume", *predict, *index, *found)
+    done.wait(timeout=600)
+    output = (tmp_path / "output.txt").read_text()
+    for name in ("train", "predict", "index", "search"):
+        assert f"{name}: exit code 0" in output, output
+    assert "Traceback" not in output
+    assert len(json.loads((tmp_path / "ranks.json").read_text())["queries"]) == 1
+    assert len(json.loads((tmp_path / "found.json").read_text())["queries"][0]["found"]) == 2
+    train(small_retrieval_run(train=SETTINGS, data={"workers": 0}), out=tmp_path / "whole")
+    weights = [(tmp_path / run / "last/model.safetensors").read_bytes() for run in ("run", "whole")]
+    assert weights[0] == weights[1]
+
+
+LACKING = """
+import multiprocessing, os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import other_system
+for statement in ("import fcntl", "import resource", "open('/proc/self/status')", "os.fork", "signal.SIGUSR1"):
+    try:
+        exec(statement, {"__name__": "side4video.example", "os": os, "signal": signal})
+    except (ImportError, OSError, AttributeError) as error:
+        print(statement, type(error).__name__)
+import fcntl
+print(multiprocessing.get_all_start_methods())
+"""
+
+
+def test_the_process_lacks_what_it_should():
+    done = subprocess.run([sys.executable, "-c", LACKING, SCRIPT.parent], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "import fcntl ModuleNotFoundError",
+        "import resource ModuleNotFoundError",
+        "open('/proc/self/status') FileNotFoundError",
+        "os.fork AttributeError",
+        "signal.SIGUSR1 AttributeError",
+        "['spawn']",
+    ]

@@ -1,0 +1,87 @@
+"""Checks an installed wheel without extras: PYTHON tools/check_wheel.py, with the Python of that environment.
+
+Every module imports or names the extra that it needs, every command prints help, the smallest demonstration and
+`predict` run, and commands whose extra is missing say so in one line.
+"""
+
+import importlib
+import pkgutil
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import requires
+from pathlib import Path
+
+EXTRAS = {"bitsandbytes", "fastapi", "lancedb", "onnx", "onnxruntime", "onnxscript", "opentimelineio", "pyarrow"}
+EXTRAS |= {"qdrant_client", "starlette", "uvicorn"}
+SMALLEST = ["--train-clips-per-class", "1", "--test-clips-per-class", "1", "--epochs", "1", "--out", "demo"]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "side4video", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def check_modules() -> None:
+    import side4video
+
+    lacking: dict[str, str] = {}
+    names = []
+    for module in pkgutil.walk_packages(side4video.__path__, "side4video.", onerror=lambda _: None):
+        names.append(module.name)
+        try:
+            if module.name != "side4video.__main__":
+                importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            lacking[module.name] = (error.name or str(error)).split(".")[0]
+    libraries = set(lacking.values())
+    print(f"{len(names)} modules, {len(lacking)} of them need an extra: {', '.join(sorted(libraries))}")
+    assert libraries <= EXTRAS, {name: library for name, library in lacking.items() if library not in EXTRAS}
+    assert lacking, "an extra is installed: this environment is not the one of a plain pip install"
+
+
+def check_help(folder: Path) -> None:
+    from side4video.cli import COMMANDS
+
+    for name in ("", *COMMANDS):
+        done = run(folder, *filter(None, [name]), "--help")
+        assert done.returncode == 0, f"{name} --help: {done.stderr}"
+    print(f"help of {len(COMMANDS)} commands")
+
+
+def check_missing_extra(folder: Path, extra: str, *arguments: str) -> None:
+    done = run(folder, *arguments)
+    said = done.stderr.strip().splitlines()
+    assert done.returncode == 2, (arguments, done)
+    assert len(said) == 1, said
+    assert f"side4video[{extra}]" in said[0], said
+    print(f"{arguments[0]}: {said[0]}")
+
+
+def main() -> None:
+    check_modules()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert run(folder, "--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        print(f"--help: {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.2f} s of CPU time")
+        check_help(folder)
+        started = time.monotonic()
+        done = run(folder, "demo", *SMALLEST)
+        assert done.returncode == 0, done.stderr
+        clip = min((folder / "demo/videos/test").rglob("*.mp4"))
+        done = run(folder, "predict", "demo/run", str(clip), "--top-k", "3", "--device", "cpu")
+        assert done.returncode == 0, done.stderr
+        print(f"demonstration and predict: {time.monotonic() - started:.0f} s")
+        check_missing_extra(folder, "search", "index", str(clip), "--to", "index", "--model", "clip-b16")
+        check_missing_extra(folder, "serve", "serve", "index")
+        check_missing_extra(folder, "export", "export", "demo/run", "model.onnx")
+    base = [name for name in requires("side4video") or [] if "extra ==" not in name]
+    print(f"{len(base)} direct dependencies")
+
+
+if __name__ == "__main__":
+    main()
