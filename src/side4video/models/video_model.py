@@ -197,7 +197,10 @@ def choose_device(name: str | torch.device) -> torch.device:
     kind = best_kind() if name == "auto" else name
     if kind in {"cuda", "xpu"} and num_devices(kind) and launched_processes() > 1:
         kind = f"{kind}:{local_rank() if num_devices(kind) > 1 else 0}"  # some schedulers show each process one
-    device = torch.device(kind)
+    try:
+        device = torch.device(kind)
+    except RuntimeError:
+        raise ValueError(f"device = {name!r} is not known. Use auto, cpu, cuda, cuda:1, xpu or mps.") from None
     if is_gpu(device) and (device.index or 0) >= num_devices(device.type):
         raise ValueError(
             f"device = {name!r}: this machine has {num_devices(device.type)} {device.type} devices. Use cpu or auto."
