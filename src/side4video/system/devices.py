@@ -137,9 +137,11 @@ def device_name(device: torch.device) -> str:
 
 
 def _has_bfloat16(kind: str) -> bool:
+    if kind not in KINDS or not is_available(kind):
+        return True  # a GPU that this machine lacks: memory is planned for one
     if kind == "mps":
         return torch.backends.mps.is_macos_or_newer(14, 0)
-    return getattr(torch, kind).is_bf16_supported() if kind in KINDS else True
+    return getattr(torch, kind).is_bf16_supported()
 
 
 def _module(device: torch.device) -> Any:
