@@ -71,6 +71,7 @@ def test_the_number_type_of_auto(monkeypatch, kind, expected):
 
 def test_without_bfloat16_one_line_is_printed_and_float32_used(monkeypatch, capsys):
     devices._report_once.cache_clear()
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda major, minor: False)
     for _ in range(2):
         assert backbone_dtype("bfloat16", MPS) == supported_dtype(torch.bfloat16, MPS) == torch.float32
