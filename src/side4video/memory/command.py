@@ -77,7 +77,7 @@ def plan_memory(
 def _measure(config: RunConfig, num_classes: int, estimate: int, console: Console) -> dict[str, Any]:
     """Measure real steps, print the result next to the estimate, and return it for JSON."""
     found = measure_step(config, num_classes=num_classes)
-    on_gpu = choose_device(config.train.device).type == "cuda"
+    on_gpu = is_gpu(choose_device(config.train.device))
     how = "allocated by PyTorch at the peak" if on_gpu else "added to the process at the peak"
     console.print(
         f"Measured in {STEPS} real steps on {found.device}: {format_size(found.measured)} {how}; the "
