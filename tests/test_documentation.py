@@ -151,10 +151,10 @@ def user_folder(tmp_path_factory):
 
 
 def make_msrvtt(folder):
-    """Two videos in the form of the public set."""
+    """Two videos to train and another to test, in the form of the public set."""
     (folder / "MSRVTT_Videos").mkdir()
-    for number in (0, 1, 9770):
-        shutil.copy(folder / "new_clip.mp4", folder / f"MSRVTT_Videos/video{number}.mp4")
+    for number, clip in zip((0, 1, 9770), sorted((folder / "clips").glob("t*/*clockwise/*.mp4")), strict=False):
+        shutil.copy(clip, folder / f"MSRVTT_Videos/video{number}.mp4")
     rows = ["key,vid_key,video_id,sentence", "ret0,msr9770,video9770,a shape moves clockwise"]
     (folder / "MSRVTT_JSFUSION_test.csv").write_text("\n".join(rows) + "\n")
     (folder / "MSRVTT_train.9k.csv").write_text("video_id\nvideo0\nvideo1\n")
