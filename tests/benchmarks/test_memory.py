@@ -60,7 +60,7 @@ def test_fake_peak_equals_real_peak(name):
 
 def test_largest_batch_fits_and_the_next_does_not(monkeypatch):
     method = counted("st-adapter")
-    monkeypatch.setattr("measuring.counting.usable", lambda card: sum(method.peak(9).values()))
+    monkeypatch.setattr("measuring.counting.usable_bytes", lambda card: sum(method.peak(9).values()))
     assert method.largest_batch(2) == 9
     assert sum(method.peak(10).values()) > sum(method.peak(9).values())
 

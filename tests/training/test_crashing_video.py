@@ -20,7 +20,7 @@ def sets(motion_videos, tmp_path):
     for name in ("train", "test"):
         shutil.copytree(motion_videos / name, tmp_path / name)
         (tmp_path / name / CRASHING).write_bytes(b"no video")
-    return {"train": tmp_path / "train", "test": tmp_path / "test"}
+    return {"train": tmp_path / "train", "test": tmp_path / "test", "overlap": "allow"}  # the crashing file
 
 
 def trained(folder):

@@ -42,7 +42,7 @@ class ClipFeatures:
     >>> from side4video import Predictor
     >>> features = Predictor("adapter", device="cpu").features("clip.mp4", part="both")
     >>> features.side.shape, features.frozen.shape
-    (torch.Size([1, 16]), torch.Size([1, 32]))
+    (torch.Size([1, 8]), torch.Size([1, 32]))
     """
 
     paths: tuple[str, ...]

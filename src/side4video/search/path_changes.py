@@ -19,7 +19,7 @@ def forget(store: Store, pattern: str) -> list[str]:
     >>> from side4video.search.stores.open_store import open_store
     >>> store = open_store(shutil.copytree("index", "shorter"))
     >>> len(forget(store, "*")), store.files()
-    (4, {})
+    (2, {})
     """
     test = make_test(Filter(path=pattern))
     paths = [path for path, file in store.files().items() if test(file)]

@@ -79,7 +79,8 @@ class Task(Protocol):
     >>> import torch
     >>> from side4video.adapters.adapter import read_adapter
     >>> from side4video.training.build_task import build_task
-    >>> task: Task = build_task(read_adapter(Path("adapter")).config, torch.device("cpu"))
+    >>> task: Task = build_task(read_adapter(Path("adapter")).config, torch.device("cpu"))  # doctest: +ELLIPSIS
+    train: clips/train: Read as folder. 4 videos, ...
     >>> task.class_names, task.has_test_set
     (('anticlockwise', 'clockwise'), True)
     """

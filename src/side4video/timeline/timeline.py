@@ -18,7 +18,7 @@ class TimelineSettings:
     Examples:
         >>> TimelineSettings(min_score=2.0).check()
         Traceback (most recent call last):
-        ValueError: min_score = 2.0 must be from 0 to 1.
+        ValueError: min_score = 2.0 must be a finite number, at least 0 and at most 1.
     """
 
     window_seconds: float | None = None

@@ -28,7 +28,8 @@ class EpochEvaluator:
     >>> from side4video.training.build_task import build_task
     >>> config, device, out = read_adapter(Path("adapter")).config, torch.device("cpu"), Path("evaluated")
     >>> out.mkdir()
-    >>> state = TrainingState(config, out, device, build_task(config, device), resume=False)
+    >>> state = TrainingState(config, out, device, build_task(config, device), resume=False)  # doctest: +ELLIPSIS
+    train: clips/train: Read as folder. 4 videos, ...
     >>> log = RunLog(out, total_steps=2, silent=True)
     >>> EpochEvaluator(state, log, StopSignals()).end_epoch(1, seconds=0.5)
     >>> sorted(path.name for path in out.iterdir() if path.is_dir())

@@ -23,6 +23,7 @@ _DIRECTION = re.compile(r"(?<![a-z])(left|right|((counter|anti)[ _-]?)?clockwise
 class RecognitionData:
     """The checked videos of a run, each once; see `as_evaluated`.
 
+    >>> from pathlib import Path
     >>> data = read_data(DataConfig(train=Path("clips/train"), test=Path("clips/test")))
     >>> len(data.train.videos), len(data.test.videos), data.class_names
     (4, 2, ('anticlockwise', 'clockwise'))

@@ -47,8 +47,8 @@ class CrossValidated:
         right: whether each held-out clip was recognised, in the order of `Folds.scored`.
         right_by_fold: share of recognised clips among the held-out clips of each fold.
 
-    >>> weak = CrossValidated(1.0, loss=0.7, right=(True, False), right_by_fold=(0.5,))
-    >>> strong = CrossValidated(10.0, loss=0.6, right=(True, True), right_by_fold=(1.0,))
+    >>> weak = CrossValidated(1.0, loss=0.7, losses=(0.4, 1.0), right=(True, False), right_by_fold=(0.5,))
+    >>> strong = CrossValidated(10.0, loss=0.6, losses=(0.5, 0.7), right=(True, True), right_by_fold=(1.0,))
     >>> choose([weak, strong]).strength
     10.0
     """

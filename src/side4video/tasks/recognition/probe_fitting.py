@@ -40,7 +40,8 @@ class ChosenProbe:
         config: the options, including the strength.
         found: result of cross-validation; None if cross-validation is not possible.
 
-    >>> ChosenProbe(ProbeConfig(name="linear"), CrossValidated(10.0, 0.6, (True, True), (1.0,))).loss
+    >>> found = CrossValidated(10.0, loss=0.6, losses=(0.5, 0.7), right=(True, True), right_by_fold=(1.0,))
+    >>> ChosenProbe(ProbeConfig(name="linear"), found).loss
     0.6
     """
 

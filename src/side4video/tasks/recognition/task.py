@@ -41,7 +41,8 @@ class RecognitionTask:
         video_cache: tables of the video files. Default: those of this process.
 
     >>> from side4video.adapters.adapter import read_adapter
-    >>> task = RecognitionTask(read_adapter(Path("adapter")).config, torch.device("cpu"))
+    >>> task = RecognitionTask(read_adapter(Path("adapter")).config, torch.device("cpu"))  # doctest: +ELLIPSIS
+    train: clips/train: Read as folder. 4 videos, ...
     >>> len(task.train_set), task.class_names
     (4, ('anticlockwise', 'clockwise'))
     """

@@ -47,7 +47,9 @@ class RetrievalTask:
         video_cache: tables of the video files. Default: those of this process.
 
     >>> from side4video.adapters.adapter import read_adapter
-    >>> task = RetrievalTask(read_adapter(Path("retrieval")).config, torch.device("cpu"))  # doctest: +ELLIPSIS
+    >>> config = read_adapter(Path("retrieval")).config
+    >>> config = config.model_copy(update={"data": config.data.model_copy(update={"test": None})})
+    >>> task = RetrievalTask(config, torch.device("cpu"))  # doctest: +ELLIPSIS
     warning: captions.csv: 2 captions are shared by several videos, ...
     >>> len(task.train_set), task.captions[0]
     (4, ('a shape moves anticlockwise',))
