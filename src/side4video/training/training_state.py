@@ -42,8 +42,9 @@ class TrainingState:
     >>> settings = {"data": {"train": "clips/train", "test": "clips/test"}, "augment": {"flip": 0.0}}
     >>> config, device = RunConfig.model_validate(settings | {"backbone": backbone}), torch.device("cpu")
     >>> Path("run").mkdir()
-    >>> state = TrainingState(config, Path("run"), device, build_task(config, device), resume=False)  # doctest: +ELLIPSIS
+    >>> task = build_task(config, device)  # doctest: +ELLIPSIS
     train: clips/train: Read as folder. 4 videos, ...
+    >>> state = TrainingState(config, Path("run"), device, task, resume=False)
     >>> state.progress.step, state.resumed
     (0, False)
     """
