@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 import long_videos
 
 
+@pytest.mark.slow  # makes and indexes films; what it measures is tested in tests/video and tests/search
 def test_a_small_run(tmp_path, capsys):
     long_videos.main(["--out", str(tmp_path / "long.json"), "--minutes", "1", "2", "--rounds", "1"])
     rows = json.loads((tmp_path / "long.json").read_text())["rows"]

@@ -38,6 +38,7 @@ def steps(folder):
     return sum(entry["kind"] == "train" for entry in read_log(folder))
 
 
+@pytest.mark.slow  # CI runs it by name; the import of all modules is in every run
 def test_a_killed_run_is_resumed_and_searched(start, small_retrieval_run, captioned_videos, tmp_path):
     config = small_retrieval_run(train=SETTINGS, data={"workers": 1})
     (tmp_path / "run.yaml").write_text(dump_config(config), encoding="utf-8")

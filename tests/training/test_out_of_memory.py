@@ -11,6 +11,7 @@ from side4video.config import dump_config
 from side4video.training.out_of_memory import is_out_of_memory, short_message
 
 
+@pytest.mark.slow  # advice before the first step is in every run, and so is resuming
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
 def test_out_of_memory_gives_advice_and_the_run_resumes_with_less(small_run, warm, tmp_path):
     large = small_run(

@@ -29,7 +29,7 @@ def count_memory_kills() -> int:
     """
     for path in _COUNTERS:
         try:
-            counters = dict(line.split() for line in path.read_text().splitlines())
+            counters = dict(line.split() for line in path.read_text(encoding="utf-8").splitlines())
         except (OSError, ValueError):
             continue
         if "oom_kill" in counters:
