@@ -223,7 +223,7 @@ class TrainingStep:
 
     @contextmanager
     def _labelled(self, tracker: AllocationTracker) -> Iterator[None]:
-        """Put tensors into categories: those that exist now, and gradients and backbone tensors when they appear."""
+        """Assign a category to each tensor: now, or when a gradient or backbone tensor is created."""
         model = self.model
         tracker.count_module(model.backbone, BACKBONE_WEIGHTS)
         for name, part in model.named_children():

@@ -21,7 +21,7 @@ COMMIT_WINDOWS = 4096
 
 @dataclass
 class _Incomplete:
-    """A video whose windows are not all embedded; the first `num_saved` of those that are were written."""
+    """A video that is partly embedded. Of its embedded windows, the first `num_saved` are on disk."""
 
     file: IndexedFile
     num_windows: int
@@ -89,7 +89,7 @@ class IndexWriter:
             self._store.set_metadata(changed)
 
     def write_repeated(self, repeated: Mapping[str, str], unread: Iterable[UnreadVideo]) -> list[UnreadVideo]:
-        """Write files with the same content as a file embedded in this update; return those that cannot be written."""
+        """Write copies of files that this update embedded; return the copies that cannot be written."""
         reasons = {video.name: video.reason for video in unread}
         failed = [UnreadVideo(path, reasons[source]) for path, source in repeated.items() if source in reasons]
         readable = {path: source for path, source in repeated.items() if source not in reasons}
