@@ -9,9 +9,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "side4video"
 
 HELP_TEXT = "its docstring is the help text of a command, which would print the example"
 WITHOUT_EXAMPLE = {
-    "checking/command.py: CheckDataArguments": HELP_TEXT,
-    "demo/recognition.py: DemoArguments": HELP_TEXT,
-    "demo/retrieval.py: RetrievalDemoArguments": HELP_TEXT,
+    "checking/arguments.py: CheckDataArguments": HELP_TEXT,
+    "demo/arguments.py: DemoArguments": HELP_TEXT,
+    "demo/arguments.py: RetrievalDemoArguments": HELP_TEXT,
 }
 """Classes that need none, with the reason."""
 

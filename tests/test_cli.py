@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from side4video.models.backbones.loading import NAMED_BACKBONES, load_backbone
 from side4video.tasks import clips
 from side4video.training.run_log import read_log
 from side4video.video.decoding import open_video
+
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +308,7 @@ def test_every_command_has_help(name, capsys):
     except SystemExit as end:
         exit_code = end.code
     assert exit_code == 0
-    assert capsys.readouterr().out.startswith(("usage: ", COMMANDS[name].__doc__))
+    assert capsys.readouterr().out.startswith(("usage: ", COMMANDS[name]))
 
 
 @pytest.mark.parametrize(
@@ -326,6 +329,41 @@ def test_help_after_other_arguments(capsys, arguments, shown):
         exit_code = end.code
     assert exit_code == 0
     assert shown in capsys.readouterr().out
+
+
+IMPORTED = """
+import contextlib, io, json, sys
+import side4video
+from side4video.cli import main
+
+for line in sys.argv[1:]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.suppress(SystemExit):
+            main(line.split())
+    print(json.dumps([line, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+HEAVY = {"PIL", "av", "huggingface_hub", "jinja2", "lancedb", "matplotlib", "numpy", "open_clip", "psutil", "pyarrow"}
+HEAVY |= {"jaxtyping", "rich", "sklearn", "timm", "torch", "torchvision", "tqdm"}
+
+
+def test_help_imports_little():
+    without_flags = ["", "--help", "--version", "trian", "recipes --help", "backbones --help", "convert --help"]
+    with_flags = [f"{name} --help" for name in ("index", "search", "serve", "predict", "embed", "share", "export")]
+    with_flags += ["demo --help", "demo retrieval --help"]
+    with_settings = [f"{name} --help" for name in ("train", "evaluate", "zero-shot", "memory", "check-data")]
+    lines = [*without_flags, *with_flags, *with_settings]
+    assert {line.split()[0] for line in lines if line} >= COMMANDS.keys()
+    done = subprocess.run([sys.executable, "-c", IMPORTED, *lines], capture_output=True, text=True, check=True)
+    found = {line: set(names) for line, names in map(json.loads, done.stdout.splitlines())}
+    assert not found[without_flags[-1]] & (HEAVY | {"tyro", "pydantic", "yaml"})
+    assert not found[with_flags[-1]] & (HEAVY - {"rich"} | {"pydantic", "yaml"})
+    assert not found[with_settings[-1]] & (HEAVY - {"rich"})
+    assert found[with_settings[-1]] >= {"tyro", "pydantic", "yaml"}, "the lists above name what is imported"
+
+
+def test_the_version_is_printed(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"side4video {tomllib.loads(PYPROJECT.read_text())['project']['version']}\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["help"]])

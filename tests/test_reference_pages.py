@@ -33,7 +33,7 @@ def test_every_setting_has_a_row_with_its_meaning():
 def test_every_command_has_a_section_with_its_help(name):
     text = help_of(name)
     assert "Error" not in text
-    assert text.startswith(f"usage: side4video {name}") or text == COMMANDS[name].__doc__
+    assert text.startswith(f"usage: side4video {name}") or text == COMMANDS[name]
     assert "--train.lr" not in text, "settings have a page of their own"
 
 

@@ -152,12 +152,12 @@ def serve(*preload):
     import torch._dynamo
     import torch._subclasses.fake_tensor  # noqa: F401
 
-    import side4video.cli
     import side4video.memory.command
     import side4video.reports.run_report
     import side4video.training.loop  # noqa: F401
+    from side4video.cli import COMMANDS
 
-    for module in preload:
+    for module in (*(f"side4video.commands.{name.replace('-', '_')}" for name in COMMANDS), *preload):
         import_module(module)
     print("ready", flush=True)
     for line in sys.stdin:

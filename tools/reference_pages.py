@@ -26,7 +26,7 @@ BOUNDS = {Ge: ("ge", "from {}"), Gt: ("gt", "above {}"), Le: ("le", "to {}"), Lt
 
 def commands() -> str:
     """A section for each command: its help, without the settings that the page about settings lists."""
-    return "\n\n".join(f"## {name}\n\n{COMMANDS[name].__doc__}\n\n```text\n{help_of(name)}\n```" for name in COMMANDS)
+    return "\n\n".join(f"## {name}\n\n{COMMANDS[name]}\n\n```text\n{help_of(name)}\n```" for name in COMMANDS)
 
 
 def help_of(name: str) -> str:

@@ -1,52 +1,44 @@
-"""The command line: `side4video COMMAND ...`. Commands import their libraries when they run, so that help is fast."""
+"""The command line: `side4video COMMAND ...`. It imports a command when it runs it, so that help is fast."""
 
 import difflib
 import os
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
+from importlib import import_module
+from importlib.metadata import version
 
-from side4video.commands.check_data import check_data
-from side4video.commands.convert import convert
-from side4video.commands.demo import demo
-from side4video.commands.embed import embed
-from side4video.commands.evaluate import evaluate
-from side4video.commands.export import export
-from side4video.commands.index import index
-from side4video.commands.listings import backbones, recipes
-from side4video.commands.memory import memory
 from side4video.commands.positional import asks_for_help
-from side4video.commands.predict import predict
-from side4video.commands.search import search
-from side4video.commands.serve import serve
-from side4video.commands.share import share
-from side4video.commands.train import train
-from side4video.commands.zero_shot import zero_shot
 from side4video.output_targets import messages_to_stderr, writes_to_standard_output
 from side4video.system.console import escape_what_the_console_lacks
 from side4video.training.stopping import ended_by_sigterm
 
 USER_ERRORS = (ValueError, FileNotFoundError, ModuleNotFoundError, RuntimeError, OSError, FloatingPointError)
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "check-data": check_data,
-    "train": train,
-    "evaluate": evaluate,
-    "zero-shot": zero_shot,
-    "predict": predict,
-    "embed": embed,
-    "index": index,
-    "search": search,
-    "serve": serve,
-    "convert": convert,
-    "share": share,
-    "export": export,
-    "recipes": recipes,
-    "backbones": backbones,
-    "memory": memory,
-    "demo": demo,
+COMMANDS = {
+    "check-data": "Open every file of a data set and report errors: "
+    "check-data [RECIPE] [--data.train ...] [--data.test ...].",
+    "train": "Train on a folder of clips or a data set: train RECIPE[-f16] [--data.train ...] [--out ...].",
+    "evaluate": "Score an adapter on labelled or captioned videos: "
+    "evaluate ADAPTER [--data.test ...] [--eval.crops 3].",
+    "zero-shot": "Score a CLIP model without training, by class names: "
+    "zero-shot RECIPE [--data.test ...] [--text.prompts ...].",
+    "predict": "Classify videos: predict ADAPTER VIDEOS... [--top-k 5] [--timeline] [--json FILE].",
+    "embed": "Write embeddings of videos and sentences to a file: embed ADAPTER [VIDEOS...] [--text ...] --out FILE.",
+    "index": "Make videos searchable by words: index VIDEOS... --to FOLDER --model ADAPTER [--metadata FILE.csv].",
+    "search": 'Find moments in the videos of an index: search FOLDER "words" [--like clip.mp4] [--where camera=north].',
+    "serve": "Serve an index as a search page for the browser: serve FOLDER [--classify ADAPTER] [--open].",
+    "convert": "Convert an official checkpoint to an adapter, or the reverse: convert FILE RECIPE --out FOLDER.",
+    "share": "Upload an adapter and its card to the Hugging Face hub: "
+    "share ADAPTER USER/NAME [--private] [--license mit].",
+    "export": "Write an adapter and its backbone as one model: export ADAPTER OUT.onnx|OUT.pt2.",
+    "recipes": "List the recipes with the paper's numbers, parameters and memory, or print one: recipes [show NAME].",
+    "backbones": "List image models: all short names, one of them, or timm's names that contain PART: "
+    "backbones [PART].",
+    "memory": "Plan whether a run fits on a GPU, in seconds and without one: memory RECIPE [--card 24GB] [--measure].",
+    "demo": "Make videos of moving shapes, train on them, and write a report: demo [retrieval] [--out FOLDER].",
 }
+"""Each command and its line of help. It is the function of its name in the file of its name in `commands`."""
 
 COMMANDS_WITHOUT_FLAGS = {"convert", "recipes", "backbones"}
 """Commands without flags, or with flags that depend on their first argument. Their help is one line."""
@@ -72,17 +64,21 @@ def main(arguments: list[str] | None = None) -> int:
         _print_help()
         return 0
     name, *rest = arguments
+    if name == "--version":
+        print(f"side4video {version('side4video')}")
+        return 0
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         print(f"There is no command {name!r}.{hint} Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
     if name in COMMANDS_WITHOUT_FLAGS and (asks_for_help(rest[:1]) or (name != "convert" and asks_for_help(rest))):
-        print(COMMANDS[name].__doc__)
+        print(COMMANDS[name])
         return 0
     try:
         with ended_by_sigterm(), messages_to_stderr() if writes_to_standard_output(rest) else nullcontext():
-            return COMMANDS[name](rest)
+            function = name.replace("-", "_")
+            return getattr(import_module(f"side4video.commands.{function}"), function)(rest)
     except USER_ERRORS as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
@@ -93,5 +89,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _print_help() -> None:
     print("usage: side4video COMMAND ...   (side4video COMMAND --help shows its settings)\n")
-    for name, command in COMMANDS.items():
-        print(f"  {name:10} {command.__doc__}")
+    for name, summary in COMMANDS.items():
+        print(f"  {name:10} {summary}")

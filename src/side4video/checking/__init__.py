@@ -1,5 +1,6 @@
 """Check a data set before training: open every file, report errors, write a clean list.
 
+* arguments.py: the arguments of `check-data`.
 * clean_list.py: a list of the entries without errors.
 * command.py: the complete check, and what it writes and prints.
 * content.py: hash of a file, and its kind by content.

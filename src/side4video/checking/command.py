@@ -7,7 +7,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.text import Text
 from tqdm import tqdm
 
 from side4video.atomic_files import write_json, write_text
+from side4video.checking.arguments import CheckDataArguments
 from side4video.checking.clean_list import check_numeric_class_names, write_clean_list
 from side4video.checking.content import file_size
 from side4video.checking.entries import EntrySet, Task, detect_task, read_entries
@@ -25,36 +26,14 @@ from side4video.checking.page import write_check_page
 from side4video.checking.probe import Probe, ProbeTask, probe_video
 from side4video.checking.set_checker import CheckedSet, Part, find_problems, part_of
 from side4video.checking.workers import FailedItem, run_with_timeout
-from side4video.config import DataConfig, TextConfig
+from side4video.config import TextConfig
 from side4video.data.lists.segments import describe_parts, is_segment
-from side4video.parameters import check_count, check_number
 from side4video.video.decoding import shared_cache
 
 _SUMMARY_FILE = "summary.json"
 """Marks the folder of an earlier check, which may be overwritten."""
 _PRINTED = 10
 """Maximum number of printed findings per kind; reasons.csv has all of them."""
-
-
-@dataclass(frozen=True)
-class CheckDataArguments:
-    """Open every file of a training and an evaluation set, report errors, and write lists of the usable videos.
-
-    The exit code is 1 if there are errors, and 0 if there are only warnings.
-    """
-
-    data: DataConfig
-    out: Path = Path("runs/check-data")
-    """Folder: train.csv, test.csv and class_names.json (the clean lists), reasons.csv, summary.json, index.html."""
-    timeout_seconds: float = 60.0
-    """Timeout for one video. A process that takes longer is killed, and the video is reported."""
-    processes: int | None = None
-    """Number of videos that are checked in parallel. Default: one per core."""
-
-    def __post_init__(self) -> None:
-        check_number(self.timeout_seconds, "timeout_seconds", above=0)
-        if self.processes is not None:
-            check_count(self.processes, "processes")
 
 
 def check_data(arguments: CheckDataArguments, task: Task | None = None) -> int:

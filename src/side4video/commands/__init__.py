@@ -1,5 +1,6 @@
 """The commands of the command line: their arguments, and thin functions that call the library.
 
+* backbones.py: list the frozen image models.
 * check_data.py: check a data set.
 * convert.py: convert official checkpoints.
 * demo.py: run a demonstration.
@@ -9,11 +10,11 @@
 * index.py: make videos searchable.
 * inputs.py: the videos that a command is given.
 * live.py: `predict` of live streams.
-* listings.py: list recipes and backbones.
 * memory.py: plan the memory of a training step.
 * moment_output.py: files of moments, for `predict --timeline` and `search`.
 * positional.py: the argument before the flags: adapter, recipe or model.
 * predict.py: classify videos, or rank them by sentences.
+* recipes.py: list the recipes, or print one.
 * score_output.py: print scores, or why there are none.
 * search.py: search an index by words.
 * serve.py: serve the search page.

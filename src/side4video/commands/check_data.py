@@ -2,21 +2,22 @@
 
 import tyro
 
+from side4video.checking.arguments import CheckDataArguments
 from side4video.commands.positional import take_model
 from side4video.config import DataConfig
 
 
 def check_data(arguments: list[str]) -> int:
-    """Open every file of a data set and report errors: check-data [RECIPE] [--data.train ...] [--data.test ...]."""
+    """Run `side4video check-data`; returns the exit code."""
     recipe, config = "", None
     if arguments and not arguments[0].startswith("-"):
         recipe, config, arguments = take_model(arguments, "check-data")
-
-    from side4video.checking.command import CheckDataArguments
-    from side4video.checking.command import check_data as check
 
     default = CheckDataArguments(data=config.data if config else DataConfig())
     given = tyro.cli(
         CheckDataArguments, prog=f"side4video check-data {recipe}".strip(), args=arguments, default=default
     )
+
+    from side4video.checking.command import check_data as check
+
     return check(given, config.task if config else None)

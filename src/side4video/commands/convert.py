@@ -38,7 +38,7 @@ class ConvertBackArguments:
 
 
 def convert(arguments: list[str]) -> int:
-    """Convert an official checkpoint to an adapter, or the reverse: convert FILE RECIPE --out FOLDER."""
+    """Run `side4video convert`; returns the exit code."""
     source, rest = take_positional(arguments, "convert", "FILE RECIPE --out ADAPTER, or ADAPTER --out FILE")
     if Path(source).is_dir():
         back = tyro.cli(ConvertBackArguments, prog=f"side4video convert {source}", args=rest)

@@ -2,17 +2,19 @@
 
 import tyro
 
+from side4video.demo.arguments import DemoArguments, RetrievalDemoArguments
+
 
 def demo(arguments: list[str]) -> int:
-    """Make videos of moving shapes, train on them, and write a report: demo [retrieval] [--out FOLDER]."""
+    """Run `side4video demo`; returns the exit code."""
     if arguments[:1] == ["retrieval"]:
-        from side4video.demo.retrieval import RetrievalDemoArguments, run_retrieval_demo
+        wanted = tyro.cli(RetrievalDemoArguments, prog="side4video demo retrieval", args=arguments[1:])
+        from side4video.demo.retrieval import run_retrieval_demo
 
-        return run_retrieval_demo(
-            tyro.cli(RetrievalDemoArguments, prog="side4video demo retrieval", args=arguments[1:])
-        )
+        return run_retrieval_demo(wanted)
     if arguments and not arguments[0].startswith("-"):
         raise ValueError(f"There is no demonstration {arguments[0]!r}. Use demo or demo retrieval.")
-    from side4video.demo.recognition import DemoArguments, run_demo
+    given = tyro.cli(DemoArguments, prog="side4video demo", args=arguments)
+    from side4video.demo.recognition import run_demo
 
-    return run_demo(tyro.cli(DemoArguments, prog="side4video demo", args=arguments))
+    return run_demo(given)

@@ -43,7 +43,7 @@ class EmbedArguments:
 
 
 def embed(arguments: list[str]) -> int:
-    """Write embeddings of videos and sentences to a file: embed ADAPTER [VIDEOS...] [--text ...] --out FILE."""
+    """Run `side4video embed`; returns the exit code."""
     given = tyro.cli(EmbedArguments, prog="side4video embed", args=arguments)
 
     from side4video.data.loading.worker_processes import prestart_workers

@@ -38,7 +38,7 @@ class EvaluateArguments:
 
 
 def evaluate(arguments: list[str]) -> int:
-    """Score an adapter on labelled or captioned videos: evaluate ADAPTER [--data.test ...] [--eval.crops 3]."""
+    """Run `side4video evaluate`; returns the exit code."""
     if arguments[:1] in (["-h"], ["--help"]):  # no adapter is given, so its settings cannot be the defaults
         tyro.cli(EvaluateArguments, prog="side4video evaluate ADAPTER", args=["--help"])
     folder, rest = take_positional(arguments, "evaluate", "ADAPTER: an adapter folder or a run folder")

@@ -32,7 +32,7 @@ class ExportArguments:
 
 
 def export(arguments: list[str]) -> int:
-    """Write an adapter and its backbone as one model: export ADAPTER OUT.onnx|OUT.pt2."""
+    """Run `side4video export`; returns the exit code."""
     given = tyro.cli(ExportArguments, prog="side4video export", args=arguments)
 
     from side4video.sharing.export import export_adapter

@@ -54,7 +54,7 @@ class IndexArguments:
 
 
 def index(arguments: list[str]) -> int:
-    """Make videos searchable by words: index VIDEOS... --to FOLDER --model ADAPTER [--metadata FILE.csv]."""
+    """Run `side4video index`; returns the exit code."""
     given = tyro.cli(IndexArguments, prog="side4video index", args=arguments)
     if given.forget is not None or given.relocate is not None:
         return _change_paths(given)

@@ -36,7 +36,7 @@ class MemoryArguments:
 
 
 def memory(arguments: list[str]) -> int:
-    """Plan whether a run fits on a GPU, in seconds and without one: memory RECIPE [--card 24GB] [--measure]."""
+    """Run `side4video memory`; returns the exit code."""
     recipe, config, rest = take_model(arguments, "memory")
     default = MemoryArguments(config=config)
     given = tyro.cli(MemoryArguments, prog=f"side4video memory {recipe}", args=rest, default=default)

@@ -1,6 +1,9 @@
 """Read the first argument of a command: an adapter, a recipe, or a model."""
 
-from side4video.config import MODEL_PRESETS, RunConfig, load_config, parse_config, recipe_names
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from side4video.config import RunConfig
 
 
 def asks_for_help(arguments: list[str]) -> bool:
@@ -29,8 +32,10 @@ def take_positional(arguments: list[str], command: str, what: str) -> tuple[str,
     return arguments[0], arguments[1:]
 
 
-def take_model(arguments: list[str], command: str) -> tuple[str, RunConfig, list[str]]:
+def take_model(arguments: list[str], command: str) -> "tuple[str, RunConfig, list[str]]":
     """Return the recipe or model in the first argument, its settings, and the other arguments."""
+    from side4video.config import MODEL_PRESETS, load_config, parse_config, recipe_names  # pydantic takes 0.2 s
+
     presets = ", ".join(MODEL_PRESETS)
     names = f"RECIPE: a YAML file, one of {', '.join(recipe_names())}, or a model of {presets}"
     recipe, rest = take_positional(arguments, command, names)

@@ -58,7 +58,7 @@ class PredictArguments:
 
 
 def predict(arguments: list[str]) -> int:
-    """Classify videos: predict ADAPTER VIDEOS... [--top-k 5] [--timeline] [--json FILE]."""
+    """Run `side4video predict`; returns the exit code."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
     check_count(given.top_k, "top_k")

@@ -63,7 +63,7 @@ class SearchArguments:
 
 
 def search(arguments: list[str]) -> int:
-    """Find moments in the videos of an index: search FOLDER "words" [--like clip.mp4] [--where camera=north]."""
+    """Run `side4video search`; returns the exit code."""
     arguments, literal = _split_at_separator(arguments)
     given = tyro.cli(SearchArguments, prog="side4video search", args=arguments)
 

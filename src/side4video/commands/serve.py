@@ -48,7 +48,7 @@ class ServeArguments:
 
 
 def serve(arguments: list[str]) -> int:
-    """Serve an index as a search page for the browser: serve FOLDER [--classify ADAPTER] [--open]."""
+    """Run `side4video serve`; returns the exit code."""
     given = tyro.cli(ServeArguments, prog="side4video serve", args=arguments)
 
     from importlib.util import find_spec

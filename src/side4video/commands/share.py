@@ -30,7 +30,7 @@ class ShareArguments:
 
 
 def share(arguments: list[str]) -> int:
-    """Upload an adapter and its card to the Hugging Face hub: share ADAPTER USER/NAME [--private] [--license mit]."""
+    """Run `side4video share`; returns the exit code."""
     given = tyro.cli(ShareArguments, prog="side4video share", args=arguments)
 
     from side4video.sharing.share import push_to_hub, save_shareable

@@ -51,7 +51,7 @@ def expand_probe_flag(arguments: list[str]) -> list[str]:
 
 
 def train(arguments: list[str]) -> int:
-    """Train on a folder of clips or a data set: train RECIPE[-f16] [--data.train ...] [--out ...]."""
+    """Run `side4video train`; returns the exit code."""
     names = f"RECIPE: a YAML file or one of {', '.join(recipe_names())}; ssv2-b16-f16 has 16 frames"
     recipe, rest = take_positional(arguments, "train", names)
     default = TrainArguments(config=load_config(recipe), out=Path("runs") / Path(recipe).stem)

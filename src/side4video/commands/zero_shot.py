@@ -33,7 +33,7 @@ class ZeroShotArguments:
 
 
 def zero_shot(arguments: list[str]) -> int:
-    """Score a CLIP model without training, by class names: zero-shot RECIPE [--data.test ...] [--text.prompts ...]."""
+    """Run `side4video zero-shot`; returns the exit code."""
     recipe, config, rest = take_model(arguments, "zero-shot")
     default = ZeroShotArguments(backbone=config.backbone, text=config.text, data=config.data, eval=config.eval)
     given = tyro.cli(ZeroShotArguments, prog=f"side4video zero-shot {recipe}", args=rest, default=default)

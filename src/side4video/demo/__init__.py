@@ -1,5 +1,6 @@
 """An offline demonstration on synthetic videos of moving shapes.
 
+* arguments.py: the arguments of both demonstrations.
 * captioned_stills.py: draws still pictures with captions.
 * captioned_videos.py: writes captioned videos and their CSV files.
 * demo_index.py: builds a search index of the test videos.

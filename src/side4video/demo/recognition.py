@@ -1,10 +1,10 @@
 """The recognition demonstration: videos, training, comparison with a linear probe, report, and a film's timeline."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig, parse_config
+from side4video.demo.arguments import DemoArguments
 from side4video.demo.film import make_film, show_timeline
 from side4video.demo.pretrain import BACKBONE_ARGS, BACKBONE_NAME, WEIGHTS_PATH
 from side4video.demo.previous_run import check_previous_run, remove_previous_run
@@ -15,22 +15,6 @@ from side4video.tasks.recognition.scores import Evaluation
 from side4video.tasks.recognition.task import read_probe
 from side4video.timeline.evaluate import TimelineEvaluation
 from side4video.training.loop import TrainResult, train
-
-
-@dataclass(frozen=True)
-class DemoArguments:
-    """Make moving-shape videos, teach a frozen image model to understand them, and write a report."""
-
-    out: Path = Path("runs/demo")
-    """Folder for the videos and the run. The run of a previous demonstration is replaced, its videos are reused."""
-    train_clips_per_class: int = 80
-    """Training clips of each of the eight motions."""
-    test_clips_per_class: int = 20
-    """Held-out clips of each motion."""
-    epochs: int = 8
-    """Passes over the training clips."""
-    seed: int = 0
-    """Seed of the videos, the initial weights and the order of the clips."""
 
 
 def run_demo(arguments: DemoArguments) -> int:

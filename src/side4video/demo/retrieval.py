@@ -1,11 +1,11 @@
 """The retrieval demonstration: videos, training, search before and after training, a results page and an index."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig, parse_config
+from side4video.demo.arguments import RetrievalDemoArguments
 from side4video.demo.captioned_videos import CaptionedVideos, make_captioned_videos
 from side4video.demo.demo_index import index_test_videos
 from side4video.demo.moving_captions import NUM_STOPS
@@ -18,24 +18,6 @@ from side4video.training.loop import train
 
 BEFORE, AFTER = "frozen image-text model", "with the side network"
 """The two models that the demonstration compares."""
-
-
-@dataclass(frozen=True)
-class RetrievalDemoArguments:
-    """Make videos with captions, teach a frozen image-text model to search them by motion, and make them searchable."""
-
-    out: Path = Path("runs/demo-retrieval")
-    """Folder for videos, run and index. Run and index of a previous demonstration are replaced, its videos reused."""
-    train_clips_per_caption: int = 12
-    """Training clips of each caption that is not held out."""
-    forms: tuple[str, ...] = ("disc", "square", "triangle")
-    """Forms of the shapes."""
-    colours: tuple[str, ...] = ("red", "yellow", "green", "blue", "magenta", "white")
-    """Colours of the shapes."""
-    epochs: int = 6
-    """Passes over the training clips."""
-    seed: int = 0
-    """Seed of the videos, the initial weights and the order of the clips."""
 
 
 def run_retrieval_demo(arguments: RetrievalDemoArguments) -> int:

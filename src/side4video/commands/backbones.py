@@ -1,32 +1,11 @@
-"""The commands `recipes` and `backbones`: list what you can choose from."""
+"""The command `backbones`: list the frozen image models that you can choose from."""
 
 from rich.console import Console
 from rich.table import Table
 
-from side4video.config import recipe_text
-
-
-def recipes(arguments: list[str]) -> int:
-    """List the recipes with the paper's numbers, parameters and memory, or print one: recipes [show NAME]."""
-    if len(arguments) == 2 and arguments[0] == "show":
-        print(recipe_text(arguments[1]), end="")
-        return 0
-    if arguments:
-        raise ValueError(f"recipes {' '.join(arguments)}: unknown arguments. Use recipes, or recipes show NAME.")
-    from side4video.config.recipe_figures import TABLE_NOTES, headline_table, recipe_table
-
-    console = Console()
-    console.print("The paper's best rows", style="bold underline")
-    console.print(headline_table())
-    console.print("\nAll recipes", style="bold underline")
-    console.print(recipe_table())
-    for note in TABLE_NOTES:
-        console.print(note)
-    return 0
-
 
 def backbones(arguments: list[str]) -> int:
-    """List image models: all short names, one of them, or timm's names that contain PART: backbones [PART]."""
+    """Run `side4video backbones`; returns the exit code."""
     from side4video.models.backbones.loading import NAMED_BACKBONES, list_backbones, weights_source
 
     wanted = arguments[0] if arguments else ""
