@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from side4video.models.backbones.loading import load_backbone
-from side4video.models.backbones.names import NAMED_BACKBONES
+from side4video.models.backbones.names import IMAGE_TEXT_MODELS, NAMED_BACKBONES
 from side4video.models.backbones.weight_kinds import OPENAI_ONLY, describe_weights
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.text.text_tower import load_text_tower
@@ -98,3 +98,12 @@ def test_the_table_of_named_backbones_is_correct(short):
         name, tag = named.text
         assert tag in open_clip.list_pretrained_tags_by_model(name)
         assert open_clip.get_model_config(name)["embed_dim"] == settings.num_classes
+
+
+def test_open_clip_has_the_image_text_models():
+    for short, named in IMAGE_TEXT_MODELS.items():
+        name, tag = named.text
+        assert named.name == f"{name}.{tag}", short
+        assert tag in open_clip.list_pretrained_tags_by_model(name), short
+        assert open_clip.get_model_config(name)["vision_cfg"]["image_size"] == named.image_size, short
+        assert named.languages, short
