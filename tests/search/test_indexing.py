@@ -309,3 +309,29 @@ def test_folder_of_pictures_is_refused_with_a_reason(update, videos, tmp_path):
     report = update(tmp_path / "frames", videos)
     assert counts(report) == (8, 0, 0, 0, 1)
     assert "has no frame times" in report.unread[0].reason
+
+
+def test_the_name_that_the_user_gave_is_kept(update, videos, store, tmp_path):
+    (tmp_path / "links").mkdir()
+    first, second = paths_of(videos)[:2]
+    for name, path in (("dog.mp4", first), ("same dog.mp4", first), ("cat.mp4", second)):
+        (tmp_path / "links" / name).symlink_to(path)
+    assert counts(update(tmp_path / "links")) == (2, 0, 1, 0, 0)
+    names = [str(tmp_path / "links" / name) for name in ("cat.mp4", "dog.mp4", "same dog.mp4")]
+    assert list(store.files()) == names
+    assert counts(update(tmp_path / "links")) == (0, 3, 0, 0, 0)
+    assert counts(update(first)) == (0, 0, 1, 0, 0)  # the target is one more video of the same content
+    assert list(store.files()) == [*names, first]
+    Path(names[1]).unlink()
+    assert counts(update(tmp_path / "links")) == (0, 2, 0, 1, 0)
+
+
+def test_another_spelling_of_a_folder_replaces_the_names(update, videos, store, tmp_path):
+    update()
+    (tmp_path / "linked").symlink_to(videos)
+    assert counts(update(tmp_path / "linked")) == (0, 0, 8, 8, 0)
+    assert list(store.files()) == [
+        str(tmp_path / "linked" / Path(path).relative_to(videos)) for path in paths_of(videos)
+    ]
+    assert counts(update(tmp_path / "linked")) == (0, 8, 0, 0, 0)
+    assert counts(update()) == (0, 0, 8, 8, 0)

@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from side4video.search.index_model import load_index_model
+from side4video.search.indexing import update_index
+from side4video.search.stores.open_store import open_store
+from side4video.search.video_index import VideoIndex
 from side4video.web.served_files import identify
 from web.small_server import get, make_index, running_server
 
@@ -172,8 +176,11 @@ def pipe(path: Path, secret: Path) -> None:
 
 
 def linked_folder(path: Path, secret: Path) -> None:
-    path.parent.rename(path.parent.with_name("moved"))
-    path.parent.symlink_to(path.parent.with_name("moved"))
+    moved = path.parent.rename(path.parent.with_name("moved"))
+    path.parent.symlink_to(moved)
+    times = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])  # of the same size and time
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 @pytest.mark.parametrize(
@@ -195,3 +202,20 @@ def test_changed_file_is_not_served(changing, number, change):
     if path.is_symlink() or path.is_fifo() or path.is_file():
         path.unlink()
     shutil.move(path.parent, videos.parent / f"done-{number}")
+
+
+def test_a_link_that_was_indexed_is_shown_under_its_name(tmp_path, adapter, captioned_videos):
+    video = sorted(captioned_videos.glob("test/*/*.mp4"))[0]
+    (tmp_path / "names").mkdir()
+    (tmp_path / "names" / "dog.mp4").symlink_to(video)
+    store = open_store(tmp_path / "index", create=True)
+    model = load_index_model(adapter, device="cpu")
+    update_index(store, model, [str(tmp_path / "names")], address=tmp_path / "index", workers=0)
+    store.close()
+    index = VideoIndex.open(tmp_path / "index", device="cpu")
+    with running_server(index) as (address, _):
+        (found,) = get(f"{address}/api/search", params={"q": "a ring"}).json()["results"]
+        assert found["name"] == "dog.mp4"
+        assert get(address + found["video"]).content == video.read_bytes()
+        assert get(address + found["poster"]).status_code == 200
+    index.close()

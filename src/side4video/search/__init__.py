@@ -3,6 +3,7 @@
 * stores/: where an index is stored: LanceDB or Qdrant.
 * changes.py: differences between the videos on disk and the index.
 * combined.py: several texts and an example together, and unwanted texts.
+* examples.py: examples as vectors.
 * index_model.py: the model of an index, and its fingerprint.
 * index_writer.py: writes changes to the index at intervals.
 * indexing.py: update an index to the videos on disk.
@@ -13,6 +14,7 @@
 * partial_work.py: windows of videos that are not complete yet.
 * path_changes.py: remove videos or change their paths.
 * photos.py: photos as examples.
+* ranking.py: which windows a search gives.
 * reranking.py: exact scores of windows, and their best matching frames.
 * results.py: search results.
 * video_index.py: search an index.

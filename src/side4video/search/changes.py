@@ -1,6 +1,7 @@
 """Find the differences between the videos on disk and an index, without reading unchanged files."""
 
 import fnmatch
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,6 +66,10 @@ def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile], *, e
     A file with the indexed size and modification time counts as unchanged. A content hash is computed only where the
     content may be known already: if the time has changed, or if another file has the same size.
 
+    A file has the name that the user gave: links are not resolved, and two links to one file are two videos with the
+    same content. If the index has a file under another spelling of its folder, through a link to the folder, the new
+    name replaces the old one.
+
     Args:
         inputs: files, folders and glob patterns, as the user gives them.
         indexed: the videos of the index by path.
@@ -76,7 +81,7 @@ def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile], *, e
     """
     changes = Changes()
     states: dict[str, tuple[int, int]] = {}
-    for path in dict.fromkeys(str(path.resolve()) for path in expand_inputs(inputs, exclude=exclude)):
+    for path in dict.fromkeys(os.path.abspath(path) for path in expand_inputs(inputs, exclude=exclude)):  # noqa: PTH100
         try:
             states[path] = stat_file(Path(path))
         except OSError as error:
@@ -87,8 +92,11 @@ def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile], *, e
             del states[path]
         elif path in indexed and states[path] == (indexed[path].size, indexed[path].modified):
             changes.unchanged.append(path)
+    respelled = _respelled(states, indexed)
     changes.gone = [
-        path for path in indexed if path not in states and _is_below(path, inputs) and not Path(path).exists()
+        path
+        for path in indexed
+        if path not in states and (path in respelled or (_is_below(path, inputs) and not Path(path).exists()))
     ]
     _classify(changes, states, indexed)
     gone, moved = set(changes.gone), {indexed[source].content for source, _ in changes.copied.values()}
@@ -98,6 +106,24 @@ def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile], *, e
         if file.content in moved and path not in states and path not in gone and not Path(path).exists()
     ]
     return changes
+
+
+def _respelled(states: Mapping[str, object], indexed: Mapping[str, IndexedFile]) -> set[str]:
+    """Indexed paths of files that have a new name because their folder was given through a link, or without one."""
+    folders: dict[str, str] = {}
+
+    def real(path: str) -> str:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        return f"{folders[folder]}{os.sep}{name}"
+
+    new = {real(path): path for path in states if path not in indexed}
+    return {
+        path
+        for path in (indexed if new else ())
+        if path not in states and (name := new.get(real(path))) is not None and name != path
+    }
 
 
 def _classify(changes: Changes, states: Mapping[str, tuple[int, int]], indexed: Mapping[str, IndexedFile]) -> None:
@@ -147,7 +173,7 @@ def _is_below(path: str, inputs: Iterable[str]) -> bool:
     for given in inputs:
         folder = Path(given)
         if folder.is_dir():
-            if Path(path).is_relative_to(folder.resolve()):
+            if any(Path(path).is_relative_to(spelling) for spelling in (folder.absolute(), folder.resolve())):
                 return True
         elif fnmatch.fnmatch(path, str(folder.absolute())):
             return True

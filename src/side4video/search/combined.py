@@ -1,18 +1,17 @@
 """Combined queries: several texts and an example video or photo together, and texts that must not match."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from side4video.models.similarity import Similarity, TextFeatures
+from side4video.search.ranking import Score
 from side4video.search.reranking import query_vectors, score_windows
 from side4video.search.stores.records import Window
 
 _UNWANTED = re.compile(r'(?<!\S)-"([^"]*)"')
-
-Score = Callable[[Sequence[Window]], NDArray[np.float32]]
 
 
 def split_query(text: str) -> tuple[str, tuple[str, ...]]:

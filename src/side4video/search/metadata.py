@@ -1,5 +1,6 @@
 """Metadata of videos from a CSV file: rows are matched with paths, columns are numbers, booleans, dates or text."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -96,8 +97,9 @@ class MetadataFile:
     def _match(self, name: str, candidates: list[str]) -> list[str]:
         if "\0" in name:  # not allowed in file names
             return []
-        exact = composed(str((self.source.parent / name).resolve()))
-        if same := [path for path in candidates if composed(path) == exact]:
+        place = self.source.parent / name
+        exact = {composed(os.path.abspath(place)), composed(os.path.realpath(place))}  # noqa: PTH100 - with links first
+        if same := [path for path in candidates if composed(path) in exact]:
             return same[:1]
         parts = PurePath(composed(name)).parts
         return [path for path in candidates if PurePath(composed(path)).parts[-len(parts) :] == parts]

@@ -46,7 +46,7 @@ def relocate(store: Store, old: str, new: str) -> dict[str, str]:
     """
     if not Path(new).exists():
         raise FileNotFoundError(f"--relocate: {new} does not exist. Give the present folder of the videos.")
-    start, target = os.path.abspath(old), os.path.realpath(new)  # noqa: PTH100 - the old folder may not exist
+    start, target = os.path.abspath(old), os.path.abspath(new)  # noqa: PTH100 - links keep their names
     known = store.files()
     moves = {
         path: target + path[len(start) :]

@@ -1,35 +1,30 @@
 """Search in an index of videos, by text or by an example video."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from side4video.models.text.text_tower import count_words, read_part
-from side4video.parameters import as_list, check_count, check_number
+from side4video.parameters import as_list
 from side4video.search.combined import combine_scores, combine_vectors, text_scores, vectors_of
+from side4video.search.examples import example_vector
 from side4video.search.index_model import IndexModel, load_index_model
 from side4video.search.metadata import column_types, column_values
-from side4video.search.occurrences import Occurrence, find_occurrences
-from side4video.search.photos import is_photo, read_photo
-from side4video.search.reranking import match_frames, match_words, query_vectors, score_windows
+from side4video.search.occurrences import Occurrence
+from side4video.search.ranking import Ranking, Score
+from side4video.search.reranking import match_frames, match_words, query_vectors
 from side4video.search.results import Match, SearchResult
 from side4video.search.stores.filters import Filter, parse_filter
 from side4video.search.stores.open_store import open_store
-from side4video.search.stores.records import IndexedFile, IndexInfo, Window
+from side4video.search.stores.records import IndexedFile, IndexInfo
 from side4video.search.stores.store import Store
-from side4video.search.window_embedder import WindowEmbedder
-from side4video.video.decoding import VideoError
-from side4video.video.frame_array import FrameArray
 
 EVERYTHING = Filter()
 SHORTLIST = 500
 """Number of windows that the nearest-neighbour search returns for exact scoring."""
-
-Score = Callable[[Sequence[Window]], NDArray[np.float32]]
-"""Computes the exact score of each window."""
 
 
 class VideoIndex:
@@ -129,22 +124,14 @@ class VideoIndex:
     ) -> list[list[SearchResult]]:
         """Like `search` for several queries, which go through the text tower in one batch."""
         texts = as_list(texts)
-        _check_counts(top_k, shortlist)
+        ranking = Ranking(top_k=top_k, filter=filter, shortlist=shortlist, moments=moments, min_score=min_score)
         features = self._model.embed_texts(texts)
-        vectors = query_vectors(features, self.info.similarity)
-        found = []
-        for position, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
+        kind, found = self.info.similarity, []
+        scores = text_scores(features, kind)
+        for position, (text, vector) in enumerate(zip(texts, query_vectors(features, kind), strict=True)):
             query = features.map(lambda tensor, position=position: tensor[position : position + 1])  # type: ignore[misc]
-            best = self._best_parts(
-                vector,
-                lambda windows, query=query: score_windows(query, windows, self.info.similarity),  # type: ignore[misc]
-                top_k=top_k,
-                filter=filter,
-                shortlist=shortlist,
-                moments=moments,
-                min_score=min_score,
-            )
-            found.append([_to_result(part, match_words(text, query, part.best, self.info.similarity)) for part in best])
+            best = ranking.best_parts(self._store, vector, scores[position])
+            found.append([_to_result(part, match_words(text, query, part.best, kind)) for part in best])
         return found
 
     def search_like(
@@ -164,19 +151,9 @@ class VideoIndex:
         Raises:
             VideoError: the example cannot be read.
         """
-        _check_counts(top_k, shortlist)
-        path = str(Path(video).resolve())
-        vector = self._example_vector(path)
-        best = self._best_parts(
-            vector,
-            _cosines(vector),
-            top_k=top_k,
-            filter=filter,
-            shortlist=shortlist,
-            moments=moments,
-            min_score=min_score,
-            without=path,
-        )
+        ranking = Ranking(top_k=top_k, filter=filter, shortlist=shortlist, moments=moments, min_score=min_score)
+        path, vector = example_vector(video, self._store, self._model, self.info)
+        best = ranking.best_parts(self._store, vector, _cosines(vector), without=path)
         return [_to_result(part, match_frames(vector, part.best)) for part in best]
 
     def search_combined(
@@ -210,21 +187,24 @@ class VideoIndex:
             raise ValueError(
                 f"Nothing is wanted, only {list(unwanted)} unwanted. Add words or an example to search for."
             )
-        kind, path = self.info.similarity, None if like is None else str(Path(like).resolve())
+        ranking = Ranking(top_k=top_k, filter=filter, shortlist=shortlist, moments=moments, min_score=min_score)
+        kind, width = self.info.similarity, self.info.embed_dim
         wanted, others = (self._model.embed_texts(some) if some else None for some in (texts, unwanted))
-        example = np.zeros((0, self.info.embed_dim), np.float32) if path is None else self._example_vector(path)[None]
-        rows = np.concatenate([vectors_of(wanted, kind, self.info.embed_dim), example])
+        path, examples = None, np.zeros((0, width), np.float32)
+        if like is not None:
+            path, vector = example_vector(like, self._store, self._model, self.info)
+            examples = vector[None]
         score = combine_scores(
-            [*(text_scores(wanted, kind) if wanted else ()), *map(_cosines, example)],
+            [*(text_scores(wanted, kind) if wanted else ()), *map(_cosines, examples)],
             text_scores(others, kind) if others else (),
         )
-        vector = combine_vectors(rows, vectors_of(others, kind, self.info.embed_dim))
-        options = {"top_k": top_k, "filter": filter, "shortlist": shortlist, "without": path}
-        best = self._best_parts(vector, score, moments=moments, min_score=min_score, **options)
+        rows = np.concatenate([vectors_of(wanted, kind, width), examples])
+        vector = combine_vectors(rows, vectors_of(others, kind, width))
+        best = ranking.best_parts(self._store, vector, score, without=path)
         if wanted is None:
-            return [_to_result(part, match_frames(example[0], part.best)) for part in best]
+            return [_to_result(part, match_frames(examples[0], part.best)) for part in best]
         first = wanted.map(lambda tensor: tensor[:1])
-        return [_to_result(part, match_words(texts[0], first, part.best, kind)) for part in best]
+        return [_to_result(part, match_words(as_list(texts)[0], first, part.best, kind)) for part in best]
 
     def truncation_warning(self, text: str) -> str | None:
         """A sentence that says which part of a query the model reads; None if it reads all of it."""
@@ -254,87 +234,6 @@ class VideoIndex:
     def close(self) -> None:
         """Close files and connections."""
         self._store.close()
-
-    def _best_parts(
-        self,
-        vector: NDArray[np.float32],
-        score: Score,
-        *,
-        moments: int,
-        min_score: float | None,
-        **options: Any,
-    ) -> list[Occurrence]:
-        """The best windows of the best videos, or with several `moments` all parts that match; see `search`."""
-        check_count(moments, "moments")
-        if min_score is not None:
-            check_number(min_score, "min_score")
-        best = [
-            Occurrence(window, value, window.start_seconds, window.end_seconds)
-            for window, value in self._best_windows(vector, score, **options)
-            if min_score is None or value >= min_score
-        ]
-        if moments == 1 or not best:
-            return best
-        of_videos = self._store.windows_of([part.best.file.path for part in best])
-        return [
-            part
-            for windows in of_videos
-            for part in find_occurrences(windows, list(map(float, score(windows))), limit=moments, min_score=min_score)
-        ]
-
-    def _best_windows(
-        self,
-        vector: NDArray[np.float32],
-        score: Score,
-        *,
-        top_k: int,
-        filter: Filter,
-        shortlist: int,
-        without: str | None = None,
-    ) -> list[tuple[Window, float]]:
-        """The best window of each of the best videos, best first; ties are ordered by path."""
-        limit = max(shortlist, top_k + 1)
-        while True:
-            windows = self._store.nearest(vector, limit=limit, filter=filter)
-            others = [window for window in windows if window.file.path != without]
-            if len(windows) < limit or len({window.file.path for window in others}) >= top_k:
-                break
-            limit *= 4  # the windows of a few long videos fill the list
-        if not others:
-            return []
-        scored = zip(others, map(float, score(others)), strict=True)
-        ordered = sorted(scored, key=lambda pair: (-pair[1], pair[0].file.path, pair[0].number))
-        best: dict[str, tuple[Window, float]] = {}
-        for window, value in ordered:
-            best.setdefault(window.file.path, (window, value))
-        return list(best.values())[:top_k]
-
-    def _example_vector(self, path: str) -> NDArray[np.float32]:
-        """(E,) the mean embedding of a video or photo, of length 1."""
-        if is_photo(Path(path)):
-            views = self._model.test_clips().views_of(FrameArray([read_photo(Path(path))]))
-            mean = self._model.embed_clips(views).frames.mean(dim=(0, 1)).numpy()
-        else:
-            windows = next(self._store.windows_of([path])) or self._embed_example(path)
-            mean = np.mean([window.mean for window in windows], axis=0)
-        return np.asarray(mean / max(np.linalg.norm(mean), 1e-12), np.float32)
-
-    def _embed_example(self, path: str) -> list[Window]:
-        embedder = WindowEmbedder(
-            model=self._model,
-            window_seconds=self.info.window_seconds,
-            overlap_seconds=self.info.overlap_seconds,
-            workers=0,
-        )
-        reasons: list[str] = []
-        for _, windows in embedder.embed([path], on_failure=lambda unread: reasons.append(unread.reason)):
-            return windows
-        raise VideoError(path, reasons[0])
-
-
-def _check_counts(top_k: int, shortlist: int) -> None:
-    check_count(top_k, "top_k")
-    check_count(shortlist, "shortlist")
 
 
 def _cosines(vector: NDArray[np.float32]) -> Score:

@@ -4,8 +4,10 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
+from side4video.checking.content import hash_content
 from side4video.search.stores.records import IndexedFile
 
 
@@ -60,19 +62,34 @@ class ServedFiles:
     def find(self, identifier: str) -> IndexedFile:
         """The file of an identifier, if it is unchanged since it was indexed.
 
+        If the path leads through a link, the content is compared with the indexed content: links can be set to other
+        files of the same size and time. The file is read for that once.
+
         Raises:
-            NotServedError: the identifier is unknown, or the file is missing, a link, not a regular file, or changed.
+            NotServedError: the identifier is unknown, or the file is missing, not a regular file, or changed.
         """
         file = self.files.get(identifier)
         if file is None:
             raise NotServedError("The index has no such video.")
         path = Path(file.path)
         try:
-            real, found = path.resolve(strict=True), path.lstat()
+            real, found = path.resolve(strict=True), path.stat()
         except (OSError, RuntimeError):
             raise NotServedError("This video no longer exists at its indexed path.") from None
-        if real != path or not stat.S_ISREG(found.st_mode):
-            raise NotServedError("The indexed path of this video is now a link, and links are not served.")
+        if not stat.S_ISREG(found.st_mode):
+            raise NotServedError("The indexed path of this video is no longer a file.")
         if (found.st_size, found.st_mtime_ns) != (file.size, file.modified):
             raise NotServedError("This file has changed since it was indexed. Run side4video index again.")
+        if real != path and _content_of(real, found.st_ino, found.st_mtime_ns, found.st_ctime_ns) != file.content:
+            raise NotServedError("The indexed path of this video is now a link to another file.")
         return file
+
+
+@lru_cache(maxsize=65536)
+def _content_of(real: Path, *state: int) -> str | None:
+    """The hash of a file's content in this state; None if it cannot be read."""
+    del state  # part of the cache key
+    try:
+        return hash_content(real)
+    except OSError:
+        return None

@@ -58,7 +58,9 @@ def _path_test(pattern: str) -> Callable[[str], bool]:
     """A test for paths that match the pattern, or that are the folder or lie below it. Unicode forms are equal."""
     matches = re.compile(fnmatch.translate(composed(pattern))).match
     folders = (
-        {composed(folder) for folder in (pattern.rstrip("/") or "/", os.path.realpath(pattern))} if pattern else ()
+        {composed(path) for path in (pattern.rstrip("/") or "/", os.path.abspath(pattern), os.path.realpath(pattern))}  # noqa: PTH100
+        if pattern
+        else ()
     )
     starts = tuple(folder.rstrip("/") + "/" for folder in folders)
 

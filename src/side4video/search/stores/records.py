@@ -17,7 +17,7 @@ class IndexedFile:
     """The state of a video file when it was indexed.
 
     Attributes:
-        path: absolute path, with links resolved.
+        path: absolute path as the user gave it, with links.
         content: hash of its bytes (`checking.content.hash_content`).
         size: size in bytes.
         modified: modification time in nanoseconds since 1970. With `size` it shows that a file is unchanged, without
