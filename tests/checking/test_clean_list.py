@@ -1,6 +1,7 @@
 """Clean lists: reading one as training does gives the entries that were written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,22 @@ def test_class_names_equal_as_numbers_are_refused():
 def test_plain_class_names_are_written_as_names(tmp_path):
     write_clean_list(tmp_path / "train.csv", [Entry(video("a.mp4", 1))], class_names=("run", "sit"))
     assert (tmp_path / "train.csv").read_text() == "video,label\n/data/a.mp4,sit\n"
+
+
+@pytest.mark.parametrize("class_names", [("run", "jump", "sit"), ("run|jump", "run", "a, b"), ("0", "1", "7")])
+def test_several_labels_round_trip(tmp_path, class_names):
+    labels = [(0, 2), (), (1,)]
+    entries = [Entry(replace(video(f"{place}.mp4", None), labels=found)) for place, found in enumerate(labels)]
+    write_clean_list(tmp_path / "train.csv", entries, class_names=class_names)
+    found = read_video_list(tmp_path / "train.csv", class_names=class_names, label_separator="|")
+    assert [video.labels for video in found.videos] == labels
+
+
+def test_names_that_look_like_several_labels_round_trip(tmp_path):
+    names = ("run|jump", "run")
+    write_clean_list(tmp_path / "train.csv", [Entry(video("a.mp4", 0)), Entry(video("b.mp4", 1))], class_names=names)
+    found = read_video_list(tmp_path / "train.csv", class_names=names)
+    assert [video.label for video in found.videos] == [0, 1]
 
 
 def test_times_round_trip(tmp_path):

@@ -8,6 +8,9 @@ from pathlib import Path
 from side4video.atomic_files import write_text
 from side4video.checking.entries import Entry
 from side4video.data.lists.list_formats import INTEGER
+from side4video.data.lists.several_labels import unread_separator
+
+LABEL_SEPARATOR = "|"
 
 
 def check_numeric_class_names(class_names: Sequence[str]) -> None:
@@ -26,8 +29,10 @@ def check_numeric_class_names(class_names: Sequence[str]) -> None:
 def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Sequence[str] = ()) -> None:
     """Write the columns `video,label` or `video,caption`, and start and end in seconds if any entry has them.
 
-    Paths are absolute, so you can move the list. Labels are class names. If a class name looks like a number, or
-    contains something that a CSV field loses (blanks at its ends, line breaks), labels are indices into `class_names`.
+    Paths are absolute, so you can move the list. Labels are class names; several of a video are separated by
+    `LABEL_SEPARATOR`, and a video of a multi-label list without labels has an empty field. If a class name looks like a
+    number or several labels, or contains something that a CSV field loses (blanks at its ends, line breaks), labels are
+    indices into `class_names`.
 
     Args:
         path: the CSV file; an existing one is replaced.
@@ -43,7 +48,8 @@ def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Seque
     for entry in entries:
         video = entry.video
         times = ["" if time is None else repr(time) for time in (video.start_seconds, video.end_seconds)]
-        for field in [labels[video.label]] if class_names and video.label is not None else entry.captions:
+        shown = [LABEL_SEPARATOR.join(labels[label] for label in video.all_labels)] if class_names else entry.captions
+        for field in shown:
             writer.writerow([str(video.path.absolute()), field, *(times if timed else ())])
     write_text(path, text.getvalue())
 
@@ -52,8 +58,10 @@ def _written_labels(entries: Sequence[Entry], class_names: Sequence[str]) -> lis
     """The text that the list contains for each class."""
     if class_names and all(name.isdecimal() for name in class_names):
         return list(class_names)  # read as names, because all given names are numbers
-    used = {class_names[entry.video.label] for entry in entries if class_names and entry.video.label is not None}
+    used = {class_names[label] for entry in entries if class_names for label in entry.video.all_labels}
     is_plain = all(
         name == name.strip() and name and not set(name) & set("\n\r") and not INTEGER.fullmatch(name) for name in used
     )
+    is_multi_label = any(entry.video.labels is not None for entry in entries)
+    is_plain &= not any(LABEL_SEPARATOR in name for name in used) if is_multi_label else not unread_separator(used)
     return list(class_names) if is_plain else [str(position) for position in range(len(class_names))]

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from side4video.atomic_files import write_json, write_text
 from side4video.checking.arguments import CheckDataArguments
-from side4video.checking.clean_list import check_numeric_class_names, write_clean_list
+from side4video.checking.clean_list import LABEL_SEPARATOR, check_numeric_class_names, write_clean_list
 from side4video.checking.content import file_size
 from side4video.checking.entries import EntrySet, Task, detect_task, read_entries
 from side4video.checking.escaping import escape_surrogates, escape_unprintable
@@ -197,5 +197,7 @@ def _print(out: Path, checked: Sequence[CheckedSet]) -> None:
     ]
     if flags and any(one.entries.class_names for one in checked):
         flags += ["--data.class-names", str(out / "class_names.json")]
+    if any(entry.video.labels is not None for one in checked for entry in one.clean):
+        flags += ["--data.label-separator", LABEL_SEPARATOR]
     print(f"page: {out / 'index.html'}")
     print(f"clean lists: {shlex.join(flags) or 'none, no video is usable'}")

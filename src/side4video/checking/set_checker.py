@@ -71,7 +71,7 @@ class _SetChecker:
             for kind, reason in self._probes[part_of(entry.video)].faults:
                 self._add(position, kind, reason)
             if self.entries.class_names:
-                self._check_label(position, entry.video.label)
+                self._check_labels(position, entry.video)
             if not _fits_a_list(entry.video.path):
                 self._add(
                     position, "unlistable", "its path has line breaks, blanks at an end or bytes that are not UTF-8."
@@ -86,7 +86,7 @@ class _SetChecker:
             groups[part].append(position)
         for positions in groups.values():
             videos = [self.entries.entries[position].video for position in positions]
-            if len({video.label for video in videos}) > 1:
+            if len({video.all_labels for video in videos}) > 1:
                 for position in positions:
                     self._add(position, "two-labels", _both(videos, self.entries.class_names))
                 continue
@@ -129,12 +129,14 @@ class _SetChecker:
             (position, entry) for position, entry in enumerate(self.entries.entries) if position not in self.excluded
         ]
 
-    def _check_label(self, position: int, label: int | None) -> None:
+    def _check_labels(self, position: int, video: LabelledVideo) -> None:
         count = len(self.entries.class_names)
-        if label is None:
+        if video.label is None and video.labels is None:
             self._add(position, "no-label", "the list gives no class.")
-        elif not 0 <= label < count:
-            self._add(position, "wrong-label", f"class {label} is outside 0 to {count - 1}. See --data.first-label.")
+        for label in video.all_labels:
+            if not 0 <= label < count:
+                reason = f"class {label} is outside 0 to {count - 1}. See --data.first-label."
+                self._add(position, "wrong-label", reason)
 
     def _add(self, position: int, kind: str, reason: str) -> None:
         video = self.entries.entries[position].video
@@ -156,7 +158,11 @@ def _fits_a_list(path: Path) -> bool:
 
 
 def _both(videos: Sequence[LabelledVideo], class_names: Sequence[str]) -> str:
-    named = (f"{video.name} is {class_names[video.label]!r}" for video in videos if video.label is not None)
+    named = (
+        f"{video.name} is {' and '.join(repr(class_names[label]) for label in video.all_labels)}"
+        for video in videos
+        if video.all_labels
+    )
     return f"the same content has two labels: {', '.join(list(named)[:4])}."
 
 

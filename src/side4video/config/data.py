@@ -53,6 +53,12 @@ class DataConfig(Settings):
     """Which training clips were cut from the same recording; cross-validation keeps them together. A column of the CSV,
     a CSV file with the columns path and group, or a regular expression over the names. By default the column named
     group, or names of a known form such as v_CLASS_g01_c02."""
+    multi_label: bool | None = None
+    """Whether videos have any number of classes; rows of the same video are then merged. By default what the form of
+    the list says: lists of labels in JSON and columns of 0 and 1 are multi-label unless each video has one label."""
+    label_separator: str | None = None
+    """Separator of the labels in one field, which makes a list multi-label; by default the one that occurs of | ; and ,
+    if multi_label is true."""
     overlap: Literal["refuse", "allow"] = "refuse"
     """Whether videos of the evaluation set may also be training videos, by path or content. Scores of these say
     nothing about new videos."""
@@ -93,10 +99,15 @@ class DataConfig(Settings):
     """skip: unreadable training videos are skipped, counted and named; stop: they stop the run."""
 
     @model_validator(mode="after")
-    def _check_subset(self) -> Self:
+    def _check_exclusive(self) -> Self:
         if self.shots is not None and self.fraction is not None:
             raise ValueError(
                 f"data.shots = {self.shots} and data.fraction = {self.fraction} both select training videos: set one."
+            )
+        if self.multi_label is False and self.label_separator is not None:
+            raise ValueError(
+                f"data.label_separator = {self.label_separator!r} separates several labels, but data.multi_label is "
+                "false: leave out one of them."
             )
         return self
 

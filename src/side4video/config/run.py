@@ -94,6 +94,7 @@ class RunConfig(Settings):
             "data.arrow_of_time": self.data.arrow_of_time,
             "data.repeats": self.data.repeats > 1,
             "data.group": self.data.group is not None,
+            "data.multi_label": bool(self.data.multi_label or self.data.label_separator),
             "data.shots": self.data.shots is not None,
             "augment.mixup": self.augment.mixup > 0,
             "augment.cutmix": self.augment.cutmix > 0,

@@ -5,6 +5,8 @@
 * caption_files.py: JSON, pickle and text files, detected by content.
 * caption_formats.py: captions in CSV, JSON lines and JSON.
 * captions.py: read and check lists of captioned videos.
+* several_labels.py: lists whose videos have several labels.
+* rows.py: what readers get and return.
 * class_folders.py: a folder with one sub-folder per class.
 * columns.py: which column contains paths, labels, times, splits and groups.
 * configured_lists.py: read the list that the settings name.

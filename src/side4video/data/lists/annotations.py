@@ -7,9 +7,10 @@ from pathlib import Path
 
 from side4video.data.lists.labels import index_labels
 from side4video.data.lists.list_detection import PUBLIC_DATA_SETS, READERS, detect_format
-from side4video.data.lists.list_formats import ReadOptions
 from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
+from side4video.data.lists.rows import ReadOptions
 from side4video.data.lists.segments import describe_segment, is_segment, overlapping
+from side4video.data.lists.several_labels import settle_labels
 from side4video.data.lists.text_files import (
     MAX_SHOWN,
     DataError,
@@ -36,7 +37,9 @@ class LabelledVideo:
     """One video of a data set, or the part of it from `start_seconds` until before `end_seconds`.
 
     `path` is a video file or a folder of frames, `label` an index into the list's class names, `name` the name in the
-    list. `reverse` plays the video backwards. `group` names the recording that it was cut from, if a column gives it.
+    list. In a multi-label list, `labels` has the indices of all classes of the video, ascending and possibly none, and
+    `label` is None; in other lists `labels` is None. `reverse` plays the video backwards. `group` names the recording
+    that it was cut from, if a column gives it.
     `line` is its line in the list, from 1, if the list has lines and times; it does not count in comparisons.
 
     >>> LabelledVideo(Path("clips/a.mp4"), label=3, name="a.mp4", start_seconds=1.5, end_seconds=4.0).label
@@ -51,6 +54,12 @@ class LabelledVideo:
     reverse: bool = False
     group: str | None = None
     line: int | None = field(default=None, compare=False)
+    labels: tuple[int, ...] | None = None
+
+    @property
+    def all_labels(self) -> tuple[int, ...]:
+        """Indices of all classes of the video, in lists of both kinds; empty without a label."""
+        return self.labels if self.labels is not None else () if self.label is None else (self.label,)
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,7 @@ class VideoList:
     """Labelled videos, their class names in the order of the labels, and the source of the list.
 
     `notes` are sentences about how the list was understood: its format, columns, split, classes, and what was left out.
+    `multi_label`: whether videos have any number of classes; see `LabelledVideo.labels`.
 
     >>> found = read_video_list("clips/test")
     >>> len(found.videos), found.class_names, found.source
@@ -68,6 +78,7 @@ class VideoList:
     class_names: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = ()
+    multi_label: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,8 @@ def read_video_list(
     class_numbers: bool = True,
     columns: Mapping[str, str] | None = None,
     fps: float | None = None,
+    multi_label: bool | None = None,
+    label_separator: str | None = None,
 ) -> VideoList:
     """Read a list of labelled videos.
 
@@ -128,6 +141,10 @@ def read_video_list(
         columns: columns of a `csv` or `jsonl` by their role: path, label, start, end, start_frame, end_frame, split,
             group. Default: columns of usual names.
         fps: frames per second, required for columns of frame numbers. They count from 0; the end is exclusive.
+        multi_label: whether videos have any number of labels. Rows of the same video and times are then merged, and
+            labels in one field are separated. Default: what the form of the list says, such as lists of labels in JSON.
+        label_separator: separator of labels in one field; it makes a list multi-label. Default: the one that occurs of
+            `|`, `;` and `,`, or blanks between numbers.
 
     Numeric labels are indices into `class_names`. If all class names are numbers, numeric labels are names instead.
     A path without suffix matches a video of that name or a folder of frames. Missing files and labels out of range
@@ -153,6 +170,8 @@ def read_video_list(
         group=group,
         columns=columns or {},
         fps=fps,
+        multi_label=multi_label,
+        label_separator=label_separator,
     )
     format = detect_format(source) if format == "auto" else format
     if format not in READERS:
@@ -160,8 +179,9 @@ def read_video_list(
     table = READERS[format](source, options)
     if not table.rows:
         raise DataError(f"{source}, read as format {format!r}, lists no videos.")
+    rows, is_multi_label, several = settle_labels(table.rows, True if label_separator else multi_label, source)
     labels = index_labels(
-        [row.label for row in table.rows],
+        [label for row in rows for label in (row.labels if row.labels is not None else (row.label,))],
         given=given,
         defined=table.class_names,
         source=source,
@@ -170,26 +190,34 @@ def read_video_list(
     )
     default_root = source if source.is_dir() else source.parent
     finder = VideoFinder(default_root if root is None else Path(root), ignore_case=table.ignore_case)
-    videos = [
-        LabelledVideo(
-            finder.find(row.candidates),
-            label,
-            row.name,
-            row.start_seconds,
-            row.end_seconds,
-            group=row.group,
-            line=row.line,
+    indices = iter(labels.indices)
+    videos = []
+    for row in rows:
+        found = (
+            sorted({index for _ in row.labels for index in [next(indices)] if index is not None})
+            if row.labels is not None
+            else None
         )
-        for row, label in zip(table.rows, labels.indices, strict=True)
-    ]
+        videos.append(
+            LabelledVideo(
+                finder.find(row.candidates),
+                next(indices) if found is None else None,
+                row.name,
+                row.start_seconds,
+                row.end_seconds,
+                group=row.group,
+                line=row.line,
+                labels=None if found is None else tuple(found),
+            )
+        )
     if root is not None and outside_root == "refuse":
         check_path_traversal([(video.name, video.path) for video in videos], Path(root), source)
-    notes = (*table.notes, *labels.notes, _describe_classes(videos, labels.class_names))
-    return VideoList(tuple(videos), labels.class_names, str(source), (f"Read as {format}.", *notes))
+    notes = (f"Read as {format}.", *table.notes, *several, *labels.notes, _describe_classes(videos, labels.class_names))
+    return VideoList(tuple(videos), labels.class_names, str(source), notes, is_multi_label)
 
 
 def _describe_classes(videos: Sequence[LabelledVideo], class_names: Sequence[str]) -> str:
-    counts = Counter(video.label for video in videos)
+    counts = Counter(label for video in videos for label in video.all_labels)
     shown = [f"{shorten(name)} ({counts[label]})" for label, name in enumerate(class_names[:MAX_SHOWN])]
     more = ", ..." if len(class_names) > MAX_SHOWN else ""
     return f"{len(videos)} videos, {len(class_names)} classes: {', '.join(shown)}{more}."
@@ -259,15 +287,17 @@ def find_missing(
 def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:
     videos, count = video_list.videos, len(video_list.class_names)
     problems = []
-    labels = {video.label for video in videos if video.label is not None}
-    if wrong := [video for video in videos if video.label is not None and not 0 <= video.label < count]:
+    labels = {label for video in videos for label in video.all_labels}
+    wrong = [(video.name, label) for video in videos for label in video.all_labels if not 0 <= label < count]
+    if wrong:
         counts_from_one = (min(labels), max(labels)) == (1, count)
         hint = (
             "They seem to count from 1: use first_label=1." if counts_from_one else "Correct the list or class_names."
         )
-        examples = first_few(f"{video.name} {video.label}" for video in wrong)
+        examples = first_few(f"{name} {label}" for name, label in wrong)
         problems.append(f"{len(wrong)} labels are outside 0 to {count - 1}: {examples}. {hint}")
-    if require_labels and (unlabelled := [video.name for video in videos if video.label is None]):
+    unlabelled = [video.name for video in videos if video.label is None and video.labels is None]
+    if require_labels and unlabelled:
         problems.append(f"{len(unlabelled)} videos have no label: {first_few(unlabelled)}. Give a labelled list.")
     return problems
 
@@ -276,12 +306,12 @@ def _conflicting_labels(videos: Sequence[LabelledVideo]) -> list[str]:
     shown = defaultdict(list)
     for video in videos:
         shown[video_key(video)].append(video)
-    if conflicting := [same for same in shown.values() if len({video.label for video in same}) > 1]:
+    if conflicting := [same for same in shown.values() if len({(video.label, video.labels) for video in same}) > 1]:
         examples = first_few(
             " and ".join(map(describe_segment, same)) if is_segment(same[0]) else str(same[0].path)
             for same in conflicting
         )
-        return [f"{len(conflicting)} videos have two labels: {examples}. Keep one."]
+        return [f"{len(conflicting)} videos have two labels: {examples}. Keep one, or give --data.multi-label true."]
     return []
 
 
@@ -307,7 +337,7 @@ def _list_warnings(video_list: VideoList) -> list[str]:
     if pairs:
         examples = first_few(f"{describe_segment(one)} and {describe_segment(other)}" for other, one in pairs)
         warnings.append(f"{len(pairs)} segments overlap an earlier one of their file: {examples}.")
-    used = {video.label for video in video_list.videos}
+    used = {label for video in video_list.videos for label in video.all_labels}
     if empty := [name for label, name in enumerate(video_list.class_names) if label not in used]:
         warnings.append(f"{len(empty)} of {len(video_list.class_names)} classes have no video: {first_few(empty)}.")
     return warnings

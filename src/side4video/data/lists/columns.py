@@ -40,12 +40,14 @@ ROLES: dict[str, tuple[str, ...]] = {
     "group": GROUP_COLUMNS,
 }
 """Names of the columns of each role, the best first."""
+_ONES = frozenset({"1", "1.0", "true"})
+_BITS = _ONES | {"0", "0.0", "false"}
 _LOOKS_LIKE_TIME = re.compile(r"(^|_)(start|begin|end|stop|finish|onset|offset|timestamp)(_|$)")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The column of each role, and a sentence about them.
+    """The column of each role, and a sentence about them. `classes`: columns of 0 and 1, one per class.
 
     >>> choose_columns(["video", "label", "note"], {}, Path("list.csv")).note
     "Columns: path = 'video', label = 'label'; ignored: 'note'."
@@ -53,6 +55,7 @@ class Columns:
 
     of_role: Mapping[str, str]
     note: str
+    classes: tuple[str, ...] = ()
 
     def get(self, role: str) -> str | None:
         """The column of a role, None if the list has none."""
@@ -93,8 +96,25 @@ def choose_columns(
     if "label" not in found and len(rest) == 1 and len(found) == 1:
         found["label"] = rest.pop()
     ignored = _check_times(found, rest, source)
+    classes = () if "label" in found else _class_columns(ignored, rows)
+    ignored = [name for name in ignored if name not in classes]
     shown = ", ".join(f"{role} = {found[role]!r}" for role in ROLES if role in found)
-    return Columns(found, f"Columns: {shown}{f'; ignored: {first_few(ignored)}' if ignored else ''}.")
+    per_class = f"; one column of 0 and 1 for each of {len(classes)} classes: {first_few(classes)}" if classes else ""
+    return Columns(
+        found, f"Columns: {shown}{per_class}{f'; ignored: {first_few(ignored)}' if ignored else ''}.", classes
+    )
+
+
+def is_one(field: str) -> bool:
+    """Whether a field of a column of 0 and 1 is 1."""
+    return field.lower() in _ONES
+
+
+def _class_columns(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """The columns that have 0 or 1 in each row, if there are two or more and any has a 1."""
+    found = tuple(name for name in names if rows and all(row.get(name, "").lower() in _BITS for row in rows))
+    any_one = any(is_one(row[name]) for row in rows for name in found)
+    return found if len(found) > 1 and any_one else ()
 
 
 def _column_of_files(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str | None:

@@ -46,4 +46,6 @@ def read_configured_list(
         class_numbers=config.class_names is not None,
         columns=config.columns,
         fps=config.fps,
+        multi_label=config.multi_label,
+        label_separator=config.label_separator,
     )

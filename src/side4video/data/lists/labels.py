@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from side4video.data.lists.rows import Label
 from side4video.data.lists.text_files import ClassIndex, DataError, first_few, shorten, trimmed_name
 
 LARGEST_LABEL = 1_000_000
-
-Label = str | int | None
-"""A class name, a number of a class from 0, or none."""
 
 
 class Labels(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from side4video.data.lists.class_folders import class_folders, read_class_folders
-from side4video.data.lists.columns import LABEL_COLUMNS, PATH_COLUMNS
+from side4video.data.lists.columns import PATH_COLUMNS
 from side4video.data.lists.list_formats import (
     ReadOptions,
     Table,
@@ -59,7 +59,7 @@ def detect_format(source: Path) -> str:
     columns = set(split_header(lines[0]))
     if "youtube_id" in columns or {"video_id", "start_time", "end_time", "label_name"} <= columns:
         return "kinetics"
-    if columns & set(PATH_COLUMNS) and (len(columns) == 1 or columns & set(LABEL_COLUMNS)):
+    if columns & set(PATH_COLUMNS):
         return "csv"
     if all(re.match(r"\d+;\s*\D", line) for line in lines):
         return "ssv1"

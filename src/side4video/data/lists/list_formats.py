@@ -7,13 +7,14 @@ import csv
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
 
-from side4video.data.lists.columns import SPLIT_COLUMNS, Columns, choose_columns
+from side4video.data.lists.columns import SPLIT_COLUMNS, Columns, choose_columns, is_one
+from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.segments import TIME_FORMS, parse_seconds
+from side4video.data.lists.several_labels import separate_labels, unread_separator
 from side4video.data.lists.text_files import (
     DataError,
     first_few,
@@ -44,53 +45,6 @@ VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
 PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
 
 
-class Row(NamedTuple):
-    """One video of a list.
-
-    >>> Row("run/1.mp4", "run", ("run/1.mp4", "1.mp4")).candidates
-    ('run/1.mp4', '1.mp4')
-    """
-
-    name: str  # as the list writes it
-    label: str | int | None  # a class name, an index from 0, or None
-    candidates: tuple[str, ...]  # relative paths, with or without suffix, the best first
-    start_seconds: float | None = None
-    end_seconds: float | None = None
-    group: str | None = None  # clips that belong together, such as parts of one recording
-    line: int | None = None  # in the file, from 1; None: unknown
-
-
-class Table(NamedTuple):
-    """The result of a reader. `class_names` is the order that the data set defines, or None.
-
-    >>> Table([Row("run/1.mp4", "run", ("run/1.mp4",))], class_names=("run", "walk")).rows[0].label
-    'run'
-    """
-
-    rows: list[Row]
-    class_names: tuple[str, ...] | None = None
-    ignore_case: bool = False  # whether file names on disk may differ in case
-    notes: tuple[str, ...] = ()  # sentences: how the list was understood, and what was left out
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadOptions:
-    """Options for reading a list; see `read_video_list`.
-
-    >>> ReadOptions(split="train", first_label=1).fold
-    1
-    """
-
-    class_names: tuple[str, ...] | None = None
-    delimiter: str | None = None
-    split: str | None = None
-    fold: int = 1
-    first_label: int = 0
-    group: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    fps: float | None = None
-
-
 # --- `path label` and `path frames label` ---------------------------------------------------------------------------
 
 
@@ -108,11 +62,14 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     delimiter = options.delimiter or _sniff_delimiter(lines)
     if delimiter is None:
         return Table([Row(line, None, (line,)) for line in lines])
+    if options.multi_label or options.label_separator:
+        rows = [Row(path, label, (path,)) for path, label in (_split_after_path(line, delimiter) for line in lines)]
+        return _labels_to_indices(rows, options, source)
     numbers = min((_count_trailing_numbers(line, delimiter) for line in lines), default=0)
     if numbers > 2:
         raise DataError(
-            f"{source}: every line ends in {numbers} numbers. Offsets into a folder of frames and several labels "
-            "per video are not supported. Write `path label`."
+            f"{source}: every line ends in {numbers} numbers. Offsets into a folder of frames are not supported. Write "
+            "`path label`; if the numbers are several labels, give --data.multi-label true."
         )
     pairs = [_split_line(line, delimiter, max(numbers, 1)) for line in lines]
     if unlabelled := [path for path, label in pairs if label is None]:
@@ -144,6 +101,13 @@ def _split_line(line: str, delimiter: str, columns: int) -> tuple[str, str | Non
     return delimiter.join(fields[:-columns]).strip(), label
 
 
+def _split_after_path(line: str, delimiter: str) -> tuple[str, str | None]:
+    """Path and labels of a line: what follows a video file, or the first delimiter."""
+    match = re.fullmatch(rf"(.+?{SUFFIX})(?:\s*{re.escape(delimiter.strip())}\s*|\s+)(\S.*)", line, re.IGNORECASE)
+    path, labels = match.groups() if match else (*line.split(delimiter, 1), "")[:2]
+    return path.strip(' "'), labels.strip(' "') or None
+
+
 def _count_trailing_numbers(line: str, delimiter: str) -> int:
     fields = [field.strip() for field in line.split(None if delimiter == " " else delimiter)]
     return sum(1 for _ in takewhile(INTEGER.fullmatch, reversed(fields[1:])))
@@ -151,22 +115,25 @@ def _count_trailing_numbers(line: str, delimiter: str) -> int:
 
 def _labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
     """If all labels are whole numbers, convert them to indices from 0 and -1 to no label; otherwise they are names."""
-    labels = [str(row.label) for row in rows if row.label is not None]
+    several: tuple[str, ...] = ()
+    if options.multi_label or options.label_separator:
+        rows, several = separate_labels(rows, options.label_separator, source)
+    labels = [str(label) for row in rows for label in row.labels or (row.label,) if label is not None]
     given = options.class_names or ()
     if set(labels) <= set(given) and not all(map(INTEGER.fullmatch, given)):
-        return Table(rows)  # names such as "1.0" and "1.1"
+        return Table(rows, notes=several)  # names such as "1.0" and "1.1"
     numbers = {label: class_number(label) for label in set(labels)}
     if labels and None not in numbers.values():
         indices = {
             label: None if number in (-1, None) else number - options.first_label for label, number in numbers.items()
         }
-        table = Table([row if row.label is None else row._replace(label=indices[str(row.label)]) for row in rows])
         floats = sorted(label for label in numbers if "." in label)
-        return table._replace(notes=(f"Labels such as {floats[0]!r} are read as class numbers.",) if floats else ())
-    if several := [label for label in labels if re.fullmatch(r"\d{1,18}([,;|] ?\d{1,18})+", label)]:
+        notes = (*several, f"Labels such as {floats[0]!r} are read as class numbers.") if floats else several
+        return Table([_with_indices(row, indices) for row in rows], notes=notes)
+    if options.multi_label is None and (several_in_one := unread_separator(labels)):
         raise DataError(
-            f"{source} has several labels for one video, such as {shorten(several[0])}. Only one label per video is "
-            "supported. List each video with one class."
+            f"{source} has several labels for one video, such as {shorten(several_in_one)}. Give --data.multi-label "
+            "true, or --data.multi-label false if it is the name of one class."
         )
     integers = [label for label in labels if INTEGER.fullmatch(label)]
     if integers and options.class_names is None:
@@ -175,7 +142,14 @@ def _labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> T
             f"{source} mixes labels that are numbers ({shorten(integers[0])}) and names ({shorten(names)}). Use one "
             "kind of label."
         )
-    return Table(rows)
+    return Table(rows, notes=several)
+
+
+def _with_indices(row: Row, indices: Mapping[str, int | None]) -> Row:
+    if row.labels is not None:
+        found = (indices[str(label)] for label in row.labels)
+        return row._replace(labels=tuple(index for index in found if index is not None))
+    return row if row.label is None else row._replace(label=indices[str(row.label)])
 
 
 def class_number(label: str) -> int | None:
@@ -197,32 +171,64 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
     Optional columns: start and end of a segment (`TIME_FORMS`), groups, and `split`, which is used if the option
     `split` is given.
     """
-    return _read_table(read_records(source, numbered=True), options, source)
+    lines = read_lines(source)
+    names = _header_fields(lines[0]) if lines else []
+    spelling = {column_name(name): name.strip() for name in names}
+    return _read_table(read_records(source, numbered=True), options, source, spelling=spelling)
 
 
 def read_json_lines(source: Path, options: ReadOptions) -> Table:
     """Read one JSON object per line, with the fields of a CSV's columns: text, numbers or null; others are ignored."""
     records = []
+    spelling: dict[str, str] = {}
     for number, line in read_numbered_lines(source):
         content = parse_json(line, f"{source}, line {number},")
         if not isinstance(content, dict):
             raise DataError(f'{source}, line {number}, is no object {{"video": ..., "label": ...}}.')
-        fields = {column_name(name): _as_text(value) for name, value in content.items()}
+        spelling |= {column_name(name): name for name in content}
+        fields = {column_name(name): _as_field(value) for name, value in content.items()}
         records.append({name: text for name, text in fields.items() if text is not None} | {LINE: str(number)})
     columns = dict.fromkeys(name for record in records for name in record)
-    return _read_table([dict.fromkeys(columns, "") | record for record in records], options, source)
+    filled = [dict.fromkeys(columns, "") | record for record in records]
+    return _read_table(filled, options, source, spelling=spelling)
 
 
-def _as_text(value: object) -> str | None:
-    """The value as a CSV field; None for other values than text, numbers and null."""
+class Several(str):
+    """A field that was a list in JSON: its values are `labels`.
+
+    >>> Several(["run", "jump"]).labels
+    ('run', 'jump')
+    """
+
+    labels: tuple[str, ...]
+
+    def __new__(cls, values: Sequence[str]) -> "Several":
+        """The values separated by commas, as the text."""
+        field = super().__new__(cls, ", ".join(values))
+        field.labels = tuple(values)
+        return field
+
+
+def _as_field(value: object) -> str | None:
+    """The value as a CSV field; None for other values than text, numbers, null and lists of these."""
+    if isinstance(value, list):
+        texts = [text for item in value if (text := _as_field(item)) is not None]
+        return (
+            Several(texts) if len(texts) == len(value) and not any(isinstance(item, list) for item in value) else None
+        )
     if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    if isinstance(value, bool):
+        return str(int(value))
+    if not isinstance(value, (str, int, float)):
         return None
     return str(value).strip()
 
 
-def _read_table(records: list[dict[str, str]], options: ReadOptions, source: Path) -> Table:
+def _read_table(
+    records: list[dict[str, str]], options: ReadOptions, source: Path, *, spelling: Mapping[str, str]
+) -> Table:
+    """The rows of records; `spelling` is how the file writes the names of the columns."""
     names = [name for name in records[0] if name != LINE] if records else list(PATH_AND_LABEL)
     given = {role: column_name(name) for role, name in options.columns.items()}
     if options.group and column_name(options.group) in names:
@@ -239,9 +245,24 @@ def _read_table(records: list[dict[str, str]], options: ReadOptions, source: Pat
         line = int(record[LINE])
         first, last = _times(record, columns, options, f"{source}, line {line}")
         of_class, of_group = (record.get(columns.get(role) or "") or None for role in ("label", "group"))
-        rows.append(Row(record[path], of_class, (record[path],), first, last, of_group, line))
+        row = Row(record[path], of_class, (record[path],), first, last, of_group, line)
+        rows.append(
+            row._replace(label=None, labels=labels)
+            if (labels := _labels(record, columns, spelling)) is not None
+            else row
+        )
+    if columns.classes:
+        return Table(rows, tuple(spelling[name] for name in columns.classes), notes=(columns.note, *notes))
     table = _labels_to_indices(rows, options, source)
     return table._replace(notes=(columns.note, *notes, *table.notes))
+
+
+def _labels(record: Mapping[str, str], columns: Columns, spelling: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The labels of a row where the form of the list has several: a list of JSON, or a column per class."""
+    if columns.classes:
+        return tuple(spelling[name] for name in columns.classes if is_one(record.get(name, "")))
+    field = record.get(columns.get("label") or "")
+    return field.labels if isinstance(field, Several) else None
 
 
 def _times(
@@ -298,7 +319,14 @@ def header_delimiter(line: str) -> str:
 
 def split_header(line: str) -> list[str]:
     """The column names of a header in lower case, with `_` for blanks and hyphens."""
-    return [column_name(name) for name in line.split(header_delimiter(line))]
+    return [column_name(name) for name in _header_fields(line)]
+
+
+def _header_fields(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=header_delimiter(line), skipinitialspace=True), [])
+    except csv.Error:  # a field above 128 KB: no header
+        return [line]
 
 
 def column_name(name: str) -> str:

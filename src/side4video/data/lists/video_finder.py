@@ -70,8 +70,8 @@ class VideoFinder:
     """Finds files by name with or without suffix; scans each folder once instead of testing each candidate.
 
     Names are relative to `root` unless they are absolute. An exact name comes first. If several files share a stem, the
-    first suffix in `VIDEO_SUFFIXES` is used. Names in another Unicode form (NFC, NFD) and with backslashes between
-    folders are tried next. With `ignore_case`, other cases are tried last.
+    first suffix in `VIDEO_SUFFIXES` is used. Names in another Unicode form (NFC, NFD), with backslashes between
+    folders, and absolute names below `root` (`/train/a.mp4`) are tried next. With `ignore_case`, other cases are last.
 
     >>> VideoFinder(Path("clips/train")).find(["clockwise/0"]).name
     '0.mp4'
@@ -89,8 +89,9 @@ class VideoFinder:
 
     def find_existing(self, candidates: Sequence[str]) -> Path | None:
         """The first candidate that exists, or None."""
-        slashed = (candidate.replace("\\", "/") for candidate in candidates if "\\" in candidate)
-        found = (self._find(candidate) for candidate in (*candidates, *slashed))
+        slashed = [candidate.replace("\\", "/") for candidate in candidates if "\\" in candidate]
+        below_root = (name.lstrip("/") for name in (*candidates, *slashed) if name.startswith("/"))
+        found = (self._find(candidate) for candidate in (*candidates, *slashed, *below_root) if candidate)
         return next((path for path in found if path), None)
 
     def _find(self, name: str) -> Path | None:
