@@ -64,10 +64,12 @@ def test_every_path_setting_is_removed():
         for name, field in getattr(settings.annotation, "model_fields", {}).items()
         if "Path" in str(field.annotation)
     }
-    assert {group for group, _ in paths} == {"data"}
-    full = RunConfig().data.model_copy(update={name: Path("/etc") for _, name in paths})
-    left = without_paths(RunConfig(data=full)).data
-    assert {getattr(left, name) for _, name in paths} == {None}
+    assert {group for group, _ in paths} == {"data", "train"}
+    full = RunConfig()
+    for group, name in paths:
+        full = full.model_copy(update={group: getattr(full, group).model_copy(update={name: Path("/etc")})})
+    left = without_paths(full)
+    assert {getattr(getattr(left, group), name) for group, name in paths} == {None}
     assert len(paths) >= 7
 
 

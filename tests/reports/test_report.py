@@ -73,8 +73,8 @@ def test_page_shows_everything_it_was_given(tmp_path):
     for words in ("Moving shapes", "Eight motions.", "linear probe 12.5 %", "side network 98.8 %", "side width 64"):
         assert words in page.text
     assert "left right 3 25.0 %" in page.text  # most confused: 3 of 12
-    assert "left 12 9 75.0 % 100.0 %" in page.text
-    assert "right 8 8 100.0 % 72.7 %" in page.text  # precision 8 of 11
+    assert "left 12 9 75.0 % 46.8 % to 91.1 % 100.0 % 85.7 %" in page.text
+    assert "100.0 % 72.7 % 84.2 %" in page.text  # precision 8 of 11, and twice 8 of 8 + 11
     assert page.text.index("bad.mp4") < page.text.index("ok.mp4")
     assert "wrong true left , predicted right (50.0 %)" in page.text
     curve, matrix = page.pictures("svg+xml")

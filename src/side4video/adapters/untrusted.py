@@ -19,12 +19,14 @@ NAMED_WEIGHTS = ("hub", "random")
 
 
 def without_paths(config: RunConfig) -> RunConfig:
-    """The settings without paths: no data, no caches, and only the name of a weights file. Videos outside of a list's
-    root are not allowed either."""
+    """The settings without paths: no data, no caches, no file of class weights, and only the name of a weights file.
+    Videos outside of a list's root are not allowed either."""
     data = config.data.model_copy(update=dict.fromkeys(_PATHS) | {"outside_root": "refuse"})
     backbone = config.backbone.model_copy(update={"weights": _file_name(config.backbone.weights)})
     text = config.text.model_copy(update={"weights": _file_name(config.text.weights)})
-    return config.model_copy(update={"data": data, "backbone": backbone, "text": text})
+    weights = None if isinstance(config.train.class_weights, Path) else config.train.class_weights
+    train = config.train.model_copy(update={"class_weights": weights})
+    return config.model_copy(update={"data": data, "backbone": backbone, "text": text, "train": train})
 
 
 def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def print_scores(evaluation: "Scores", *, max_classes: int | None = None) -> None:
     """Print the table of an evaluation, and the videos that are not in it."""
     Console().print(evaluation.table(max_classes=max_classes))
+    for warning in evaluation.warnings():
+        print(f"warning: {warning}")
     for video in evaluation.unread:
         print(f"not read: {video.name}: {video.reason}")
 

@@ -69,6 +69,10 @@ class DataConfig(Settings):
     fraction: float | None = Field(default=None, gt=0.0, le=1.0)
     """Train on this share of the videos of each class (retrieval: of all videos), at least one, chosen as by
     shots."""
+    sampling_weights: Literal["balanced"] | None = None
+    """balanced: each class fills the same share of an epoch; clips of rare classes are used several times, each time
+    with other augmentation, and some clips of frequent classes wait for a later epoch. By default each clip is used
+    once per epoch."""
     num_frames: PositiveInt = 8
     """Frames per clip."""
     sampling: Literal["segments", "dense"] = "segments"

@@ -60,6 +60,7 @@ class RunConfig(Settings):
             )
         if self.head.init == "text":
             self._check_text_head()
+        self._check_unequal_classes()
         if self.head.frozen_probe and not self.head.fused:
             raise ValueError("head.frozen_probe needs the probe of a fused head: set head.fused too, or leave it out.")
         together = self.train.micro_batch or self.train.batch
@@ -78,6 +79,28 @@ class RunConfig(Settings):
             )
         return self
 
+    def _check_unequal_classes(self) -> None:
+        """Refuse settings for unequal classes where they have no effect or correct twice."""
+        weights, sampling = self.train.class_weights, self.data.sampling_weights
+        given = {"train.class_weights": weights, "data.sampling_weights": sampling}
+        replaced = "search" if self.search != "off" else "probe.name" if self.probe.name != "none" else None
+        changed = [name for name, value in {**given, "train.best_by": self.train.best_by}.items() if value is not None]
+        if replaced and changed:
+            remedy = "--search off" if replaced == "search" else "--probe.name none"
+            raise ValueError(
+                f"{', '.join(changed)}: {replaced} fits probes without them. Add {remedy} to train one side network, "
+                "or leave them out."
+            )
+        if self.data.arrow_of_time and (named := [name for name, value in given.items() if value is not None]):
+            raise ValueError(
+                f"data.arrow_of_time has two classes with equally many clips: leave out {' and '.join(named)}."
+            )
+        if sampling is not None and weights in ("balanced", "effective"):
+            raise ValueError(
+                f"train.class_weights = {weights!r} and data.sampling_weights = {sampling!r} both correct the numbers "
+                "of clips, so rare classes would count too much. Use one of them."
+            )
+
     def _check_text_head(self) -> None:
         if not self.head.fused:
             raise ValueError("head.init = 'text' is for a fused head: set head.fused too, or leave it out.")
@@ -95,6 +118,9 @@ class RunConfig(Settings):
             "data.repeats": self.data.repeats > 1,
             "data.group": self.data.group is not None,
             "data.multi_label": bool(self.data.multi_label or self.data.label_separator),
+            "data.sampling_weights": self.data.sampling_weights is not None,
+            "train.class_weights": self.train.class_weights is not None,
+            "train.best_by": self.train.best_by is not None,
             "data.shots": self.data.shots is not None,
             "augment.mixup": self.augment.mixup > 0,
             "augment.cutmix": self.augment.cutmix > 0,

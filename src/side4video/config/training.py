@@ -1,14 +1,31 @@
 """Settings of training and evaluation."""
 
+import difflib
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
 from side4video.config.probe import PROBES, ProbeName
 from side4video.config.settings import Settings
 
 MomentDecay = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A decay rate of AdamW: 0 or more, and below 1."""
+
+METRICS = ("top1", "top5", "mean-class", "macro-f1", "mAP")
+"""Scores that can select the best adapter; `recall:CLASS` is one more."""
+
+
+def _check_metric(name: str) -> str:
+    """A name in `METRICS`, in any case, or recall:CLASS."""
+    known = {metric.lower(): metric for metric in METRICS}
+    if name.lower() in known:
+        return known[name.lower()]
+    if name.startswith("recall:") and name.removeprefix("recall:").strip():
+        return f"recall:{name.removeprefix('recall:').strip()}"
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f" Did you mean {known[close[0]]!r}?" if close else ""
+    raise ValueError(f"there is no score of this name.{hint} Use {', '.join(METRICS)} or recall:CLASS.")
 
 
 class TrainConfig(Settings):
@@ -38,6 +55,13 @@ class TrainConfig(Settings):
     step, so that the rate drops to 0.976 of the highest when a warm-up of a tenth ends, as in the paper's retrieval."""
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of the target that is spread over all classes."""
+    class_weights: Literal["balanced", "effective"] | Path | None = None
+    """Weights of the classes in the loss, for classes with unequal numbers of clips. balanced: inversely proportional
+    to the number of clips; effective: to the effective number of clips (arXiv 1901.05555), which differs less; or a CSV
+    file with rows `class,weight`. Both computed kinds have mean 1 over the training clips. By default all are 1."""
+    class_weights_beta: float = Field(default=0.999, ge=0.0, lt=1.0)
+    """effective: weights are proportional to (1 - beta) / (1 - beta^n) for n clips. 0: all equal; close to 1: nearly
+    balanced."""
     finetuned_lr_scale: float = Field(default=1e-3, ge=0.0, le=1.0)
     """Learning rate of parameters that start from CLIP's weights, as a share of lr: the text tower, last norm and
     projection in retrieval; the classes of head.init text."""
@@ -73,8 +97,12 @@ class TrainConfig(Settings):
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """What happens if the loss or gradient of a step is not finite. stop: the run stops before the update; skip: the
     step is skipped, counted and named."""
+    best_by: Annotated[str, AfterValidator(_check_metric)] | None = None
+    """Score that selects the adapter best/, and that patience waits for: top1, top5, mean-class (mean recall of the
+    classes), macro-f1, mAP, or recall:CLASS. By default top1; mAP with several labels per clip; retrieval always takes
+    recall at 1 from text to video."""
     patience: PositiveInt | None = None
-    """Stop after this many evaluations without a better top-1."""
+    """Stop after this many evaluations without a better score, see best_by."""
     tensorboard: bool = False
     """Also write TensorBoard event files (needs the extra `tensorboard`)."""
 

@@ -47,7 +47,8 @@ class Clip:
 
     `frames` is float (V, T, 3, S, S) with V views: crops and shifts in evaluation, repeats in training. `labels` has
     one label per view, because a flip can change it; `NO_LABEL` if the video has none. `index` and `name` are the
-    position and name of the video in its list. `about` contains further facts that a data set can add.
+    position and name of the video in its list, `epoch` is that of a training clip's key. `about` contains further facts
+    that a data set can add.
 
     >>> clip = Clip(frames=torch.zeros(1, 8, 3, 32, 32), labels=[3], index=0, name="a.mp4")
     >>> len(clip.frames) == len(clip.labels)  # V, the number of views
@@ -59,6 +60,7 @@ class Clip:
     index: int
     name: str
     about: Any = None
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,10 @@ class TrainClips(Dataset):
     def __getitem__(self, key: ClipKey) -> Clip | Failure:
         """The clip of a key, with `views` views, or a `Failure` if the video cannot be read."""
         clip = self.read(key.index, [key.epoch])
-        if isinstance(clip, Failure) or not self.arrow_of_time:
+        if isinstance(clip, Failure):
+            return clip
+        clip = replace(clip, epoch=key.epoch)
+        if not self.arrow_of_time:
             return clip
         both = torch.stack([clip.frames, clip.frames.flip(1)], dim=1).flatten(0, 1)
         return replace(clip, frames=both, labels=[0, 1] * self.repeats)

@@ -16,6 +16,8 @@ from side4video.atomic_files import write_text
 from side4video.inference.explanation import ClassEvidence, Explanation
 from side4video.reports.heatmaps import draw_attention, draw_colour_scale, draw_evidence
 from side4video.reports.report_pictures import draw_confusion, draw_curves, draw_film_strip
+from side4video.tasks.recognition.class_table import class_rows
+from side4video.tasks.recognition.metrics import class_metrics
 
 MAX_DRAWN_CLASSES = 60
 """Largest number of classes for a drawn confusion matrix; with more, only the most confused pairs are listed."""
@@ -107,7 +109,7 @@ class ClipExample:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """Scores of one class; recall and precision are 0 to 1, or None if undefined.
+    """Scores of one class, 0 to 1, or None if undefined; `recall_interval` is the 95 % confidence interval (Wilson).
 
     >>> class_scores(np.array([[3, 1], [0, 0]]), ["left", "right"])[0].recall
     0.75
@@ -118,6 +120,8 @@ class ClassScore:
     num_right: int
     recall: float | None
     precision: float | None
+    f1: float | None
+    recall_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,17 +139,21 @@ class ConfusedPair:
 
 
 def class_scores(confusion: NDArray[np.integer], class_names: Sequence[str]) -> list[ClassScore]:
-    """Return each class's counts, recall and precision from a confusion matrix (C, C), row: true class."""
+    """Return each class's counts, recall, precision and F1 from a confusion matrix (C, C), row: true class."""
     right, clips, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    found = class_metrics(true_positives=right, predicted=predicted, videos=clips)
+    rows = class_rows(tuple(class_names), found, true_positives=right, videos=clips)
     return [
         ClassScore(
-            name=name,
-            num_clips=int(clips[i]),
-            num_right=int(right[i]),
-            recall=float(right[i] / clips[i]) if clips[i] else None,
-            precision=float(right[i] / predicted[i]) if predicted[i] else None,
+            name=row.name,
+            num_clips=row.videos,
+            num_right=int(right[place]),
+            recall=row.recall,
+            precision=row.precision,
+            f1=row.f1,
+            recall_interval=row.recall_interval,
         )
-        for i, name in enumerate(class_names)
+        for place, row in enumerate(rows)
     ]
 
 

@@ -90,12 +90,13 @@ def _recognition_parts(
     return {
         "summary": (
             f"{withheld}{config.about} Evaluated on {evaluation.num_videos} videos of {config.data.test}, "
-            f"{evaluation.views} view{'s' if evaluation.views > 1 else ''} each.{_describe_unread(evaluation.unread)}"
+            f"{evaluation.views} view{'s' if evaluation.views > 1 else ''} each.{_describe_unread(evaluation.unread)} "
+            f"{'' if withheld else ' '.join(evaluation.warnings())}"
         ).strip(),
         "scores": {}
         if withheld
         else compare_frozen_and_trained(folder)
-        | {"mean of classes": evaluation.mean_class_accuracy}
+        | {"mean of classes": evaluation.mean_class_accuracy, "macro F1": evaluation.macro_f1}
         | read_final(folder),
         "tables": [*_baseline_tables(folder), *_search_tables(folder)],
         "confusion": np.array(evaluation.confusion),

@@ -9,6 +9,7 @@ from rich.table import Table
 from torch import Tensor
 
 from side4video.data.datasets import TrainClips
+from side4video.data.loading.balanced_draws import BalancedDraws
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
 from side4video.models.side_tuned_model import SideTunedModel
@@ -35,6 +36,12 @@ class Scores(Protocol):
     @property
     def score(self) -> float:
         """The score that selects the best adapter, 0 to 1; higher is better."""
+
+    def metric(self, name: str | None) -> float | None:
+        """The score called `name` as in `train.best_by`, 0 to 1, or `score` without a name; None if undefined."""
+
+    def warnings(self) -> list[str]:
+        """Sentences about what the scores cannot show, such as differences on few videos."""
 
     @property
     def num_videos(self) -> int:
@@ -93,6 +100,8 @@ class Task(Protocol):
     class_names: tuple[str, ...]
     """Class names in the order of the model's outputs; empty for retrieval."""
     has_test_set: bool
+    draws: BalancedDraws | None
+    """Draws the clips of an epoch, if `data.sampling_weights` is set; None: each clip is used once."""
 
     def prepare(self, out: Path, *, resumed: bool) -> None:
         """Prepare the first step, for example fit a probe; done once per run, not again after a resume."""

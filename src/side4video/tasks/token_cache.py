@@ -183,6 +183,7 @@ class TokenCache:
             first = [(key.index, key.epoch % self._copies * repeats) for key in keys]
             chosen = [(index, view + repeat) for index, view in first for repeat in range(repeats)]
             batch = self._batch([key.index for key in keys], chosen)
+            batch.epochs = [key.epoch % self._copies for key in keys if key.index not in self._failures]
             if self._clips.arrow_of_time and len(batch):
                 batch.clips = batch.clips.with_reversed()
                 batch.labels = torch.tensor([0, 1]).repeat(len(batch.labels))

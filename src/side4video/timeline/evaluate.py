@@ -57,6 +57,14 @@ class TimelineEvaluation:
         """The mean of mAP over the thresholds."""
         return sum(self.mean_average_precision.values()) / len(THRESHOLDS)
 
+    def metric(self, name: str | None) -> float | None:  # noqa: ARG002 - a run is never selected by timelines
+        """The mean of mAP over the thresholds."""
+        return self.score
+
+    def warnings(self) -> list[str]:
+        """None: mAP has no simple confidence interval."""
+        return []
+
     def headline(self) -> dict[str, float | int]:
         """The main numbers, for a log line."""
         at = {f"mAP@{threshold:g}": value for threshold, value in self.mean_average_precision.items()}

@@ -63,17 +63,21 @@ class EpochEvaluator:
 
     def _update_best(self, evaluation: Scores, epoch: int) -> None:
         """Save the adapter if it is the best so far; one without a score only until one has a score."""
+        name = self.config.train.best_by
+        score = evaluation.metric(name)
         refused = withheld_scores_reason(
             num_read=evaluation.num_videos,
             num_unread=len(evaluation.unread),
             max_unread=self.config.eval.max_unread,
         )
-        if refused is not None:
-            self.log.print(refused)
+        if refused is None and score is None:
+            refused = f"No score: {name} is undefined, because none of the class's videos could be read."
+        if refused is not None or score is None:
+            self.log.print(str(refused))
             if self.progress.best_score >= 0:
                 return
-        elif evaluation.score > self.progress.best_score:
-            self.progress.best_score, self.progress.evaluations_since_best = evaluation.score, 0
+        elif score > self.progress.best_score:
+            self.progress.best_score, self.progress.evaluations_since_best = score, 0
         else:
             self.progress.evaluations_since_best += 1
             patience = self.config.train.patience

@@ -165,6 +165,7 @@ class _Run:
             total_steps=0,
             world=num_processes(),
             rank=process_rank(),
+            draws=self.task.draws,
         )
         total_steps = settings.epochs * order.steps_per_epoch
         return replace(order, total_steps=total_steps, start_step=self.progress.step)

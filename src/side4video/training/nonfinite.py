@@ -35,11 +35,14 @@ class NonfiniteClips:
     indices: list[int] = field(default_factory=list)
     """Indices of the clips in the training set."""
     names: list[str] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    """The epoch of each clip's augmentation; with data.sampling_weights it differs from that of the step."""
 
     def add(self, batches: Sequence[Batch]) -> None:
         """Record the clips of some batches."""
         self.indices += [index for batch in batches for index in batch.indices]
         self.names += [name for batch in batches for name in batch.names]
+        self.epochs += [epoch for batch in batches for epoch in batch.epochs]
 
 
 class NonfiniteSteps:
@@ -129,8 +132,9 @@ def reload_clips(content: dict[str, Any], clips: TrainClips, *, process: int = 0
         clips: the training set of the run, with its seed: `RecognitionTask.train_set`.
         process: rank of the process whose clips to load.
     """
-    indices = content["processes"][process]["indices"]
-    return collate([clips[ClipKey(content["epoch"], index)] for index in indices])
+    part = content["processes"][process]
+    epochs = part.get("epochs") or [content["epoch"]] * len(part["indices"])
+    return collate([clips[ClipKey(*key)] for key in zip(epochs, part["indices"], strict=True)])
 
 
 def has_finite_gradients(parameters: Sequence[nn.Parameter]) -> bool:

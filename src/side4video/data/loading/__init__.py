@@ -1,5 +1,6 @@
 """Read clips in worker processes and put them into batches.
 
+* balanced_draws.py: epochs in which every class fills the same share.
 * batch.py: a batch of clips.
 * loader.py: data loaders for training and evaluation.
 * order.py: which clips each training step uses.

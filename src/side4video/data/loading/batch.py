@@ -16,8 +16,9 @@ class Batch:
     """A batch of clips.
 
     `clips` is float (views of all clips, T, 3, S, S), or what a token cache stores in their place, and `labels` long
-    (views of all clips,), clip after clip. `views`, `indices`, `names` and `about` have one entry per clip. `failures`
-    are the videos that could not be read; if every video failed, `clips` has the shape (0,) and `len(batch)` is 0.
+    (views of all clips,), clip after clip. `views`, `indices`, `names`, `about` and `epochs` have one entry per clip.
+    `failures` are the videos that could not be read; if every video failed, `clips` has the shape (0,) and `len(batch)`
+    is 0.
 
     >>> clip = Clip(frames=torch.zeros(2, 4, 3, 32, 32), labels=[1, 1], index=0, name="a.mp4")
     >>> from pathlib import Path
@@ -33,6 +34,7 @@ class Batch:
     names: list[str]
     failures: list[Failure]
     about: list[Any] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Number of clips, each of which may have several views."""
@@ -59,6 +61,7 @@ def collate(samples: Sequence[Clip | Failure]) -> Batch:
         names=[clip.name for clip in clips],
         failures=[sample for sample in samples if isinstance(sample, Failure)],
         about=[clip.about for clip in clips],
+        epochs=[clip.epoch for clip in clips],
     )
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from side4video.data.datasets import ClipKey
+from side4video.data.loading.balanced_draws import BalancedDraws
 
 
 def steps_per_epoch(num_samples: int, global_batch: int) -> int:
@@ -40,6 +41,7 @@ class TrainOrder:
         total_steps: where the run ends.
         start_step: where iteration starts: 0, or the step where a run is resumed.
         world, rank: number of processes, and rank of this one.
+        draws: draws an epoch in which every class fills the same share. Default: every clip once.
     """
 
     num_samples: int
@@ -50,6 +52,7 @@ class TrainOrder:
     start_step: int = 0
     world: int = 1
     rank: int = 0
+    draws: BalancedDraws | None = None
 
     def __post_init__(self) -> None:
         for name in ("num_samples", "global_batch", "micro_batch", "world"):
@@ -88,10 +91,16 @@ class TrainOrder:
     def step_batches(self, step: int) -> list[list[ClipKey]]:
         """The micro-batches of a step in this process."""
         epoch, chosen = self.epoch(step), self._bounds(step)
-        batch = _permutation(self.num_samples, self.seed, epoch)[chosen.start : chosen.stop]
-        share = np.array_split(batch, self.world)[self.rank]
+        places = np.arange(chosen.start, chosen.stop)
+        share = np.array_split(places, self.world)[self.rank]
         parts = np.array_split(share, self.num_micro_batches(step))
-        return [[ClipKey(epoch, int(index)) for index in part] for part in parts]
+        return [self._keys(epoch, part) for part in parts]
+
+    def _keys(self, epoch: int, places: np.ndarray) -> list[ClipKey]:
+        """The clips at some places of an epoch."""
+        if self.draws is not None:
+            return [ClipKey(*map(int, row)) for row in self.draws.epoch(epoch)[places]]
+        return [ClipKey(epoch, int(index)) for index in _permutation(self.num_samples, self.seed, epoch)[places]]
 
     def _bounds(self, step: int) -> range:
         """The step's part of the epoch's permutation, split like `numpy.array_split`."""

@@ -1,6 +1,9 @@
 """Action recognition: data, loss, evaluation, linear probe.
 
+* average_precision.py: average precision of each class, and its means.
 * baselines.py: accuracy of probes, chance and the majority class.
+* class_table.py: precision, recall and F1 of each class, and the warning about few videos.
+* class_weights.py: weights of classes with unequal numbers of clips.
 * data.py: reads and checks the labelled videos of a run.
 * evaluate.py: scores every video once.
 * folds.py: divides the training clips into folds for cross-validation.

@@ -10,6 +10,7 @@ from side4video.data.lists.annotations import LabelledVideo, VideoList, check_vi
 from side4video.data.lists.configured_lists import Split, read_configured_list
 from side4video.data.lists.groups import Grouping, find_groups
 from side4video.data.lists.overlap import check_overlap
+from side4video.data.lists.text_files import ClassIndex, first_few
 from side4video.data.transforms import flip_label_pairs
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import train_clips
@@ -111,6 +112,29 @@ def evaluated_groups(videos: VideoList, config: DataConfig) -> Grouping:
         return found
     groups = found.groups or tuple(str(place) for place in range(len(videos.videos)))
     return Grouping(tuple(group for group in groups for _ in ARROW_OF_TIME), found.origin)
+
+
+def check_metric(name: str | None, data: RecognitionData) -> None:
+    """Check before training that the score of `train.best_by` is defined.
+
+    Raises:
+        ValueError: its class is unknown or has no evaluation video.
+    """
+    if name is None or not name.startswith("recall:"):
+        return
+    wanted = name.removeprefix("recall:")
+    if wanted not in data.class_names:
+        near = ClassIndex(data.class_names).nearest(wanted)
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise ValueError(
+            f"train.best_by = {name!r}: there is no class {wanted!r}.{hint} Classes: {first_few(data.class_names)}."
+        )
+    label = data.class_names.index(wanted)
+    if data.test is not None and all(video.label != label for video in data.test.videos):
+        raise ValueError(
+            f"train.best_by = {name!r}: {data.test.source} has no video of this class, so its recall is undefined. "
+            "Choose another class or score."
+        )
 
 
 def flip_warning(class_names: Sequence[str], flip: float) -> str | None:

@@ -1,6 +1,7 @@
 """Linear probe: a linear classifier on the frozen model's mean-pooled summary features."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,6 +56,7 @@ class LinearProbe:
         num_classes: C.
         folds: folds of the videos. The strength with the smallest held-out log loss is used, which avoids an
             overconfident probe. Without folds it is `DEFAULT_STRENGTH`.
+        class_weights: weight of each class in the loss; None: all are 1.
 
     >>> probe = LinearProbe(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1]), num_classes=2)
     >>> probe.scores(np.array([[0.0, 1.0], [1.0, 0.0]])).argmax(axis=1).tolist()
@@ -68,11 +70,13 @@ class LinearProbe:
         *,
         num_classes: int,
         folds: Folds | None = None,
+        class_weights: Float[ndarray, " C"] | None = None,
     ) -> None:
         strength = DEFAULT_STRENGTH
+        options: dict[str, Any] = {"num_classes": num_classes, "class_weights": class_weights}
         if folds is not None and folds.parts:
-            strength = choose(cross_validate(features, labels, folds, num_classes=num_classes)).strength
-        found = fit(features, labels, num_classes=num_classes, strength=strength)
+            strength = choose(cross_validate(features, labels, folds, **options)).strength
+        found = fit(features, labels, strength=strength, **options)
         weight = found.weight * found.scale
         self.weight = weight.astype(np.float32)
         self.bias = (found.bias - weight @ found.mean).astype(np.float32)
@@ -90,6 +94,7 @@ def probe_accuracy(
     class_names: Sequence[str],
     groups: Sequence[str] | None,
     device: torch.device,
+    class_weights: Float[ndarray, " C"] | None = None,
 ) -> tuple[LinearProbe, float | None]:
     """Fit a probe on `train`, without augmentation, and measure its top-1 (0..1) on `test`, if given.
 
@@ -99,11 +104,12 @@ def probe_accuracy(
         class_names: C names.
         groups: recording of each training clip, see `make_folds`; None: each clip is its own group.
         device: device of the backbone.
+        class_weights: weight of each class in the loss of the probe; None: all are 1.
     """
     features, labels, places = frozen_features(backbone, train, device=device, description="probe features (train)")
     of_clips = None if groups is None else [groups[place] for place in places]
     folds = make_folds(labels.tolist(), of_clips, class_names=class_names)
-    probe = LinearProbe(features, labels, num_classes=len(class_names), folds=folds)
+    probe = LinearProbe(features, labels, num_classes=len(class_names), folds=folds, class_weights=class_weights)
     if test is None:
         return probe, None
     features, labels, _ = frozen_features(backbone, test, device=device, description="probe features (test)")

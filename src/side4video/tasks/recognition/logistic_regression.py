@@ -74,6 +74,7 @@ def fit(
     num_classes: int,
     strength: float = DEFAULT_STRENGTH,
     weights: Float[ndarray, " F"] | None = None,
+    class_weights: Float[ndarray, " C"] | None = None,
 ) -> Fitted:
     """Fit on standardised features; classes without clips get a bias so low that they are never predicted.
 
@@ -83,6 +84,7 @@ def fit(
         num_classes: C.
         strength: C of the logistic regression, in units of 1 / number of features.
         weights: factor of each standardised feature; None: 1.
+        class_weights: weight of each class in the loss; None: 1.
 
     Raises:
         ValueError: all clips are of one class.
@@ -91,7 +93,7 @@ def fit(
     scale = scale if weights is None else scale * weights
     rows = (features - mean) * scale
     basis, reduced = _reduce(rows)
-    ((weight, bias),) = _fit_reduced(reduced, labels, num_classes, [strength / rows.shape[1]])
+    ((weight, bias),) = _fit_reduced(reduced, labels, num_classes, [strength / rows.shape[1]], class_weights)
     return Fitted(mean, scale, weight @ basis.T, bias)
 
 
@@ -106,13 +108,18 @@ def _reduce(rows: Float[ndarray, "V F"]) -> tuple[Float[ndarray, "F R"], Float[n
 
 
 def _fit_reduced(
-    rows: Float[ndarray, "V R"], labels: Int[ndarray, " V"], num_classes: int, cs: Sequence[float]
+    rows: Float[ndarray, "V R"],
+    labels: Int[ndarray, " V"],
+    num_classes: int,
+    cs: Sequence[float],
+    class_weights: Float[ndarray, " C"] | None = None,
 ) -> Iterator[tuple[Float[ndarray, "C R"], Float[ndarray, " C"]]]:
     """Yield weight and bias for each value of C; a fit starts from the one before."""
     present = np.unique(labels)
     if len(present) < 2:
         raise ValueError(f"A probe needs clips of two classes or more; found {len(present)}.")
-    model = LogisticRegression(max_iter=2000, warm_start=True)
+    by_class = None if class_weights is None else dict(enumerate(class_weights.tolist()))
+    model = LogisticRegression(max_iter=2000, warm_start=True, class_weight=by_class)
     for c in cs:
         model.set_params(C=c).fit(rows, labels)
         weights, biases = model.coef_, model.intercept_
@@ -132,10 +139,11 @@ def cross_validate(
     num_classes: int,
     strengths: Sequence[float] = STRENGTHS,
     weights: Float[ndarray, " F"] | None = None,
+    class_weights: Float[ndarray, " C"] | None = None,
 ) -> list[CrossValidated]:
     """Held-out log loss and recognised clips for every strength, over the same folds; arguments as in `fit`."""
     with threadpool_limits(1):  # several threads are slower on matrices this small
-        return _cross_validate(features, labels, folds, num_classes, strengths, weights)
+        return _cross_validate(features, labels, folds, num_classes, strengths, weights, class_weights)
 
 
 def _cross_validate(
@@ -145,6 +153,7 @@ def _cross_validate(
     num_classes: int,
     strengths: Sequence[float],
     weights: ndarray | None,
+    class_weights: ndarray | None,
 ) -> list[CrossValidated]:
     held_logits = {strength: np.full((len(labels), num_classes), np.nan) for strength in strengths}
     for train, held in folds.parts:
@@ -152,18 +161,23 @@ def _cross_validate(
         scale = scale if weights is None else scale * weights
         basis, reduced = _reduce((features[train] - mean) * scale)
         others = (features[held] - mean) * scale @ basis
-        fits = _fit_reduced(reduced, labels[train], num_classes, [value / features.shape[1] for value in strengths])
+        cs = [value / features.shape[1] for value in strengths]
+        fits = _fit_reduced(reduced, labels[train], num_classes, cs, class_weights)
         for strength, (weight, bias) in zip(strengths, fits, strict=True):
             held_logits[strength][held] = others @ weight.T + bias
-    return [score_held_out(strength, held_logits[strength], labels, folds) for strength in strengths]
+    return [score_held_out(strength, held_logits[strength], labels, folds, class_weights) for strength in strengths]
 
 
-def score_held_out(strength: float, logits: ndarray, labels: ndarray, folds: Folds) -> CrossValidated:
+def score_held_out(
+    strength: float, logits: ndarray, labels: ndarray, folds: Folds, class_weights: ndarray | None = None
+) -> CrossValidated:
     """Score a candidate by its held-out logits (V, C); rows that are never held out are ignored."""
     scored = folds.scored
     right = logits.argmax(axis=1) == labels
     own = logits[scored, labels[scored]]
     losses = np.logaddexp.reduce(logits[scored], axis=1) - own
+    if class_weights is not None:
+        losses = losses * class_weights[labels[scored]]
     return CrossValidated(
         strength,
         float(losses.mean()),

@@ -1,6 +1,6 @@
 """The result of an evaluation, printed as a table and stored as JSON."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,17 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from rich.table import Table
 
-from side4video.tasks.recognition.metrics import class_accuracies, confusion_matrix, mean_class_accuracy, top_k_accuracy
+from side4video.tasks.recognition.average_precision import average_precision
+from side4video.tasks.recognition.class_table import ClassRow, class_rows, few_videos_warning
+from side4video.tasks.recognition.metrics import (
+    class_accuracies,
+    class_metrics,
+    confusion_matrix,
+    mean_class_accuracy,
+    mean_of_defined,
+    top_k_accuracy,
+    wilson_interval,
+)
 from side4video.tasks.unread import NoReadableVideosError, UnreadVideo
 
 KEPT_SCORES = 5
@@ -63,21 +73,70 @@ class Evaluation:
     predictions: tuple[Prediction, ...]
     unread: tuple[UnreadVideo, ...]
     """Unreadable videos; they are not in the scores."""
+    mean_average_precision: float | None = None
+    """Mean over the classes of the average precision of their softmax scores; None in files of earlier versions."""
 
     @property
     def score(self) -> float:
-        """Top-1 accuracy, which selects the best adapter."""
+        """Top-1 accuracy, which selects the best adapter by default."""
         return self.top1
+
+    def metric(self, name: str | None) -> float | None:
+        """The score called `name` as in `train.best_by`, 0..1; None if it is undefined: a class without videos.
+
+        >>> names = {"names": ["1.mp4", "2.mp4", "3.mp4"], "class_names": ("run", "jump")}
+        >>> found = evaluation_from_scores(np.eye(2)[[0, 0, 1]], np.array([0, 1, 1]), views=1, **names)
+        >>> found.metric(None) == found.top1, found.metric("mean-class"), found.metric("recall:jump")
+        (True, 0.75, 0.5)
+        """
+        if name is not None and name.startswith("recall:"):
+            return self.class_accuracies[self.class_names.index(name.removeprefix("recall:"))]
+        values = {
+            "top1": self.top1,
+            "top5": self.top5,
+            "mean-class": self.mean_class_accuracy,
+            "macro-f1": self.macro_f1,
+            "mAP": self.mean_average_precision,
+        }
+        return self.score if name is None else values[name]
+
+    @property
+    def classes(self) -> list[ClassRow]:
+        """Precision, recall and F1 of each class."""
+        confusion = np.array(self.confusion).reshape(len(self.class_names), len(self.class_names))
+        right, videos = confusion.diagonal(), confusion.sum(axis=1)
+        found = class_metrics(true_positives=right, predicted=confusion.sum(axis=0), videos=videos)
+        return class_rows(self.class_names, found, true_positives=right, videos=videos)
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean of the F1 of the classes that have videos."""
+        return mean_of_defined(np.array([np.nan if row.f1 is None else row.f1 for row in self.classes]))
+
+    def warnings(self) -> list[str]:
+        """A sentence with the confidence interval of top-1, if there are few videos."""
+        warning = few_videos_warning("top-1", self._num_right, self.num_videos)
+        return [] if warning is None else [warning]
+
+    @property
+    def _num_right(self) -> int:
+        return round(self.top1 * self.num_videos)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain lists and dictionaries."""
-        return asdict(self)
+        derived = {
+            "top1_interval": wilson_interval(self._num_right, self.num_videos),
+            "macro_f1": self.macro_f1,
+            "classes": [asdict(row) for row in self.classes],
+        }
+        return asdict(self) | derived
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Evaluation":
         """Restore a result of `to_json`, also after a round trip through JSON."""
+        known = {field.name for field in fields(cls)}
         return cls(
-            **content
+            **{name: value for name, value in content.items() if name in known}
             | {
                 "class_names": tuple(content["class_names"]),
                 "class_accuracies": tuple(content["class_accuracies"]),
@@ -96,6 +155,7 @@ class Evaluation:
             "top1": self.top1,
             "top5": self.top5,
             "mean_class_accuracy": self.mean_class_accuracy,
+            "macro_f1": self.macro_f1,
             "videos": self.num_videos,
             "unread": len(self.unread),
         }
@@ -109,14 +169,14 @@ class Evaluation:
         title = f"{self.num_videos} videos, {self.views} view{'s' if self.views > 1 else ''} each"
         if self.unread:
             title += f"; {len(self.unread)} could not be read and are not in the scores"
-        table = Table("class", "videos", "accuracy", title=title)
+        table = Table("class", "videos", "recall", "precision", "F1", title=title)
         for column in table.columns[1:]:
             column.justify = "right"
         if max_classes is None or len(self.class_names) <= max_classes:
-            for name, accuracy, row in zip(self.class_names, self.class_accuracies, self.confusion, strict=True):
-                table.add_row(name, str(sum(row)), "-" if accuracy is None else f"{accuracy:.1%}")
+            for row in self.classes:
+                table.add_row(*row.cells())
             table.add_section()
-        table.add_row("mean of classes", "", f"{self.mean_class_accuracy:.1%}")
+        table.add_row("mean of classes", "", f"{self.mean_class_accuracy:.1%}", "", f"{self.macro_f1:.1%}")
         table.add_row("top-1", str(self.num_videos), f"{self.top1:.1%}")
         table.add_row("top-5", str(self.num_videos), f"{self.top5:.1%}")
         return table
@@ -155,6 +215,7 @@ def evaluation_from_scores(
             for row, name, label in zip(scores, names, labels, strict=True)
         ),
         unread=unread,
+        mean_average_precision=average_precision(scores, np.eye(len(class_names), dtype=int)[labels]).macro,
     )
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy import ndarray
 from rich.console import Console
 
 from side4video.atomic_files import write_json
@@ -13,6 +15,7 @@ from side4video.config import RunConfig
 from side4video.data.datasets import TestClips
 from side4video.data.lists.annotations import VideoList
 from side4video.data.lists.segments import describe_parts
+from side4video.data.loading.balanced_draws import BalancedDraws
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
 from side4video.distributed.processes import is_main_process, print_once
@@ -20,7 +23,15 @@ from side4video.models.video_model import VideoModel, build_video_model
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, check_resize, evaluation_clips, videos_per_batch
 from side4video.tasks.recognition.baselines import BASELINES, measure_baselines
-from side4video.tasks.recognition.data import as_evaluated, evaluated_groups, flip_warning, read_data, training_clips
+from side4video.tasks.recognition.class_weights import class_weights, describe_weights
+from side4video.tasks.recognition.data import (
+    as_evaluated,
+    check_metric,
+    evaluated_groups,
+    flip_warning,
+    read_data,
+    training_clips,
+)
 from side4video.tasks.recognition.evaluate import evaluate
 from side4video.tasks.recognition.linear_probe import probe_accuracy
 from side4video.tasks.recognition.loss import RecognitionLoss
@@ -62,6 +73,7 @@ class RecognitionTask:
             if videos is not None and (parts := describe_parts(videos.videos)):
                 print_once(f"{name}: {parts}")
         self.class_names = self.data.class_names
+        check_metric(config.train.best_by, self.data)
         self.model: VideoModel = build_video_model(config, num_classes=len(self.class_names), device=device)
         augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})
         self.train_set = training_clips(
@@ -69,7 +81,9 @@ class RecognitionTask:
         )
         self.test_set = self._evaluation_clips(self.data.test) if self.data.test else None
         self.has_test_set = self.test_set is not None
-        self.loss = RecognitionLoss(config, num_classes=len(self.class_names))
+        self.draws = self._balanced_draws()
+        self.weights = self._class_weights()
+        self.loss = RecognitionLoss(config, num_classes=len(self.class_names), class_weights=self.weights)
         self.batches = ClipBatches(config, self.model, pooled=config.head.fused or bool(config.eval.probe))
 
     def prepare(self, out: Path, *, resumed: bool) -> None:
@@ -94,6 +108,7 @@ class RecognitionTask:
             class_names=self.class_names,
             groups=evaluated_groups(self.data.train, self.config.data).groups,
             device=self.device,
+            class_weights=self.weights,
         )
         if fits_head:
             self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
@@ -139,6 +154,25 @@ class RecognitionTask:
     def read_scores(self, content: dict[str, Any]) -> Evaluation:
         """Restore the scores of an evaluation."""
         return Evaluation.from_json(content)
+
+    def _labels(self) -> list[int]:
+        assert self.data.train is not None
+        return [video.label for video in self.data.train.videos if video.label is not None]
+
+    def _balanced_draws(self) -> BalancedDraws | None:
+        """Draws with equal shares of the classes, if the settings ask for them; their clips are counted in the log."""
+        if self.config.data.sampling_weights is None:
+            return None
+        draws = BalancedDraws(self._labels(), seed=self.config.seed)
+        print_once(f"data.sampling_weights: {draws.describe()}")
+        return draws
+
+    def _class_weights(self) -> ndarray | None:
+        counts = np.bincount(self._labels(), minlength=len(self.class_names))
+        weights = class_weights(self.config.train, counts, self.class_names)
+        if weights is not None:
+            print_once(describe_weights(weights, counts, self.class_names, self.config.train.class_weights))
+        return weights
 
     def _test_batches(self, clips: TestClips, *, shared: bool = True) -> Iterable[Batch]:
         return self.batches.test(clips, videos_per_batch=videos_per_batch(self.config.eval), shared=shared)

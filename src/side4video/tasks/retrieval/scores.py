@@ -65,6 +65,14 @@ class RetrievalEvaluation:
         """Text-to-video recall at 1, which selects the best adapter."""
         return self.scores.text_to_video.recall_at_1
 
+    def metric(self, name: str | None) -> float | None:  # noqa: ARG002 - the settings refuse names for retrieval
+        """The score that selects the best adapter."""
+        return self.score
+
+    def warnings(self) -> list[str]:
+        """None: ranks have no simple confidence interval."""
+        return []
+
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain lists and dictionaries."""
         return asdict(self)

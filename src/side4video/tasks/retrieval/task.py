@@ -13,6 +13,7 @@ from torch import Tensor
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.data.lists.segments import describe_parts
+from side4video.data.loading.balanced_draws import BalancedDraws
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
 from side4video.distributed.processes import is_main_process, num_processes, print_once
@@ -56,6 +57,7 @@ class RetrievalTask:
     """
 
     class_names: tuple[str, ...] = ()
+    draws: BalancedDraws | None = None
 
     def __init__(self, config: RunConfig, device: torch.device, video_cache: VideoCache | None = None) -> None:
         self.config, self.device, self.video_cache = config, device, video_cache
