@@ -55,10 +55,10 @@ def read_entries(config: DataConfig, task: Task) -> list[EntrySet]:
         raise ValueError("No videos: give --data.train, --data.test, or both.")
     sets: list[EntrySet] = []
     if config.train is not None:
-        sets.append(_read(config, task, "train", config.train, config.root, ()))
-    if config.test is not None:
+        sets.append(_read(config, task, "train", ()))
+    if config.test is not None or config.is_divided:
         known = sets[0].class_names if sets and not config.arrow_of_time else ()
-        sets.append(_read(config, task, "test", config.test, config.test_root or config.root, known))
+        sets.append(_read(config, task, "test", known))
     return sets
 
 
@@ -66,11 +66,13 @@ def _read(
     config: DataConfig,
     task: Task,
     name: Literal["train", "test"],
-    source: Path,
-    root: Path | None,
     known: tuple[str, ...],
 ) -> EntrySet:
     if task == "retrieval":
+        source, root = (
+            (config.train, config.root) if name == "train" else (config.test, config.test_root or config.root)
+        )
+        assert source is not None
         found = read_caption_list(
             source,
             captions=config.captions,

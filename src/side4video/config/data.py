@@ -36,8 +36,16 @@ class DataConfig(Settings):
     """File with one class name per line, or `id,name` rows, for lists with class numbers."""
     delimiter: str | None = None
     """Separator of path and label in list files; by default detected."""
-    fold: Literal[1, 2, 3] = 1
-    """Which of the three official splits of UCF101 and HMDB51."""
+    val_fraction: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Evaluate on this share of the training clips, which are then not trained on: of each class, whole groups (see
+    group), chosen by split_seed. Instead of test."""
+    folds: int | None = Field(default=None, ge=2)
+    """Divide the training clips into this number of folds, as val_fraction does, and evaluate on the one that fold
+    names. Instead of test."""
+    fold: PositiveInt = 1
+    """Which of the folds, from 1; without folds, which of the three official splits of UCF101 and HMDB51."""
+    split_seed: int = Field(default=0, ge=0)
+    """Seed of val_fraction and folds. It is not the seed of the run, so that runs with several seeds share a split."""
     first_label: Literal[0, 1] = 0
     """Number of the first class, for lists with class numbers."""
     frame_template: str | None = None
@@ -50,7 +58,8 @@ class DataConfig(Settings):
     """Columns of a CSV or JSON lines by their role (path, label, start, end, start_frame, end_frame, split, group), if
     their names are not the usual ones."""
     group: str | None = None
-    """Which training clips were cut from the same recording; cross-validation keeps them together. A column of the CSV,
+    """Which training clips were cut from the same recording; folds, val_fraction and cross-validation keep them
+    together. A column of the CSV,
     a CSV file with the columns path and group, or a regular expression over the names. By default the column named
     group, or names of a known form such as v_CLASS_g01_c02."""
     multi_label: bool | None = None
@@ -113,7 +122,22 @@ class DataConfig(Settings):
                 f"data.label_separator = {self.label_separator!r} separates several labels, but data.multi_label is "
                 "false: leave out one of them."
             )
+        if self.val_fraction is not None and self.folds is not None:
+            raise ValueError(
+                f"data.val_fraction = {self.val_fraction} and data.folds = {self.folds} both choose the evaluation "
+                "clips: set one."
+            )
+        if self.fold > (self.folds or 3):
+            which = (
+                f"data.folds = {self.folds}" if self.folds else "the three official splits (set data.folds for more)"
+            )
+            raise ValueError(f"data.fold = {self.fold} is not among {which}. Folds count from 1.")
         return self
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether the evaluation set is a part of the training list."""
+        return self.test is None and (self.val_fraction is not None or self.folds is not None)
 
 
 class AugmentConfig(Settings):

@@ -117,6 +117,8 @@ class RunConfig(Settings):
             "data.arrow_of_time": self.data.arrow_of_time,
             "data.repeats": self.data.repeats > 1,
             "data.group": self.data.group is not None,
+            "data.val_fraction": self.data.val_fraction is not None,
+            "data.folds": self.data.folds is not None,
             "data.multi_label": bool(self.data.multi_label or self.data.label_separator),
             "data.sampling_weights": self.data.sampling_weights is not None,
             "train.class_weights": self.train.class_weights is not None,

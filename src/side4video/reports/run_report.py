@@ -89,7 +89,8 @@ def _recognition_parts(
     withheld = _withheld_reason(config, evaluation.num_videos, evaluation.unread)
     return {
         "summary": (
-            f"{withheld}{config.about} Evaluated on {evaluation.num_videos} videos of {config.data.test}, "
+            f"{withheld}{config.about} Evaluated on {evaluation.num_videos} videos of "
+            f"{config.data.train if config.data.is_divided else config.data.test}, "
             f"{evaluation.views} view{'s' if evaluation.views > 1 else ''} each.{_describe_unread(evaluation.unread)} "
             f"{'' if withheld else ' '.join(evaluation.warnings())}"
         ).strip(),

@@ -34,7 +34,7 @@ def dataset_name(data: DataConfig, split: Literal["train", "test"], name: str | 
     >>> dataset_name(DataConfig(train="lists/mine.csv"), "train", name=None)
     'mine.csv'
     """
-    path = data.test if split == "test" else data.train
+    path = data.train if split == "train" or data.is_divided else data.test
     return name or _OFFICIAL.get(data.format) or (path.name if path else "") or "not stated"
 
 

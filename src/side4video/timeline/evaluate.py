@@ -179,19 +179,19 @@ def read_segments(data: DataConfig, class_names: Sequence[str]) -> list[Moment]:
         DataError: the list cannot be used, has unknown classes, or a row has no times.
         ValueError: no list is given.
     """
-    if data.test is None:
+    if data.test is None and not data.is_divided:
         raise ValueError("No labelled segments: give --data.test, a list with the columns path, label, start and end.")
     listed = read_configured_list(data, "test", class_names=class_names)
     assert listed is not None
     for note in listed.notes:
-        print_once(f"{data.test}: {note}")
+        print_once(f"{listed.source}: {note}")
     checked = check_video_list(listed, allow_missing=data.allow_missing)
     for warning in checked.warnings:
-        print_once(f"warning: {data.test}: {warning}")
-    return [_segment(video, class_names, data.test) for video in checked.videos.videos]
+        print_once(f"warning: {listed.source}: {warning}")
+    return [_segment(video, class_names, listed.source) for video in checked.videos.videos]
 
 
-def _segment(video: LabelledVideo, class_names: Sequence[str], source: Path) -> Moment:
+def _segment(video: LabelledVideo, class_names: Sequence[str], source: str) -> Moment:
     if video.start_seconds is None or video.end_seconds is None or video.label is None:
         raise DataError(f"{source}: {video.name} has no start or end. Give both, in seconds, in columns start and end.")
     return Moment(video.path, video.start_seconds, video.end_seconds, class_names[video.label], 1.0)

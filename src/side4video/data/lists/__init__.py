@@ -11,6 +11,7 @@
 * columns.py: which column contains paths, labels, times, splits and groups.
 * configured_lists.py: read the list that the settings name.
 * groups.py: which clips belong together.
+* held_out.py: divide one list into training and evaluation clips.
 * labels.py: find the class of each label.
 * overlap.py: evaluation videos among the training videos.
 * path_traversal.py: refuse paths that leave the root folder.

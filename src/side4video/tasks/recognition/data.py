@@ -43,13 +43,18 @@ class RecognitionData:
 
 
 def read_data(
-    config: DataConfig, *, class_names: Sequence[str] | None = None, seed: int | None = None
+    config: DataConfig,
+    *,
+    class_names: Sequence[str] | None = None,
+    seed: int | None = None,
+    test_only: bool = False,
 ) -> RecognitionData:
     """Read and check the lists named in `config`.
 
     Args:
         config: names the lists. Classes are in the order of `config.class_names`, by default of the training list.
         class_names: classes of a trained model; labels are matched with them by name.
+        test_only: leave out the training set.
         seed: seed of the run, with which `config.shots` and `config.fraction` choose training videos.
 
     Raises:
@@ -59,7 +64,7 @@ def read_data(
     names = None if config.arrow_of_time else class_names
     warnings: list[str] = []
     notes: list[str] = []
-    train = _read_list(config, "train", names, warnings, notes)
+    train = None if test_only else _read_list(config, "train", names, warnings, notes)
     choice = None
     if train is not None:
         if not config.arrow_of_time:

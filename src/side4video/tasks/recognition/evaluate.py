@@ -123,7 +123,7 @@ def evaluate_adapter(
     place = choose_device(device)
     with joined_processes(place, timeout_minutes=timeout_minutes):
         check_resize(config)
-        videos = read_data(data.model_copy(update={"train": None}), class_names=adapter.class_names)
+        videos = read_data(data, class_names=adapter.class_names, test_only=True)
         for note in videos.notes:
             print_once(note)
         for warning in videos.warnings:

@@ -43,7 +43,7 @@ def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUT
     device = choose_device(config.train.device)
     with joined_processes(device, timeout_minutes=timeout_minutes):
         check_resize(config)
-        data = read_data(config.data.model_copy(update={"train": None}))
+        data = read_data(config.data, test_only=True)
         for warning in data.warnings:
             print_once(f"warning: {warning}")
         assert data.test is not None  # read_data raises an error if no list is named
