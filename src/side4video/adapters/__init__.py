@@ -4,5 +4,7 @@
 * convert.py: convert official checkpoints to adapters and back.
 * hub.py: the Hugging Face hub: names, downloads, uploads.
 * initial_weights.py: start a new model from an adapter.
+* stored_settings.py: read the settings in an adapter, also from newer versions.
+* trained_backbone.py: restore the frozen model as in training.
 * untrusted.py: check the settings of adapters from others.
 """

@@ -15,17 +15,27 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from side4video.adapters.hub import download, is_downloaded, parse_hub_name
+from side4video.adapters.stored_settings import (
+    FORMAT_VERSION,
+    check_format_version,
+    parse_settings,
+    stored_preprocessing,
+)
+from side4video.adapters.trained_backbone import check_weights, restore_preprocessing, settings_of_training
 from side4video.adapters.untrusted import NAMED_WEIGHTS, check_untrusted, without_paths
 from side4video.atomic_files import write_json, write_tensors
-from side4video.config import RunConfig, parse_config
+from side4video.config import RunConfig
+from side4video.distributed.processes import print_once
+from side4video.models.backbones.preprocessing import Preprocessing
+from side4video.models.backbones.supported_models import ACTIVATIONS, activation_of
 from side4video.models.backbones.weight_files import check_finite
+from side4video.models.backbones.weight_folders import local_path
 from side4video.models.build import build_model
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import choose_device
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
-FORMAT_VERSION = 1
 MAX_FINGERPRINT_CHARACTERS = 100  # characters; errors show it, so longer ones are cut
 
 
@@ -50,6 +60,12 @@ class Adapter:
     """The cost of training: seconds, peak memory, device, steps, training samples."""
     clip_seconds: float | None = None
     """Median length of the training clips; None: unknown, as in adapters of earlier versions."""
+    preprocessing: Preprocessing | None = None
+    """Mean, standard deviation and interpolation in training, as stored; `save_adapter` stores those of the model."""
+    image_size: int | None = None
+    """Height and width of the frames in training, pixels, as stored."""
+    activation: str | None = None
+    """Activation of the backbone in training, as stored; "model": that of its name, and None in earlier adapters."""
 
 
 def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
@@ -60,7 +76,11 @@ def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
         "format_version": FORMAT_VERSION,
         "side4video": version("side4video"),
         "task": adapter.config.task,
-        "backbone": {"name": backbone.name, "fingerprint": adapter.fingerprint},
+        "backbone": {
+            "name": backbone.name,
+            "fingerprint": adapter.fingerprint,
+            "activation": activation_of(backbone.model),
+        },
         "preprocessing": {
             "image_size": backbone.image_size,
             "mean": list(backbone.mean),
@@ -79,9 +99,9 @@ def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
 def _with_absolute_weights(config: RunConfig) -> RunConfig:
     """The settings with the absolute path of a weights file, which is found from every folder."""
     weights = config.backbone.weights
-    if weights in NAMED_WEIGHTS or not Path(weights).is_file():
+    if weights in NAMED_WEIGHTS or not local_path(weights).exists():
         return config
-    backbone = config.backbone.model_copy(update={"weights": str(Path(weights).absolute())})
+    backbone = config.backbone.model_copy(update={"weights": str(local_path(weights).absolute())})
     return config.model_copy(update={"backbone": backbone})
 
 
@@ -118,14 +138,21 @@ def read_adapter(folder: Path) -> Adapter:
     """
     path = find_adapter(folder) / CONFIG
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format_version"] > FORMAT_VERSION:
-            newer = f"{path} has format version {content['format_version']}, this package reads up to {FORMAT_VERSION}."
-            raise ValueError(f"{newer} Update side4video.")
-        config = parse_config(content["settings"], source=str(path))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        check_format_version(content, source=str(path))
+        config, ignored = parse_settings(content, source=str(path))
         if is_downloaded(path):
             check_untrusted(content, config, source=str(folder))
             config = without_paths(config)
+        if ignored:
+            print_once(
+                f"{folder} was written by side4video {str(content.get('side4video'))[:50]!r}; its settings of training "
+                f"{', '.join(ignored)[:500]!r} are unknown here and ignored."
+            )
+        preprocessing, image_size = stored_preprocessing(content, source=str(path))
+        activation = content["backbone"].get("activation")
+        if activation is not None and activation not in ACTIVATIONS:
+            activation = "model"
         return Adapter(
             config=config,
             class_names=tuple(map(str, content["class_names"])),
@@ -133,8 +160,11 @@ def read_adapter(folder: Path) -> Adapter:
             scores={**content["scores"]},
             run={**content.get("run", {})},
             clip_seconds=_clip_seconds(content.get("clip_seconds"), path),
+            preprocessing=preprocessing,
+            image_size=image_size,
+            activation=activation,
         )
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError) as error:
         what = f"{type(error).__name__}: {str(error)[:200]}"
         raise ValueError(f"{path} is not the config of an adapter ({what}). Copy the adapter folder again.") from error
 
@@ -190,18 +220,19 @@ def load_adapter(
     config = adapter.config
     if backbone_weights is None:
         _check_weights_exist(folder, adapter)
-    given = {"weights": None if backbone_weights is None else str(backbone_weights), "dtype": dtype}
-    changes = {name: value for name, value in given.items() if value is not None}
-    config = config.model_copy(update={"backbone": config.backbone.model_copy(update=changes)})
+    backbone = settings_of_training(
+        config.backbone,
+        activation=adapter.activation,
+        image_size=adapter.image_size,
+        weights=None if backbone_weights is None else str(backbone_weights),
+        dtype=dtype,
+    )
+    config = config.model_copy(update={"backbone": backbone})
     text = config.text.model_copy(update={"weights": "random"})  # the adapter contains the trained text tower
     config = config.model_copy(update={"text": text})
     model = _build(config, adapter, device, folder)
-    if model.backbone.fingerprint != adapter.fingerprint:
-        raise ValueError(
-            f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, but {config.backbone.name} "
-            f"with weights {config.backbone.weights!r} has {model.backbone.fingerprint}. Give the weights it was "
-            "trained on."
-        )
+    check_weights(model.backbone, adapter.fingerprint, weights=backbone.weights, folder=folder)
+    restore_preprocessing(model.backbone, adapter.preprocessing, folder=folder)
     state = read_weights(folder)
     try:
         model.load_trained_state(state)
@@ -222,9 +253,11 @@ def _build(config: RunConfig, adapter: Adapter, device: torch.device, folder: Pa
 def _check_weights_exist(folder: Path, adapter: Adapter) -> None:
     backbone = adapter.config.backbone
     downloaded = is_downloaded(find_adapter(folder))
-    if backbone.weights in NAMED_WEIGHTS or (not downloaded and Path(backbone.weights).is_file()):
+    if backbone.weights in NAMED_WEIGHTS or (not downloaded and local_path(backbone.weights).exists()):
         return
-    where = "was on its author's machine" if downloaded else f"does not exist at {Path(backbone.weights).absolute()}"
+    where = (
+        "was on its author's machine" if downloaded else f"does not exist at {local_path(backbone.weights).absolute()}"
+    )
     raise ValueError(
         f"{folder} was trained on {backbone.name} with weights from a file, {Path(backbone.weights).name}, which "
         f"{where}. Give weights of that model with the fingerprint {adapter.fingerprint}: --backbone-weights FILE, or "

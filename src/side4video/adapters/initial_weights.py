@@ -1,6 +1,5 @@
 """Starts a new model from the trained tensors of an adapter, also for frames of another size."""
 
-import math
 from pathlib import Path
 
 import torch
@@ -32,13 +31,16 @@ def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_n
     """
     adapter, state = read_adapter(folder), read_weights(folder)
     resampled = ""
-    if adapter.fingerprint != model.backbone.fingerprint:
-        size = _check_other_size(model.backbone, adapter, config, folder)
+    _check_weights(model.backbone, adapter, config, folder)
+    size = adapter.image_size or model.backbone.image_size
+    if size != model.backbone.image_size:
         resampled = f" It was trained on frames of {size} pixels; this run has {model.backbone.image_size}."
         if POSITIONS in state and model.side.positions is not None:
             old, new = len(state[POSITIONS]), len(model.side.positions)
             state[POSITIONS] = resample_positions(state[POSITIONS], new)
             resampled += f" Its position table was resampled from {old} to {new} rows."
+    if adapter.preprocessing and (differences := model.backbone.preprocessing.differences(adapter.preprocessing)):
+        resampled += f" Its frames were prepared in another way; this run has {differences}."
     own = model.trained_state()
     classifier = {name for name in own.keys() | state.keys() if name.startswith(("head.linear.", "head.probe."))}
     if adapter.class_names == class_names and own.keys() == state.keys():
@@ -52,19 +54,21 @@ def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_n
     )
 
 
-def _check_other_size(backbone: FrozenBackbone, adapter: Adapter, config: RunConfig, folder: Path) -> int:
-    """The image size of an adapter whose backbone has these weights at another size.
+def _check_weights(backbone: FrozenBackbone, adapter: Adapter, config: RunConfig, folder: Path) -> None:
+    """Check that an adapter was trained on the weights of a backbone, which may have another image size.
 
-    The fingerprint covers the backbone's own position table, which is resampled for each size. So the weights are
-    loaded once more, for the adapter's size, and compared there.
+    Fingerprints of earlier versions cover the backbone's own position table, which is resampled for each size. So for
+    them the weights are loaded once more, for the adapter's size, and compared there.
     """
+    if backbone.has_fingerprint(adapter.fingerprint):
+        return
     different = ValueError(
         f"{folder} was trained on a backbone with fingerprint {adapter.fingerprint}, this run's has "
         f"{backbone.fingerprint}. Use the same backbone and weights."
     )
     theirs = adapter.config.backbone
     sizes = [(one.image_size, one.model_args.get("img_size")) for one in (theirs, config.backbone)]
-    if theirs.name != config.backbone.name or sizes[0] == sizes[1]:
+    if len(adapter.fingerprint) > 16 or theirs.name != config.backbone.name or sizes[0] == sizes[1]:
         raise different
     with torch.device("cpu"):
         same = load_backbone(
@@ -74,7 +78,7 @@ def _check_other_size(backbone: FrozenBackbone, adapter: Adapter, config: RunCon
             dtype=backbone.dtype,
             model_args=dict(theirs.model_args),
             projection_width=None if backbone.projection is None else backbone.projection.out_features,
+            weights_key=config.backbone.weights_key,
         )
-    if same.fingerprint != adapter.fingerprint:
+    if not same.has_fingerprint(adapter.fingerprint):
         raise different
-    return round(math.sqrt(same.num_patches)) * same.patch_size

@@ -18,7 +18,15 @@ class BackboneConfig(Settings):
     name: str = "vit_base_patch16_clip_quickgelu_224.openai"
     """timm name of a VisionTransformer or Eva model; `side4video backbones` lists the tested ones."""
     weights: str = "hub"
-    """"hub", "random", or a local .safetensors or .pt file."""
+    """"hub", "random", or a local path: a file (.safetensors, .pt, .bin) or a folder, also sharded."""
+    weights_key: str = "auto"
+    """Which weights of a file that has several. auto: averaged ones (EMA, teacher) if it has them; ema; raw; or their
+    key in the file, such as teacher.backbone."""
+    activation: Literal["auto", "model", "gelu", "quick_gelu", "gelu_tanh"] = "auto"
+    """Activation of the MLPs, which the tensors of a file do not tell. auto: as a config.json next to the weights
+    states, otherwise as in the named model; model: as in the named model."""
+    position_grid: tuple[PositiveInt, PositiveInt] | None = None
+    """Rows and columns of the position table of a file; by default as a config.json states, or a square."""
     image_size: PositiveInt | None = None
     """Height and width of the frames in pixels; by default those of the backbone."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -142,6 +142,9 @@ def build_backbone(config: RunConfig, *, device: torch.device, projection_width:
         chunk_frames=config.backbone.chunk_frames,
         model_args=dict(config.backbone.model_args),
         projection_width=projection_width,
+        weights_key=config.backbone.weights_key,
+        activation=config.backbone.activation,
+        position_grid=config.backbone.position_grid,
     )
 
 

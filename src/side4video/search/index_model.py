@@ -41,8 +41,8 @@ class IndexModel:
         device: the model's device.
 
     Attributes:
-        fingerprint: three hashes of 16 digits each: of the frozen weights, of the trained weights, and of the settings
-            that change the embedding of a video.
+        fingerprint: three hashes: of the frozen weights (32 digits), of the trained weights, and of the settings that
+            change the embedding of a video (16 digits each).
 
     >>> model = load_index_model("retrieval", device="cpu")
     >>> model.embed_texts(["a disc turns", "a square moves"]).words.shape[0]
@@ -91,10 +91,11 @@ class IndexModel:
         Raises:
             ValueError: another model did; the error names the difference and the remedy.
         """
-        if info.fingerprint == self.fingerprint:
+        theirs, own = info.fingerprint.split("-"), self.fingerprint.split("-")
+        same = [self.model.backbone.has_fingerprint(theirs[0]), theirs[1] == own[1], theirs[2] == own[2]]
+        if all(same):
             return
-        pairs = zip(_FINGERPRINT_PARTS, info.fingerprint.split("-"), self.fingerprint.split("-"), strict=True)
-        differ = " and ".join(part for part, one, other in pairs if one != other)
+        differ = " and ".join(part for part, equal in zip(_FINGERPRINT_PARTS, same, strict=True) if not equal)
         changed = "which has changed since" if info.model == self.name else f"not by {self.name}"
         raise ValueError(
             f"{address} was made by {info.model}, {changed}: {differ} differ. Embeddings of different models cannot "

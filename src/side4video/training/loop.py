@@ -98,7 +98,7 @@ def _train(
     ):
         task = build_task(config, device, video_cache_in(out, config.data))
         if resume:
-            check_same_weights(out, task.model.backbone.fingerprint)
+            check_same_weights(out, task.model.backbone)
         if init_from is not None:
             print_once(load_from(task.model, init_from, config=config, class_names=task.class_names))
         if is_main_process():

@@ -8,6 +8,8 @@ from side4video.adapters.adapter import read_adapter
 from side4video.adapters.untrusted import NAMED_WEIGHTS
 from side4video.atomic_files import check_writable, write_text
 from side4video.config import ConfigError, RunConfig, dump_config, load_config
+from side4video.models.backbones.frozen_backbone import FrozenBackbone
+from side4video.models.backbones.supported_models import activation_of
 from side4video.training.checkpoint import has_checkpoint
 
 CONFIG = "config.yaml"
@@ -55,19 +57,30 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
             )
 
 
-def check_same_weights(out: Path, fingerprint: str) -> None:
+def check_same_weights(out: Path, backbone: FrozenBackbone) -> None:
     """Check that a run is resumed with the frozen weights that it was started with, wherever their file is now.
 
     Raises:
-        ConfigError: the weights differ.
+        ConfigError: the weights, their activation or the preprocessing of frames differ.
     """
     if not (out / "last" / ADAPTER_CONFIG).is_file():
         return
-    started = read_adapter(out / "last").fingerprint
-    if started != fingerprint:
+    started = read_adapter(out / "last")
+    if not backbone.has_fingerprint(started.fingerprint):
         raise ConfigError(
-            f"{out} was started with frozen weights of fingerprint {started}; these have {fingerprint}. Resume with "
-            "the same weights, or choose another --out."
+            f"{out} was started with frozen weights of fingerprint {started.fingerprint}; these have "
+            f"{backbone.fingerprint}. Resume with the same weights, or choose another --out."
+        )
+    now = activation_of(backbone.model)
+    if started.activation not in {None, now}:
+        raise ConfigError(
+            f"{out} was started with the activation {started.activation}; now it is {now}. Resume with "
+            f"--backbone.activation {started.activation}, or choose another --out."
+        )
+    if started.preprocessing and (differences := backbone.preprocessing.differences(started.preprocessing)):
+        raise ConfigError(
+            f"{out} was started with another preprocessing; now it has {differences}. Resume with the versions of timm "
+            "and of the files next to the weights that it was started with, or choose another --out."
         )
 
 

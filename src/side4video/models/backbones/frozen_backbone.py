@@ -6,38 +6,28 @@ SigLIP, DINOv2 and DINOv3, MAE, DeiT, Perception Encoder and others. `load_backb
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
 import torch
 from timm.data import resolve_model_data_config
-from timm.models.deit import VisionTransformerDistilled
 from timm.models.eva import Eva
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from side4video.models.backbones.autocast import without_autocast
-from side4video.models.backbones.fingerprint import Sample, fingerprint, sample_weights
+from side4video.models.backbones.block_tokens import BlockTokens
+from side4video.models.backbones.fingerprint import (
+    Sample,
+    earlier_fingerprints,
+    same_weights,
+    sample_weights,
+    weights_fingerprint,
+)
+from side4video.models.backbones.frame_checks import check_frames
+from side4video.models.backbones.preprocessing import Preprocessing
 from side4video.models.backbones.quantisation import Precision, quantise_linear_layers
-from side4video.shapes import Clips, FrameEmbeddings, SummaryTokens, Tokens
-
-MODEL_CLASSES = (VisionTransformer, VisionTransformerDistilled, Eva)
-"""Supported timm classes: their blocks can run one by one on the same token grid."""
-
-
-def architecture_of(name: str) -> str:
-    """timm's name of a model without the tag of its weights."""
-    return name.partition(".")[0]
-
-
-def unsupported_message(name: str, class_name: str) -> str:
-    """Error message for a timm model of an unsupported class."""
-    known = ", ".join(known.__name__ for known in MODEL_CLASSES)
-    return (
-        f"{name} has timm's class {class_name}. A side network needs the same token grid after every block, so a "
-        f"backbone must be one of {known}. list_backbones() lists them, such as vit_base_patch16_clip_quickgelu_224."
-    )
+from side4video.models.backbones.supported_models import MODEL_CLASSES, architecture_of, unsupported_message
+from side4video.shapes import Clips, FrameEmbeddings
 
 
 def _projection(model: Any) -> nn.Linear:
@@ -54,26 +44,6 @@ def _frozen(device_type: str) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class BlockTokens:
-    """The tokens of a batch of clips after one block of the backbone.
-
-    Attributes:
-        block: index of the block, from 0.
-        patches: (B, T, N, D), one token per patch, row by row from the top left.
-        summary: (B, T, 1, D), one token per frame: the class token, or the mean of the patches if the model has no
-            class token (SigLIP). Register and distillation tokens are dropped.
-
-    >>> tokens = BlockTokens(block=11, patches=torch.zeros(2, 8, 196, 768), summary=torch.zeros(2, 8, 1, 768))
-    >>> tokens.patches.shape[:2]
-    torch.Size([2, 8])
-    """
-
-    block: int
-    patches: Tokens
-    summary: SummaryTokens
-
-
 class FrozenBackbone(nn.Module):
     """A frozen image model whose tokens a side network reads.
 
@@ -86,6 +56,7 @@ class FrozenBackbone(nn.Module):
         chunk_frames: frames that go through a block at once. This bounds the temporary memory of a block (four times
             the tokens and more inside its MLP) for any batch size.
         keep_projection: keep the model's last linear layer, which maps to the space shared with texts.
+        samples: values of the weights before they were cast, for the fingerprint; default: those of `model`.
 
     Attributes:
         name, chunk_frames: as given.
@@ -109,7 +80,15 @@ class FrozenBackbone(nn.Module):
     [(0, (1, 4, 16, 192)), (1, (1, 4, 16, 192))]
     """
 
-    def __init__(self, model: Any, *, name: str, chunk_frames: int = 64, keep_projection: bool = False) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        name: str,
+        chunk_frames: int = 64,
+        keep_projection: bool = False,
+        samples: list[Sample] | None = None,
+    ) -> None:
         super().__init__()
         if chunk_frames < 1:
             raise ValueError(f"{chunk_frames = } must be at least 1: the frames that go through a block at once.")
@@ -137,7 +116,7 @@ class FrozenBackbone(nn.Module):
         self.std: tuple[float, ...] = tuple(data["std"])
         self.interpolation: str = data["interpolation"]
         self.quantised: Literal["none", "int8", "nf4"] = "none"
-        self._samples: list[Sample] | None = None  # of the weights before quantisation
+        self._samples = samples  # of the weights before a cast and before quantisation
         self.train(False)
 
     @property
@@ -147,13 +126,37 @@ class FrozenBackbone(nn.Module):
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that identify the weights.
+        """32 hexadecimal digits that identify the weights.
 
-        The SHA-256 of the architecture's name and of each tensor's name, shape and about 256 values, rounded to
-        bfloat16. It is the same on any device, in float32 and bfloat16, and before and after `quantise`. It
-        distinguishes models but does not prove that every value is intact. The first call takes well below a second.
+        Two halves, each the SHA-256 of the architecture's name and of each tensor's name, shape and about 256 values:
+        rounded to bfloat16, and rounded to float16 first. So a 16-bit copy of the weights shares a half. The result is
+        the same on any device, in any dtype, for any image size, and before and after `quantise`. It distinguishes
+        models but does not prove that every value is intact. The first call takes well below a second.
         """
-        return fingerprint(architecture_of(self.name), self._samples or sample_weights(self.model))
+        return weights_fingerprint(architecture_of(self.name), self._weight_samples())
+
+    def has_fingerprint(self, given: str) -> bool:
+        """Whether a fingerprint is of these weights, or of a 16-bit copy of them.
+
+        Args:
+            given: a result of `fingerprint`, or the 16 digits that earlier versions of this package stored.
+        """
+        if len(given) == 16:
+            return given in earlier_fingerprints(architecture_of(self.name), self._weight_samples())
+        return same_weights(given, self.fingerprint)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pictures are prepared for the model."""
+        return Preprocessing(self.mean, self.std, self.interpolation)
+
+    def set_preprocessing(self, preprocessing: Preprocessing) -> None:
+        """Replace the preprocessing of timm's table, by that of training or of the weights' own config."""
+        self.mean, self.std = preprocessing.mean, preprocessing.std
+        self.interpolation = preprocessing.interpolation
+
+    def _weight_samples(self) -> list[Sample]:
+        return self._samples or sample_weights(self.model)
 
     @property
     def final_norm(self) -> nn.Module:
@@ -175,7 +178,7 @@ class FrozenBackbone(nn.Module):
         """
         if self.quantised != "none":
             raise ValueError(f"{self.name} is quantised already. Load it again to change the precision.")
-        samples = sample_weights(self.model)
+        samples = self._weight_samples()
         quantise_linear_layers(self.model.blocks, precision)
         self._samples, self.quantised = samples, precision
         return self
@@ -224,28 +227,8 @@ class FrozenBackbone(nn.Module):
             TypeError: they are not a tensor.
             ValueError: they have another shape, are not floating point, or are on another device than the weights.
         """
-        side = self.image_size
-        if not isinstance(frames, Tensor):
-            kind = f"{type(frames).__module__}.{type(frames).__qualname__}"
-            raise TypeError(f"Frames are a {kind}; {self.name} reads a tensor (B, T, 3, {side}, {side}).")
-        if frames.ndim == 5 and frames.shape[2] != 3 and frames.shape[1] == 3:
-            raise ValueError(
-                f"Frames have shape {tuple(frames.shape)}, which looks like (B, C, T, H, W); {self.name} reads "
-                f"(B, T, 3, {side}, {side}). Swap the two dimensions: clips.transpose(1, 2)."
-            )
-        if frames.ndim != 5 or frames.shape[2:] != (3, side, side):
-            raise ValueError(
-                f"Frames have shape {tuple(frames.shape)}; {self.name} reads (B, T, 3, {side}, {side}). Resize or crop "
-                f"them to {side} pixels, or load the backbone with another image_size."
-            )
-        if not frames.is_floating_point():
-            raise ValueError(
-                f"Frames are {frames.dtype} but must be floating point. Divide them by 255 and normalise with mean "
-                f"{self.mean} and std {self.std}."
-            )
-        own = next(self.model.patch_embed.parameters()).device
-        if frames.device != own:
-            raise ValueError(f"Frames are on {frames.device}, {self.name} on {own}. Move them: clips.to({str(own)!r}).")
+        device = next(self.model.patch_embed.parameters()).device
+        check_frames(frames, name=self.name, side=self.image_size, device=device, mean=self.mean, std=self.std)
 
     def _iterate(self, frames: Clips, blocks: list[int]) -> Iterator[BlockTokens]:
         B, T = frames.shape[:2]  # noqa: N806

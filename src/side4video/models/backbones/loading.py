@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,26 @@ import timm
 import torch
 from timm.models import model_entrypoint
 
-from side4video.models.backbones.frozen_backbone import (
+from side4video.distributed.processes import print_once
+from side4video.models.backbones.block_tokens import BlockTokens
+from side4video.models.backbones.building_from_files import (
+    QUICK_GELU_HINT,
+    WeightsChoices,
+    build_from_file,
+    stated_preprocessing,
+)
+from side4video.models.backbones.fingerprint import sample_weights
+from side4video.models.backbones.frozen_backbone import FrozenBackbone
+from side4video.models.backbones.image_weights import to_timm
+from side4video.models.backbones.names import NAMED_BACKBONES, full_name
+from side4video.models.backbones.stated_settings import StatedSettings
+from side4video.models.backbones.supported_models import (
     MODEL_CLASSES,
-    BlockTokens,
-    FrozenBackbone,
     architecture_of,
+    create_model,
     unsupported_message,
 )
-from side4video.models.backbones.names import NAMED_BACKBONES, full_name
-from side4video.models.backbones.weight_files import check_finite, check_state_dict, read_weights
-from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
+from side4video.models.backbones.weight_files import check_finite
 from side4video.system.devices import seeded_generators
 
 __all__ = [
@@ -34,20 +43,6 @@ __all__ = [
     "mismatched_weights",
     "weights_source",
 ]
-
-# Tensors of a head or a pre-training task in a weight file: no side network reads them.
-_IGNORED = ("head", "fc.", "attn_pool.", "pre_logits.", "lm_head.", "decoder_", "mask_token")
-# Options that timm's own builders pass to its weight converter for some names; the first match counts.
-_CONVERTER_OPTIONS: dict[str, dict[str, Any]] = {
-    "deit3": {"adapt_layer_scale": True},
-    "flexivit": {"interpolation": "bilinear", "antialias": False},
-    "base_patch16_radio_v3": {"interpolation": "bilinear", "antialias": False, "align_corners": True},
-    "huge_patch16_radio_v3": {"interpolation": "bilinear", "antialias": False, "align_corners": True},
-    "radio": {"interpolation": "bilinear", "antialias": False, "align_corners": False},
-}
-
-
-_QUICK_GELU_HINT = "Another activation would silently give worse results: use the name with _clip_quickgelu_."
 
 
 def _class_name(name: str) -> str:
@@ -110,7 +105,7 @@ def _check_name(name: str) -> None:
         raise ValueError(unsupported_message(name, _class_name(name)))
     quick = name.replace("_clip_", "_clip_quickgelu_")
     if "." in name and quick != name and timm.list_pretrained(quick):
-        raise ValueError(f"The weights of {name} were trained with QuickGELU. {_QUICK_GELU_HINT}")
+        raise ValueError(f"The weights of {name} were trained with QuickGELU. {QUICK_GELU_HINT}")
     tags = timm.list_pretrained(f"{architecture_of(name)}.*")
     if "." in name and name not in tags:
         known = ", ".join(tags) or "none"
@@ -130,20 +125,13 @@ def _check_model_args(model_args: Mapping[str, Any]) -> None:
         raise ValueError(f"model_args: unknown arguments of timm's models: {', '.join(unknown)}.{hint}")
 
 
-def _create(name: str, args: dict[str, Any]) -> Any:
-    try:
-        return timm.create_model(name, **args)
-    except (AssertionError, ArithmeticError, TypeError) as error:
-        raise ValueError(f"timm cannot build {name} with {args}: {error}. Check model_args.") from error
-
-
-def _build_random(name: str, args: dict[str, Any], seed: int) -> Any:
+def _build_random(name: str, args: dict[str, Any], activation: str | None, seed: int) -> Any:
     device = torch.get_default_device()
     with seeded_generators(device, seed):
-        return _create(name, args)
+        return create_model(name, args, activation=activation)
 
 
-def _build_from_hub(name: str, args: dict[str, Any]) -> Any:
+def _build_from_hub(name: str, args: dict[str, Any], activation: str | None) -> Any:
     # With its own head timm loads strictly. With num_classes=0 it ignores missing tensors, and with another number of
     # classes than the weights have it leaves the head random.
     settings = timm.get_pretrained_cfg(name)
@@ -154,54 +142,13 @@ def _build_from_hub(name: str, args: dict[str, Any]) -> Any:
             "same model."
         )
     try:
-        return timm.create_model(name, pretrained=True, **args)
+        return create_model(name, {**args, "pretrained": True}, activation=activation)
     except (OSError, RuntimeError, ValueError) as error:
         raise OSError(
             f"The weights of {name} cannot be loaded from the hub ({type(error).__name__}: {error}). Without a "
             "connection, download the file elsewhere and give its path: --backbone.weights FILE for a recipe, "
             "--backbone-weights FILE for an adapter. model_args must match the weights."
         ) from error
-
-
-def _convert(name: str, state: dict[str, Any], model: Any) -> dict[str, Any]:
-    """Rename tensors from the names of the model's authors, or timm's, to timm's."""
-    convert = sys.modules[model_entrypoint(name).__module__].checkpoint_filter_fn  # from the builder's own module
-    options = next((options for part, options in _CONVERTER_OPTIONS.items() if part in name), {})
-    return convert(state, model, **options)
-
-
-def _build_from_file(name: str, args: dict[str, Any], path: Path, dtype: torch.dtype) -> Any:
-    """Build the model and load the file's tensors one by one, so that it never takes twice its memory."""
-    state = read_weights(path)
-    kind = describe_weights(state)
-    if is_openai_clip(state) and "quickgelu" not in name:
-        raise ValueError(
-            f"{path} contains OpenAI's CLIP weights, trained with QuickGELU; {name} does not use it. {_QUICK_GELU_HINT}"
-        )
-    device = torch.get_default_device()
-    with torch.device("meta"):  # saves the time for random values that the file replaces
-        model: Any = _create(name, args)
-        if "num_classes" not in args:
-            model.reset_classifier(0, "")
-    state = _convert(name, state, model)
-    check_state_dict(state, model.state_dict(), ignored=_IGNORED, what=f"{path}, {kind}, as weights of {name}")
-    for key in list(state):
-        if state[key].is_floating_point():
-            state[key] = state[key].to(device=device, dtype=dtype, copy=True).contiguous()
-    model.load_state_dict(state, strict=False, assign=True)
-    restore_buffers(model, device)
-    return model
-
-
-def restore_buffers(model: Any, device: torch.device) -> None:
-    """Compute the buffers that no weight file stores, such as rotary tables."""
-    for module in model.modules():
-        for key, buffer in module.named_buffers(recurse=False):
-            if buffer.is_meta:
-                setattr(module, key, torch.empty_like(buffer, device=device))
-    for module in model.modules():
-        if restore := getattr(module, "init_non_persistent_buffers", None):
-            restore()
 
 
 def load_backbone(
@@ -214,6 +161,9 @@ def load_backbone(
     chunk_frames: int = 64,
     model_args: dict[str, Any] | None = None,
     projection_width: int | None = None,
+    weights_key: str = "auto",
+    activation: str = "auto",
+    position_grid: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> FrozenBackbone:
     """Build a backbone by name and load its weights.
@@ -222,9 +172,10 @@ def load_backbone(
         name: a short name such as "clip-b16" (see `NAMED_BACKBONES`), or one of `list_backbones`, such as
             "vit_base_patch16_clip_quickgelu_224". A weights tag may follow, such as ".openai"; without one, timm's
             default weights and normalisation are used.
-        weights: "hub" (downloaded once from the Hugging Face hub and cached), "random", or a file: `.safetensors`, a
-            `torch.save` file with tensors only (`.pt`, `.pth`), or OpenAI's TorchScript archive, with timm's tensor
-            names or those of the model's authors. Nothing in a file is executed. Heads are ignored.
+        weights: "hub" (downloaded once from the Hugging Face hub and cached), "random", or a path: a `.safetensors`
+            file, a `torch.save` file with tensors only, OpenAI's TorchScript archive, or a folder with one of them,
+            also sharded. Tensors have timm's names, Hugging Face's, or those of the model's authors, under any prefix.
+            Nothing in a file is executed. Heads are ignored. One line is printed: what the file is, and the choices.
         image_size: height and width of the frames, pixels; default: the model's own. Position embeddings are resampled.
         dtype: dtype of weights and tokens.
         quantise: store the weights inside the blocks in 8 bits ("int8") or 4 ("nf4"), see `FrozenBackbone.quantise`.
@@ -232,6 +183,12 @@ def load_backbone(
         model_args: further arguments of timm's model, e.g. `{"depth": 4, "embed_dim": 128}`.
         projection_width: E, keep a CLIP model's projection to the E-dimensional space shared with texts; default: drop
             it.
+        weights_key: which weights of a file: "auto" (averaged weights, EMA, if the file has them), "ema", "raw", or
+            their key in the file, such as "teacher.backbone".
+        activation: "auto" (that of a config.json next to the weights, otherwise the model's), "model" (always that of
+            the named model), "gelu", "quick_gelu" or "gelu_tanh".
+        position_grid: rows and columns of a file's position table; by default those that a config.json states, or a
+            square.
         seed: seed of random weights; the global random state is not changed.
 
     The model is built on the current default device: `with torch.device("cuda"):` builds a large model directly on the
@@ -256,18 +213,32 @@ def load_backbone(
     args = dict(model_args or {}) | ({} if image_size is None else {"img_size": image_size})
     if projection_width is not None:
         args |= {"num_classes": projection_width, "global_pool": "token"}
+    choices = WeightsChoices(weights_key, activation, position_grid)
+    given = None if activation in {"auto", "model"} else activation
+    stated = StatedSettings()
     if weights == "hub":
-        model = _build_from_hub(name, args)
+        model = _build_from_hub(name, args, given)
+        samples = sample_weights(model)
     elif weights == "random":
-        model = _build_random(name, args, seed)
+        model = _build_random(name, args, given, seed)
+        samples = sample_weights(model)
     else:
-        model = _build_from_file(name, args, Path(weights), dtype)
+        built = build_from_file(name, args, Path(weights), dtype, choices)
+        model, samples, stated = built.model, built.samples, built.stated
     keep = projection_width is not None
     model = model.to(dtype)
     if weights != "random":
         check_finite(model.state_dict(), what=f"The weights of {name} from {str(weights)!r} as {_dtype_name(dtype)}")
-    backbone = FrozenBackbone(model, name=name, chunk_frames=chunk_frames, keep_projection=keep)
+    backbone = FrozenBackbone(model, name=name, chunk_frames=chunk_frames, keep_projection=keep, samples=samples)
+    _use_stated_preprocessing(backbone, stated)
     return backbone if quantise == "none" else backbone.quantise(quantise)
+
+
+def _use_stated_preprocessing(backbone: FrozenBackbone, stated: StatedSettings) -> None:
+    preprocessing = stated_preprocessing(stated, backbone.preprocessing)
+    if differences := preprocessing.differences(backbone.preprocessing):
+        print_once(f"Preprocessing as the files next to the weights state: {differences}.")
+        backbone.set_preprocessing(preprocessing)
 
 
 def _dtype_name(dtype: torch.dtype) -> str:
@@ -284,7 +255,7 @@ def mismatched_weights(backbone: FrozenBackbone, state: dict[str, Any]) -> list[
         state: the state dict, with the names of the model's authors or timm's.
     """
     own = backbone.model.state_dict()
-    given = _convert(backbone.name, state, backbone.model)
+    given = to_timm(backbone.name, state, backbone.model)
     return sorted(
         name
         for name, tensor in given.items()
