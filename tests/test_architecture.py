@@ -45,6 +45,9 @@ ONLY_HERE = {
     "timm": {
         "models/backbones/loading.py",
         "models/backbones/frozen_backbone.py",
+        "models/backbones/image_weights.py",
+        "models/backbones/position_tables.py",
+        "models/backbones/supported_models.py",
         "data/rand_augment.py",
         "demo/pretrain.py",
     },

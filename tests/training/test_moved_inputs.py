@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from side4video.adapters.adapter import Adapter, load_adapter, read_adapter, save_adapter
 from side4video.config import ConfigError, parse_config
 from side4video.models.backbones.loading import load_backbone
+from side4video.models.backbones.preprocessing import Preprocessing
 from side4video.models.build import build_model
 from side4video.training.run_folder import check_run_folder, check_same_weights, claim_run_folder, config_changes
 
@@ -24,9 +25,9 @@ def settings(**groups):
 
 @pytest.fixture
 def begun(tmp_path):
-    """A run folder with an adapter, and its fingerprint."""
+    """A run folder with an adapter of an earlier version, and the backbone that it was trained on."""
     shutil.copytree(EARLIER, tmp_path / "run/last")
-    return tmp_path / "run", read_adapter(EARLIER).fingerprint
+    return tmp_path / "run", load_adapter(EARLIER, device="cpu")[0].backbone
 
 
 def test_another_way_to_write_the_same_place_is_no_change(begun, tmp_path, monkeypatch):
@@ -42,14 +43,23 @@ def test_another_way_to_write_the_same_place_is_no_change(begun, tmp_path, monke
 
 
 def test_weights_may_move_and_are_compared_by_their_content(begun):
-    out, fingerprint = begun
+    out, backbone = begun
     before, moved = (settings(backbone={"weights": name}) for name in ("vit.safetensors", "/elsewhere/vit.pt"))
     assert config_changes(before, moved) == []
     assert config_changes(before, settings(backbone={"weights": "random"}))
-    check_same_weights(out, fingerprint)
-    with pytest.raises(ConfigError, match=f"frozen weights of fingerprint {fingerprint}; these have 0123"):
-        check_same_weights(out, "0123")
-    check_same_weights(out.parent / "new", "0123")  # nothing was trained yet
+    check_same_weights(out, backbone)
+    other = load_backbone(NAME, weights="random", image_size=32, model_args=ARGS, seed=9)
+    started = read_adapter(EARLIER).fingerprint
+    with pytest.raises(ConfigError, match=f"weights of fingerprint {started}; these have {other.fingerprint}"):
+        check_same_weights(out, other)
+    check_same_weights(out.parent / "new", other)  # nothing was trained yet
+
+
+def test_a_run_is_not_resumed_with_other_preprocessing(begun):
+    out, backbone = begun
+    backbone.set_preprocessing(Preprocessing((0.4, 0.5, 0.5), backbone.std, backbone.interpolation))
+    with pytest.raises(ConfigError, match=r"another preprocessing; now it has mean 0\.4, 0\.5, 0\.5 \(not 0\.5"):
+        check_same_weights(out, backbone)
 
 
 def test_an_adapter_finds_its_weights_from_every_folder(tmp_path, monkeypatch):

@@ -26,7 +26,8 @@ def check_format_version(content: dict[str, Any], *, source: str) -> None:
     number = int(given) if isinstance(given, str) and given.strip().isdecimal() else given
     if isinstance(number, bool) or not isinstance(number, int):
         raise ValueError(
-            f"{source}: format_version = {str(given)[:50]!r} is not a whole number. Copy the adapter folder again."
+            f"{source} is not the config of an adapter: format_version = {str(given)[:50]!r} is not a whole "
+            "number. Copy the adapter folder again."
         )
     if number > FORMAT_VERSION:
         raise ValueError(

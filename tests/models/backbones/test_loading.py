@@ -110,7 +110,7 @@ class TestNames:
         model = timm.models.VisionTransformer(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2)
         backbone = FrozenBackbone(model, name="mine")
         assert (backbone.num_patches, backbone.num_blocks, backbone.width) == (16, 2, 32)
-        assert len(backbone.fingerprint) == 16
+        assert len(backbone.fingerprint) == 32
 
     def test_a_missing_network_is_explained(self, tmp_path):
         script = tmp_path / "load.py"
