@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+unexport PYTHONDONTWRITEBYTECODE  # else each process of the tests compiles the package and its tests again
 
 .PHONY: install demo docs lint test clean
 

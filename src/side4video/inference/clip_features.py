@@ -20,7 +20,7 @@ from torch import Tensor
 
 from side4video.data.loading.batch import Batch
 from side4video.distributed.processes import gather_objects
-from side4video.inference.embedder import write_arrays
+from side4video.inference.embedding_file import write_arrays
 from side4video.models.video_model import VideoModel
 from side4video.tasks.clips import autocast, check_outputs
 from side4video.tasks.unread import UnreadVideo

@@ -3,7 +3,6 @@
 `Embedder("runs/mine").rank(["a dog catches a frisbee"], videos)` returns the best videos with their scores.
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ import numpy as np
 import torch.nn.functional as F
 
 from side4video.adapters.adapter import load_adapter, read_adapter_for
-from side4video.atomic_files import replacing, write_tensors
 from side4video.data.datasets import TestClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
 from side4video.distributed.processes import num_processes, process_rank
+from side4video.inference.embedding_file import write_arrays
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
@@ -30,7 +29,6 @@ from side4video.tasks.unread import UnreadVideo
 from side4video.video.frame_array import FrameArray
 from side4video.video.stored_input import VideoSource, as_path, name_of
 
-SUFFIXES = (".npz", ".safetensors")
 _VECTORS = ("frames", "video", "words", "sentence")
 
 
@@ -186,18 +184,6 @@ class Embedder:
         ]
 
 
-def check_embedding_file(path: Path) -> None:
-    """Check the suffix of an output file. Call this before you compute embeddings.
-
-    >>> check_embedding_file(Path("videos.npz"))
-
-    Raises:
-        ValueError: the suffix is not supported.
-    """
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"--out {path}: embeddings are written to {' or '.join(SUFFIXES)} files.")
-
-
 def write_embeddings(
     path: Path, *, videos: EmbeddedVideos | None, texts: EmbeddedTexts | None, normalise: bool = False
 ) -> None:
@@ -223,14 +209,3 @@ def write_embeddings(
     if normalise:
         arrays |= {name: F.normalize(arrays[name], dim=-1) for name in _VECTORS if name in arrays}
     write_arrays(path, arrays, names)
-
-
-def write_arrays(path: Path, arrays: dict[str, Any], names: dict[str, Sequence[str]]) -> None:
-    """Write tensors and lists of names to a .npz or .safetensors file, atomically."""
-    check_embedding_file(path)
-    if path.suffix == ".safetensors":
-        write_tensors(path, arrays, {name: json.dumps(values) for name, values in names.items()})
-        return
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        arrays = {name: tensor.numpy() for name, tensor in arrays.items()}
-        np.savez(file, allow_pickle=False, **arrays, **{name: np.array(values) for name, values in names.items()})

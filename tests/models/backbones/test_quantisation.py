@@ -221,7 +221,9 @@ def test_a_missing_bitsandbytes_is_explained(monkeypatch):
     assert tiny().dtype == torch.float32
 
 
-def test_bitsandbytes_is_imported_only_if_needed():
-    code = "import sys, side4video.training.loop; assert 'bitsandbytes' not in sys.modules"
+def test_libraries_that_few_runs_need_are_imported_only_then():
+    """`train` and `predict` of recognition: each of these libraries takes a second or more."""
+    code = "import sys, side4video.selection.run, side4video.reports.run_report, side4video.inference.predictor; "
+    code += "assert not {'bitsandbytes', 'open_clip', 'transformers', 'sklearn'} & sys.modules.keys(), sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert import_bitsandbytes("a test").__name__ == "bitsandbytes"

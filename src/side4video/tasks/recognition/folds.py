@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
-from sklearn.model_selection import StratifiedGroupKFold
 
 NUM_FOLDS = 4
 TRIES = 20
@@ -119,6 +118,8 @@ def _notes(
 
 def _divide(labels: ndarray, units: ndarray, num_folds: int, seed: int) -> list[ndarray]:
     """Return the held-out indices of each fold."""
+    from sklearn.model_selection import StratifiedGroupKFold  # takes a second; every report imports this module
+
     best: tuple[int, list[ndarray]] | None = None
     for attempt in range(TRIES):
         folds = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed + attempt)

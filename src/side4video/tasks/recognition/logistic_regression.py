@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from side4video.tasks.recognition.folds import Folds
@@ -115,6 +114,8 @@ def _fit_reduced(
     class_weights: Float[ndarray, " C"] | None = None,
 ) -> Iterator[tuple[Float[ndarray, "C R"], Float[ndarray, " C"]]]:
     """Yield weight and bias for each value of C; a fit starts from the one before."""
+    from sklearn.linear_model import LogisticRegression  # takes a second; every report imports this module
+
     present = np.unique(labels)
     if len(present) < 2:
         raise ValueError(f"A probe needs clips of two classes or more; found {len(present)}.")
