@@ -55,6 +55,7 @@ ONLY_HERE = {
         "video/container.py",
         "video/cutting.py",
         "video/live_reader.py",
+        "video/open_file.py",
         "video/orientation.py",
         "video/video_file.py",
         "video/packets.py",

@@ -32,7 +32,8 @@ from side4video.training.checkpoint import Progress, load_checkpoint, save_check
 from side4video.training.optimizer import build_optimizer
 from side4video.training.run_log import read_log
 from side4video.video.frame_table import read_table, write_table
-from side4video.video.video_file import VideoFile
+from side4video.video.listing import list_frames
+from side4video.video.open_file import OpenFile
 from small_videos import write_grey_video
 
 SHARED = Path(__file__).parents[2] / "../shared/data/annotations"
@@ -259,7 +260,7 @@ def read_facts(folder):
 
 def write_frame_table(folder):
     video = write_grey_video(folder / "clip.mp4", [0, 80, 160], height=32, width=32)
-    write_table(folder / "clip.frames", VideoFile(video)._scan())
+    write_table(folder / "clip.frames", list_frames(OpenFile(video)))
     video.unlink()
 
 

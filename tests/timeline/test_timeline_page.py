@@ -9,6 +9,7 @@ import pytest
 
 from side4video.demo.videos import write_video
 from side4video.moments.moment import Moment
+from side4video.timeline import page
 from side4video.timeline.page import write_timeline_page
 from side4video.timeline.timeline import Timeline
 
@@ -39,10 +40,16 @@ def timeline(film, moments):
 
 def test_names_are_escaped(tmp_path):
     write_timeline_page(tmp_path / "page.html", timeline(Path("<i>.mp4"), [(0, 1, "<script>alert(1)</script>", 0.9)]))
-    page = (tmp_path / "page.html").read_text()
-    assert "<script>alert" not in page
-    assert "&lt;script&gt;alert" in page
-    assert "<i>" not in page
+    text = (tmp_path / "page.html").read_text()
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+    assert "<i>" not in text
+
+
+def test_a_film_on_another_drive_has_an_absolute_address(tmp_path, film, monkeypatch):
+    monkeypatch.setattr(page, "relative_path", lambda *_: None)
+    write_timeline_page(tmp_path / "page.html", timeline(film, []))
+    assert f'src="{film.as_uri()}' in (tmp_path / "page.html").read_text()
 
 
 def test_a_timeline_without_moments_gives_the_remedy(tmp_path, film):

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from side4video.video import video_file
+from side4video.video import listing
 from side4video.video.container import open_container
 from side4video.video.decoding import VideoFile
 from side4video.video.packets import _describe, demux, indexed_packets
@@ -136,7 +136,7 @@ def test_opening_a_long_film_does_not_read_its_pictures(tmp_path, monkeypatch):
     path = write_video(tmp_path / "film.mp4", num_frames=3000, g="50", preset="ultrafast", crf="1")
     size = path.stat().st_size
     by_index = bytes_read(lambda: VideoFile(path).close())
-    monkeypatch.setattr(video_file, "INDEXED_FROM_FRAMES", 10**9)
+    monkeypatch.setattr(listing, "INDEXED_FROM_FRAMES", 10**9)
     by_reading = bytes_read(lambda: VideoFile(path).close())
     assert by_reading > size > 3 * by_index
 

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from side4video.data.datasets import TestClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
 from side4video.data.sampling import FrameSampling
-from side4video.video import video_cache, video_file
+from side4video.video import open_file, packets, video_cache
 from side4video.video.decoding import VideoCache, VideoError, VideoFile, open_video
 from side4video.video.frame_table import read_table, write_table
+from side4video.video.listing import list_frames
+from side4video.video.open_file import OpenFile
 from side4video.video.video_cache import file_key
 from video.test_video_file import write_video
 
@@ -46,8 +49,8 @@ def calls(monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(video_file.packets, "scan", counting("listed", video_file.packets.scan))
-    monkeypatch.setattr(video_file, "open_container", counting("opened", video_file.open_container))
+    monkeypatch.setattr(packets, "scan", counting("listed", packets.scan))
+    monkeypatch.setattr(open_file, "open_container", counting("opened", open_file.open_container))
     return counts
 
 
@@ -114,6 +117,27 @@ def test_a_changed_file_is_listed_again(film, tmp_path, calls):
     assert calls["listed"] == 2
 
 
+@pytest.mark.usefixtures("keep_all")
+@pytest.mark.parametrize("name", ["growing.ts", "growing.mkv"])
+def test_a_file_that_grows_while_it_is_read_keeps_its_frames(tmp_path, name, calls):
+    whole = write_video(tmp_path / f"whole-{name}", g="10", bf="0")
+    content, path, cache = whole.read_bytes(), tmp_path / name, VideoCache(tmp_path / "tables")
+    expected = VideoFile(whole).read(range(VideoFile(whole).num_frames))
+    path.write_bytes(content[: len(content) // 2])
+    with open_video(path, cache=cache) as video:
+        assert 10 < video.num_frames < len(expected)
+        frames = video.read_in_order(range(video.num_frames - 1))  # the last one may have been cut
+        found = [next(frames)]
+        with path.open("ab") as file:
+            file.write(content[len(content) // 2 :])
+        found += frames
+        assert all(map(torch.equal, found, expected))
+        assert torch.equal(video.read([video.num_frames - 2])[0], expected[video.num_frames - 2])
+    with open_video(path, cache=cache) as video:
+        assert video.num_frames == len(expected), "it is another file now"
+        assert torch.equal(video.read([len(expected) - 1])[0], expected[-1])
+
+
 def test_a_corrupt_or_foreign_table_is_not_used(film, tmp_path, calls):
     folder = tmp_path / "tables"
     with open_video(film, cache=VideoCache(folder)) as video:
@@ -137,7 +161,7 @@ def test_the_folder_may_be_read_only_or_a_file(film, tmp_path):
 
 def test_one_of_several_processes_lists_and_the_others_wait(film, tmp_path, monkeypatch):
     monkeypatch.setattr(video_cache, "LOCKED_FROM_BYTES", 0)
-    table, listed = VideoFile(film)._scan(), []
+    table, listed = list_frames(OpenFile(film)), []
 
     def list_slowly():
         listed.append(threading.get_ident())
@@ -189,7 +213,7 @@ def test_temporary_folder_is_removed_with_its_cache(film):
 
 
 def test_tables_survive_on_disk_bit_for_bit(film, tmp_path):
-    table = VideoFile(film)._scan()
+    table = list_frames(OpenFile(film))
     write_table(tmp_path / "a.frames", table)
     read = read_table(tmp_path / "a.frames")
     for name in ("seconds", "times", "keys"):

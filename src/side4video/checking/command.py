@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from side4video.checking.set_checker import CheckedSet, Part, find_problems, par
 from side4video.checking.workers import FailedItem, run_with_timeout
 from side4video.config import TextConfig
 from side4video.data.lists.segments import describe_parts, is_segment
+from side4video.system.console import shell_words
 from side4video.video.decoding import shared_cache
 
 _SUMMARY_FILE = "summary.json"
@@ -200,4 +200,4 @@ def _print(out: Path, checked: Sequence[CheckedSet]) -> None:
     if any(entry.video.labels is not None for one in checked for entry in one.clean):
         flags += ["--data.label-separator", LABEL_SEPARATOR]
     print(f"page: {out / 'index.html'}")
-    print(f"clean lists: {shlex.join(flags) or 'none, no video is usable'}")
+    print(f"clean lists: {shell_words(flags) or 'none, no video is usable'}")

@@ -1,14 +1,14 @@
 """Prints and writes the timelines of `predict --timeline`."""
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from side4video.commands.moment_output import MomentOutput
+from side4video.system.paths import relative_names
 
 if TYPE_CHECKING:
     from side4video.inference.predictor import Predictor
@@ -87,11 +87,13 @@ def _lines(timeline: "Timeline", requested: float | None) -> list[str]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Names of output files: relative to the deepest common folder, without suffix where that is unique."""
-    absolute = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links are not resolved
-    common = Path(os.path.commonpath([path.parent for path in absolute]))
-    shared = Counter(path.with_suffix("") for path in absolute)
-    return [
-        (path if shared[path.with_suffix("")] > 1 else path.with_suffix("")).relative_to(common).as_posix()
-        for path in absolute
-    ]
+    """Names of output files: relative to the deepest common folder, without suffix where that is unique.
+
+    Names that differ in case only count as equal, since they are one file on Windows and macOS.
+
+    >>> _names([Path("a/film.mp4"), Path("a/Film.mkv"), Path("b/film.mp4")])
+    ['a/film.mp4', 'a/Film.mkv', 'b/film']
+    """
+    names = [PurePosixPath(name) for name in relative_names(list(map(str, paths)))]
+    shared = Counter(str(name.with_suffix("")).casefold() for name in names)
+    return [str(name if shared[str(name.with_suffix("")).casefold()] > 1 else name.with_suffix("")) for name in names]

@@ -9,6 +9,7 @@ from pathlib import Path
 from side4video.atomic_files import write_text
 from side4video.demo.captioned_videos import CaptionedVideos
 from side4video.demo.moving_captions import MotionCaption
+from side4video.system.console import shell_words
 
 METADATA_CSV = "facts.csv"
 """Metadata of the test videos: form, colour and motion."""
@@ -56,8 +57,9 @@ def index_test_videos(folder: Path, *, run: Path, videos: Path, settings: Captio
         print(f"  {video.score:6.3f}  {Path(video.file.path).name}  {known}")
     store.close()
     print(f"index        {folder}")
-    print(f'search it    side4video search {folder} "{query}" --where colour={captions[0].colour}')
-    print(f"open it      side4video serve {folder}")
+    question = ["side4video", "search", str(folder), query, "--where", f"colour={captions[0].colour}"]
+    print(f"search it    {shell_words(question)}")
+    print(f"open it      {shell_words(['side4video', 'serve', str(folder)])}")
     return True
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from side4video.atomic_files import replacing
 from side4video.moments.moment import Moment
-from side4video.video.decoding import VideoFile
+from side4video.video.decoding import VideoFile, shared_cache
 
 ROUNDING = 1e-6  # frames: a time this close to a frame is that frame's
 MISSING = "Edit lists need OpenTimelineIO: pip install 'side4video[otio]'."
@@ -63,7 +63,7 @@ def write_edit_list(path: Path, moments: Sequence[Moment], *, title: str, paddin
 
 
 def _media(otio: Any, path: Path) -> Any:
-    with VideoFile(path) as video:
+    with VideoFile(path, cache=shared_cache()) as video:
         rate, length = video.average_fps, video.num_frames
     time = otio.opentime.RationalTime
     return otio.schema.ExternalReference(

@@ -1,6 +1,5 @@
 """Explanations of single videos: a page with heatmaps over the frames, and the numbers as JSON."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from side4video.atomic_files import write_json
 from side4video.inference.explanation import Explanation
 from side4video.inference.predictor import Predictor
 from side4video.reports.report import ClipExample, write_report
+from side4video.system.paths import relative_names
 
 
 def write_explanations(
@@ -27,10 +27,9 @@ def write_explanations(
     Raises:
         VideoError: a video cannot be read.
     """
-    absolute = {path: Path(os.path.abspath(path)) for path in answers}  # noqa: PTH100 - links are not resolved
-    common = os.path.commonpath([path.parent for path in absolute.values()]) if absolute else ""
+    names = dict(zip(answers, relative_names(list(map(str, answers))), strict=True))
     for path, name in list(answers.items())[part::parts]:
-        place = folder / absolute[path].relative_to(common)
+        place = folder / names[path]
         explanation = predictor.explain(path, classes=[name])
         write_json(place.with_name(f"{place.name}.json"), explanation.to_json())
         write_explanation_page(place.with_name(f"{place.name}.html"), explanation)

@@ -17,7 +17,7 @@ from side4video.timeline.encoding import CHUNK_FRAMES, EncodedFrame, WindowScore
 from side4video.timeline.grid import Grid, choose_grid
 from side4video.timeline.segments import Scores, find_moments, smooth_scores
 from side4video.timeline.timeline import DEFAULT_WINDOW_SECONDS, Timeline, TimelineSettings
-from side4video.video.decoding import VideoError, VideoFile
+from side4video.video.decoding import VideoError, VideoFile, shared_cache
 
 
 def find_timeline(
@@ -35,7 +35,7 @@ def find_timeline(
     if path.is_dir():
         raise VideoError(path, "a folder of frames has no times. Write its frames to a video file.")
     scorer = build_scorer(model, adapter, device)
-    with VideoFile(path) as video:
+    with VideoFile(path, cache=shared_cache()) as video:
         duration = video.duration_seconds
         grid = choose_grid(
             adapter.config.data.num_frames,

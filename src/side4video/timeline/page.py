@@ -1,6 +1,5 @@
 """One HTML page with the player and a coloured bar per class; a click on a bar seeks."""
 
-import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -8,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from side4video.atomic_files import write_text
 from side4video.moments.moment import clock_time
+from side4video.system.paths import relative_path
 from side4video.timeline.timeline import Timeline
 
 GOLDEN_ANGLE = 137.508  # degrees: successive hues are far apart for any number of classes
@@ -26,10 +26,11 @@ def write_timeline_page(path: Path, timeline: Timeline) -> None:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
     names = list(dict.fromkeys(moment.name for moment in timeline.moments))
-    relative = os.path.relpath(timeline.path.absolute(), path.parent.absolute())
+    film = timeline.path.absolute()
+    relative = relative_path(str(film), str(path.parent.absolute()))
     page = environment.get_template("timeline.html.jinja").render(
         title=timeline.path.name,
-        source=quote(Path(relative).as_posix()),
+        source=film.as_uri() if relative is None else quote(relative),
         timeline=timeline,
         rows=[
             (name, round(place * GOLDEN_ANGLE + 210) % 360, [one for one in timeline.moments if one.name == name])

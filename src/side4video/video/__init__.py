@@ -8,8 +8,10 @@
 * frame_folder.py: frames of a folder with one image per frame.
 * frame_table.py: when each frame is shown, and where decoding can start.
 * hidden.py: names of files and folders that are ignored.
+* listing.py: the frame table of a file, from all its packets.
 * live_reader.py: frames of a live stream.
 * mp4_samples.py: the sample tables of MP4 and QuickTime files.
+* open_file.py: a file that is open for decoding.
 * orientation.py: how frames are mirrored and rotated to show them upright.
 * packets.py: frame times and key frames, read from a container without decoding.
 * playback.py: media types, clips and pictures for a browser.

@@ -4,7 +4,6 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
@@ -12,23 +11,18 @@ from typing import TYPE_CHECKING, Self
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
 from side4video.video import packets
-from side4video.video.container import open_container
-from side4video.video.frame_table import FrameTable, seconds_since_first
-from side4video.video.orientation import Orientation, orientation_of
-from side4video.video.video_cache import FileKey, VideoCache, file_key
+from side4video.video.frame_table import FrameTable
+from side4video.video.listing import list_frames
+from side4video.video.open_file import OpenFile
+from side4video.video.orientation import Orientation
+from side4video.video.video_cache import VideoCache
 from side4video.video.video_error import VideoError, check_indices
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-INDEXED_FROM_FRAMES = 1000
-"""MP4 files with fewer frames are read through, which takes less time than opening them twice."""
-_UNKNOWN_FPS = 25.0  # of a file that states neither times nor a frame rate
 
 
 class VideoFile:
@@ -69,9 +63,7 @@ class VideoFile:
         cache: VideoCache | None = None,
     ) -> None:
         self.path = Path(path)
-        self._cache = cache
-        self._key: FileKey | None = None
-        self._container: InputContainer | None = None
+        self._file = OpenFile(self.path, cache)
         self._converter = VideoReformatter()
         if self.path.exists() and not self.path.is_file():  # opening a pipe would wait for its writer
             raise VideoError(self.path, "it is a pipe, a socket or a device. Give a regular file.")
@@ -79,10 +71,10 @@ class VideoFile:
             raise VideoError(self.path, "there is no such file.", "missing")
         try:
             with _raise_video_errors(self.path):
-                self._table = self._find_table()
+                self._table = self._file.find_table(lambda: list_frames(self._file))
             self._chosen = _choose_range(self._table, self.path, start_seconds, end_seconds)
         except VideoError:
-            self._discard()
+            self._file.close()
             raise
         table = self._table
         self.num_frames = len(self._chosen)
@@ -104,19 +96,11 @@ class VideoFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close() if error is None else self._discard()
+        self._file.keep() if error is None else self._file.close()
 
     def close(self) -> None:
         """Close the file, or leave it open in the cache; a later `read` opens it again."""
-        if self._container is not None and self._cache is not None and self._key is not None:
-            self._cache.give_open(self._key, self._container)
-            self._container = None
-        self._discard()
-
-    def _discard(self) -> None:
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        self._file.keep()
 
     def read(self, indices: Sequence[int]) -> "Tensor":
         """The frames with these numbers, in this order.
@@ -181,83 +165,11 @@ class VideoFile:
             reason = f"all {num_wanted} requested frames are corrupt. The file may be encrypted."
             raise VideoError(self.path, reason, "damaged")
 
-    def _rewind(self) -> tuple[InputContainer, VideoStream]:
-        """Open the file again, since seeking to its beginning is not exact in every container."""
-        self._discard()
-        self._container = open_container(self.path)
-        stream = self._container.streams.best("video")  # not the cover picture
-        if not isinstance(stream, VideoStream):
-            has_audio = len(self._container.streams.audio) > 0
-            only = ", only audio" if has_audio else ""
-            raise VideoError(
-                self.path, f"the file has no video stream{only}.", "audio-only" if has_audio else "no-frames"
-            )
-        if not stream.codec_context:
-            raise VideoError(self.path, "the installed PyAV does not support its video codec.")
-        stream.codec_context.thread_type = "SLICE"  # frame threads can hang when decoding stops early
-        stream.codec_context.thread_count = 1  # loader processes already share the cores
-        return self._container, stream
-
-    def _opened(self) -> tuple[InputContainer, VideoStream]:
-        """Return the file at its current position, before a seek: opening takes as long as decoding several frames."""
-        if self._container is None and self._cache is not None and self._key is not None:
-            self._container = self._cache.take_open(self._key)
-        if self._container is None:
-            return self._rewind()
-        stream = self._container.streams.best("video")
-        assert isinstance(stream, VideoStream)
-        return self._container, stream
-
-    def _find_table(self) -> FrameTable:
-        if self._cache is None:
-            return self._scan()
-        self._key = file_key(self.path)
-        return self._cache.table(self._key, self._scan)
-
-    def _scan(self) -> FrameTable:
-        container, stream = self._rewind()
-        known = None
-        if stream.frames >= INDEXED_FROM_FRAMES:
-            known = packets.indexed_packets(self.path, container, stream)
-            container, stream = self._rewind()
-        first, described = packets.scan(container, stream, known)
-        if first is None:
-            raise VideoError(self.path, f"no frame can be decoded ({len(described)} packets).", "no-frames")
-        fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
-        num_listed, time_base = stream.frames, Fraction(stream.time_base or 1)
-        facts = packets.container_facts(container, stream, described)
-        keys = packets.key_times(described, container)
-        times = packets.display_times(described, container, stream)
-        if not times:
-            num_frames = sum(1 for _ in self._decode_all())  # closes `container` and `stream`
-            if num_frames == 0:
-                reason = "one frame could be decoded, but not a second time. The file is corrupt."
-                raise VideoError(self.path, reason, "damaged")
-            seconds = np.arange(num_frames) / fps
-        else:
-            seconds = seconds_since_first(np.array(times), time_base)
-            fps = (len(times) - 1) / seconds[-1] if len(times) > 1 else fps
-        return FrameTable(
-            times=np.array(times) if times else None,
-            seconds=seconds,
-            end_seconds=float(seconds[-1] + 1 / fps),
-            keys=np.array(keys, np.int64),
-            height=first.height,
-            width=first.width,
-            **orientation_of(first)._asdict(),
-            num_listed=num_listed,
-            container=facts,
-        )
-
-    def _decode_all(self) -> Iterator[av.VideoFrame]:
-        container, stream = self._rewind()
-        return packets.decode(packets.demux(container, stream), stream)
-
     def _decode_frames(self, wanted: set[int]) -> dict[int, av.VideoFrame]:
         """Return frames by their number in the whole file; frames that cannot be decoded are missing."""
         times = self._table.times
         if times is None:
-            in_order = enumerate(islice(self._decode_all(), max(wanted) + 1))
+            in_order = enumerate(islice(self._file.decode_all(), max(wanted) + 1))
             return {index: frame for index, frame in in_order if index in wanted}
         number = {int(times[index]): index for index in wanted}
         frames = self._decode_times(packets.group_runs(sorted(number), self._table.keys))
@@ -269,41 +181,21 @@ class VideoFile:
         self, runs: Sequence[tuple[int | None, set[int]]], *, every_picture: bool = False
     ) -> dict[int, av.VideoFrame]:
         """Return frames by display time, for `runs` from `packets.group_runs`."""
-        frames = self._decode_runs(runs, every_picture=every_picture)
+        frames = self._file.decode_runs(runs, every_picture=every_picture)
         return {frame.pts: frame for frame in frames if frame.pts is not None}
 
     def _frames_in_order(self, wanted: Sequence[int]) -> Iterator[av.VideoFrame]:
         """Yield frames by their ascending numbers in the whole file; stops before one that cannot be decoded."""
         times = self._table.times
         if times is None:
-            in_order, chosen = enumerate(islice(self._decode_all(), wanted[-1] + 1)), set(wanted)
+            in_order, chosen = enumerate(islice(self._file.decode_all(), wanted[-1] + 1)), set(wanted)
             yield from (frame for index, frame in in_order if index in chosen)
             return
         expected = deque(times[index] for index in wanted)
         runs = packets.group_runs(expected, self._table.keys)
-        yield from _until_missing(self._decode_runs(runs), expected)
+        yield from _until_missing(self._file.decode_runs(runs), expected)
         if expected:  # a wrong key-frame flag, or a seek to the wrong place
-            yield from _until_missing(self._decode_runs([(None, set(expected))], every_picture=True), expected)
-
-    def _decode_runs(
-        self, runs: Iterable[tuple[int | None, set[int]]], *, every_picture: bool = False
-    ) -> Iterator[av.VideoFrame]:
-        """Yield the wanted frames of each run in display order."""
-        for key, wanted in runs:
-            found: set[int] = set()
-            container, stream = self._rewind() if key is None else self._opened()
-            compressed = packets.demux(container, stream)
-            if key is not None:
-                container.seek(key, stream=stream)
-                compressed = packets.start_at_key(compressed, key)
-            if not every_picture:
-                compressed = packets.skip_unwanted(compressed, stream, wanted)
-            for frame in packets.decode(compressed, stream):
-                if frame.pts in wanted:
-                    found.add(frame.pts)
-                    yield frame
-                if wanted <= found:
-                    break
+            yield from _until_missing(self._file.decode_runs([(None, set(expected))], every_picture=True), expected)
 
     def _picture(self, frame: av.VideoFrame) -> np.ndarray:
         # A stream may change its frame size: every frame is scaled to the size of the first.

@@ -20,6 +20,7 @@ from side4video.search.results import SearchResult
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.records import IndexedFile
 from side4video.search.stores.serialisation import path_to_text
+from side4video.system.paths import common_folder
 from side4video.video.playback import browser_type
 from side4video.video.video_error import VideoError
 from side4video.web.columns import describe_columns
@@ -232,7 +233,7 @@ class SearchService:
         self.columns = describe_columns(files.values())
         self.column_types = column_types(file.metadata for file in files.values())
         self.column_values = column_values(file.metadata for file in files.values())
-        self._common_folder = os.path.commonpath([str(Path(path).parent) for path in files]) if files else ""
+        self._common_folder = common_folder(list(files))
 
     async def _refresh_files(self) -> None:
         while True:

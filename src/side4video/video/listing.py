@@ -1,0 +1,60 @@
+"""Lists the frames of a video file: reads or finds all its packets once."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from side4video.video import packets
+from side4video.video.frame_table import FrameTable, seconds_since_first
+from side4video.video.open_file import OpenFile
+from side4video.video.orientation import orientation_of
+from side4video.video.video_error import VideoError
+
+INDEXED_FROM_FRAMES = 1000
+"""MP4 files with fewer frames are read through, which takes less time than opening them twice."""
+_UNKNOWN_FPS = 25.0  # of a file that states neither times nor a frame rate
+
+
+def list_frames(file: OpenFile) -> FrameTable:
+    """The table of all frames of a file, in display order.
+
+    >>> from pathlib import Path
+    >>> list_frames(OpenFile(Path("clip.mp4"))).end_seconds
+    2.0
+
+    Raises:
+        VideoError: The file has no video stream, or none of its frames can be decoded.
+    """
+    container, stream = file.rewind()
+    known = None
+    if stream.frames >= INDEXED_FROM_FRAMES:
+        known = packets.indexed_packets(file.path, container, stream)
+        container, stream = file.rewind()
+    first, described = packets.scan(container, stream, known)
+    if first is None:
+        raise VideoError(file.path, f"no frame can be decoded ({len(described)} packets).", "no-frames")
+    fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
+    num_listed, time_base = stream.frames, Fraction(stream.time_base or 1)
+    facts = packets.container_facts(container, stream, described)
+    keys = packets.key_times(described, container)
+    times = packets.display_times(described, container, stream)
+    if not times:
+        num_frames = sum(1 for _ in file.decode_all())  # closes `container` and `stream`
+        if num_frames == 0:
+            reason = "one frame could be decoded, but not a second time. The file is corrupt."
+            raise VideoError(file.path, reason, "damaged")
+        seconds = np.arange(num_frames) / fps
+    else:
+        seconds = seconds_since_first(np.array(times), time_base)
+        fps = (len(times) - 1) / seconds[-1] if len(times) > 1 else fps
+    return FrameTable(
+        times=np.array(times) if times else None,
+        seconds=seconds,
+        end_seconds=float(seconds[-1] + 1 / fps),
+        keys=np.array(keys, np.int64),
+        height=first.height,
+        width=first.width,
+        **orientation_of(first)._asdict(),
+        num_listed=num_listed,
+        container=facts,
+    )
