@@ -159,12 +159,19 @@ def _load(path: Path) -> Any:
         if kind == "torchscript":
             return read_torchscript(path)
         with torch.serialization.safe_globals([Namespace]):  # training scripts store their arguments with the weights
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            return _load_torch(path)
     except Exception as error:  # torch's unpickler can raise any exception on a corrupt file
         raise ValueError(
             f"{path} cannot be read as weights: {_reason(error)}. It must be a .safetensors file, a TorchScript "
             "archive, or a torch.save file with tensors and plain containers. Save model.state_dict() and nothing else."
         ) from error
+
+
+def _load_torch(path: Path) -> Any:
+    if path.suffix == ".safetensors":  # given the path, torch would decide by its name
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def _reason(error: Exception) -> str:

@@ -93,7 +93,7 @@ def _parts_of_index(index: Path) -> list[Path]:
         if index.stat().st_size > _MAX_INDEX_BYTES:
             raise ValueError("it is too large")
         names = sorted(set(json.loads(index.read_text(encoding="utf-8-sig"))["weight_map"].values()))
-        if not names or any(Path(name).name != name or "\\" in name for name in names):
+        if not all(names) or not names or any(Path(name).name != name or "\\" in name for name in names):
             raise ValueError("its parts are not file names")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
