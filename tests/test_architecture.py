@@ -43,6 +43,9 @@ NEVER = {
 
 ONLY_HERE = {
     "timm": {
+        "models/backbones/catalogue.py",
+        "models/backbones/open_clip_towers.py",
+        "models/backbones/pooling.py",
         "models/backbones/loading.py",
         "models/backbones/frozen_backbone.py",
         "models/backbones/image_weights.py",
@@ -71,7 +74,12 @@ ONLY_HERE = {
         "tasks/recognition/folds.py",
         "tasks/recognition/logistic_regression.py",
     },
-    "open_clip": {"models/text/text_tower.py", "demo/still_clip.py", "demo/pretrain_captions.py"},
+    "open_clip": {
+        "models/backbones/open_clip_towers.py",
+        "models/text/text_tower.py",
+        "demo/still_clip.py",
+        "demo/pretrain_captions.py",
+    },
     "huggingface_hub": {"adapters/hub.py", "sharing/model_card.py"},
     "onnx": {"sharing/export.py"},
     "onnxruntime": {"sharing/export.py"},

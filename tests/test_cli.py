@@ -230,10 +230,23 @@ def test_backbones_are_listed(capsys):
     assert "4,348.7" in printed
     assert "dinov3-license" in printed
     assert main(["backbones", "eva02-clip-e14"]) == 0
-    assert "timm: eva02_enormous_patch14_clip_224.laion2b\ntext tower, open_clip: EVA02-E-14" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "full name: eva02_enormous_patch14_clip_224.laion2b\ntext tower, open_clip: EVA02-E-14" in printed
     assert main(["backbones", "clip_quickgelu"]) == 0
     assert "vit_base_patch16_clip_quickgelu_224" in capsys.readouterr().out
     assert main(["backbones", "swin_tiny"]) == 2
+
+
+def test_backbones_are_found_by_any_part_of_their_names(capsys):
+    for part, short, others in (
+        ("siglip2", "siglip2-so400m-384", "ViT-gopt-16-SigLIP2-384.webli"),
+        ("pe", "pe-g14", "vit_pe_core_large_patch14_336"),
+        ("MetaCLIP2", "metaclip2-bigg14", "ViT-H-14-worldwide-378.metaclip2_worldwide"),
+    ):
+        assert main(["backbones", part]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert any(line.startswith(f"{short} ") for line in lines), part
+        assert others in lines, part
 
 
 TINY = "--backbone.name vit_tiny_patch16_224 --backbone.image-size 32 --backbone.model-args patch_size 8 depth 2"

@@ -77,7 +77,7 @@ def _check_weights(backbone: FrozenBackbone, adapter: Adapter, config: RunConfig
             image_size=theirs.image_size,
             dtype=backbone.dtype,
             model_args=dict(theirs.model_args),
-            projection_width=None if backbone.projection is None else backbone.projection.out_features,
+            projection_width=backbone.embed_dim,
             weights_key=config.backbone.weights_key,
         )
     if not same.has_fingerprint(adapter.fingerprint):

@@ -3,31 +3,50 @@
 from rich.console import Console
 from rich.table import Table
 
+from side4video.models.backbones.names import NAMED_BACKBONES, NamedBackbone
+
+_COLUMNS = ("name", "M", "width", "blocks", "patch/px", "texts", "licence")
+_LEFT = {"name", "texts", "licence"}
+
 
 def backbones(arguments: list[str]) -> int:
     """Run `side4video backbones`; returns the exit code."""
-    from side4video.models.backbones.loading import NAMED_BACKBONES, list_backbones, weights_source
-
-    wanted = arguments[0] if arguments else ""
-    if wanted and wanted not in NAMED_BACKBONES:
-        names = [name for name in (*NAMED_BACKBONES, *list_backbones()) if wanted in name]
-        if not names:
-            raise ValueError(f"No backbone has {wanted!r} in its name. Run `side4video backbones` for the short names.")
-        print("\n".join(names))
-        return 0
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "M", "width", "blocks", "patch/pixels", "texts", "licence"):
-        table.add_column(column, no_wrap=True, justify="left" if column in {"name", "texts", "licence"} else "right")
-    for short in [wanted] if wanted else NAMED_BACKBONES:
-        named = NAMED_BACKBONES[short]
-        sizes = (f"{named.millions:,.1f}", str(named.width), str(named.num_blocks))
-        pixels, texts = f"{named.patch_size}/{named.image_size}", "yes" if named.text else "-"
-        table.add_row(short, *sizes, pixels, texts, weights_source(named.name).license or "not stated")
-    Console().print(table)
-    if wanted:
-        named = NAMED_BACKBONES[wanted]
-        print(f"timm: {named.name}")
+    wanted = arguments[0].lower() if arguments else ""
+    if named := NAMED_BACKBONES.get(wanted):
+        Console().print(_table({wanted: named}))
+        print(f"full name: {named.name}")
         print(f"text tower, open_clip: {' '.join(named.text) if named.text else 'none'}")
         return 0
-    print(f"{len(list_backbones())} models are supported in all. Search timm's names: side4video backbones clip")
+    from side4video.models.backbones.catalogue import list_backbones
+    from side4video.models.backbones.open_clip_towers import list_image_text_models
+
+    short_names = {short: named for short, named in NAMED_BACKBONES.items() if wanted in short}
+    timm_names = [name for name in list_backbones() if wanted in name]
+    open_clip_names = [name for name in list_image_text_models() if wanted in name.lower()]
+    if not short_names and not timm_names and not open_clip_names:
+        raise ValueError(f"No backbone has {wanted!r} in its name. Run `side4video backbones` for the short names.")
+    if short_names:
+        Console().print(_table(short_names))
+    if not wanted:
+        print(
+            f"{len(timm_names)} models of timm and {len(open_clip_names)} weights of open_clip are supported. Search "
+            "all names by a part: side4video backbones clip"
+        )
+        return 0
+    for library, names in (("timm", timm_names), ("open_clip, with texts", open_clip_names)):
+        if names:
+            print(f"Names in {library}:")
+            print("\n".join(names))
     return 0
+
+
+def _table(rows: dict[str, NamedBackbone]) -> Table:
+    """Short names with sizes, languages of the text tower ("-": none) and licences."""
+    table = Table(box=None, pad_edge=False)
+    for column in _COLUMNS:
+        table.add_column(column, no_wrap=True, justify="left" if column in _LEFT else "right")
+    for short, named in rows.items():
+        sizes = (f"{named.millions:,.1f}", str(named.width), str(named.num_blocks))
+        pixels = f"{named.patch_size}/{named.image_size}"
+        table.add_row(short, *sizes, pixels, named.languages or "-", named.licence or "not stated")
+    return table

@@ -95,7 +95,12 @@ def run_repeated_blocks_once(model: SideTunedModel, repeated: RepeatedBlocks) ->
         backbone._run_block_chunk(x[: backbone.chunk_frames], block, ropes)
         return out
 
-    vars(backbone).update(_embed=embed, _run_block=advance)
+    def pool(patches: Tensor, summary: Tensor) -> Tensor:
+        limit = backbone.chunk_frames
+        chunk = backbone._pool_chunk(patches[:limit], summary[:limit])
+        return chunk if len(patches) <= limit else chunk.new_empty(len(patches), *chunk.shape[1:])
+
+    vars(backbone).update(_embed=embed, _run_block=advance, _pool=pool)
 
 
 @contextmanager

@@ -20,32 +20,33 @@ from side4video.models.video_model import build_backbone, build_side_network, se
 
 
 class FrameHead(nn.Module):
-    """Embeds frames: adds a learned change from the side tokens to the frozen summary token, normalises and projects.
+    """Embeds frames: adds a learned change from the side tokens to the frozen pooled token, normalises and projects.
 
     The change starts at zero, so an untrained model returns the image embeddings of the frozen model.
 
     Args:
         width: d, channels of the side tokens.
-        final_norm: the frozen model's last norm, D channels. The head trains a copy.
-        projection: the frozen model's last linear layer, D -> E. The head trains a copy.
+        pooled_width: D, channels of the pooled token.
+        final_norm: the frozen model's norm after its pooling, or the identity. The head trains a copy.
+        projection: the frozen model's last linear layer, D -> E, or the identity. The head trains a copy.
 
-    >>> head = FrameHead(width=8, final_norm=nn.LayerNorm(16), projection=nn.Linear(16, 4))
-    >>> head(torch.zeros(2, 3, 9, 8), summary=torch.zeros(2, 3, 1, 16)).shape  # (B, T, E)
+    >>> head = FrameHead(width=8, pooled_width=16, final_norm=nn.LayerNorm(16), projection=nn.Linear(16, 4))
+    >>> head(torch.zeros(2, 3, 9, 8), pooled=torch.zeros(2, 3, 16)).shape  # (B, T, E)
     torch.Size([2, 3, 4])
     """
 
-    def __init__(self, *, width: int, final_norm: nn.Module, projection: nn.Linear) -> None:
+    def __init__(self, *, width: int, pooled_width: int, final_norm: nn.Module, projection: nn.Module) -> None:
         super().__init__()
         self.norm = TokenBatchNorm(width)
-        self.side_projection = nn.Linear(width, projection.in_features, bias=False)
+        self.side_projection = nn.Linear(width, pooled_width, bias=False)
         nn.init.zeros_(self.side_projection.weight)
         self.final_norm = deepcopy(final_norm).float().requires_grad_(True)
         self.projection = deepcopy(projection).float().requires_grad_(True)
 
-    def forward(self, x: Float[Tensor, "B T N d"], summary: Float[Tensor, "B T 1 D"]) -> Float[Tensor, "B T E"]:
+    def forward(self, x: Float[Tensor, "B T N d"], pooled: Float[Tensor, "B T D"]) -> Float[Tensor, "B T E"]:
         """One embedding for each frame, not normalised."""
         change = self.side_projection(self.norm(x).mean(dim=2))
-        return self.projection(self.final_norm(summary.squeeze(2).to(self.projection.weight.dtype) + change))
+        return self.projection(self.final_norm(pooled.to(self.side_projection.weight.dtype) + change))
 
 
 class TokenWeights(nn.Module):
@@ -94,7 +95,7 @@ class RetrievalModel(SideTunedModel):
 
     def __init__(self, *, backbone: FrozenBackbone, side: SideNetwork, text: TextTower, max_words: int = 32) -> None:
         super().__init__()
-        if backbone.projection is None or backbone.projection.out_features != text.embed_dim:
+        if backbone.projection is None or backbone.embed_dim != text.embed_dim:
             raise ValueError(
                 f"{backbone.name} must share a space of {text.embed_dim} dimensions with the text tower. Load it with "
                 f"projection_width={text.embed_dim}."
@@ -105,7 +106,12 @@ class RetrievalModel(SideTunedModel):
         self.side = side
         self.text = text
         self.max_words = max_words
-        self.head = FrameHead(width=side.width, final_norm=backbone.final_norm, projection=backbone.projection)
+        self.head = FrameHead(
+            width=side.width,
+            pooled_width=backbone.width,
+            final_norm=backbone.final_norm,
+            projection=backbone.projection,
+        )
         self.word_weights = TokenWeights(text.embed_dim)
         self.frame_weights = TokenWeights(text.embed_dim)
         self.read_blocks = tuple(sorted({*side.taps, backbone.num_blocks - 1}))
@@ -119,7 +125,7 @@ class RetrievalModel(SideTunedModel):
             x, blocks = self.side.begin(clips), self.backbone.iterate(clips, self.read_blocks)
         for tokens in blocks:
             x = self.side.advance(x, block=tokens.block, patches=tokens.patches, summary=tokens.summary)
-        frames = self.head(x, tokens.summary).float()
+        frames = self.head(x, self.backbone.pool_tokens(tokens)).float()
         return VideoFeatures(frames=frames, weights=self.frame_weights(frames))
 
     def embed_texts(self, ids: Int[Tensor, "C W"], mask: Bool[Tensor, "C W"], *, padded: bool = False) -> TextFeatures:

@@ -83,7 +83,12 @@ def test_the_documentation_lists_them_all():
         assert f"| `{short}` | {named.millions:,.1f} | {sizes} |" in text, short
 
 
-@pytest.mark.parametrize("short", NAMED_BACKBONES)
+LARGE = {short for short in IMAGE_TEXT_MODELS if IMAGE_TEXT_MODELS[short].millions > 200}  # seconds each to build
+
+
+@pytest.mark.parametrize(
+    "short", [pytest.param(short, marks=[pytest.mark.slow] * (short in LARGE)) for short in NAMED_BACKBONES]
+)
 def test_the_table_of_named_backbones_is_correct(short):
     named = NAMED_BACKBONES[short]
     with torch.device("meta"):
@@ -92,12 +97,22 @@ def test_the_table_of_named_backbones_is_correct(short):
     assert round(sum(parameter.numel() for parameter in backbone.parameters()) / 1e6, 1) == named.millions
     sizes = (backbone.width, backbone.num_blocks, backbone.patch_size, backbone.image_size)
     assert sizes == (named.width, named.num_blocks, named.patch_size, named.image_size)
-    settings = timm.get_pretrained_cfg(named.name)
-    assert (backbone.mean, backbone.std) == (settings.mean, settings.std)
-    if named.text is not None:
-        name, tag = named.text
-        assert tag in open_clip.list_pretrained_tags_by_model(name)
-        assert open_clip.get_model_config(name)["embed_dim"] == settings.num_classes
+    if named.text is None or named.name != ".".join(named.text):
+        settings = timm.get_pretrained_cfg(named.name)
+        assert (backbone.mean, backbone.std) == (settings.mean, settings.std)
+        assert named.licence == settings.license
+    assert (named.languages == "") == (named.text is None)
+
+
+@pytest.mark.parametrize("short", [short for short, named in NAMED_BACKBONES.items() if named.text is not None])
+def test_the_two_towers_share_a_space(short):
+    name, tag = NAMED_BACKBONES[short].text
+    assert tag in open_clip.list_pretrained_tags_by_model(name)
+    width = open_clip.get_model_config(name)["embed_dim"]
+    with torch.device("meta"):
+        backbone = load_backbone(short, weights="random", projection_width=width, model_args={"depth": 1})
+    assert backbone.embed_dim == width
+    assert (backbone.pooling is not None) == short.startswith(("pe-", "siglip", "clipa-"))
 
 
 def test_open_clip_has_the_image_text_models():

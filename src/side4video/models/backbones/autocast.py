@@ -1,4 +1,4 @@
-"""Switches autocast off for modules that compute in their own dtype."""
+"""Switches autocast off for modules that compute in their own dtype, and gradients for frozen ones."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,4 +21,11 @@ def without_autocast(device_type: str) -> Iterator[None]:
         yield
         return
     with torch.autocast(device_type, enabled=False):
+        yield
+
+
+@contextmanager
+def frozen(device_type: str) -> Iterator[None]:
+    """Disable gradients and autocast inside the `with` block."""
+    with torch.no_grad(), without_autocast(device_type):
         yield

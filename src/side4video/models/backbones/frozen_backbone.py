@@ -5,7 +5,6 @@ SigLIP, DINOv2 and DINOv3, MAE, DeiT, Perception Encoder and others. `load_backb
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -14,7 +13,7 @@ from timm.data import resolve_model_data_config
 from timm.models.eva import Eva
 from torch import Tensor, nn
 
-from side4video.models.backbones.autocast import without_autocast
+from side4video.models.backbones.autocast import frozen, without_autocast
 from side4video.models.backbones.block_tokens import BlockTokens
 from side4video.models.backbones.fingerprint import (
     Sample,
@@ -24,31 +23,23 @@ from side4video.models.backbones.fingerprint import (
     weights_fingerprint,
 )
 from side4video.models.backbones.frame_checks import check_frames
+from side4video.models.backbones.pooling import FramePooling, projection_of
 from side4video.models.backbones.preprocessing import Preprocessing
 from side4video.models.backbones.quantisation import Precision, quantise_linear_layers
-from side4video.models.backbones.supported_models import MODEL_CLASSES, architecture_of, unsupported_message
+from side4video.models.backbones.supported_models import (
+    MODEL_CLASSES,
+    architecture_of,
+    square_grid,
+    unsupported_message,
+)
 from side4video.shapes import Clips, FrameEmbeddings
-
-
-def _projection(model: Any) -> nn.Linear:
-    """timm's head as CLIP's projection. Only EVA's has a bias; for the other models timm adds one of zeros."""
-    head = model.head.requires_grad_(False)
-    if not isinstance(model, Eva):
-        head.bias = None
-    return head
-
-
-@contextmanager
-def _frozen(device_type: str) -> Iterator[None]:
-    with torch.no_grad(), without_autocast(device_type):
-        yield
 
 
 class FrozenBackbone(nn.Module):
     """A frozen image model whose tokens a side network reads.
 
     No parameter requires a gradient. The model stays in eval mode even after `train()`, and computes in its own dtype
-    even inside an autocast. Its head and its attention pooling, if any, are removed.
+    even inside an autocast. Its head and its pooling are removed unless they are kept explicitly.
 
     Args:
         model: a timm `VisionTransformer`, `VisionTransformerDistilled` or `Eva` for square RGB images. It is modified.
@@ -56,11 +47,14 @@ class FrozenBackbone(nn.Module):
         chunk_frames: frames that go through a block at once. This bounds the temporary memory of a block (four times
             the tokens and more inside its MLP) for any batch size.
         keep_projection: keep the model's last linear layer, which maps to the space shared with texts.
+        projection_bias: keep the bias of that layer; by default only EVA's.
+        keep_pooling: `pool` pools as the model does, such as with attention; default: it takes the summary token.
         samples: values of the weights before they were cast, for the fingerprint; default: those of `model`.
 
     Attributes:
         name, chunk_frames: as given.
-        projection: the last linear layer, D -> E, in the dtype it was loaded in; None without `keep_projection`.
+        projection: the last linear layer, D -> E, or the identity (SigLIP); None without `keep_projection`.
+        pooling: the model's own pooling; None: `pool` takes the summary token.
         width: D, channels of a token.
         num_blocks: L.
         image_size: height and width of a frame, pixels.
@@ -87,6 +81,8 @@ class FrozenBackbone(nn.Module):
         name: str,
         chunk_frames: int = 64,
         keep_projection: bool = False,
+        projection_bias: bool | None = None,
+        keep_pooling: bool = False,
         samples: list[Sample] | None = None,
     ) -> None:
         super().__init__()
@@ -94,23 +90,18 @@ class FrozenBackbone(nn.Module):
             raise ValueError(f"{chunk_frames = } must be at least 1: the frames that go through a block at once.")
         if type(model) not in MODEL_CLASSES:
             raise ValueError(unsupported_message(name, type(model).__name__))
-        self.projection: nn.Linear | None = _projection(model) if keep_projection else None
+        self.projection = projection_of(model, with_bias=projection_bias) if keep_projection else None
+        pooled = keep_pooling and model.global_pool != "token"
+        self.pooling = FramePooling(model, name=name).requires_grad_(False) if pooled else None
         model.reset_classifier(0, "")
         self.model: Any = model.requires_grad_(False)
         self.name = name
         self.chunk_frames = chunk_frames
         self.width: int = model.embed_dim
         self.num_blocks = len(model.blocks)
-        rows, columns = model.patch_embed.grid_size
-        height, width = model.patch_embed.img_size
-        if height != width or rows != columns or not rows or height % rows or height % model.patch_embed.patch_size[0]:
-            raise ValueError(
-                f"{name} reads frames of {height}x{width} pixels as {rows}x{columns} patches. Frames must be square "
-                "and divide into whole patches: use an image_size that is a multiple of the patch size."
-            )
-        self.image_size: int = height
-        self.patch_size: int = height // rows  # patch_embed.patch_size is 1 after a convolutional stem
-        self.num_patches: int = rows * columns
+        self.image_size, rows = square_grid(model, name)
+        self.patch_size = self.image_size // rows  # patch_embed.patch_size is 1 after a convolutional stem
+        self.num_patches = rows**2
         data = resolve_model_data_config(model)
         self.mean: tuple[float, ...] = tuple(data["mean"])
         self.std: tuple[float, ...] = tuple(data["std"])
@@ -159,9 +150,17 @@ class FrozenBackbone(nn.Module):
         return self._samples or sample_weights(self.model)
 
     @property
+    def embed_dim(self) -> int | None:
+        """E, width of the space shared with texts; None without a projection."""
+        if self.projection is None:
+            return None
+        return self.projection.out_features if isinstance(self.projection, nn.Linear) else self.width
+
+    @property
     def final_norm(self) -> nn.Module:
-        """The model's last norm, on D channels; models made for average pooling apply it after the pooling."""
-        return self.model.fc_norm if isinstance(self.model.norm, nn.Identity) else self.model.norm
+        """The model's last norm, on D channels, if it follows the pooling; else the identity."""
+        norm_first = self.pooling is not None and self.pooling.norm_first
+        return self.model.fc_norm if norm_first or isinstance(self.model.norm, nn.Identity) else self.model.norm
 
     def quantise(self, precision: Precision) -> Self:
         """Store the weights of all linear layers inside the blocks in 8 or 4 bits; everything else stays in `dtype`.
@@ -190,7 +189,7 @@ class FrozenBackbone(nn.Module):
     def iterate(self, frames: Clips, taps: Iterable[int]) -> Iterator[BlockTokens]:
         """Run the model on every frame and yield the tokens after each tapped block.
 
-        The backbone keeps nothing: a block's tokens are freed when the caller drops them, autograd stores nothing, and
+        It keeps nothing: a block's tokens are freed when the caller drops them, autograd stores nothing, and
         blocks after the last tap are not computed.
 
         Args:
@@ -211,22 +210,20 @@ class FrozenBackbone(nn.Module):
         return self._iterate(frames, blocks)
 
     def pool(self, tokens: BlockTokens) -> FrameEmbeddings:
-        """Apply the model's final norm to the summary token: one vector per frame, (B, T, D).
-
-        Use it on the last block's tokens. Models made for average pooling apply their norm after the pooling; here it
-        is applied to the summary token. Attention pooling (SigLIP) is not used. Gradients pass through.
-        """
+        """One vector per frame, (B, T, D), of the last block's tokens, after `final_norm`. Gradients pass through."""
         with without_autocast(tokens.summary.device.type):
-            summary = tokens.summary.to(self.dtype)
-            return self.model.fc_norm(self.model.norm(summary)).squeeze(2)  # one of the two norms is the identity
+            return self.final_norm(self.pool_tokens(tokens))
+
+    def pool_tokens(self, tokens: BlockTokens) -> FrameEmbeddings:
+        """One vector per frame before the final norm, (B, T, D): the summary token, or the result of `pooling`."""
+        if self.pooling is None:
+            return tokens.summary.to(self.dtype).squeeze(2)
+        with without_autocast(tokens.summary.device.type):
+            pooled = self._pool(tokens.patches.flatten(0, 1), tokens.summary.flatten(0, 1))
+        return pooled.unflatten(0, tokens.patches.shape[:2])
 
     def check_frames(self, frames: Clips) -> None:
-        """Check clips before a model computes anything.
-
-        Raises:
-            TypeError: they are not a tensor.
-            ValueError: they have another shape, are not floating point, or are on another device than the weights.
-        """
+        """Check clips before a model computes anything; see `frame_checks.py`."""
         device = next(self.model.patch_embed.parameters()).device
         check_frames(frames, name=self.name, side=self.image_size, device=device, mean=self.mean, std=self.std)
 
@@ -235,11 +232,11 @@ class FrozenBackbone(nn.Module):
         if not blocks:
             return
         # The context is entered again for every block: if it spanned a yield, it would leak to the caller.
-        with _frozen(frames.device.type):
+        with frozen(frames.device.type):
             x, ropes = self._embed(frames.flatten(0, 1))  # (B*T, prefix + N, D)
         yielded = False
         for block in range(blocks[-1] + 1):
-            with _frozen(frames.device.type):
+            with frozen(frames.device.type):
                 x = self._run_block(x, block, ropes, in_place=not yielded)
             yielded = block in blocks
             if yielded:
@@ -284,6 +281,17 @@ class FrozenBackbone(nn.Module):
         if ropes is not None and self.model.rope_mixed:
             ropes = ropes[block]  # learned rotations differ from block to block
         return self.model.blocks[block](x, rope=ropes)
+
+    def _pool(self, patches: Tensor, summary: Tensor) -> Tensor:
+        """Own pooling of patches (B*T, N, D) and summary tokens (B*T, 1, D): (B*T, D)."""
+        if self._fits_one_chunk(patches):
+            return self._pool_chunk(patches, summary)
+        chunks = zip(patches.split(self.chunk_frames), summary.split(self.chunk_frames), strict=True)
+        return torch.cat([self._pool_chunk(*chunk) for chunk in chunks])
+
+    def _pool_chunk(self, patches: Tensor, summary: Tensor) -> Tensor:
+        assert self.pooling is not None
+        return self.pooling(patches.to(self.dtype), summary.to(self.dtype), self.model.norm)
 
     def _split_tokens(self, x: Tensor, block: int) -> BlockTokens:
         """Split (B, T, prefix + N, D); the prefix is the class token, then registers or a distillation token."""

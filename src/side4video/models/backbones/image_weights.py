@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from timm.models import model_entrypoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from side4video.models.backbones.hugging_face import image_to_timm
 from side4video.models.backbones.position_tables import Grid, fit_table, table_grid
@@ -130,7 +130,12 @@ def fit_image_weights(
 def to_timm(name: str, state: dict[str, Any], model: Any) -> dict[str, Any]:
     """Rename tensors from the names of the model's authors, or timm's, to timm's, with timm's own converter."""
     convert = sys.modules[model_entrypoint(name).__module__].checkpoint_filter_fn  # from the builder's own module
-    return convert(state, model, **_converter_options(name))
+    converted = convert(state, model, **_converter_options(name))
+    converted = {key.replace(".ls_", ".ls"): tensor for key, tensor in converted.items()}  # open_clip's layer scale
+    if isinstance(model.norm, nn.Identity):  # the model averages before its last norm, which timm then calls fc_norm
+        own = {f"norm.{kind}": f"fc_norm.{kind}" for kind in ("weight", "bias")}
+        converted = {own.get(key, key): tensor for key, tensor in converted.items()}
+    return converted
 
 
 def _converter_options(name: str) -> dict[str, Any]:

@@ -3,35 +3,41 @@
 import difflib
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import timm
 import torch
-from timm.models import model_entrypoint
 
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.block_tokens import BlockTokens
-from side4video.models.backbones.building_from_files import (
-    QUICK_GELU_HINT,
-    WeightsChoices,
-    build_from_file,
-    stated_preprocessing,
+from side4video.models.backbones.building_from_files import WeightsChoices, build_from_file, stated_preprocessing
+from side4video.models.backbones.catalogue import (
+    check_timm_name,
+    default_image_size,
+    list_backbones,
+    unknown_name,
+    weights_source,
 )
 from side4video.models.backbones.fingerprint import sample_weights
 from side4video.models.backbones.frozen_backbone import FrozenBackbone
 from side4video.models.backbones.image_weights import to_timm
 from side4video.models.backbones.names import NAMED_BACKBONES, full_name
+from side4video.models.backbones.preprocessing import Preprocessing
 from side4video.models.backbones.stated_settings import StatedSettings
 from side4video.models.backbones.supported_models import (
     MODEL_CLASSES,
     architecture_of,
+    class_name,
     create_model,
+    is_supported,
     unsupported_message,
 )
 from side4video.models.backbones.weight_files import check_finite
 from side4video.system.devices import seeded_generators
+
+if TYPE_CHECKING:  # it imports open_clip, which takes seconds
+    from side4video.models.backbones.open_clip_towers import ImageTower
 
 __all__ = [
     "NAMED_BACKBONES",
@@ -44,72 +50,8 @@ __all__ = [
     "weights_source",
 ]
 
-
-def _class_name(name: str) -> str:
-    """The class of a timm model, read from its builder's annotation: nothing is built or downloaded."""
-    builder = model_entrypoint(name)
-    return getattr(builder.__annotations__.get("return"), "__name__", builder.__module__.rpartition(".")[2])
-
-
-def list_backbones() -> list[str]:
-    """Sorted timm names, without tags, of all models that `load_backbone` supports.
-
-    >>> "vit_base_patch16_clip_quickgelu_224" in list_backbones(), "resnet50" in list_backbones()
-    (True, False)
-    """
-    return [name for name in timm.list_models() if _class_name(name) in {known.__name__ for known in MODEL_CLASSES}]
-
-
-@dataclass(frozen=True)
-class WeightsSource:
-    """Where the pre-trained weights of a backbone come from.
-
-    Attributes:
-        repo_id: the repository on the Hugging Face hub; None if the weights are elsewhere or do not exist.
-        license: the licence that timm states, such as "apache-2.0"; None if unknown.
-
-    >>> weights_source("dinov2-s14").license
-    'apache-2.0'
-    """
-
-    repo_id: str | None
-    license: str | None
-
-
-def weights_source(name: str) -> WeightsSource:
-    """Repository and licence of the weights that `load_backbone` downloads, from timm's table; downloads nothing.
-
-    >>> weights_source("clip-b16").repo_id
-    'timm/vit_base_patch16_clip_224.openai'
-    """
-    settings = timm.get_pretrained_cfg(full_name(name))
-    return WeightsSource(settings.hf_hub_id, settings.license) if settings else WeightsSource(None, None)
-
-
-def default_image_size(name: str) -> int | None:
-    """Side of the square frames that the named model takes by default, in pixels; None: timm does not know it."""
-    try:
-        settings = timm.get_pretrained_cfg(full_name(name))
-    except RuntimeError:  # the tag is unknown
-        return None
-    return settings.input_size[-1] if settings else None
-
-
-def _check_name(name: str) -> None:
-    """Check the name before anything is built or downloaded."""
-    if not timm.is_model(name):
-        close = difflib.get_close_matches(architecture_of(name), list_backbones(), n=5)
-        hint = f"Did you mean {', '.join(close)}?" if close else "See list_backbones()."
-        raise ValueError(f"timm has no model {name!r}. {hint}")
-    if _class_name(name) not in {known.__name__ for known in MODEL_CLASSES}:
-        raise ValueError(unsupported_message(name, _class_name(name)))
-    quick = name.replace("_clip_", "_clip_quickgelu_")
-    if "." in name and quick != name and timm.list_pretrained(quick):
-        raise ValueError(f"The weights of {name} were trained with QuickGELU. {QUICK_GELU_HINT}")
-    tags = timm.list_pretrained(f"{architecture_of(name)}.*")
-    if "." in name and name not in tags:
-        known = ", ".join(tags) or "none"
-        raise ValueError(f"{name!r} has an unknown weights tag. Tags in timm: {known}.")
+# timm's names of image-text models with attention pooling; the embedding of others is their class token's.
+_ATTENTION_POOLING = ("_siglip_", "_pe_core_")
 
 
 def _check_model_args(model_args: Mapping[str, Any]) -> None:
@@ -169,9 +111,9 @@ def load_backbone(
     """Build a backbone by name and load its weights.
 
     Args:
-        name: a short name such as "clip-b16" (see `NAMED_BACKBONES`), or one of `list_backbones`, such as
-            "vit_base_patch16_clip_quickgelu_224". A weights tag may follow, such as ".openai"; without one, timm's
-            default weights and normalisation are used.
+        name: a short name such as "clip-b16" (see `NAMED_BACKBONES`), one of `list_backbones`, such as
+            "vit_base_patch16_clip_quickgelu_224", or open_clip's name of an image-text model, such as "PE-Core-B-16". A
+            weights tag may follow, such as ".openai"; without one, timm's default weights and normalisation are used.
         weights: "hub" (downloaded once from the Hugging Face hub and cached), "random", or a path: a `.safetensors`
             file, a `torch.save` file with tensors only, OpenAI's TorchScript archive, or a folder with one of them,
             also sharded. Tensors have timm's names, Hugging Face's, or those of the model's authors, under any prefix.
@@ -181,8 +123,8 @@ def load_backbone(
         quantise: store the weights inside the blocks in 8 bits ("int8") or 4 ("nf4"), see `FrozenBackbone.quantise`.
         chunk_frames: frames that go through a block at once, see `FrozenBackbone`.
         model_args: further arguments of timm's model, e.g. `{"depth": 4, "embed_dim": 128}`.
-        projection_width: E, keep a CLIP model's projection to the E-dimensional space shared with texts; default: drop
-            it.
+        projection_width: E, keep an image-text model's pooling and its projection to the E-dimensional space shared
+            with texts; default: drop the projection, and for timm's names also the pooling.
         weights_key: which weights of a file: "auto" (averaged weights, EMA, if the file has them), "ema", "raw", or
             their key in the file, such as "teacher.backbone".
         activation: "auto" (that of a config.json next to the weights, otherwise the model's), "model" (always that of
@@ -206,32 +148,79 @@ def load_backbone(
     (192, 1, 4)
     """
     name = full_name(name)
-    _check_name(name)
+    tower = _image_tower(name)
+    architecture = name if tower is None else tower.architecture
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError(f"{dtype = } is not a number type of weights. Use torch.float32, bfloat16 or float16.")
     _check_model_args(model_args or {})
     args = dict(model_args or {}) | ({} if image_size is None else {"img_size": image_size})
-    if projection_width is not None:
-        args |= {"num_classes": projection_width, "global_pool": "token"}
+    if tower is not None:
+        args = tower.args | args
+    elif projection_width is not None:
+        args |= _projection_args(name, projection_width)
     choices = WeightsChoices(weights_key, activation, position_grid)
     given = None if activation in {"auto", "model"} else activation
     stated = StatedSettings()
-    if weights == "hub":
+    if weights == "random":
+        model = _build_random(architecture, args, given, seed)
+        samples = sample_weights(model)
+    elif weights == "hub" and tower is None:
         model = _build_from_hub(name, args, given)
         samples = sample_weights(model)
-    elif weights == "random":
-        model = _build_random(name, args, given, seed)
-        samples = sample_weights(model)
     else:
-        built = build_from_file(name, args, Path(weights), dtype, choices)
+        path = Path(_download(name) if weights == "hub" else weights)
+        built = build_from_file(architecture, args, path, dtype, choices)
         model, samples, stated = built.model, built.samples, built.stated
     keep = projection_width is not None
     model = model.to(dtype)
     if weights != "random":
         check_finite(model.state_dict(), what=f"The weights of {name} from {str(weights)!r} as {_dtype_name(dtype)}")
-    backbone = FrozenBackbone(model, name=name, chunk_frames=chunk_frames, keep_projection=keep, samples=samples)
+    backbone = FrozenBackbone(
+        model,
+        name=name,
+        chunk_frames=chunk_frames,
+        keep_projection=keep,
+        projection_bias=None if tower is None else tower.projection_bias,
+        keep_pooling=keep or tower is not None,
+        samples=samples,
+    )
+    if keep and backbone.embed_dim != projection_width:
+        raise ValueError(
+            f"{name} embeds images in {backbone.embed_dim} dimensions, not {projection_width}. Use the text tower of "
+            "the same model."
+        )
+    if tower is not None:
+        backbone.set_preprocessing(Preprocessing(tower.mean, tower.std, tower.interpolation))
     _use_stated_preprocessing(backbone, stated)
     return backbone if quantise == "none" else backbone.quantise(quantise)
+
+
+def _image_tower(name: str) -> "ImageTower | None":
+    """Check a name; the image tower if it is open_clip's, None if it is timm's."""
+    if timm.is_model(architecture_of(name)):
+        check_timm_name(name)
+        return None
+    from side4video.models.backbones.open_clip_towers import find_image_tower, is_open_clip
+
+    if not is_open_clip(name):
+        raise unknown_name(name)
+    tower = find_image_tower(name)
+    if not is_supported(tower.architecture):
+        raise ValueError(unsupported_message(name, class_name(tower.architecture)))
+    return tower
+
+
+def _download(name: str) -> str:
+    from side4video.models.backbones.open_clip_towers import download_weights
+
+    return download_weights(name)
+
+
+def _projection_args(name: str, width: int) -> dict[str, Any]:
+    """Arguments that make a timm model's output the image embedding of its image-text model."""
+    if not any(part in name for part in _ATTENTION_POOLING) or "_gap_" in name:
+        return {"num_classes": width, "global_pool": "token"}
+    return {"num_classes": 0 if "_siglip_" in name else width, "global_pool": "map"}
 
 
 def _use_stated_preprocessing(backbone: FrozenBackbone, stated: StatedSettings) -> None:
@@ -255,7 +244,7 @@ def mismatched_weights(backbone: FrozenBackbone, state: dict[str, Any]) -> list[
         state: the state dict, with the names of the model's authors or timm's.
     """
     own = backbone.model.state_dict()
-    given = to_timm(backbone.name, state, backbone.model)
+    given = to_timm(backbone.model.pretrained_cfg["architecture"], state, backbone.model)
     return sorted(
         name
         for name, tensor in given.items()

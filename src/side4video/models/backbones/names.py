@@ -166,7 +166,9 @@ def _open_clip(row: tuple[Any, ...]) -> NamedBackbone:
 IMAGE_TEXT_MODELS: dict[str, NamedBackbone] = {short: _open_clip(row) for short, row in _OPEN_CLIP_ROWS.items()}
 """Models of open_clip under open_clip's names, by short name: one file of weights holds image and text tower."""
 
-NAMED_BACKBONES: dict[str, NamedBackbone] = {short: NamedBackbone(*row) for short, row in _TIMM_ROWS.items()}
+NAMED_BACKBONES: dict[str, NamedBackbone] = {
+    short: NamedBackbone(*row) for short, row in _TIMM_ROWS.items()
+} | IMAGE_TEXT_MODELS
 """By short name."""
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import timm
 from timm.layers import get_act_layer
+from timm.models import model_entrypoint
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
@@ -20,6 +21,21 @@ _ACTIVATION_CLASSES = {"GELU": "gelu", "QuickGELU": "quick_gelu", "GELUTanh": "g
 def architecture_of(name: str) -> str:
     """timm's name of a model without the tag of its weights."""
     return name.partition(".")[0]
+
+
+def class_name(name: str) -> str:
+    """The name of the class of a timm model, read from its builder's annotation: nothing is built or downloaded."""
+    builder = model_entrypoint(name)
+    return getattr(builder.__annotations__.get("return"), "__name__", builder.__module__.rpartition(".")[2])
+
+
+def is_supported(name: str) -> bool:
+    """Whether the blocks of a timm model can run one by one.
+
+    >>> is_supported("vit_base_patch16_224"), is_supported("resnet50")
+    (True, False)
+    """
+    return class_name(name) in {known.__name__ for known in MODEL_CLASSES}
 
 
 def unsupported_message(name: str, class_name: str) -> str:
@@ -54,3 +70,19 @@ def activation_of(model: Any) -> str:
     mlp = getattr(model.blocks[0], "mlp", None)
     kind = type(getattr(mlp, "act", None)).__name__
     return _ACTIVATION_CLASSES.get(kind, kind)
+
+
+def square_grid(model: Any, name: str) -> tuple[int, int]:
+    """Side of the frames of a timm model in pixels, and its rows of patches, as many as columns.
+
+    Raises:
+        ValueError: frames or grid are not square, or frames do not divide into whole patches.
+    """
+    rows, columns = model.patch_embed.grid_size
+    height, width = model.patch_embed.img_size
+    if height != width or rows != columns or not rows or height % rows or height % model.patch_embed.patch_size[0]:
+        raise ValueError(
+            f"{name} reads frames of {height}x{width} pixels as {rows}x{columns} patches. Frames must be square and "
+            "divide into whole patches: use an image_size that is a multiple of the patch size."
+        )
+    return height, rows
