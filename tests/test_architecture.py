@@ -16,7 +16,7 @@ FLOORS = (
     {"shapes", "atomic_files", "parameters", "config", "distributed"},
     {"video", "models/backbones"},
     {"models/side", "models/text", "data/lists", "moments"},
-    {"models", "data"},
+    {"models", "data", "subtitles"},
     {"data/loading", "adapters"},
     {"checking", "tasks", "search/stores"},
     {"tasks/recognition", "tasks/retrieval", "timeline"},
@@ -64,6 +64,8 @@ ONLY_HERE = {
         "video/packets.py",
         "video/playback.py",
         "video/audio.py",
+        "subtitles/tracks.py",
+        "search/subtitle_updates.py",
         "demo/videos.py",
     },
     "opentimelineio": {"moments/edit_list.py"},
@@ -91,15 +93,21 @@ ONLY_HERE = {
     "lancedb": {
         "search/stores/lance_store.py",
         "search/stores/lance_snapshot.py",
+        "search/stores/lance_subtitles.py",
         "search/stores/lance_tables.py",
     },
     "pyarrow": {
         "search/stores/lance_store.py",
         "search/stores/lance_snapshot.py",
+        "search/stores/lance_subtitles.py",
         "search/stores/lance_tables.py",
         "search/stores/window_rows.py",
     },
-    "qdrant_client": {"search/stores/qdrant_store.py", "search/stores/qdrant_clients.py"},
+    "qdrant_client": {
+        "search/stores/qdrant_store.py",
+        "search/stores/qdrant_clients.py",
+        "search/stores/qdrant_subtitles.py",
+    },
 }
 """Libraries, and the files that may import them; a folder means all its files."""
 

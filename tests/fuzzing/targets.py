@@ -13,6 +13,7 @@ import warnings
 from collections import OrderedDict
 from pathlib import Path
 
+import av
 import torch
 from safetensors.torch import save_file
 
@@ -26,6 +27,8 @@ from side4video.models.backbones.weight_files import read_weights
 from side4video.models.build import build_model
 from side4video.models.official import Layout, from_official, read_official_checkpoint, to_official
 from side4video.search.metadata import read_metadata
+from side4video.subtitles.sidecars import SubtitleError, read_sidecar
+from side4video.subtitles.tracks import read_tracks
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.token_cache import TokenCache
 from side4video.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -35,6 +38,7 @@ from side4video.video.frame_table import read_table, write_table
 from side4video.video.listing import list_frames
 from side4video.video.open_file import OpenFile
 from small_videos import write_grey_video
+from subtitle_videos import SRT, write_matroska
 
 SHARED = Path(__file__).parents[2] / "../shared/data/annotations"
 NAMES = "\n".join(f"{number} {name}" for number, name in enumerate(("archery", "bowling", "diving"), start=1))
@@ -254,6 +258,16 @@ def read_cache(folder):
         batch.clips.frames()
 
 
+def read_subtitles(folder):
+    with contextlib.suppress(SubtitleError):  # the caller names the file
+        read_sidecar(folder / "film.srt")
+
+
+def read_text_tracks(folder):
+    with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+        read_tracks(folder / "film.mkv")
+
+
 def read_facts(folder):
     read_metadata(folder / "facts.csv").match(["/videos/a.mp4", "/videos/b/c.mp4"])
 
@@ -286,6 +300,8 @@ ORIGINALS = {
     "token cache": open_cache,
     "frame table": write_frame_table,
     "log": write_log,
+    "subtitles": functools.partial(write_files, {"film.srt": SRT}),
+    "text tracks": lambda folder: write_matroska(folder / "film.mkv", (SRT, "eng")),
     "metadata": functools.partial(write_files, {"facts.csv": "path,camera,year\na.mp4,north,2019\nb/c.mp4,true,1e3\n"}),
 }
 READERS = {
@@ -306,4 +322,6 @@ READERS = {
     "frame table": lambda folder: read_table(folder / "clip.frames"),  # None if corrupt
     "log": read_log,
     "metadata": read_facts,
+    "subtitles": read_subtitles,
+    "text tracks": read_text_tracks,
 }

@@ -11,6 +11,8 @@ import tyro
 class IndexArguments:
     """Make your videos searchable by words, or update an index to the current videos.
 
+    Subtitles are text tracks of a video, and .srt and .vtt files with its name next to it (film.srt, film.en.vtt).
+
     Run the same command again to continue an interrupted run, embed new and changed videos, and remove deleted ones.
 
     Examples:
@@ -67,6 +69,7 @@ def index(arguments: list[str]) -> int:
 
     from side4video.atomic_files import check_writable, write_json
     from side4video.checking.escaping import escape_unprintable
+    from side4video.data.lists.text_files import first_few
     from side4video.distributed.processes import is_main_process
     from side4video.search.index_model import load_index_model
     from side4video.search.indexing import update_index
@@ -103,7 +106,7 @@ def index(arguments: list[str]) -> int:
     finally:
         store.close()
     if is_main_process():
-        for video in report.unread:
+        for video in (*report.unread, *report.unread_subtitles):
             print(f"not read: {escape_unprintable(video.name)}: {escape_unprintable(video.reason)}", file=sys.stderr)
         for name in report.unknown:
             print(f"{given.metadata}: {name!a} is not a video of the index.", file=sys.stderr)
@@ -113,10 +116,14 @@ def index(arguments: list[str]) -> int:
         )
         if report.resumed_windows:
             print(f"{report.resumed_windows} windows were embedded by an interrupted run")
-        print(f"{report.videos} videos in {report.windows} windows: {given.to}")
+        if report.windows_1252:
+            names = escape_unprintable(first_few(report.windows_1252))
+            print(f"not in Unicode, read as Windows-1252: {names}", file=sys.stderr)
+        subtitles = f", {report.with_subtitles} with subtitles" if report.with_subtitles else ""
+        print(f"{report.videos} videos in {report.windows} windows{subtitles}: {given.to}")
         if given.json is not None:
             write_json(given.json, report.to_json())
-    return 1 if report.unread else 0
+    return 1 if report.unread or report.unread_subtitles else 0
 
 
 def _change_paths(given: IndexArguments) -> int:

@@ -2,18 +2,18 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from side4video.commands.moment_output import MomentOutput
-from side4video.parameters import check_count
+from side4video.parameters import check_count, check_number
 
 if TYPE_CHECKING:
     from side4video.moments.moment import Moment
-    from side4video.search.results import Match, SearchResult
+    from side4video.search.results import Match, SearchResult, SubtitleMatch
     from side4video.search.video_index import VideoIndex
 
 
@@ -51,6 +51,9 @@ class SearchArguments:
     """Only videos in this folder, or whose full path matches this pattern, such as "*/2024/*"."""
     shortlist: int = 500
     """Number of windows that are scored exactly: the best ones by their mean embedding."""
+    subtitle_weight: float = 0.2
+    """Weight of subtitles, where videos have some: a window whose subtitles contain all words of the query scores this
+    much more. 0: search pictures only."""
     model: str | None = None
     """Path of the model that made the index, if it has moved."""
     backbone_weights: str | None = None
@@ -75,6 +78,7 @@ def search(arguments: list[str]) -> int:
 
     check_count(given.top_k, "top_k")
     check_count(given.shortlist, "shortlist")
+    check_number(given.subtitle_weight, "subtitle_weight", minimum=0)
     texts = [*given.text, *literal, *(read_lines(given.queries) if given.queries else ())]
     if not texts and given.like is None:
         raise ValueError("Nothing to search for: give words in quotes, --queries FILE or --like VIDEO.")
@@ -86,10 +90,14 @@ def search(arguments: list[str]) -> int:
         chosen = index.filter(given.where, given.path)
         options: dict[str, Any] = {"top_k": given.top_k, "filter": chosen, "shortlist": given.shortlist}
         options |= {"moments": given.moments, "min_score": given.min_score}
+        texts_only = {"subtitle_weight": given.subtitle_weight}
         if given.combine:
-            found, like = [(_join(texts, given.like), _search_combined(index, texts, given.like, options))], []
+            found, like = (
+                [(_join(texts, given.like), _search_combined(index, texts, given.like, options | texts_only))],
+                [],
+            )
         else:
-            found = _search_each(index, texts, options)
+            found = _search_each(index, texts, options | texts_only)
             like = [] if given.like is None else [(str(given.like), index.search_like(given.like, **options))]
         warnings = {text: index.truncation_warning(split_query(text)[0]) for text in texts}
     finally:
@@ -157,9 +165,21 @@ def _table(videos: Sequence["SearchResult"]) -> list[str]:
     rows = [(_shown_path(video.file.path), _span(video), ", ".join(map(_moment, video.matches))) for video in videos]
     widths = [max((len(row[place]) for row in rows), default=0) for place in (0, 1)]
     return [
-        f"{place:4}. {video.score:6.3f}  {path:{widths[0]}}  {span:{widths[1]}}  {moments}".rstrip()
+        line
         for place, (video, (path, span, moments)) in enumerate(zip(videos, rows, strict=True), start=1)
+        for line in (
+            f"{place:4}. {video.score:6.3f}  {path:{widths[0]}}  {span:{widths[1]}}  {moments}".rstrip(),
+            *map(_cue, video.subtitles),
+        )
     ]
+
+
+def _cue(cue: "SubtitleMatch") -> str:
+    """A line of subtitles with the found words in brackets."""
+    from side4video.checking.escaping import escape_unprintable
+    from side4video.moments.moment import clock_time
+
+    return f"{'':14}{clock_time(cue.start_seconds, decimals=1)}  {escape_unprintable(cue.marked('[', ']'))}"
 
 
 def _span(video: "SearchResult") -> str:
@@ -192,5 +212,7 @@ def _as_json(video: "SearchResult") -> dict[str, Any]:
         "matches": [
             {"word": match.word, "seconds": match.seconds, "similarity": match.similarity} for match in video.matches
         ],
+        "subtitle_score": video.subtitle_score,
+        "subtitles": [asdict(cue) for cue in video.subtitles],
         "metadata": dict(video.file.metadata),
     }

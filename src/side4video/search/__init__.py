@@ -1,6 +1,7 @@
 """Find moments in a collection of videos: an index of embeddings, and searches by text or by example.
 
 * stores/: where an index is stored: LanceDB or Qdrant.
+* cached_subtitles.py: the subtitles of an index, cached.
 * changes.py: differences between the videos on disk and the index.
 * combined.py: several texts and an example together, and unwanted texts.
 * examples.py: examples as vectors.
@@ -17,6 +18,8 @@
 * ranking.py: which windows a search gives.
 * reranking.py: exact scores of windows, and their best matching frames.
 * results.py: search results.
+* subtitle_index.py: search in subtitles.
+* subtitle_updates.py: update subtitles to the files on disk.
 * video_index.py: search an index.
 * window_clips.py: clips of the windows of a video file.
 * window_embedder.py: embeddings of the windows of video files.

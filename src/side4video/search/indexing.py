@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from side4video.data.loading.loader import TIMEOUT_SECONDS
 from side4video.data.loading.worker_watchdog import LostWorkerError
@@ -28,6 +29,7 @@ from side4video.search.partial_work import PartialWork, partial_folder
 from side4video.search.stores.index_locks import indexing_lock
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata
 from side4video.search.stores.store import Store
+from side4video.search.subtitle_updates import SubtitleReport, update_subtitles
 from side4video.search.window_clips import CHANGED_WHILE_READ
 from side4video.search.window_embedder import WindowEmbedder
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
@@ -93,6 +95,18 @@ class _Plan:
     def writer(self, store: Store, commit_seconds: float, partial: PartialWork | None = None) -> IndexWriter:
         return IndexWriter(store, self.indexed, self.metadata, commit_seconds=commit_seconds, partial=partial)
 
+    def embedder(
+        self, model: IndexModel, partial: PartialWork, *, workers: int | None, timeout_seconds: float
+    ) -> WindowEmbedder:
+        return WindowEmbedder(
+            model=model,
+            window_seconds=self.info.window_seconds,
+            overlap_seconds=self.info.overlap_seconds,
+            workers=workers,
+            timeout_seconds=timeout_seconds,
+            cache=VideoCache(partial.folder / "frame-tables"),
+        )
+
 
 def _make_plan(
     store: Store, inputs: Sequence[str], info: IndexInfo, metadata: MetadataFile | None, exclude: Sequence[str]
@@ -150,19 +164,28 @@ def _embed_share(embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[
 
 
 def _write_duplicates_and_removals(
-    store: Store, writer: IndexWriter, plan: _Plan, unread: Sequence[UnreadVideo]
+    writer: IndexWriter, plan: _Plan, unread: Sequence[UnreadVideo]
 ) -> list[UnreadVideo]:
     """Write duplicates and removals after all processes have embedded; return further videos that cannot be read."""
     more = writer.write_repeated(plan.changes.repeated, unread)
     outdated = {*plan.changes.embed, *plan.changes.repeated} & plan.indexed.keys()  # their indexed content is outdated
     failed = {video.name for video in (*unread, *more) if video.reason != CHANGED_WHILE_READ}
     writer.remove([*plan.changes.gone, *sorted(outdated & failed)])
-    store.optimise()
     return more
 
 
+def _finish(
+    store: Store, writer: IndexWriter, plan: _Plan, unread: Sequence[UnreadVideo]
+) -> tuple[list[UnreadVideo], SubtitleReport]:
+    """Write what the main process alone writes, after all processes have embedded."""
+    more = _write_duplicates_and_removals(writer, plan, unread)
+    subtitles = update_subtitles(store, plan.changes.all_paths)
+    store.optimise()
+    return more, subtitles
+
+
 def _report(
-    store: Store, plan: _Plan, unread: Sequence[UnreadVideo], *, num_resumed: int, seconds: float
+    store: Store, plan: _Plan, unread: Sequence[UnreadVideo], subtitles: SubtitleReport, **others: Any
 ) -> IndexingReport:
     changes, failed = plan.changes, {video.name for video in unread}
     return IndexingReport(
@@ -174,8 +197,10 @@ def _report(
         unknown=plan.unknown,
         videos=len(store.files()),
         windows=store.count_windows(),
-        resumed_windows=num_resumed,
-        seconds=seconds,
+        with_subtitles=subtitles.videos,
+        unread_subtitles=subtitles.unread,
+        windows_1252=subtitles.windows_1252,
+        **others,
     )
 
 
@@ -225,9 +250,8 @@ def update_index(
         plan = None
         if is_main_process():
             locks.enter_context(indexing_lock(address))
-            info = read_or_create_info(
-                store, model, window_seconds=window_seconds, overlap_seconds=overlap_seconds, address=address
-            )
+            windows = {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds}
+            info = read_or_create_info(store, model, address=address, **windows)
             plan = _make_plan(store, inputs, info, metadata, exclude)
             _check_stop(stop)
             plan.writer(store, commit_seconds).write_known(plan.changes)
@@ -235,20 +259,16 @@ def update_index(
         assert plan is not None, "the main process made it"
         partial = PartialWork(partial_folder(address), plan.info)
         writer = plan.writer(store, commit_seconds, partial)
-        embedder = WindowEmbedder(
-            model=model,
-            window_seconds=plan.info.window_seconds,
-            overlap_seconds=plan.info.overlap_seconds,
-            workers=workers,
-            timeout_seconds=timeout_seconds,
-            cache=VideoCache(partial.folder / "frame-tables"),
-        )
+        embedder = plan.embedder(model, partial, workers=workers, timeout_seconds=timeout_seconds)
         own = _embed_share(embedder, writer, plan.changes.embed[process_rank() :: num_processes()], stop)
         shares = gather_objects(own)
         unread = plan.changes.unread + [video for share in shares for video in share.unread]
+        finished = None
         if is_main_process():
-            unread += _write_duplicates_and_removals(store, writer, plan, unread)
+            finished = _finish(store, writer, plan, unread)
             shutil.rmtree(partial.folder, ignore_errors=True)
-        gather_objects(None)  # wait until the last writes of the main process are visible to all
+        finished = gather_objects(finished)[0]  # also waits until the writes of the main process are visible to all
+        assert finished is not None, "the main process made it"
         num_resumed = sum(share.num_resumed for share in shares)
-        return _report(store, plan, unread, num_resumed=num_resumed, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return _report(store, plan, [*unread, *finished[0]], finished[1], resumed_windows=num_resumed, seconds=seconds)

@@ -21,6 +21,9 @@ class IndexingReport:
         unknown: rows of the CSV that do not match any video.
         videos: number of videos in the index after the update.
         windows: number of windows in the index after the update.
+        with_subtitles: number of videos in the index that have subtitles.
+        unread_subtitles: subtitle files and tracks that cannot be read, with the reason.
+        windows_1252: subtitle files that are not in Unicode and were read as Windows-1252.
         resumed_windows: number of windows of long videos that an interrupted update had embedded.
         seconds: duration of the update.
 
@@ -37,12 +40,19 @@ class IndexingReport:
     unknown: list[str] = field(default_factory=list)
     videos: int = 0
     windows: int = 0
+    with_subtitles: int = 0
+    unread_subtitles: list[UnreadVideo] = field(default_factory=list)
+    windows_1252: list[str] = field(default_factory=list)
     resumed_windows: int = 0
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
-        unread = [
-            {"path": path_to_text(video.name), "reason": escape_unprintable(video.reason)} for video in self.unread
-        ]
-        return asdict(self) | {"unread": unread}
+        unread = {
+            name: [
+                {"path": path_to_text(one.name), "reason": escape_unprintable(one.reason)}
+                for one in getattr(self, name)
+            ]
+            for name in ("unread", "unread_subtitles")
+        }
+        return asdict(self) | unread | {"windows_1252": list(map(path_to_text, self.windows_1252))}

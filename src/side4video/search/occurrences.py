@@ -15,6 +15,7 @@ class Occurrence:
         score: its score.
         start_seconds: start of the first window of this part.
         end_seconds: end of its last window, exclusive.
+        is_weak: see `SearchResult`.
 
     >>> from side4video.search.stores.open_store import open_store
     >>> store = open_store("index")
@@ -28,6 +29,7 @@ class Occurrence:
     score: float
     start_seconds: float
     end_seconds: float
+    is_weak: bool = False
 
 
 def find_occurrences(

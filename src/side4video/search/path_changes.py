@@ -26,6 +26,7 @@ def forget(store: Store, pattern: str) -> list[str]:
     if not paths:
         raise ValueError(f"--forget {pattern}: no video of the index matches this pattern or is in this folder.")
     store.replace(paths, [])
+    store.set_subtitles(dict.fromkeys(paths))
     store.optimise()
     return paths
 
@@ -33,7 +34,8 @@ def forget(store: Store, pattern: str) -> list[str]:
 def relocate(store: Store, old: str, new: str) -> dict[str, str]:
     """Change the folder of videos after a drive or folder was renamed; returns the new path of each old path.
 
-    Embeddings and metadata stay. A new path that the index has already keeps its entry, and the old entry is removed.
+    Embeddings, metadata and subtitles stay. A new path that the index has already keeps its entry, and the old entry is
+    removed.
 
     Args:
         store: the store of the index.
@@ -62,5 +64,8 @@ def relocate(store: Store, old: str, new: str) -> dict[str, str]:
         else:
             moved = [replace(window, file=replace(window.file, path=place)) for window in windows]
             store.replace([path, place], moved)
+    subtitles = store.subtitles()
+    renamed = {moves[path]: subtitles[path] for path in moves if path in subtitles and moves[path] not in known}
+    store.set_subtitles({**dict.fromkeys(subtitles.keys() & moves.keys()), **renamed})
     store.optimise()
     return moves

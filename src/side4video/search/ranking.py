@@ -1,7 +1,7 @@
 """Rank the windows of a store: a shortlist by mean vectors, exact scores, and the best parts of the best videos."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,25 +64,30 @@ class Ranking:
             without: path of a video that is left out.
             more: windows that are scored in addition to the shortlist.
         """
+        windows = self._candidates(store, vector, without, more)
+        if not windows:
+            return []
+        scores = list(map(float, score(windows)))
+        strong = (sum(scores) / len(scores) + max(scores)) / 2 - 1e-6  # rounding of a mean of equal scores
         best = [
-            Occurrence(window, value, window.start_seconds, window.end_seconds)
-            for window, value in self._best_windows(store, vector, score, without, tuple(more))
+            Occurrence(window, value, window.start_seconds, window.end_seconds, is_weak=value < strong)
+            for window, value in _best_of_videos(windows, scores)[: self.top_k]
             if self.min_score is None or value >= self.min_score
         ]
-        if self.moments == 1 or not best:
+        if self.moments == 1:
             return best
         return [
-            part
+            replace(part, is_weak=part.score < strong)
             for windows in store.windows_of([part.best.file.path for part in best])
             for part in find_occurrences(
                 windows, list(map(float, score(windows))), limit=self.moments, min_score=self.min_score
             )
         ]
 
-    def _best_windows(
-        self, store: Store, vector: NDArray[np.float32], score: Score, without: str | None, more: tuple[Window, ...]
-    ) -> list[tuple[Window, float]]:
-        """The best window of each of the best videos, best first; ties are ordered by path."""
+    def _candidates(
+        self, store: Store, vector: NDArray[np.float32], without: str | None, more: Iterable[Window]
+    ) -> list[Window]:
+        """The windows to score exactly, of `top_k` videos or more if there are as many."""
         limit = max(self.shortlist, self.top_k + 1)
         while True:
             windows = store.nearest(vector, limit=limit, filter=self.filter)
@@ -91,12 +96,14 @@ class Ranking:
                 break
             limit *= 4  # the windows of a few long videos fill the list
         listed = {(window.file.path, window.number): window for window in (*more, *others)}
-        others = [window for window in listed.values() if window.file.path != without]
-        if not others:
-            return []
-        scored = zip(others, map(float, score(others)), strict=True)
-        ordered = sorted(scored, key=lambda pair: (-pair[1], pair[0].file.path, pair[0].number))
-        best: dict[str, tuple[Window, float]] = {}
-        for window, value in ordered:
-            best.setdefault(window.file.path, (window, value))
-        return list(best.values())[: self.top_k]
+        return [window for window in listed.values() if window.file.path != without]
+
+
+def _best_of_videos(windows: Sequence[Window], scores: Sequence[float]) -> list[tuple[Window, float]]:
+    """The best window of each video, best first; ties are ordered by path."""
+    scored = zip(windows, scores, strict=True)
+    ordered = sorted(scored, key=lambda pair: (-pair[1], pair[0].file.path, pair[0].number))
+    best: dict[str, tuple[Window, float]] = {}
+    for window, value in ordered:
+        best.setdefault(window.file.path, (window, value))
+    return list(best.values())

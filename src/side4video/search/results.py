@@ -24,15 +24,55 @@ class Match:
 
 
 @dataclass(frozen=True)
+class SubtitleMatch:
+    """A cue of the subtitles of a result.
+
+    Attributes:
+        text: plain text in one line.
+        start_seconds: when it appears.
+        end_seconds: when it disappears.
+        language: as in the file name or the track; empty: unknown.
+        found: for each found word of the query its first character in `text`, and the character after it; empty: no
+            word was found, and the cue is the one at the best moment.
+
+    >>> match = SubtitleMatch("A dog barks.", 1.0, 2.5, "en", found=((2, 5),))
+    >>> match.marked("*", "*")
+    'A *dog* barks.'
+    """
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+    language: str
+    found: tuple[tuple[int, int], ...]
+
+    def marked(self, before: str, after: str) -> str:
+        """The text with the found words between two marks."""
+        return "".join(f"{before}{part}{after}" if is_found else part for part, is_found in self.parts())
+
+    def parts(self) -> list[tuple[str, bool]]:
+        """The text in pieces, each with whether it is a found word."""
+        pieces, end = [], 0
+        for start, stop in self.found:
+            pieces += [(self.text[end:start], False), (self.text[start:stop], True)]
+            end = stop
+        return [piece for piece in (*pieces, (self.text[end:], False)) if piece[0]]
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """A search result: a video with its best window, or one of several parts of it that match.
 
     Attributes:
         file: the video.
-        score: the model's similarity of the query and the best window, -1 to 1.
+        score: the model's similarity of the query and the best window, -1 to 1, plus the weighted `subtitle_score`.
         start_seconds: start of that window or part.
         end_seconds: its end, exclusive.
         matches: in the order of the words; without words, the three best frames, best first.
+        subtitles: the cues with the most words of the query, at most three, in the order of their times.
+        subtitle_score: the weighted share of the query's words that the subtitles of the best window contain, 0 to 1.
+        is_weak: whether the score is below halfway between the mean and the highest score of the windows that were
+            scored for this query.
 
     >>> file = IndexedFile("/videos/dog.mp4", content="", size=1, modified=0, duration_seconds=30.0)
     >>> result = SearchResult(file, 0.4, start_seconds=5.0, end_seconds=15.0, matches=(Match("dog", 7.5, 0.31),))
@@ -45,3 +85,6 @@ class SearchResult:
     start_seconds: float
     end_seconds: float
     matches: tuple[Match, ...]
+    subtitles: tuple[SubtitleMatch, ...] = ()
+    subtitle_score: float = 0.0
+    is_weak: bool = False

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from side4video.models.text.text_tower import count_words, read_part
 from side4video.parameters import as_list
+from side4video.search.cached_subtitles import CachedSubtitles
 from side4video.search.combined import combine_scores, combine_vectors, text_scores, vectors_of
 from side4video.search.examples import example_vector
 from side4video.search.index_model import IndexModel, load_index_model
@@ -16,11 +17,13 @@ from side4video.search.metadata import column_types, column_values
 from side4video.search.occurrences import Occurrence
 from side4video.search.ranking import Ranking, Score
 from side4video.search.reranking import match_frames, match_words, query_vectors
-from side4video.search.results import Match, SearchResult
+from side4video.search.results import Match, SearchResult, SubtitleMatch
+from side4video.search.stores.filter_matching import make_test
 from side4video.search.stores.filters import Filter, parse_filter
 from side4video.search.stores.open_store import open_store
-from side4video.search.stores.records import IndexedFile, IndexInfo
+from side4video.search.stores.records import IndexedFile, IndexInfo, Window
 from side4video.search.stores.store import Store
+from side4video.search.subtitle_index import SUBTITLE_WEIGHT, SubtitleQuery
 
 EVERYTHING = Filter()
 SHORTLIST = 500
@@ -34,6 +37,7 @@ class VideoIndex:
 
     Attributes:
         info: the model that made the index, and its settings.
+        subtitles: the subtitles of the videos.
 
     >>> index = VideoIndex.open("index", model="retrieval", device="cpu")
     >>> best, second = index.search("a shape moves clockwise", top_k=2)
@@ -45,6 +49,7 @@ class VideoIndex:
     def __init__(self, store: Store, model: IndexModel, info: IndexInfo) -> None:
         self.info = info
         self._store, self._model = store, model
+        self.subtitles = CachedSubtitles(store, info)
 
     @classmethod
     def open(
@@ -93,6 +98,7 @@ class VideoIndex:
         shortlist: int = SHORTLIST,
         moments: int = 1,
         min_score: float | None = None,
+        subtitle_weight: float = SUBTITLE_WEIGHT,
     ) -> list[SearchResult]:
         """The `top_k` best videos for a query, best first.
 
@@ -105,12 +111,14 @@ class VideoIndex:
                 `min_score` that follow each other are one result; the results of a video are next to each other.
             min_score: smallest score of a result, -1 to 1. Default: none; with several `moments`, halfway between the
                 mean and the highest score of the video's windows.
+            subtitle_weight: weight of subtitles, if the index has any: the score is the model's similarity plus this
+                times the share of the query's words in the subtitles of the window (`SubtitleQuery`). 0: pictures only.
 
         Raises:
-            ValueError: the query is empty, or `top_k`, `shortlist` or `moments` is below 1.
+            ValueError: the query is empty, `top_k`, `shortlist` or `moments` is below 1, or `subtitle_weight` below 0.
         """
         options = {"top_k": top_k, "shortlist": shortlist, "moments": moments, "min_score": min_score}
-        return self.search_many([text], filter=filter, **options)[0]  # type: ignore[arg-type]
+        return self.search_many([text], filter=filter, subtitle_weight=subtitle_weight, **options)[0]  # type: ignore[arg-type]
 
     def search_many(
         self,
@@ -121,6 +129,7 @@ class VideoIndex:
         shortlist: int = SHORTLIST,
         moments: int = 1,
         min_score: float | None = None,
+        subtitle_weight: float = SUBTITLE_WEIGHT,
     ) -> list[list[SearchResult]]:
         """Like `search` for several queries, which go through the text tower in one batch."""
         texts = as_list(texts)
@@ -130,8 +139,9 @@ class VideoIndex:
         scores = text_scores(features, kind)
         for position, (text, vector) in enumerate(zip(texts, query_vectors(features, kind), strict=True)):
             query = features.map(lambda tensor, position=position: tensor[position : position + 1])  # type: ignore[misc]
-            best = ranking.best_parts(self._store, vector, scores[position])
-            found.append([_to_result(part, match_words(text, query, part.best, kind)) for part in best])
+            spoken = self.subtitles.query([text], weight=subtitle_weight)
+            best = self._best_parts(ranking, vector, scores[position], spoken, subtitle_weight)
+            found.append([_to_result(part, match_words(text, query, part.best, kind), spoken) for part in best])
         return found
 
     def search_like(
@@ -167,6 +177,7 @@ class VideoIndex:
         shortlist: int = SHORTLIST,
         moments: int = 1,
         min_score: float | None = None,
+        subtitle_weight: float = SUBTITLE_WEIGHT,
     ) -> list[SearchResult]:
         """One query of several texts and an example together, without what other texts describe.
 
@@ -178,6 +189,8 @@ class VideoIndex:
             like: a video or a photo that should match.
             unwanted: texts that should not match.
             top_k, filter, shortlist, moments, min_score: as in `search`.
+            subtitle_weight: as in `search`. Subtitles count with their mean over the wanted parts, minus that over the
+                unwanted ones; an example has no words.
 
         Raises:
             ValueError: neither texts nor an example are given, or a text is empty.
@@ -200,11 +213,14 @@ class VideoIndex:
         )
         rows = np.concatenate([vectors_of(wanted, kind, width), examples])
         vector = combine_vectors(rows, vectors_of(others, kind, width))
-        best = ranking.best_parts(self._store, vector, score, without=path)
+        spoken = self.subtitles.query(
+            as_list(texts), as_list(unwanted), weight=subtitle_weight, num_examples=len(examples)
+        )
+        best = self._best_parts(ranking, vector, score, spoken, subtitle_weight, without=path)
         if wanted is None:
-            return [_to_result(part, match_frames(examples[0], part.best)) for part in best]
+            return [_to_result(part, match_frames(examples[0], part.best), spoken) for part in best]
         first = wanted.map(lambda tensor: tensor[:1])
-        return [_to_result(part, match_words(as_list(texts)[0], first, part.best, kind)) for part in best]
+        return [_to_result(part, match_words(as_list(texts)[0], first, part.best, kind), spoken) for part in best]
 
     def truncation_warning(self, text: str) -> str | None:
         """A sentence that says which part of a query the model reads; None if it reads all of it."""
@@ -235,10 +251,47 @@ class VideoIndex:
         """Close files and connections."""
         self._store.close()
 
+    def _best_parts(
+        self,
+        ranking: Ranking,
+        vector: NDArray[np.float32],
+        pictures: Score,
+        spoken: SubtitleQuery | None,
+        weight: float,
+        *,
+        without: str | None = None,
+    ) -> list[Occurrence]:
+        """The best parts by pictures and subtitles; see `Ranking.best_parts`."""
+        if spoken is None:
+            return ranking.best_parts(self._store, vector, pictures, without=without)
+
+        def score(windows: Sequence[Window]) -> NDArray[np.float32]:
+            return pictures(windows) + np.float32(weight) * spoken.scores_of(windows)
+
+        places = spoken.best_places(limit=ranking.shortlist, allowed=make_test(ranking.filter))
+        more = self._store.windows_at(places)
+        return ranking.best_parts(self._store, vector, score, without=without, more=more)
+
 
 def _cosines(vector: NDArray[np.float32]) -> Score:
     return lambda windows: np.array([window.mean @ vector for window in windows], np.float32)
 
 
-def _to_result(part: Occurrence, matches: Sequence[Match]) -> SearchResult:
-    return SearchResult(part.best.file, part.score, part.start_seconds, part.end_seconds, tuple(matches))
+def _to_result(part: Occurrence, matches: Sequence[Match], spoken: SubtitleQuery | None = None) -> SearchResult:
+    cues: tuple[SubtitleMatch, ...] = ()
+    said = 0.0
+    if spoken is not None:
+        best = max(matches, key=lambda match: match.similarity, default=None)
+        near = part.best.start_seconds if best is None else best.seconds
+        cues = spoken.matches(part.best.file.path, part.start_seconds, part.end_seconds, near_seconds=near)
+        said = float(spoken.scores_of([part.best])[0])
+    return SearchResult(
+        part.best.file,
+        part.score,
+        part.start_seconds,
+        part.end_seconds,
+        tuple(matches),
+        subtitles=cues,
+        subtitle_score=said,
+        is_weak=part.is_weak,
+    )

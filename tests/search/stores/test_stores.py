@@ -34,6 +34,8 @@ from side4video.search.stores import batched_reads, lance_store
 from side4video.search.stores.filters import Condition, Filter
 from side4video.search.stores.index_locks import write_lock
 from side4video.search.stores.open_store import open_store
+from side4video.search.stores.records import VideoSubtitles
+from side4video.subtitles.cues import Cue
 
 EVERYTHING = Filter()
 ODD_PATHS = [
@@ -292,6 +294,39 @@ def test_set_metadata_of_several_batches(filled, monkeypatch):
     assert store.count_windows() == len(windows)
 
 
+def test_windows_at_places(filled):
+    store, windows = filled
+    places = {(windows[0].file.path, 0), ("/clips/2025/c.mp4", 2), ("/clips/2024/b.mov", 1), ("/nowhere.mp4", 0)}
+    expected = [window for window in windows if (window.file.path, window.number) in places]
+    assert len(expected) == 3
+    found = sorted(store.windows_at(places), key=lambda window: (window.file.path, window.number))
+    assert_same_windows(found, expected)
+    assert store.windows_at([]) == []
+
+
+def test_subtitles_are_kept_apart_from_windows(filled, address, opened):
+    store, _ = filled
+    assert (store.subtitles(), store.subtitles_version()) == ({}, 0)
+    cues = (Cue(1.5, 2.25, "A café\u2019s “dog”; it's 狗", "pt-BR"), Cue(0.0, 1.0, ""))
+    given = {path: VideoSubtitles(f"state {number}", cues[: number % 3]) for number, path in enumerate(ODD_PATHS)}
+    store.set_subtitles(given)
+    store.close()
+    other = opened(address)
+    assert other.subtitles() == given
+    version = other.subtitles_version()
+    changed = VideoSubtitles("later", cues)
+    other.set_subtitles({ODD_PATHS[0]: changed, ODD_PATHS[1]: None, "/new.mp4": changed})
+    del given[ODD_PATHS[1]]
+    assert other.subtitles() == given | {ODD_PATHS[0]: changed, "/new.mp4": changed}
+    assert other.subtitles_version() != version
+    version = other.subtitles_version()
+    other.set_subtitles({"/new.mp4": None, "/nowhere.mp4": None})
+    assert "/new.mp4" not in other.subtitles()
+    assert other.subtitles_version() != version
+    assert len(other.files()) == len(VIDEOS)
+    assert other.count_windows() == 12
+
+
 def test_odd_paths(store):
     windows = {path: make_windows(path, 2, name=path) for path in ODD_PATHS if "latin" not in path}
     windows |= {path: make_windows(path, 2) for path in ODD_PATHS if "latin" in path}
@@ -364,6 +399,7 @@ CHANGES = {
     "write_info": lambda store: store.write_info(INFO),
     "replace": lambda store: store.replace(["/new.mp4"], make_windows("/new.mp4")),
     "set_metadata": lambda store: store.set_metadata({"/other/f.mp4": {"x": 1.0}}),
+    "set_subtitles": lambda store: store.set_subtitles({"/other/f.mp4": VideoSubtitles("")}),
     "optimise": lambda store: store.optimise(),
 }
 

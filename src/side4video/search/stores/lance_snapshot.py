@@ -1,7 +1,7 @@
 """One version of a LanceDB table of windows: searches in it are not affected by concurrent writes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -107,6 +107,13 @@ class LanceSnapshot:
     def windows_of(self, paths: Sequence[str]) -> list[Window]:
         """Windows of some videos, by path and number."""
         return sorted(from_rows(self.rows_of(paths)), key=lambda window: (window.file.path, window.number))
+
+    def windows_at(self, places: Collection[tuple[str, int]]) -> list[Window]:
+        """The windows with these paths and numbers."""
+        of_paths, numbers = path_condition(sorted({path for path, _ in places})), {number for _, number in places}
+        condition = f"{of_paths} AND number IN ({', '.join(map(str, sorted(numbers)))})"
+        rows = self._table.search().where(condition).select(self._table.schema.names).to_arrow()
+        return [window for window in from_rows(rows) if (window.file.path, window.number) in places]
 
     def rows_of(self, paths: Sequence[str]) -> pa.Table:
         """All columns of the windows of some videos."""

@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
@@ -18,8 +18,9 @@ from side4video.search.stores.batched_reads import WINDOWS_PER_BATCH, read_in_ba
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.index_locks import write_lock
 from side4video.search.stores.lance_snapshot import EXACT_WINDOWS, LanceSnapshot, path_condition
+from side4video.search.stores.lance_subtitles import LanceSubtitles
 from side4video.search.stores.lance_tables import create_table, explain_errors, open_table, with_retries
-from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, Window
+from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, VideoSubtitles, Window
 from side4video.search.stores.serialisation import info_from_text, info_to_text, metadata_to_text, path_to_text
 from side4video.search.stores.window_rows import to_rows, window_schema
 
@@ -84,6 +85,7 @@ class LanceStore:
         self._connection = explain_errors(
             address, lambda: lancedb.connect(address, read_consistency_interval=timedelta(0))
         )
+        self._subtitles = LanceSubtitles(self._connection)
         self._table: Table | None = None
         self._snapshot: LanceSnapshot | None = None
         self._lock = threading.Lock()
@@ -189,6 +191,23 @@ class LanceStore:
             read=lambda some: self._read(lambda snapshot: snapshot.windows_of(some), []),
         )
 
+    def windows_at(self, places: Collection[tuple[str, int]]) -> list[Window]:
+        """The windows with these paths and numbers that are in the index, in any order."""
+        return self._read(lambda snapshot: snapshot.windows_at(places), []) if places else []
+
+    def subtitles(self) -> dict[str, VideoSubtitles]:
+        """Subtitles by path."""
+        return self._subtitles.read()
+
+    def subtitles_version(self) -> int:
+        """The version of the table of subtitles; 0 without one."""
+        return self._subtitles.version()
+
+    @_with_write_lock
+    def set_subtitles(self, subtitles: Mapping[str, VideoSubtitles | None]) -> None:
+        """Replace the subtitles of videos by path; None removes them."""
+        self._subtitles.write(subtitles)
+
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
         """The windows whose mean vectors have the largest dot product with a vector of length 1, best first."""
         return self._read(lambda snapshot: snapshot.nearest(vector, limit=limit, filter=filter), [])
@@ -209,6 +228,7 @@ class LanceStore:
                     warnings.filterwarnings("ignore", "optimize.*removes every version", UserWarning)
                     with_retries(lambda: table.optimize(cleanup_older_than=kept))
                 self._num_outdated = 0
+            self._subtitles.optimise(kept, pending=MAX_PENDING_CHANGES)
             if table.count_rows() > self._exact_windows and not table.list_indices():  # compaction moves rows
                 with_retries(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -24,7 +24,8 @@ from side4video.search.stores.qdrant_points import (
     to_payload,
     window_of,
 )
-from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, Window
+from side4video.search.stores.qdrant_subtitles import QdrantSubtitles
+from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, VideoSubtitles, Window
 from side4video.search.stores.serialisation import (
     info_from_text,
     info_to_text,
@@ -64,6 +65,7 @@ class QdrantStore:
 
     def __init__(self, client: QdrantClient, collection: str, address: str, *, folder: Path | None = None) -> None:
         self._client, self._collection, self._address, self._folder = client, collection, address, folder
+        self._subtitles = QdrantSubtitles(client, collection)
 
     @classmethod
     def on_server(cls, host: str, port: int, collection: str, *, tls: bool = False) -> Self:
@@ -167,6 +169,31 @@ class QdrantStore:
     def windows_of(self, paths: Sequence[str]) -> Iterator[list[Window]]:
         """All windows of each video, in order; an empty list for a video that is not in the index."""
         return read_in_batches(paths, count=self._count_windows_of, read=self._read_windows_of)
+
+    def windows_at(self, places: Collection[tuple[str, int]]) -> list[Window]:
+        """The windows with these paths and numbers that are in the index, in any order."""
+        texts = sorted({path_to_text(path) for path, _ in places})
+        numbers = models.MatchAny(any=sorted({number for _, number in places}))
+        newest, found = self._newest(set(texts)), []
+        for some in _batches(texts):
+            must: list[Any] = [_path_in(list(some)), models.FieldCondition(key="number", match=numbers)]
+            for payload, mean in self._scroll(models.Filter(must=must), vectors=True):
+                place = path_from_text(payload["path"]), payload["number"]
+                if place in places and newest.get(payload["path"]) == payload["revision"]:
+                    found.append(window_of(payload, mean))
+        return found
+
+    def subtitles(self) -> dict[str, VideoSubtitles]:
+        """Subtitles by path."""
+        return self._subtitles.read()
+
+    def subtitles_version(self) -> int:
+        """The time of the last change of subtitles; 0 without one."""
+        return self._subtitles.version()
+
+    def set_subtitles(self, subtitles: Mapping[str, VideoSubtitles | None]) -> None:
+        """Replace the subtitles of videos by path; None removes them. Atomic for each video."""
+        self._subtitles.write(subtitles)
 
     def nearest(self, vector: NDArray[np.float32], *, limit: int, filter: Filter) -> list[Window]:
         """The windows whose mean vectors have the largest dot product with a vector of length 1, best first."""

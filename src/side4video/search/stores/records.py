@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from side4video.models.similarity import Similarity
+from side4video.subtitles.cues import Cue
 
 Metadata = Mapping[str, str | float | bool]
 """Metadata of a video from the user's CSV: column -> value; values are numbers, booleans or text."""
@@ -37,6 +38,22 @@ class IndexedFile:
     modified: int
     duration_seconds: float
     metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VideoSubtitles:
+    """The subtitles of a video.
+
+    Attributes:
+        state: sizes and times of the files that they were read from, to detect changes.
+        cues: in the order of their times; of all languages.
+
+    >>> VideoSubtitles("{}", (Cue(1.0, 2.5, "A dog barks."),)).cues[0].text
+    'A dog barks.'
+    """
+
+    state: str
+    cues: tuple[Cue, ...] = ()
 
 
 @dataclass(frozen=True)

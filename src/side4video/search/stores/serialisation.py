@@ -2,10 +2,12 @@
 
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, astuple
 from urllib.parse import quote, unquote_to_bytes
 
 from side4video.search.stores.records import IndexInfo, Metadata
+from side4video.subtitles.cues import Cue
 
 FORMAT = 1
 """Version of the index format. Increase it when earlier versions of this package can no longer read new indexes."""
@@ -48,6 +50,16 @@ def metadata_to_text(metadata: Metadata) -> str:
 def metadata_from_text(text: str) -> Metadata:
     """Parse the text of `metadata_to_text`."""
     return json.loads(text)
+
+
+def cues_to_text(cues: Sequence[Cue]) -> str:
+    """Cues as JSON."""
+    return json.dumps([astuple(cue) for cue in cues], ensure_ascii=False)
+
+
+def cues_from_text(text: str) -> tuple[Cue, ...]:
+    """Parse the text of `cues_to_text`."""
+    return tuple(Cue(*values) for values in json.loads(text))
 
 
 def info_to_text(info: IndexInfo) -> str:

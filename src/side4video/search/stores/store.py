@@ -1,13 +1,13 @@
 """The interface of a store for the windows of an index; implemented for LanceDB and Qdrant."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from side4video.search.stores.filters import Filter
-from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, Window
+from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, VideoSubtitles, Window
 
 
 class Store(Protocol):
@@ -55,6 +55,18 @@ class Store(Protocol):
             limit: maximum number of windows.
             filter: other windows are excluded and do not count towards `limit`.
         """
+
+    def windows_at(self, places: Collection[tuple[str, int]]) -> list[Window]:
+        """The windows with these paths and numbers that are in the index, in any order."""
+
+    def subtitles(self) -> dict[str, VideoSubtitles]:
+        """Subtitles by path. Videos of indexes that are older than subtitles have none."""
+
+    def subtitles_version(self) -> int:
+        """A number that is another one after subtitles have changed."""
+
+    def set_subtitles(self, subtitles: Mapping[str, VideoSubtitles | None]) -> None:
+        """Replace the subtitles of videos by path; None removes them."""
 
     def optimise(self) -> None:
         """Speed up search and shrink files after many changes. Results are correct without it."""
