@@ -62,6 +62,53 @@ LISTS = {  # by format: the list, and the files that belong to it
         "v2-labels.json": json.dumps({"Doing x": "0", "Doing y": "1"}),
     },
     "ucf101": {"trainlist01.txt": "Archery/v_a.avi 1\nBowling/v_b.avi 2\n", "classInd.txt": NAMES},
+    "epic-kitchens": {
+        "list.csv": "narration_id,participant_id,video_id,start_timestamp,stop_timestamp,verb_class,noun_class\n"
+        "P01_01_0,P01,P01_01,00:00:00.14,00:00:03.37,1,0\nP01_01_1,P01,P01_01,00:00:04.37,00:00:06.17,0,0\n",
+        "EPIC_100_verb_classes.csv": "id,key\n0,take\n1,put\n",
+        "EPIC_100_noun_classes.csv": "id,key\n0,tap\n",
+    },
+    "charades": {
+        "list.csv": "id,subject,scene,actions,length\n46GP8,HR43,Kitchen,c092 11.90 21.20;c147 0.00 12.60,24.83\n"
+    },
+    "diving48": {
+        "list.json": json.dumps([{"vid_name": "a", "start_frame": 0, "end_frame": 9, "label": 1}]),
+        "Diving48_vocab.json": json.dumps([["Back", "15som"], ["Fwd", "25som"]]),
+    },
+    "activitynet": {
+        "list.json": json.dumps(
+            {"database": {"a": {"subset": "training", "annotations": [{"segment": [0.5, 2], "label": "x"}]}}}
+        )
+    },
+    "thumos": {"Diving_val.txt": "video_validation_0000101  1.0 2.0\nvideo_validation_0000102  3.0 4.0\n"},
+    "fiftyone-labels": {
+        "labels.json": json.dumps(
+            {"classes": ["x"], "labels": {"a": 0, "b": [{"label": "x", "support": [1, 9]}], "c": [0]}}
+        )
+    },
+    "fiftyone-samples": {
+        "samples.json": json.dumps(
+            {"samples": [{"filepath": "a.mp4", "tags": ["train"], "gt": {"_cls": "Classification", "label": "x"}}]}
+        )
+    },
+    "label-studio": {
+        "list.json": json.dumps(
+            [
+                {
+                    "id": 1,
+                    "data": {"video": "/data/upload/1/1a2b3c4d-a.mp4"},
+                    "annotations": [{"result": [{"value": {"choices": ["x"]}, "from_name": "c", "to_name": "video"}]}],
+                }
+            ]
+        )
+    },
+    "cvat": {
+        "list.xml": "<annotations><version>1.1</version><meta><task><id>1</id><size>9</size><source>a.mp4</source>"
+        '</task></meta><image id="0"><tag label="x"/></image><image id="1"><tag label="x"/></image>'
+        '<track label="y"><box frame="1" outside="0"/><box frame="4" outside="1"/></track></annotations>'
+    },
+    "paths-to-labels": {"list.json": json.dumps({"a.mp4": "x", "b.mp4": ["x", "y"]})},
+    "several-labels": {"list.jsonl": json.dumps({"video": "a.mp4", "labels": ["x", "y"], "start_frame": 3})},
     "hmdb51": {"jump_test_split1.txt": "a.avi 1\nb.avi 2\n", "run_test_split1.txt": "c.avi 1\nd.avi 2\n"},
 }
 CAPTIONS = {
@@ -119,8 +166,8 @@ def write_real(name, folder):
 
 
 def read_list(first, folder):
-    source = folder if first.endswith("_split1.txt") else folder / first
-    videos = read_video_list(source, split="train")
+    source = folder if first.endswith(("_split1.txt", "_val.txt")) else folder / first
+    videos = read_video_list(source, split="train", fps=25)
     check_video_list(videos, allow_missing=True)
 
 

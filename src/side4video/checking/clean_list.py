@@ -7,7 +7,7 @@ from pathlib import Path
 
 from side4video.atomic_files import write_text
 from side4video.checking.entries import Entry
-from side4video.data.lists.list_formats import INTEGER
+from side4video.data.lists.class_numbers import INTEGER
 from side4video.data.lists.several_labels import unread_separator
 
 LABEL_SEPARATOR = "|"

@@ -10,7 +10,8 @@ from side4video.data.lists.caption_detection import detect_caption_format
 from side4video.data.lists.caption_files import load_caption_file
 from side4video.data.lists.captions import read_caption_list
 from side4video.data.lists.configured_lists import read_configured_list
-from side4video.data.lists.list_formats import CAPTION_COLUMNS
+from side4video.data.lists.list_formats import detect_format
+from side4video.data.lists.records import CAPTION_COLUMNS, column_name
 from side4video.data.lists.text_files import DataError
 
 Task = Literal["recognition", "retrieval"]
@@ -96,14 +97,22 @@ def detect_task(config: DataConfig) -> Task:
     return "retrieval" if any(map(_contains_captions, sources)) else "recognition"
 
 
+def _is_label_list(source: Path) -> bool:
+    try:
+        return bool(detect_format(source))
+    except DataError:
+        return False
+
+
 def _contains_captions(source: Path) -> bool:
     if not source.is_file():
         return False
     try:
         file = load_caption_file(source)
-        if file.kind != "text":
-            detect_caption_format(file)
-            return True
+        if file.kind == "jsonl":
+            return any(column_name(name) in CAPTION_COLUMNS for record in file.content for name in record.fields)
+        if file.kind == "json":
+            return not _is_label_list(source) and bool(detect_caption_format(file))
         return bool(file.columns() & set(CAPTION_COLUMNS)) or detect_caption_format(file) == "lsmdc"
     except DataError:
         return False  # reading it as a list of classes reports what is wrong

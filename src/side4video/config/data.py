@@ -30,8 +30,9 @@ class DataConfig(Settings):
     """Whether lists may name videos outside of root: through "..", absolute paths or links. Without root, all paths are
     allowed."""
     format: str = "auto"
-    """Format of the lists: auto, folder, list, csv, jsonl, kinetics, ssv1, ssv2, ucf101 or hmdb51; of captions: auto,
-    msrvtt, msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
+    """Format of the lists: auto, folder, list, csv, json, jsonl, metadata, kinetics, ssv1, ssv2, ucf101, hmdb51,
+    epic-kitchens, charades, diving48, activitynet, thumos, cvat, label-studio, fiftyone-labels or fiftyone-samples; of
+    captions: auto, msrvtt, msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
     class_names: Path | None = None
     """File with one class name per line, or `id,name` rows, for lists with class numbers."""
     delimiter: str | None = None
@@ -52,8 +53,8 @@ class DataConfig(Settings):
     """Pattern of the file names in frame folders; by default img_{:05d}.jpg, or the one series of numbered pictures in
     the folder."""
     fps: float | None = Field(default=None, gt=0.0)
-    """Frames per second of frame folders; required for lists that give times of frame folders, or frame numbers. Video
-    files state their own."""
+    """Frames per second of frame folders, required for lists that give times or frame numbers of them; and of frame
+    numbers in lists, which are by default those of the video file."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Columns of a CSV or JSON lines by their role (path, label, start, end, start_frame, end_frame, split, group), if
     their names are not the usual ones."""
@@ -68,6 +69,10 @@ class DataConfig(Settings):
     label_separator: str | None = None
     """Separator of the labels in one field, which makes a list multi-label; by default the one that occurs of | ; and ,
     if multi_label is true."""
+    label_field: str | None = None
+    """Which labels of a file that has several kinds: verb, noun or action (EPIC-Kitchens; default action), videos or
+    segments (Charades; default videos), tags or tracks (CVAT), the name of a control (Label Studio) or of a field
+    (FiftyOne)."""
     overlap: Literal["refuse", "allow"] = "refuse"
     """Whether videos of the evaluation set may also be training videos, by path or content. Scores of these say
     nothing about new videos."""

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from side4video.data.lists.list_formats import find_column, read_records
+from side4video.data.lists.records import find_column, read_records
 from side4video.data.lists.text_files import MAX_SHOWN, DataError, first_few, shorten
 from side4video.data.lists.video_finder import composed
 from side4video.search.stores.dates import is_date, read_dates

@@ -332,7 +332,9 @@ class TestSomethingSomething:
             read_video_list(write(tmp_path / "train.json", self.records()))
 
     def test_other_json(self, tmp_path):
-        with pytest.raises(DataError, match="not a list of records"):
+        with pytest.raises(
+            DataError, match=r"is an object with the keys 'a', not a list of labelled videos\. Write \{path: label\}"
+        ):
             read_video_list(write(tmp_path / "x.json", '{"a": 1}'), class_names=["x"])
         with pytest.raises(DataError, match="is not JSON"):
             read_video_list(write(tmp_path / "x.json", "a.mp4 0"), class_names=["x"])

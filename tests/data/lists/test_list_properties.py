@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from side4video.data.lists.annotations import DataError, VideoList, read_video_list
 from side4video.data.lists.captions import CaptionList, read_caption_list
-from side4video.data.lists.list_formats import class_number
+from side4video.data.lists.class_numbers import class_number
 
 # Any letters of any script, signs and emoji; no halves of surrogate pairs, which no text file holds.
 letters = st.characters(exclude_categories=["Cs", "Cc"])

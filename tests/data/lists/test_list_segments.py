@@ -9,7 +9,7 @@ import pytest
 from side4video.data.datasets import ClipKey, TrainClips
 from side4video.data.lists.annotations import DataError, LabelledVideo, check_video_list, read_video_list
 from side4video.data.lists.groups import find_groups
-from side4video.data.lists.list_detection import detect_format
+from side4video.data.lists.list_formats import detect_format
 from side4video.data.lists.segments import describe_parts, overlapping, parse_seconds
 from side4video.data.sampling import FrameSampling
 
@@ -100,7 +100,7 @@ def test_json_lines_may_give_numbers_as_labels_and_a_split(tmp_path, film):
         ),
         ('{"video": "film.mp4", "label": "a"}\n["film.mp4"]\n', r"list\.jsonl, line 2, is no object"),
         ('{"video": "film.mp4", "label": "a"}\n{"video": \n', r"list\.jsonl, line 2, is not JSON"),
-        ('{"video": ["film.mp4"], "label": "a"}\n', r"list\.jsonl has no column of paths"),
+        ('{"video": ["film.mp4"], "label": "a"}\n', r"the column video is a list in"),
         ('{"label": "a"}\n', r"list\.jsonl has no column of paths"),
         ('{"video": "film.mp4", "label": "a"}\n{"label": "a"}\n', r"the column video is empty in"),
     ],

@@ -15,9 +15,27 @@
 * labels.py: find the class of each label.
 * overlap.py: evaluation videos among the training videos.
 * path_traversal.py: refuse paths that leave the root folder.
-* list_detection.py: detect the format of a list.
 * text_files.py: text files and class names.
-* list_formats.py: plain lists, CSV, JSON lines.
+* list_formats.py: all formats, how each is recognised and read.
+* list_source.py: a file or folder whose format is detected.
+* plain_lists.py: lists without a header.
+* tables.py: CSV with a header, JSON lines.
+* json_lists.py: JSON of paths and labels.
+* epic_kitchens.py: EPIC-Kitchens-100.
+* charades.py: Charades.
+* diving48.py: Diving48.
+* activitynet.py: ActivityNet, and other data sets in its form.
+* thumos.py: THUMOS14.
+* fiftyone.py: exports of FiftyOne.
+* label_studio.py: exports of Label Studio.
+* cvat.py: exports of CVAT.
+* described_folders.py: folders with a table of labels (Hugging Face, Roboflow).
+* records.py: rows of CSV files by column names.
+* split_names.py: names of splits.
+* class_numbers.py: labels that are numbers.
+* frame_numbers.py: times of frame numbers.
+* labelled_videos.py: labelled videos and lists of them.
+* list_checks.py: check a list before training.
 * official_captions.py: MSR-VTT, MSVD, VATEX, DiDeMo, ActivityNet Captions, LSMDC.
 * official_lists.py: Kinetics, Something-Something, UCF101, HMDB51.
 * safe_unpickler.py: read pickles of plain data without running code.

@@ -6,7 +6,6 @@ from typing import Any
 
 from side4video.data.lists.caption_files import CaptionFile, is_lsmdc
 from side4video.data.lists.caption_formats import CaptionTable, is_record, read_csv_captions, read_json_captions
-from side4video.data.lists.list_formats import CAPTION_COLUMNS
 from side4video.data.lists.official_captions import (
     read_activitynet,
     read_didemo,
@@ -15,6 +14,7 @@ from side4video.data.lists.official_captions import (
     read_msvd,
     read_vatex,
 )
+from side4video.data.lists.records import CAPTION_COLUMNS
 from side4video.data.lists.text_files import DataError, first_few
 
 READERS: dict[str, Callable[[CaptionFile, str | None], CaptionTable]] = {

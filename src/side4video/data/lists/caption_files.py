@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from side4video.data.lists.columns import PATH_COLUMNS
-from side4video.data.lists.list_formats import CAPTION_COLUMNS, column_name, header_delimiter, split_header
+from side4video.data.lists.records import CAPTION_COLUMNS, column_name, header_delimiter, split_header
 from side4video.data.lists.safe_unpickler import is_pickle, load_plain_pickle
 from side4video.data.lists.text_files import DataError, first_few, parse_json
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from side4video.data.lists.caption_files import CaptionFile, Record, read_table
 from side4video.data.lists.columns import END_COLUMNS, PATH_COLUMNS, START_COLUMNS
-from side4video.data.lists.list_formats import CAPTION_COLUMNS, choose_split, column_name
+from side4video.data.lists.records import CAPTION_COLUMNS, column_name
 from side4video.data.lists.segments import TIME_FORMS, parse_seconds
+from side4video.data.lists.split_names import choose_split
 from side4video.data.lists.text_files import DataError, first_few
 
 SPLIT_IN_NAME = re.compile(

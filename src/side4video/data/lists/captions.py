@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from side4video.data.lists.annotations import LabelledVideo, find_bad_times, find_missing, video_key
 from side4video.data.lists.caption_detection import READERS, detect_caption_format
 from side4video.data.lists.caption_files import CaptionFile, load_caption_file, read_names
 from side4video.data.lists.caption_formats import CaptionRow
+from side4video.data.lists.labelled_videos import LabelledVideo
+from side4video.data.lists.list_checks import find_bad_times, find_missing, video_key
 from side4video.data.lists.official_captions import split_of_names
 from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
 from side4video.data.lists.text_files import DataError, first_few

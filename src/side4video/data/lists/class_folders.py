@@ -5,11 +5,14 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from side4video.data.lists.list_formats import SPLIT_SYNONYMS, ReadOptions, Row, Table, choose_split
+from side4video.data.lists.rows import ReadOptions, Row, Table
+from side4video.data.lists.split_names import SPLIT_SYNONYMS, choose_split
 from side4video.data.lists.text_files import DataError, first_few, trimmed_name
 from side4video.video.decoding import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from side4video.video.hidden import is_hidden
 
+UNLABELLED = "_unlabeled"
+"""Folder into which FiftyOne exports videos without a class."""
 _NUMBERED = re.compile(r".*\d[^\d]{0,3}")  # the stem of a frame ends in its number
 
 
@@ -35,6 +38,9 @@ def read_class_folders(source: Path, options: ReadOptions) -> Table:
         prefix = f"{chosen}/"
         classes = class_folders(source / prefix)
     left_out: Counter[str] = Counter()
+    if UNLABELLED in classes:
+        classes.remove(UNLABELLED)
+        notes.append(f"The folder {UNLABELLED} is left out: it is not a class.")
     rows = []
     for label in classes:
         rows += [Row(name, trimmed_name(label), (name,)) for name in _videos_in(source, prefix + label, left_out)]

@@ -27,6 +27,7 @@ END_COLUMNS = (
 START_FRAME_COLUMNS = ("start_frame", "frame_start", "begin_frame", "first_frame")
 END_FRAME_COLUMNS = ("end_frame", "stop_frame", "frame_end")
 SPLIT_COLUMNS = ("split", "subset", "set", "partition")
+FPS_COLUMNS = ("fps", "frame_rate", "framerate")
 GROUP_COLUMNS = ("group", "groups", "recording", "session")
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -36,6 +37,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "end": END_COLUMNS,
     "start_frame": START_FRAME_COLUMNS,
     "end_frame": END_FRAME_COLUMNS,
+    "fps": FPS_COLUMNS,
     "split": SPLIT_COLUMNS,
     "group": GROUP_COLUMNS,
 }
@@ -130,6 +132,8 @@ def _check_times(found: dict[str, str], rest: list[str], source: Path) -> list[s
     """
     if "start" in found and "end" in found:
         rest = [*rest, *(found.pop(role) for role in ("start_frame", "end_frame") if role in found)]
+    if "fps" in found and "start_frame" not in found:
+        rest = [*rest, found.pop("fps")]
     pairs = [[role in found for role in pair] for pair in (("start", "end"), ("start_frame", "end_frame"))]
     unread = [name for name in rest if _LOOKS_LIKE_TIME.search(name)]
     if unread and not any(map(all, pairs)):

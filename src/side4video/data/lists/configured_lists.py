@@ -65,4 +65,5 @@ def _read(
         fps=config.fps,
         multi_label=config.multi_label,
         label_separator=config.label_separator,
+        label_field=config.label_field,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.lists.columns import GROUP_COLUMNS, PATH_COLUMNS
-from side4video.data.lists.list_formats import find_column, read_records
+from side4video.data.lists.records import find_column, read_records
 from side4video.data.lists.text_files import DataError, first_few
 
 NAME_PATTERNS = {

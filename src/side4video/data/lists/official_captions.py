@@ -17,8 +17,8 @@ from side4video.data.lists.caption_formats import (
     read_mapping,
     split_in_name,
 )
-from side4video.data.lists.list_formats import choose_split
 from side4video.data.lists.segments import parse_seconds
+from side4video.data.lists.split_names import choose_split
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.video_finder import strip_suffix
 

@@ -4,15 +4,10 @@ import re
 from pathlib import Path
 
 from side4video.data.lists.columns import END_COLUMNS, LABEL_COLUMNS, START_COLUMNS
-from side4video.data.lists.list_formats import (
-    ReadOptions,
-    Row,
-    Table,
-    find_column,
-    parse_time,
-    read_records,
-    select_split,
-)
+from side4video.data.lists.list_source import ListSource
+from side4video.data.lists.records import find_column, parse_time, read_records
+from side4video.data.lists.rows import ReadOptions, Row, Table
+from side4video.data.lists.split_names import select_split
 from side4video.data.lists.text_files import ClassIndex, DataError, first_few, read_class_names, read_json, read_lines
 
 UCF101_LIST = re.compile(r"(train|test|val)list\d*", re.IGNORECASE)
@@ -20,6 +15,11 @@ HMDB51_LIST = re.compile(r"(.+)_test_split(\d)\.txt")
 
 
 # --- Kinetics -------------------------------------------------------------------------------------------------------
+
+
+def is_kinetics(source: ListSource) -> bool:
+    """Whether the columns are those of the official CSV, or of the crawler's table."""
+    return "youtube_id" in source.columns or source.columns >= {"video_id", "start_time", "end_time", "label_name"}
 
 
 def read_kinetics(source: Path, options: ReadOptions) -> Table:
@@ -48,6 +48,16 @@ def _kinetics_row(record: dict[str, str], columns: list[str], label_column: str 
 
 
 # --- Something-Something --------------------------------------------------------------------------------------------
+
+
+def is_something_v1(source: ListSource) -> bool:
+    """Whether each line is `<number>;<class>`."""
+    return bool(source.lines) and all(re.match(r"\d+;\s*\D", line) for line in source.lines)
+
+
+def is_something_v2(source: ListSource) -> bool:
+    """Whether the objects of the JSON list have an `id` and a template, or nothing else."""
+    return source.has_keys("id", "template") or (source.has_keys("id") and all(len(one) == 1 for one in source.records))
 
 
 def read_something_v1(source: Path, options: ReadOptions) -> Table:
@@ -89,6 +99,17 @@ def _read_labels_file(source: Path, options: ReadOptions) -> tuple[str, ...] | N
 
 
 # --- UCF101 and HMDB51 ----------------------------------------------------------------------------------------------
+
+
+def is_ucf101(source: ListSource) -> bool:
+    """Whether `classInd.txt` is in the folder, or next to a list named as the official ones."""
+    is_list = bool(UCF101_LIST.fullmatch(source.path.stem)) and (source.path.parent / "classInd.txt").is_file()
+    return "classInd.txt" in source.names or (not source.is_folder and is_list)
+
+
+def is_hmdb51(source: ListSource) -> bool:
+    """Whether a folder contains official lists."""
+    return any(HMDB51_LIST.fullmatch(name) for name in source.names)
 
 
 def read_ucf101(source: Path, options: ReadOptions) -> Table:

@@ -23,6 +23,8 @@ class Row(NamedTuple):
     group: str | None = None  # clips that belong together, such as parts of one recording
     line: int | None = None  # in the file, from 1; None: unknown
     labels: tuple[Label, ...] | None = None  # where the form allows several; `label` is None then
+    frames: tuple[float | None, float | None] | None = None  # start and end (exclusive) from 0, instead of seconds
+    fps: float | None = None  # of `frames`, if the list states it
 
 
 class Table(NamedTuple):
@@ -35,6 +37,7 @@ class Table(NamedTuple):
     rows: list[Row]
     class_names: tuple[str, ...] | None = None
     ignore_case: bool = False  # whether file names on disk may differ in case
+    label_column: str | None = None  # of a list with named columns
     notes: tuple[str, ...] = ()  # sentences: how the list was understood, and what was left out
 
 
@@ -56,3 +59,4 @@ class ReadOptions:
     fps: float | None = None
     multi_label: bool | None = None
     label_separator: str | None = None
+    label_field: str | None = None

@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 _CLOCK = re.compile(r"(?:(\d{1,4}):(?=[0-5]\d:))?(\d{1,4}):([0-5]\d(?:\.\d*)?)")
 """[h:]m:ss[.s]"""
@@ -62,6 +62,19 @@ def parse_seconds(value: object) -> float | None:
         return float(value) if math.isfinite(float(value)) else math.nan
     except (ValueError, OverflowError):
         return math.nan
+
+
+def is_span(value: object) -> TypeGuard[list[float]]:
+    """Whether a value of JSON is a pair of numbers.
+
+    >>> is_span([0.5, 2]), is_span([1, "2"]), is_span([1])
+    (True, False, False)
+    """
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(time, (int, float)) and not isinstance(time, bool) and math.isfinite(time) for time in value)
+    )
 
 
 def is_segment(video: Segment) -> bool:

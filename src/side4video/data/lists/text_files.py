@@ -93,6 +93,21 @@ def parse_json(text: str, source: str) -> Any:
         raise DataError(f"{source} is nested too deeply to be read.") from None
 
 
+def describe_json(content: Any) -> str:
+    """What a JSON file contains, for errors.
+
+    >>> describe_json({"a": 1, "b": [2]}), describe_json([{"id": 1}])
+    ("an object with the keys 'a', 'b'", "a list of 1, the first with the keys 'id'")
+    """
+    if isinstance(content, dict):
+        return f"an object with the keys {first_few(content)}"
+    if not isinstance(content, list):
+        return f"the value {shorten(content)}"
+    first = content[0] if content else None
+    more = f", the first with the keys {first_few(first)}" if isinstance(first, dict) else f": {first_few(content[:3])}"
+    return f"a list of {len(content)}{more}" if content else "an empty list"
+
+
 def read_class_names(path: Path) -> tuple[str, ...]:
     """The class names of a data set, in the order of their indices.
 

@@ -1,0 +1,134 @@
+"""Label Studio exports, JSON and JSON-MIN: classes of whole videos (choices) and segments (timeline labels)."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from side4video.data.lists.list_source import ListSource
+from side4video.data.lists.rows import ReadOptions, Row, Table
+from side4video.data.lists.text_files import DataError, first_few, shorten
+from side4video.video.decoding import VIDEO_SUFFIXES
+
+_MIN_ONLY = {"annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
+
+
+def is_label_studio(source: ListSource) -> bool:
+    """Whether the objects of a JSON list are tasks with annotations, or those of JSON-MIN."""
+    return source.has_keys("data", "annotations") or (
+        source.has_keys("id") and all(len(_MIN_ONLY & record.keys()) >= 2 for record in source.records)
+    )
+
+
+def read_label_studio(source: Path, options: ReadOptions) -> Table:
+    """Read the videos of all annotated tasks.
+
+    Choices are classes of the whole video, several choices of a task several labels. Timeline labels are segments;
+    their frames count from 1, and the last one is inside. `options.label_field` names the control (`from_name`) if a
+    project has several. Of several annotations of a task, the ground truth or the first one counts. Uploaded files
+    are found with and without the prefix that Label Studio puts before their names.
+    """
+    notes: list[str] = []
+    tasks = ListSource(source).records
+    if not tasks:
+        raise DataError(f"{source} is not a JSON list of tasks, the form of Label Studio's exports JSON and JSON-MIN.")
+    found = [(task, _results(task, notes) if "annotations" in task else _min_results(task)) for task in tasks]
+    controls = Counter(name for _, results in found for name, _, _ in results)
+    field = options.label_field or (next(iter(controls)) if len(controls) == 1 else None)
+    if field not in controls:
+        raise DataError(
+            f"{source}: the controls with choices or timeline labels are {first_few(controls) or 'none'}. Give "
+            "--data.label-field NAME."
+        )
+    rows: list[Row] = []
+    unlabelled = 0
+    for task, results in found:
+        own = [(labels, frames) for name, labels, frames in results if name == field]
+        unlabelled += not own
+        if own:
+            video = _video_of(task, source)
+            rows += _rows(Row(video, None, _candidates(video)), own)
+    note = f"Labels: the control {field!r}. Frames count from 1, ends are inside."
+    counted = [f"{count} {what}" for what, count in Counter(notes).items()]
+    if unlabelled:
+        counted.append(f"{unlabelled} tasks without labels are left out.")
+    return Table(rows, notes=(note, *counted))
+
+
+def _rows(row: Row, results: Sequence[tuple[tuple[str, ...], tuple[float, float] | None]]) -> list[Row]:
+    whole = dict.fromkeys(label for labels, frames in results if frames is None for label in labels)
+    segments = [row._replace(labels=labels, frames=frames) for labels, frames in results if frames is not None]
+    return [*([row._replace(labels=tuple(whole))] if whole else []), *segments]
+
+
+Result = tuple[str, tuple[str, ...], tuple[float, float] | None]
+"""Name of the control, labels, and frames from 0, the end exclusive; None: the whole video."""
+
+
+def _results(task: dict[str, Any], notes: list[str]) -> list[Result]:
+    annotations = [one for one in _dicts(task.get("annotations")) if not one.get("was_cancelled")]
+    if len(annotations) > 1:
+        notes.append("tasks have several annotations, of which the ground truth or the first one is used.")
+    annotations.sort(key=lambda one: not one.get("ground_truth"))
+    results = _dicts(annotations[0].get("result")) if annotations else []
+    found: list[Result] = []
+    for result in results:
+        value = result.get("value")
+        found += _labels_of(str(result.get("from_name", "")), value) if isinstance(value, dict) else []
+    return found
+
+
+def _min_results(task: dict[str, Any]) -> list[Result]:
+    found: list[Result] = []
+    for name, value in task.items():
+        if name in _MIN_ONLY or name == "id" or _is_video(value):
+            continue
+        if isinstance(value, str):
+            found.append((name, (value,), None))
+        for part in [value] if isinstance(value, dict) else _dicts(value):
+            found += _labels_of(name, part)
+    return found
+
+
+def _labels_of(name: str, value: dict[str, Any]) -> list[Result]:
+    choices, timeline = value.get("choices"), value.get("timelinelabels")
+    if isinstance(choices, list):
+        return [(name, tuple(map(str, choices)), None)]
+    if not isinstance(timeline, list):
+        return []
+    ranges = [one for one in _dicts(value.get("ranges")) if all(_is_frame(one.get(end)) for end in ("start", "end"))]
+    return [(name, tuple(map(str, timeline)), (max(one["start"] - 1.0, 0.0), float(one["end"]))) for one in ranges]
+
+
+def _is_frame(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def _dicts(values: Any) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _is_video(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    return unquote(value).split("?d=")[-1].partition("?")[0].lower().endswith(VIDEO_SUFFIXES)
+
+
+def _video_of(task: dict[str, Any], source: Path) -> str:
+    data = task["data"] if isinstance(task.get("data"), dict) else task
+    videos = [value for value in data.values() if _is_video(value)]
+    if len(videos) != 1:
+        raise DataError(f"{source}: the task {shorten(task.get('id'))} has {len(videos)} videos; one is needed.")
+    return str(videos[0])
+
+
+def _candidates(video: str) -> tuple[str, ...]:
+    """The path in a local storage, the name, the name without the prefix `1a2b3c4d-` of uploads."""
+    parts = urlsplit(video)
+    local = parse_qs(parts.query).get("d", [])
+    paths: Iterable[str] = [*local, unquote(parts.path).lstrip("/")]
+    found = dict.fromkeys(path for path in paths if path.lower().endswith(VIDEO_SUFFIXES))
+    names = [path.rsplit("/", 1)[-1] for path in found]
+    bare = [name[9:] for name in names if name[8:9] == "-" and set(name[:8]) <= set("0123456789abcdef")]
+    return tuple(dict.fromkeys((*found, *names, *bare)))

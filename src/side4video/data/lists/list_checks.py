@@ -1,0 +1,119 @@
+"""Check a list of labelled videos before training: labels, times, missing and repeated files."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from side4video.data.lists.labelled_videos import CheckedList, LabelledVideo, VideoList
+from side4video.data.lists.segments import describe_segment, is_segment, overlapping
+from side4video.data.lists.text_files import DataError, first_few
+from side4video.data.lists.video_finder import scan_folder
+
+
+def check_video_list(video_list: VideoList, *, allow_missing: bool = False, require_labels: bool = True) -> CheckedList:
+    """Check before training that every label is an index into the class names and that every file exists.
+
+    Args:
+        video_list: the list to check.
+        allow_missing: drop missing videos with a warning instead of raising. If all are missing, it still raises.
+        require_labels: raise if a video has no label. Set it to False for prediction.
+
+    Raises:
+        DataError: the list has problems; the error lists all of them. Files are not opened.
+    """
+    videos = video_list.videos
+    absent, missing, warnings = find_missing(videos, allow_missing=allow_missing)
+    problems = [
+        *_label_problems(video_list, require_labels),
+        *_conflicting_labels(videos),
+        *find_bad_times(videos),
+        *missing,
+    ]
+    if problems:
+        raise DataError(*(f"{video_list.source}: {problem}" for problem in problems))
+    kept = replace(video_list, videos=tuple(video for index, video in enumerate(videos) if index not in absent))
+    return CheckedList(kept, len(videos), len(kept.videos), (*warnings, *_list_warnings(kept)))
+
+
+def find_missing(
+    videos: Sequence[LabelledVideo], *, allow_missing: bool
+) -> tuple[frozenset[int], list[str], list[str]]:
+    """Return the positions of missing videos, the problems, and the warnings if missing videos are allowed.
+
+    It is always a problem if all videos are missing.
+    """
+    by_folder = defaultdict(list)
+    for index, video in enumerate(videos):
+        by_folder[str(video.path.parent)].append(index)
+    absent = []
+    for folder, inside in by_folder.items():
+        names = scan_folder(Path(folder))
+        absent += [index for index in inside if videos[index].path.name not in names]
+    if not absent:
+        return frozenset(), [], []
+    missing = f"{len(absent)} of {len(videos)} videos are missing: {first_few(videos[index].name for index in absent)}"
+    if allow_missing and len(absent) < len(videos):
+        return frozenset(absent), [], [f"{missing}; they are skipped."]
+    folders = Counter(str(videos[index].path.parent) for index in absent)
+    looked_in = first_few(folder for folder, _ in folders.most_common())
+    return frozenset(absent), [f"{missing}. Looked in {looked_in}. Check root, or allow missing videos."], []
+
+
+def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:
+    videos, count = video_list.videos, len(video_list.class_names)
+    problems = []
+    labels = {label for video in videos for label in video.all_labels}
+    wrong = [(video.name, label) for video in videos for label in video.all_labels if not 0 <= label < count]
+    if wrong:
+        counts_from_one = (min(labels), max(labels)) == (1, count)
+        hint = (
+            "They seem to count from 1: use first_label=1." if counts_from_one else "Correct the list or class_names."
+        )
+        examples = first_few(f"{name} {label}" for name, label in wrong)
+        problems.append(f"{len(wrong)} labels are outside 0 to {count - 1}: {examples}. {hint}")
+    unlabelled = [video.name for video in videos if video.label is None and video.labels is None]
+    if require_labels and unlabelled:
+        problems.append(f"{len(unlabelled)} videos have no label: {first_few(unlabelled)}. Give a labelled list.")
+    return problems
+
+
+def _conflicting_labels(videos: Sequence[LabelledVideo]) -> list[str]:
+    shown = defaultdict(list)
+    for video in videos:
+        shown[video_key(video)].append(video)
+    if conflicting := [same for same in shown.values() if len({(video.label, video.labels) for video in same}) > 1]:
+        examples = first_few(
+            " and ".join(map(describe_segment, same)) if is_segment(same[0]) else str(same[0].path)
+            for same in conflicting
+        )
+        return [f"{len(conflicting)} videos have two labels: {examples}. Keep one, or give --data.multi-label true."]
+    return []
+
+
+def find_bad_times(videos: Sequence[LabelledVideo]) -> list[str]:
+    """One sentence about the segments that end before they start, if there are any."""
+    inf = float("inf")
+    bad = [v for v in videos if (v.start_seconds or 0) >= (inf if v.end_seconds is None else v.end_seconds)]
+    examples = first_few(map(describe_segment, bad))
+    return [f"{len(bad)} segments end before they start: {examples}. Correct start and end."] if bad else []
+
+
+def video_key(video: LabelledVideo) -> tuple[str, float | None, float | None, bool]:
+    """The key that identifies what is shown: file, start, end, direction."""
+    return str(video.path), video.start_seconds, video.end_seconds, video.reverse
+
+
+def _list_warnings(video_list: VideoList) -> list[str]:
+    warnings = []
+    counts = Counter(map(video_key, video_list.videos))
+    if twice := [what[0] for what, count in counts.items() if count > 1]:
+        warnings.append(f"{len(twice)} videos are listed more than once: {first_few(twice)}.")
+    pairs = [(video_list.videos[one], video_list.videos[other]) for one, other in overlapping(video_list.videos)]
+    if pairs:
+        examples = first_few(f"{describe_segment(one)} and {describe_segment(other)}" for other, one in pairs)
+        warnings.append(f"{len(pairs)} segments overlap an earlier one of their file: {examples}.")
+    used = {label for video in video_list.videos for label in video.all_labels}
+    if empty := [name for label, name in enumerate(video_list.class_names) if label not in used]:
+        warnings.append(f"{len(empty)} of {len(video_list.class_names)} classes have no video: {first_few(empty)}.")
+    return warnings

@@ -1,0 +1,82 @@
+"""Lists without a header: `path`, `path label` or `path frames label`, one video per line."""
+
+import csv
+import re
+from itertools import takewhile
+from pathlib import Path
+
+from side4video.data.lists.class_numbers import INTEGER, labels_to_indices
+from side4video.data.lists.rows import ReadOptions, Row, Table
+from side4video.data.lists.text_files import DataError, first_few, read_lines, shorten
+from side4video.video.decoding import VIDEO_SUFFIXES
+
+DELIMITERS = ("::", "\t", ",", ";", " ")
+LONGEST_LINE = 10_000  # characters of `path label`; paths have at most 4,096
+SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
+VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
+PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
+
+
+def read_plain_list(source: Path, options: ReadOptions) -> Table:
+    """Read `path`, `path label` or `path frames label`, one video per line, delimited by blank, tab, comma or `::`.
+
+    Lines are split from the right, so paths may contain blanks. If every line ends in two numbers, they are read as
+    `frames label`. The number of frames is ignored, because it is often wrong.
+    """
+    lines = [line.strip() for line in read_lines(source)]
+    if long := [line for line in lines if len(line) > LONGEST_LINE]:
+        raise DataError(
+            f"{source} is not a list of videos: it has the line {shorten(long[0])}. Write one video per line."
+        )
+    delimiter = options.delimiter or _sniff_delimiter(lines)
+    if delimiter is None:
+        return Table([Row(line, None, (line,)) for line in lines])
+    if options.multi_label or options.label_separator:
+        rows = [Row(path, label, (path,)) for path, label in (_split_after_path(line, delimiter) for line in lines)]
+        return labels_to_indices(rows, options, source)
+    numbers = min((_count_trailing_numbers(line, delimiter) for line in lines), default=0)
+    if numbers > 2:
+        raise DataError(
+            f"{source}: every line ends in {numbers} numbers. Offsets into a folder of frames are not supported. Write "
+            "`path label`; if the numbers are several labels, give --data.multi-label true."
+        )
+    pairs = [_split_line(line, delimiter, max(numbers, 1)) for line in lines]
+    if unlabelled := [path for path, label in pairs if label is None]:
+        raise DataError(f"{source}: no label after {delimiter!r} in {first_few(unlabelled)}; other lines have one.")
+    return labels_to_indices([Row(path, label, (path,)) for path, label in pairs], options, source)
+
+
+def _sniff_delimiter(lines: list[str]) -> str | None:
+    """The delimiter that separates a label in most of the first lines; None if no delimiter does."""
+    lines = lines[:1000]
+    labelled = {
+        delimiter: sum(_split_line(line, delimiter, 1)[1] is not None for line in lines) for delimiter in DELIMITERS
+    }
+    best = max(DELIMITERS, key=lambda delimiter: labelled[delimiter])  # ties: the first
+    return best if labelled[best] else None
+
+
+def _split_line(line: str, delimiter: str, columns: int) -> tuple[str, str | None]:
+    """Path and label of a line whose last `columns` fields are the label; None as label if they are missing."""
+    if delimiter == " " and columns == 1 and (match := PATH_AND_REST.fullmatch(line)):
+        return match[1], match[2]  # the label may have several words
+    if delimiter == "," and line.startswith('"'):
+        fields = next(csv.reader([line], skipinitialspace=True))
+    else:
+        fields = line.rsplit(None if delimiter == " " else delimiter, columns)
+    label = fields[-1].strip()
+    if len(fields) <= columns or not label or VIDEO_SUFFIX.search(label):
+        return line, None
+    return delimiter.join(fields[:-columns]).strip(), label
+
+
+def _split_after_path(line: str, delimiter: str) -> tuple[str, str | None]:
+    """Path and labels of a line: what follows a video file, or the first delimiter."""
+    match = re.fullmatch(rf"(.+?{SUFFIX})(?:\s*{re.escape(delimiter.strip())}\s*|\s+)(\S.*)", line, re.IGNORECASE)
+    path, labels = match.groups() if match else (*line.split(delimiter, 1), "")[:2]
+    return path.strip(' "'), labels.strip(' "') or None
+
+
+def _count_trailing_numbers(line: str, delimiter: str) -> int:
+    fields = [field.strip() for field in line.split(None if delimiter == " " else delimiter)]
+    return sum(1 for _ in takewhile(INTEGER.fullmatch, reversed(fields[1:])))

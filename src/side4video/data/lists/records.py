@@ -1,0 +1,92 @@
+"""Rows of CSV files as dictionaries, by normalised column names."""
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from side4video.data.lists.segments import TIME_FORMS, parse_seconds
+from side4video.data.lists.text_files import DataError, read_numbered_lines, shorten
+
+CAPTION_COLUMNS = ("caption", "captions", "sentence", "sentences", "text", "description", "query")
+LINE = "line number"
+"""The field of the line; no column has this name, as blanks become underscores."""
+
+
+def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]]:
+    """The rows of a CSV as dictionaries from column name to field; missing last fields are left out.
+
+    Args:
+        source: the file.
+        numbered: also give the line of each row, as the field `LINE`.
+    """
+    lines = read_numbered_lines(source)
+    columns = split_header(lines[0][1]) if lines else []
+    records = []
+    for number, fields in _split_rows(lines[1:], header_delimiter(lines[0][1]) if lines else ",", source):
+        record = dict(zip(columns, (field.strip() for field in fields), strict=False))
+        if len(fields) > len(columns):
+            raise DataError(
+                f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that contain a "
+                "delimiter."
+            )
+        records.append(record | {LINE: str(number)} if numbered else record)
+    return records
+
+
+def _split_rows(lines: Sequence[tuple[int, str]], delimiter: str, source: Path) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each row, with the number of its last line."""
+    rows = csv.reader((line for _, line in lines), delimiter=delimiter)
+    try:
+        for fields in rows:
+            yield lines[rows.line_num - 1][0], fields
+    except csv.Error as error:  # a field above 128 KB, usually an unclosed quote
+        raise DataError(f"{source}, line {lines[rows.line_num - 1][0]}: {error}. Close every quote.") from None
+
+
+def header_delimiter(line: str) -> str:
+    """Comma, tab or `;`: the most frequent one in a header."""
+    return max(",\t;", key=line.count)
+
+
+def split_header(line: str) -> list[str]:
+    """The column names of a header in lower case, with `_` for blanks and hyphens."""
+    return [column_name(name) for name in header_fields(line)]
+
+
+def header_fields(line: str) -> list[str]:
+    """The column names of a header as written."""
+    try:
+        return next(csv.reader([line], delimiter=header_delimiter(line), skipinitialspace=True), [])
+    except csv.Error:  # a field above 128 KB: no header
+        return [line]
+
+
+def column_name(name: str) -> str:
+    """A normalised column name: lower case, with `_` for blanks and hyphens."""
+    return re.sub(r"[\s-]", "_", name.strip(' "').lower())
+
+
+def find_column(records: list[dict[str, str]], names: Sequence[str]) -> str | None:
+    """The first of `names` that is a column of the records."""
+    return next((name for name in names if records and name in records[0]), None)
+
+
+def parse_time(text: str | None, source: Path | str) -> float | None:
+    """A time in seconds; None for an empty field."""
+    time = parse_seconds(text)
+    if time is not None and math.isnan(time):
+        raise DataError(f"{source}: {shorten(text)} is not a time. Write {TIME_FORMS}.")
+    return time
+
+
+def parse_number(text: str, place: str) -> float:
+    """A positive number, such as frames per second."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise DataError(f"{place}: {shorten(text)} is not a positive number of frames per second. Correct it.")
+    return number

@@ -1,0 +1,57 @@
+"""Names of splits (train, val, test, ...) in columns and folders, and the one to read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from side4video.data.lists.columns import SPLIT_COLUMNS
+from side4video.data.lists.records import find_column
+from side4video.data.lists.rows import ReadOptions
+from side4video.data.lists.text_files import DataError, first_few
+
+SPLIT_SYNONYMS: dict[str, tuple[str, ...]] = {  # names of a split, the best first
+    "train": ("training",),
+    "training": ("train",),
+    "test": ("testing", "val", "valid", "validation", "validate"),
+    "testing": ("test",),
+    **dict.fromkeys(("val", "valid", "validation", "validate"), ("val", "valid", "validation", "validate")),
+}
+
+
+def select_split(
+    records: list[dict[str, str]], options: ReadOptions, source: Path, *, column: str | None = None
+) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+    """The records of the given split, and a sentence about them.
+
+    All records are returned if no split is given, or if `column` (default: one of `SPLIT_COLUMNS`) has one value only.
+    """
+    column = column or find_column(records, SPLIT_COLUMNS) or ""
+    splits = sorted({record.get(column, "") for record in records})
+    if options.split is None or len(splits) <= 1:
+        return records, ()
+    chosen = choose_split(splits, options.split, source).lower()
+    kept = [record for record in records if record.get(column, "").lower() == chosen]
+    return kept, (f"Split {chosen!r} of the column {column!r}: {len(kept)} of {len(records)} rows.",)
+
+
+def choose_split(splits: Sequence[str], wanted: str, source: Path) -> str:
+    """The split of that name or a synonym (val for test). Raises `DataError` if there is none."""
+    alike = SPLIT_SYNONYMS.get(wanted.lower(), ())
+    chosen = [split for word in (wanted.lower(), *alike) for split in splits if split.lower() == word]
+    if not chosen:
+        raise DataError(f"{source} has no split {wanted!r}; its splits are {first_few(splits)}.")
+    return chosen[0]
+
+
+def choose_labelled_split(splits: Sequence[str], wanted: str, source: Path) -> tuple[str, tuple[str, ...]]:
+    """The split to read from a data set that labels only some, and a sentence about it.
+
+    Without a labelled training set, the validation set is the training set, as in THUMOS14.
+
+    >>> choose_labelled_split(["test", "validation"], "train", Path("labels.json"))[0]
+    'validation'
+    """
+    if wanted.lower() not in {"train", "training"} or any(split.lower().startswith("train") for split in splits):
+        chosen = choose_split(splits, wanted, source)
+        return chosen, (f"Split {chosen!r} of {first_few(splits)}.",)
+    chosen = choose_split(splits, "val", source)
+    return chosen, (f"No labelled training set: the split {chosen!r} is the training set.",)

@@ -1,0 +1,172 @@
+"""Lists with named columns: CSV with a header, and JSON lines."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from side4video.data.lists.class_numbers import labels_to_indices
+from side4video.data.lists.columns import PATH_COLUMNS, Columns, choose_columns, is_one
+from side4video.data.lists.list_source import ListSource
+from side4video.data.lists.records import (
+    LINE,
+    column_name,
+    header_delimiter,
+    header_fields,
+    parse_number,
+    parse_time,
+    read_records,
+)
+from side4video.data.lists.rows import ReadOptions, Row, Table
+from side4video.data.lists.split_names import select_split
+from side4video.data.lists.text_files import DataError, parse_json, read_lines, read_numbered_lines, shorten
+from side4video.video.decoding import VIDEO_SUFFIXES
+
+_PATH_AND_LABEL = ("path", "label")
+
+
+def is_csv(source: ListSource) -> bool:
+    """Whether the first line names columns: one is a usual name of paths, or the next lines have video files there.
+
+    >>> is_csv(ListSource(Path("captions.csv")))
+    True
+    """
+    return bool(source.columns & set(PATH_COLUMNS)) or _has_header(source.lines)
+
+
+def read_csv(source: Path, options: ReadOptions) -> Table:
+    """Read a CSV with a column of paths and one of labels (names, or indices from 0), delimited by comma, tab or `;`.
+
+    Optional columns: start and end of a segment (`TIME_FORMS`), groups, and `split`, which is used if the option
+    `split` is given.
+    """
+    lines = read_lines(source)
+    names = header_fields(lines[0]) if lines else []
+    spelling = {column_name(name): name.strip() for name in names}
+    return _read_table(read_records(source, numbered=True), options, source, spelling=spelling)
+
+
+def read_json_lines(source: Path, options: ReadOptions) -> Table:
+    """Read one JSON object per line, with the fields of a CSV's columns: text, numbers, null or lists of these."""
+    objects = [(number, parse_json(line, f"{source}, line {number},")) for number, line in read_numbered_lines(source)]
+    return table_of_objects(objects, options, source)
+
+
+def table_of_objects(objects: Sequence[tuple[int, Any]], options: ReadOptions, source: Path) -> Table:
+    """The table of JSON objects, each with its line or number; fields of other kinds are ignored."""
+    records = []
+    spelling: dict[str, str] = {}
+    for number, content in objects:
+        if not isinstance(content, dict):
+            raise DataError(f'{source}, line {number}, is no object {{"video": ..., "label": ...}}.')
+        spelling |= {column_name(name): name for name in content}
+        fields = {column_name(name): _as_field(value) for name, value in content.items()}
+        records.append({name: text for name, text in fields.items() if text is not None} | {LINE: str(number)})
+    columns = dict.fromkeys(name for record in records for name in record)
+    filled = [dict.fromkeys(columns, "") | record for record in records]
+    return _read_table(filled, options, source, spelling=spelling)
+
+
+class Several(str):
+    """A field that was a list in JSON: its values are `labels`.
+
+    >>> Several(["run", "jump"]).labels
+    ('run', 'jump')
+    """
+
+    labels: tuple[str, ...]
+
+    def __new__(cls, values: Sequence[str]) -> "Several":
+        """The values separated by commas, as the text."""
+        field = super().__new__(cls, ", ".join(values))
+        field.labels = tuple(values)
+        return field
+
+
+def _as_field(value: object) -> str | None:
+    """The value as a CSV field; None for other values than text, numbers, null and lists of these."""
+    if isinstance(value, list):
+        texts = [text for item in value if (text := _as_field(item)) is not None]
+        return (
+            Several(texts) if len(texts) == len(value) and not any(isinstance(item, list) for item in value) else None
+        )
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if not isinstance(value, (str, int, float)):
+        return None
+    return str(value).strip()
+
+
+def _read_table(
+    records: list[dict[str, str]], options: ReadOptions, source: Path, *, spelling: Mapping[str, str]
+) -> Table:
+    """The rows of records; `spelling` is how the file writes the names of the columns."""
+    names = [name for name in records[0] if name != LINE] if records else list(_PATH_AND_LABEL)
+    given = {role: column_name(name) for role, name in options.columns.items()}
+    if options.group and column_name(options.group) in names:
+        given = {"group": column_name(options.group), **given}
+    columns = choose_columns(names, given, source, rows=records)
+    records, notes = select_split(records, options, source, column=columns.get("split"))
+    path = columns.get("path") or ""
+    if options.group and "group" not in given:
+        columns = replace(columns, of_role={role: name for role, name in columns.of_role.items() if role != "group"})
+    rows = []
+    for record in records:
+        if not record.get(path) or isinstance(record[path], Several):
+            what = "a list" if record.get(path) else "empty"
+            raise DataError(f"{source}: the column {path} is {what} in {shorten(record)}. Give every row one path.")
+        line = int(record[LINE])
+        place = f"{source}, line {line}"
+        first, last = (parse_time(record.get(columns.get(role) or ""), place) for role in ("start", "end"))
+        of_class, of_group = (record.get(columns.get(role) or "") or None for role in ("label", "group"))
+        row = Row(record[path], of_class, (record[path],), first, last, of_group, line)
+        if columns.get("start_frame") is not None:
+            row = row._replace(**_frames(record, columns, place))
+        rows.append(
+            row._replace(label=None, labels=labels)
+            if (labels := _labels(record, columns, spelling)) is not None
+            else row
+        )
+    if columns.classes:
+        return Table(rows, tuple(spelling[name] for name in columns.classes), notes=(columns.note, *notes))
+    table = labels_to_indices(rows, options, source)
+    return table._replace(label_column=columns.get("label"), notes=(columns.note, *notes, *table.notes))
+
+
+def _labels(record: Mapping[str, str], columns: Columns, spelling: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The labels of a row where the form of the list has several: a list of JSON, or a column per class."""
+    if columns.classes:
+        return tuple(spelling[name] for name in columns.classes if is_one(record.get(name, "")))
+    field = record.get(columns.get("label") or "")
+    return field.labels if isinstance(field, Several) else None
+
+
+def _frames(record: Mapping[str, str], columns: Columns, place: str) -> dict[str, Any]:
+    """The frame numbers of a row, and the frames per second that it states."""
+    texts = [record.get(columns.get(role) or "", "") for role in ("start_frame", "end_frame", "fps")]
+    if wrong := [text for text in texts[:2] if text and not re.fullmatch(r"\d{1,18}(\.0+)?", text)]:
+        raise DataError(f"{place}: {shorten(wrong[0])} is not a frame number. Write whole numbers from 0.")
+    first, last = (float(text) if text else None for text in texts[:2])
+    fps = parse_number(texts[2], place) if texts[2] else None
+    return {"frames": None if first is None and last is None else (first, last), "fps": fps}
+
+
+def _has_header(lines: list[str]) -> bool:
+    """Whether the first line names columns: a column has a video file in each of the next lines, but not in this one.
+
+    >>> _has_header(["Video Path,Class Label", "a.mp4,run"]), _has_header(["a.mp4,run", "b.mp4,run"])
+    (True, False)
+    """
+    if not lines:
+        return False
+    delimiter = header_delimiter(lines[0])
+    first, *others = ([field.strip(' "').lower() for field in line.split(delimiter)] for line in lines[:20])
+    if len(first) < 2 or not others or any(field.endswith(VIDEO_SUFFIXES) for field in first):
+        return False
+    return any(
+        all(len(fields) == len(first) and fields[column].endswith(VIDEO_SUFFIXES) for fields in others)
+        for column in range(len(first))
+    )
