@@ -13,7 +13,8 @@ from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
 from torch import Tensor, nn
 
-from side4video.models.backbones.weight_files import check_state_dict, read_weights
+from side4video.models.backbones.text_weights import read_text_weights
+from side4video.models.backbones.weight_files import check_state_dict
 from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
 from side4video.parameters import as_list
 
@@ -159,8 +160,8 @@ def load_text_tower(
 
     Args:
         name: open_clip's name, such as "ViT-B-16-quickgelu" or "EVA02-E-14". OpenAI's weights need a "-quickgelu" name.
-        weights: "hub" (downloaded once and cached), "random", or a `.safetensors` or `.pt` file with a whole CLIP
-            model or only its text tower. Nothing in a file is executed.
+        weights: "hub" (downloaded once and cached), "random", or the path of a file or folder with a whole CLIP model
+            or only its text tower, see `read_text_weights`. Nothing in a file is executed.
         tag: tag of the hub's weights, such as "openai" or "laion2b_s4b_b115k".
         model_args: changes to the named model: embed_dim, context_length, vocab_size, width, heads, layers.
         seed: seed of random weights; the global random state is not changed.
@@ -183,7 +184,7 @@ def load_text_tower(
         )
     if weights == "random":
         return TextTower(model)
-    state = read_weights(Path(weights))
+    state = read_text_weights(Path(weights))
     if is_openai_clip(state) and not settings["quick_gelu"]:
         raise ValueError(
             f"{weights} contains OpenAI's CLIP weights, which need the name with -quickgelu, not {name!r}."
