@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else each process of the tests compiles the package and its tests again
 
-.PHONY: install demo docs lint test clean
+.PHONY: install demo docs lint test test-slow clean
 
 install: $(VENV)/installed
 
@@ -28,6 +28,9 @@ lint: install           ## format, lint and types
 
 test: lint              ## the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-slow: install      ## the tests marked slow, which take minutes each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m slow
 
 clean:
 	rm -rf .venv runs dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,5 +1,6 @@
 """Fixtures for all tests: small real video files, and the settings of a small real run on some of them."""
 
+import gc
 from collections import Counter
 from collections.abc import Callable
 from multiprocessing.context import BaseContext
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (places.get(item.path.stem, len(places)), sizes[item.path]))
 
 
+def pytest_collection_finish():
+    """Modules and tests stay until the end: no test looks for garbage among them."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_fork_server():
     """The server that starts all processes of a test session imports what loaders need, whichever test comes first."""
@@ -53,6 +60,15 @@ def one_fork_server():
 def make_video() -> Callable[..., Path]:
     """`make_video(path, brightness, height=48, width=64, fps=10)` writes an mp4 file; see `write_grey_video`."""
     return write_grey_video
+
+
+@pytest.fixture(scope="module")
+def short_reports():
+    """Reports explain one right and one wrong clip; an explanation takes as long as 50 training passes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("side4video.reports.run_report.SHOWN_RIGHT", 1)
+        patch.setattr("side4video.reports.run_report.SHOWN_WRONG", 1)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ from side4video.tasks import clips
 from side4video.training.run_log import read_log
 from side4video.video.decoding import open_video
 
+pytestmark = pytest.mark.usefixtures("short_reports")
+
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 

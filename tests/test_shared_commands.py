@@ -83,7 +83,7 @@ def commands(work, small_run, small_retrieval_run, captioned_videos):
     return {name: list(map(str, command)) for name, command in found.items()}
 
 
-def test_two_processes_give_the_results_of_one(commands, work):
+def test_two_processes_give_the_results_of_one(commands, work, warm):
     codes, said = [], {}
     for name, command in commands.items():
         with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
@@ -93,7 +93,7 @@ def test_two_processes_give_the_results_of_one(commands, work):
     script, listed = work / "several.py", work / "commands.json"
     script.write_text(SEVERAL_COMMANDS)
     listed.write_text(json.dumps([[*command, str(work / f"two-{name}")] for name, command in commands.items()]))
-    with SeparateProcesses(work, [listed], world=2, script=script) as run:
+    with SeparateProcesses(work, [listed], world=2, script=script, warm=warm) as run:
         run.finish()
         outputs = [run.said(rank) for rank in range(2)]
     for output in outputs:

@@ -4,15 +4,32 @@ As a script it is that process: it reads a request per line and answers each in 
 `poll` with how a process ended, or null while it has not.
 """
 
+import gc
 import json
 import os
 import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from importlib import import_module
+from itertools import pairwise
+from multiprocessing import forkserver, util
 from pathlib import Path
+
+IMPORTED_BY_COMMANDS = (
+    "side4video.checking.command",
+    "side4video.memory.command",
+    "side4video.models.retrieval_model",
+    "side4video.reports.run_report",
+    "side4video.search.indexing",
+    "side4video.selection.run",
+    "side4video.sharing.model_card",
+    "lance_namespace",
+    "qdrant_client",
+)
+"""Nothing that starts threads, which no fork would have: of LanceDB only its slow part."""
 
 
 class WarmProcess:
@@ -20,15 +37,14 @@ class WarmProcess:
 
     Args:
         folder: for the output of the runs.
-        preload: further modules to import once; none that starts threads, which no fork would have.
     """
 
-    def __init__(self, folder, *, preload=()):
-        self._folder, self._preload, self._started = Path(folder), preload, 0
+    def __init__(self, folder):
+        self._folder, self._started = Path(folder), 0
 
     def __enter__(self):
         self._process = subprocess.Popen(
-            [sys.executable, __file__, *self._preload],
+            [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -122,6 +138,7 @@ def child(request):
         os.dup2(log, descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.update(request["environment"])
+    util.spawnv_passfds = start_program
     set_limits(request["file_size_limit"], request["more_memory"])
     if request["script"] is not None:
         sys.argv = [request["script"], *request["arguments"]]
@@ -130,6 +147,32 @@ def child(request):
     from side4video.cli import main
 
     sys.exit(main(request["arguments"]))
+
+
+def start_program(program, arguments, descriptors, *, spawn=util.spawnv_passfds):
+    """`multiprocessing.util.spawnv_passfds`, but a fork server is a fork of this run, which has imported everything."""
+    if "multiprocessing.forkserver" not in arguments[-1]:
+        return spawn(program, arguments, descriptors)
+    process = os.fork()
+    if process == 0:
+        try:
+            forget_the_run(descriptors)
+            exec(arguments[-1], {})
+        finally:
+            os._exit(0)
+    return process
+
+
+def forget_the_run(kept):
+    """Lose what a new program would not have: locks that are held, open files, handlers of signals."""
+    forkserver._forkserver._lock = threading.Lock()
+    edges = [2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]
+    for low, high in pairwise(edges):
+        os.closerange(low + 1, high)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def set_limits(file_size, more_memory):
@@ -148,17 +191,16 @@ def set_limits(file_size, more_memory):
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def serve(*preload):
+def serve():
     import torch._dynamo
     import torch._subclasses.fake_tensor  # noqa: F401
 
-    import side4video.memory.command
-    import side4video.reports.run_report
-    import side4video.training.loop  # noqa: F401
     from side4video.cli import COMMANDS
 
-    for module in (*(f"side4video.commands.{name.replace('-', '_')}" for name in COMMANDS), *preload):
+    commands = (f"side4video.commands.{name.replace('-', '_')}" for name in COMMANDS)
+    for module in (*commands, *IMPORTED_BY_COMMANDS):
         import_module(module)
+    gc.freeze()  # the runs need not look for garbage among what was imported
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
@@ -173,4 +215,4 @@ def serve(*preload):
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    serve()

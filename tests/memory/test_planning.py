@@ -44,8 +44,15 @@ def settings(**groups):
     return parse_config(content, source="a small model")
 
 
+PLANNERS = {}
+
+
 def planner(config, target="cpu"):
-    return StepPlanner(config, num_classes=CLASSES, target=target)
+    """The planner of these settings; tests share it, and with it the histories that it has recorded."""
+    key = config.model_dump_json(), target
+    if key not in PLANNERS:
+        PLANNERS[key] = StepPlanner(config, num_classes=CLASSES, target=target)
+    return PLANNERS[key]
 
 
 def real_step(config):

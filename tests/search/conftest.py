@@ -8,7 +8,6 @@ import pytest
 from side4video.demo.videos import write_video
 from side4video.search.index_model import load_index_model
 from side4video.training.loop import train
-from warm_process import WarmProcess
 
 
 @pytest.fixture(scope="session")
@@ -17,14 +16,6 @@ def adapter(tmp_path_factory, small_retrieval_run):
     run = tmp_path_factory.mktemp("searching") / "run"
     train(small_retrieval_run(train={"epochs": 1, "lr": 1e-2}), out=run)
     return run
-
-
-@pytest.fixture(scope="session")
-def warm(tmp_path_factory):
-    """Like `warm` of all tests. It imports `lance_namespace`, the slow part of LanceDB; the rest starts a thread."""
-    preload = ("side4video.search.indexing", "lance_namespace", "qdrant_client")
-    with WarmProcess(tmp_path_factory.mktemp("warm"), preload=preload) as process:
-        yield process
 
 
 @pytest.fixture(scope="session")

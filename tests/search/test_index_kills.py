@@ -16,6 +16,8 @@ from search.windows import windows_of
 from side4video.search.stores.open_store import open_store
 from warm_process import wait_until
 
+pytest.importorskip("lancedb")  # before a run starts, not while it indexes
+
 TIMES = 3
 """How often the eight videos are there, each with another end."""
 

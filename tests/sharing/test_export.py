@@ -81,15 +81,32 @@ def outputs(folder, clips):
         return [model(clips)]
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """`exported(settings)` gives an adapter and its exported model, which tests share."""
+    made = []
+
+    def export_once(settings):
+        for known, *found in made:
+            if known is settings:
+                return found
+        folder = tmp_path_factory.mktemp("exported")
+        adapter = make_adapter(folder / "adapter", settings)
+        made.append((settings, adapter, export_adapter(adapter, folder / "model.onnx")))
+        return made[-1][1:]
+
+    return export_once
+
+
 @pytest.mark.parametrize(
     "settings", [*KINDS.values(), *(pytest.param(kind, marks=pytest.mark.slow) for kind in MORE_KINDS.values())]
 )
-def test_onnx_gives_the_same_outputs_for_any_number_of_clips(settings, tmp_path):
-    folder = make_adapter(tmp_path / "adapter", settings)
-    made = export_adapter(folder, tmp_path / "model.onnx")
+def test_onnx_gives_the_same_outputs_for_any_number_of_clips(settings, exported):
+    folder, made = exported(settings)
     assert [path.name for path in made.files] == ["model.onnx"]
-    assert made.num_bytes == (tmp_path / "model.onnx").stat().st_size
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (path,) = made.files
+    assert made.num_bytes == path.stat().st_size
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for num_clips in (1, 2, 5):
         clips = torch.randn(num_clips, 4, 3, 32, 32)
         expected = outputs(folder, clips)
@@ -98,20 +115,19 @@ def test_onnx_gives_the_same_outputs_for_any_number_of_clips(settings, tmp_path)
         for one, other in zip(found, expected, strict=True):
             assert one.shape == other.shape
             np.testing.assert_allclose(one, other.numpy(), rtol=0, atol=1e-4)
-    onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
-    entries = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
+    onnx.checker.check_model(path, full_check=True)
+    entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     names = () if "task" in settings else CLASSES
     assert json.loads(entries["class_names"]) == list(names)
     assert json.loads(entries["frames"])["num_frames"] == 4
 
 
-def test_float16_with_other_operators_and_any_number_of_frames(tmp_path):
-    folder = make_adapter(tmp_path / "adapter", KINDS["CLIP, pre-norm, two taps of three"])
+def test_float16_with_other_operators_and_any_number_of_frames(exported, tmp_path):
+    folder, large = exported(KINDS["CLIP, pre-norm, two taps of three"])
     path = tmp_path / "model.onnx"
     options = ["--dtype", "float16", "--opset", "20", "--dynamic-frames"]
     assert main(["export", str(folder), str(path), *options]) == 0
-    assert main(["export", str(folder), str(tmp_path / "large.onnx")]) == 0
-    assert path.stat().st_size < (tmp_path / "large.onnx").stat().st_size
+    assert path.stat().st_size < large.num_bytes
     model = onnx.load(path)
     assert [entry.version for entry in model.opset_import if not entry.domain] == [20]
     assert {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) > 1} == {
@@ -125,8 +141,8 @@ def test_float16_with_other_operators_and_any_number_of_frames(tmp_path):
         np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=0.02 * float(expected.abs().max()))
 
 
-def test_retrieval_in_float16(tmp_path):
-    folder = make_adapter(tmp_path / "adapter", KINDS["retrieval"])
+def test_retrieval_in_float16(exported, tmp_path):
+    folder, _ = exported(KINDS["retrieval"])
     export_adapter(folder, str(tmp_path / "model.onnx"), dtype="float16", dynamic_frames=True)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     clips = torch.randn(2, 5, 3, 32, 32)

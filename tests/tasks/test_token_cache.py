@@ -2,10 +2,6 @@
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -23,6 +19,7 @@ from side4video.tasks.recognition.task import read_probe
 from side4video.tasks.token_cache import TokenCache
 from side4video.training.loop import train
 from side4video.training.run_log import RunLog, read_log
+from warm_process import wait_until
 
 COPIES = 3
 
@@ -226,23 +223,23 @@ if __name__ == "__main__":
 """
 
 
-def test_files_of_a_killed_build_are_removed_by_the_next_one(small_run, tmp_path):
+def written(folder):
+    return folder.is_dir() and [path for path in folder.iterdir() if path.stat().st_size]
+
+
+def test_files_of_a_killed_build_are_removed_by_the_next_one(small_run, warm, tmp_path):
     """A real SIGKILL, with a worker process that reads videos."""
     folder = tmp_path / "cache"
     config = small_run(data={"cache": folder, "workers": 1})
     (tmp_path / "script.py").write_text(BUILD_SLOWLY)
     (tmp_path / "recipe.yaml").write_text(dump_config(config))
-    command = [sys.executable, tmp_path / "script.py", tmp_path / "recipe.yaml", tmp_path / "run"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 60
-    while not (folder.is_dir() and [path for path in folder.iterdir() if path.stat().st_size]):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "nothing was written"
-        time.sleep(0.01)
+    run = warm.start(tmp_path / "recipe.yaml", tmp_path / "run", script=tmp_path / "script.py")
+    wait_until(lambda: written(folder) or run.poll() is not None, every_seconds=0.01)
+    assert run.poll() is None, run.said()
     living, *_ = train_cache(config, folder)  # while that one builds
     assert len(files(folder)) == 4  # two of the finished build, a temporary file and its lock
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    run.kill()
+    run.wait()
     left_behind = set(files(folder)) - {living.path.name, living.path.with_suffix(".json").name}
     assert {name.rpartition(".")[2] for name in left_behind} == {"tmp", "lock"}
     train_cache(config, folder, copies=1)

@@ -68,9 +68,9 @@ def check_survivor(run, survivor, *, seconds):
 
 
 @pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_a_killed_process_is_named_by_the_other(lost, recipe, tmp_path):
+def test_a_killed_process_is_named_by_the_other(lost, warm, recipe, tmp_path):
     out = tmp_path / "run"
-    with SeparateProcesses(tmp_path, ["train", recipe(train=LONG), "--out", out], world=2) as run:
+    with SeparateProcesses(tmp_path, ["train", recipe(train=LONG), "--out", out], world=2, warm=warm) as run:
         wait_until(lambda: len(losses(out)) >= 3)
         run.processes[lost].kill()
         check_survivor(run, 1 - lost, seconds=KILLED_SECONDS)

@@ -106,15 +106,16 @@ FORMATS = [
 ]
 
 
-@pytest.mark.parametrize(("start", "end", "expected"), [(0, 6, [1, 3]), (2.52, 3.9, [0.48])])
 @pytest.mark.parametrize(("name", "options"), FORMATS, ids=[f"{name}-{o['sound']}" for name, o in FORMATS])
-def test_audio_and_frames_are_in_sync(tmp_path, name, options, start, end, expected):
-    flashes, tones, sound, length = clip(write(tmp_path / name, **options), start, end)
-    assert flashes == pytest.approx(expected, abs=1 / FPS + 0.001)
-    assert tones == pytest.approx(flashes, abs=IN_STEP_SECONDS)
-    assert length <= end - start
-    strongest = np.abs(np.fft.rfft(sound[0])).argmax() * RATE / sound.shape[1]
-    assert strongest == pytest.approx(HERTZ, rel=0.01)
+def test_audio_and_frames_are_in_sync(tmp_path, name, options):
+    path = write(tmp_path / name, **options)
+    for start, end, expected in ((0, 6, [1, 3]), (2.52, 3.9, [0.48])):
+        flashes, tones, sound, length = clip(path, start, end)
+        assert flashes == pytest.approx(expected, abs=1 / FPS + 0.001)
+        assert tones == pytest.approx(flashes, abs=IN_STEP_SECONDS)
+        assert length <= end - start
+        strongest = np.abs(np.fft.rfft(sound[0])).argmax() * RATE / sound.shape[1]
+        assert strongest == pytest.approx(HERTZ, rel=0.01)
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.avi", "libmp3lame"), ("a.mkv", "ac3"), ("a.mpg", "mp2")])

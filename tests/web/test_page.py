@@ -355,8 +355,18 @@ def test_fingers_have_targets_of_40_pixels(open_page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280, 2560])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (360, "light"),
+        (1280, "dark"),
+        (2560, "light"),
+        *(
+            pytest.param(width, scheme, marks=pytest.mark.slow)  # these widths and colours are in the three above
+            for width, scheme in ((360, "dark"), (1280, "light"), (2560, "dark"))
+        ),
+    ],
+)
 def test_axe_finds_no_accessibility_error(open_page, width, scheme):
     axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
     for name, path in (

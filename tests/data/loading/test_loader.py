@@ -3,8 +3,6 @@
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,6 +20,7 @@ from side4video.data.loading.worker_processes import GRACE_SECONDS
 from side4video.data.loading.worker_watchdog import LostWorkerError
 from side4video.data.sampling import FrameSampling
 from side4video.data.transforms import EvalTransform, TrainTransform
+from warm_process import wait_until
 
 STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
@@ -264,9 +263,13 @@ if __name__ == "__main__":
 """One of its two loader processes is soon in the middle of a video, the other waits."""
 
 
-def hear_interrupts():
-    """A shell that runs the tests in the background makes all child processes ignore ^C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def is_alive(group):
+    """Whether a process group has a process."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class TestWorkers:
@@ -306,22 +309,15 @@ class TestWorkers:
             os.kill(worker, number)
         assert [batch.indices for batch in batches] == [[index] for index in range(1, 6)]
 
-    def test_an_interrupt_ends_all_processes(self, tmp_path):
+    def test_an_interrupt_ends_all_processes(self, warm, tmp_path):
         script = tmp_path / "endless.py"
         script.write_text(ENDLESS)
-        with subprocess.Popen(
-            [sys.executable, str(script)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=hear_interrupts,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "[0]\n"
-            interrupted = time.monotonic()
-            os.killpg(process.pid, signal.SIGINT)  # as ^C in a terminal does
-            _, errors = process.communicate(timeout=60)  # the pipe's end: of the workers too
-            assert time.monotonic() - interrupted < 0.8 * GRACE_SECONDS  # it would wait for all of it
-        assert process.returncode == -signal.SIGINT
-        assert errors.count("KeyboardInterrupt") == 1
+        run = warm.start(script=script)
+        wait_until(lambda: "[0]\n" in run.said() or run.poll() is not None)
+        interrupted = time.monotonic()
+        os.killpg(run.pid, signal.SIGINT)  # as ^C in a terminal does
+        code, output = run.finish()
+        wait_until(lambda: not is_alive(run.pid))  # the workers too
+        assert time.monotonic() - interrupted < 0.8 * GRACE_SECONDS  # it would wait for all of it
+        assert code == -signal.SIGINT, output
+        assert output.count("KeyboardInterrupt") == 1

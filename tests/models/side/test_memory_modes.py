@@ -1,5 +1,7 @@
 """The memory modes: equal outputs and gradients, and the bytes that each stores for the backward pass."""
 
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -216,10 +218,14 @@ LIMITS_MB = {
 }
 
 
-def saved_bytes(size, memory, num_clips):
-    """Bytes that side network and head save on 16-bit tokens under bf16 autocast, without parameters."""
+FAKE = FakeTensorMode()
+
+
+@cache
+def fake_network(size):
+    """Side network and head without data; building them takes longer than a pass."""
     backbone_width, num_patches, patch_size, num_blocks, width, taps = SIZES[size]
-    with FakeTensorMode(), torch.autocast("cpu", torch.bfloat16):
+    with FAKE:
         side = SideNetwork(
             backbone_width=backbone_width,
             num_patches=num_patches,
@@ -227,15 +233,22 @@ def saved_bytes(size, memory, num_clips):
             taps=resolve_taps(taps, num_blocks),
             width=width,
             variant="post-norm" if size == "e14" else "pre-norm",
-            memory=memory,
         )
-        head = ClassificationHead(width=width, num_classes=174)
-        with SavedBytes([*side.parameters(), *head.parameters()]) as saved:
-            x = side.begin(torch.zeros(num_clips, 8, 3, 224, 224))
-            for tap in side.taps:
-                tokens = torch.zeros(num_clips, 8, num_patches + 1, backbone_width, dtype=torch.bfloat16)
-                x = side.advance(x, block=tap, patches=tokens[:, :, 1:], summary=tokens[:, :, :1])
-            head(x)
+        return side, ClassificationHead(width=width, num_classes=174)
+
+
+@cache
+def saved_bytes(size, memory, num_clips):
+    """Bytes that side network and head save on 16-bit tokens under bf16 autocast, without parameters."""
+    backbone_width, num_patches, *_ = SIZES[size]
+    side, head = fake_network(size)
+    side.set_memory(memory)
+    with FAKE, torch.autocast("cpu", torch.bfloat16), SavedBytes([*side.parameters(), *head.parameters()]) as saved:
+        x = side.begin(torch.zeros(num_clips, 8, 3, 224, 224))
+        for tap in side.taps:
+            tokens = torch.zeros(num_clips, 8, num_patches + 1, backbone_width, dtype=torch.bfloat16)
+            x = side.advance(x, block=tap, patches=tokens[:, :, 1:], summary=tokens[:, :, :1])
+        head(x)
     return saved.total
 
 

@@ -165,8 +165,8 @@ def test_one_caption_and_one_video():
 def test_working_memory_stays_below_the_setting(kind, dtype):
     """Counted separately: allocations of PyTorch, and of Python with NumPy."""
     generator = np.random.default_rng(0)
-    sentences = [" ".join(generator.choice(list("abcdefgh"), generator.integers(2, 12))) for _ in range(300)]
-    texts, videos = captions_of(sentences, width=64, places=12), random_videos(200, width=64)
+    sentences = [" ".join(generator.choice(list("abcdefgh"), generator.integers(2, 12))) for _ in range(120)]
+    texts, videos = captions_of(sentences, width=64, places=12), random_videos(100, width=64)
     texts, videos = in_type(texts, dtype), in_type(videos, dtype)
     for working_bytes in (50_000, 200_000, 1_000_000):
         with AllocationTracker() as tracker:
