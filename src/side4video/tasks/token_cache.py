@@ -23,6 +23,7 @@ from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.loader import TIMEOUT_SECONDS, test_loader
 from side4video.data.loading.order import TrainOrder
+from side4video.models.backbones.token_identity import token_identity
 from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips, denormalise_pixels
@@ -224,11 +225,10 @@ class TokenCache:
 
     def _describe(self, transform: dict[str, Any]) -> dict[str, Any]:
         """Return everything that the tokens depend on; which of them are stored is in `_Columns`."""
-        clips, backbone = self._clips, self._model.backbone
+        clips = self._clips
         return {
             "format": FORMAT_VERSION,
-            "backbone": [backbone.fingerprint, str(backbone.dtype), backbone.quantised, backbone.image_size],
-            "pixels": [list(backbone.mean), list(backbone.std), backbone.interpolation],
+            "backbone": token_identity(self._model.backbone),
             **({"patch_grid": self._model.side.patch_grid} if self._model.side.patch_grid else {}),
             "sampling": asdict(clips.sampling),
             "transform": transform,

@@ -135,6 +135,22 @@ def test_tokens_equal_the_librarys_hidden_states(kind, tmp_path, pictures):
         check_tokens(load_backbone(name, weights=weights, image_size=32, model_args={**ARGS, **more}), states, pictures)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("CLIP", "ViT-B-16-quickgelu.openai"), ("CLIP", CLIP), ("SigLIP", "ViT-B-16-SigLIP.webli")]
+)
+def test_image_embeddings_equal_the_librarys(kind, name, tmp_path, pictures):
+    model, _ = make(kind)
+    model.save_pretrained(tmp_path)
+    with torch.no_grad():
+        expected = model.get_image_features(pixel_values=pictures).pooler_output
+    args = {"weights": tmp_path, "image_size": 32, "model_args": ARGS, "projection_width": expected.shape[1]}
+    backbone = load_backbone(name, **args)
+    (tokens,) = backbone.iterate(pictures[:, None], [1])
+    pooled = backbone.pool(tokens)[:, 0]
+    own = pooled if backbone.projection is None else backbone.projection(pooled)
+    torch.testing.assert_close(own, expected, rtol=0, atol=1e-5)
+
+
 def test_sharded_files_of_the_library(tmp_path, pictures, capsys):
     model, tower = make("ViT")
     model.save_pretrained(tmp_path, max_shard_size="20KB")

@@ -81,6 +81,12 @@ def test_clip(tmp_path, own):
     assert torch.equal(state["logit_scale"], model.logit_scale)
 
 
+def test_the_activation_next_to_a_file_is_printed(tmp_path, capsys):
+    make("CLIPTextModel", **TEXT, projection_dim=20, hidden_act="gelu").save_pretrained(tmp_path)
+    read_text_weights(tmp_path)
+    assert "text tower with gelu, as stated next to it" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("name", "sizes"), [("SiglipModel", {}), ("Siglip2Model", {"num_patches": 4})])
 def test_siglip(tmp_path, name, sizes):
     model = make(name, text_config=TEXT, vision_config={**VISION, **sizes})

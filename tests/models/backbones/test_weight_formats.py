@@ -128,6 +128,12 @@ class TestFolders:
             save_file({"w": number}, tmp_path / name)
         assert read_weights(tmp_path)["w"].item() == 1
 
+    def test_a_model_in_the_cache_of_the_hub(self, tmp_path):
+        folder = tmp_path / "models--user--vit/snapshots/0a1b"
+        folder.mkdir(parents=True)
+        save_file(STATE, folder / "model.safetensors")
+        assert read_weights(tmp_path / "models--user--vit").keys() == STATE.keys()
+
     def test_several_models(self, tmp_path):
         for name in ("a.pt", "b.pt"):
             torch.save(STATE, tmp_path / name)

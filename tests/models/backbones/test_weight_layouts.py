@@ -6,6 +6,7 @@ import torch
 from timm.layers import resample_abs_pos_embed
 
 from side4video.models.backbones.loading import load_backbone
+from side4video.models.backbones.token_identity import token_identity
 from side4video.models.backbones.weight_layouts import IMAGE_LAYOUTS, TEXT_LAYOUTS, find_towers
 
 NAME, CLIP = "vit_tiny_patch16_224", "vit_base_patch16_clip_quickgelu_224"
@@ -174,6 +175,13 @@ class TestPositionTables:
             load(tmp_path / "w.pt", wide)
         table = load(tmp_path / "w.pt", wide, position_grid=(2, 5)).model.pos_embed
         assert torch.equal(table, self.expected(wide, (2, 5)))
+
+    def test_another_grid_is_another_key_of_caches(self, state, tmp_path):
+        one, other = (load(tmp_path / "w.pt", state, position_grid=grid) for grid in ((2, 8), (4, 4)))
+        assert one.fingerprint == other.fingerprint
+        assert token_identity(one) != token_identity(other)
+        tanh = load(tmp_path / "w.pt", state, position_grid=(4, 4), activation="gelu_tanh")
+        assert token_identity(tanh) != token_identity(other)
 
     def test_a_grid_of_another_size_is_refused(self, state, tmp_path):
         with pytest.raises(ValueError, match="table for 16 patches, not for 3 x 5"):

@@ -19,6 +19,7 @@
 * stated_settings.py: what config files next to a weight file state.
 * supported_models.py: the timm classes that are supported, and building them.
 * text_weights.py: reads the weights of a text tower, under open_clip's names.
+* token_identity.py: what tokens depend on, for the keys of caches.
 * torchscript.py: reads the tensors of a TorchScript archive without running its code.
 * weight_files.py: reads untrusted weight files and folders safely.
 * weight_folders.py: finds the files of a folder or a sharded model.

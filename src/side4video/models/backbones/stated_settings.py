@@ -68,6 +68,25 @@ def library_defaults(model_type: str) -> StatedSettings:
     return StatedSettings(activation=activation, epsilon=defaults["layer_norm_eps"])
 
 
+def stated_text_activation(folder: Path) -> Activation | None:
+    """The activation of the text tower that a config.json or open_clip_config.json in a folder states.
+
+    Raises:
+        ValueError: a config file is corrupt.
+    """
+    for name in ("config.json", "open_clip_config.json"):
+        path = folder / name
+        if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+            continue
+        content = _content(path)
+        text = _part(content, "text_config") if "text_config" in content else content
+        if content.get("model_type") in {"clip", "clip_text_model"}:
+            return _ACTIVATIONS.get(str(text.get("hidden_act", "quick_gelu")))
+        if "model_cfg" in content and "hf_model_name" not in _part(_part(content, "model_cfg"), "text_cfg"):
+            return "quick_gelu" if _part(content, "model_cfg").get("quick_gelu") else "gelu"
+    return None
+
+
 def stated_settings(folder: Path) -> StatedSettings:
     """The settings that the config files in a folder state: of Hugging Face, open_clip or timm.
 

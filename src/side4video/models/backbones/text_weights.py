@@ -6,6 +6,7 @@ from torch import Tensor
 
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.hugging_face import text_to_open_clip
+from side4video.models.backbones.stated_settings import stated_text_activation
 from side4video.models.backbones.weight_files import check_finite, read_tensors, without_wrappers
 from side4video.models.backbones.weight_folders import local_path
 from side4video.models.backbones.weight_kinds import OPENAI_ONLY
@@ -46,6 +47,8 @@ def read_text_weights(path: Path, *, key: str = "auto") -> dict[str, Tensor]:
     tower = choose_tower(state, towers, key=key, what=str(path))
     if choice := describe_choice(tower):
         print_once(f"{path}: text tower, {choice}")
+    if activation := stated_text_activation(path if path.is_dir() else path.parent):
+        print_once(f"{path}: text tower with {activation}, as stated next to it; the name of the text tower must fit.")
     found = _open_clip_names(state, tower)
     check_finite(found, what=f"The text tower of {path}")
     return found

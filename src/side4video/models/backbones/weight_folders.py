@@ -55,6 +55,9 @@ def _missing_message(path: Path) -> str:
 
 
 def _parts_of_folder(folder: Path) -> list[Path]:
+    snapshots = sorted(folder.glob("snapshots/*/"))
+    if len(snapshots) == 1:  # a model in the cache of the hub
+        return _parts_of_folder(snapshots[0])
     files = sorted(entry for entry in folder.iterdir() if entry.is_file())
     if any(file.suffix == ".distcp" for file in files):
         raise ValueError(

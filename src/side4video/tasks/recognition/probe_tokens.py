@@ -19,6 +19,7 @@ from side4video.config import ProbeConfig, RunConfig
 from side4video.data.datasets import TestClips
 from side4video.data.loading.batch import Batch
 from side4video.models.backbones.loading import FrozenBackbone
+from side4video.models.backbones.token_identity import token_identity
 from side4video.models.probes import coarse_patches
 
 
@@ -130,10 +131,7 @@ def _digest(clips: TestClips, backbone: FrozenBackbone, config: RunConfig, block
     ]
     content = [
         1,
-        backbone.fingerprint,
-        str(backbone.dtype),
-        backbone.quantised,
-        backbone.image_size,
+        token_identity(backbone),
         asdict(clips.sampling),
         clips.num_clips,
         clips.transform.num_crops,  # type: ignore[attr-defined]
