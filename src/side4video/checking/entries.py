@@ -59,6 +59,8 @@ def read_entries(config: DataConfig, task: Task) -> list[EntrySet]:
         sets.append(_read(config, task, "train", ()))
     if config.test is not None or config.is_divided:
         known = sets[0].class_names if sets and not config.arrow_of_time else ()
+        if any(entry.video.labels is not None for one in sets for entry in one.entries):
+            config = config.model_copy(update={"multi_label": True})  # both sets are read alike
         sets.append(_read(config, task, "test", known))
     return sets
 

@@ -3,7 +3,7 @@
 from pathlib import PurePath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_serializer
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, field_serializer
 
 
 class ConfigError(ValueError):
@@ -32,6 +32,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
     )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = [
+                ".".join(map(str, problem["loc"])) + f" = {problem['input']!r:.200}: {problem['msg']}"
+                if problem["loc"]
+                else problem["msg"].removeprefix("Value error, ")
+                for problem in error.errors()
+            ]
+            raise ConfigError("\n".join(problems)) from None
+
+    # Files are validated by pydantic itself, which collects the errors of all groups; it would call another __init__.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @field_serializer("*", mode="wrap", when_used="json")
     def _write_paths_with_slashes(self, value: Any, write: SerializerFunctionWrapHandler) -> Any:

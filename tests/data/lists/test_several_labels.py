@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from side4video.config import DataConfig
+from side4video.checking.entries import read_entries
+from side4video.config import ConfigError, DataConfig
 from side4video.data.lists.annotations import DataError, check_video_list, read_video_list
+from side4video.tasks.recognition.data import read_data
 
 FAULTS = Path(__file__).parents[3] / "../shared/data/faults"
 needs_faults = pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
 
 
 def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
@@ -141,6 +144,23 @@ class TestForms:
             check_video_list(read_video_list(source, class_names=["x", "y"]))
 
 
-def test_a_separator_contradicts_single_labels():
-    with pytest.raises(ValueError, match="leave out one of them"):
+def test_check_data_reads_both_lists_alike(tmp_path):
+    train = write(tmp_path / "train.jsonl", '{"video": "a", "labels": ["x", "y"]}\n{"video": "b", "labels": ["y"]}\n')
+    test = write(tmp_path / "test.jsonl", '{"video": "c", "labels": ["y"]}\n')
+    sets = read_entries(DataConfig(train=train, test=test), "recognition")
+    assert [entry.video.labels for one in sets for entry in one.entries] == [(0, 1), (1,), (1,)]
+
+
+def test_training_on_one_class_is_refused(tmp_path):
+    write(tmp_path / "run/a.mp4", "")
+    with pytest.raises(DataError, match="has one class, 'run', so there is nothing to tell apart"):
+        read_data(DataConfig(train=tmp_path))
+    assert read_data(DataConfig(train=tmp_path, arrow_of_time=True)).train is not None
+    assert read_data(DataConfig(test=tmp_path)).test is not None
+
+
+def test_contradicting_settings_are_told_plainly():
+    with pytest.raises(ConfigError, match=r"^data\.label_separator = '\|' separates .* leave out one of them\.$"):
         DataConfig(multi_label=False, label_separator="|")
+    with pytest.raises(ConfigError, match=r"^shots = 0: Input should be greater than 0$"):
+        DataConfig(shots=0)

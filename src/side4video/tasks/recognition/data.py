@@ -10,7 +10,7 @@ from side4video.data.lists.annotations import LabelledVideo, VideoList, check_vi
 from side4video.data.lists.configured_lists import Split, read_configured_list
 from side4video.data.lists.groups import Grouping, find_groups
 from side4video.data.lists.overlap import check_overlap
-from side4video.data.lists.text_files import ClassIndex, first_few
+from side4video.data.lists.text_files import ClassIndex, DataError, first_few
 from side4video.data.transforms import flip_label_pairs
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import train_clips
@@ -100,6 +100,11 @@ def _read_list(
     if listed is None:
         return None
     checked = check_video_list(listed, allow_missing=config.allow_missing)
+    if split == "train" and len(listed.class_names) < 2 and not (config.arrow_of_time or listed.multi_label):
+        raise DataError(
+            f"{listed.source} has one class, {first_few(listed.class_names)}, so there is nothing to tell apart. Give "
+            "videos of two classes or more: one sub-folder per class, or other names in the column of labels."
+        )
     warnings += [f"{listed.source}: {warning}" for warning in checked.warnings]
     notes += [f"{split}: {listed.source}: {' '.join(listed.notes)}"]
     return checked.videos
