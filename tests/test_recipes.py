@@ -27,7 +27,15 @@ from side4video.training.optimizer import build_optimizer
 from write_recipes import recipes
 
 META = torch.device("meta")
-OWN = {"own-clips", "own-clips-8gb", "own-clips-24gb", "own-captions"}
+OWN = {
+    "own-clips",
+    "own-clips-8gb",
+    "own-clips-24gb",
+    "own-clips-pe",
+    "own-clips-siglip2",
+    "own-captions",
+    "own-captions-pe",
+}
 TOP5 = {("k400-e14", 16): 98.2, ("ssv1-e14", 16): 88.8, ("ssv2-e14", 16): 94.0}
 RANKED = ("R@1", "R@5", "R@10", "median rank", "mean rank")
 TEXT_TO_VIDEO = {
@@ -62,6 +70,7 @@ TEXT_TOWERS = {  # what the image towers were trained with
     "vit_base_patch16_clip_quickgelu_224.openai": ("ViT-B-16-quickgelu", "openai"),
     "vit_large_patch14_clip_quickgelu_224.openai": ("ViT-L-14-quickgelu", "openai"),
     "eva02_enormous_patch14_clip_224.laion2b": ("EVA02-E-14", "laion2b_s4b_b115k"),
+    "PE-Core-B-16.meta": ("PE-Core-B-16", "meta"),
 }
 
 
@@ -220,7 +229,7 @@ def test_the_stated_memory_equals_the_plan(name):
 def test_each_kind_takes_a_real_step_at_reduced_size(name):
     recipe = load_config(name)
     eva = "eva02" in recipe.backbone.name
-    patch = int(recipe.backbone.name.partition("patch")[2].partition("_")[0])
+    patch = int(recipe.backbone.name.partition("patch")[2].partition("_")[0] or 16)
     args = {"embed_dim": 64, "depth": 4, "num_heads": 2} | ({"mlp_ratio": 2.0} if eva else {})
     config = on_random_weights(
         recipe,

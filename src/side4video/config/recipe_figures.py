@@ -107,7 +107,7 @@ def headline_table() -> Table:
 def recipe_table() -> Table:
     """Table of all recipes of the package with their figures, one row per number of frames."""
     table = Table(box=None, header_style="bold")
-    for name in ("recipe", "frames", "paper, %", "views", "trained, M", "GB", "videos"):
+    for name in ("recipe", "frames", "paper, %", "views", "M", "GB", "videos"):
         table.add_column(name, justify="left" if name in {"recipe", "views"} else "right", no_wrap=True)
     for name in recipe_names():
         figures = read_figures(name)
@@ -128,8 +128,8 @@ def recipe_table() -> Table:
 TABLE_NOTES = (
     "paper: its top-1, or R@1 from text to video (msrvtt, msvd, vatex), with these views; -: the paper has no such "
     "row. None of these numbers was reproduced by this project.",
-    "trained: trained parameters, the text tower included. GB: planned peak of a training step on one GPU with that "
-    "many videos in a forward pass (side4video memory).",
+    "M: trained parameters in millions, the text tower included. GB: planned peak of a training step on one GPU with "
+    "that many videos in a forward pass (side4video memory).",
     "Frames: side4video train ssv2-b16-f16. One recipe with its commands: side4video recipes show ssv2-b16-f16.",
 )
 """Meanings of the table's columns."""

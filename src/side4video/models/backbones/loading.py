@@ -155,7 +155,7 @@ def load_backbone(
     _check_model_args(model_args or {})
     args = dict(model_args or {}) | ({} if image_size is None else {"img_size": image_size})
     if tower is not None:
-        args = tower.args | args
+        args = _tower_args(name, tower, projection_width, weights) | args
     elif projection_width is not None:
         args |= _projection_args(name, projection_width)
     choices = WeightsChoices(weights_key, activation, position_grid)
@@ -185,10 +185,7 @@ def load_backbone(
         samples=samples,
     )
     if keep and backbone.embed_dim != projection_width:
-        raise ValueError(
-            f"{name} embeds images in {backbone.embed_dim} dimensions, not {projection_width}. Use the text tower of "
-            "the same model."
-        )
+        raise _other_width(name, backbone.embed_dim, projection_width)
     if tower is not None:
         backbone.set_preprocessing(Preprocessing(tower.mean, tower.std, tower.interpolation))
     _use_stated_preprocessing(backbone, stated)
@@ -208,6 +205,19 @@ def _image_tower(name: str) -> "ImageTower | None":
     if not is_supported(tower.architecture):
         raise ValueError(unsupported_message(name, class_name(tower.architecture)))
     return tower
+
+
+def _tower_args(name: str, tower: "ImageTower", width: int | None, weights: str | Path) -> dict[str, Any]:
+    """timm's arguments for a tower of open_clip; only random weights and files may have another projection."""
+    if width is None or not tower.args["num_classes"]:
+        return tower.args
+    if weights == "hub" and width != tower.embed_dim:
+        raise _other_width(name, tower.embed_dim, width)
+    return tower.args | {"num_classes": width}
+
+
+def _other_width(name: str, own: int | None, wanted: int | None) -> ValueError:
+    return ValueError(f"{name} embeds images in {own} dimensions, not {wanted}. Use the text tower of the same model.")
 
 
 def _download(name: str) -> str:
