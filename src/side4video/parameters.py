@@ -23,7 +23,7 @@ def as_list(given: Any) -> list[Any]:
     >>> as_list("a dog"), as_list(("a dog", "a cat"))
     (['a dog'], ['a dog', 'a cat'])
     """
-    if isinstance(given, (str, bytes, PathLike)) or hasattr(given, "read"):
+    if isinstance(given, (str, bytes, PathLike)) or hasattr(given, "read") or not isinstance(given, Iterable):
         return [given]
     return list(given)
 

@@ -4,6 +4,9 @@ import hashlib
 import os
 from pathlib import Path
 
+from side4video.video.remote import is_address, state_of
+from side4video.video.remote_file import open_bytes
+
 OTHER_TYPES = {
     b"PK\x03\x04": "a ZIP archive",
     b"\x1f\x8b": "a gzip archive",
@@ -33,7 +36,7 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
 def detect_other_type(path: Path) -> str | None:
     """The type of a file that is not a video, detected from its first bytes; None if it is unknown."""
     try:
-        with path.open("rb") as file:
+        with open_bytes(path) as file:
             start = file.read(4096)
     except OSError:
         return None
@@ -60,8 +63,8 @@ def wrong_suffix(path: Path, container_names: tuple[str, ...]) -> str | None:
 def file_size(path: Path) -> int | None:
     """Size of a file in bytes; 0 for an empty folder, None for any other folder and for a missing file."""
     try:
-        if not path.is_dir():
-            return path.stat().st_size
+        if is_address(path) or not path.is_dir():
+            return state_of(path)[0]
         with os.scandir(path) as entries:
             return None if any(entries) else 0
     except OSError:
@@ -70,7 +73,7 @@ def file_size(path: Path) -> int | None:
 
 def hash_content(path: Path) -> str:
     """Hash of a file's content. For a folder: of its files' names and sizes, and of the content of three files."""
-    if not path.is_dir():
+    if is_address(path) or not path.is_dir():
         return _hash_file(path)
     files = sorted(entry for entry in path.iterdir() if entry.is_file())
     facts = [f"{file.name} {file.stat().st_size}" for file in files]
@@ -79,5 +82,5 @@ def hash_content(path: Path) -> str:
 
 
 def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

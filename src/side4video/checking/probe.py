@@ -7,6 +7,7 @@ from typing import NamedTuple
 from side4video.checking.content import detect_other_type, file_size, hash_content, wrong_suffix
 from side4video.video.decoding import VideoCache, VideoError, VideoFile, open_video
 from side4video.video.packets import ContainerFacts
+from side4video.video.remote import is_address
 
 _MISSING_SHARE = 0.1  # of the length in the header, and also
 _LATE_SECONDS = 0.5  # times of segments are rounded
@@ -49,7 +50,7 @@ def probe_video(task: ProbeTask) -> Probe:
     """Probe one video. Problems are in the result; they are not raised."""
     path = task.path
     try:
-        if not path.exists():
+        if not is_address(path) and not path.exists():
             return Probe((("missing", "the file does not exist."),))
         if file_size(path) == 0:
             what = "the folder is empty." if path.is_dir() else "the file is empty: 0 bytes."

@@ -1,6 +1,5 @@
 """Findings for the entries of the sets, from probed videos and lists. Pure functions: nothing is opened here."""
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from side4video.checking.findings import KINDS, Finding
 from side4video.checking.probe import Probe
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.lists.segments import describe_segment, is_segment, overlapping
+from side4video.video.remote import identity_of, video_path
 
 Part = tuple[str, float | None, float | None]
 
@@ -63,7 +63,7 @@ class _SetChecker:
         self._probes = probes
         digests = {path: probe.digest for (path, _, _), probe in probes.items() if probe.digest is not None}
         paths = {str(entry.video.path) for entry in entries.entries}
-        self._content = {path: digests.get(path) or os.path.realpath(path) for path in paths}
+        self._content = {path: digests.get(path) or identity_of(video_path(path)) for path in paths}
 
     def find_faults(self) -> None:
         """Find problems of single entries."""

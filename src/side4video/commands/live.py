@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from side4video.system.console import has_all_characters
+from side4video.video.remote import is_video_address
 
 if TYPE_CHECKING:
     from side4video.inference.predictor import Predictor
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 def is_live(given: str) -> bool:
     """Whether an input of `predict` is a live stream and not a file.
 
-    >>> [is_live(text) for text in ("rtsp://camera/1", "-", "/dev/video0", "film.mp4")]
-    [True, True, True, False]
+    >>> [is_live(text) for text in ("rtsp://camera/1", "-", "/dev/video0", "film.mp4", "s3://bucket/film.mp4")]
+    [True, True, True, False, False]
     """
-    return given == "-" or "://" in given or given.startswith("/dev/video")
+    return given == "-" or ("://" in given and not is_video_address(given)) or given.startswith("/dev/video")
 
 
 def print_live(

@@ -37,6 +37,7 @@ from side4video.timeline.timeline import Timeline, TimelineSettings
 from side4video.video.decoding import VideoError, find_videos, open_video
 from side4video.video.frame_array import FrameArray
 from side4video.video.live_reader import RECONNECT_SECONDS, LiveEnd, LiveReader
+from side4video.video.remote import can_list, is_address, matching, video_path
 from side4video.video.stored_input import VideoSource, as_path, name_of
 
 
@@ -191,7 +192,7 @@ class Predictor:
                     yield UnreadVideo(name, batch.failures[0].reason)
                 else:
                     classes = self._best_classes(batch.clips, top_k)
-                    yield VideoPrediction(path=Path(name), classes=classes, seconds=time.perf_counter() - started)
+                    yield VideoPrediction(path=video_path(name), classes=classes, seconds=time.perf_counter() - started)
                 started = time.perf_counter()
 
     def features(
@@ -261,7 +262,9 @@ class Predictor:
             ValueError: a setting is out of range, or the windows leave gaps.
         """
         settings = TimelineSettings(window_seconds, stride_seconds, min_score, min_seconds)
-        return find_timeline(Path(path), model=self.model, adapter=self.adapter, device=self.device, settings=settings)
+        return find_timeline(
+            video_path(path), model=self.model, adapter=self.adapter, device=self.device, settings=settings
+        )
 
     def watch(
         self,
@@ -315,7 +318,7 @@ class Predictor:
         """
         labels = self._labels(as_list(classes))
         if not isinstance(video, LabelledVideo):
-            video = LabelledVideo(path=Path(video), label=None, name=str(video))
+            video = LabelledVideo(path=video_path(video), label=None, name=str(video))
         config, backbone = self.adapter.config, self.model.backbone
         clip = evaluation_clips([video], config=config, backbone=backbone, num_clips=1, num_crops=1)[0]
         if isinstance(clip, Failure):
@@ -364,7 +367,7 @@ def expand_inputs(inputs: str | Iterable[str], *, exclude: Sequence[str] = ()) -
     Hidden files and folders (`side4video.video.hidden`) in folders are ignored.
 
     Args:
-        inputs: files, folders and glob patterns.
+        inputs: files, folders and glob patterns; also at addresses such as s3://bucket/clips.
         exclude: patterns of paths, or names of files and folders, that are left out.
 
     Raises:
@@ -372,11 +375,15 @@ def expand_inputs(inputs: str | Iterable[str], *, exclude: Sequence[str] = ()) -
     """
     seen: set[Path] = set()
     for given in as_list(inputs):
-        path = Path(given)
-        if path.is_dir():
+        path = video_path(given)
+        if not can_list(path):
+            found = [path]
+        elif path.is_dir():
             found = find_videos(path) or [path] * any(path.glob("*.[jp][pn]g"))  # else a folder of frames
         elif path.exists():
             found = [path]
+        elif is_address(path):
+            found = matching(path)
         else:
             found = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute patterns)
         if not found:

@@ -28,6 +28,7 @@ from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips, denormalise_pixels
 from side4video.video.frame_folder import DEFAULT_TEMPLATE
+from side4video.video.remote import state_or_none
 
 FORMAT_VERSION = 2
 CACHE_SEED = 0
@@ -306,6 +307,6 @@ class TokenCache:
 
 def _video_identity(video: LabelledVideo) -> list[Any]:
     """Identify a video by its path, the size and modification time of its file, its label and its section."""
-    status = video.path.stat() if video.path.exists() else None
-    file = None if status is None else [status.st_size, status.st_mtime_ns]
+    state = state_or_none(video.path)
+    file = None if state is None else list(state)
     return [str(video.path.resolve()), file, video.label, video.reverse, video.start_seconds, video.end_seconds]

@@ -15,6 +15,8 @@
 * orientation.py: how frames are mirrored and rotated to show them upright.
 * packets.py: frame times and key frames, read from a container without decoding.
 * playback.py: media types, clips and pictures for a browser.
+* remote.py: paths of videos at addresses such as s3://bucket/clip.mp4.
+* remote_file.py: a remote file, read in blocks.
 * stored_input.py: videos given as bytes or file objects.
 * video_cache.py: frame tables for all processes of a command, and open files.
 * video_error.py: the one exception that reading a video raises.

@@ -6,6 +6,9 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from side4video.video.remote import is_address
+from side4video.video.remote_file import open_bytes
+
 # Some files (in HMDB51, for example) have metadata that is not UTF-8. Before PyAV 19 this is an error unless ignored.
 _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
@@ -30,14 +33,17 @@ def open_container(path: str | Path, options: dict[str, str] | None = None, **mo
     Fraction(12, 1)
 
     Args:
-        path: the file as a `Path`, whose name may contain colons; or text, an address that FFmpeg understands.
+        path: the file as a `Path`, whose name may contain colons, or a path of `remote.video_path`; or text, an address
+            that FFmpeg understands.
         options: FFmpeg's options for the container.
         more: further arguments of `av.open`.
 
     Raises:
         av.FFmpegError, OSError, ValueError: FFmpeg cannot read the file.
     """
-    address = file_address(path) if isinstance(path, Path) else path
+    if not isinstance(path, str) and is_address(path):
+        return av.open(open_bytes(path), "r", options=options, **_METADATA_OPTIONS, **more)
+    address = path if isinstance(path, str) else file_address(path)
     return av.open(address, "r", options=options, **_METADATA_OPTIONS, **more)
 
 

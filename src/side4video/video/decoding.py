@@ -4,6 +4,7 @@ from pathlib import Path
 
 from side4video.video.frame_folder import FrameFolder
 from side4video.video.hidden import is_hidden
+from side4video.video.remote import is_address, video_path
 from side4video.video.video_cache import VideoCache, shared_cache
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
@@ -40,7 +41,7 @@ def find_videos(folder: str | Path) -> list[Path]:
     Raises:
         NotADirectoryError: `folder` is not a directory.
     """
-    folder = Path(folder)
+    folder = video_path(folder)
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a directory. Give a folder with videos.")
     named = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
@@ -74,7 +75,7 @@ def open_video(
     Raises:
         VideoError: The video cannot be read.
     """
-    path = Path(path)
-    if not path.is_dir():
+    path = video_path(path)
+    if is_address(path) or not path.is_dir():
         return VideoFile(path, start_seconds=start_seconds, end_seconds=end_seconds, cache=cache)
     return FrameFolder(path, template=frame_template, fps=fps, start_seconds=start_seconds, end_seconds=end_seconds)

@@ -8,10 +8,11 @@ from side4video.video import packets
 from side4video.video.frame_table import FrameTable, seconds_since_first
 from side4video.video.open_file import OpenFile
 from side4video.video.orientation import orientation_of
+from side4video.video.remote import is_address
 from side4video.video.video_error import VideoError
 
 INDEXED_FROM_FRAMES = 1000
-"""MP4 files with fewer frames are read through, which takes less time than opening them twice."""
+"""MP4 files on disk with fewer frames are read through, which takes less time than opening them twice."""
 _UNKNOWN_FPS = 25.0  # of a file that states neither times nor a frame rate
 
 
@@ -27,7 +28,7 @@ def list_frames(file: OpenFile) -> FrameTable:
     """
     container, stream = file.rewind()
     known = None
-    if stream.frames >= INDEXED_FROM_FRAMES:
+    if stream.frames >= INDEXED_FROM_FRAMES or (stream.frames and is_address(file.path)):
         known = packets.indexed_packets(file.path, container, stream)
         container, stream = file.rewind()
     first, described = packets.scan(container, stream, known)

@@ -12,6 +12,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from side4video.video.remote_file import open_bytes
+
 _LARGEST_HEADER = 2**28  # bytes; a film of a day has 30 MB
 
 
@@ -38,7 +40,7 @@ def read_sample_table(path: Path, track: int) -> SampleTable | None:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         header = _only_header(file)
     try:
         return None if header is None else _find_table(header, track)

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from side4video.video.mp4_samples import read_sample_table
+from side4video.video.remote import state_of
 
 _STORE_DISPLAY_TIMES = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _SEEK_KEY_FRAMES = (*_STORE_DISPLAY_TIMES, "avi")
@@ -110,7 +111,7 @@ def indexed_packets(path: Path, container: InputContainer, stream: VideoStream) 
     ends = np.array([entry.pos for entry in entries]) + sizes
     same = (sizes == table.sizes).all() and (np.diff(decoding) == table.durations[:-1]).all()
     first = next(demux(container, stream), None)
-    if not same or ends.max() > path.stat().st_size or not sizes.all() or first is None or first.pts is None:
+    if not same or ends.max() > state_of(path)[0] or not sizes.all() or first is None or first.pts is None:
         return None
     times = decoding + table.offsets + (first.pts - int(decoding[0] + table.offsets[0]))
     described = [

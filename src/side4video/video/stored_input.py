@@ -8,6 +8,7 @@ from io import TextIOBase
 from pathlib import Path
 from typing import IO
 
+from side4video.video.remote import is_path, video_path
 from side4video.video.video_error import VideoError
 
 VideoSource = str | Path | bytes | IO[bytes]
@@ -28,8 +29,8 @@ def as_path(source: VideoSource) -> Iterator[Path]:
         TypeError: `source` is neither a path nor the content of a file.
         VideoError: it is empty.
     """
-    if isinstance(source, (str, Path)):
-        yield Path(source)
+    if is_path(source):
+        yield video_path(source)
         return
     if isinstance(source, TextIOBase) or not (isinstance(source, bytes) or hasattr(source, "read")):
         kind = f"{type(source).__module__}.{type(source).__qualname__}"
@@ -58,4 +59,4 @@ def name_of(source: VideoSource) -> str:
     """
     if isinstance(source, bytes):
         return f"{len(source)} bytes"
-    return str(source) if isinstance(source, (str, Path)) else str(getattr(source, "name", "a file object"))
+    return str(source) if is_path(source) else str(getattr(source, "name", "a file object"))

@@ -19,6 +19,7 @@ from filelock import lock_descriptor
 
 from side4video.video.container import FFMPEG_VERSION, InputContainer
 from side4video.video.frame_table import FrameTable, read_table, write_table
+from side4video.video.remote import is_address, state_of
 
 KEPT_FROM_FRAMES = 1000
 """Tables of files with fewer frames are not written to disk: listing these takes milliseconds."""
@@ -38,8 +39,8 @@ class FileKey(NamedTuple):
 
     path: str
     size: int
-    modified: int
-    """In nanoseconds since 1970."""
+    modified: int | str
+    """In nanoseconds since 1970; the entity tag of a remote file."""
 
 
 def file_key(path: Path) -> FileKey:
@@ -48,8 +49,7 @@ def file_key(path: Path) -> FileKey:
     Raises:
         OSError: the file cannot be read.
     """
-    state = path.stat()
-    return FileKey(str(path.resolve()), state.st_size, state.st_mtime_ns)
+    return FileKey(str(path if is_address(path) else path.resolve()), *state_of(path))
 
 
 class VideoCache:

@@ -22,7 +22,7 @@ class VideoError(RuntimeError):
 
     def __init__(self, path: str | Path, reason: str, fault: Fault = "unreadable") -> None:
         super().__init__(str(path), reason, fault)  # everything in `args`, so that it can be pickled
-        self.path = Path(path)
+        self.path = Path(path) if isinstance(path, str) else path
         self.reason = reason
         self.fault = fault
 

@@ -18,6 +18,7 @@ from side4video.video.frame_table import FrameTable
 from side4video.video.listing import list_frames
 from side4video.video.open_file import OpenFile
 from side4video.video.orientation import Orientation
+from side4video.video.remote import is_address, video_path
 from side4video.video.video_cache import VideoCache
 from side4video.video.video_error import VideoError, check_indices
 
@@ -33,7 +34,7 @@ class VideoFile:
     (12, torch.Size([2, 3, 32, 32]))
 
     Args:
-        path: Any file that FFmpeg reads; its best video stream is used.
+        path: Any file that FFmpeg reads, or an address such as s3://bucket/clip.mp4; its best video stream is used.
         start_seconds: Only frames at or after this time, counted from the first frame, in seconds.
         end_seconds: Only frames before this time.
         cache: Remembers the file's table and keeps the file open after `close`. Default: the file is listed anew.
@@ -62,12 +63,13 @@ class VideoFile:
         end_seconds: float | None = None,
         cache: VideoCache | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = video_path(path)
         self._file = OpenFile(self.path, cache)
         self._converter = VideoReformatter()
-        if self.path.exists() and not self.path.is_file():  # opening a pipe would wait for its writer
+        is_local = not is_address(self.path)
+        if is_local and self.path.exists() and not self.path.is_file():  # opening a pipe would wait for its writer
             raise VideoError(self.path, "it is a pipe, a socket or a device. Give a regular file.")
-        if not self.path.is_file():
+        if is_local and not self.path.is_file():
             raise VideoError(self.path, "there is no such file.", "missing")
         try:
             with _raise_video_errors(self.path):
@@ -210,6 +212,8 @@ def _raise_video_errors(path: Path) -> Iterator[None]:
     """Turn errors of the decoder or the disk into a `VideoError`."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise VideoError(path, "there is no such file.", "missing") from error
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error
 

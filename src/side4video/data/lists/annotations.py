@@ -14,6 +14,7 @@ from side4video.data.lists.rows import ReadOptions, Row
 from side4video.data.lists.several_labels import settle_labels
 from side4video.data.lists.text_files import MAX_SHOWN, DataError, check_class_names, read_class_names, shorten
 from side4video.data.lists.video_finder import VideoFinder
+from side4video.video.remote import video_path
 
 __all__ = [
     "CheckedList",
@@ -88,7 +89,7 @@ def read_video_list(
     >>> videos.class_names, videos.videos[0].name, videos.videos[0].label
     (('anticlockwise', 'clockwise'), 'anticlockwise/0.mp4', 0)
     """
-    source = Path(source)
+    source = video_path(source)
     if not source.exists():
         raise DataError(f"{source} does not exist. Give a list file or a folder with one sub-folder per class.")
     given = _given_names(class_names)
@@ -112,11 +113,11 @@ def read_video_list(
     if not table.rows:
         raise DataError(f"{source}, read as format {format!r}, lists no videos.")
     default_root = source if source.is_dir() else source.parent
-    finder = VideoFinder(default_root if root is None else Path(root), ignore_case=table.ignore_case)
+    finder = VideoFinder(default_root if root is None else video_path(root), ignore_case=table.ignore_case)
     paths = [finder.find(row.candidates) for row in table.rows]
     if root is not None and outside_root == "refuse":
         check_path_traversal(
-            [(row.name, path) for row, path in zip(table.rows, paths, strict=True)], Path(root), source
+            [(row.name, path) for row, path in zip(table.rows, paths, strict=True)], video_path(root), source
         )
     timed, rates = frames_to_seconds(table.rows, paths, fps=fps, source=source)
     path_of = dict(zip((row.name for row in timed), paths, strict=True))

@@ -14,6 +14,7 @@ from side4video.data.lists.official_captions import split_of_names
 from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.video_finder import VideoFinder, find_recursively, strip_suffix
+from side4video.video.remote import video_path
 
 __all__ = ["CaptionList", "CheckedCaptions", "DataError", "check_caption_list", "read_caption_list"]
 
@@ -98,7 +99,7 @@ def read_caption_list(
     >>> captions.videos[0].name, captions.captions[0]
     ('clips/train/anticlockwise/0.mp4', ('a shape moves anticlockwise',))
     """
-    source = Path(source)
+    source = video_path(source)
     if format != "auto" and format not in READERS:
         raise DataError(f"{format = } is not known. Use auto, {', '.join(READERS)}.")
     file = load_caption_file(source)
@@ -115,10 +116,10 @@ def read_caption_list(
         problems.append(f"{file.path}, read as format {format!r}, has no captions.")
     if problems:
         raise DataError(*problems)
-    paths = _find_files(rows, Path(root) if root is not None else source.parent, table.search_subfolders, notes)
+    paths = _find_files(rows, video_path(root) if root is not None else source.parent, table.search_subfolders, notes)
     if root is not None and outside_root == "refuse":
         named = [(row.name, path) for row, path in zip(rows, paths, strict=True)]
-        check_path_traversal(named, Path(root), source)
+        check_path_traversal(named, video_path(root), source)
     videos = (
         LabelledVideo(path, None, row.name, row.start_seconds, row.end_seconds)
         for path, row in zip(paths, rows, strict=True)

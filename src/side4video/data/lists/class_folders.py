@@ -1,6 +1,5 @@
 """Read a folder with one sub-folder per class; count what is left out."""
 
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,7 @@ from side4video.data.lists.split_names import SPLIT_SYNONYMS, choose_split
 from side4video.data.lists.text_files import DataError, first_few, trimmed_name
 from side4video.video.decoding import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from side4video.video.hidden import is_hidden
+from side4video.video.remote import video_path, walk
 
 UNLABELLED = "_unlabeled"
 """Folder into which FiftyOne exports videos without a class."""
@@ -52,8 +52,8 @@ def read_class_folders(source: Path, options: ReadOptions) -> Table:
 
 def class_folders(folder: Path) -> list[str]:
     """The sorted names of the sub-folders, without hidden ones and those of systems."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not _is_ignored(entry.name))
+    _, folders, _ = next(walk(folder), ("", [], []))
+    return sorted(name for name in folders if not _is_ignored(name))
 
 
 def _is_ignored(folder: str) -> bool:
@@ -63,9 +63,9 @@ def _is_ignored(folder: str) -> bool:
 def _videos_in(root: Path, folder: str, left_out: Counter[str]) -> list[str]:
     """Names of the videos below a folder, relative to `root`; other files are counted by their suffix."""
     found = []
-    for parent, folders, files in os.walk(root / folder, followlinks=True):
+    for parent, folders, files in walk(root / folder):
         folders[:] = sorted(name for name in folders if not _is_ignored(name))
-        relative = Path(parent).relative_to(root).as_posix()
+        relative = video_path(parent).relative_to(root).as_posix()
         files = sorted(name for name in files if not name.startswith("."))
         videos = [name for name in files if name.lower().endswith(VIDEO_SUFFIXES)]
         pictures = [name for name in files if name.lower().endswith(PICTURE_SUFFIXES)]

@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from side4video.data.lists.labelled_videos import CheckedList, LabelledVideo, VideoList
 from side4video.data.lists.segments import describe_segment, is_segment, overlapping
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.video_finder import scan_folder
+from side4video.video.remote import can_list
 
 
 def check_video_list(video_list: VideoList, *, allow_missing: bool = False, require_labels: bool = True) -> CheckedList:
@@ -45,10 +45,12 @@ def find_missing(
     """
     by_folder = defaultdict(list)
     for index, video in enumerate(videos):
-        by_folder[str(video.path.parent)].append(index)
+        by_folder[video.path.parent].append(index)
     absent = []
     for folder, inside in by_folder.items():
-        names = scan_folder(Path(folder))
+        if not can_list(folder):  # a web server: reading a video tells whether it is there
+            continue
+        names = scan_folder(folder)
         absent += [index for index in inside if videos[index].path.name not in names]
     if not absent:
         return frozenset(), [], []

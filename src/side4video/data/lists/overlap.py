@@ -1,7 +1,6 @@
 """Find videos of the evaluation set among the training videos, by path and by content."""
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Literal
 
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.lists.text_files import DataError, first_few
+from side4video.video.remote import can_list, identity_of, video_path
+from side4video.video.remote_file import open_bytes
 
 LARGEST_COMPARED = 20_000
 """Videos of both sets. Larger sets are compared by path only: on a network disk each size takes a request."""
@@ -57,7 +58,7 @@ def check_overlap(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo],
 
 
 def _identity(video: LabelledVideo, content: dict[str, str]) -> str:
-    return content.get(str(video.path)) or os.path.realpath(video.path)
+    return content.get(str(video.path)) or identity_of(video.path)
 
 
 def _digests(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo]) -> dict[str, str]:
@@ -72,7 +73,7 @@ def _digests(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo]) -> d
 
 def _size(path: Path) -> int | None:
     try:
-        size = path.stat().st_size if path.is_file() else 0
+        size = path.stat().st_size if can_list(path) and path.is_file() else 0
         return size if size >= SMALLEST_COMPARED else None
     except (OSError, ValueError):
         return None
@@ -80,7 +81,7 @@ def _size(path: Path) -> int | None:
 
 def _digest(path: str) -> str | None:
     try:
-        with Path(path).open("rb") as file:
+        with open_bytes(video_path(path)) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

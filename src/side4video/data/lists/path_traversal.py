@@ -1,12 +1,14 @@
 """Check that the videos of a list are below its root, because an untrusted list could name any file."""
 
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from side4video.data.lists.text_files import MAX_SHOWN, MAX_SHOWN_CHARACTERS, DataError, shorten
+from side4video.video.remote import is_address
 
 OutsideRoot = Literal["refuse", "allow"]
 
@@ -42,9 +44,17 @@ def check_path_traversal(named: Sequence[tuple[str, Path]], root: Path, source: 
 
 def _outside(paths: Sequence[Path], root: Path) -> Iterator[tuple[int, str]]:
     """Yield position and resolved path of the paths outside of `root`."""
+    if is_address(root):
+        start = f"{str(root).rstrip('/')}/"
+        ends = (_without_dots(str(path)) for path in paths)
+        yield from ((index, end) for index, end in enumerate(ends) if not end.startswith(start))
+        return
     inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a slash at its end
     folders: dict[Path, tuple[str, set[str]]] = {}
     for index, path in enumerate(paths):
+        if is_address(path):
+            yield index, str(path)
+            continue
         with suppress(ValueError):  # an invalid file name; later reported as missing
             if path.parent not in folders:
                 folders[path.parent] = os.path.realpath(path.parent), _links_in(path.parent)
@@ -53,6 +63,11 @@ def _outside(paths: Sequence[Path], root: Path) -> Iterator[tuple[int, str]]:
             end = os.path.realpath(path) if followed else os.path.join(folder, path.name)  # noqa: PTH118
             if not os.path.join(end, "").startswith(inside):  # noqa: PTH118
                 yield index, end
+
+
+def _without_dots(address: str) -> str:
+    kind, slashes, rest = address.partition("://")
+    return kind + slashes + posixpath.normpath(rest)
 
 
 def _links_in(folder: Path) -> set[str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from side4video.video.decoding import VIDEO_SUFFIXES
+from side4video.video.remote import can_list, is_address, video_path
 
 
 def scan_folder(folder: Path) -> set[str]:
@@ -78,14 +79,14 @@ class VideoFinder:
     """
 
     def __init__(self, root: Path, *, ignore_case: bool = False):
-        self._root = root
+        self._root = video_path(root)
         self._ignore_case = ignore_case
         self._folders: dict[str, Path] = {}
         self._entries: dict[Path, dict[str, str]] = {}
 
     def find(self, candidates: Sequence[str]) -> Path:
         """The first candidate that exists, or the first candidate if none does."""
-        return self.find_existing(candidates) or self._root / candidates[0]
+        return self.find_existing(candidates) or self._below(candidates[0])
 
     def find_existing(self, candidates: Sequence[str]) -> Path | None:
         """The first candidate that exists, or None."""
@@ -97,6 +98,8 @@ class VideoFinder:
     def _find(self, name: str) -> Path | None:
         head, slash, base = name.rstrip("/").rpartition("/")
         folder = self._find_folder(head + slash)
+        if not can_list(folder):  # only reading tells whether there is such a file
+            return folder / base if base.lower().endswith(VIDEO_SUFFIXES) else None
         if folder not in self._entries:
             self._entries[folder] = self._read_entries(folder)
         entries, composed = self._entries[folder], unicodedata.normalize("NFC", base)
@@ -106,11 +109,14 @@ class VideoFinder:
 
     def _find_folder(self, name: str) -> Path:
         if name not in self._folders:
-            path = self._root / name
+            path = self._below(name)
             is_spelled_otherwise = (self._ignore_case or not name.isascii()) and name.strip("/")
             other = self._find(name) if is_spelled_otherwise and not _is_folder(path) else None
             self._folders[name] = other or path
         return self._folders[name]
+
+    def _below(self, name: str) -> Path:
+        return video_path(name) if is_address(name) else self._root / name
 
     def _read_entries(self, folder: Path) -> dict[str, str]:
         """File names by their spellings. Priority from low to high: any case, Unicode form NFC, stem, full name."""

@@ -5,7 +5,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from side4video.data.loading.batch import Batch
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.backbones.token_identity import token_identity
 from side4video.models.probes import coarse_patches
+from side4video.video.remote import state_or_none
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _compute(batches: Iterable[Batch], backbone: FrozenBackbone, blocks: Sequenc
 def _digest(clips: TestClips, backbone: FrozenBackbone, config: RunConfig, blocks: Sequence[int]) -> str:
     """Hash everything that the tokens depend on."""
     videos = [
-        (str(v.path.resolve()), _stamp(v.path), v.label, v.reverse, v.start_seconds, v.end_seconds)
+        (str(v.path.resolve()), state_or_none(v.path), v.label, v.reverse, v.start_seconds, v.end_seconds)
         for v in clips.videos
     ]
     content = [
@@ -143,8 +143,3 @@ def _digest(clips: TestClips, backbone: FrozenBackbone, config: RunConfig, block
         videos,
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    status = path.stat() if path.exists() else None
-    return None if status is None else (status.st_size, status.st_mtime_ns)
