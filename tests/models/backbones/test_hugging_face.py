@@ -5,6 +5,7 @@ import torch
 import transformers
 
 from side4video.models.backbones.loading import load_backbone
+from side4video.models.backbones.stated_settings import stated_settings
 from side4video.models.backbones.supported_models import activation_of
 
 VISION = {
@@ -202,6 +203,11 @@ class TestConfigs:
         (folder / "config.json").write_text("{")
         with pytest.raises(ValueError, match=r"config\.json, next to the weights, is not JSON"):
             self.load(folder)
+
+    @pytest.mark.parametrize("content", ["[]", '{"model_type": [1]}', '{"model_type": "clip", "vision_config": 3}'])
+    def test_a_config_of_another_form_states_nothing(self, folder, content):
+        (folder / "config.json").write_text(content)
+        assert stated_settings(folder).num_heads is None
 
     def test_the_preprocessing_is_taken_and_printed(self, folder, capsys):
         (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "resample": 2}')

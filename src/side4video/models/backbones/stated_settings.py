@@ -80,7 +80,7 @@ def stated_text_activation(folder: Path) -> Activation | None:
             continue
         content = _content(path)
         text = _part(content, "text_config") if "text_config" in content else content
-        if content.get("model_type") in {"clip", "clip_text_model"}:
+        if str(content.get("model_type")) in {"clip", "clip_text_model"}:
             return _ACTIVATIONS.get(str(text.get("hidden_act", "quick_gelu")))
         if "model_cfg" in content and "hf_model_name" not in _part(_part(content, "model_cfg"), "text_cfg"):
             return "quick_gelu" if _part(content, "model_cfg").get("quick_gelu") else "gelu"
@@ -127,7 +127,8 @@ def _read_config(content: Mapping[str, Any]) -> dict[str, Any]:
     if "model_type" not in content:
         return {}
     vision = _part(content, "vision_config")
-    kind = vision.get("model_type") or _VISION_TYPES.get(content["model_type"], content["model_type"])
+    model_type = str(content["model_type"])
+    kind = _text(vision.get("model_type")) or _VISION_TYPES.get(model_type, model_type)
     if kind not in _DEFAULTS:
         return {}
     stated = {**_DEFAULTS[kind], **(vision if "vision_config" in content else content)}
