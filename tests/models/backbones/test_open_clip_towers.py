@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from side4video.models.backbones.loading import FrozenBackbone, load_backbone
 from side4video.models.backbones.open_clip_towers import find_image_tower, is_open_clip, list_image_text_models
+from side4video.models.retrieval_model import FrameHead
 
 DEPTH = 2
 NARROW = {"depth": DEPTH, "embed_dim": 64, "num_heads": 2}
@@ -94,6 +95,22 @@ def test_tokens_of_each_block_and_embeddings_are_those_of_open_clip(pair):
     torch.testing.assert_close(embeddings, expected, rtol=1e-5, atol=1e-5)
     assert (expected[0] - expected[1]).norm() > 1e-3 * expected.norm(), "frames are told apart"
     assert backbone.embed_dim == expected.shape[1]
+
+
+def test_what_a_side_network_adds_to_the_embedding_starts_at_zero(pair):
+    model, backbone = pair
+    frames = random_frames(backbone)
+    head = FrameHead(
+        width=8, pooled_width=backbone.width, final_norm=backbone.final_norm, projection=backbone.projection
+    )
+    (tokens,) = backbone.iterate(frames, [DEPTH - 1])
+    seen = head(torch.randn(2, 2, backbone.num_patches, 8), backbone.pool_tokens(tokens))
+    with torch.no_grad():
+        expected = model.encode_image(frames.flatten(0, 1))
+    torch.testing.assert_close(seen.flatten(0, 1), expected, rtol=1e-5, atol=1e-5)
+    seen.sum().backward()
+    assert head.side_projection.weight.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in backbone.parameters())
 
 
 def test_preprocessing_is_what_open_clip_states():
