@@ -56,9 +56,20 @@ TIMEOUT_SECONDS = 60
 get, post = partial(httpx.get, timeout=TIMEOUT_SECONDS), partial(httpx.post, timeout=TIMEOUT_SECONDS)
 
 
+SUBTITLES = """1
+00:00:02,000 --> 00:00:04,000
+A zebra crosses the river.
+
+2
+00:00:31,500 --> 00:00:33,000
+<i>And now</i> a zebra & a lion.
+"""
+
+
 @dataclass(frozen=True)
 class IndexedFolder:
-    """An index and its videos: eight of 2 seconds, `long.mp4` of 40, and `old.avi`, which browsers do not play."""
+    """An index and its videos: eight of 2 seconds, `long.mp4` of 40 with subtitles, and `old.avi`, which browsers do
+    not play."""
 
     index: Path
     videos: Path
@@ -71,6 +82,7 @@ def make_index(folder: Path, adapter: Path, captioned_videos: Path, *, odd_name:
     videos = shutil.copytree(captioned_videos / "test", folder / "videos")
     write_noise(videos / "long.mp4", 40)
     write_old_film(videos / "old.avi", 24)
+    (videos / "long.en.srt").write_text(SUBTITLES)
     if odd_name is not None:
         shutil.copy(videos / "clockwise/0001.mp4", videos / odd_name)
     rows = ["path,camera,year"]

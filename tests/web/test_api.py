@@ -7,6 +7,8 @@ import pytest
 
 from side4video import Predictor
 from side4video.search.stores.filters import Condition, Filter
+from side4video.video.video_file import VideoFile
+from side4video.web.served_files import identify
 from web.small_server import TIMEOUT_SECONDS
 
 
@@ -89,6 +91,74 @@ def test_search_and_classify_by_upload(client, indexed, classifier_run, service)
     assert [one["name"] for one in classes] == [one.name for one in expected]
     assert [one["score"] for one in classes] == pytest.approx([one.score for one in expected], abs=1e-5)
     assert not list(service._uploads.iterdir())
+
+
+def test_combined_queries(client, indexed):
+    clip = sorted(indexed.videos.glob("*/*.mp4"))[3]
+    index = indexed.open()
+    both = index.search_combined(["a star", "a ring"], unwanted=["a disc"], top_k=4)
+    with_clip = index.search_combined(["a star"], like=clip, top_k=10)
+    index.close()
+    answer = client.get("/api/search", params={"q": ["a star", "a ring"], "not": "a disc", "top_k": 4}).json()
+    assert [one["path"] for one in answer["results"]] == [one.file.path for one in both]
+    assert [one["score"] for one in answer["results"]] == pytest.approx([one.score for one in both], abs=1e-5)
+    assert "the mean of the scores of 2 texts, minus the mean of the scores of 1 unwanted text" in answer["computed"]
+    answer = client.get("/api/search", params={"q": "a star", "like": identify(str(clip)), "top_k": 10}).json()
+    assert [one["path"] for one in answer["results"]] == [one.file.path for one in with_clip]
+    with clip.open("rb") as file:
+        uploaded = client.post("/api/search-like", files={"clip": file}, params={"q": "a star", "top_k": 10}).json()
+    scores = {one["path"]: one["score"] for one in uploaded["results"]}
+    expected = {one.file.path: one.score for one in with_clip}
+    assert scores.keys() == {*expected, str(clip)}  # the clip itself, under another name
+    assert {path: scores[path] for path in expected} == pytest.approx(expected, abs=1e-3)
+    assert client.get("/api/search", params={"not": "a disc"}).status_code == 422
+
+
+def test_subtitles_are_found_and_served(client, indexed):
+    path = str(indexed.videos / "long.mp4")
+    (found,) = search(client, q="zebra lion", path=path)
+    assert (found["start_seconds"], found["subtitle_score"]) == (25, 1)
+    (cue,) = found["subtitles"]
+    assert (cue["text"], cue["language"]) == ("And now a zebra & a lion.", "en")
+    assert [cue["text"][start:end] for start, end in cue["found"]] == ["zebra", "lion"]
+    (pictures,) = search(client, q="zebra lion", path=path, subtitle_weight=0)
+    assert (pictures["subtitles"], pictures["subtitle_score"]) == ([], 0)
+    cues = client.get(f"/api/subtitles/{found['id']}").json()
+    assert [cue["start_seconds"] for cue in cues] == [2, 31.5]
+    track = client.get(f"/subtitles/{found['id']}.vtt", params={"language": "en", "start": 30})
+    assert track.headers["content-type"] == "text/vtt; charset=utf-8"
+    assert track.text == "WEBVTT\n\n00:00:01.500 --> 00:00:03.000\nAnd now a zebra &amp; a lion.\n"
+    assert client.get("/api/search", params={"q": "zebra", "subtitle_weight": -1}).status_code == 422
+
+
+def test_a_moment_is_a_file_to_keep(client, indexed, tmp_path):
+    (found,) = search(client, q="zebra lion", path=str(indexed.videos / "long.mp4"))
+    answer = client.get(found["download"])
+    assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''long-0025.00s.mp4"
+    (tmp_path / "moment.mp4").write_bytes(answer.content)
+    with VideoFile(tmp_path / "moment.mp4") as moment, VideoFile(indexed.videos / "long.mp4") as whole:
+        assert moment.duration_seconds == pytest.approx(10, abs=0.3)
+        assert (moment.width, moment.height) == (whole.width, whole.height)
+        own, other = moment.read([0]).float(), whole.read([100]).float()
+        assert (own - other).abs().mean() < 12
+    assert client.get(f"/moments/{found['id']}.mp4", params={"start": 5, "end": 5}).status_code == 422
+    assert client.get(f"/moments/{found['id']}.mp4", params={"start": 0, "end": 601}).status_code == 422
+
+
+def test_timeline_of_an_indexed_video(client, indexed, classifier_run):
+    path = sorted(indexed.videos.glob("*/*.mp4"))[0]
+    answer = client.get(f"/api/timeline/{identify(str(path))}").json()
+    expected = Predictor(classifier_run, device="cpu").timeline(path)
+    assert answer["duration_seconds"] == expected.duration_seconds
+    assert [one["name"] for one in answer["moments"]] == [one.name for one in expected.moments]
+    assert client.get("/api/timeline/0123456789abcdef01234567").status_code == 404
+
+
+def test_weak_results_follow_the_others(client):
+    results = search(client, q="a star")
+    weak = [one["weak"] for one in results]
+    assert weak == sorted(weak)
+    assert not weak[0]
 
 
 def test_concurrent_queries_share_a_batch(client, address, service):

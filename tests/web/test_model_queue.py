@@ -11,7 +11,7 @@ from side4video.web.model_queue import ModelQueue
 class Echo:
     """Answers a question with its own words, `top_k` times; fails on one of them."""
 
-    def search_many(self, texts, *, top_k, filter):
+    def search_many(self, texts, *, top_k, filter, subtitle_weight):
         if "bad" in texts:
             raise ValueError("bad")
         return [[(text, filter.path, place) for place in range(top_k)] for text in texts]

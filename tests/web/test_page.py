@@ -178,14 +178,14 @@ def test_click_on_a_word_seeks(open_page, indexed):
 
 def test_filters(open_page):
     page = open_page()
-    page.locator("summary").click()
+    page.locator(".filters summary").click()
     page.get_by_label("camera", exact=True).select_option("north")
     page.get_by_label("year, at least").fill("2019")
     search(page, "a ring")
     expect(page.locator(".card")).to_have_count(3)
     for text in page.locator(".metadata").all_inner_texts():
         assert "camera north" in text
-    expect(page.locator(".count")).to_have_text("2")
+    expect(page.locator(".filters .count")).to_have_text("2")
     expect(page.get_by_role("status")).to_contain_text("3 of 10 videos")
     shoot(page, "filters")
     page.get_by_label("Path").fill("*/nowhere/*")
@@ -349,7 +349,9 @@ def test_back_after_an_upload_returns_to_the_query(open_page, indexed):
 
 def test_fingers_have_targets_of_40_pixels(open_page):
     page = open_page("/?q=a+ring&where=camera%3Dnorth", width=360, height=740, has_touch=True, is_mobile=True)
-    for target in page.locator(".word, .like a, .chips a, .filters summary, .ask button, .more a").all():
+    for target in page.locator(
+        ".word, .actions a, .actions button, .chips a, .options summary, .ask button, .more a, .open, .copies summary"
+    ).all():
         if target.is_visible():
             assert target.bounding_box()["height"] >= 39.5, target.inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -378,4 +380,92 @@ def test_axe_finds_no_accessibility_error(open_page, width, scheme):
         page = open_page(path, width=width, color_scheme=scheme)
         found = axe_playwright.Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
+        shoot(page, f"axe-{name}-{width}-{scheme}")
+
+
+def test_a_link_to_a_moment_opens_the_player_there(open_page, indexed, address):
+    path = indexed.videos / "long.mp4"
+    page = open_page("/?q=zebra+lion&path=*long.mp4", permissions=["clipboard-read", "clipboard-write"])
+    card = card_of(page, path)
+    expect(card.locator("mark")).to_have_text(["zebra", "lion"])
+    card.locator(".cue").click()
+    wait_for(card.locator("video"), "!video.paused && Math.abs(video.currentTime - 31.5) < 2")
+    card.locator("video").evaluate("video => video.pause()")
+    card.get_by_role("button", name="Copy the link").click()
+    expect(card.locator(".copy")).to_have_text("Copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    seconds = float(link.removeprefix(f"{address}/watch/{identify(str(path))}?t="))
+    assert 31 < seconds < 34
+    page = open_page(link.removeprefix(address))
+    video = page.locator(".watch video")
+    wait_for(video, f"Math.abs(video.currentTime - {seconds}) < 0.5")
+    expect(page.locator(".transcript li")).to_have_count(2)
+    page.locator(".transcript a").first.click()
+    wait_for(video, "!video.paused && Math.abs(video.currentTime - 2) < 2")
+    expect(page.locator(".transcript .now")).to_have_count(1)
+    assert video.evaluate("video => [...video.textTracks].map(track => track.language)") == ["en"]
+    shoot(page, "watch")
+
+
+def test_the_timeline_of_a_recognition_model(open_page, indexed):
+    page = open_page(f"/watch/{identify(str(sorted(indexed.videos.glob('*/*.mp4'))[0]))}")
+    page.get_by_role("link", name="Find classes over time").click()
+    expect(page.get_by_role("heading", name="Classes over time")).to_be_visible()
+    expect(page.locator(".timeline")).to_contain_text("Windows of")
+    expect(page.get_by_role("link", name="Find classes over time")).to_have_count(0)
+
+
+def test_texts_and_a_clip_together(open_page, indexed):
+    page = open_page()
+    page.get_by_role("searchbox").fill("a ring")
+    page.locator(".combine summary").click()
+    page.get_by_label("and also").fill("a star")
+    page.get_by_label("but not").fill("a disc")
+    page.get_by_role("button", name="Search together").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a ring” + “a star” \u2212 “a disc”")
+    expect(page.locator(".computed")).to_contain_text("the mean of the scores of 2 texts, minus")
+    assert page.url.endswith("/?q=a+ring&q=a+star&not=a+disc")
+    page.get_by_label("with this clip or photo").set_input_files(min(indexed.videos.glob("*/*.mp4")))
+    page.get_by_role("button", name="Search together").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a ring” + “a star” + like 0001.mp4 \u2212 “a disc”")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a ring” + “a star” \u2212 “a disc”")
+    expect(page.get_by_label("and also")).to_have_value("a star")
+    shoot(page, "combined")
+
+
+def test_combining_works_without_scripts(open_page, indexed):
+    page = open_page(java_script_enabled=False)
+    page.get_by_role("searchbox").fill("a ring")
+    page.locator(".combine summary").click()
+    page.get_by_label("and also").fill("a star")
+    page.get_by_role("button", name="Search together").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a ring” + “a star”")
+    page.get_by_label("with this clip or photo").set_input_files(min(indexed.videos.glob("*/*.mp4")))
+    page.get_by_role("button", name="Search together").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a ring” + “a star” + like 0001.mp4")
+
+
+def test_a_video_of_the_index_and_a_text(open_page):
+    page = open_page("/?q=a+ring")
+    page.locator(".card").first.get_by_role("link", name="More like this").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Similar to ")
+    page.locator(".combine summary").click()
+    page.locator("#like").check()
+    search_box = page.get_by_role("searchbox")
+    search_box.fill("a star")
+    search_box.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("“a star” + like ")
+    expect(page.locator(".computed")).to_contain_text("the text and the example")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (768, "light"), (1280, "light"), (2560, "dark")])
+def test_axe_finds_no_accessibility_error_in_players_and_combined_queries(open_page, indexed, width, scheme):
+    axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
+    watch = f"/watch/{identify(str(indexed.videos / 'long.mp4'))}?t=31.5&timeline=1"
+    for name, path in (("combined", "/?q=zebra&q=a+ring&not=a+star"), ("watch", watch)):
+        page = open_page(path, width=width, color_scheme=scheme)
+        found = axe_playwright.Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         shoot(page, f"axe-{name}-{width}-{scheme}")

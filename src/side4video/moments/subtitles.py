@@ -19,8 +19,18 @@ def write_webvtt(path: Path, moments: Iterable[Moment]) -> None:
     clockwise 90 %
     <BLANKLINE>
     """
-    cues = (f"\n{_times(moment, '.')}\n{html.escape(_text(moment), quote=False)}\n" for moment in moments)
-    write_text(path, "WEBVTT\n" + "".join(cues))
+    write_text(path, webvtt_text((moment.start_seconds, moment.end_seconds, _text(moment)) for moment in moments))
+
+
+def webvtt_text(cues: Iterable[tuple[float, float, str]]) -> str:
+    r"""WebVTT of cues: start and end in seconds, and the text in one line.
+
+    >>> webvtt_text([(1.0, 2.5, "salt & pepper")])
+    'WEBVTT\n\n00:00:01.000 --> 00:00:02.500\nsalt &amp; pepper\n'
+    """
+    return "WEBVTT\n" + "".join(
+        f"\n{_times(start, end, '.')}\n{html.escape(_plain(text), quote=False)}\n" for start, end, text in cues
+    )
 
 
 def write_srt(path: Path, moments: Iterable[Moment]) -> None:
@@ -34,17 +44,23 @@ def write_srt(path: Path, moments: Iterable[Moment]) -> None:
     <BLANKLINE>
     <BLANKLINE>
     """
-    cues = (f"{number}\n{_times(moment, ',')}\n{_text(moment)}\n\n" for number, moment in enumerate(moments, start=1))
+    cues = (
+        f"{number}\n{_times(moment.start_seconds, moment.end_seconds, ',')}\n{_text(moment)}\n\n"
+        for number, moment in enumerate(moments, start=1)
+    )
     write_text(path, "".join(cues))
 
 
 def _text(moment: Moment) -> str:
-    name = " ".join(moment.name.split()).replace("-->", "→")  # an arrow or an empty line would end the cue
-    return f"{name} {moment.score:.0%}".replace("%", " %")
+    return f"{_plain(moment.name)} {moment.score:.0%}".replace("%", " %")
 
 
-def _times(moment: Moment, mark: str) -> str:
-    return f"{_clock(moment.start_seconds, mark)} --> {_clock(moment.end_seconds, mark)}"
+def _plain(text: str) -> str:
+    return " ".join(text.split()).replace("-->", "→")  # an arrow or an empty line would end the cue
+
+
+def _times(start_seconds: float, end_seconds: float, mark: str) -> str:
+    return f"{_clock(start_seconds, mark)} --> {_clock(end_seconds, mark)}"
 
 
 def _clock(seconds: float, mark: str) -> str:

@@ -1,5 +1,6 @@
 """The results of a search."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from side4video.search.stores.records import IndexedFile
@@ -48,15 +49,21 @@ class SubtitleMatch:
 
     def marked(self, before: str, after: str) -> str:
         """The text with the found words between two marks."""
-        return "".join(f"{before}{part}{after}" if is_found else part for part, is_found in self.parts())
+        pieces = split_at(self.text, self.found)
+        return "".join(f"{before}{piece}{after}" if is_found else piece for piece, is_found in pieces)
 
-    def parts(self) -> list[tuple[str, bool]]:
-        """The text in pieces, each with whether it is a found word."""
-        pieces, end = [], 0
-        for start, stop in self.found:
-            pieces += [(self.text[end:start], False), (self.text[start:stop], True)]
-            end = stop
-        return [piece for piece in (*pieces, (self.text[end:], False)) if piece[0]]
+
+def split_at(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
+    """A text in pieces, each with whether it is one of the places: first character, and the character after it.
+
+    >>> split_at("A dog.", [(2, 5)])
+    [('A ', False), ('dog', True), ('.', False)]
+    """
+    pieces, end = [], 0
+    for start, stop in places:
+        pieces += [(text[end:start], False), (text[start:stop], True)]
+        end = stop
+    return [piece for piece in (*pieces, (text[end:], False)) if piece[0]]
 
 
 @dataclass(frozen=True)

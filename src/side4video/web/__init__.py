@@ -5,7 +5,9 @@
 * columns.py: the metadata columns that searches can filter by.
 * media.py: videos, parts of them, pictures.
 * model_queue.py: batches the requests of many clients for one model.
+* page_content.py: what the page shows.
 * pages.py: the search page, rendered on the server.
+* queries.py: queries of clients.
 * request_parameters.py: the parameters of a request, validated.
 * responses.py: the JSON responses.
 * security_middleware.py: tokens, hosts, cross-site requests, limits of request bodies.
@@ -13,6 +15,8 @@
 * server.py: socket, server, and shutdown.
 * service.py: searching, classifying, uploads.
 * settings.py: access and limits.
+* timelines.py: timelines of the videos of an index.
 * transcode_cache.py: a cache of clips for browsers, limited in size.
 * transcode_workers.py: transcoding in processes that can be killed.
+* video_responses.py: describe videos for clients.
 """

@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 
 from side4video.web.api import api_routes
 from side4video.web.media import media_routes
-from side4video.web.pages import PageContent, Pages, page_routes
+from side4video.web.page_content import PageContent
+from side4video.web.pages import Pages, page_routes
 from side4video.web.security_middleware import SecurityMiddleware
 from side4video.web.service import SearchService
 

@@ -4,24 +4,31 @@ import asyncio
 from functools import partial
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import FileResponse, Response
 
 from side4video.atomic_files import replacing
+from side4video.moments.clips import WHOLE_SIZE
+from side4video.moments.subtitles import webvtt_text
 from side4video.search.stores.records import IndexedFile
 from side4video.video.playback import picture_at
 from side4video.video.video_error import VideoError
 from side4video.web.served_files import NotServedError
-from side4video.web.service import MAX_TRANSCODED_SECONDS, SearchService, playable_media_type
+from side4video.web.service import SearchService
 from side4video.web.transcode_workers import ClipTask, NotDecodedError, decode_in_subprocess, make_clip
+from side4video.web.video_responses import MAX_TRANSCODED_SECONDS, playable_media_type
 
+Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False, description="seconds")]
+
+_PLAYER_PIXELS = 854
 _CACHED = {"cache-control": "private, max-age=3600"}
 _REVALIDATED = {"cache-control": "private, no-cache"}  # revalidated with the response's ETag
 
 
 def media_routes(service: SearchService) -> APIRouter:
-    """The routes below /videos, /clips and /posters."""
+    """The routes below /videos, /clips, /moments, /subtitles and /posters."""
     router = APIRouter(tags=["videos"])
 
     async def find(identifier: str) -> IndexedFile:
@@ -29,6 +36,24 @@ def media_routes(service: SearchService) -> APIRouter:
             return await asyncio.to_thread(service.served_files.find, identifier)
         except NotServedError as error:
             raise HTTPException(404, str(error)) from None
+
+    async def make_part(
+        identifier: str, start: float, end: float, *, longest: float, largest_side: int
+    ) -> FileResponse:
+        file = await find(identifier)
+        if not 0 < end - start <= longest + 0.01:
+            raise HTTPException(422, f"The end must be after the start, and at most {longest:g} seconds later.")
+
+        async def make(out: Path) -> None:
+            task = ClipTask(Path(file.path), out, start, end, largest_side)
+            await decode_in_subprocess(make_clip, task, seconds=service.settings.decode_seconds)
+
+        key = f"clip {identifier} {file.modified} {start:.3f} {end:.3f} {largest_side}"
+        try:
+            made = await service.clips.get(key, ".mp4", make)
+        except NotDecodedError as error:
+            raise HTTPException(504 if error.timed_out else 422, str(error)) from None
+        return FileResponse(made, media_type="video/mp4", headers=_CACHED)
 
     @router.head("/videos/{identifier}", include_in_schema=False)
     @router.get("/videos/{identifier}", response_class=FileResponse)
@@ -44,28 +69,35 @@ def media_routes(service: SearchService) -> APIRouter:
         return FileResponse(file.path, media_type=media_type, headers=_REVALIDATED)
 
     @router.get("/clips/{identifier}.mp4", response_class=FileResponse)
-    async def clip(
-        identifier: str,
-        start: Annotated[float, Query(ge=0, allow_inf_nan=False, description="seconds")],
-        end: Annotated[float, Query(ge=0, allow_inf_nan=False, description="seconds")],
-    ) -> FileResponse:
+    async def clip(identifier: str, start: Seconds, end: Seconds) -> FileResponse:
         """A part of a video as H.264 with AAC sound, transcoded on the first request."""
-        file = await find(identifier)
-        if not 0 < end - start <= MAX_TRANSCODED_SECONDS + 0.01:
-            raise HTTPException(
-                422, f"The end must be after the start, and at most {MAX_TRANSCODED_SECONDS:g} seconds later."
-            )
+        return await make_part(identifier, start, end, longest=MAX_TRANSCODED_SECONDS, largest_side=_PLAYER_PIXELS)
 
-        async def make(out: Path) -> None:
-            task = ClipTask(Path(file.path), out, start, end)
-            await decode_in_subprocess(make_clip, task, seconds=service.settings.decode_seconds)
+    @router.get("/moments/{identifier}.mp4", response_class=FileResponse)
+    async def moment(identifier: str, start: Seconds, end: Seconds) -> FileResponse:
+        """A part of a video as a file to keep: as `search --cut` writes it, in the size of the video."""
+        response = await make_part(
+            identifier, start, end, longest=service.settings.max_clip_seconds, largest_side=WHOLE_SIZE
+        )
+        stem = Path(service.videos.name_of(service.served_files.files[identifier].path)).stem
+        name = quote(f"{stem}-{start:07.2f}s.mp4")
+        response.headers["content-disposition"] = f"attachment; filename*=utf-8''{name}"
+        return response
 
-        key = f"clip {identifier} {file.modified} {start:.3f} {end:.3f}"
-        try:
-            made = await service.clips.get(key, ".mp4", make)
-        except NotDecodedError as error:
-            raise HTTPException(504 if error.timed_out else 422, str(error)) from None
-        return FileResponse(made, media_type="video/mp4", headers=_CACHED)
+    @router.get("/subtitles/{identifier}.vtt", response_class=Response)
+    async def subtitles(
+        identifier: str,
+        language: Annotated[str, Query(max_length=100, description="empty: unknown")] = "",
+        start: Annotated[float, Query(ge=0, allow_inf_nan=False, description="time at which the clip starts")] = 0.0,
+    ) -> Response:
+        """The subtitles of a video in one language, as WebVTT."""
+        cues = [cue for cue in await service.cues_of(await find(identifier)) if cue.language == language]
+        shifted = [
+            (max(cue.start_seconds - start, 0), cue.end_seconds - start, cue.text)
+            for cue in cues
+            if cue.end_seconds > start
+        ]
+        return Response(webvtt_text(shifted), media_type="text/vtt; charset=utf-8", headers=_REVALIDATED)
 
     @router.get("/posters/{identifier}", response_class=Response)
     async def poster(identifier: str, seconds: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0) -> Response:

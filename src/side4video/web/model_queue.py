@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from side4video.search.results import SearchResult
 from side4video.search.stores.filters import Filter
+from side4video.search.subtitle_index import SUBTITLE_WEIGHT
 
 if TYPE_CHECKING:
     from side4video.search.video_index import VideoIndex
@@ -21,6 +23,7 @@ class _Query:
     text: str
     top_k: int
     filter: Filter
+    subtitle_weight: float
     result: asyncio.Future[list[SearchResult]]
 
 
@@ -54,10 +57,12 @@ class ModelQueue:
         self._waiting: list[_Query] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def search(self, text: str, *, top_k: int, filter: Filter) -> list[SearchResult]:
+    async def search(
+        self, text: str, *, top_k: int, filter: Filter, subtitle_weight: float = SUBTITLE_WEIGHT
+    ) -> list[SearchResult]:
         """The result of `VideoIndex.search`, computed in a batch with other queries."""
         result: asyncio.Future[list[SearchResult]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Query(text, top_k, filter, result))
+        self._waiting.append(_Query(text, top_k, filter, subtitle_weight, result))
         if self._task is None:
             self._task = asyncio.create_task(self._run_batches())
         return await result
@@ -75,18 +80,22 @@ class ModelQueue:
             while self._waiting:
                 await asyncio.sleep(self._wait_seconds)
                 batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-                for filter in dict.fromkeys(query.filter for query in batch):
-                    await self._run_batch([query for query in batch if query.filter == filter])
+                alike: dict[tuple[Filter, float], list[_Query]] = {}
+                for query in batch:
+                    alike.setdefault((query.filter, query.subtitle_weight), []).append(query)
+                for queries in alike.values():
+                    await self._run_batch(queries)
         finally:
             self._task = None
 
     async def _run_batch(self, queries: list[_Query]) -> None:
-        """Answer queries with the same filter; a query that fails does not affect the others."""
+        """Answer queries with the same filter and weight; a query that fails does not affect the others."""
         texts = list(dict.fromkeys(query.text for query in queries))
         top_k, filter = max(query.top_k for query in queries), queries[0].filter
+        search = partial(self.index.search_many, texts, subtitle_weight=queries[0].subtitle_weight)
         self.batch_sizes[len(queries)] += 1
         try:
-            found = await self.run(lambda: self.index.search_many(texts, top_k=top_k, filter=filter))
+            found = await self.run(lambda: search(top_k=top_k, filter=filter))
         except Exception as error:  # any error is passed to the clients
             if len(queries) > 1:
                 for query in queries:

@@ -1,50 +1,39 @@
 """The search page. The server renders it completely, so it works without scripts; its script replaces the results."""
 
+import asyncio
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, HTTPException, Query, Request, Response, UploadFile
+from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import UploadFile as StarletteUploadFile
 
+from side4video.search.results import split_at
 from side4video.search.stores.filters import Filter, write_condition
+from side4video.search.subtitle_index import SUBTITLE_WEIGHT
 from side4video.video.video_error import VideoError
-from side4video.web.api import Clip, find_similar, to_http_error
-from side4video.web.request_parameters import DEFAULT_RESULTS, check_text, check_top_k, form_conditions, make_filter
-from side4video.web.responses import ClassesResponse, VideoResponse
+from side4video.web.api import Clip, find_file, find_timeline, find_videos, to_http_error
+from side4video.web.page_content import PageContent, WatchedVideo
+from side4video.web.queries import ClientQuery, read_query
+from side4video.web.request_parameters import (
+    DEFAULT_RESULTS,
+    check_top_k,
+    form_conditions,
+    form_number,
+    make_filter,
+)
+from side4video.web.responses import CueResponse, VideoResponse
 from side4video.web.service import SearchService
 from side4video.web.transcode_workers import NotDecodedError
 
+LONG_VALUE = 40
+"""Characters of a value of metadata; longer ones are shown after the others."""
 _FILTER_FIELDS = ("where", "min:", "max:", "has:", "path")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PageContent:
-    """The content of the lower part of the page.
-
-    Attributes:
-        title: the heading.
-        results: videos, best first.
-        seconds: time that the search took; None: there was no query.
-        classes: classes of an uploaded clip.
-        problem: an error message that replaces the results.
-        warning: a message above the results.
-        more_url: URL of the same query with more results.
-
-    >>> PageContent(title="Error", problem="The query is empty.").results
-    []
-    """
-
-    title: str
-    results: list[VideoResponse] = field(default_factory=list)
-    seconds: float | None = None
-    classes: ClassesResponse | None = None
-    problem: str | None = None
-    warning: str | None = None
-    more_url: str | None = None
 
 
 class Pages:
@@ -71,25 +60,37 @@ class Pages:
             "file_name": os.path.basename,
             "condition": lambda column, value: write_condition(column, "=", value),
             "folder_name": os.path.dirname,
+            "languages": lambda cues: list(dict.fromkeys(cue.language for cue in cues)),
+            "marked": mark_words,
+            "short_first": lambda metadata: sorted(metadata.items(), key=lambda pair: len(str(pair[1])) > LONG_VALUE),
             "short_name": lambda path: "/".join(Path(path).parts[-2:]),
         }
         self._page = environment.get_template("page.html.jinja")
         self._docs = environment.get_template("docs.html.jinja")
 
-    def page(self, request: Request, shown: PageContent, *, status: int = 200) -> HTMLResponse:
-        """The page with the given content in its lower part."""
-        given = [(name, value) for name, value in request.query_params.multi_items() if value.strip()]
+    def page(
+        self,
+        request: Request,
+        shown: PageContent,
+        *,
+        status: int = 200,
+        fields: Sequence[tuple[str, str]] | None = None,
+    ) -> HTMLResponse:
+        """The page with the given content in its lower part; `fields` of the form, by default those of the URL."""
+        given = [(name, value) for name, value in fields or request.query_params.multi_items() if value.strip()]
         filters = [(name, value) for name, value in given if name.startswith(_FILTER_FIELDS)]
+        texts = [value for name, value in given if name == "q"]
         content = self._page.render(
             shown=shown,
             info=self.service.info(),
-            text=request.query_params.get("q", ""),
+            texts=texts,
             given=dict(given),
             wheres=[value for name, value in given if name == "where"],
             filters=filters,
-            chips=[(_describe_filter(*one), _without(request, *one)) for one in filters],
+            chips=[(_describe_filter(*one), _without(request, given, *one)) for one in filters],
             filter_query=urlencode(filters),
-            unfiltered=without_filters(request),
+            unfiltered=_url(request, [one for one in given if one not in filters and one[0] != "n"]),
+            default_weight=SUBTITLE_WEIGHT,
             root=self.service.settings.root_path,
         )
         return HTMLResponse(content, status_code=status, headers={"cache-control": "no-store"})
@@ -102,7 +103,7 @@ class Pages:
 def page_routes(service: SearchService, pages: Pages) -> APIRouter:
     """The routes of the page."""
     router = APIRouter(include_in_schema=False)
-    settings = service.settings
+    settings, root = service.settings, service.settings.root_path
 
     def num_results(request: Request) -> int:
         text = request.query_params.get("n", str(DEFAULT_RESULTS))
@@ -110,10 +111,9 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
             raise HTTPException(422, f"n={text} is not a number of results. Use 1 to {settings.max_results}.")
         return check_top_k(int(text), maximum=settings.max_results)
 
-    def read_filter(request: Request) -> Filter:
-        return make_filter(
-            form_conditions(request), request.query_params.get("path"), service.column_types, service.column_values
-        )
+    def filter_of(fields: Sequence[tuple[str, str]]) -> Filter:
+        path = dict(fields).get("path")
+        return make_filter(form_conditions(fields), path, service.column_types, service.column_values)
 
     def more_url(request: Request, found: list[VideoResponse]) -> str | None:
         num = num_results(request)
@@ -121,51 +121,96 @@ def page_routes(service: SearchService, pages: Pages) -> APIRouter:
             return None
         return str(request.url.include_query_params(n=min(2 * num, settings.max_results)).replace(scheme="", netloc=""))
 
-    @router.get("/", response_class=HTMLResponse)
-    async def home(request: Request) -> HTMLResponse:
-        text = request.query_params.get("q", "")
-        if not text.strip():
-            return pages.page(request, PageContent(title="Videos in this index", results=await service.sample_videos()))
-        text = check_text(text, max_letters=settings.max_query_letters)
-        filter = read_filter(request)
-        response = await service.search(text, top_k=num_results(request), filter=filter)
+    def query_of(fields: Sequence[tuple[str, str]], *, has_example: bool) -> ClientQuery:
+        texts, unwanted = ([value for name, value in fields if name == kind] for kind in ("q", "not"))
+        weight = form_number(dict(fields).get("subtitles"), "subtitles", SUBTITLE_WEIGHT)
+        limit = settings.max_query_letters
+        return read_query(texts, unwanted, subtitle_weight=weight, max_letters=limit, has_example=has_example)
+
+    async def results(request: Request, query: ClientQuery, like: str | None) -> HTMLResponse:
+        fields = request.query_params.multi_items()
+        found = await find_videos(service, query, like, top_k=num_results(request), filter=filter_of(fields))
+        name = None if like is None else service.videos.name_of(service.served_files.files[like].path)
         shown = PageContent(
-            title=f"“{text}”",
-            results=response.results,
-            seconds=response.seconds,
-            warning=response.warning,
-            more_url=more_url(request, response.results),
+            title=query.title if name is None else replace(query, example=like, example_name=name).title,
+            results=found.results,
+            seconds=found.seconds,
+            warning=found.warning,
+            computed=found.computed,
+            more_url=more_url(request, found.results),
+            like=None if like is None or name is None else (like, name),
         )
         return pages.page(request, shown)
 
-    @router.get("/like/{identifier}", response_class=HTMLResponse)
-    async def like(request: Request, identifier: str) -> HTMLResponse:
-        conditions, path = list(form_conditions(request)), request.query_params.get("path")
-        response = await find_similar(service, identifier, top_k=num_results(request), where=conditions, path=path)
-        name = service.name_of(service.served_files.files[identifier].path)
-        shown = PageContent(
-            title=f"Similar to {name}",
-            results=response.results,
-            seconds=response.seconds,
-            more_url=more_url(request, response.results),
-        )
-        return pages.page(request, shown)
-
-    @router.post("/like", response_class=HTMLResponse)
-    async def like_upload(request: Request, clip: Clip) -> HTMLResponse:
-        filter = read_filter(request)
-        if not clip.filename:
-            raise HTTPException(422, "No file was selected.")
+    async def results_of_upload(
+        request: Request, fields: list[tuple[str, str]], clip: UploadFile, query: ClientQuery
+    ) -> HTMLResponse:
+        filter = filter_of(fields)
         try:
             async with service.uploaded(clip.file) as uploaded:
                 classes = await service.classify(uploaded) if service.classifier is not None else None
-                response = await service.search_like(uploaded, top_k=DEFAULT_RESULTS, filter=filter)
+                query = replace(query, example=uploaded, example_name=clip.filename or "the upload")
+                found = await service.search(query, top_k=DEFAULT_RESULTS, filter=filter)
         except (NotDecodedError, VideoError) as error:
             raise to_http_error(error) from None
         shown = PageContent(
-            title=f"Similar to {clip.filename}", results=response.results, seconds=response.seconds, classes=classes
+            title=query.title,
+            results=found.results,
+            seconds=found.seconds,
+            classes=classes,
+            warning=found.warning,
+            computed=found.computed,
         )
-        return pages.page(request, shown)
+        return pages.page(request, shown, fields=fields)
+
+    @router.get("/", response_class=HTMLResponse)
+    async def home(request: Request) -> HTMLResponse:
+        fields = [(name, value) for name, value in request.query_params.multi_items() if value.strip()]
+        if not any(name in ("q", "not", "like") for name, _ in fields):
+            return pages.page(request, PageContent(title="Videos in this index", results=await service.sample_videos()))
+        like = dict(fields).get("like")
+        return await results(request, query_of(fields, has_example=like is not None), like)
+
+    @router.get("/like/{identifier}", response_class=HTMLResponse)
+    async def like(request: Request, identifier: str) -> HTMLResponse:
+        return await results(request, ClientQuery(), identifier)
+
+    @router.post("/like", response_class=HTMLResponse)
+    async def like_upload(request: Request, clip: Clip) -> HTMLResponse:
+        fields = request.query_params.multi_items()
+        if not clip.filename:
+            raise HTTPException(422, "No file was selected.")
+        return await results_of_upload(request, fields, clip, ClientQuery())
+
+    @router.post("/combine", response_class=HTMLResponse)
+    async def combine(request: Request) -> Response:
+        async with request.form() as form:
+            fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and value.strip()]
+            clip = form.get("clip")
+            if isinstance(clip, StarletteUploadFile) and clip.filename:
+                query = query_of(fields, has_example=True)
+                return await results_of_upload(request, fields, clip, query)  # type: ignore[arg-type]
+        return RedirectResponse(f"{root}/?{urlencode(fields)}", status_code=303)
+
+    @router.get("/watch/{identifier}", response_class=HTMLResponse)
+    async def watch(
+        request: Request,
+        identifier: str,
+        t: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
+        timeline: bool = False,
+    ) -> HTMLResponse:
+        file = await find_file(service, identifier)
+        seconds = min(t, file.duration_seconds)
+        part = await asyncio.to_thread(service.describe_moment, file, seconds)
+        url = f"{root}/watch/{identifier}?t={seconds:.3f}&timeline=1"
+        watched = WatchedVideo(
+            video=part,
+            seconds=seconds,
+            cues=await service.cues_of(file),
+            timeline=await find_timeline(service, identifier) if timeline else None,
+            timeline_url=None if timeline or service.timelines is None else url,
+        )
+        return pages.page(request, PageContent(title=os.path.basename(part.name), watched=watched))  # noqa: PTH119
 
     return router
 
@@ -179,18 +224,24 @@ def _describe_filter(name: str, value: str) -> str:
     return value if name == "where" else f"{name} {value}"
 
 
-def _without(request: Request, name: str, value: str) -> str:
+def _without(request: Request, fields: Sequence[tuple[str, str]], name: str, value: str) -> str:
     """The URL of the same query without one filter."""
-    kept = [one for one in request.query_params.multi_items() if one != (name, value) and one[1].strip()]
-    path = request.scope.get("root_path", "") + "/" if request.method == "POST" else request.url.path
-    return path + (f"?{urlencode(kept)}" if kept else "")
+    return _url(request, [one for one in fields if one != (name, value)])
 
 
-def without_filters(request: Request) -> str:
-    """The URL of the same query without filters."""
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name == "q"]
+def _url(request: Request, fields: Sequence[tuple[str, str]]) -> str:
+    """The URL of a query; that of an upload has no results, so it leads to the page with these fields."""
     path = request.scope.get("root_path", "") + "/" if request.method == "POST" else request.url.path
-    return path + (f"?{urlencode(kept)}" if kept else "")
+    return path + (f"?{urlencode(fields)}" if fields else "")
+
+
+def mark_words(cue: CueResponse) -> list[tuple[str, bool]]:
+    """The text of a cue in pieces, each with whether it is a found word.
+
+    >>> mark_words(CueResponse(text="A dog.", start_seconds=1, end_seconds=2, language="", found=[(2, 5)]))
+    [('A ', False), ('dog', True), ('.', False)]
+    """
+    return split_at(cue.text, cue.found)
 
 
 def format_duration(seconds: float) -> str:

@@ -1,12 +1,13 @@
 """Validate the parameters of a request: text, conditions, number of results."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from fastapi import HTTPException, Query, Request
+from fastapi import HTTPException, Query
 
-from side4video.search.combined import split_query
 from side4video.search.stores.filters import Filter, Operator, Values, parse_filter, write_condition
+from side4video.search.stores.numbers import parse_number
+from side4video.search.subtitle_index import SUBTITLE_WEIGHT
 
 _MAX_FILTER_LENGTH = 500
 _MAX_CONDITIONS = 50
@@ -19,6 +20,15 @@ PathPattern = Annotated[
 Where = Annotated[
     list[str],
     Query(max_length=_MAX_CONDITIONS, description="conditions such as year>=2020 or place=Berlin; all must be met"),
+]
+
+Texts = Annotated[list[str], Query(description="the query; several texts are combined")]
+Unwanted = Annotated[list[str], Query(alias="not", description="texts that must not match")]
+SubtitleWeight = Annotated[
+    float,
+    Query(
+        ge=0, allow_inf_nan=False, description=f"weight of subtitles, {SUBTITLE_WEIGHT} by default; 0: pictures only"
+    ),
 ]
 
 
@@ -42,25 +52,6 @@ def make_filter(
         raise HTTPException(422, str(error)) from None
 
 
-def check_text(text: str, *, max_letters: int) -> str:
-    """Strip the spaces around a query.
-
-    Raises:
-        HTTPException: 422 if it is empty or too long.
-
-    >>> check_text(" a cat jumps ", max_letters=500)
-    'a cat jumps'
-    """
-    text = " ".join(text.split())
-    if not text:
-        raise HTTPException(422, "The query is empty. Enter at least one word.")
-    if not split_query(text)[0]:
-        raise HTTPException(422, "The query names only what is unwanted. Enter what to search for, too.")
-    if len(text) > max_letters:
-        raise HTTPException(422, f"The query has {len(text)} characters; the maximum is {max_letters}.")
-    return text
-
-
 def check_top_k(top_k: int, *, maximum: int) -> int:
     """Check the number of results.
 
@@ -72,12 +63,35 @@ def check_top_k(top_k: int, *, maximum: int) -> int:
     return top_k
 
 
-def form_conditions(request: Request) -> Sequence[str]:
-    """Conditions from the page's form: its `where` fields, and the `min:`, `max:` and `has:` fields of columns."""
+def form_conditions(fields: Iterable[tuple[str, str]]) -> list[str]:
+    """Conditions from the page's form: its `where` fields, and the `min:`, `max:` and `has:` fields of columns.
+
+    >>> form_conditions([("where", "camera=north"), ("min:year", "2020"), ("max:year", "")])
+    ['camera=north', 'year>=2020']
+    """
     operators: dict[str, Operator] = {"min": ">=", "max": "<=", "has": "~"}
-    conditions = [value for value in request.query_params.getlist("where") if value.strip()]
-    for name, value in request.query_params.multi_items():
+    conditions, others = [], []
+    for name, value in fields:
         kind, _, column = name.partition(":")
-        if kind in operators and column and value.strip():
-            conditions.append(write_condition(column, operators[kind], value.strip()))
-    return conditions
+        if name == "where" and value.strip():
+            conditions.append(value)
+        elif kind in operators and column and value.strip():
+            others.append(write_condition(column, operators[kind], value.strip()))
+    return conditions + others
+
+
+def form_number(text: str | None, name: str, default: float) -> float:
+    """A number of the form, at least 0; empty: the default.
+
+    Raises:
+        HTTPException: 422 if it is not such a number.
+
+    >>> form_number("0.5", "subtitles", 0.2), form_number("", "subtitles", 0.2)
+    (0.5, 0.2)
+    """
+    if text is None or not text.strip():
+        return default
+    number = parse_number(text.strip())
+    if number is None or number < 0:
+        raise HTTPException(422, f"{name}={text} is not a number of 0 or more.")
+    return number

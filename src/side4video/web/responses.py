@@ -26,6 +26,22 @@ class MatchResponse(_Response):
     similarity: float = Field(description="cosine similarity of both embeddings, -1 to 1")
 
 
+class CueResponse(_Response):
+    """A cue of the subtitles of a video.
+
+    >>> CueResponse(text="A dog barks.", start_seconds=1, end_seconds=2.5, language="en", found=[(2, 5)]).found
+    [(2, 5)]
+    """
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+    language: str = Field(description="as in the file name or the track; empty: unknown")
+    found: list[tuple[int, int]] = Field(
+        description="first character of each found word in `text`, and the character after it; empty: none was found"
+    )
+
+
 class VideoResponse(_Response):
     """A search result: a video, and the URLs to show it.
 
@@ -40,15 +56,27 @@ class VideoResponse(_Response):
     id: str
     name: str = Field(description="path below the folder that holds all videos of the index")
     path: str
-    score: float | None = Field(description="similarity from the model, -1 to 1; null without a query")
+    content: str = Field(default="", description="hash of the file's bytes, equal for identical copies")
+    score: float | None = Field(
+        description="similarity from the model, -1 to 1, plus the weighted subtitle_score; null without a query"
+    )
+    subtitle_score: float = Field(
+        default=0, description="share of the query's words in the subtitles of the best window, 0 to 1"
+    )
+    weak: bool = Field(
+        default=False, description="score below halfway between the mean and the best score of the windows compared"
+    )
     start_seconds: float = Field(description="start of the best window")
     end_seconds: float = Field(description="end of the best window")
     duration_seconds: float = Field(description="duration of the whole video")
     matches: list[MatchResponse]
+    subtitles: list[CueResponse] = Field(default=[], description="the cues with the most words of the query")
     metadata: dict[str, str | float | bool]
     poster: str | None = Field(description="URL of the frame that matches best; null if the file cannot be shown")
     video: str | None = Field(description="URL that a browser can play; null if the file cannot be shown")
     video_starts_at: float = Field(description="time in the whole video at which `video` starts")
+    link: str | None = Field(default=None, description="URL of a page with the player at the best moment")
+    download: str | None = Field(default=None, description="URL of the part from start to end as a file")
     problem: str | None = Field(description="reason why the file cannot be shown; null if it can")
 
 
@@ -56,12 +84,13 @@ class SearchResponse(_Response):
     """Search results, best first.
 
     >>> SearchResponse(results=[], seconds=0.05).model_dump()
-    {'results': [], 'seconds': 0.05, 'warning': None}
+    {'results': [], 'seconds': 0.05, 'warning': None, 'computed': None}
     """
 
     results: list[VideoResponse]
     seconds: float = Field(description="duration of the search, with the time in the queue")
     warning: str | None = Field(default=None, description="which part of a long query the model reads")
+    computed: str | None = Field(default=None, description="how the scores of a combined query are computed")
 
 
 class ClassResponse(_Response):
@@ -83,6 +112,33 @@ class ClassesResponse(_Response):
     """
 
     classes: list[ClassResponse]
+
+
+class MomentResponse(_Response):
+    """A part of a video that shows a class.
+
+    >>> MomentResponse(name="run", score=0.9, start_seconds=1, end_seconds=2.5).name
+    'run'
+    """
+
+    name: str
+    score: float = Field(ge=0, le=1)
+    start_seconds: float
+    end_seconds: float
+
+
+class TimelineResponse(_Response):
+    """The classes of a video over time.
+
+    >>> TimelineResponse(duration_seconds=30, window_seconds=4, stride_seconds=1, min_score=0.3, moments=[]).min_score
+    0.3
+    """
+
+    duration_seconds: float
+    window_seconds: float = Field(description="length of the windows that were classified")
+    stride_seconds: float = Field(description="from one window to the next")
+    min_score: float = Field(description="below it, the best class counts as background")
+    moments: list[MomentResponse] = Field(description="in order, without overlap")
 
 
 class ColumnResponse(_Response):
@@ -116,7 +172,8 @@ class InfoResponse(_Response):
     model: str
     similarity: str
     columns: list[ColumnResponse]
-    classifies: bool = Field(description="whether uploaded clips are classified")
+    classifies: bool = Field(description="whether uploaded clips and the videos of the index are classified")
+    has_subtitles: bool = Field(default=False, description="whether any video has subtitles")
     max_upload_bytes: int
     max_clip_seconds: float
     max_query_letters: int

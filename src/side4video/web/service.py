@@ -8,45 +8,42 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from side4video.checking.escaping import escape_surrogates
-from side4video.search.combined import split_query
 from side4video.search.metadata import column_types, column_values
 from side4video.search.results import SearchResult
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.records import IndexedFile
-from side4video.search.stores.serialisation import path_to_text
-from side4video.system.paths import common_folder
-from side4video.video.playback import browser_type
-from side4video.video.video_error import VideoError
 from side4video.web.columns import describe_columns
 from side4video.web.model_queue import ModelQueue
+from side4video.web.queries import ClientQuery
 from side4video.web.responses import (
     ClassesResponse,
     ClassResponse,
     ColumnResponse,
+    CueResponse,
     InfoResponse,
-    MatchResponse,
     SearchResponse,
     VideoResponse,
 )
 from side4video.web.security_middleware import upload_too_large_error
-from side4video.web.served_files import NotServedError, ServedFiles, identify
+from side4video.web.served_files import ServedFiles
 from side4video.web.settings import ServeSettings
+from side4video.web.timelines import Timelines
 from side4video.web.transcode_cache import TranscodeCache
 from side4video.web.transcode_workers import UploadTask, check_upload, decode_in_subprocess, warm_up
+from side4video.web.video_responses import VideoResponses
 
 if TYPE_CHECKING:
     from side4video.inference.predictor import Predictor
     from side4video.search.video_index import VideoIndex
 
 _LOG = logging.getLogger(__name__)
-MAX_TRANSCODED_SECONDS = 60.0
-"""Maximum length of a clip that is transcoded for the browser."""
+AROUND_SECONDS = 5.0
+"""What belongs to a moment that a link names, before and after it."""
 _HOME_PAGE_VIDEOS = 8
 _TOP_CLASSES = 5
 
@@ -76,7 +73,9 @@ class SearchService:
         self.columns: list[ColumnResponse] = []
         self.column_types: dict[str, type] = {}
         self.column_values: dict[str, frozenset[str | float | bool]] = {}
-        self._common_folder = ""
+        self.videos = VideoResponses(self.served_files, root=settings.root_path)
+        self.timelines = None if classifier is None else Timelines(classifier)
+        self.has_subtitles = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -102,23 +101,29 @@ class SearchService:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 self.queue.close()
+                if self.timelines is not None:
+                    self.timelines.close()
 
-    async def search(self, text: str, *, top_k: int, filter: Filter) -> SearchResponse:
-        """The best videos for a text."""
-        wanted, unwanted = split_query(text)
-        if unwanted:
-            texts = [wanted] if wanted else []
-            work = partial(self.index.search_combined, texts, unwanted=unwanted, top_k=top_k, filter=filter)
-            response = await self._answer(self.queue.run(work))
-        else:
-            response = await self._answer(self.queue.search(text, top_k=top_k, filter=filter))
-        response.warning = self.index.truncation_warning(wanted)
+    async def search(self, query: ClientQuery, *, top_k: int, filter: Filter) -> SearchResponse:
+        """The best videos for a query.
+
+        Raises:
+            VideoError: the example cannot be read.
+        """
+        response = await self._answer(self._find(query, top_k=top_k, filter=filter))
+        warnings = (self.index.truncation_warning(text) for text in (*query.texts, *query.unwanted))
+        response.warning = " ".join(text for text in warnings if text) or None
+        response.computed = query.computed
         return response
 
-    async def search_like(self, example: str | Path, *, top_k: int, filter: Filter) -> SearchResponse:
-        """The videos most similar to a file."""
-        work = partial(self.index.search_like, example, top_k=top_k, filter=filter)
-        return await self._answer(self.queue.run(work))
+    def _find(self, query: ClientQuery, *, top_k: int, filter: Filter) -> Awaitable[Sequence[SearchResult]]:
+        options: dict[str, Any] = {"top_k": top_k, "filter": filter}
+        if query.is_combined:
+            options |= {"like": query.example, "unwanted": query.unwanted, "subtitle_weight": query.subtitle_weight}
+            return self.queue.run(partial(self.index.search_combined, query.texts, **options))
+        if query.example is not None:
+            return self.queue.run(partial(self.index.search_like, query.example, **options))
+        return self.queue.search(query.texts[0], subtitle_weight=query.subtitle_weight, **options)
 
     async def classify(self, clip: Path) -> ClassesResponse:
         """The five best classes of a file.
@@ -134,9 +139,31 @@ class SearchService:
         """A few videos from the whole index, for the page without a query."""
         files = list(self.served_files.files.values())
         chosen = files[:: max(1, len(files) // _HOME_PAGE_VIDEOS)][:_HOME_PAGE_VIDEOS]
-        results = [SearchResult(file, 0.0, 0.0, file.duration_seconds, ()) for file in chosen]
-        described = await asyncio.to_thread(self._describe_all, results)
-        return [one.model_copy(update={"score": None}) for one in described]
+        return await asyncio.to_thread(lambda: [self.describe_file(file) for file in chosen])
+
+    def describe_file(self, file: IndexedFile) -> VideoResponse:
+        """A whole video, without a query."""
+        return self.videos.describe(SearchResult(file, 0.0, 0.0, file.duration_seconds, ()), score=False)
+
+    def describe_moment(self, file: IndexedFile, seconds: float) -> VideoResponse:
+        """The part of a video around a moment, with a player that starts there."""
+        start, end = max(seconds - AROUND_SECONDS, 0.0), min(seconds + AROUND_SECONDS, file.duration_seconds)
+        return self.videos.describe(SearchResult(file, 0.0, start, end, ()), score=False, at=seconds)
+
+    async def cues_of(self, file: IndexedFile) -> list[CueResponse]:
+        """The subtitles of a video of the index."""
+        index = await asyncio.to_thread(self.index.subtitles.current)
+        cues = [] if index is None else index.cues_between(file.path, 0.0, float("inf"))
+        return [
+            CueResponse(
+                text=cue.text,
+                start_seconds=cue.start_seconds,
+                end_seconds=cue.end_seconds,
+                language=cue.language,
+                found=[],
+            )
+            for cue in cues
+        ]
 
     def info(self) -> InfoResponse:
         """The index and the server's limits."""
@@ -147,6 +174,7 @@ class SearchService:
             similarity=info.similarity,
             columns=self.columns,
             classifies=self.classifier is not None,
+            has_subtitles=self.has_subtitles,
             max_upload_bytes=settings.max_upload_bytes,
             max_clip_seconds=settings.max_clip_seconds,
             max_query_letters=settings.max_query_letters,
@@ -154,10 +182,6 @@ class SearchService:
             package_version=info.package_version,
             questions_per_pass=dict(sorted(self.queue.batch_sizes.items())),
         )
-
-    def name_of(self, path: str) -> str:
-        """A path relative to the folder that holds all videos of the index, in valid Unicode."""
-        return escape_surrogates(os.path.relpath(path, self._common_folder) if self._common_folder else path)
 
     @asynccontextmanager
     async def uploaded(self, file: BinaryIO) -> AsyncIterator[Path]:
@@ -186,42 +210,8 @@ class SearchService:
         found = await search
         for one in found:
             self.served_files.remember(one.file)
-        results = await asyncio.to_thread(self._describe_all, found)
+        results = await asyncio.to_thread(lambda: list(map(self.videos.describe, found)))
         return SearchResponse(results=results, seconds=time.perf_counter() - started)
-
-    def _describe_all(self, found: Sequence[SearchResult]) -> list[VideoResponse]:
-        return [self._describe(one) for one in found]
-
-    def _describe(self, found: SearchResult) -> VideoResponse:
-        file, identifier, root = found.file, identify(found.file.path), self.settings.root_path
-        start, end, video, problem = 0.0, found.end_seconds, None, None
-        try:
-            self.served_files.find(identifier)
-            if playable_media_type(file) is not None:
-                video = f"{root}/videos/{identifier}"
-            else:
-                start = found.start_seconds
-                end = min(end, start + MAX_TRANSCODED_SECONDS)
-                video = f"{root}/clips/{identifier}.mp4?" + urlencode({"start": f"{start:.3f}", "end": f"{end:.3f}"})
-        except (NotServedError, VideoError) as error:
-            problem = str(error) if isinstance(error, NotServedError) else error.reason
-        best = max(found.matches, key=lambda match: match.similarity, default=None)
-        shown = (found.start_seconds + found.end_seconds) / 2 if best is None else best.seconds
-        return VideoResponse(
-            id=identifier,
-            name=self.name_of(file.path),
-            path=path_to_text(file.path),
-            score=found.score,
-            start_seconds=found.start_seconds,
-            end_seconds=found.end_seconds,
-            duration_seconds=file.duration_seconds,
-            matches=[MatchResponse(word=m.word, seconds=m.seconds, similarity=m.similarity) for m in found.matches],
-            metadata=dict(file.metadata),
-            poster=None if problem else f"{root}/posters/{identifier}?seconds={shown:.3f}",
-            video=video,
-            video_starts_at=start,
-            problem=problem,
-        )
 
     async def _read_files(self) -> None:
         self.served_files.clear_remembered()
@@ -233,7 +223,8 @@ class SearchService:
         self.columns = describe_columns(files.values())
         self.column_types = column_types(file.metadata for file in files.values())
         self.column_values = column_values(file.metadata for file in files.values())
-        self._common_folder = common_folder(list(files))
+        self.videos.set_paths(files)
+        self.has_subtitles = bool((subtitles := self.index.subtitles.current()) and subtitles.num_videos)
 
     async def _refresh_files(self) -> None:
         while True:
@@ -244,14 +235,3 @@ class SearchService:
                 _LOG.exception("The file list of the index could not be read. The previous list stays in use.")
             took = time.monotonic() - started
             await asyncio.sleep(max(self.settings.refresh_seconds, 20 * took))
-
-
-def playable_media_type(file: IndexedFile) -> str | None:
-    """The media type of a file that browsers can play; None if it must be transcoded."""
-    return _browser_type(file.path, file.modified)
-
-
-@lru_cache(maxsize=4096)
-def _browser_type(path: str, modified: int) -> str | None:
-    del modified  # part of the cache key: a changed file is inspected again
-    return browser_type(Path(path))

@@ -49,7 +49,7 @@ class UploadTask:
 
 @dataclass(frozen=True)
 class ClipTask:
-    """A part of a video to transcode for the browser.
+    """A part of a video to transcode for the browser; width and height are at most `largest_side` pixels.
 
     >>> make_clip(ClipTask(Path("clip.mp4"), Path("part.mp4"), start_seconds=0.5, end_seconds=1.5)) is None
     True
@@ -62,6 +62,7 @@ class ClipTask:
     out: Path
     start_seconds: float
     end_seconds: float
+    largest_side: int = 854
 
 
 async def decode_in_subprocess(work: Callable[[Any], str | None], task: object, *, seconds: float) -> None:
@@ -138,7 +139,8 @@ def _check_photo(task: UploadTask) -> str | None:
 def make_clip(task: ClipTask) -> str | None:
     """Write a part of a video in a format that browsers play; return the reason if that fails, else None."""
     try:
-        write_clip(task.path, task.out, start_seconds=task.start_seconds, end_seconds=task.end_seconds)
+        span = {"start_seconds": task.start_seconds, "end_seconds": task.end_seconds}
+        write_clip(task.path, task.out, **span, largest_side=task.largest_side)
     except VideoError as error:
         return error.reason
     return None

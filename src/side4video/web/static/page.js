@@ -26,13 +26,14 @@ function showError(title, problem) {
   main.replaceChildren(heading, message);
 }
 
-// Copies the values of the form fields from another page.
+function copyContent(page, place) {
+  document.querySelector(place).innerHTML = page.querySelector(place).innerHTML;
+}
+
+// Takes the form fields from another page; options stay open.
 function copyFields(page) {
-  for (const field of searchForm.elements) {
-    if (!field.name || field === clipField) continue;
-    const same = [...page.getElementById("search").elements].find((other) => other.id === field.id && other.name === field.name);
-    field.value = same ? same.value : "";
-  }
+  searchForm.elements.q[0].value = page.getElementById("q").value;
+  for (const place of [".filters .fields", ".combine .fields"]) copyContent(page, place);
 }
 
 async function show(address, { copiesFields = false, ...options } = {}) {
@@ -47,9 +48,8 @@ async function show(address, { copiesFields = false, ...options } = {}) {
     if (response.headers.get("content-type")?.startsWith("text/html")) {
       const page = new DOMParser().parseFromString(text, "text/html");
       main.replaceWith(page.getElementById("results"));
-      document.querySelector(".filters summary").innerHTML = page.querySelector(".filters summary").innerHTML;
-      hideControls();
-      setSound();
+      for (const place of [".filters summary", ".combine summary"]) copyContent(page, place);
+      prepareVideos();
       if (copiesFields) copyFields(page);
       document.title = page.title;
       uploadForm.action = page.getElementById("upload").action;
@@ -76,24 +76,59 @@ function go(address, options) {
 }
 
 function searchAddress() {
-  const given = [...new FormData(searchForm)].filter(([, value]) => value.trim() !== "");
+  const given = [...new FormData(searchForm)].filter(([, value]) => typeof value === "string" && value.trim() !== "");
   const home = searchForm.getAttribute("action"); // differs from "/" behind a proxy with a sub-path
   return given.length ? `${home}?${new URLSearchParams(given)}` : home;
 }
 
-function upload(file) {
+function isTooLarge(file) {
   const maximum = Number(uploadForm.dataset.maxBytes);
-  if (file.size > maximum) {
-    showError(file.name, `The file is larger than the maximum of ${Math.floor(maximum / 2 ** 20)} MB.`);
-    return;
-  }
+  if (file.size <= maximum) return false;
+  showError(file.name, `The file is larger than the maximum of ${Math.floor(maximum / 2 ** 20)} MB.`);
+  return true;
+}
+
+function upload(file) {
+  if (isTooLarge(file)) return;
   const body = new FormData();
   body.append("clip", file);
   const status = results().querySelector("[role=status]");
   if (status) status.textContent = `Searching by ${file.name} …`;
-  searchForm.elements.q.value = "";
+  for (const field of searchForm.elements.q) field.value = "";
+  searchForm.elements.not.value = "";
   history.pushState(null, "", searchAddress()); // the results have no address: Back returns to the page before
   show(uploadForm.action, { method: "POST", body });
+}
+
+// Texts and a clip together; without a clip the query has an address.
+function combine(button) {
+  const [clip] = document.getElementById("with").files;
+  if (!clip) {
+    go(searchAddress());
+  } else if (!isTooLarge(clip)) {
+    history.pushState(null, "", searchAddress());
+    show(button.formAction, { method: "POST", body: new FormData(searchForm) });
+  }
+}
+
+async function copyLink(button) {
+  const video = button.closest(".card, .watch").querySelector("video");
+  const isPlayed = video && video.played.length;
+  const seconds = isPlayed ? video.currentTime + Number(video.dataset.begins) : Number(button.dataset.seconds);
+  const link = `${location.origin}${button.dataset.link}?t=${seconds.toFixed(3)}`;
+  try {
+    await navigator.clipboard.writeText(link);
+  } catch { // the clipboard needs https or localhost, and permission
+    const field = Object.assign(document.createElement("textarea"), { value: link, readOnly: true, className: "hidden" });
+    button.after(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+    button.focus();
+  }
+  button.textContent = "Copied";
+  document.getElementById("copied").textContent = `Copied: ${link}`;
+  setTimeout(() => { button.textContent = "Copy link"; }, 2000);
 }
 
 // Controls cover half of a small picture, so they are hidden until the pointer, the focus or the first play.
@@ -103,6 +138,11 @@ function hideControls() {
     video.controls = false;
     video.parentElement.classList.add("idle");
   }
+}
+
+function prepareVideos() {
+  hideControls();
+  setSound();
 }
 
 // The volume that the user chose in one video applies to all.
@@ -133,7 +173,8 @@ function seek(video, seconds) {
 
 searchForm.addEventListener("submit", (event) => {
   event.preventDefault();
-  go(searchAddress());
+  if (document.getElementById("with").files.length) combine(searchForm.querySelector(".go button"));
+  else go(searchAddress());
 });
 searchForm.addEventListener("change", (event) => {
   if (event.target.matches("select")) go(searchAddress());
@@ -143,15 +184,28 @@ clipField.addEventListener("change", () => {
   clipField.value = ""; // the same file can be chosen again
 });
 
+function isPlainClick(event) {
+  return !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0;
+}
+
 document.addEventListener("click", (event) => {
-  const word = event.target.closest(".word");
-  if (word) {
-    const video = word.closest(".card").querySelector("video");
-    if (video) seek(video, Number(word.dataset.seconds));
+  const copy = event.target.closest(".copy");
+  if (copy) {
+    copyLink(copy);
     return;
   }
-  const link = event.target.closest(".like a, .more a, .message a, .heading a");
-  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
+  const word = event.target.closest(".word, .moment");
+  if (word && isPlainClick(event)) {
+    const video = word.closest(".card, .watch").querySelector("video");
+    const seconds = Number(word.dataset.seconds);
+    if (video && isInside(video, seconds)) {
+      event.preventDefault();
+      seek(video, seconds);
+      return;
+    }
+  }
+  const link = event.target.closest(".similar, .more a, .message a, .heading a, .chips a, .open, .classify, .copies a, a.word");
+  if (link && isPlainClick(event)) {
     event.preventDefault();
     const isMore = Boolean(link.closest(".more"));
     go(link.getAttribute("href"), { copiesFields: true }).then(() => {
@@ -159,6 +213,22 @@ document.addEventListener("click", (event) => {
     });
   }
 });
+
+// Whether a time of the whole video is in what the player has, which may be a clip of it.
+function isInside(video, seconds) {
+  const begins = Number(video.dataset.begins);
+  const ends = begins === 0 && !video.currentSrc.includes("/clips/") ? Infinity : begins + (video.duration || 15);
+  return seconds >= begins && seconds <= ends;
+}
+
+document.addEventListener("timeupdate", ({ target }) => { // the cue that is heard
+  const watch = target.closest?.(".watch");
+  if (!watch) return;
+  const now = target.currentTime + Number(target.dataset.begins);
+  for (const cue of watch.querySelectorAll(".transcript .word")) {
+    cue.classList.toggle("now", cue.dataset.seconds <= now && now < cue.dataset.until);
+  }
+}, true);
 
 for (const kind of ["pointerover", "focusin", "play"]) {
   document.addEventListener(kind, showControls, true);
@@ -186,7 +256,7 @@ document.addEventListener("error", async (event) => { // transcoding failed, or 
 
 window.addEventListener("popstate", () => show(location.pathname + location.search, { copiesFields: true }));
 
-hideControls();
+prepareVideos();
 
 function hasFile(event) {
   return event.dataTransfer?.types.includes("Files");

@@ -1,0 +1,100 @@
+"""What the search page shows: results in groups, the player of one video, and the fields that were given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from side4video.web.responses import ClassesResponse, CueResponse, TimelineResponse, VideoResponse
+
+GOLDEN_ANGLE = 137.508  # degrees: successive hues are far apart for any number of classes
+
+
+@dataclass(frozen=True)
+class Card:
+    """A result, and the results that are identical copies of it.
+
+    >>> Card(video=None, copies=()).copies
+    ()
+    """
+
+    video: VideoResponse
+    copies: tuple[VideoResponse, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedVideo:
+    """The player of one video.
+
+    Attributes:
+        video: the part that is shown.
+        seconds: where the player starts, in the whole video.
+        cues: all subtitles of the video.
+        timeline: its classes over time; None: not asked for.
+        timeline_url: URL of this page with the timeline; None: the server does not classify, or it is shown.
+    """
+
+    video: VideoResponse
+    seconds: float
+    cues: Sequence[CueResponse] = ()
+    timeline: TimelineResponse | None = None
+    timeline_url: str | None = None
+
+    @property
+    def rows(self) -> list[tuple[str, int, list[tuple[float, float, float]]]]:
+        """Of each class its name, its hue in degrees, and start, end and score of its moments."""
+        moments = [] if self.timeline is None else self.timeline.moments
+        names = list(dict.fromkeys(moment.name for moment in moments))
+        return [
+            (
+                name,
+                round(place * GOLDEN_ANGLE + 210) % 360,
+                [(one.start_seconds, one.end_seconds, one.score) for one in moments if one.name == name],
+            )
+            for place, name in enumerate(names)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageContent:
+    """The content of the lower part of the page.
+
+    Attributes:
+        title: the heading.
+        results: videos, best first.
+        seconds: time that the search took; None: there was no query.
+        classes: classes of an uploaded clip.
+        problem: an error message that replaces the results.
+        warning: a message above the results.
+        computed: how the scores of a combined query are computed.
+        more_url: URL of the same query with more results.
+        watched: the player of one video instead of results.
+        like: identifier and name of a video that can be combined with texts.
+
+    >>> PageContent(title="Error", problem="The query is empty.").groups
+    []
+    """
+
+    title: str
+    results: list[VideoResponse] = field(default_factory=list)
+    seconds: float | None = None
+    classes: ClassesResponse | None = None
+    problem: str | None = None
+    warning: str | None = None
+    computed: str | None = None
+    more_url: str | None = None
+    watched: WatchedVideo | None = None
+    like: tuple[str, str] | None = None
+
+    @property
+    def groups(self) -> list[tuple[bool, list[Card]]]:
+        """Cards of the results, first the others and then the weak ones; each with whether it is the group of these."""
+        cards = sorted(fold_copies(self.results), key=lambda card: card.video.weak)
+        return [(weak, list(group)) for weak, group in groupby(cards, key=lambda card: card.video.weak)]
+
+
+def fold_copies(results: Sequence[VideoResponse]) -> list[Card]:
+    """Results with the same content and times as one card, in the order of the results."""
+    found: dict[tuple[str, float, float], list[VideoResponse]] = {}
+    for one in results:
+        found.setdefault((one.content or one.id, one.start_seconds, one.end_seconds), []).append(one)
+    return [Card(first, tuple(copies)) for first, *copies in found.values()]
