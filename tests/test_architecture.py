@@ -106,6 +106,7 @@ ONLY_HERE = {
     "qdrant_client": {
         "search/stores/qdrant_store.py",
         "search/stores/qdrant_clients.py",
+        "search/stores/qdrant_points.py",
         "search/stores/qdrant_subtitles.py",
     },
 }

@@ -147,6 +147,11 @@ class IndexWriter:
         if self._partial is not None:
             self._partial.forget(path)
 
+    def forget_partial_work(self) -> None:
+        """Remove the windows of all incomplete videos from disk."""
+        if self._partial is not None:
+            self._partial.clear()
+
     def flush(self) -> None:
         """Write all pending windows now: complete videos to the index, windows of others to the partial work."""
         if self._paths:

@@ -1,12 +1,10 @@
 """Make an index, or update it to the videos on disk: the work of `side4video index`."""
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from side4video.data.loading.loader import TIMEOUT_SECONDS
 from side4video.data.loading.worker_watchdog import LostWorkerError
@@ -29,7 +27,7 @@ from side4video.search.partial_work import PartialWork, partial_folder
 from side4video.search.stores.index_locks import indexing_lock
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata
 from side4video.search.stores.store import Store
-from side4video.search.subtitle_updates import SubtitleReport, update_subtitles
+from side4video.search.subtitle_updates import update_subtitles
 from side4video.search.window_clips import CHANGED_WHILE_READ
 from side4video.search.window_embedder import WindowEmbedder
 from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_windows
@@ -91,6 +89,11 @@ class _Plan:
     changes: Changes
     metadata: Mapping[str, Metadata] | None
     unknown: list[str]
+
+    @property
+    def own_paths(self) -> list[str]:
+        """The videos that this process embeds."""
+        return self.changes.embed[process_rank() :: num_processes()]
 
     def writer(self, store: Store, commit_seconds: float, partial: PartialWork | None = None) -> IndexWriter:
         return IndexWriter(store, self.indexed, self.metadata, commit_seconds=commit_seconds, partial=partial)
@@ -174,19 +177,13 @@ def _write_duplicates_and_removals(
     return more
 
 
-def _finish(
-    store: Store, writer: IndexWriter, plan: _Plan, unread: Sequence[UnreadVideo]
-) -> tuple[list[UnreadVideo], SubtitleReport]:
-    """Write what the main process alone writes, after all processes have embedded."""
-    more = _write_duplicates_and_removals(writer, plan, unread)
+def _finish(store: Store, writer: IndexWriter, plan: _Plan, shares: Sequence[_Share]) -> IndexingReport:
+    """Write what the main process alone writes, after all processes have embedded; report without `seconds`."""
+    unread = plan.changes.unread + [video for share in shares for video in share.unread]
+    unread += _write_duplicates_and_removals(writer, plan, unread)
     subtitles = update_subtitles(store, plan.changes.all_paths)
     store.optimise()
-    return more, subtitles
-
-
-def _report(
-    store: Store, plan: _Plan, unread: Sequence[UnreadVideo], subtitles: SubtitleReport, **others: Any
-) -> IndexingReport:
+    writer.forget_partial_work()
     changes, failed = plan.changes, {video.name for video in unread}
     return IndexingReport(
         embedded=len([path for path in changes.embed if path not in failed]),
@@ -200,7 +197,7 @@ def _report(
         with_subtitles=subtitles.videos,
         unread_subtitles=subtitles.unread,
         windows_1252=subtitles.windows_1252,
-        **others,
+        resumed_windows=sum(share.num_resumed for share in shares),
     )
 
 
@@ -219,19 +216,17 @@ def update_index(
     commit_seconds: float = COMMIT_SECONDS,
     timeout_minutes: float = WAIT_MINUTES,
 ) -> IndexingReport:
-    """Update an index to the videos that the inputs match. An interrupted update resumes where it stopped.
+    """Update an index to the videos that the inputs match, and to their subtitles. An interrupted update resumes.
 
     If torchrun or SLURM starts several processes, each embeds a share of the new videos; all return the same report.
 
     Args:
-        store: the store of the index.
+        store: the store of the index, whose address is `address`.
         model: the model that made the index, or that makes it now.
         inputs: video files, folders and glob patterns. Missing videos are removed from the index only below these.
-        address: address of the index.
         metadata: metadata of the videos; videos of the inputs without a row lose theirs. None: leave it unchanged.
         exclude: patterns of files that are not indexed, see `expand_inputs`.
-        window_seconds: length of windows, see `read_or_create_info`.
-        overlap_seconds: overlap of windows, see `read_or_create_info`.
+        window_seconds, overlap_seconds: length and overlap of windows, see `read_or_create_info`.
         workers: number of reader processes for each embedding process.
         timeout_seconds: limit for a reader process per `WINDOWS_PER_READ` windows of a video.
         commit_seconds: interval between writes.
@@ -260,15 +255,8 @@ def update_index(
         partial = PartialWork(partial_folder(address), plan.info)
         writer = plan.writer(store, commit_seconds, partial)
         embedder = plan.embedder(model, partial, workers=workers, timeout_seconds=timeout_seconds)
-        own = _embed_share(embedder, writer, plan.changes.embed[process_rank() :: num_processes()], stop)
-        shares = gather_objects(own)
-        unread = plan.changes.unread + [video for share in shares for video in share.unread]
-        finished = None
-        if is_main_process():
-            finished = _finish(store, writer, plan, unread)
-            shutil.rmtree(partial.folder, ignore_errors=True)
-        finished = gather_objects(finished)[0]  # also waits until the writes of the main process are visible to all
-        assert finished is not None, "the main process made it"
-        num_resumed = sum(share.num_resumed for share in shares)
-        seconds = time.perf_counter() - started
-        return _report(store, plan, [*unread, *finished[0]], finished[1], resumed_windows=num_resumed, seconds=seconds)
+        shares = gather_objects(_embed_share(embedder, writer, plan.own_paths, stop))
+        report = _finish(store, writer, plan, shares) if is_main_process() else None
+        report = gather_objects(report)[0]  # also waits until the writes of the main process are visible to all
+        assert report is not None, "the main process made it"
+        return replace(report, seconds=time.perf_counter() - started)

@@ -77,6 +77,10 @@ class PartialWork:
         """Remove the windows of a video."""
         shutil.rmtree(self._folder_of(path), ignore_errors=True)
 
+    def clear(self) -> None:
+        """Remove everything, also what other settings have left."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def _folder_of(self, path: str) -> Path:
         text = json.dumps([path, *self._settings])
         return self.folder / hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -3,11 +3,12 @@
 import base64
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from qdrant_client import models
 
 from side4video.search.stores.records import IndexedFile, Window
 from side4video.search.stores.serialisation import metadata_from_text, metadata_to_text, path_from_text, path_to_text
@@ -18,7 +19,25 @@ _NAMESPACE = uuid.UUID("5b1cf1a6-5c5d-4a4e-9a0c-2c1d6c9d7f10")
 INFO_ID = str(uuid.uuid5(_NAMESPACE, "index"))
 """Id of the point that contains the description of the index."""
 
+POINTS_PER_REQUEST = 256
+"""Number of points per request: 4 MB with 12 x 512 numbers each."""
+
 Payload = dict[str, Any]
+Item = TypeVar("Item")
+
+
+def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Items in portions of `POINTS_PER_REQUEST`.
+
+    >>> [len(some) for some in batches(range(300))]
+    [256, 44]
+    """
+    return (items[start : start + POINTS_PER_REQUEST] for start in range(0, len(items), POINTS_PER_REQUEST))
+
+
+def path_in(texts: list[str]) -> models.FieldCondition:
+    """The condition that a point belongs to one of these videos."""
+    return models.FieldCondition(key="path", match=models.MatchAny(any=texts))
 
 
 def point_id(window: Window, revision: int) -> str:

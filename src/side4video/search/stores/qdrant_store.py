@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,12 @@ from side4video.search.stores.qdrant_clients import close_folder, connect, open_
 from side4video.search.stores.qdrant_points import (
     FILE_FIELDS,
     INFO_ID,
+    POINTS_PER_REQUEST,
     Payload,
+    batches,
     file_of,
     newest_complete_revisions,
+    path_in,
     point_id,
     to_payload,
     window_of,
@@ -34,13 +37,9 @@ from side4video.search.stores.serialisation import (
     path_to_text,
 )
 
-POINTS_PER_REQUEST = 256
-"""Number of points per request: 4 MB with 12 x 512 numbers each."""
 EXACT_POINTS = 250_000
 """Up to this many points, search is exact."""
 _INFO = models.HasIdCondition(has_id=[INFO_ID])
-
-Item = TypeVar("Item")
 
 
 class QdrantStore:
@@ -136,7 +135,7 @@ class QdrantStore:
             raise ValueError(f"The windows of {min(others)!r} are not among the paths to replace. Add it to the paths.")
         self._check_exists()
         revision, counts = time.time_ns(), Counter(window.file.path for window in windows)
-        for some in _batches(windows):
+        for some in batches(windows):
             points = [
                 models.PointStruct(
                     id=point_id(window, revision),
@@ -147,8 +146,8 @@ class QdrantStore:
             ]
             self._client.upsert(self._collection, points, wait=True)
         new = models.FieldCondition(key="revision", match=models.MatchValue(value=revision))
-        for names in _batches(paths):
-            old = models.Filter(must=[_path_in(list(map(path_to_text, names)))], must_not=[new])
+        for names in batches(paths):
+            old = models.Filter(must=[path_in(list(map(path_to_text, names)))], must_not=[new])
             self._client.delete(self._collection, models.FilterSelector(filter=old), wait=True)
 
     def set_metadata(self, metadata: Mapping[str, Metadata]) -> None:
@@ -158,7 +157,7 @@ class QdrantStore:
             self._client.set_payload(
                 self._collection,
                 {"metadata": metadata_to_text(values)},
-                models.Filter(must=[_path_in([path_to_text(path)])]),
+                models.Filter(must=[path_in([path_to_text(path)])]),
                 wait=True,
             )
 
@@ -175,8 +174,8 @@ class QdrantStore:
         texts = sorted({path_to_text(path) for path, _ in places})
         numbers = models.MatchAny(any=sorted({number for _, number in places}))
         newest, found = self._newest(set(texts)), []
-        for some in _batches(texts):
-            must: list[Any] = [_path_in(list(some)), models.FieldCondition(key="number", match=numbers)]
+        for some in batches(texts):
+            must: list[Any] = [path_in(list(some)), models.FieldCondition(key="number", match=numbers)]
             for payload, mean in self._scroll(models.Filter(must=must), vectors=True):
                 place = path_from_text(payload["path"]), payload["number"]
                 if place in places and newest.get(payload["path"]) == payload["revision"]:
@@ -202,7 +201,7 @@ class QdrantStore:
         must: list[Any] = []
         if filter != Filter():
             test = make_test(filter)
-            must = [_path_in([path_to_text(path) for path, file in self.files().items() if test(file)])]
+            must = [path_in([path_to_text(path) for path, file in self.files().items() if test(file)])]
         params, wanted, retries = self._search_params(limit), limit, 2
         while True:
             answer = self._client.query_points(
@@ -248,17 +247,17 @@ class QdrantStore:
     def _count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
         return {
             path_from_text(payload["path"]): payload["windows"]
-            for some in _batches(paths)
+            for some in batches(paths)
             for payload, _ in self._scroll_newest(some)
         }
 
     def _read_windows_of(self, paths: Sequence[str]) -> list[Window]:
-        pairs = [pair for some in _batches(paths) for pair in self._scroll_newest(some, vectors=True)]
+        pairs = [pair for some in batches(paths) for pair in self._scroll_newest(some, vectors=True)]
         return sorted((window_of(*pair) for pair in pairs), key=lambda window: window.number)
 
     def _scroll_newest(self, paths: Sequence[str], *, vectors: bool = False) -> list[tuple[Payload, list[float]]]:
         """The valid points of these videos; see `_scroll`."""
-        points = list(self._scroll(models.Filter(must=[_path_in(list(map(path_to_text, paths)))]), vectors=vectors))
+        points = list(self._scroll(models.Filter(must=[path_in(list(map(path_to_text, paths)))]), vectors=vectors))
         newest = newest_complete_revisions(payload for payload, _ in points)
         return [pair for pair in points if newest.get(pair[0]["path"]) == pair[0]["revision"]]
 
@@ -266,8 +265,8 @@ class QdrantStore:
         """The newest complete revisions of these videos; see `newest_complete_revisions`."""
         return newest_complete_revisions(
             payload
-            for some in _batches(sorted(texts))
-            for payload, _ in self._scroll(models.Filter(must=[_path_in(list(some))]))
+            for some in batches(sorted(texts))
+            for payload, _ in self._scroll(models.Filter(must=[path_in(list(some))]))
         )
 
     def _first_windows(self) -> dict[str, Payload]:
@@ -298,11 +297,3 @@ class QdrantStore:
                 yield point.payload or {}, point.vector or []  # type: ignore[misc]
             if offset is None:
                 return
-
-
-def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    return (items[start : start + POINTS_PER_REQUEST] for start in range(0, len(items), POINTS_PER_REQUEST))
-
-
-def _path_in(texts: list[str]) -> models.FieldCondition:
-    return models.FieldCondition(key="path", match=models.MatchAny(any=texts))
