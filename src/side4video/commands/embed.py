@@ -54,7 +54,7 @@ def embed(arguments: list[str]) -> int:
     from side4video.distributed.processes import is_main_process, joined_processes
     from side4video.inference.embedder import Embedder, write_embeddings
     from side4video.inference.embedding_file import check_embedding_file
-    from side4video.inference.predictor import expand_inputs
+    from side4video.inference.inputs import expand_inputs
     from side4video.models.video_model import choose_device
 
     check_embedding_file(given.out)

@@ -70,7 +70,7 @@ def predict(arguments: list[str]) -> int:
 
     from side4video.adapters.adapter import read_adapter
     from side4video.distributed.processes import joined_processes
-    from side4video.inference.predictor import expand_inputs
+    from side4video.inference.inputs import expand_inputs
     from side4video.models.video_model import choose_device
 
     task = read_adapter(given.adapter).config.task

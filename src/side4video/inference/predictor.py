@@ -3,12 +3,9 @@
 `Predictor("runs/mine").predict("clip.mp4")` returns the best classes with their scores.
 """
 
-import fnmatch
-import glob
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,57 +13,29 @@ import numpy as np
 from torch import Tensor
 
 from side4video.adapters.adapter import load_adapter, read_adapter_for
-from side4video.config import RunConfig
-from side4video.data.datasets import Failure, TestClips
+from side4video.data.datasets import TestClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.loader import test_loader
 from side4video.data.transforms import check_views
 from side4video.distributed.processes import num_processes, process_rank
 from side4video.inference.clip_features import ClipFeatures, Part, check_part, extract_features
-from side4video.inference.explanation import Explanation, attention_weights, explain_clip
-from side4video.models.stored_clips import denormalise_pixels
+from side4video.inference.explanation import Explanation
+from side4video.inference.prediction import ClassScore, VideoPrediction
+from side4video.inference.video_explanation import explain_video
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.parameters import as_list, check_count
-from side4video.tasks.clips import build_sampling, choose_workers, evaluation_clips
+from side4video.tasks.clips import choose_workers, evaluation_clips
 from side4video.tasks.recognition.evaluate import score_views
 from side4video.tasks.unread import UnreadVideo
 from side4video.timeline.find import build_scorer, find_timeline, trained_seconds
 from side4video.timeline.grid import choose_grid
 from side4video.timeline.live import LivePrediction, watch
 from side4video.timeline.timeline import Timeline, TimelineSettings
-from side4video.video.decoding import VideoError, find_videos, open_video
+from side4video.video.decoding import VideoError
 from side4video.video.frame_array import FrameArray
 from side4video.video.live_reader import RECONNECT_SECONDS, LiveEnd, LiveReader
-from side4video.video.remote import can_list, is_address, matching, video_path
+from side4video.video.remote import video_path
 from side4video.video.stored_input import VideoSource, as_path, name_of
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """A class and its softmax score, 0..1.
-
-    >>> ClassScore("clockwise", 0.9).name
-    'clockwise'
-    """
-
-    name: str
-    score: float
-
-
-@dataclass(frozen=True)
-class VideoPrediction:
-    """The best classes of one video.
-
-    >>> prediction = Predictor("adapter", device="cpu").predict_video("clip.mp4", top_k=1)
-    >>> prediction.path, len(prediction.classes), prediction.seconds > 0
-    (PosixPath('clip.mp4'), 1, True)
-    """
-
-    path: Path
-    classes: tuple[ClassScore, ...]
-    """Best first."""
-    seconds: float
-    """Time for decoding and inference. With loader processes: time for waiting and inference."""
 
 
 class Predictor:
@@ -316,28 +285,7 @@ class Predictor:
             VideoError: the video cannot be read.
             ValueError: a class is unknown, or the model has only one class.
         """
-        labels = self._labels(as_list(classes))
-        if not isinstance(video, LabelledVideo):
-            video = LabelledVideo(path=video_path(video), label=None, name=str(video))
-        config, backbone = self.adapter.config, self.model.backbone
-        clip = evaluation_clips([video], config=config, backbone=backbone, num_clips=1, num_crops=1)[0]
-        if isinstance(clip, Failure):
-            raise VideoError(video.path, clip.reason)
-        frames = clip.frames[0].to(self.device)
-        return Explanation(
-            path=video.path,
-            pictures=denormalise_pixels(clip.frames, backbone.mean, backbone.std)[0].permute(0, 2, 3, 1).numpy(),
-            frame_seconds=_frame_seconds(video, config),
-            classes=explain_clip(self.model, frames, labels=labels, class_names=self.class_names),
-            attention=attention_weights(self.model, frames),
-        )
-
-    def _labels(self, classes: Sequence[str]) -> list[int] | None:
-        if len(self.class_names) < 2:
-            raise ValueError(f"The model has only {len(self.class_names)} class. An explanation compares two or more.")
-        if unknown := [name for name in classes if name not in self.class_names]:
-            raise ValueError(f"The model has no class {unknown[0]!r}. Use some of {', '.join(self.class_names)}.")
-        return [self.class_names.index(name) for name in classes] or None
+        return explain_video(video, classes, model=self.model, adapter=self.adapter, device=self.device)
 
     def _clips(self, paths: Sequence[Path]) -> TestClips:
         videos = [LabelledVideo(path=path, label=0, name=str(path)) for path in paths]
@@ -348,53 +296,3 @@ class Predictor:
         scores = by_view.mean(dim=0).cpu().numpy()
         best = np.argsort(-scores, kind="stable")[:top_k]
         return tuple(ClassScore(self.class_names[index], float(scores[index])) for index in best)
-
-
-def _frame_seconds(video: LabelledVideo, config: RunConfig) -> tuple[float, ...] | None:
-    """Times of the frames of a video's middle clip, in seconds; None for a frame folder."""
-    span: dict[str, Any] = {"start_seconds": video.start_seconds, "end_seconds": video.end_seconds}
-    with open_video(video.path, frame_template=config.data.frame_template, fps=config.data.fps, **span) as file:
-        (frames,) = build_sampling(config.data).test(file.num_frames, 1)
-        seconds = file.frame_seconds
-    if seconds is None:
-        return None
-    return tuple(float(seconds[frame]) for frame in (reversed(frames) if video.reverse else frames))
-
-
-def expand_inputs(inputs: str | Iterable[str], *, exclude: Sequence[str] = ()) -> Iterator[Path]:
-    """Expand files, folders (recursively) and glob patterns to video files, each once, in order.
-
-    Hidden files and folders (`side4video.video.hidden`) in folders are ignored.
-
-    Args:
-        inputs: files, folders and glob patterns; also at addresses such as s3://bucket/clips.
-        exclude: patterns of paths, or names of files and folders, that are left out.
-
-    Raises:
-        FileNotFoundError: an input matches no video.
-    """
-    seen: set[Path] = set()
-    for given in as_list(inputs):
-        path = video_path(given)
-        if not can_list(path):
-            found = [path]
-        elif path.is_dir():
-            found = find_videos(path) or [path] * any(path.glob("*.[jp][pn]g"))  # else a folder of frames
-        elif path.exists():
-            found = [path]
-        elif is_address(path):
-            found = matching(path)
-        else:
-            found = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute patterns)
-        if not found:
-            raise FileNotFoundError(
-                f"{given!r} is not a video file or a folder with videos, and matches no file. Check the path."
-            )
-        found = [path for path in found if not _is_excluded(path, exclude)]
-        yield from (path for path in found if not (path in seen or seen.add(path)))  # type: ignore[func-returns-value]
-
-
-def _is_excluded(path: Path, patterns: Sequence[str]) -> bool:
-    """Whether a pattern matches the whole path or the name of the file or of one of its folders."""
-    names = (str(path), str(path.absolute()), *path.parts)
-    return any(fnmatch.fnmatch(name, pattern.rstrip("/")) for pattern in patterns for name in names)

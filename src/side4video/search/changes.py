@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from side4video.checking.content import hash_content
-from side4video.inference.predictor import expand_inputs
+from side4video.inference.inputs import expand_inputs
 from side4video.search.stores.records import IndexedFile
 from side4video.search.window_clips import stat_file
 from side4video.tasks.unread import UnreadVideo
