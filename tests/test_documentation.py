@@ -52,7 +52,7 @@ SMALL = {
     }.items()
 }
 KINDS = {"console", "python", "csv", "jsonl", "sh", "text", "bibtex"}
-RUNNERS = ("torchrun ", "srun ", "make ", "side4video ", "python ", "pip ", "#SBATCH ", "[ ")
+RUNNERS = ("torchrun ", "srun ", "make ", "side4video ", "python ", "pip ", "uvx ", "pipx ", "#SBATCH ", "[ ")
 WITHOUT_FILES = ("side4video memory ", "side4video recipes", "side4video backbones")
 """What these print depends on nothing that a page made, so a command that several pages show runs once."""
 IN_ONE_SESSION = {"docs/tutorials/own-loop.md"}  # its python blocks build on each other; all others stand alone
