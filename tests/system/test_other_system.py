@@ -1,13 +1,10 @@
-"""A run, a kill, prediction, index, search and the search page in processes that lack what Windows lacks."""
+"""A run, a kill, resuming, prediction, index and search in processes that lack what Windows lacks."""
 
 import json
 import os
-import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -62,14 +59,6 @@ def test_a_killed_run_is_resumed_and_searched(start, small_retrieval_run, captio
     assert "Traceback" not in output
     assert len(json.loads((tmp_path / "ranks.json").read_text())["queries"]) == 1
     assert len(json.loads((tmp_path / "found.json").read_text())["queries"][0]["found"]) == 2
-    served = start("serve", "index", "--port", "0", "--device", "cpu")
-    printed = lambda: re.findall(r"http://127\.0\.0\.1:\d+", (tmp_path / "output.txt").read_text())  # noqa: E731
-    wait_until(lambda: served.poll() is not None or printed(), seconds=300, every_seconds=0.1)
-    with urlopen(f"{printed()[0]}/api/search?q=a%20shape%20moves", timeout=60) as answer:
-        assert json.load(answer)["results"]
-    served.send_signal(signal.SIGINT)
-    assert served.wait(timeout=60) == 0, (tmp_path / "output.txt").read_text()
-    assert "serve: exit code 0" in (tmp_path / "output.txt").read_text()
     train(small_retrieval_run(train=SETTINGS, data={"workers": 0}), out=tmp_path / "whole")
     weights = [(tmp_path / run / "last/model.safetensors").read_bytes() for run in ("run", "whole")]
     assert weights[0] == weights[1]
