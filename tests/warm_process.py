@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from importlib import import_module
-from itertools import pairwise
 from multiprocessing import forkserver, util
 from pathlib import Path
 
@@ -166,9 +165,10 @@ def start_program(program, arguments, descriptors, *, spawn=util.spawnv_passfds)
 def forget_the_run(kept):
     """Lose what a new program would not have: locks that are held, open files, handlers of signals."""
     forkserver._forkserver._lock = threading.Lock()
-    edges = [2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]
-    for low, high in pairwise(edges):
-        os.closerange(low + 1, high)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in [int(path.name) for path in Path("/proc/self/fd").iterdir()]:
+        if descriptor > 2 and descriptor not in kept:  # a number that is free goes to another file, and the object
+            os.dup2(nothing, descriptor)  # that had it before would close that one
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
