@@ -14,9 +14,9 @@ def parse_subtitles(text: str, *, language: str = "") -> list[Cue]:
     Hours may be missing, and a comma or a point may separate milliseconds. Numbers, names, positions, notes and style
     sheets are left out, and so are cues without text. Cues may overlap. A cue that ends before it starts has no length.
 
-    >>> parse_subtitles("2\n00:02,5 --> 00:04.000\n<i>Two</i>\n\n1\n0:00:01,000 --> 0:00:02,000\nOne\nline\n")
-    [Cue(start_seconds=1.0, end_seconds=2.0, text='One line', language=''), \
-Cue(start_seconds=2.5, end_seconds=4.0, text='Two', language='')]
+    >>> cues = parse_subtitles("2\n00:02,5 --> 00:04.000\n<i>Two</i>\n\n1\n0:00:01,000 --> 0:00:02,000\nOne\nline\n")
+    >>> [(cue.start_seconds, cue.end_seconds, cue.text) for cue in cues]
+    [(1.0, 2.0, 'One line'), (2.5, 4.0, 'Two')]
     """
     text = text.lstrip("\ufeff \n\r\t")
     is_webvtt = text.startswith("WEBVTT")
