@@ -38,7 +38,7 @@ from side4video.atomic_files import write_json
 from side4video.data.lists.captions import read_caption_list
 from side4video.memory.tracking import AllocationTracker
 from side4video.models.similarity import TextFeatures, VideoFeatures
-from side4video.models.text.text_tower import tokenise
+from side4video.models.text.tokeniser import clip_tokeniser
 from side4video.tasks.retrieval.score_matrix import score_matrix
 
 BATCH = 16
@@ -188,7 +188,7 @@ def describe(ids: Tensor, mask: Tensor, beginnings: Tensor) -> dict[str, Any]:
 def main(command: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
     arguments = tyro.cli(Arguments, description=__doc__, args=command)
-    ids, mask = tokenise(draw_captions(arguments), max_words=arguments.max_words)
+    ids, mask = clip_tokeniser()(draw_captions(arguments), max_words=arguments.max_words)
     beginnings = number_beginnings(ids, mask)
     about = describe(ids, mask, beginnings)
     print(about)

@@ -19,7 +19,7 @@ from side4video.memory.planning import StepPlanner
 from side4video.memory.training_step import step_size
 from side4video.models.retrieval_model import build_retrieval_model
 from side4video.models.similarity import similarity
-from side4video.models.text.text_tower import tokenise
+from side4video.models.text.tokeniser import clip_tokeniser
 from side4video.models.video_model import build_video_model
 from side4video.tasks.recognition.loss import RecognitionLoss
 from side4video.tasks.retrieval.contrastive import contrastive_loss
@@ -245,7 +245,7 @@ def test_each_kind_takes_a_real_step_at_reduced_size(name):
     generator = torch.Generator().manual_seed(0)
     clips = torch.randn(4, 3, 3, 2 * patch, 2 * patch, generator=generator)
     if config.task == "retrieval":
-        ids, mask = tokenise(["a dog", "a cat sleeps", "rain", "two boats"], max_words=config.text.max_words)
+        ids, mask = clip_tokeniser()(["a dog", "a cat sleeps", "rain", "two boats"], max_words=config.text.max_words)
         texts, videos = model.embed_texts(ids, mask), model.embed_videos(clips)
         loss = contrastive_loss(similarity(texts, videos, config.text.similarity), model.logit_scale)
     else:

@@ -8,7 +8,7 @@ import pytest
 
 from retrieval_scoring import BatchLoop, main, make_texts, make_videos, number_beginnings
 from side4video.models.similarity import similarity
-from side4video.models.text.text_tower import tokenise
+from side4video.models.text.tokeniser import clip_tokeniser
 
 RESULTS = Path(__file__).parents[2] / "docs/figures/retrieval-scoring.json"
 CAPTIONS = ("a man runs", "a man runs", "a man is cooking", "a dog runs", "the man runs")
@@ -24,7 +24,7 @@ def check(content):
 
 
 def test_only_equal_beginnings_have_equal_embeddings():
-    ids, mask = tokenise(CAPTIONS, max_words=8)
+    ids, mask = clip_tokeniser()(CAPTIONS, max_words=8)
     numbers = number_beginnings(ids, mask)
     assert (numbers == 0).equal(~mask)
     tokens = ids.tolist()
@@ -35,7 +35,7 @@ def test_only_equal_beginnings_have_equal_embeddings():
 
 
 def test_loop_equals_the_definition():
-    ids, mask = tokenise(CAPTIONS * 8, max_words=8)
+    ids, mask = clip_tokeniser()(CAPTIONS * 8, max_words=8)
     texts = make_texts(number_beginnings(ids, mask), mask, width=16)
     videos = make_videos(20, num_frames=3, width=16)
     loop = BatchLoop(texts, videos)

@@ -17,7 +17,8 @@ from side4video.demo.still_clip import (
     write_clip_file,
 )
 from side4video.models.backbones.loading import load_backbone
-from side4video.models.text.text_tower import load_text_tower, tokenise
+from side4video.models.text.text_tower import load_text_tower
+from side4video.models.text.tokeniser import clip_tokeniser
 
 CAPTIONS = ["a red square", "an orange disc up there"]
 
@@ -64,7 +65,7 @@ def test_timm_and_open_clip_read_the_same_image_tower(full_file, full_clip):
 
 def test_text_tower_equals_open_clip(full_file, full_clip):
     tower = load_text_tower(TEXT_NAME, weights=full_file, model_args=TEXT_ARGS)
-    ids, _ = tokenise(CAPTIONS, max_words=TEXT_ARGS["context_length"])
+    ids, _ = clip_tokeniser()(CAPTIONS, max_words=TEXT_ARGS["context_length"])
     with torch.no_grad():
         _, sentences = tower(ids)
         torch.testing.assert_close(sentences, full_clip.encode_text(ids), rtol=1e-4, atol=1e-4)

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from side4video.config import parse_config
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
 from side4video.models.similarity import mean_pool_similarity, weighted_token_similarity
-from side4video.models.text.text_tower import load_text_tower, tokenise
+from side4video.models.text.text_tower import load_text_tower
+from side4video.models.text.tokeniser import clip_tokeniser
 from side4video.tasks.retrieval.contrastive import contrastive_loss
 
 CAPTIONS = ["a dog runs", "a cat sleeps on a red chair", "rain"]
@@ -70,7 +71,7 @@ def test_an_untrained_model_is_exactly_the_frozen_clip(pair):
     kind, clip, path = pair
     model = build_retrieval_model(settings(kind, path), device=CPU).eval()
     clips = torch.randn(3, 4, 3, 32, 32)
-    videos, texts = model.embed_videos(clips), model.embed_texts(*tokenise(CAPTIONS, max_words=77), padded=True)
+    videos, texts = model.embed_videos(clips), model.embed_texts(*clip_tokeniser()(CAPTIONS, max_words=77), padded=True)
     images = clip.encode_image(clips.flatten(0, 1)).unflatten(0, (3, 4))
     torch.testing.assert_close(videos.frames, images, rtol=1e-5, atol=1e-5)
     assert torch.equal(texts.sentence, clip.encode_text(open_clip.get_tokenizer("ViT-B-32")(CAPTIONS)))
@@ -86,7 +87,7 @@ def test_one_frame_and_one_word_give_the_score_of_clip(pair):
     kind, clip, path = pair
     model = build_retrieval_model(settings(kind, path), device=CPU).eval()
     frame = torch.randn(1, 1, 3, 32, 32)
-    ids, mask = tokenise(["a dog"], max_words=77)
+    ids, mask = clip_tokeniser()(["a dog"], max_words=77)
     score = mean_pool_similarity(model.embed_texts(ids, mask), model.embed_videos(frame))
     own = F.cosine_similarity(clip.encode_image(frame[:, 0]), clip.encode_text(ids))
     torch.testing.assert_close(score[0], own, rtol=1e-5, atol=1e-5)
@@ -95,7 +96,7 @@ def test_one_frame_and_one_word_give_the_score_of_clip(pair):
 @pytest.mark.parametrize("memory", ["exact", "tight"])
 def test_memory_modes_give_the_same_gradients(pair, memory):
     kind, _, path = pair
-    clips, (ids, mask) = torch.randn(3, 4, 3, 32, 32), tokenise(CAPTIONS, max_words=77)
+    clips, (ids, mask) = torch.randn(3, 4, 3, 32, 32), clip_tokeniser()(CAPTIONS, max_words=77)
     found = []
     for mode in ("plain", memory):
         model = build_retrieval_model(settings(kind, path), device=CPU).train()
@@ -125,8 +126,8 @@ def test_captions_do_not_depend_on_their_batch(pair):
     kind, _, path = pair
     model = build_retrieval_model(settings(kind, path), device=CPU).eval()
     with torch.no_grad():
-        together = model.embed_texts(*tokenise(CAPTIONS, max_words=32))
-        alone = model.embed_texts(*tokenise(CAPTIONS[2:], max_words=32))
+        together = model.embed_texts(*clip_tokeniser()(CAPTIONS, max_words=32))
+        alone = model.embed_texts(*clip_tokeniser()(CAPTIONS[2:], max_words=32))
     torch.testing.assert_close(together.words[2:] * together.mask[2:, :, None], alone.words * alone.mask[..., None])
     torch.testing.assert_close(together.weights[2:], alone.weights)
     torch.testing.assert_close(together.weights.sum(dim=1), torch.ones(3))

@@ -22,7 +22,7 @@ from side4video.demo.still_clip import (
     unpack_weights,
     write_clip_file,
 )
-from side4video.models.text.text_tower import tokenise
+from side4video.models.text.tokeniser import clip_tokeniser
 from side4video.search.index_model import load_index_model, plain_clip_config
 
 
@@ -111,7 +111,7 @@ def test_untrained_model_embeds_like_clip(small_clip):
     texts = ["a red square on the left", "a disc"]
     with torch.inference_mode():
         frames = clip.encode_image(clips.flatten(0, 1)).unflatten(0, (2, 4))
-        sentences = clip.encode_text(tokenise(texts, max_words=TEXT_ARGS["context_length"])[0])
+        sentences = clip.encode_text(clip_tokeniser()(texts, max_words=TEXT_ARGS["context_length"])[0])
     torch.testing.assert_close(model.embed_clips(clips).frames, frames, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.embed_texts(texts).sentence, sentences, rtol=1e-4, atol=1e-5)
 

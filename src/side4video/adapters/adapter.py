@@ -1,6 +1,7 @@
 """Adapter folders: the trained tensors of a run and the settings that inference needs.
 
 model.safetensors   trained tensors only (config.json names the frozen backbone)
+text/               tokeniser of a text tower whose tokeniser is not part of open_clip
 config.json         backbone and its fingerprint, side network, frames, preprocessing, class names, settings, scores
 """
 
@@ -23,7 +24,7 @@ from side4video.adapters.stored_settings import (
 )
 from side4video.adapters.trained_backbone import check_weights, restore_preprocessing, settings_of_training
 from side4video.adapters.untrusted import NAMED_WEIGHTS, check_untrusted, without_paths
-from side4video.atomic_files import write_json, write_tensors
+from side4video.atomic_files import replacing, write_json, write_tensors
 from side4video.config import RunConfig
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.preprocessing import Preprocessing
@@ -36,6 +37,9 @@ from side4video.models.video_model import choose_device
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+TEXT = "text"
+"""Folder of the text tower's files, see `RetrievalModel.text_files`."""
+TEXT_FILES = tuple(f"{TEXT}/{name}" for name in ("tokenizer.json", "tokenizer.model", "config.json"))
 MAX_FINGERPRINT_CHARACTERS = 100  # characters; errors show it, so longer ones are cut
 
 
@@ -72,6 +76,9 @@ def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
     """Write an adapter folder. Replaces an existing one file by file, the weights first."""
     backbone = model.backbone
     write_tensors(folder / WEIGHTS, model.trained_state(), {"format": "pt"})
+    for name, data in model.text_files().items():
+        with replacing(folder / TEXT / name) as temporary:
+            temporary.write_bytes(data)
     content = {
         "format_version": FORMAT_VERSION,
         "side4video": version("side4video"),
@@ -119,7 +126,7 @@ def find_adapter(folder: Path) -> Path:
             return candidate
     name = parse_hub_name(folder.as_posix())
     if name is not None and not folder.exists() and not folder.parent.is_dir():
-        return download(name, (WEIGHTS, CONFIG))
+        return download(name, (WEIGHTS, CONFIG), optional=TEXT_FILES)
     hint = f" The hub was not queried, because the folder {folder.parent} exists." if name is not None else ""
     raise FileNotFoundError(
         f"{folder} is not an adapter: expected {WEIGHTS} and {CONFIG} in it, or a run folder with an adapter in best/."
@@ -144,6 +151,9 @@ def read_adapter(folder: Path) -> Adapter:
         if is_downloaded(path):
             check_untrusted(content, config, source=str(folder))
             config = without_paths(config)
+        if (path.parent / TEXT).is_dir():
+            text = config.text.model_copy(update={"tokenizer": str(path.parent / TEXT)})
+            config = config.model_copy(update={"text": text})
         if ignored:
             print_once(
                 f"{folder} was written by side4video {str(content.get('side4video'))[:50]!r}; its settings of training "

@@ -63,8 +63,10 @@ def parse_hub_name(text: str) -> HubName | None:
 
 
 @cache  # one request per process, so that all parts of a command see the same commit
-def download(name: HubName, files: tuple[str, ...]) -> Path:
+def download(name: HubName, files: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> Path:
     """Download these files of a repository, and no others; returns their folder in the local cache of the hub.
+
+    Files that are `optional` may be missing.
 
     Without a connection, or if a mirror or proxy answers with something else than a hub, the newest cached version is
     used.
@@ -76,7 +78,7 @@ def download(name: HubName, files: tuple[str, ...]) -> Path:
         PermissionError: the repository is gated: its owner must grant you access.
     """
     try:
-        folder = _snapshot(name, files)
+        folder = _snapshot(name, files + optional)
     except GatedRepoError as error:
         page = f"{constants.ENDPOINT}/{name.repo_id}"
         raise PermissionError(f"{name} is gated: request access at {page}. {LOGIN_HINT}.") from error
@@ -96,11 +98,11 @@ def download(name: HubName, files: tuple[str, ...]) -> Path:
     except HfHubHTTPError as error:
         raise OSError(f"{name} cannot be downloaded from {constants.ENDPOINT}: {error}") from error
     except (ValueError, KeyError, TypeError, HTTPError) as error:  # no JSON, other JSON, or an error of a proxy
-        folder = _cached_snapshot(name, files, error)
+        folder = _cached_snapshot(name, files + optional, error)
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
         raise FileNotFoundError(f"The repository {name} is not an adapter: it has no {' and no '.join(missing)}.")
-    _check_no_pages(folder, files)
+    _check_no_pages(folder, (*files, *(file for file in optional if (folder / file).is_file())))
     return folder
 
 

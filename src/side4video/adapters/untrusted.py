@@ -23,7 +23,7 @@ def without_paths(config: RunConfig) -> RunConfig:
     Videos outside of a list's root are not allowed either."""
     data = config.data.model_copy(update=dict.fromkeys(_PATHS) | {"outside_root": "refuse"})
     backbone = config.backbone.model_copy(update={"weights": _file_name(config.backbone.weights)})
-    text = config.text.model_copy(update={"weights": _file_name(config.text.weights)})
+    text = config.text.model_copy(update={"weights": _file_name(config.text.weights), "tokenizer": None})
     weights = None if isinstance(config.train.class_weights, Path) else config.train.class_weights
     train = config.train.model_copy(update={"class_weights": weights})
     return config.model_copy(update={"data": data, "backbone": backbone, "text": text, "train": train})

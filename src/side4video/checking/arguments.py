@@ -1,9 +1,9 @@
 """The arguments of `check-data`, apart from what it imports to open videos, so that help is fast."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from side4video.config import DataConfig
+from side4video.config import DataConfig, TextConfig
 from side4video.parameters import check_count, check_number
 
 
@@ -15,6 +15,7 @@ class CheckDataArguments:
     """
 
     data: DataConfig
+    text: TextConfig = field(default_factory=TextConfig)
     out: Path = Path("runs/check-data")
     """Folder: train.csv, test.csv and class_names.json (the clean lists), reasons.csv, summary.json, index.html."""
     timeout_seconds: float = 60.0

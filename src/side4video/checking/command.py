@@ -59,22 +59,23 @@ def check_data(arguments: CheckDataArguments, task: Task | None = None) -> int:
     seconds = time.monotonic() - start
     checked = find_problems(sets, probes)
     num_errors = sum(finding.is_error for one in checked for finding in one.findings)
-    checked = _note_truncated(checked)
+    checked = _note_unread_text(checked, arguments.text)
     _write(arguments, checked, len(probes), seconds)
     _print(arguments.out, checked)
     return 1 if num_errors else 0
 
 
-def _note_truncated(checked: Sequence[CheckedSet]) -> list[CheckedSet]:
-    """The sets with a note on captions that the default of `--text.max-words` would cut."""
+def _note_unread_text(checked: Sequence[CheckedSet], text: TextConfig) -> list[CheckedSet]:
+    """The sets with notes on captions that the text tower would cut, or whose language it does not know."""
     noted = []
     for one in checked:
         captions = [caption for entry in one.entries.entries for caption in entry.captions]
         notes: list[str] = []
         if captions:  # lists of classes need no tokeniser, whose import takes seconds
-            from side4video.models.text.text_tower import describe_truncated
+            from side4video.models.text.caption_warnings import describe_unread
+            from side4video.models.text.text_tower import load_configured_tokeniser
 
-            notes = describe_truncated(captions, max_words=TextConfig().max_words)
+            notes = describe_unread(captions, max_words=text.max_words, tokeniser=load_configured_tokeniser(text))
         noted.append(replace(one, entries=replace(one.entries, notes=(*one.entries.notes, *notes))))
     return noted
 

@@ -13,7 +13,7 @@ def check_data(arguments: list[str]) -> int:
     if arguments and not arguments[0].startswith("-"):
         recipe, config, arguments = take_model(arguments, "check-data")
 
-    default = CheckDataArguments(data=config.data if config else DataConfig())
+    default = CheckDataArguments(data=config.data, text=config.text) if config else CheckDataArguments(DataConfig())
     given = tyro.cli(
         CheckDataArguments, prog=f"side4video check-data {recipe}".strip(), args=arguments, default=default
     )

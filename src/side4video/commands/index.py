@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -35,6 +36,9 @@ class IndexArguments:
     """Overlap of neighbouring windows. Default: half of a window, at most 5."""
     backbone_weights: str | None = None
     """Local weights file of the backbone; for a plain CLIP model, of the complete model."""
+    tokenizer: Annotated[Path | None, tyro.conf.arg(name="text.tokenizer")] = None
+    """Local tokeniser of a model without an adapter: a tokenizer.json, a SentencePiece model, or a folder with one of
+    them. Default: the hub's."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     workers: int | None = None
@@ -91,7 +95,9 @@ def index(arguments: list[str]) -> int:
             )
         report = update_index(
             store,
-            load_index_model(model, backbone_weights=given.backbone_weights, device=given.device),
+            load_index_model(
+                model, backbone_weights=given.backbone_weights, tokenizer=given.tokenizer, device=given.device
+            ),
             given.videos,
             address=given.to,
             metadata=metadata,

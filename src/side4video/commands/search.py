@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -58,6 +58,9 @@ class SearchArguments:
     """Path of the model that made the index, if it has moved."""
     backbone_weights: str | None = None
     """Local weights file of the backbone. Default: the weights that the model was made with."""
+    tokenizer: Annotated[Path | None, tyro.conf.arg(name="text.tokenizer")] = None
+    """Local tokeniser of a model without an adapter: a tokenizer.json, a SentencePiece model, or a folder with one of
+    them. Default: the hub's."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     json: Path | None = None
@@ -84,7 +87,11 @@ def search(arguments: list[str]) -> int:
         raise ValueError("Nothing to search for: give words in quotes, --queries FILE or --like VIDEO.")
     given.output.check()
     index = VideoIndex.open(
-        given.index, model=given.model, backbone_weights=given.backbone_weights, device=given.device
+        given.index,
+        model=given.model,
+        backbone_weights=given.backbone_weights,
+        tokenizer=given.tokenizer,
+        device=given.device,
     )
     try:
         chosen = index.filter(given.where, given.path)
@@ -99,7 +106,7 @@ def search(arguments: list[str]) -> int:
         else:
             found = _search_each(index, texts, options | texts_only)
             like = [] if given.like is None else [(str(given.like), index.search_like(given.like, **options))]
-        warnings = {text: index.truncation_warning(split_query(text)[0]) for text in texts}
+        warnings = {text: index.query_warning(split_query(text)[0]) for text in texts}
     finally:
         index.close()
     for text, warning in warnings.items():

@@ -3,6 +3,7 @@
 import gc
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -41,6 +42,9 @@ class ServeArguments:
     """Path of the model that made the index, if it has moved."""
     backbone_weights: str | None = None
     """Local weights file of the backbone. Default: the weights that the model was made with."""
+    tokenizer: Annotated[Path | None, tyro.conf.arg(name="text.tokenizer")] = None
+    """Local tokeniser of a model without an adapter: a tokenizer.json, a SentencePiece model, or a folder with one of
+    them. Default: the hub's."""
     classify_weights: str | None = None
     """Local weights file of the backbone of --classify. Default: the weights that it was trained on."""
     device: str = "auto"
@@ -76,7 +80,11 @@ def serve(arguments: list[str]) -> int:
         if given.classify is not None:
             classifier = Predictor(given.classify, backbone_weights=given.classify_weights, device=given.device)
         index = VideoIndex.open(
-            given.index, model=given.model, backbone_weights=given.backbone_weights, device=given.device
+            given.index,
+            model=given.model,
+            backbone_weights=given.backbone_weights,
+            tokenizer=given.tokenizer,
+            device=given.device,
         )
         try:
             Server(index, settings, classifier=classifier).run(socket, open_browser=given.open)

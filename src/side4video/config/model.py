@@ -130,15 +130,21 @@ class TextConfig(Settings):
     """
 
     name: str = "ViT-B-16-quickgelu"
-    """open_clip's name of the CLIP model whose image tower is the backbone."""
+    """open_clip's name of the model whose image tower is the backbone, such as PE-Core-B-16 or ViT-B-16-SigLIP2."""
     weights: str = "hub"
-    """"hub", "random", or a local .safetensors or .pt file with the whole CLIP model or its text tower."""
+    """"hub", "random", or a local weights file with the whole model or its text tower."""
     tag: str = "openai"
     """open_clip's tag of the weights on the hub."""
     model_args: dict[str, int | float | bool] = Field(default_factory=dict)
     """Changes to the named tower: width, heads, layers, context_length, vocab_size, embed_dim."""
+    tokenizer: str | None = None
+    """Local tokeniser: a tokenizer.json, a SentencePiece model, or a folder with one of them. Default: CLIP's is part
+    of open_clip; others are downloaded from the hub."""
     max_words: PositiveInt = 32
-    """Largest number of words of a caption, start and end of text included; longer captions are truncated."""
+    """Largest number of tokens of a caption, start and end of text included; longer captions are truncated."""
+    loss: Literal["softmax", "sigmoid"] = "softmax"
+    """softmax: each caption against all videos and each video against all captions, as in the paper; sigmoid: each pair
+    alone, as SigLIP was trained (arXiv 2303.15343)."""
     similarity: Literal["wti", "mean-pool"] = "wti"
     """wti: weighted token-wise interaction, as in the paper; mean-pool: cosine of sentence and mean frame."""
     decorrelation: float = Field(default=0.0, ge=0.0)

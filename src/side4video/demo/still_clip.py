@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from side4video.atomic_files import write_tensors
-from side4video.models.text.text_tower import tokenise
+from side4video.models.text.tokeniser import clip_tokeniser
 
 BACKBONE_NAME = "vit_base_patch16_clip_quickgelu_224"
 """The timm model whose class and preprocessing the image tower uses."""
@@ -94,7 +94,7 @@ class Vocabulary:
 
 def _tokens(captions: list[str]) -> Tensor:
     """CLIP's numbers of the tokens of captions, (B, context length) int64, padded with 0."""
-    return tokenise(captions, max_words=TEXT_ARGS["context_length"])[0]
+    return clip_tokeniser()(captions, max_words=TEXT_ARGS["context_length"])[0]
 
 
 def pack_weights(clip: CLIP, words: Vocabulary) -> dict[str, Tensor]:

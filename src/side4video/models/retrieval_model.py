@@ -1,5 +1,6 @@
 """The retrieval model: a frozen backbone, a side network and a text tower embed videos and captions in one space."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
@@ -15,7 +16,8 @@ from side4video.models.side.side_network import SideNetwork
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.stored_clips import StoredClips
-from side4video.models.text.text_tower import TextTower, load_text_tower
+from side4video.models.text.text_settings import check_pair
+from side4video.models.text.text_tower import TextTower, load_configured_tower
 from side4video.models.video_model import build_backbone, build_side_network, seeded_weights
 
 
@@ -85,11 +87,10 @@ class RetrievalModel(SideTunedModel):
 
     >>> from pathlib import Path
     >>> from side4video import load_adapter
-    >>> from side4video.models.text.text_tower import tokenise
     >>> model, _ = load_adapter(Path("retrieval"), device=torch.device("cpu"))
     >>> model.embed_videos(torch.zeros(2, 4, 3, 32, 32)).frames.shape  # (B, T, E)
     torch.Size([2, 4, 8])
-    >>> model.embed_texts(*tokenise(["a shape moves"], max_words=model.max_words)).words.shape  # (C, W, E)
+    >>> model.embed_texts(*model.tokenise(["a shape moves"])).words.shape  # (C, W, E)
     torch.Size([1, 12, 8])
     """
 
@@ -100,8 +101,9 @@ class RetrievalModel(SideTunedModel):
                 f"{backbone.name} must share a space of {text.embed_dim} dimensions with the text tower. Load it with "
                 f"projection_width={text.embed_dim}."
             )
-        if not 3 <= max_words <= text.context_length:
-            raise ValueError(f"{max_words = } must be in 3..{text.context_length}, the limits of the text tower.")
+        if not text.kind.num_special < max_words <= text.context_length:
+            limits = f"{text.kind.num_special + 1}..{text.context_length}"
+            raise ValueError(f"{max_words = } must be in {limits}, the limits of the text tower. Set text.max_words.")
         self.backbone = backbone
         self.side = side
         self.text = text
@@ -128,6 +130,10 @@ class RetrievalModel(SideTunedModel):
         frames = self.head(x, self.backbone.pool_tokens(tokens)).float()
         return VideoFeatures(frames=frames, weights=self.frame_weights(frames))
 
+    def tokenise(self, captions: str | Sequence[str]) -> tuple[Int[Tensor, "C W"], Bool[Tensor, "C W"]]:
+        """Token ids and mask of captions, on the CPU, for `embed_texts`; see `Tokeniser`."""
+        return self.text.tokeniser(captions, max_words=self.max_words)
+
     def embed_texts(self, ids: Int[Tensor, "C W"], mask: Bool[Tensor, "C W"], *, padded: bool = False) -> TextFeatures:
         """Features of captions that `tokenise` has prepared.
 
@@ -141,10 +147,14 @@ class RetrievalModel(SideTunedModel):
         words = nn.functional.pad(words.float(), (0, 0, 0, ids.shape[1] - longest))
         return TextFeatures(words=words, mask=mask, weights=self.word_weights(words, mask), sentence=sentence.float())
 
+    def text_files(self) -> dict[str, bytes]:
+        """The tokeniser's file, and the settings of a tower of `transformers`."""
+        return self.text.files()
+
     def finetuned_parameters(self) -> list[nn.Parameter]:
         """Parameters of the text tower, its logit scale, and the image tower's last norm and projection."""
         return [
-            *self.text.parameters(),
+            *(weight for weight in self.text.parameters() if weight.requires_grad),
             *self.head.final_norm.parameters(),
             *self.head.projection.parameters(),
         ]
@@ -154,6 +164,11 @@ class RetrievalModel(SideTunedModel):
         """Natural logarithm of the factor on similarities."""
         return self.text.logit_scale
 
+    @property
+    def logit_bias(self) -> Float[Tensor, ""] | None:
+        """What the sigmoid loss adds to scaled similarities; None for models without it."""
+        return self.text.logit_bias
+
 
 def build_retrieval_model(config: RunConfig, *, device: torch.device) -> RetrievalModel:
     """Load the backbone and the text tower, and add a new side network on `device`, seeded by `config.seed`.
@@ -161,16 +176,14 @@ def build_retrieval_model(config: RunConfig, *, device: torch.device) -> Retriev
     Raises:
         ValueError: taps, width or weights do not suit the backbone, or the two towers do not match.
     """
-    settings = config.text
-    text = load_text_tower(
-        settings.name, weights=settings.weights, tag=settings.tag, model_args=dict(settings.model_args)
-    )
+    check_pair(config.backbone, config.text)
+    text = load_configured_tower(config.text)
     text.set_recompute(config.train.memory != "plain")
     backbone = build_backbone(config, device=device, projection_width=text.embed_dim)
     with seeded_weights(config):
         pre_norm = config.side.variant == "pre-norm"
         side = build_side_network(config, backbone, summary_position=pre_norm)
-        model = RetrievalModel(backbone=backbone, side=side, text=text, max_words=settings.max_words)
+        model = RetrievalModel(backbone=backbone, side=side, text=text, max_words=config.text.max_words)
         if pre_norm and config.side.initial_values == "paper":
             init_retrieval_weights(side, model.word_weights, model.frame_weights)
     return model.to(device)

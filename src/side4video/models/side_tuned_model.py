@@ -60,6 +60,10 @@ class SideTunedModel(nn.Module):
         """Trained parameters that start from pre-trained weights and have their own learning rate; none by default."""
         return []
 
+    def text_files(self) -> dict[str, bytes]:
+        """Files that the text tower reads, by name; none without one, or if its tokeniser is part of open_clip."""
+        return {}
+
     def trained_state(self) -> dict[str, Tensor]:
         """Every tensor that training changes, by name: weights and BatchNorm statistics, without the backbone."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("backbone.")}

@@ -111,8 +111,12 @@ def build_video_model(
     side = config.side
     text_width = None
     if config.head.init == "text":
-        from side4video.models.text.text_tower import text_embed_dim  # imported here: others do not need open_clip
+        from side4video.models.text.text_settings import (
+            check_pair,
+            text_embed_dim,
+        )  # others need no open_clip
 
+        check_pair(config.backbone, config.text)
         text_width = text_embed_dim(config.text.name, dict(config.text.model_args))
     backbone = backbone or build_backbone(config, device=device, projection_width=text_width)
     with seeded_weights(config):

@@ -20,6 +20,9 @@ from side4video.models.backbones.fingerprint import fingerprint, sample_weights
 from side4video.models.backbones.names import NAMED_BACKBONES
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures
+from side4video.models.text.text_settings import text_settings
+from side4video.models.text.text_tower import load_configured_tokeniser
+from side4video.models.text.tokeniser import Tokeniser
 from side4video.models.video_model import choose_device
 from side4video.parameters import as_list
 from side4video.search.stores.records import IndexInfo
@@ -68,8 +71,13 @@ class IndexModel:
         return self.config.text.similarity
 
     @property
+    def tokeniser(self) -> Tokeniser:
+        """The tokeniser of the text tower."""
+        return self.model.text.tokeniser
+
+    @property
     def max_words(self) -> int:
-        """Maximum number of CLIP's tokens of a query, with start and end; longer queries are truncated."""
+        """Maximum number of tokens of a query, with start and end; longer queries are truncated."""
         return self.model.max_words
 
     def describe(self, *, window_seconds: float, overlap_seconds: float) -> IndexInfo:
@@ -132,13 +140,21 @@ class IndexModel:
         return evaluation_clips([], config=self.config, backbone=self.model.backbone, num_clips=1, num_crops=1)
 
 
-def load_index_model(name: str | Path, *, backbone_weights: str | None = None, device: str = "auto") -> IndexModel:
+def load_index_model(
+    name: str | Path,
+    *,
+    backbone_weights: str | None = None,
+    tokenizer: str | Path | None = None,
+    device: str = "auto",
+) -> IndexModel:
     """Load a model for an index by name.
 
     Args:
         name: an adapter folder, run folder or hub name of a retrieval adapter; the short name of a CLIP model, such as
             `clip-b16`; or a YAML file of a retrieval run, whose untrained model is used.
         backbone_weights: local weights of the frozen model; without an adapter, a file with the whole CLIP model.
+        tokenizer: local tokeniser of a model without an adapter: a tokenizer.json, a SentencePiece model, or a folder
+            with one of them. Default: the hub's. An adapter has its own.
         device: "auto", "cpu", "cuda", ...
 
     Raises:
@@ -150,6 +166,10 @@ def load_index_model(name: str | Path, *, backbone_weights: str | None = None, d
     name = str(name)
     if _is_plain_clip(name):
         config = plain_clip_config(name, weights=backbone_weights)
+        if tokenizer is not None:
+            text = config.text.model_copy(update={"tokenizer": str(tokenizer)})
+            config = config.model_copy(update={"text": text})
+        load_configured_tokeniser(config.text)  # before minutes of work
         name = str(Path(name).resolve()) if Path(name).is_file() else name
         return IndexModel(
             name, build_retrieval_model(config, device=chosen).eval(), config, trained=False, device=chosen
@@ -194,7 +214,12 @@ def plain_clip_config(name: str, *, weights: str | None = None) -> RunConfig:
             {
                 "task": "retrieval",
                 "backbone": {"name": named.name},
-                "text": {"name": tower[0], "tag": tower[1], "similarity": "mean-pool"},
+                "text": {
+                    "name": tower[0],
+                    "tag": tower[1],
+                    "max_words": text_settings(tower[0]).context_length,
+                    "similarity": "mean-pool",
+                },
                 "data": {"num_frames": 12},
             },
             source=name,

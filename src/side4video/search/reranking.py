@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from side4video.models.similarity import Similarity, TextFeatures
-from side4video.models.text.text_tower import split_words
+from side4video.models.text.tokeniser import Tokeniser
 from side4video.search.results import Match
 from side4video.search.stores.records import Window
 
@@ -53,7 +53,9 @@ def score_windows(query: TextFeatures, windows: Sequence[Window], kind: Similari
     return ((of_words + (frame_weights * best_words).sum(dim=1)) / 2).numpy()
 
 
-def match_words(text: str, query: TextFeatures, window: Window, kind: Similarity) -> list[Match]:
+def match_words(
+    text: str, query: TextFeatures, window: Window, kind: Similarity, *, tokeniser: Tokeniser
+) -> list[Match]:
     """The best matching frame of a window for each word of a text; for `mean-pool`, the best frames for the whole text.
 
     The similarity of a word with several tokens is their mean.
@@ -63,6 +65,7 @@ def match_words(text: str, query: TextFeatures, window: Window, kind: Similarity
         query: features of this text.
         window: the window whose frames are compared.
         kind: the model's similarity.
+        tokeniser: the model's tokeniser, which finds the words.
     """
     _check_single_query(query)
     if kind == "mean-pool":
@@ -70,7 +73,7 @@ def match_words(text: str, query: TextFeatures, window: Window, kind: Similarity
     similarities = _word_similarities(query, window.frames[None])[0]  # (T, words)
     num_words = similarities.shape[1]
     matches = []
-    for word, positions in split_words(text, max_words=num_words):
+    for word, positions in tokeniser.split_words(text, max_words=num_words):
         of_word = similarities[:, positions.start : positions.stop].mean(dim=1)
         best = int(of_word.argmax())
         matches.append(Match(word, float(window.frame_seconds[best]), float(of_word[best])))

@@ -7,7 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from side4video.models.text.text_tower import count_words, read_part
+from side4video.models.similarity import TextFeatures
+from side4video.models.text.caption_warnings import MOSTLY
 from side4video.parameters import as_list
 from side4video.search.cached_subtitles import CachedSubtitles
 from side4video.search.combined import combine_scores, combine_vectors, text_scores, vectors_of
@@ -58,6 +59,7 @@ class VideoIndex:
         *,
         model: str | Path | None = None,
         backbone_weights: str | None = None,
+        tokenizer: str | Path | None = None,
         device: str = "auto",
     ) -> Self:
         """Open an index and load the model that made it.
@@ -66,6 +68,7 @@ class VideoIndex:
             address: the folder of the index, an object-store address for LanceDB, or `qdrant://host:port/name`.
             model: location of the model. Default: its location when the index was made.
             backbone_weights: local weights file of the backbone. Default: the weights the model was made with.
+            tokenizer: local tokeniser of a model without an adapter. Default: the hub's.
             device: "auto", "cpu", "cuda", ...
 
         Raises:
@@ -77,7 +80,9 @@ class VideoIndex:
             info = store.read_info()
             assert info is not None, "open_store without create=True requires one"
             try:
-                loaded = load_index_model(model or info.model, backbone_weights=backbone_weights, device=device)
+                loaded = load_index_model(
+                    model or info.model, backbone_weights=backbone_weights, tokenizer=tokenizer, device=device
+                )
             except FileNotFoundError as error:
                 raise FileNotFoundError(
                     f"The model of {address} is not at its recorded path: {error} Give its path with --model FOLDER "
@@ -141,7 +146,7 @@ class VideoIndex:
             query = features.map(lambda tensor, position=position: tensor[position : position + 1])  # type: ignore[misc]
             spoken = self.subtitles.query([text], weight=subtitle_weight)
             best = self._best_parts(ranking, vector, scores[position], spoken, subtitle_weight)
-            found.append([_to_result(part, match_words(text, query, part.best, kind), spoken) for part in best])
+            found.append([_to_result(part, self._match_words(text, query, part.best), spoken) for part in best])
         return found
 
     def search_like(
@@ -220,15 +225,20 @@ class VideoIndex:
         if wanted is None:
             return [_to_result(part, match_frames(examples[0], part.best), spoken) for part in best]
         first = wanted.map(lambda tensor: tensor[:1])
-        return [_to_result(part, match_words(as_list(texts)[0], first, part.best, kind), spoken) for part in best]
+        return [_to_result(part, self._match_words(as_list(texts)[0], first, part.best), spoken) for part in best]
 
-    def truncation_warning(self, text: str) -> str | None:
-        """A sentence that says which part of a query the model reads; None if it reads all of it."""
-        limit = self._model.max_words
-        if count_words([text])[0] <= limit:
+    def query_warning(self, text: str) -> str | None:
+        """A sentence that says which part of a query the model does not read or know; None if it knows all of it."""
+        limit, tokeniser = self._model.max_words, self._model.tokeniser
+        if (share := tokeniser.unknown_share(text)) >= MOSTLY:
+            return f"The model's text tower does not know {share:.0%} of the letters of this query. Try English."
+        if tokeniser.count([text])[0] <= limit:
             return None
-        kept = read_part(text, max_words=limit)
-        return f"The model reads {limit - 2} tokens of a query; this one is cut after “{kept}”."
+        kept, room = tokeniser.read_part(text, max_words=limit), limit - tokeniser.kind.num_special
+        return f"The model reads {room} tokens of a query; this one is cut after “{kept}”."
+
+    def _match_words(self, text: str, query: TextFeatures, window: Window) -> list[Match]:
+        return match_words(text, query, window, self.info.similarity, tokeniser=self._model.tokeniser)
 
     def files(self) -> dict[str, IndexedFile]:
         """All videos of the index, by path."""

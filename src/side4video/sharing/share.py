@@ -7,7 +7,15 @@ from pathlib import Path
 
 import torch
 
-from side4video.adapters.adapter import CONFIG, WEIGHTS, find_adapter, load_adapter, read_adapter, read_weights
+from side4video.adapters.adapter import (
+    CONFIG,
+    TEXT_FILES,
+    WEIGHTS,
+    find_adapter,
+    load_adapter,
+    read_adapter,
+    read_weights,
+)
 from side4video.adapters.hub import is_downloaded, parse_hub_name, upload
 from side4video.adapters.untrusted import without_paths
 from side4video.atomic_files import replacing, write_json
@@ -16,7 +24,7 @@ from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import choose_device
 from side4video.sharing.model_card import CARD, PICTURE, CardFacts, read_model_card, write_model_card
 
-SHARED_FILES = (WEIGHTS, CONFIG, CARD, PICTURE)
+SHARED_FILES = (WEIGHTS, CONFIG, *TEXT_FILES, CARD, PICTURE)
 """The only files that are ever shared; the picture only if it exists."""
 
 
@@ -90,7 +98,7 @@ def save_shareable(
     content = json.loads((source / CONFIG).read_text(encoding="utf-8"))
     content["settings"] = without_paths(read_adapter(source).config).model_dump(mode="json")
     write_json(folder / CONFIG, content)
-    for file in (WEIGHTS, CARD, PICTURE):
+    for file in (WEIGHTS, *TEXT_FILES, CARD, PICTURE):
         if (source / file).is_file():
             with replacing(folder / file) as temporary:
                 shutil.copyfile(source / file, temporary)

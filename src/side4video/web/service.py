@@ -111,7 +111,7 @@ class SearchService:
             VideoError: the example cannot be read.
         """
         response = await self._answer(self._find(query, top_k=top_k, filter=filter))
-        warnings = (self.index.truncation_warning(text) for text in (*query.texts, *query.unwanted))
+        warnings = (self.index.query_warning(text) for text in (*query.texts, *query.unwanted))
         response.warning = " ".join(text for text in warnings if text) or None
         response.computed = query.computed
         return response

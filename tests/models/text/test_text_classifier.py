@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 from side4video.config import VIDEO_PROMPTS, ConfigError, RunConfig, TextConfig, load_config, parse_config
 from side4video.models.backbones.loading import load_backbone
-from side4video.models.text.class_names import embed_classes, load_configured_tower, readable_class_name
+from side4video.models.text.class_names import embed_classes, readable_class_name
 from side4video.models.text.text_classifier import TextClassifier, ZeroShotModel, embed_frames
+from side4video.models.text.text_tower import load_configured_tower
 from side4video.models.video_model import build_video_model
 
 NAMES = ["brush_hair", "playing the piano", "BabyCrawling"]
@@ -160,3 +161,14 @@ def test_a_preset_selects_its_text_tower():
     text = parse_config({"preset": "e14", "head": {"init": "text", "fused": True}}, source="test").text
     assert (text.name, text.tag) == ("EVA02-E-14", "laion2b_s4b_b115k")
     assert load_config("own-clips").text == TextConfig(), "without a preset nothing is assumed"
+
+
+def test_the_bias_of_a_model_of_the_sigmoid_loss_is_added():
+    images, classes = torch.randn(2, 1, 4), torch.randn(3, 4)
+    logits = []
+    for bias in (None, torch.tensor(-10.0)):
+        classifier = TextClassifier(num_classes=3, embed_dim=4)
+        classifier.load_classes(classes, torch.tensor(2.0), bias)
+        logits.append(classifier(images).detach())
+    torch.testing.assert_close(logits[1], logits[0] - 10)
+    assert "logit_bias" not in TextClassifier(num_classes=3, embed_dim=4).state_dict(), "adapters of before still load"

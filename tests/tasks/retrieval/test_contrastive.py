@@ -1,4 +1,4 @@
-"""The contrastive loss: compared with its formula; parts and processes compared with the whole batch."""
+"""The contrastive losses: their formulas, open_clip; parts and processes compared with the whole batch."""
 
 import math
 
@@ -6,12 +6,14 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
+import torch.nn.functional as F
+from open_clip.loss import SigLipLoss
 from torch import nn
 
 from separate_processes import free_port
 from side4video.models.side.batch_norm import TokenBatchNorm
 from side4video.models.similarity import TextFeatures, VideoFeatures, weighted_token_similarity
-from side4video.tasks.retrieval.contrastive import backward_with_gradient_cache, contrastive_loss, gather
+from side4video.tasks.retrieval.contrastive import backward_with_gradient_cache, contrastive_loss, gather, sigmoid_loss
 
 W, T, E = 5, 3, 6
 
@@ -19,12 +21,15 @@ W, T, E = 5, 3, 6
 class TwoTowers(nn.Module):
     """A small stand-in for a retrieval model: trained parameters before, in and after the features."""
 
-    def __init__(self):
+    def __init__(self, kind="softmax"):
         super().__init__()
         torch.manual_seed(0)
+        self.kind = kind
         self.words, self.frames = nn.Linear(E, E), nn.Linear(E, E)
         self.weights = nn.Linear(E, 1)
         self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        if kind == "sigmoid":
+            self.bias = nn.Parameter(torch.tensor(-3.0))
 
     def embed(self, words, mask, frames):
         words, frames = self.words(words), self.frames(frames)
@@ -34,7 +39,10 @@ class TwoTowers(nn.Module):
 
     def loss(self, texts, videos):
         texts, videos = gather(texts), gather(videos)
-        return contrastive_loss(weighted_token_similarity(texts, videos), self.scale)
+        similarity = weighted_token_similarity(texts, videos)
+        if self.kind == "sigmoid":
+            return sigmoid_loss(similarity, self.scale, self.bias)
+        return contrastive_loss(similarity, self.scale)
 
 
 def batch(size):
@@ -51,8 +59,8 @@ def gradients(model):
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
-def whole_batch(size):
-    model = TwoTowers()
+def whole_batch(size, kind="softmax"):
+    model = TwoTowers(kind)
     loss = model.loss(*model.embed(*batch(size)))
     loss.backward()
     return loss.item(), gradients(model)
@@ -64,6 +72,18 @@ def test_the_loss_is_the_mean_of_both_cross_entropies():
     columns = list(zip(*rows, strict=True))
     expected = -sum(math.log(rows[i][i] / sum(rows[i])) + math.log(columns[i][i] / sum(columns[i])) for i in range(4))
     assert contrastive_loss(similarity, scale).item() == pytest.approx(expected / 8)
+
+
+def test_the_sigmoid_loss_is_that_of_open_clip():
+    torch.manual_seed(2)
+    texts, videos = (F.normalize(torch.randn(5, 8, dtype=torch.float64), dim=-1).requires_grad_() for _ in range(2))
+    scale, bias = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (2.0, -10.0))
+    inputs = (texts, videos, scale, bias)
+    loss = sigmoid_loss(texts @ videos.T, scale, bias)
+    expected = SigLipLoss()(videos, texts, scale.exp(), bias)
+    torch.testing.assert_close(loss, expected)
+    for one, other in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(expected, inputs), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("sizes", [[7], [4, 3], [1, 1, 5]])
@@ -115,15 +135,22 @@ def test_batch_norm_counts_each_part_once():
     torch.testing.assert_close(embedding_twice.running_var, once.running_var)
 
 
-SHARES = [([4, 4], 1), ([4, 4], 2), ([5, 3], 1), ([5, 3], 2)]
-"""Clips of both processes, and the parts in which each computes its own."""
+SHARES = [
+    ([4, 4], 1, "softmax"),
+    ([4, 4], 2, "softmax"),
+    ([5, 3], 1, "softmax"),
+    ([5, 3], 2, "softmax"),
+    ([4, 4], 1, "sigmoid"),
+    ([5, 3], 2, "sigmoid"),
+]
+"""Clips of both processes, the parts in which each computes its own, and the loss."""
 
 
 def _process(rank, port, folder):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     try:
-        for case, (sizes, parts) in enumerate(SHARES):
-            model = TwoTowers()
+        for case, (sizes, parts, kind) in enumerate(SHARES):
+            model = TwoTowers(kind)
             own = [tensor.split(sizes)[rank] for tensor in batch(sum(sizes))]
             shares = list(zip(*(tensor.tensor_split(parts) for tensor in own), strict=True))
             embeds = [lambda share=share, model=model: model.embed(*share) for share in shares]
@@ -147,7 +174,7 @@ def two_processes(tmp_path_factory):
 
 @pytest.mark.parametrize("case", range(len(SHARES)), ids=lambda case: str(SHARES[case]))
 def test_two_processes_equal_one_with_the_joint_batch(case, two_processes):
-    expected_loss, expected = whole_batch(sum(SHARES[case][0]))
+    expected_loss, expected = whole_batch(sum(SHARES[case][0]), SHARES[case][2])
     for rank in range(2):
         found = torch.load(two_processes / f"{case}-{rank}.pt", weights_only=True)
         assert found["loss"].item() == pytest.approx(expected_loss, rel=1e-6)

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from side4video.config import TextConfig
-from side4video.models.text.text_tower import TextTower, load_text_tower, tokenise
+from side4video.distributed.processes import print_once
+from side4video.models.text.caption_warnings import describe_unknown
+from side4video.models.text.text_tower import TextTower
 from side4video.parameters import as_list
 
 
@@ -28,22 +29,20 @@ def embed_classes(
 ) -> Float[Tensor, "C E"]:
     """One unit vector per class: the normalised mean of the unit vectors of its prompts.
 
+    Prints a warning if the text tower does not know the language of some names.
+
     Args:
         text: the text tower.
         class_names: C names, see `readable_class_name`.
         prompts: sentences with `{}` in the place of the name.
     """
+    for warning in describe_unknown(as_list(class_names), tokeniser=text.tokeniser, what="class names"):
+        print_once(f"warning: {warning}")
     device = text.logit_scale.device
     embedded = []
     for name in as_list(class_names):
         sentences = [prompt.replace("{}", readable_class_name(name)) for prompt in as_list(prompts)]
-        ids, _ = tokenise(sentences, max_words=text.context_length)
+        ids, _ = text.tokeniser(sentences, max_words=text.context_length)
         _, ends = text(ids.to(device))
         embedded.append(F.normalize(F.normalize(ends.float(), dim=-1).mean(dim=0), dim=0))
     return torch.stack(embedded)
-
-
-def load_configured_tower(config: TextConfig) -> TextTower:
-    """Load the text tower of the settings, in eval mode; see `load_text_tower`."""
-    args = dict(config.model_args)
-    return load_text_tower(config.name, weights=config.weights, tag=config.tag, model_args=args).eval()

@@ -24,6 +24,8 @@ class TextClassifier(nn.Module):
     Attributes:
         classes: (C, E), one embedding per class; zeros until `load_classes`.
         logit_scale: natural logarithm of the factor on the cosines; ln 100 until `load_classes`.
+        logit_bias: what is added to every logit, as in models of the sigmoid loss; 0 until `load_classes`. It is not
+            saved, because it changes no probability of a class.
 
     >>> classifier = TextClassifier(num_classes=2, embed_dim=3)
     >>> classifier.load_classes(torch.eye(3)[:2], logit_scale=torch.tensor(0.0))
@@ -35,17 +37,25 @@ class TextClassifier(nn.Module):
         super().__init__()
         self.classes = nn.Parameter(torch.zeros(num_classes, embed_dim))
         self.logit_scale = nn.Parameter(torch.tensor(math.log(100.0)))
+        self.logit_bias = 0.0
 
     def forward(self, frames: Float[Tensor, "B T E"]) -> Float[Tensor, "B C"]:
         """Logits of videos from the embeddings of their frames."""
         videos = F.normalize(F.normalize(frames.float(), dim=-1).mean(dim=1), dim=-1)
-        return self.logit_scale.exp() * videos.to(self.classes.dtype) @ F.normalize(self.classes, dim=-1).T
+        cosines = videos.to(self.classes.dtype) @ F.normalize(self.classes, dim=-1).T
+        return self.logit_scale.exp() * cosines + self.logit_bias
 
     @torch.no_grad()
-    def load_classes(self, classes: Float[Tensor, "C E"], logit_scale: Float[Tensor, ""]) -> None:
-        """Set the class embeddings and the logit scale, as a text tower gives them."""
+    def load_classes(
+        self,
+        classes: Float[Tensor, "C E"],
+        logit_scale: Float[Tensor, ""],
+        logit_bias: Float[Tensor, ""] | None = None,
+    ) -> None:
+        """Set the class embeddings, the logit scale and the bias, as a text tower gives them."""
         self.classes.copy_(classes)
         self.logit_scale.copy_(logit_scale)
+        self.logit_bias = 0.0 if logit_bias is None else float(logit_bias)
 
 
 @torch.no_grad()

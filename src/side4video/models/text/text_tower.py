@@ -1,151 +1,164 @@
-"""CLIP's text tower and tokeniser: embeds each word of a caption and the whole sentence."""
+"""Text towers of open_clip's models: embed each word of a caption and the whole sentence."""
 
-import difflib
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
-from jaxtyping import Bool, Float, Int
-from open_clip.tokenizer import SimpleTokenizer
-from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from open_clip.hf_model import HFTextEncoder
+from open_clip.transformer import TextTransformer, text_global_pool
 from torch import Tensor, nn
 
+from side4video.config import TextConfig
 from side4video.models.backbones.text_weights import read_text_weights
 from side4video.models.backbones.weight_files import check_state_dict
 from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
-from side4video.parameters import as_list
+from side4video.models.text.text_settings import TextSettings, text_settings
+from side4video.models.text.tokeniser import Tokeniser
+from side4video.models.text.tokeniser_files import LOCAL_FILES, load_tokeniser
+from side4video.models.text.tokeniser_kinds import TokeniserKind, tokeniser_kind
+from side4video.models.text.transformers import build_transformer, download_weights, vocabulary_size
 
 INITIAL_LOGIT_SCALE = 2.6592600  # ln(1 / 0.07), CLIP's own initial value (arXiv 2103.00020, section 2.5)
-_LAYER_SETTINGS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
+INITIAL_LOGIT_BIAS = -10.0
+"""SigLIP's own initial value (arXiv 2303.15343, section 3.2)."""
+_TEXT_TENSORS = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection", "cls_emb")
+_IGNORED = ("transformer.embeddings.position_ids", "transformer.pooler.")  # what transformers saved and never reads
 
 
 class TextTower(nn.Module):
-    """A causal text transformer; retrieval training fine-tunes it at a very low learning rate.
+    """A text transformer; retrieval training fine-tunes it at a very low learning rate.
 
     Args:
-        model: open_clip's `TextTransformer` with a text projection.
+        model: open_clip's `TextTransformer` or `HFTextEncoder`, with the projection to the shared space.
+        kind: special tokens of its input.
+        load_tokeniser: loads the tokeniser, on its first use: a model can be built and measured without one.
+        embed_dim: E, width of the embeddings.
+        context_length: maximum number of tokens of a caption, start and end included.
         logit_scale: natural logarithm of the factor on similarities; becomes a parameter.
+        logit_bias: sum of the logits' bias, for models of the sigmoid loss; becomes a parameter that is trained only
+            with this loss. None: there is no bias.
 
     Attributes:
-        embed_dim: E, width of the embeddings.
-        context_length: maximum number of words in a caption, including start and end of the text.
+        causal: the embedding of a word depends only on the words before it, so captions with a common prefix share
+            embeddings.
 
     >>> tower = load_text_tower("ViT-B-16-quickgelu", weights="random", model_args={"layers": 1, "width": 64})
-    >>> ids, mask = tokenise(["a dog runs", "a dog"], max_words=6)
+    >>> ids, mask = tower.tokeniser(["a dog runs", "a dog"], max_words=6)
     >>> words, sentences = tower(ids)
     >>> words.shape, sentences.shape
     (torch.Size([2, 6, 512]), torch.Size([2, 512]))
     """
 
-    def __init__(self, model: TextTransformer, *, logit_scale: float = INITIAL_LOGIT_SCALE) -> None:
+    def __init__(
+        self,
+        model: TextTransformer | HFTextEncoder,
+        *,
+        kind: TokeniserKind,
+        load_tokeniser: Callable[[], Tokeniser],
+        embed_dim: int,
+        context_length: int,
+        logit_scale: float = INITIAL_LOGIT_SCALE,
+        logit_bias: float | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
+        self.kind = kind
+        self._load_tokeniser = load_tokeniser
+        self.embed_dim = embed_dim
+        self.context_length = context_length
+        self.causal = isinstance(model, TextTransformer) and model.attn_mask is not None
         self.logit_scale = nn.Parameter(torch.tensor(logit_scale))
-        self.embed_dim: int = model.text_projection.shape[1]
-        self.context_length: int = model.context_length
+        self.logit_bias = (
+            None if logit_bias is None else nn.Parameter(torch.tensor(float(logit_bias)), requires_grad=False)
+        )
+
+    @cached_property
+    def tokeniser(self) -> Tokeniser:
+        """Makes the input of the tower.
+
+        Raises:
+            ValueError, OSError: see `load_tokeniser`.
+        """
+        return self._load_tokeniser()
 
     def forward(self, ids: Int[Tensor, "C W"]) -> tuple[Float[Tensor, "C W E"], Float[Tensor, "C E"]]:
-        """Embeddings of all words and of the end of the text, in the space of the frame embeddings, not normalised."""
-        model, W = self.model, ids.shape[1]  # noqa: N806
-        x = model.token_embedding(ids) + model.positional_embedding[:W]
-        x = model.transformer(x, attn_mask=model.attn_mask[:W, :W])  # open_clip's own forward takes only full rows
-        x = model.ln_final(x)
-        ends = x[torch.arange(len(ids), device=ids.device), ids.argmax(dim=1)]
-        return x @ model.text_projection, ends @ model.text_projection
+        """Embeddings of all tokens and of the whole text, in the space of the frame embeddings, not normalised.
+
+        The embedding of a token is its last hidden state after the final norm and the tower's projection. The text is
+        pooled as the tower pools: at the end token, the first or the last position, by a class token, or the mean.
+
+        Raises:
+            ValueError: there are more tokens than the context length.
+        """
+        if ids.shape[1] > self.context_length:
+            raise ValueError(
+                f"Rows of {ids.shape[1]} tokens are longer than {self.context_length}, the context length of the text "
+                "tower. Give the tokeniser fewer max_words."
+            )
+        if isinstance(self.model, HFTextEncoder):
+            return self._embed_with_transformers(ids)
+        return self._embed(ids)
 
     def set_recompute(self, on: bool) -> None:
         """Turn activation checkpointing on or off: keep one tensor per layer and recompute the rest, or keep all."""
-        self.model.set_grad_checkpointing(on)
+        if not isinstance(self.model, HFTextEncoder):
+            self.model.set_grad_checkpointing(on)
+        elif on:
+            self.model.transformer.activation_checkpointing_enable()
+        else:
+            self.model.transformer.activation_checkpointing_disable()
 
+    def files(self) -> dict[str, bytes]:
+        """The files that `load_text_tower` needs in the folder `tokenizer` to build this tower without the hub."""
+        file = self.tokeniser.file
+        if file is None:
+            return {}
+        content = file.read_bytes()
+        files = {LOCAL_FILES[0] if content.lstrip().startswith(b"{") else LOCAL_FILES[-1]: content}
+        if isinstance(self.model, HFTextEncoder):
+            files["config.json"] = self.model.config.to_json_string().encode()
+        return files
 
-@lru_cache(maxsize=1)
-def _tokenizer() -> SimpleTokenizer:
-    return SimpleTokenizer()  # its vocabulary is part of the open_clip package
+    def train_logit_bias(self) -> None:
+        """Train the bias on the logits too, for the sigmoid loss; a tower without one gets SigLIP's initial value."""
+        if self.logit_bias is None:
+            self.logit_bias = nn.Parameter(torch.tensor(INITIAL_LOGIT_BIAS))
+        self.logit_bias.requires_grad_(True)
 
+    @property
+    def _reads_padding(self) -> bool:
+        """Whether padding changes the embeddings: open_clip trains these towers with rows of the full length."""
+        return not self.causal or self.model.pool_type == "last" or self.model.cls_emb is not None
 
-def tokenise(captions: str | Sequence[str], *, max_words: int) -> tuple[Int[Tensor, "C W"], Bool[Tensor, "C W"]]:
-    """CLIP's byte-pair token ids of captions, and a mask of the words.
+    def _embed(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        model, W = self.model, ids.shape[1]  # noqa: N806
+        if self._reads_padding:
+            ids = F.pad(ids, (0, self.context_length - W), value=self.kind.pad)
+        x, mask = model._embeds(ids)
+        if mask is not None and mask.ndim == 2:
+            mask = mask[: ids.shape[1], : ids.shape[1]]  # open_clip's own forward takes only full rows
+        x = model.ln_final(model.transformer(x, attn_mask=mask))
+        if model.cls_emb is not None:  # the class token comes last
+            x, pooled = x[:, :-1], x[:, -1]
+        else:
+            pooled = text_global_pool(x, ids, pool_type=model.pool_type, eos_token_id=model.eos_id)
+        return self._project(x[:, :W]), self._project(pooled)
 
-    Each row is start, words, end, then zeros. Longer captions are truncated and keep their end token. W = `max_words`.
+    def _project(self, x: Tensor) -> Tensor:
+        projection: Any = self.model.text_projection
+        if projection is None:
+            return x
+        return projection(x) if isinstance(projection, nn.Linear) else x @ projection
 
-    >>> ids, mask = tokenise(["a dog runs", "a dog"], max_words=6)
-    >>> ids.tolist()
-    [[49406, 320, 1929, 5586, 49407, 0], [49406, 320, 1929, 49407, 0, 0]]
-    >>> mask.sum(dim=1).tolist()
-    [5, 4]
-
-    Raises:
-        ValueError: `max_words` is below 3.
-    """
-    if max_words < 3:
-        raise ValueError(f"{max_words = } leaves no room between start and end of the text. Use 3 or more.")
-    ids = _tokenizer()(as_list(captions), context_length=max_words)
-    return ids, word_mask(ids)
-
-
-def count_words(captions: Sequence[str]) -> list[int]:
-    """The number of CLIP's tokens of each caption, with start and end; `tokenise` truncates captions with more.
-
-    >>> count_words(["a dog runs", "a dog jumps, backflipping"])
-    [5, 8]
-    """
-    return [len(_tokenizer().encode(caption)) + 2 for caption in captions]
-
-
-def read_part(caption: str, *, max_words: int) -> str:
-    """The part of a caption that `tokenise` keeps, in lower case.
-
-    >>> read_part("A dog jumps, backflipping", max_words=5)
-    'a dog jumps'
-    """
-    tokenizer = _tokenizer()
-    return tokenizer.decode(tokenizer.encode(caption)[: max_words - 2]).strip()
-
-
-def describe_truncated(captions: Sequence[str], *, max_words: int) -> list[str]:
-    """A sentence that says how many captions `tokenise` truncates, and the remedy; empty if it truncates none.
-
-    >>> describe_truncated(["a dog", "a dog runs"], max_words=4)[0]
-    "1 of 2 captions are longer than --text.max-words 4 (CLIP's tokens, with start and end) and are cut: 'a dog runs'. The longest has 5."
-    """  # noqa: E501
-    counts = count_words(captions)
-    cut = [caption for caption, count in zip(captions, counts, strict=True) if count > max_words]
-    if not cut:
-        return []
-    first = cut[0] if len(cut[0]) <= 80 else f"{cut[0][:77]}..."
-    return [
-        f"{len(cut)} of {len(captions)} captions are longer than --text.max-words {max_words} (CLIP's tokens, with "
-        f"start and end) and are cut: {first!r}. The longest has {max(counts)}."
-    ]
-
-
-def word_mask(ids: Int[Tensor, "C W"]) -> Bool[Tensor, "C W"]:
-    """True up to the end of the text, which has the highest id. (Id 0 is not only padding: it is also "!".)"""
-    return torch.arange(ids.shape[1], device=ids.device) <= ids.argmax(dim=1, keepdim=True)
-
-
-def split_words(caption: str, *, max_words: int) -> list[tuple[str, range]]:
-    """The words of a caption with the positions of their tokens in the row that `tokenise` returns.
-
-    Words that `tokenise` truncates are left out, and so is punctuation.
-
-    >>> split_words("A dog jumps, backflipping", max_words=9)
-    [('a', range(1, 2)), ('dog', range(2, 3)), ('jumps', range(3, 4)), ('backflipping', range(5, 7))]
-    """
-    tokenizer = _tokenizer()
-    pieces = [tokenizer.decoder[number] for number in tokenizer.encode(caption)[: max_words - 2]]
-    words, start = [], 0
-    for end, piece in enumerate(pieces, start=1):
-        if piece.endswith("</w>") or end == len(pieces):
-            letters = "".join(pieces[start:end]).removesuffix("</w>")
-            word = bytes(tokenizer.byte_decoder[letter] for letter in letters).decode("utf-8", "replace")
-            if any(letter.isalnum() for letter in word):
-                words.append((word, range(start + 1, end + 1)))
-            start = end
-    return words
+    def _embed_with_transformers(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        model = self.model
+        mask = (ids != model.config.pad_token_id).long()
+        out = model.transformer(input_ids=ids, attention_mask=mask)
+        return model.proj(out.last_hidden_state), model.proj(model.pooler(out, mask))
 
 
 def load_text_tower(
@@ -154,102 +167,84 @@ def load_text_tower(
     weights: str | Path = "hub",
     tag: str = "openai",
     model_args: dict[str, Any] | None = None,
+    tokenizer: Path | None = None,
     seed: int = 0,
 ) -> TextTower:
     """Build the text tower of an open_clip model by name and load its weights.
 
     Args:
-        name: open_clip's name, such as "ViT-B-16-quickgelu" or "EVA02-E-14". OpenAI's weights need a "-quickgelu" name.
-        weights: "hub" (downloaded once and cached), "random", or the path of a file or folder with a whole CLIP model
-            or only its text tower, see `read_text_weights`. Nothing in a file is executed.
-        tag: tag of the hub's weights, such as "openai" or "laion2b_s4b_b115k".
-        model_args: changes to the named model: embed_dim, context_length, vocab_size, width, heads, layers.
+        name: open_clip's name, such as "ViT-B-16-quickgelu", "PE-Core-B-16" or "ViT-B-16-SigLIP2". OpenAI's weights
+            need a "-quickgelu" name.
+        weights: "hub" (downloaded once and cached), "random", or the path of a file or folder with a whole model or
+            only its text tower, see `read_text_weights`. Nothing in a file is executed.
+        tag: tag of the hub's weights, such as "openai" or "webli".
+        model_args: changes to the named model, such as embed_dim, context_length, vocab_size, width, heads, layers.
+        tokenizer: local file or folder of the tokeniser; see `load_tokeniser`. For a tower of `transformers`, such as
+            XLM-R, the folder may also have the config.json of that model.
         seed: seed of random weights; the global random state is not changed.
 
     Raises:
-        ValueError: unknown name or tag, a text tower that is not CLIP's, or a file that does not match.
+        ValueError: unknown name or tag, or a file or tokeniser that does not belong to the tower.
         FileNotFoundError: there is no such file.
-        OSError: the weights cannot be downloaded.
+        OSError: the weights or the tokeniser cannot be downloaded.
+        ModuleNotFoundError: the tower needs `transformers`, which is not installed.
     """
-    settings = _settings(name, model_args or {})
+    settings = text_settings(name, model_args)
     if weights == "hub":
-        weights = _download(name, tag)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        model = TextTransformer(
-            **{key: value for key, value in settings.items() if key not in {"embed_dim", "quick_gelu"}},
-            output_dim=settings["embed_dim"],
-            act_layer=QuickGELU if settings["quick_gelu"] else nn.GELU,
-            norm_layer=LayerNorm,
-        )
+        weights = download_weights(name, tag)
+    model = build_transformer(settings, tokenizer, seed)
+    parts: dict[str, Any] = {
+        "kind": tokeniser_kind(settings.text),
+        "load_tokeniser": partial(_load_tokeniser, settings, tokenizer),
+        "embed_dim": settings.embed_dim,
+        "context_length": settings.context_length,
+    }
     if weights == "random":
-        return TextTower(model)
+        return TextTower(model, **parts, logit_bias=settings.logit_bias)
     state = read_text_weights(Path(weights))
-    if is_openai_clip(state) and not settings["quick_gelu"]:
+    if is_openai_clip(state) and not settings.quick_gelu:
         raise ValueError(
             f"{weights} contains OpenAI's CLIP weights, which need the name with -quickgelu, not {name!r}."
         )
     text = text_tower_state(state)
-    check_state_dict(
-        text, model.state_dict(), ignored=(), what=f"{weights}, {describe_weights(state)}, as the text tower of {name}"
+    what = f"{weights}, {describe_weights(state)}, as the text tower of {name}"
+    check_state_dict(text, model.state_dict(), ignored=_IGNORED, what=what)
+    model.load_state_dict({key: text[key].float() for key in model.state_dict()})
+    scale, bias = state.get("logit_scale"), state.get("logit_bias")
+    return TextTower(
+        model,
+        **parts,
+        logit_scale=INITIAL_LOGIT_SCALE if scale is None else float(scale),
+        logit_bias=settings.logit_bias if bias is None else float(bias),
     )
-    model.load_state_dict({key: value.float() for key, value in text.items()})
-    scale = state.get("logit_scale")
-    return TextTower(model, logit_scale=INITIAL_LOGIT_SCALE if scale is None else float(scale))
 
 
-def text_embed_dim(name: str, model_args: dict[str, Any] | None = None) -> int:
-    """E, the embedding width of a text tower, without building it; see `load_text_tower`.
+def load_configured_tower(config: TextConfig) -> TextTower:
+    """Load the text tower of the settings, in eval mode; see `load_text_tower`."""
+    tower = load_text_tower(
+        config.name,
+        weights=config.weights,
+        tag=config.tag,
+        model_args=dict(config.model_args),
+        tokenizer=None if config.tokenizer is None else Path(config.tokenizer),
+    )
+    if config.loss == "sigmoid":
+        tower.train_logit_bias()
+    return tower.eval()
 
-    >>> text_embed_dim("ViT-B-16-quickgelu")
-    512
-    """
-    return int(_settings(name, model_args or {})["embed_dim"])
+
+def load_configured_tokeniser(config: TextConfig) -> Tokeniser:
+    """Load only the tokeniser of the settings; see `load_tokeniser`."""
+    file = None if config.tokenizer is None else Path(config.tokenizer)
+    return _load_tokeniser(text_settings(config.name, dict(config.model_args)), file)
 
 
-def _settings(name: str, model_args: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of the tower: open_clip's model table, updated with `model_args`."""
-    config = open_clip.get_model_config(name)
-    if config is None:
-        close = difflib.get_close_matches(name, open_clip.list_models(), n=3)
-        hint = f"Did you mean {', '.join(close)}?" if close else "open_clip.list_models() lists them."
-        raise ValueError(f"open_clip has no model {name!r}. {hint}")
-    if unsupported := sorted(config["text_cfg"].keys() - _LAYER_SETTINGS):
-        raise ValueError(
-            f"The text tower of {name} is not CLIP's ({', '.join(unsupported)}) and not supported. Use one with CLIP's "
-            "tokeniser and a causal transformer, such as ViT-B-16-quickgelu, ViT-L-14-quickgelu or EVA02-L-14."
-        )
-    known = {
-        **config["text_cfg"],
-        "embed_dim": config["embed_dim"],
-        "quick_gelu": config.get("quick_gelu", False),
-    }
-    if unknown := sorted(model_args.keys() - known.keys()):
-        raise ValueError(
-            f"model_args of the text tower: unknown {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
-        )
-    return known | model_args
+def _load_tokeniser(settings: TextSettings, file: Path | None) -> Tokeniser:
+    return load_tokeniser(settings, file=file, vocab_size=vocabulary_size(settings, file))
 
 
 def text_tower_state(state: dict[str, Any]) -> dict[str, Tensor]:
     """The text tower's tensors of a whole CLIP model: those below `text.`, or those at the top level."""
     if any(name.startswith("text.") for name in state):
         return {name.removeprefix("text."): value for name, value in state.items() if name.startswith("text.")}
-    own = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection")
-    return {name: value for name, value in state.items() if name.startswith(own)}
-
-
-def _download(name: str, tag: str) -> str:
-    tags = open_clip.list_pretrained_tags_by_model(name)
-    if tag not in tags:
-        raise ValueError(f"{tag = }: open_clip has {', '.join(tags) or 'no weights'} for {name}. Use one of them.")
-    if open_clip.get_pretrained_cfg(name, tag).get("quick_gelu") and not name.endswith("-quickgelu"):
-        raise ValueError(f"The weights {tag!r} of {name} were trained with QuickGELU: use the name {name}-quickgelu.")
-    try:
-        return open_clip.download_pretrained(open_clip.get_pretrained_cfg(name, tag))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise OSError(
-            f"The weights of {name} ({tag}) cannot be loaded from the hub ({type(error).__name__}: {error}). Without a "
-            "connection, download the file elsewhere and give its path: --text.weights FILE, or for a CLIP model "
-            "without an adapter --backbone-weights FILE."
-        ) from error
+    return {name: value for name, value in state.items() if name.startswith((*_TEXT_TENSORS, "proj."))}

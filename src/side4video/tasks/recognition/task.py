@@ -184,7 +184,8 @@ class RecognitionTask:
         )
 
     def _start_from_class_names(self) -> None:
-        from side4video.models.text.class_names import embed_classes, load_configured_tower  # others need no open_clip
+        from side4video.models.text.class_names import embed_classes  # others need no open_clip
+        from side4video.models.text.text_tower import load_configured_tower
 
         text = load_configured_tower(self.config.text).to(self.device)
         classes = embed_classes(text, self.class_names, self.config.text.prompts)

@@ -2,10 +2,12 @@
 
 import torch
 
-from side4video.config import RunConfig, check_towers
+from side4video.config import RunConfig
 from side4video.distributed.processes import WAIT_MINUTES, joined_processes, print_once
-from side4video.models.text.class_names import embed_classes, load_configured_tower
+from side4video.models.text.class_names import embed_classes
 from side4video.models.text.text_classifier import TextClassifier, ZeroShotModel
+from side4video.models.text.text_settings import check_pair
+from side4video.models.text.text_tower import load_configured_tower
 from side4video.models.video_model import build_backbone, choose_device
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clips import check_resize, evaluation_clips
@@ -20,11 +22,12 @@ def build_zero_shot_model(config: RunConfig, class_names: tuple[str, ...], *, de
     Raises:
         ValueError: the two towers do not fit each other.
     """
-    check_towers(config.backbone, config.text)
+    check_pair(config.backbone, config.text)
     text = load_configured_tower(config.text).to(device)
     backbone = build_backbone(config, device=device, projection_width=text.embed_dim)
     classifier = TextClassifier(num_classes=len(class_names), embed_dim=text.embed_dim).to(device)
-    classifier.load_classes(embed_classes(text, class_names, config.text.prompts), text.logit_scale)
+    classes = embed_classes(text, class_names, config.text.prompts)
+    classifier.load_classes(classes, text.logit_scale, text.logit_bias)
     return ZeroShotModel(backbone=backbone, classifier=classifier).to(device).eval().requires_grad_(False)
 
 

@@ -1,4 +1,4 @@
-"""The contrastive loss of text-video retrieval, over the batch of all processes, whole or in micro-batches."""
+"""The contrastive losses of text-video retrieval, over the batch of all processes, whole or in micro-batches."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -26,6 +26,19 @@ def contrastive_loss(similarity: Float[Tensor, "B B"], logit_scale: Float[Tensor
     logits = logit_scale.exp() * similarity
     own = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+def sigmoid_loss(
+    similarity: Float[Tensor, "B B"], logit_scale: Float[Tensor, ""], logit_bias: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """SigLIP's loss: each pair of a caption and a video is right or wrong, whatever the others are.
+
+    The sum of -log sigmoid(z (t s + b)) over all pairs, divided by B, with the similarity s of the pair, t the exponent
+    of `logit_scale`, b = `logit_bias`, and z = 1 if they belong together, otherwise -1 (arXiv 2303.15343, section 3.2).
+    """
+    logits = logit_scale.exp() * similarity + logit_bias
+    signs = 2 * torch.eye(len(logits), device=logits.device, dtype=logits.dtype) - 1
+    return -F.logsigmoid(signs * logits).sum() / len(logits)
 
 
 def gather(features: Features) -> Features:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from side4video.config import DataConfig, RunConfig
+from side4video.config import DataConfig, RunConfig, TextConfig
 from side4video.data.datasets import TestClips
 from side4video.data.lists.captions import CaptionList, check_caption_list, read_caption_list
 from side4video.data.lists.overlap import check_overlap
 from side4video.distributed.processes import print_once
 from side4video.models.retrieval_model import RetrievalModel
-from side4video.models.text.text_tower import describe_truncated
+from side4video.models.text.caption_warnings import describe_unread
+from side4video.models.text.text_tower import load_configured_tokeniser
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.subset import choose_videos, describe_choice
 from side4video.video.decoding import VideoCache
@@ -78,11 +79,16 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
     return RetrievalData(train, test, tuple(warnings), choice)
 
 
-def print_truncated(*sets: CaptionList | None, max_words: int) -> None:
-    """Print how many captions of each set the model truncates, as warnings, once for all processes."""
+def print_unread_text(*sets: CaptionList | None, config: TextConfig) -> None:
+    """Print how many captions of each set the tokeniser truncates or does not know; only the main process prints.
+
+    Raises:
+        ValueError, OSError: the tokeniser cannot be loaded, or does not belong to the text tower.
+    """
+    tokeniser = load_configured_tokeniser(config)
     for captions in filter(None, sets):
         texts = [caption for of_video in captions.captions for caption in of_video]
-        for warning in describe_truncated(texts, max_words=max_words):
+        for warning in describe_unread(texts, max_words=config.max_words, tokeniser=tokeniser):
             print_once(f"warning: {captions.source}: {warning}")
 
 

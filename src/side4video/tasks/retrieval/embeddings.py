@@ -15,7 +15,6 @@ from side4video.distributed.processes import (
 )
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
-from side4video.models.text.text_tower import tokenise
 from side4video.shapes import Clips
 from side4video.tasks.clips import autocast, check_outputs
 from side4video.tasks.unread import UnreadVideo
@@ -115,7 +114,7 @@ def embed_texts(
     parts = []
     starts = range(0, len(captions), TEXTS_PER_PASS)
     for start in tqdm(starts, desc="captions", unit="batch", dynamic_ncols=True, leave=False, delay=2):
-        ids, mask = tokenise(captions[start : start + TEXTS_PER_PASS], max_words=model.max_words)
+        ids, mask = model.tokenise(captions[start : start + TEXTS_PER_PASS])
         with autocast(device, precision):
             parts.append(model.embed_texts(ids.to(device), mask.to(device)).map(torch.Tensor.cpu))
     features = TextFeatures.concatenate(parts)

@@ -20,7 +20,7 @@ from side4video.models.similarity import Similarity, VideoFeatures
 from side4video.models.video_model import choose_device
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clips import check_resize, frozen_dtype, video_cache_of_adapter
-from side4video.tasks.retrieval.data import caption_clips, print_truncated, read_caption_data
+from side4video.tasks.retrieval.data import caption_clips, print_unread_text, read_caption_data
 from side4video.tasks.retrieval.dual_softmax import TEMPERATURE
 from side4video.tasks.retrieval.embeddings import embed_texts_distributed, embed_videos_distributed
 from side4video.tasks.retrieval.metrics import retrieval_scores, text_to_video_ranks
@@ -136,7 +136,7 @@ def evaluate_retrieval_adapter(
             print_once(f"warning: {warning}")
         if captioned.test is None:
             raise ValueError("No evaluation set: give --data.test.")
-        print_truncated(captioned.test, max_words=config.text.max_words)
+        print_unread_text(captioned.test, config=config.text)
         model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights, dtype=frozen_dtype(settings))
         assert isinstance(model, RetrievalModel)
         tables = video_cache_of_adapter(folder, data)

@@ -20,7 +20,6 @@ from side4video.distributed.processes import is_main_process, num_processes, pri
 from side4video.models.backbones.autocast import without_autocast
 from side4video.models.retrieval_model import RetrievalModel, build_retrieval_model
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures, channel_decorrelation, similarity
-from side4video.models.text.text_tower import tokenise
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, check_resize, train_clips, videos_per_batch
 from side4video.tasks.retrieval.contrastive import (
@@ -28,8 +27,9 @@ from side4video.tasks.retrieval.contrastive import (
     backward_with_gradient_cache,
     contrastive_loss,
     gather,
+    sigmoid_loss,
 )
-from side4video.tasks.retrieval.data import caption_clips, print_truncated, read_caption_data
+from side4video.tasks.retrieval.data import caption_clips, print_unread_text, read_caption_data
 from side4video.tasks.retrieval.evaluate import evaluate_retrieval
 from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT, Backward, StepResult
@@ -72,7 +72,7 @@ class RetrievalTask:
                 print_once(f"{name}: {parts}")
         if self.data.train is None:
             raise ValueError("No training set: give --data.train.")
-        print_truncated(self.data.train, self.data.test, max_words=config.text.max_words)
+        print_unread_text(self.data.train, self.data.test, config=config.text)
         self.model: RetrievalModel = build_retrieval_model(config, device=device)
         if config.data.cache is not None and self.model.read_blocks != self.model.side.taps:
             raise ValueError(
@@ -107,8 +107,9 @@ class RetrievalTask:
         names = [name for batch in read for name in batch.names]
         if not read and num_processes() == 1:
             return StepResult(0.0, 0, 0)
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+        if self.config.text.loss == "softmax":  # SigLIP's scales are above CLIP's bound
+            with torch.no_grad():
+                self.model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         with autocast(self.device, self.config.train.precision):
             texts, videos, loss = backward_with_gradient_cache(
                 self.model,
@@ -133,7 +134,7 @@ class RetrievalTask:
 
     def _embed(self, batch: Batch, epoch: int) -> tuple[TextFeatures, VideoFeatures]:
         captions = [self._caption(index, epoch) for index in batch.indices]
-        ids, mask = (x.to(self.device) for x in tokenise(captions, max_words=self.model.max_words))
+        ids, mask = (x.to(self.device) for x in self.model.tokenise(captions))
         texts = self.model.embed_texts(ids, mask, padded=self.config.text.decorrelation > 0)
         return texts, self.model.embed_videos(batch.clips.to(self.device, non_blocking=True))
 
@@ -158,7 +159,12 @@ class RetrievalTask:
         settings = self.config.text
         texts, videos = gather(texts), gather(videos)
         with without_autocast(self.device.type):
-            loss = contrastive_loss(similarity(texts, videos, settings.similarity), self.model.logit_scale)
+            similarities, scale = similarity(texts, videos, settings.similarity), self.model.logit_scale
+            if settings.loss == "sigmoid":
+                assert self.model.logit_bias is not None  # the text tower of the settings has one
+                loss = sigmoid_loss(similarities, scale, self.model.logit_bias)
+            else:
+                loss = contrastive_loss(similarities, scale)
             if settings.decorrelation:
                 loss = loss + settings.decorrelation * channel_decorrelation(texts, videos)
         return loss
