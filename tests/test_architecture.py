@@ -75,6 +75,7 @@ ONLY_HERE = {
         "tasks/recognition/average_precision.py",
         "tasks/recognition/folds.py",
         "tasks/recognition/logistic_regression.py",
+        "tasks/recognition/thresholds.py",
     },
     "open_clip": {
         "models/backbones/open_clip_towers.py",

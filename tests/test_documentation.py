@@ -130,6 +130,8 @@ def user_folder(tmp_path_factory):
         labels = [f"{clip.relative_to(folder / 'clips')},{clip.parent.name}" for clip in clips]
         (folder / f"captions/{split}.csv").write_text("\n".join(["video,caption", *captions]))
         (folder / f"lists/{split}.csv").write_text("\n".join(["video,label", *labels]))
+        several = [f"{row.split(',')[0]},{'turning' if 'clockwise' in row else 'straight'}|all" for row in labels]
+        (folder / f"lists/several-{split}.csv").write_text("\n".join(["path,label", *several]))
     rows = ["clockwise/0001.mp4,north,2023", "fast_clockwise/0001.mp4,south,2024"]
     (folder / "captions/facts.csv").write_text("\n".join(["path,camera,year", *rows]))
     names = sorted({clip.parent.name for clip in clips})

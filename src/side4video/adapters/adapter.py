@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -43,6 +43,19 @@ TEXT_FILES = tuple(f"{TEXT}/{name}" for name in ("tokenizer.json", "tokenizer.mo
 MAX_FINGERPRINT_CHARACTERS = 100  # characters; errors show it, so longer ones are cut
 
 
+class Thresholds(NamedTuple):
+    """Scores from which a class counts as shown, for models of videos with several labels.
+
+    >>> Thresholds((0.5, 0.3), "best F1 of each class on 40 videos of val.csv").values[1]
+    0.3
+    """
+
+    values: tuple[float, ...]
+    """Of each class, 0..1."""
+    origin: str
+    """How they were chosen."""
+
+
 @dataclass(frozen=True)
 class Adapter:
     """The content of an adapter's config.json.
@@ -70,6 +83,13 @@ class Adapter:
     """Height and width of the frames in training, pixels, as stored."""
     activation: str | None = None
     """Activation of the backbone in training, as stored; "model": that of its name, and None in earlier adapters."""
+    thresholds: Thresholds | None = None
+    """Of each class, if videos can show several classes; None: a video shows one class."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether videos can show several classes: scores are then sigmoids, not a softmax."""
+        return self.thresholds is not None
 
 
 def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
@@ -98,6 +118,7 @@ def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
         "scores": adapter.scores,
         "run": adapter.run,
         "clip_seconds": adapter.clip_seconds,
+        **({} if adapter.thresholds is None else {"thresholds": adapter.thresholds._asdict()}),
         "settings": _with_absolute_weights(adapter.config).model_dump(mode="json"),
     }
     write_json(folder / CONFIG, content)
@@ -173,6 +194,7 @@ def read_adapter(folder: Path) -> Adapter:
             preprocessing=preprocessing,
             image_size=image_size,
             activation=activation,
+            thresholds=_thresholds(content.get("thresholds"), len(content["class_names"]), path),
         )
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError) as error:
         what = f"{type(error).__name__}: {str(error)[:200]}"
@@ -183,6 +205,19 @@ def _clip_seconds(value: float | None, path: Path) -> float | None:
     if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
         raise ValueError(f"{path}: clip_seconds = {value!r} is no length above 0. Copy the adapter folder again.")
     return value
+
+
+def _thresholds(content: dict[str, Any] | None, num_classes: int, path: Path) -> Thresholds | None:
+    if content is None:
+        return None
+    values = content["values"]
+    valid = all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in values)
+    if not valid or len(values) != num_classes:
+        raise ValueError(
+            f"{path}: its thresholds are not {num_classes} numbers from 0 to 1, one for each class. Copy the adapter "
+            "folder again."
+        )
+    return Thresholds(tuple(map(float, values)), str(content["origin"])[:1000])
 
 
 def read_adapter_for(task: Literal["recognition", "retrieval"], folder: Path) -> Adapter:

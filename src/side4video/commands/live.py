@@ -66,7 +66,7 @@ def print_live(
                     end = found
                     break
                 count, last = count + 1, found
-                _write(found, file, settings.min_score, as_json=lines is not None)
+                _write(found, file, predictor.least_scores(settings.min_score), as_json=lines is not None)
     except KeyboardInterrupt as signal:
         print(f"{address}: {signal}", file=sys.stderr)
     except BrokenPipeError:  # the reader of standard output has enough; Python flushes it again at the end
@@ -91,11 +91,11 @@ def _opened(lines: Path | None) -> Iterator[IO[str]]:
         yield file
 
 
-def _write(found: "LivePrediction", file: IO[str], min_score: float, *, as_json: bool) -> None:
+def _write(found: "LivePrediction", file: IO[str], least: dict[str, float], *, as_json: bool) -> None:
     from side4video.moments.moment import clock_time
 
     if as_json:
         print(json.dumps(found.to_json(), ensure_ascii=not has_all_characters(file)), file=file, flush=True)
         return
-    shown = ", ".join(f"{name} {score:.1%}" for name, score in found.classes if score >= min_score)
+    shown = ", ".join(f"{name} {score:.1%}" for name, score in found.classes if score >= least[name])
     print(f"{clock_time(found.seconds, decimals=1):>9}  {shown or '-'}", file=file, flush=True)

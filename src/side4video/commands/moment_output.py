@@ -21,7 +21,8 @@ class MomentOutput:
     """
 
     csv: Path | None = None
-    """Write the moments to this CSV file: video, start, end, label, score."""
+    """Write the moments to this CSV file: video, start, end, label, score. Of `predict` without --timeline: video,
+    label, score."""
     cut: Path | None = None
     """Folder for the moments as video files, one each."""
     cut_mode: Literal["exact", "copy"] = "exact"
@@ -36,6 +37,11 @@ class MomentOutput:
     def is_asked_for(self) -> bool:
         """Whether any file is to be written."""
         return any(place is not None for place in (self.csv, self.cut, self.edit_list))
+
+    @property
+    def needs_times(self) -> bool:
+        """Whether a file is to be written that only moments have."""
+        return self.cut is not None or self.edit_list is not None
 
     def check(self) -> None:
         """Check the settings before minutes of work.

@@ -31,8 +31,9 @@ class PredictArguments:
     """Patterns of paths, or names of files and folders, to leave out: "*/drafts/*" "*.part.mp4"."""
     text: tuple[str, ...] = ()
     """Sentences to rank the videos by; requires an adapter trained for retrieval."""
-    top_k: int = 5
-    """Number of classes per video, or of videos per sentence."""
+    top_k: int | None = None
+    """Number of classes per video, or of videos per sentence. Default: 5; for adapters of several labels every class
+    that reaches its threshold."""
     clips: int = 1
     """Clips per video; their scores are averaged."""
     crops: int = 1
@@ -61,7 +62,8 @@ def predict(arguments: list[str]) -> int:
     """Run `side4video predict`; returns the exit code."""
     given = tyro.cli(PredictArguments, prog="side4video predict", args=arguments)
 
-    check_count(given.top_k, "top_k")
+    if given.top_k is not None:
+        check_count(given.top_k, "top_k")
     check_number(given.reconnect_seconds, "reconnect_seconds", minimum=0)
     live = [address for address in given.videos if is_live(address)]
     from side4video.data.loading.worker_processes import prestart_workers
@@ -84,8 +86,10 @@ def predict(arguments: list[str]) -> int:
     if given.timeline:
         given.windows.check()
         given.moments.check()
-    elif given.out is not None or given.moments.is_asked_for or (not live and given.windows != TimelineSettings()):
-        raise ValueError("--out, --csv, --cut, --edit-list and the settings of windows need --timeline.")
+    elif given.out is not None or given.moments.needs_times or (not live and given.windows != TimelineSettings()):
+        raise ValueError("--out, --cut, --edit-list and the settings of windows need --timeline.")
+    if given.moments.csv is not None and (live or given.text):
+        raise ValueError("--csv is for the classes of video files: leave it out, or use --json.")
     if live:
         return _watch(given, live)
     paths = list(expand_inputs(given.videos, exclude=given.exclude))
@@ -97,7 +101,7 @@ def _watch(given: PredictArguments, live: list[str]) -> int:
     """Print what a live stream shows now."""
     if len(given.videos) > 1 or given.text or given.timeline or given.explain is not None:
         raise ValueError(f"{live[0]} is a live stream: give it alone, without --text, --timeline and --explain.")
-    from side4video.inference.predictor import Predictor
+    from side4video.inference.predictor import TOP_K, Predictor
 
     given.windows.check()
     predictor = Predictor(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
@@ -105,7 +109,7 @@ def _watch(given: PredictArguments, live: list[str]) -> int:
         predictor,
         live[0],
         settings=given.windows,
-        top_k=given.top_k,
+        top_k=given.top_k or TOP_K,
         reconnect_seconds=given.reconnect_seconds,
         lines=given.json,
     )
@@ -131,7 +135,9 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
         )
 
     share = predictor.predict_videos(paths[process_rank() :: num_processes()], top_k=given.top_k)
-    predictions, failures, answers = [], [], {}
+    predictions, failures = [], []
+    answers: dict[Path, str] = {}
+    rows: list[tuple[Path, str, float]] = []
     for path, found in zip(paths, distribute(paths, lambda _: next(share)), strict=True):
         if isinstance(found, UnreadVideo):
             failures.append({"path": str(path), "reason": found.reason})
@@ -139,12 +145,22 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
                 print(f"{path}: {found.reason}", file=sys.stderr)
             continue
         named = ", ".join(f"{best.name} {best.score:.1%}" for best in found.classes)
-        print_once(f"{path}: {named} ({found.seconds:.2f} s)")
-        classes = [{"name": best.name, "score": best.score} for best in found.classes]
-        answers[path] = found.classes[0].name
+        print_once(f"{path}: {named or 'no class reaches its threshold'} ({found.seconds:.2f} s)")
+        classes = [
+            {"name": best.name, "score": best.score} | ({} if best.threshold is None else {"threshold": best.threshold})
+            for best in found.classes
+        ]
+        rows += [(path, best.name, best.score) for best in found.classes]
+        if found.classes:
+            answers[path] = found.classes[0].name
         predictions.append({"path": str(path), "classes": classes, "seconds": found.seconds})
     if given.json is not None and is_main_process():
         write_json(given.json, {"predictions": predictions, "unread": failures})
+    if given.moments.csv is not None and is_main_process():
+        from side4video.moments.tables import write_labels
+
+        write_labels(given.moments.csv, rows)
+        print(f"written to {given.moments.csv}")
     if given.explain is not None:
         from side4video.reports.explanation_page import write_explanations
 
@@ -162,7 +178,7 @@ def _rank(given: PredictArguments, paths: list[Path]) -> int:
     videos = embedder.embed_videos(paths, shared=True)
     if not is_main_process():
         return 1 if videos.unread else 0
-    found = embedder.rank(given.text, videos, top_k=given.top_k)
+    found = embedder.rank(given.text, videos, top_k=given.top_k or 5)
     for text, best in zip(given.text, found, strict=True):
         print(text)
         for place, (path, score) in enumerate(best, start=1):

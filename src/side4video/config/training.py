@@ -54,7 +54,8 @@ class TrainConfig(Settings):
     """Where the cosine starts. after-warmup: at the highest rate, when the warm-up ends; whole-run: with the first
     step, so that the rate drops to 0.976 of the highest when a warm-up of a tenth ends, as in the paper's retrieval."""
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
-    """Share of the target that is spread over all classes."""
+    """Share of the target that is spread over all classes. With several labels each class gets label_smoothing / number
+    of classes, and its labels 1 - label_smoothing more."""
     class_weights: Literal["balanced", "effective"] | Path | None = None
     """Weights of the classes in the loss, for classes with unequal numbers of clips. balanced: inversely proportional
     to the number of clips; effective: to the effective number of clips (arXiv 1901.05555), which differs less; or a CSV
@@ -131,7 +132,7 @@ class EvalConfig(Settings):
     every: PositiveInt = 1
     """Epochs between evaluations during training; the last epoch is always evaluated."""
     clips: PositiveInt = 1
-    """Clips per video; the softmax is averaged over all views = clips x crops."""
+    """Clips per video; the scores are averaged over all views = clips x crops, see pool."""
     crops: Literal[1, 3, 5, 10] = 1
     """Crops per clip. 1: centre; 3: three in a row; 5: centre and corners; 10: these five and their mirror images."""
     crop_style: Literal["even", "paper"] = "even"
@@ -144,6 +145,12 @@ class EvalConfig(Settings):
     """Crops per clip of that last evaluation; by default `crops`."""
     batch: PositiveInt = 8
     """Clips (views) per forward pass."""
+    pool: Literal["mean", "max"] = "mean"
+    """How the scores of the views of a video are joined: mean, or the largest of each class (max), as is usual on
+    Charades."""
+    unlabelled: Literal["negative", "ignore"] = "negative"
+    """Several labels: videos without labels. negative: they show no class, and lower the precision where they score
+    high; ignore: they are left out of the scores, as in the official evaluation of Charades."""
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     """Before cropping: short side, or height and width, in pixels. By default the height and width of augment.resize
     if it has both, otherwise a short side of 256/224 of the image size."""

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
-from side4video.data.transforms import seeded
+from side4video.data.transforms import Label, seeded
 from side4video.video.decoding import FrameFolder, VideoCache, VideoError, VideoFile, open_video, shared_cache
 from side4video.video.frame_array import FrameArray
 
@@ -24,9 +24,11 @@ ARROW_OF_TIME = ("forward", "reversed")
 """Class names if the classes are the two directions of time."""
 NO_LABEL = -1
 """Label of videos without a label."""
+EncodedLabel = int | tuple[int, ...]
+"""A class, or a vector of 0 and 1 in multi-label sets."""
 SAMPLING_STREAM, TRANSFORM_STREAM = 0, 1  # independent random streams of a clip
 
-TrainTransform = Callable[[Tensor, int | None], tuple[Tensor, int | None]]
+TrainTransform = Callable[[Tensor, Label], tuple[Tensor, Label]]
 EvalTransform = Callable[[Tensor], Tensor]
 
 
@@ -46,9 +48,10 @@ class Clip:
     """The model's input for one video.
 
     `frames` is float (V, T, 3, S, S) with V views: crops and shifts in evaluation, repeats in training. `labels` has
-    one label per view, because a flip can change it; `NO_LABEL` if the video has none. `index` and `name` are the
-    position and name of the video in its list, `epoch` is that of a training clip's key. `about` contains further facts
-    that a data set can add.
+    one label per view, because a flip can change it; `NO_LABEL` if the video has none. In multi-label sets each label
+    is a vector with 1 for the classes of the video and 0 for the others. `index` and `name` are the position and name
+    of the video in its list, `epoch` is that of a training clip's key. `about` contains further facts that a data set
+    can add.
 
     >>> clip = Clip(frames=torch.zeros(1, 8, 3, 32, 32), labels=[3], index=0, name="a.mp4")
     >>> len(clip.frames) == len(clip.labels)  # V, the number of views
@@ -56,7 +59,7 @@ class Clip:
     """
 
     frames: Tensor
-    labels: list[int]
+    labels: list[EncodedLabel]
     index: int
     name: str
     about: Any = None
@@ -78,6 +81,23 @@ class Failure:
     reason: str
 
 
+def encode_label(label: Label, num_labels: int | None) -> EncodedLabel:
+    """The label of a view in a batch: the class, `NO_LABEL`, or in a multi-label set of `num_labels` classes a vector.
+
+    >>> encode_label(2, None), encode_label(None, None), encode_label((0, 2), 4)
+    (2, -1, (1, 0, 1, 0))
+    """
+    if num_labels is not None:
+        shown = set(label) if isinstance(label, tuple) else set()
+        return tuple(int(place in shown) for place in range(num_labels))
+    assert not isinstance(label, tuple)
+    return NO_LABEL if label is None else label
+
+
+def _label_of(video: LabelledVideo) -> Label:
+    return video.label if video.labels is None else video.labels
+
+
 def forward_and_reversed(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]:
     """Each video twice, labelled by its direction: item 2i is video i forward (0), item 2i + 1 reversed (1).
 
@@ -89,7 +109,7 @@ def forward_and_reversed(videos: Sequence[LabelledVideo]) -> list[LabelledVideo]
     [('clip (forward)', 0, False), ('clip (reversed)', 1, True)]
     """
     return [
-        replace(video, label=label, reverse=bool(label), name=f"{video.name} ({way})")
+        replace(video, label=label, labels=None, reverse=bool(label), name=f"{video.name} ({way})")
         for video in videos
         for label, way in enumerate(ARROW_OF_TIME)
     ]
@@ -110,6 +130,7 @@ class TrainClips(Dataset):
         frame_template: name of the files in frame folders, see `FrameFolder`.
         fps: frames per second of frame folders; required if videos that are frame folders have times.
         cache: tables of the video files, see `VideoCache`. Default: those of this process.
+        num_labels: number of classes of a multi-label set; None: each video has one class.
 
     Raises:
         ValueError: `repeats` is below 1, or a video has no label and `arrow_of_time` is off.
@@ -135,12 +156,15 @@ class TrainClips(Dataset):
         frame_template: str | None = None,
         fps: float | None = None,
         cache: VideoCache | None = None,
+        num_labels: int | None = None,
     ):
         if repeats < 1:
             raise ValueError(f"{repeats = } must be 1 or more: each video needs a clip.")
         self.videos = videos
         self.arrow_of_time = arrow_of_time
-        if not arrow_of_time and (unlabelled := next((video for video in self.videos if video.label is None), None)):
+        self.num_labels = num_labels
+        without = (video for video in videos if _label_of(video) is None)
+        if not arrow_of_time and (unlabelled := next(without, None)):
             raise ValueError(f"{unlabelled.name} has no label, but training needs one for each video.")
         self.sampling = sampling
         self.transform = transform
@@ -186,12 +210,13 @@ class TrainClips(Dataset):
             clips = _read_clips(video, choose, self)
         except VideoError as error:
             return _failure(video, index, error)
-        views, labels = [], []
+        views: list[Tensor] = []
+        labels: list[EncodedLabel] = []
         for (epoch, frames), repeat in product(zip(epochs, clips, strict=True), range(self.repeats)):
             with seeded(self.seed, epoch, index, repeat, TRANSFORM_STREAM):
-                view, label = self.transform(frames, video.label)
+                view, label = self.transform(frames, _label_of(video))
             views.append(view)
-            labels.append(NO_LABEL if label is None else label)
+            labels.append(encode_label(label, self.num_labels))
         return Clip(torch.stack(views), labels, index, video.name)
 
 
@@ -206,6 +231,7 @@ class TestClips(Dataset):
         frame_template: name of the files in frame folders, see `FrameFolder`.
         fps: frames per second of frame folders; required if videos that are frame folders have times.
         cache: tables of the video files, see `VideoCache`. Default: those of this process.
+        num_labels: number of classes of a multi-label set; None: each video has one class.
 
     An item has `num_clips` x crops views, ordered by clip, then by crop.
 
@@ -232,6 +258,7 @@ class TestClips(Dataset):
         frame_template: str | None = None,
         fps: float | None = None,
         cache: VideoCache | None = None,
+        num_labels: int | None = None,
     ):
         if num_clips < 1:
             raise ValueError(f"{num_clips = } must be 1 or more: each video needs a clip.")
@@ -239,6 +266,7 @@ class TestClips(Dataset):
         self.sampling = sampling
         self.transform = transform
         self.num_clips = num_clips
+        self.num_labels = num_labels
         self.frame_template = frame_template
         self.fps = fps
         self.cache = cache or shared_cache()
@@ -255,7 +283,7 @@ class TestClips(Dataset):
         except VideoError as error:
             return _failure(video, index, error)
         views = self._transform(clips)
-        label = NO_LABEL if video.label is None else video.label
+        label = encode_label(_label_of(video), self.num_labels)
         return Clip(views, [label] * len(views), index, video.name)
 
     def views_of(self, frames: FrameArray) -> Tensor:

@@ -20,6 +20,9 @@ from side4video.data.crops import CropStyle, PaperCrop, RandomCrop, check_crop_f
 from side4video.data.rand_augment import build_rand_augment
 from side4video.parameters import check_count
 
+Label = int | tuple[int, ...] | None
+"""Class of a clip, its classes in a multi-label list, or None if it is unknown."""
+
 Interpolation = Literal["bilinear", "bicubic"]
 
 _MIRROR_WORD = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
@@ -155,12 +158,12 @@ class TrainTransform:
             ]
         )
 
-    def __call__(self, frames: Tensor, label: int | None) -> tuple[Tensor, int | None]:
+    def __call__(self, frames: Tensor, label: Label) -> tuple[Tensor, Label]:
         """Augment a clip.
 
         Args:
             frames: uint8, shape (T, 3, H, W), 0 to 255.
-            label: Class of the clip; None: unknown.
+            label: Class of the clip, or its classes; None: unknown.
 
         Returns:
             The clip, float32, shape (T, 3, S, S), and its label, which a flip can change.
@@ -171,8 +174,13 @@ class TrainTransform:
         frames = self._resize_and_crop(frames)
         if torch.rand(()) < self.flip:
             frames = functional.horizontal_flip(frames)
-            label = None if label is None else self.flip_labels.get(label, label)
+            label = self._flipped(label)
         return self._change_colours(frames).contiguous(), label
+
+    def _flipped(self, label: Label) -> Label:
+        if isinstance(label, tuple):
+            return tuple(self.flip_labels.get(one, one) for one in label)
+        return None if label is None else self.flip_labels.get(label, label)
 
     def _shrink(self, frames: Tensor) -> Tensor:
         if min(frames.shape[-2:]) <= self._largest_short_side:

@@ -30,6 +30,7 @@ from side4video.models.probes import AttentiveProbe
 from side4video.models.side.side_block import SideBlock
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.video_model import VideoModel
+from side4video.tasks.clips import class_scores
 
 STEPS = 5
 """Number of points of the Gauss-Legendre rule on each path."""
@@ -51,7 +52,7 @@ class ClassEvidence:
 
     Attributes:
         name: name of the class.
-        score: softmax score of the class for this clip alone, 0 to 1.
+        score: score of the class for this clip alone, 0 to 1.
         change_places: (T, R, C), what the margin loses without a frame, distributed over its patches, top row first.
         change_frames: (T,), the same for the whole frame: the sum of its patches and its summary token.
         appearance_places: (R, C), what each patch adds that does not change over time.
@@ -113,7 +114,12 @@ class Explanation:
 
 
 def explain_clip(
-    model: VideoModel, clip: Float[Tensor, "T 3 S S"], *, labels: Sequence[int] | None, class_names: Sequence[str]
+    model: VideoModel,
+    clip: Float[Tensor, "T 3 S S"],
+    *,
+    labels: Sequence[int] | None,
+    class_names: Sequence[str],
+    multi_label: bool = False,
 ) -> tuple[ClassEvidence, ...]:
     """Compute the evidence for some classes in one clip.
 
@@ -125,6 +131,7 @@ def explain_clip(
         clip: normalised frames, on the model's device.
         labels: the classes to explain; None: the best one.
         class_names: names of the model's outputs, at least two.
+        multi_label: whether scores are sigmoids instead of a softmax.
     """
     model.eval()
     shown, grey = _read_inputs(model, clip[None]), _read_inputs(model, torch.zeros_like(clip[None, :1]))
@@ -139,7 +146,7 @@ def explain_clip(
     return tuple(
         ClassEvidence(
             name=class_names[label],
-            score=float(logits.softmax(dim=0)[label]),
+            score=float(class_scores(logits, multi_label=multi_label)[label]),
             change_places=_sum_by_patch(model, change).numpy(),
             change_frames=_sum_by_frame(change).numpy(),
             appearance_places=_sum_by_patch(model, appearance).sum(dim=0).numpy(),

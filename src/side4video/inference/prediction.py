@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ClassScore:
-    """A class and its softmax score, 0..1.
+    """A class and its score, 0..1: softmax, or sigmoid if videos can show several classes.
 
     >>> ClassScore("clockwise", 0.9).name
     'clockwise'
@@ -14,6 +14,8 @@ class ClassScore:
 
     name: str
     score: float
+    threshold: float | None = None
+    """The score from which on the class counts as shown, if videos can show several classes."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class VideoPrediction:
 
     path: Path
     classes: tuple[ClassScore, ...]
-    """Best first."""
+    """Best first. If videos can show several classes and no number was requested: those that reach their threshold,
+    possibly none."""
     seconds: float
     """Time for decoding and inference. With loader processes: time for waiting and inference."""

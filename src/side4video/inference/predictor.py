@@ -24,18 +24,21 @@ from side4video.inference.prediction import ClassScore, VideoPrediction
 from side4video.inference.video_explanation import explain_video
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.parameters import as_list, check_count
-from side4video.tasks.clips import choose_workers, evaluation_clips
+from side4video.tasks.clips import choose_workers, evaluation_clips, pool_views
 from side4video.tasks.recognition.evaluate import score_views
 from side4video.tasks.unread import UnreadVideo
 from side4video.timeline.find import build_scorer, find_timeline, trained_seconds
 from side4video.timeline.grid import choose_grid
 from side4video.timeline.live import LivePrediction, watch
-from side4video.timeline.timeline import Timeline, TimelineSettings
+from side4video.timeline.timeline import DEFAULT_MIN_SCORE, Timeline, TimelineSettings
 from side4video.video.decoding import VideoError
 from side4video.video.frame_array import FrameArray
 from side4video.video.live_reader import RECONNECT_SECONDS, LiveEnd, LiveReader
 from side4video.video.remote import video_path
 from side4video.video.stored_input import VideoSource, as_path, name_of
+
+TOP_K = 5
+"""Default number of classes, if a video shows one class."""
 
 
 class Predictor:
@@ -83,24 +86,39 @@ class Predictor:
         return self.adapter.class_names
 
     @property
+    def multi_label(self) -> bool:
+        """Whether a video can show several classes, each with a threshold: `adapter.thresholds`."""
+        return self.adapter.multi_label
+
+    @property
     def knows_window(self) -> bool:
         """Whether the adapter states how long its training clips are, see `timeline`."""
         return self.adapter.clip_seconds is not None or self.adapter.config.data.sampling == "dense"
 
-    def predict(self, path: VideoSource, *, top_k: int = 5) -> list[ClassScore]:
-        """The `top_k` best classes of a video, best first.
+    def least_scores(self, min_score: float | None) -> dict[str, float]:
+        """The score from which on each class is shown in timelines and streams.
+
+        Args:
+            min_score: the same for all. Default: 0.3; if videos can show several classes, the threshold of each class.
+        """
+        if min_score is None and self.adapter.thresholds is not None:
+            return dict(zip(self.class_names, self.adapter.thresholds.values, strict=True))
+        return dict.fromkeys(self.class_names, DEFAULT_MIN_SCORE if min_score is None else min_score)
+
+    def predict(self, path: VideoSource, *, top_k: int | None = None) -> list[ClassScore]:
+        """The best classes of a video, best first.
 
         Args:
             path: path of a video file or frame folder, or the content of a video file: bytes or a binary file object.
-            top_k: number of classes.
+            top_k: number of classes. Default: 5; if videos can show several classes, those that reach their threshold.
 
         Raises:
             VideoError: the video cannot be read.
         """
         return list(self.predict_video(path, top_k=top_k).classes)
 
-    def predict_frames(self, frames: Any, *, top_k: int = 5) -> list[ClassScore]:
-        """The `top_k` best classes of a video whose frames you have decoded, equal to those of a file with them.
+    def predict_frames(self, frames: Any, *, top_k: int | None = None) -> list[ClassScore]:
+        """The best classes of a video whose frames you have decoded, equal to those of a file with them.
 
         >>> predictor, frames = Predictor("adapter", device="cpu"), np.zeros((24, 32, 32, 3), np.uint8)
         >>> len(predictor.predict_frames(frames, top_k=2))
@@ -109,16 +127,16 @@ class Predictor:
         Args:
             frames: all frames of one video, RGB, 0 to 255: numpy uint8 (T, H, W, 3), a uint8 tensor (T, 3, H, W), or a
                 list of PIL images or arrays (H, W, 3). The model takes the frames it needs from them.
-            top_k: number of classes.
+            top_k: as in `predict`.
 
         Raises:
             TypeError, ValueError: the frames have another type, shape, order of dimensions or number type.
         """
-        check_count(top_k, "top_k")
+        _check_top_k(top_k)
         views = self._clips([]).views_of(FrameArray(frames))
         return list(self._best_classes(views, top_k))
 
-    def predict_video(self, path: VideoSource, *, top_k: int = 5) -> VideoPrediction:
+    def predict_video(self, path: VideoSource, *, top_k: int | None = None) -> VideoPrediction:
         """Like `predict`, with the path and the time taken."""
         (found,) = self.predict_videos([path], top_k=top_k, workers=0)
         if isinstance(found, UnreadVideo):
@@ -126,14 +144,14 @@ class Predictor:
         return found
 
     def predict_videos(
-        self, paths: VideoSource | Sequence[VideoSource], *, top_k: int = 5, workers: int | None = None
+        self, paths: VideoSource | Sequence[VideoSource], *, top_k: int | None = None, workers: int | None = None
     ) -> Iterator[VideoPrediction | UnreadVideo]:
         """Predict many videos, in order; yields an `UnreadVideo` with the reason for each unreadable one.
 
         Args:
             paths: paths of the videos, or contents of video files (bytes or binary file objects), which are kept in
                 temporary files until the last prediction. One of them is a list of one.
-            top_k: number of classes.
+            top_k: as in `predict`.
             workers: processes that decode videos while the model computes. Default: one per core minus one, at most 8,
                 and 0 for one video. With workers, a script needs `if __name__ == "__main__":`, and a video that hangs
                 or crashes its decoder counts as unreadable.
@@ -141,11 +159,11 @@ class Predictor:
         Raises:
             ValueError: `top_k` is below 1, or `workers` below 0.
         """
-        check_count(top_k, "top_k")
+        _check_top_k(top_k)
         return self._predict_videos(as_list(paths), top_k, workers if workers is None else choose_workers(workers))
 
     def _predict_videos(
-        self, paths: list[VideoSource], top_k: int, workers: int | None
+        self, paths: list[VideoSource], top_k: int | None, workers: int | None
     ) -> Iterator[VideoPrediction | UnreadVideo]:
         with ExitStack() as stack:
             files = [stack.enter_context(as_path(path)) for path in paths]
@@ -210,7 +228,7 @@ class Predictor:
         *,
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
-        min_score: float = 0.3,
+        min_score: float | None = None,
         min_seconds: float | None = None,
     ) -> Timeline:
         """Find which classes a long video shows, and when.
@@ -223,7 +241,8 @@ class Predictor:
             window_seconds: length of a window. Default: the median length of the training clips, or what a clip of
                 dense frames spans; 4 seconds if the adapter does not state it.
             stride_seconds: from one window to the next. Default: a quarter of the window.
-            min_score: below it, the best class is background. 0 to 1.
+            min_score: below it, the best class is background. 0 to 1. Default: 0.3; if videos can show several classes,
+                the threshold of each class.
             min_seconds: shorter moments are dropped, and shorter gaps inside a class closed. Default: the stride.
 
         Raises:
@@ -291,8 +310,19 @@ class Predictor:
         videos = [LabelledVideo(path=path, label=0, name=str(path)) for path in paths]
         return evaluation_clips(videos, config=self.adapter.config, backbone=self.model.backbone, **self._views)
 
-    def _best_classes(self, views: Tensor, top_k: int) -> tuple[ClassScore, ...]:
-        by_view = score_views(self.model, views, device=self.device, chunk=self.adapter.config.eval.batch)
-        scores = by_view.mean(dim=0).cpu().numpy()
-        best = np.argsort(-scores, kind="stable")[:top_k]
-        return tuple(ClassScore(self.class_names[index], float(scores[index])) for index in best)
+    def _best_classes(self, views: Tensor, top_k: int | None) -> tuple[ClassScore, ...]:
+        settings, thresholds = self.adapter.config.eval, self.adapter.thresholds
+        by_view = score_views(self.model, views, device=self.device, chunk=settings.batch, multi_label=self.multi_label)
+        scores = pool_views(by_view, settings).cpu().numpy()
+        least = [None] * len(scores) if thresholds is None else list(thresholds.values)
+        order = np.argsort(-scores, kind="stable")
+        if top_k is None and thresholds is not None:
+            order = order[scores[order] >= np.array(thresholds.values)[order]]
+        else:
+            order = order[: top_k or TOP_K]
+        return tuple(ClassScore(self.class_names[index], float(scores[index]), least[index]) for index in order)
+
+
+def _check_top_k(top_k: int | None) -> None:
+    if top_k is not None:
+        check_count(top_k, "top_k")

@@ -40,7 +40,9 @@ def explain_video(
         path=video.path,
         pictures=denormalise_pixels(clip.frames, backbone.mean, backbone.std)[0].permute(0, 2, 3, 1).numpy(),
         frame_seconds=_frame_seconds(video, config),
-        classes=explain_clip(model, frames, labels=labels, class_names=adapter.class_names),
+        classes=explain_clip(
+            model, frames, labels=labels, class_names=adapter.class_names, multi_label=adapter.multi_label
+        ),
         attention=attention_weights(model, frames),
     )
 

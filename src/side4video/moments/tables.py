@@ -33,5 +33,21 @@ def write_csv(path: Path, moments: Iterable[Moment]) -> None:
     write_text(path, text.getvalue())
 
 
+def write_labels(path: Path, rows: Iterable[tuple[Path, str, float]]) -> None:
+    """Write one row per class of a whole video: video, label, score.
+
+    >>> write_labels(Path("labels.csv"), [(Path("/film.mp4"), "clockwise", 0.9)])
+    >>> print(Path("labels.csv").read_text())
+    video,label,score
+    /film.mp4,clockwise,0.9000
+    <BLANKLINE>
+    """
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(("video", "label", "score"))
+    lines.writerows((_plain(str(video.absolute())), _plain(name), f"{score:.4f}") for video, name, score in rows)
+    write_text(path, text.getvalue())
+
+
 def _plain(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

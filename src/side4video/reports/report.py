@@ -188,6 +188,7 @@ def write_report(
     settings: Mapping[str, Any] | None = None,
     charts: Sequence[Chart] = (),
     confusion: NDArray[np.integer] | None = None,
+    num_clips: Sequence[int] | None = None,
     class_names: Sequence[str] = (),
     examples: Sequence[ClipExample] = (),
 ) -> None:
@@ -202,6 +203,8 @@ def write_report(
         settings: name -> value, shown as text in a table.
         charts: training curves.
         confusion: (C, C) counts on the evaluated clips; row: true class, column: predicted class.
+        num_clips: clips of each class, if they have several labels: `confusion` then counts pairs of a true and a
+            predicted class, and is shown as co-occurrence.
         class_names: C names, required with `confusion`.
         examples: clips to show as film strips, the wrong ones first.
 
@@ -220,9 +223,12 @@ def write_report(
         tables=tables,
         settings=settings or {},
         charts=[(chart.title, _draw(chart)) for chart in charts],
-        confusion_picture=draw_confusion(confusion, class_names) if confusion is not None and drawn else None,
-        confused_pairs=most_confused(confusion, class_names) if confusion is not None else [],
-        classes=class_scores(confusion, class_names) if confusion is not None else [],
+        confusion_picture=draw_confusion(confusion, class_names, num_clips)
+        if confusion is not None and drawn
+        else None,
+        several_labels=num_clips is not None,
+        confused_pairs=most_confused(confusion, class_names) if confusion is not None and num_clips is None else [],
+        classes=class_scores(confusion, class_names) if confusion is not None and num_clips is None else [],
         colour_scale=draw_colour_scale() if any(example.explanation for example in examples) else None,
         examples=[
             (example, example.strips)

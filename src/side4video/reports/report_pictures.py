@@ -84,18 +84,22 @@ def draw_panels(panels: Mapping[str, tuple[Lines, str, str]]) -> bytes:
         return buffer.getvalue()
 
 
-def draw_confusion(confusion: NDArray[np.integer], class_names: Sequence[str]) -> str:
+def draw_confusion(
+    confusion: NDArray[np.integer], class_names: Sequence[str], num_clips: Sequence[int] | None = None
+) -> str:
     """Draw a confusion matrix, coloured by the share of each true class.
 
     Args:
         confusion: (C, C) counts; row: true class, column: predicted class.
         class_names: C names.
+        num_clips: clips of each true class. Default: the sums of the rows, which are right if clips have one label.
 
     Returns:
         SVG as a `data:` URL. With at most 20 classes, cells show their counts.
     """
     num_classes = len(class_names)
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    totals = confusion.sum(axis=1) if num_clips is None else np.asarray(num_clips)
+    shares = confusion / np.maximum(totals[:, None], 1)
     names = [name if len(name) <= _MAX_NAME_LENGTH else name[: _MAX_NAME_LENGTH - 1] + "…" for name in class_names]
     side = 2.0 + max(0.42 if num_classes <= 20 else 0.17, 1.2 / num_classes) * num_classes
     font_size = 9 if num_classes <= 20 else 7

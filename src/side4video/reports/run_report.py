@@ -13,6 +13,7 @@ from side4video.config import RunConfig, load_config
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
 from side4video.inference.predictor import Predictor
+from side4video.reports.multi_label_report import as_one_class, class_tables, cooccurrence
 from side4video.reports.report import Chart, ClipExample, ReportTable, write_report
 from side4video.selection.fold_results import HEAD as SEARCH_HEAD
 from side4video.selection.fold_results import read_search
@@ -20,6 +21,8 @@ from side4video.tasks.clips import build_sampling
 from side4video.tasks.recognition.baselines import HEAD as BASELINE_HEAD
 from side4video.tasks.recognition.baselines import read_baselines
 from side4video.tasks.recognition.data import as_evaluated, read_data
+from side4video.tasks.recognition.evaluate import read_evaluation
+from side4video.tasks.recognition.multi_label_scores import MultiLabelEvaluation, SeveralPrediction
 from side4video.tasks.recognition.scores import Evaluation, Prediction
 from side4video.tasks.recognition.task import read_probe
 from side4video.tasks.task import ZERO_SHOT
@@ -70,6 +73,9 @@ def compare_frozen_and_trained(folder: Path) -> dict[str, float]:
     if "top1" in evaluation:
         frozen, trained = read_probe(folder), evaluation["top1"]
         names = ("linear probe on the frozen features: top-1", "with the side network: top-1")
+    elif "cooccurrence" in evaluation:
+        frozen, trained = read_probe(folder), evaluation["mean_average_precision"]
+        names = ("linear probe on the frozen features: mAP", "with the side network: mAP")
     else:
         path = folder / ZERO_SHOT
         frozen = _recall_at_1(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
@@ -85,7 +91,7 @@ def _recall_at_1(evaluation: dict[str, Any]) -> float:
 def _recognition_parts(
     folder: Path, config: RunConfig, content: dict[str, Any], predictor: Predictor | None
 ) -> dict[str, Any]:
-    evaluation = Evaluation.from_json(content)
+    evaluation = read_evaluation(content)
     withheld = _withheld_reason(config, evaluation.num_videos, evaluation.unread)
     return {
         "summary": (
@@ -96,14 +102,27 @@ def _recognition_parts(
         ).strip(),
         "scores": {}
         if withheld
-        else compare_frozen_and_trained(folder)
-        | {"mean of classes": evaluation.mean_class_accuracy, "macro F1": evaluation.macro_f1}
-        | read_final(folder),
-        "tables": [*_baseline_tables(folder), *_search_tables(folder)],
-        "confusion": np.array(evaluation.confusion),
+        else compare_frozen_and_trained(folder) | _further_scores(evaluation) | read_final(folder),
+        "tables": [
+            *(class_tables(evaluation) if isinstance(evaluation, MultiLabelEvaluation) else ()),
+            *_baseline_tables(folder),
+            *_search_tables(folder),
+        ],
+        "confusion": cooccurrence(evaluation)
+        if isinstance(evaluation, MultiLabelEvaluation)
+        else np.array(evaluation.confusion),
+        "num_clips": evaluation.videos if isinstance(evaluation, MultiLabelEvaluation) else None,
         "class_names": evaluation.class_names,
         "examples": _examples(config, evaluation, predictor),
     }
+
+
+def _further_scores(evaluation: Evaluation | MultiLabelEvaluation) -> dict[str, float]:
+    if isinstance(evaluation, MultiLabelEvaluation):
+        further = {"mAP of all labels (micro)": evaluation.micro_average_precision, "micro F1": evaluation.micro_f1}
+    else:
+        further = {"mean of classes": evaluation.mean_class_accuracy}
+    return further | {"macro F1": evaluation.macro_f1}
 
 
 def _baseline_tables(folder: Path) -> list[ReportTable]:
@@ -201,6 +220,16 @@ def training_charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
             y_label="share of clips",
         ),
         Chart(
+            title="mAP",
+            lines={
+                name: line("evaluation", key)
+                for name, key in (("mean of classes", "mAP"), ("all labels", "micro_mAP"))
+                if line("evaluation", key)[0]
+            },
+            x_label="step",
+            y_label="average precision",
+        ),
+        Chart(
             title="Recall at 1",
             lines={
                 name: line("evaluation", key)
@@ -214,7 +243,9 @@ def training_charts(log: Sequence[dict[str, Any]]) -> list[Chart]:
     return [chart for chart in charts if any(x for x, _ in chart.lines.values())]
 
 
-def _examples(config: RunConfig, evaluation: Evaluation, predictor: Predictor | None) -> list[ClipExample]:
+def _examples(
+    config: RunConfig, evaluation: Evaluation | MultiLabelEvaluation, predictor: Predictor | None
+) -> list[ClipExample]:
     data = read_data(config.data, seed=config.seed)
     videos = {video.name: video for video in as_evaluated(data.test, config.data)} if data.test else {}
     sampling = build_sampling(config.data)
@@ -224,10 +255,15 @@ def _examples(config: RunConfig, evaluation: Evaluation, predictor: Predictor | 
     examples = []
     for one in shown:
         video = videos.get(one.name)
-        example = _example(one.name, video, one.classes[0], one.scores[0], one.label, sampling, config)
+        if isinstance(one, SeveralPrediction):
+            answer, truth = as_one_class(one, evaluation.class_names)
+            example = _example(one.name, video, answer, None, truth, sampling, config)
+        else:
+            example = _example(one.name, video, one.classes[0], one.scores[0], one.label, sampling, config)
         if example is not None:
             assert video is not None
-            examples.append(example if predictor is None else _explained(example, video, predictor))
+            plain = predictor is None or isinstance(one, SeveralPrediction)  # a heat map shows one class
+            examples.append(example if plain or predictor is None else _explained(example, video, predictor))
     return examples
 
 
@@ -237,9 +273,15 @@ def _explained(example: ClipExample, video: LabelledVideo, predictor: Predictor)
     return replace(example, explanation=predictor.explain(video, classes=tuple(classes)))
 
 
-def _alternate_classes(predictions: Iterable[Prediction]) -> Iterable[Prediction]:
+def _alternate_classes(
+    predictions: Iterable[Prediction | SeveralPrediction],
+) -> Iterable[Prediction | SeveralPrediction]:
     """Order predictions so that each class appears once before any appears twice."""
-    by_class = [list(group) for _, group in groupby(sorted(predictions, key=lambda p: str(p.label)), lambda p: p.label)]
+
+    def labels(one: Prediction | SeveralPrediction) -> str:
+        return str(one.labels if isinstance(one, SeveralPrediction) else one.label)
+
+    by_class = [list(group) for _, group in groupby(sorted(predictions, key=labels), labels)]
     for place in range(max(map(len, by_class), default=0)):
         yield from (group[place] for group in by_class if place < len(group))
 

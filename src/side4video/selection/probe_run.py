@@ -15,7 +15,7 @@ from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clip_length import median_clip_seconds
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition.baselines import BASELINES, measure_baselines, training_tokens
-from side4video.tasks.recognition.data import RecognitionData, as_evaluated, read_data
+from side4video.tasks.recognition.data import RecognitionData, as_evaluated, read_data, refuse_several_labels
 from side4video.tasks.recognition.evaluate import evaluate
 from side4video.tasks.recognition.probe_fitting import fit_probe
 from side4video.tasks.recognition.scores import Evaluation
@@ -38,6 +38,7 @@ def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainR
     data = read_data(config.data, seed=config.seed)
     if data.train is None:
         raise ValueError("No training set: give --data.train.")
+    refuse_several_labels(data, f"probe.name {config.probe.name}", "train a side network (--probe.name none)")
     model = build_probe_model(config, num_classes=len(data.class_names), device=device)
     claim_run_folder(out, config)
     tokens, _, _ = training_tokens(config, data, model.backbone)
@@ -85,8 +86,9 @@ def _evaluate(model: ProbeModel, data: RecognitionData, config: RunConfig, log: 
         shared_test_batches(clips, config),
         class_names=data.class_names,
         device=choose_device(config.train.device),
-        chunk=config.eval.batch,
+        settings=config.eval,
     )
+    assert isinstance(evaluation, Evaluation)  # several labels are refused
     write_json(log.folder / "evaluation.json", evaluation.to_json())
     refused = withheld_scores_reason(
         num_read=evaluation.num_videos, num_unread=len(evaluation.unread), max_unread=config.eval.max_unread

@@ -23,7 +23,7 @@ from side4video.selection.fold_results import (
 )
 from side4video.selection.side_folds import SideFolds
 from side4video.tasks.recognition.baselines import training_tokens
-from side4video.tasks.recognition.data import RecognitionData, evaluated_groups, read_data
+from side4video.tasks.recognition.data import RecognitionData, evaluated_groups, read_data, refuse_several_labels
 from side4video.tasks.recognition.folds import Folds
 from side4video.tasks.recognition.probe_fitting import ChosenProbe, choose_probe
 from side4video.tasks.recognition.probe_tokens import ProbeTokens
@@ -60,6 +60,7 @@ class Search:
         self.data: RecognitionData = read_data(self.config.data, seed=config.seed)
         for warning in self.data.warnings:
             print(f"warning: {warning}")
+        refuse_several_labels(self.data, "The search", "add --search off to train one side network")
         if self.data.train is None:
             raise ValueError("No training set: give --data.train.")
         self.device = choose_device(config.train.device)

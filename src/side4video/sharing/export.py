@@ -188,10 +188,11 @@ def describe_export(model: SideTunedModel, adapter: Adapter) -> dict[str, Any]:
         "side4video": version("side4video"),
         "task": adapter.config.task,
         "input": "clips: float32 (batch, frames, 3 = red green blue, height, width), 0..1, then normalised",
-        "output": "logits (batch, classes), before softmax; the softmax is averaged over the views of a video"
+        "output": _describe_logits(adapter)
         if adapter.config.task == "recognition"
         else "frames (batch, frames, embedding), not normalised; frame_weights (batch, frames), which sum to 1",
         "class_names": list(adapter.class_names),
+        **({} if adapter.thresholds is None else {"thresholds": list(adapter.thresholds.values)}),
         "frames": {
             "num_frames": data.num_frames,
             "sampling": data.sampling,
@@ -209,6 +210,13 @@ def describe_export(model: SideTunedModel, adapter: Adapter) -> dict[str, Any]:
         },
         "backbone": {"name": backbone.name, "fingerprint": adapter.fingerprint},
     }
+
+
+def _describe_logits(adapter: Adapter) -> str:
+    kind = "sigmoid" if adapter.multi_label else "softmax"
+    joined = "averaged" if adapter.config.eval.pool == "mean" else "joined by their maximum"
+    shown = "; a class is shown if it reaches its threshold" if adapter.multi_label else ""
+    return f"logits (batch, classes), before {kind}; the {kind} is {joined} over the views of a video{shown}"
 
 
 def _resize(size: int | tuple[int, int]) -> dict[str, Any]:

@@ -38,6 +38,8 @@ _RECOGNITION = {
     "top1": ("top-1 accuracy", "accuracy"),
     "top5": ("top-5 accuracy", "accuracy"),
     "mean_class_accuracy": ("mean of the classes' accuracies", "accuracy"),
+    "mAP": ("mean average precision, mean of the classes", "mAP"),
+    "micro_mAP": ("mean average precision, all labels together", "mAP"),
 }
 _RETRIEVAL = {
     f"{short}_r{k}": (f"{direction}, recall at {k}", f"recall_at_{k}")

@@ -36,8 +36,12 @@ def train_clips(
     backbone: FrozenBackbone,
     flip_labels: dict[int, int] | None = None,
     video_cache: VideoCache | None = None,
+    num_labels: int | None = None,
 ) -> TrainClips:
-    """Build a training set with random augmentation; `flip_labels`: see `flip_label_pairs`."""
+    """Build a training set with random augmentation.
+
+    `flip_labels`: see `flip_label_pairs`; `num_labels`: see `TrainClips`.
+    """
     augment = config.augment
     transform = TrainTransform(
         image_size=backbone.image_size,
@@ -64,6 +68,7 @@ def train_clips(
         frame_template=config.data.frame_template,
         fps=config.data.fps,
         cache=video_cache,
+        num_labels=num_labels,
     )
 
 
@@ -75,8 +80,12 @@ def evaluation_clips(
     num_clips: int | None = None,
     num_crops: int | None = None,
     video_cache: VideoCache | None = None,
+    num_labels: int | None = None,
 ) -> TestClips:
-    """Build an evaluation set without randomness; clips and crops default to the settings."""
+    """Build an evaluation set without randomness; clips and crops default to the settings.
+
+    `num_labels`: see `TestClips`.
+    """
     transform = EvalTransform(
         image_size=backbone.image_size,
         mean=backbone.mean,
@@ -94,6 +103,7 @@ def evaluation_clips(
         frame_template=config.data.frame_template,
         fps=config.data.fps,
         cache=video_cache,
+        num_labels=num_labels,
     )
 
 
@@ -167,6 +177,20 @@ def videos_per_batch(settings: EvalConfig) -> int:
 def frozen_dtype(settings: EvalConfig) -> str | None:
     """The number type in which an evaluation loads the frozen part; None: the one that the run used."""
     return "float32" if settings.precision == "fp32" else None
+
+
+def class_scores(logits: torch.Tensor, *, multi_label: bool) -> torch.Tensor:
+    """Scores of classes, 0..1, from logits (..., C): softmax, or sigmoid if a video can show several classes.
+
+    >>> class_scores(torch.zeros(1, 4), multi_label=False), class_scores(torch.zeros(1, 2), multi_label=True)
+    (tensor([[0.2500, 0.2500, 0.2500, 0.2500]]), tensor([[0.5000, 0.5000]]))
+    """
+    return logits.float().sigmoid() if multi_label else logits.float().softmax(dim=-1)
+
+
+def pool_views(scores: torch.Tensor, settings: EvalConfig) -> torch.Tensor:
+    """Join the scores (V, C) of the views of a video as `eval.pool` says."""
+    return scores.amax(dim=0) if settings.pool == "max" else scores.mean(dim=0)
 
 
 def check_outputs(outputs: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from rich.table import Table
 from torch import Tensor
 
+from side4video.adapters.adapter import Thresholds
 from side4video.data.datasets import TrainClips
 from side4video.data.loading.balanced_draws import BalancedDraws
 from side4video.data.loading.batch import Batch
@@ -121,6 +122,9 @@ class Task(Protocol):
 
     def evaluate(self) -> Scores:
         """Score the test set; the model stays in eval mode."""
+
+    def thresholds(self, evaluation: Scores | None) -> Thresholds | None:
+        """The thresholds of the classes for an adapter, chosen in `evaluation`; None if each video has one class."""
 
     def read_scores(self, content: dict[str, Any]) -> Scores:
         """The scores of a `Scores.to_json` result that was read from JSON."""

@@ -235,6 +235,7 @@ class TokenCache:
             "transform": transform,
             "frame_template": clips.frame_template or DEFAULT_TEMPLATE,
             **({"fps": clips.fps} if clips.fps else {}),
+            **({"num_labels": clips.num_labels} if clips.num_labels else {}),
             "views": [self._copies, clips.repeats] if isinstance(clips, TrainClips) else [clips.num_clips],
             "flip_labels": sorted(getattr(clips.transform, "flip_labels", {}).items()),
             "videos": [_video_identity(video) for video in clips.videos],
@@ -306,7 +307,9 @@ class TokenCache:
 
 
 def _video_identity(video: LabelledVideo) -> list[Any]:
-    """Identify a video by its path, the size and modification time of its file, its label and its section."""
+    """Identify a video by its path, the size and modification time of its file, its labels and its section."""
     state = state_or_none(video.path)
     file = None if state is None else list(state)
-    return [str(video.path.resolve()), file, video.label, video.reverse, video.start_seconds, video.end_seconds]
+    labels = [] if video.labels is None else [list(video.labels)]
+    span = [video.start_seconds, video.end_seconds]
+    return [str(video.path.resolve()), file, video.label, video.reverse, *span, *labels]

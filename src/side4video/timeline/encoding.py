@@ -9,7 +9,7 @@ from torch import Tensor
 
 from side4video.models.backbones.loading import BlockTokens
 from side4video.models.video_model import VideoModel
-from side4video.tasks.clips import autocast
+from side4video.tasks.clips import autocast, class_scores
 
 CHUNK_FRAMES = 16
 """Frames per pass of the frozen model. Their tokens are kept until the last window that sees them."""
@@ -40,6 +40,7 @@ class WindowScorer:
         transform: maps uint8 (T, 3, H, W) to float (1, T, 3, S, S): the centre crop of evaluation.
         device: device of the model.
         windows_per_pass: windows per forward pass of the trained part.
+        multi_label: whether scores are sigmoids instead of a softmax.
 
     >>> from pathlib import Path
     >>> from side4video.adapters.adapter import load_adapter
@@ -58,11 +59,13 @@ class WindowScorer:
         transform: Callable[[Tensor], Tensor],
         device: torch.device,
         windows_per_pass: int,
+        multi_label: bool = False,
     ) -> None:
         self.model = model.eval()
         self.transform = transform
         self.device = device
         self.windows_per_pass = windows_per_pass
+        self.multi_label = multi_label
 
     @torch.inference_mode()
     def encode(self, frames: Iterable[UInt8[Tensor, "3 H W"]]) -> list[EncodedFrame]:
@@ -80,13 +83,14 @@ class WindowScorer:
 
     @torch.inference_mode()
     def score(self, windows: Sequence[Sequence[EncodedFrame]]) -> Float[Tensor, "W C"]:
-        """Softmax scores of windows of T frames, on the CPU."""
+        """Scores of windows of T frames, on the CPU."""
         scores = []
         for start in range(0, len(windows), self.windows_per_pass):
             part = windows[start : start + self.windows_per_pass]
             pixels = torch.stack([torch.stack([frame.pixels for frame in window]) for window in part])
             with autocast(self.device, "auto"):
-                scores.append(self.model.classify(pixels, self._blocks(part)).float().softmax(dim=1).cpu())
+                logits = self.model.classify(pixels, self._blocks(part))
+            scores.append(class_scores(logits, multi_label=self.multi_label).cpu())
         return torch.cat(scores)
 
     def _blocks(self, windows: Sequence[Sequence[EncodedFrame]]) -> Iterator[BlockTokens]:

@@ -137,7 +137,7 @@ def evaluate_timelines(
     adapter = read_adapter_for("recognition", folder)
     place = choose_device(device)
     with joined_processes(place, timeout_minutes=timeout_minutes):
-        labelled = read_segments(data, adapter.class_names)
+        labelled = read_segments(data.model_copy(update={"multi_label": adapter.multi_label}), adapter.class_names)
         model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights)
         assert isinstance(model, VideoModel)
 
@@ -188,10 +188,12 @@ def read_segments(data: DataConfig, class_names: Sequence[str]) -> list[Moment]:
     checked = check_video_list(listed, allow_missing=data.allow_missing)
     for warning in checked.warnings:
         print_once(f"warning: {listed.source}: {warning}")
-    return [_segment(video, class_names, listed.source) for video in checked.videos.videos]
+    return [moment for video in checked.videos.videos for moment in _segments(video, class_names, listed.source)]
 
 
-def _segment(video: LabelledVideo, class_names: Sequence[str], source: str) -> Moment:
-    if video.start_seconds is None or video.end_seconds is None or video.label is None:
+def _segments(video: LabelledVideo, class_names: Sequence[str], source: str) -> list[Moment]:
+    """One for each label of the segment."""
+    start, end = video.start_seconds, video.end_seconds
+    if start is None or end is None:
         raise DataError(f"{source}: {video.name} has no start or end. Give both, in seconds, in columns start and end.")
-    return Moment(video.path, video.start_seconds, video.end_seconds, class_names[video.label], 1.0)
+    return [Moment(video.path, start, end, class_names[label], 1.0) for label in video.all_labels]

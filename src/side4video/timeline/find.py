@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from side4video.models.video_model import VideoModel
 from side4video.tasks.clips import evaluation_clips
 from side4video.timeline.encoding import CHUNK_FRAMES, EncodedFrame, WindowScorer
 from side4video.timeline.grid import Grid, choose_grid
-from side4video.timeline.segments import Scores, find_moments, smooth_scores
-from side4video.timeline.timeline import DEFAULT_WINDOW_SECONDS, Timeline, TimelineSettings
+from side4video.timeline.segments import Scores, find_moments, find_overlapping_moments, smooth_scores
+from side4video.timeline.timeline import DEFAULT_MIN_SCORE, DEFAULT_WINDOW_SECONDS, Timeline, TimelineSettings
 from side4video.video.decoding import VideoError, VideoFile, shared_cache
 
 
@@ -25,7 +26,8 @@ def find_timeline(
 ) -> Timeline:
     """Classify overlapping windows of a video file and cut the scores into moments.
 
-    Memory does not grow with the video, except for the table of its frame times and the moments found.
+    Memory does not grow with the video, except for the table of its frame times and the moments found; if videos can
+    show several classes, also for the scores: 4 bytes per class and point.
 
     Raises:
         VideoError: the video cannot be read, or it is a folder of frames, which has no times.
@@ -46,22 +48,27 @@ def find_timeline(
         min_seconds = grid.stride_seconds if settings.min_seconds is None else settings.min_seconds
         done = WorkDone()
         windows = score_windows(video, grid, scorer, done)
-        moments = find_moments(
-            smooth_scores(windows, grid.num_frames),
-            grid,
-            path=path,
-            duration_seconds=duration,
-            class_names=adapter.class_names,
-            min_score=settings.min_score,
-            min_seconds=min_seconds,
-        )
+        points = smooth_scores(windows, grid.num_frames)
+        about: dict[str, Any] = {
+            "path": path,
+            "duration_seconds": duration,
+            "class_names": adapter.class_names,
+            "min_seconds": min_seconds,
+        }
+        min_score = settings.min_score
+        if adapter.thresholds is None:
+            min_score = DEFAULT_MIN_SCORE if settings.min_score is None else settings.min_score
+            moments = list(find_moments(points, grid, min_score=min_score, **about))
+        else:
+            least = adapter.thresholds.values if min_score is None else [min_score] * len(adapter.class_names)
+            moments = find_overlapping_moments(points, grid, min_scores=least, **about)
         return Timeline(
             path=path,
             moments=tuple(moments),
             duration_seconds=duration,
             window_seconds=grid.window_seconds,
             stride_seconds=grid.stride_seconds,
-            min_score=settings.min_score,
+            min_score=min_score,
             min_seconds=min_seconds,
             num_windows=done.windows,
             num_frames=done.frames,
@@ -86,7 +93,13 @@ def build_scorer(model: VideoModel, adapter: Adapter, device: torch.device) -> W
     """A scorer with the preprocessing of evaluation: one centre crop."""
     config = adapter.config
     clips = evaluation_clips([], config=config, backbone=model.backbone, num_clips=1, num_crops=1)
-    return WindowScorer(model, transform=clips.transform, device=device, windows_per_pass=config.eval.batch)
+    return WindowScorer(
+        model,
+        transform=clips.transform,
+        device=device,
+        windows_per_pass=config.eval.batch,
+        multi_label=adapter.multi_label,
+    )
 
 
 @dataclass

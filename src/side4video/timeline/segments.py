@@ -94,6 +94,39 @@ def find_moments(
         yield Moment(path, round(run.start * spacing, 6), round(end, 6), class_names[run.label], round(run.score, 6))
 
 
+def find_overlapping_moments(
+    points: Iterable[Scores],
+    grid: Grid,
+    *,
+    path: Path,
+    duration_seconds: float,
+    class_names: Sequence[str],
+    min_scores: Sequence[float],
+    min_seconds: float,
+) -> list[Moment]:
+    """Cut the scores of each class by itself, so that moments of different classes can overlap; sorted by their start.
+
+    Args:
+        points, grid, path, duration_seconds, class_names, min_seconds: as in `find_moments`.
+        min_scores: of each class.
+    """
+    scores = np.stack([point.astype(np.float32) for point in points])  # (points, C)
+    moments = [
+        moment
+        for place, name in enumerate(class_names)
+        for moment in find_moments(
+            scores[:, place : place + 1],
+            grid,
+            path=path,
+            duration_seconds=duration_seconds,
+            class_names=[name],
+            min_score=min_scores[place],
+            min_seconds=min_seconds,
+        )
+    ]
+    return sorted(moments, key=lambda moment: (moment.start_seconds, moment.end_seconds, moment.name))
+
+
 def _runs(points: Iterable[Scores], min_score: float) -> Iterator[_Run]:
     best = ((int(scores.argmax()), float(scores.max())) for scores in points)
     named = ((label if score >= min_score else None, score) for label, score in best)

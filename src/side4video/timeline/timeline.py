@@ -10,6 +10,9 @@ from side4video.parameters import check_number
 DEFAULT_WINDOW_SECONDS = 4.0
 """Length of a window for adapters that do not state the length of their training clips."""
 
+DEFAULT_MIN_SCORE = 0.3
+"""Below this score the best class is background, if a video shows one class at a time."""
+
 
 @dataclass(frozen=True)
 class TimelineSettings:
@@ -26,9 +29,10 @@ class TimelineSettings:
     that a clip spans; 4 seconds if the adapter does not state it."""
     stride_seconds: float | None = None
     """From one window to the next. Default: a quarter of the window. Rounded to whole frames of a window."""
-    min_score: float = 0.3
+    min_score: float | None = None
     """Below this score the best class of a moment is background. 0 to 1. Scores are means over windows, half of them
-    partly outside the moment, so they are lower than those of single clips."""
+    partly outside the moment, so they are lower than those of single clips. Default: 0.3; for adapters of several
+    labels the threshold of each class."""
     min_seconds: float | None = None
     """Shorter moments are dropped, and shorter gaps inside a class closed. Default: the stride."""
 
@@ -38,7 +42,8 @@ class TimelineSettings:
         Raises:
             ValueError: one is out of range.
         """
-        check_number(self.min_score, "min_score", minimum=0, maximum=1)
+        if self.min_score is not None:
+            check_number(self.min_score, "min_score", minimum=0, maximum=1)
         for name, above, minimum in (
             ("window_seconds", 0, None),
             ("stride_seconds", 0, None),
@@ -57,10 +62,11 @@ class Timeline:
         duration_seconds: its length.
         window_seconds: length of the windows; shorter than requested if the video is.
         stride_seconds: from one window to the next, rounded to the frame grid.
-        min_score, min_seconds: the settings that cut the scores.
+        min_score, min_seconds: the settings that cut the scores; a score of None stands for the thresholds of the
+            adapter.
         num_windows: windows that were scored.
         num_frames: different frames that passed the frozen model, each once.
-        moments: in order, without overlap.
+        moments: in order, without overlap unless videos can show several classes.
 
     >>> from side4video import Predictor
     >>> timeline = Predictor("adapter", device="cpu").timeline("clip.mp4", window_seconds=1.0, min_score=0.0)
@@ -72,7 +78,7 @@ class Timeline:
     duration_seconds: float
     window_seconds: float
     stride_seconds: float
-    min_score: float
+    min_score: float | None
     min_seconds: float
     num_windows: int
     num_frames: int

@@ -8,7 +8,6 @@ from side4video.atomic_files import write_json
 from side4video.config import EvalConfig, RunConfig
 from side4video.distributed.processes import is_main_process, print_once
 from side4video.tasks.recognition.evaluate import evaluate_adapter
-from side4video.tasks.recognition.scores import Evaluation
 from side4video.tasks.task import Scores
 from side4video.tasks.unread import withheld_scores_reason
 
@@ -28,7 +27,7 @@ def final_views(settings: EvalConfig) -> EvalConfig | None:
     return None if final == settings else final
 
 
-def evaluate_best(config: RunConfig, out: Path, chosen_by: Scores | None) -> Evaluation | None:
+def evaluate_best(config: RunConfig, out: Path, chosen_by: Scores | None) -> Scores | None:
     """Score best/ of a finished run with the final views and write `final_evaluation.json`.
 
     Args:
@@ -61,6 +60,11 @@ def read_final(folder: Path) -> dict[str, float]:
     content = json.loads((folder / FINAL).read_text(encoding="utf-8"))
     chosen = content["chosen_by"]
     views = f"{chosen['views']} view{'' if chosen['views'] == 1 else 's'}"
+    if "top1" not in chosen:
+        return {
+            f"best/, chosen with {views}: mAP": chosen["mAP"],
+            f"best/, {content['described']}: mAP": content["mean_average_precision"],
+        }
     return {
         f"best/, chosen with {views}: top-1": chosen["top1"],
         f"best/, {content['described']}: top-1": content["top1"],

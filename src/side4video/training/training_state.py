@@ -149,6 +149,7 @@ class TrainingState:
                 "device": device_name(self.device),
             },
             clip_seconds=self._clip_seconds,
+            thresholds=self.task.thresholds(evaluation),
         )
         save_adapter(self.out / name, self.model, adapter)
 

@@ -16,9 +16,9 @@ class Batch:
     """A batch of clips.
 
     `clips` is float (views of all clips, T, 3, S, S), or what a token cache stores in their place, and `labels` long
-    (views of all clips,), clip after clip. `views`, `indices`, `names`, `about` and `epochs` have one entry per clip.
-    `failures` are the videos that could not be read; if every video failed, `clips` has the shape (0,) and `len(batch)`
-    is 0.
+    (views of all clips,), clip after clip; of multi-label sets (views of all clips, C) with 0 and 1. `views`,
+    `indices`, `names`, `about` and `epochs` have one entry per clip. `failures` are the videos that could not be read;
+    if every video failed, `clips` has the shape (0,) and `len(batch)` is 0.
 
     >>> clip = Clip(frames=torch.zeros(2, 4, 3, 32, 32), labels=[1, 1], index=0, name="a.mp4")
     >>> from pathlib import Path

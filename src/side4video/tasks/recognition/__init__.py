@@ -7,13 +7,15 @@
 * data.py: reads and checks the labelled videos of a run.
 * evaluate.py: scores every video once.
 * folds.py: divides the training clips into folds for cross-validation.
-* loss.py: cross-entropy with label smoothing, mixup and cutmix.
+* loss.py: cross-entropy, binary for several labels, with label smoothing, mixup and cutmix.
 * metrics.py: accuracies, confusion.
+* multi_label_scores.py: the scores of an evaluation with several labels per video.
 * linear_probe.py: the probe from which a fused head starts.
 * logistic_regression.py: fits it, and chooses its strength by cross-validation.
 * probe_fitting.py: fits probes and compares them by cross-validation.
 * probe_tokens.py: the frozen tokens that probes read.
 * scores.py: the scores of an evaluation.
+* thresholds.py: from which score on a class counts as shown.
 * task.py: recognition for the training loop.
 * zero_shot.py: recognition by class names, without training.
 """

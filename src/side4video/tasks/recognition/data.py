@@ -1,7 +1,7 @@
 """Reads, checks and chooses the labelled videos of a run."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from side4video.config import DataConfig, RunConfig
@@ -40,6 +40,13 @@ class RecognitionData:
     """A sentence about the chosen part of the training videos; None if all were chosen."""
     notes: tuple[str, ...] = ()
     """How the lists were understood: format, columns, split, classes, and what was left out."""
+    multi_label: bool = False
+    """Whether videos have any number of classes."""
+
+    @property
+    def num_labels(self) -> int | None:
+        """Number of classes of multi-label sets, otherwise None, as `TrainClips` and `TestClips` take it."""
+        return len(self.class_names) if self.multi_label else None
 
 
 def read_data(
@@ -69,6 +76,7 @@ def read_data(
     if train is not None:
         if not config.arrow_of_time:
             names = train.class_names
+        config = config.model_copy(update={"multi_label": train.multi_label})  # both sets are read alike
         train, choice = _choose(train, config, seed)
     test = _read_list(config, "test", names, warnings, notes)
     if train is not None and test is not None:
@@ -80,15 +88,20 @@ def read_data(
         )
     if config.arrow_of_time:
         train, test = (videos and replace(videos, class_names=ARROW_OF_TIME) for videos in (train, test))
-        known = replace(known, class_names=ARROW_OF_TIME)
-    return RecognitionData(train, test, known.class_names, tuple(warnings), choice, tuple(notes))
+        known = replace(known, class_names=ARROW_OF_TIME, multi_label=False)
+    return RecognitionData(train, test, known.class_names, tuple(warnings), choice, tuple(notes), known.multi_label)
 
 
 def _choose(train: VideoList, config: DataConfig, seed: int | None) -> tuple[VideoList, str | None]:
     """Return the part of the training videos that the settings choose, and a sentence about it."""
-    kept = choose_videos(
-        [video.label for video in train.videos], config=config, seed=seed, names=dict(enumerate(train.class_names))
-    )
+    if train.multi_label and config.shots is not None:
+        raise ValueError(
+            f"data.shots = {config.shots} chooses videos by their class, and those of {train.source} have several: use "
+            "data.fraction, which chooses among all videos."
+        )
+    labels = [None if train.multi_label else video.label for video in train.videos]
+    names: dict[Hashable, str] = {None: "all"} if train.multi_label else dict(enumerate(train.class_names))
+    kept = choose_videos(labels, config=config, seed=seed, names=names)
     chosen = replace(train, videos=tuple(train.videos[place] for place in kept))
     return chosen, describe_choice(len(kept), len(train.videos), config)
 
@@ -124,12 +137,47 @@ def evaluated_groups(videos: VideoList, config: DataConfig) -> Grouping:
     return Grouping(tuple(group for group in groups for _ in ARROW_OF_TIME), found.origin)
 
 
+def refuse_several_labels(data: RecognitionData, what: str, remedy: str) -> None:
+    """Refuse videos with several labels where one class per video is expected.
+
+    Raises:
+        ValueError: the data is multi-label; the error names what expects one class.
+    """
+    if data.multi_label:
+        raise ValueError(
+            f"{_source(data)} was read as a list with several labels per video. {what} expects one class per video: "
+            f"{remedy}, or give --data.multi-label false if each video has one class."
+        )
+
+
+def check_several_labels(data: RecognitionData, config: RunConfig) -> None:
+    """Refuse settings of a training run that expect one class per video.
+
+    Raises:
+        ValueError: the data is multi-label, and a setting is not supported for it.
+    """
+    if config.head.init == "text":
+        refuse_several_labels(data, "head.init text", "leave it out")
+    if further := [name for name in config.eval.probes if name != "linear"]:
+        refuse_several_labels(data, f"eval.probe {','.join(further)}", "use --eval.probe linear or --eval.no-probe")
+
+
+def _source(data: RecognitionData) -> str:
+    known = data.train or data.test
+    return "The data" if known is None else known.source
+
+
 def check_metric(name: str | None, data: RecognitionData) -> None:
     """Check before training that the score of `train.best_by` is defined.
 
     Raises:
         ValueError: its class is unknown or has no evaluation video.
     """
+    if data.multi_label and name in ("top1", "top5"):
+        raise ValueError(
+            f"train.best_by = {name!r} expects one class per video, and {_source(data)} has several labels: use mAP, "
+            "macro-f1, mean-class or recall:CLASS."
+        )
     if name is None or not name.startswith("recall:"):
         return
     wanted = name.removeprefix("recall:")
@@ -140,7 +188,7 @@ def check_metric(name: str | None, data: RecognitionData) -> None:
             f"train.best_by = {name!r}: there is no class {wanted!r}.{hint} Classes: {first_few(data.class_names)}."
         )
     label = data.class_names.index(wanted)
-    if data.test is not None and all(video.label != label for video in data.test.videos):
+    if data.test is not None and all(label not in video.all_labels for video in data.test.videos):
         raise ValueError(
             f"train.best_by = {name!r}: {data.test.source} has no video of this class, so its recall is undefined. "
             "Choose another class or score."
@@ -173,5 +221,10 @@ def training_clips(
         raise ValueError("No training set: give --data.train.")
     flip_labels = None if config.data.arrow_of_time else flip_label_pairs(data.class_names)
     return train_clips(
-        data.train.videos, config=config, backbone=backbone, flip_labels=flip_labels, video_cache=video_cache
+        data.train.videos,
+        config=config,
+        backbone=backbone,
+        flip_labels=flip_labels,
+        video_cache=video_cache,
+        num_labels=data.num_labels,
     )

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from operator import itemgetter
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from side4video.adapters.adapter import load_adapter, read_adapter_for
+from side4video.adapters.adapter import Thresholds, load_adapter, read_adapter_for
 from side4video.config import DataConfig, EvalConfig
 from side4video.data.loading.batch import Batch
 from side4video.distributed.processes import WAIT_MINUTES, gather_objects, is_main_process, joined_processes, print_once
@@ -19,28 +20,51 @@ from side4video.tasks.clips import (
     autocast,
     check_outputs,
     check_resize,
+    class_scores,
     evaluation_clips,
     frozen_dtype,
+    pool_views,
     video_cache_of_adapter,
 )
 from side4video.tasks.recognition.data import as_evaluated, read_data
+from side4video.tasks.recognition.multi_label_scores import MultiLabelEvaluation, multi_label_evaluation
 from side4video.tasks.recognition.scores import Evaluation, evaluation_from_scores
+from side4video.tasks.recognition.thresholds import choose_thresholds, unchosen_thresholds
 from side4video.tasks.unread import UnreadVideo
 
 
 @torch.no_grad()
 def score_views(
-    model: nn.Module, clips: Float[Tensor, "V T 3 H W"], *, device: torch.device, chunk: int, precision: str = "auto"
+    model: nn.Module,
+    clips: Float[Tensor, "V T 3 H W"],
+    *,
+    device: torch.device,
+    chunk: int,
+    precision: str = "auto",
+    multi_label: bool = False,
 ) -> Float[Tensor, "V C"]:
-    """Softmax scores of clips, `chunk` at a time, in the precision of `eval.precision`; sets eval mode.
+    """Scores of clips, `chunk` at a time, in the precision of `eval.precision`; sets eval mode.
+
+    They are softmax scores, or sigmoid scores if `multi_label`.
 
     Raises:
         FloatingPointError: a score is not a finite number.
     """
     model.eval()
     with autocast(device, precision):
-        scores = [model(part.to(device)).float().softmax(dim=1) for part in clips.split(chunk)]
+        scores = [class_scores(model(part.to(device)), multi_label=multi_label) for part in clips.split(chunk)]
     return check_outputs(torch.cat(scores))
+
+
+class ThresholdsFrom(NamedTuple):
+    """Choose the thresholds of several labels on the evaluated set itself.
+
+    >>> ThresholdsFrom("clips/validation").source
+    'clips/validation'
+    """
+
+    source: str
+    """Name of the set."""
 
 
 def evaluate(
@@ -49,10 +73,10 @@ def evaluate(
     *,
     class_names: tuple[str, ...],
     device: torch.device,
-    chunk: int,
-    precision: str = "auto",
-) -> Evaluation:
-    """Score every video once; the softmax is averaged over a video's views. Unreadable videos are reported.
+    settings: EvalConfig,
+    several: Thresholds | ThresholdsFrom | None = None,
+) -> Evaluation | MultiLabelEvaluation:
+    """Score every video once; the scores of a video's views are joined. Unreadable videos are reported.
 
     Each of several processes passes its own batches, and all get the same result.
 
@@ -61,13 +85,13 @@ def evaluate(
         batches: batches of a test loader.
         class_names: classes in the order of the model's outputs.
         device: device of the model.
-        chunk: views per forward pass.
-        precision: "auto" or "fp32", see `eval.precision`.
+        settings: views per forward pass, precision, and how views are joined.
+        several: thresholds, if the set is multi-label, or that they are chosen on it; None: each video has one class.
 
     Raises:
         NoReadableVideosError: no video could be read.
     """
-    found: list[tuple[int, Tensor, int, str]] = []  # index in the list, scores, label, name
+    found: list[tuple[int, Tensor, Tensor, str]] = []  # index in the list, scores, label, name
     unread: list[tuple[int, UnreadVideo]] = []
     views = 1
     for batch in tqdm(
@@ -77,20 +101,41 @@ def evaluate(
         if not batch.views:
             continue
         views = batch.views[0]
-        by_view = score_views(model, batch.clips, device=device, chunk=chunk, precision=precision).cpu()
-        scores = [part.mean(dim=0) for part in by_view.split(batch.views)]
-        labels = [int(part[0]) for part in batch.labels.split(batch.views)]
+        by_view = score_views(
+            model,
+            batch.clips,
+            device=device,
+            chunk=settings.batch,
+            precision=settings.precision,
+            multi_label=several is not None,
+        ).cpu()
+        scores = [pool_views(part, settings) for part in by_view.split(batch.views)]
+        labels = [part[0] for part in batch.labels.split(batch.views)]
         found += zip(batch.indices, scores, labels, batch.names, strict=True)
     found = sorted((row for part in gather_objects(found) for row in part), key=itemgetter(0))
     unread = sorted((row for part in gather_objects(unread) for row in part), key=itemgetter(0))
-    return evaluation_from_scores(
-        (torch.stack([row[1] for row in found]) if found else torch.zeros(0, len(class_names))).numpy(),
-        torch.tensor([row[2] for row in found], dtype=torch.long).numpy(),
-        names=[row[3] for row in found],
-        class_names=class_names,
-        views=max(gather_objects(views)),
-        unread=tuple(video for _, video in unread),
-    )
+    all_scores = (torch.stack([row[1] for row in found]) if found else torch.zeros(0, len(class_names))).numpy()
+    all_labels = (torch.stack([row[2] for row in found]) if found else torch.zeros(0, dtype=torch.long)).numpy()
+    about: dict[str, Any] = {
+        "names": [row[3] for row in found],
+        "class_names": class_names,
+        "views": max(gather_objects(views)),
+        "unread": tuple(video for _, video in unread),
+    }
+    if several is None:
+        return evaluation_from_scores(all_scores, all_labels, **about)
+    if isinstance(several, ThresholdsFrom):
+        several = (
+            choose_thresholds(all_scores, all_labels, source=several.source, class_names=class_names)
+            if found
+            else unchosen_thresholds(len(class_names))
+        )
+    return multi_label_evaluation(all_scores, all_labels, thresholds=several, unlabelled=settings.unlabelled, **about)
+
+
+def read_evaluation(content: dict[str, Any]) -> Evaluation | MultiLabelEvaluation:
+    """Restore the scores of an evaluation from its JSON, of one or several labels per video."""
+    return (MultiLabelEvaluation if "cooccurrence" in content else Evaluation).from_json(content)
 
 
 def evaluate_adapter(
@@ -101,8 +146,10 @@ def evaluate_adapter(
     device: str = "auto",
     backbone_weights: str | None = None,
     timeout_minutes: float = WAIT_MINUTES,
-) -> Evaluation:
+) -> Evaluation | MultiLabelEvaluation:
     """Load an adapter and score it on `data.test`; labels are matched with its classes by name.
+
+    With several labels, the adapter's thresholds are used.
 
     Processes started by torchrun or SLURM share the videos, and all return the same result.
 
@@ -123,7 +170,8 @@ def evaluate_adapter(
     place = choose_device(device)
     with joined_processes(place, timeout_minutes=timeout_minutes):
         check_resize(config)
-        videos = read_data(data, class_names=adapter.class_names, test_only=True)
+        data_read = data if data.arrow_of_time else data.model_copy(update={"multi_label": adapter.multi_label})
+        videos = read_data(data_read, class_names=adapter.class_names, test_only=True)
         for note in videos.notes:
             print_once(note)
         for warning in videos.warnings:
@@ -134,7 +182,11 @@ def evaluate_adapter(
         assert isinstance(model, VideoModel)
         tables = video_cache_of_adapter(folder, data)
         clips = evaluation_clips(
-            as_evaluated(videos.test, data), config=config, backbone=model.backbone, video_cache=tables
+            as_evaluated(videos.test, data),
+            config=config,
+            backbone=model.backbone,
+            video_cache=tables,
+            num_labels=videos.num_labels,
         )
         batches = shared_test_batches(clips, config)
         return evaluate(
@@ -142,6 +194,6 @@ def evaluate_adapter(
             batches,
             class_names=adapter.class_names,
             device=place,
-            chunk=settings.batch,
-            precision=settings.precision,
+            settings=settings,
+            several=adapter.thresholds,
         )

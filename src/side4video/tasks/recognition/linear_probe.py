@@ -12,16 +12,23 @@ from tqdm import tqdm
 from side4video.data.loading.batch import Batch
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.stored_clips import StoredClips
+from side4video.tasks.recognition.average_precision import average_precision
 from side4video.tasks.recognition.folds import Folds, make_folds
-from side4video.tasks.recognition.logistic_regression import DEFAULT_STRENGTH, choose, cross_validate, fit
+from side4video.tasks.recognition.logistic_regression import (
+    DEFAULT_STRENGTH,
+    choose,
+    cross_validate,
+    fit,
+    fit_several,
+)
 from side4video.tasks.recognition.metrics import top_k_accuracy
 
 
 @torch.no_grad()
 def frozen_features(
     backbone: FrozenBackbone, batches: Iterable[Batch], *, device: torch.device, description: str
-) -> tuple[Float[ndarray, "V D"], Int[ndarray, " V"], list[int]]:
-    """Return features, label and list index of each video.
+) -> tuple[Float[ndarray, "V D"], Int[ndarray, "*shape"], list[int]]:
+    """Return features, label (several: a vector of 0 and 1) and list index of each video.
 
     Features are the mean over views and frames of the frozen model's pooled features. Unreadable videos are skipped.
 
@@ -41,18 +48,20 @@ def frozen_features(
         )  # (views, D) per video
         features += [views.mean(dim=0).cpu().numpy() for views in pooled]
         places += batch.indices
-        labels += [int(views[0]) for views in batch.labels.split(batch.views)]
+        labels += [views[0].numpy() for views in batch.labels.split(batch.views)]
     if not features:
         raise ValueError(f"No video of the set could be read while computing {description}.")
-    return np.stack(features), np.array(labels), places
+    return np.stack(features), np.stack(labels), places
 
 
 class LinearProbe:
     """Multinomial logistic regression on standardised features, stored as weight and bias for raw features.
 
+    With several labels per video it is one logistic regression for each class, of the default strength.
+
     Args:
         features: (V, D), one row per training video.
-        labels: (V,), 0..num_classes-1; classes without videos are never predicted.
+        labels: (V,), 0..num_classes-1, or (V, C) with 0 and 1; classes without videos are never predicted.
         num_classes: C.
         folds: folds of the videos. The strength with the smallest held-out log loss is used, which avoids an
             overconfident probe. Without folds it is `DEFAULT_STRENGTH`.
@@ -66,7 +75,7 @@ class LinearProbe:
     def __init__(
         self,
         features: Float[ndarray, "V D"],
-        labels: Int[ndarray, " V"],
+        labels: Int[ndarray, "*shape"],
         *,
         num_classes: int,
         folds: Folds | None = None,
@@ -74,9 +83,10 @@ class LinearProbe:
     ) -> None:
         strength = DEFAULT_STRENGTH
         options: dict[str, Any] = {"num_classes": num_classes, "class_weights": class_weights}
-        if folds is not None and folds.parts:
+        if folds is not None and folds.parts and labels.ndim == 1:
             strength = choose(cross_validate(features, labels, folds, **options)).strength
-        found = fit(features, labels, strength=strength, **options)
+        fit_labels = fit if labels.ndim == 1 else fit_several
+        found = fit_labels(features, labels, strength=strength, **options)
         weight = found.weight * found.scale
         self.weight = weight.astype(np.float32)
         self.bias = (found.bias - weight @ found.mean).astype(np.float32)
@@ -98,6 +108,8 @@ def probe_accuracy(
 ) -> tuple[LinearProbe, float | None]:
     """Fit a probe on `train`, without augmentation, and measure its top-1 (0..1) on `test`, if given.
 
+    With several labels per video the score is mAP.
+
     Args:
         backbone: the frozen model.
         train, test: batches of the two sets.
@@ -108,9 +120,11 @@ def probe_accuracy(
     """
     features, labels, places = frozen_features(backbone, train, device=device, description="probe features (train)")
     of_clips = None if groups is None else [groups[place] for place in places]
-    folds = make_folds(labels.tolist(), of_clips, class_names=class_names)
+    folds = make_folds(labels.tolist(), of_clips, class_names=class_names) if labels.ndim == 1 else None
     probe = LinearProbe(features, labels, num_classes=len(class_names), folds=folds, class_weights=class_weights)
     if test is None:
         return probe, None
     features, labels, _ = frozen_features(backbone, test, device=device, description="probe features (test)")
+    if labels.ndim > 1:
+        return probe, average_precision(probe.scores(features), labels).macro
     return probe, top_k_accuracy(probe.scores(features), labels, 1)

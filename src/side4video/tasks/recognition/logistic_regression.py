@@ -96,6 +96,37 @@ def fit(
     return Fitted(mean, scale, weight @ basis.T, bias)
 
 
+def fit_several(
+    features: Float[ndarray, "V F"],
+    labels: Int[ndarray, "V C"],
+    *,
+    num_classes: int,
+    strength: float = DEFAULT_STRENGTH,
+    class_weights: Float[ndarray, " C"] | None = None,
+) -> Fitted:
+    """Fit one logistic regression for each class of videos with several labels; arguments as in `fit`.
+
+    A class that no clip shows gets a bias so low that it is never predicted, and one that all show is always predicted.
+
+    >>> found = fit_several(np.array([[0.0], [1.0], [2.0]]), np.array([[0, 0], [1, 0], [1, 0]]), num_classes=2)
+    >>> (found.logits(np.array([[2.0]])) > 0).tolist()
+    [[True, False]]
+    """
+    mean, scale = standardisation(features)
+    rows = (features - mean) * scale
+    basis, reduced = _reduce(rows)
+    weight, bias = np.zeros((num_classes, rows.shape[1])), np.full(num_classes, -10.0)
+    for place, shown in enumerate(labels.T):
+        if shown.min() == shown.max():
+            bias[place] = 10.0 if shown.min() else -10.0
+            continue
+        by_class = None if class_weights is None else {0: 1.0, 1: float(class_weights[place])}
+        model = LogisticRegression(C=strength / rows.shape[1], max_iter=2000, class_weight=by_class)
+        model.fit(reduced, shown)
+        weight[place], bias[place] = basis @ model.coef_[0], model.intercept_[0]
+    return Fitted(mean, scale, weight, bias)
+
+
 def _reduce(rows: Float[ndarray, "V F"]) -> tuple[Float[ndarray, "F R"], Float[ndarray, "V R"]]:
     """Return an orthonormal basis of the rows, whose span contains the solution, and the rows in it; R <= V."""
     if rows.shape[1] <= len(rows):

@@ -1,4 +1,4 @@
-"""The loss of recognition: cross-entropy with label smoothing, mixup and cutmix."""
+"""The loss of recognition: cross-entropy, binary for several labels, with label smoothing, mixup and cutmix."""
 
 import numpy as np
 import torch
@@ -15,13 +15,17 @@ from side4video.models.video_model import VideoModel
 class RecognitionLoss:
     """Cross-entropy with label smoothing, mixup and cutmix, according to the training settings.
 
+    With several labels per clip it is the binary cross-entropy of each class's sigmoid, averaged over the classes; the
+    target of a class is label_smoothing / C, and 1 - label_smoothing more for labels of the clip.
+
     The loss of a clip is weighted by its class; the part of the target that label smoothing spreads, and the parts that
-    mixup mixes, by their own classes.
+    mixup mixes, by their own classes. With several labels, the weight of a class multiplies the loss of its positives.
 
     Args:
         config: settings of the run.
         num_classes: C.
         class_weights: weight of each class; None: all are 1.
+        multi_label: whether clips have several labels, given as vectors (B, C) of 0 and 1.
 
     >>> import torch
     >>> model = lambda clips: torch.zeros(len(clips), 4)  # a model of four classes that only guesses
@@ -31,15 +35,23 @@ class RecognitionLoss:
     """
 
     def __init__(
-        self, config: RunConfig, *, num_classes: int, class_weights: Float[ndarray, " C"] | None = None
+        self,
+        config: RunConfig,
+        *,
+        num_classes: int,
+        class_weights: Float[ndarray, " C"] | None = None,
+        multi_label: bool = False,
     ) -> None:
-        self.num_classes = num_classes
+        self.num_classes, self.multi_label = num_classes, multi_label
         self.label_smoothing = config.train.label_smoothing
         self.mixup, self.cutmix = config.augment.mixup, config.augment.cutmix
         self.weights = None if class_weights is None else torch.from_numpy(class_weights.astype(np.float32))
 
     def __call__(self, model: VideoModel, clips: Float[Tensor, "B T 3 H W"], labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum of the losses over the clips, and the number of clips whose label has the best logit."""
+        """Return the sum of the losses over the clips, and the number of clips whose best class is their label.
+
+        With several labels: one of their labels.
+        """
         targets = labels
         if (self.mixup or self.cutmix) and len(clips) > 1:
             clips, targets = mix_clips(
@@ -47,5 +59,10 @@ class RecognitionLoss:
             )
         logits = model(clips).float()
         weights = None if self.weights is None else self.weights.to(logits.device)
+        best = logits.detach().argmax(dim=1)
+        if self.multi_label:
+            targets = targets.float() * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
+            loss = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="sum")
+            return loss / self.num_classes, labels.gather(1, best[:, None]).sum()
         loss = F.cross_entropy(logits, targets, weight=weights, label_smoothing=self.label_smoothing, reduction="sum")
-        return loss, (logits.detach().argmax(dim=1) == labels).sum()
+        return loss, (best == labels).sum()

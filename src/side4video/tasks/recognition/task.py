@@ -10,6 +10,7 @@ import torch
 from numpy import ndarray
 from rich.console import Console
 
+from side4video.adapters.adapter import Thresholds
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.data.datasets import TestClips
@@ -27,16 +28,19 @@ from side4video.tasks.recognition.class_weights import class_weights, describe_w
 from side4video.tasks.recognition.data import (
     as_evaluated,
     check_metric,
+    check_several_labels,
     evaluated_groups,
     flip_warning,
     read_data,
     training_clips,
 )
-from side4video.tasks.recognition.evaluate import evaluate
+from side4video.tasks.recognition.evaluate import ThresholdsFrom, evaluate, read_evaluation
 from side4video.tasks.recognition.linear_probe import probe_accuracy
 from side4video.tasks.recognition.loss import RecognitionLoss
+from side4video.tasks.recognition.multi_label_scores import MultiLabelEvaluation
 from side4video.tasks.recognition.scores import Evaluation
-from side4video.tasks.task import Backward, StepResult
+from side4video.tasks.recognition.thresholds import unchosen_thresholds
+from side4video.tasks.task import Backward, Scores, StepResult
 from side4video.tasks.token_cache import CACHE_SEED
 from side4video.video.decoding import VideoCache
 
@@ -74,6 +78,7 @@ class RecognitionTask:
                 print_once(f"{name}: {parts}")
         self.class_names = self.data.class_names
         check_metric(config.train.best_by, self.data)
+        check_several_labels(self.data, config)
         self.model: VideoModel = build_video_model(config, num_classes=len(self.class_names), device=device)
         augmented = config if config.data.cache is None else config.model_copy(update={"seed": CACHE_SEED})
         self.train_set = training_clips(
@@ -83,7 +88,12 @@ class RecognitionTask:
         self.has_test_set = self.test_set is not None
         self.draws = self._balanced_draws()
         self.weights = self._class_weights()
-        self.loss = RecognitionLoss(config, num_classes=len(self.class_names), class_weights=self.weights)
+        self.loss = RecognitionLoss(
+            config,
+            num_classes=len(self.class_names),
+            class_weights=self.weights,
+            multi_label=self.data.multi_label,
+        )
         self.batches = ClipBatches(config, self.model, pooled=config.head.fused or bool(config.eval.probe))
 
     def prepare(self, out: Path, *, resumed: bool) -> None:
@@ -101,7 +111,7 @@ class RecognitionTask:
             return
         assert self.data.train is not None
         train = self._evaluation_clips(self.data.train, num_clips=1, num_crops=1)
-        probe, top1 = probe_accuracy(
+        probe, score = probe_accuracy(
             self.model.backbone,
             train=self._test_batches(train, shared=False),
             test=None if self.test_set is None else self._test_batches(self.test_set, shared=False),
@@ -113,7 +123,7 @@ class RecognitionTask:
         if fits_head:
             self.model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
         if is_main_process():
-            write_json(out / PROBE, {"top1": top1})
+            write_json(out / PROBE, {"mAP" if self.data.multi_label else "top1": score})
         if set(self.config.eval.probes) - {"linear"}:
             self._compare_probes(out)
 
@@ -139,31 +149,43 @@ class RecognitionTask:
             loss_sum, right, seen = loss_sum + loss.item(), right + int(correct), seen + len(labels)
         return StepResult(loss_sum, right, seen)
 
-    def evaluate(self) -> Evaluation:
-        """Score the test set."""
+    def evaluate(self) -> Evaluation | MultiLabelEvaluation:
+        """Score the test set; thresholds of several labels are chosen on it."""
         assert self.test_set is not None
         return evaluate(
             self.model,
             self._test_batches(self.test_set),
             class_names=self.class_names,
             device=self.device,
-            chunk=self.config.eval.batch,
-            precision=self.config.eval.precision,
+            settings=self.config.eval,
+            several=ThresholdsFrom(str(self.config.data.test)) if self.data.multi_label else None,
         )
 
-    def read_scores(self, content: dict[str, Any]) -> Evaluation:
+    def read_scores(self, content: dict[str, Any]) -> Evaluation | MultiLabelEvaluation:
         """Restore the scores of an evaluation."""
-        return Evaluation.from_json(content)
+        return read_evaluation(content)
+
+    def thresholds(self, evaluation: Scores | None) -> Thresholds | None:
+        """The thresholds of the classes for an adapter; None if each video has one class."""
+        if isinstance(evaluation, MultiLabelEvaluation):
+            return evaluation.thresholds
+        return unchosen_thresholds(len(self.class_names)) if self.data.multi_label else None
 
     def _labels(self) -> list[int]:
         assert self.data.train is not None
-        return [video.label for video in self.data.train.videos if video.label is not None]
+        return [label for video in self.data.train.videos for label in video.all_labels]
 
     def _balanced_draws(self) -> BalancedDraws | None:
-        """Draws with equal shares of the classes, if the settings ask for them; their clips are counted in the log."""
+        """Draws with equal shares of the classes, if the settings ask for them.
+
+        A video with several labels counts for its rarest one; videos without labels are one more class.
+        """
         if self.config.data.sampling_weights is None:
             return None
-        draws = BalancedDraws(self._labels(), seed=self.config.seed)
+        assert self.data.train is not None
+        counts = np.bincount(self._labels(), minlength=len(self.class_names))
+        rarest = [min(video.all_labels, key=counts.__getitem__, default=-1) for video in self.data.train.videos]
+        draws = BalancedDraws(rarest, seed=self.config.seed)
         print_once(f"data.sampling_weights: {draws.describe()}")
         return draws
 
@@ -180,7 +202,12 @@ class RecognitionTask:
     def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
         evaluated = as_evaluated(videos, self.config.data)
         return evaluation_clips(
-            evaluated, config=self.config, backbone=self.model.backbone, video_cache=self.video_cache, **views
+            evaluated,
+            config=self.config,
+            backbone=self.model.backbone,
+            video_cache=self.video_cache,
+            num_labels=self.data.num_labels,
+            **views,
         )
 
     def _start_from_class_names(self) -> None:
@@ -193,6 +220,6 @@ class RecognitionTask:
 
 
 def read_probe(out: Path) -> float | None:
-    """Top-1 accuracy, 0..1, of a run's linear probe; None without a probe or a test set."""
+    """Top-1 accuracy or mAP, 0..1, of a run's linear probe; None without a probe or a test set."""
     path = out / PROBE
-    return json.loads(path.read_text(encoding="utf-8"))["top1"] if path.is_file() else None
+    return next(iter(json.loads(path.read_text(encoding="utf-8")).values())) if path.is_file() else None

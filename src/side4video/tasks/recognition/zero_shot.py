@@ -11,8 +11,9 @@ from side4video.models.text.text_tower import load_configured_tower
 from side4video.models.video_model import build_backbone, choose_device
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clips import check_resize, evaluation_clips
-from side4video.tasks.recognition.data import as_evaluated, read_data
+from side4video.tasks.recognition.data import as_evaluated, read_data, refuse_several_labels
 from side4video.tasks.recognition.evaluate import evaluate
+from side4video.tasks.recognition.multi_label_scores import MultiLabelEvaluation
 from side4video.tasks.recognition.scores import Evaluation
 
 
@@ -31,7 +32,9 @@ def build_zero_shot_model(config: RunConfig, class_names: tuple[str, ...], *, de
     return ZeroShotModel(backbone=backbone, classifier=classifier).to(device).eval().requires_grad_(False)
 
 
-def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUTES) -> Evaluation:
+def evaluate_zero_shot(
+    config: RunConfig, *, timeout_minutes: float = WAIT_MINUTES
+) -> Evaluation | MultiLabelEvaluation:
     """Score the frozen model on the labelled videos of `config.data.test`; frames are averaged, then views.
 
     Processes started by torchrun or SLURM share the videos and all return the same result. Each waits at most
@@ -49,6 +52,7 @@ def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUT
         data = read_data(config.data, test_only=True)
         for warning in data.warnings:
             print_once(f"warning: {warning}")
+        refuse_several_labels(data, "Zero-shot classification", "train a model")
         assert data.test is not None  # read_data raises an error if no list is named
         model = build_zero_shot_model(config, data.class_names, device=device)
         clips = evaluation_clips(as_evaluated(data.test, config.data), config=config, backbone=model.backbone)
@@ -58,6 +62,5 @@ def evaluate_zero_shot(config: RunConfig, *, timeout_minutes: float = WAIT_MINUT
             batches,
             class_names=data.class_names,
             device=device,
-            chunk=config.eval.batch,
-            precision=config.eval.precision,
+            settings=config.eval,
         )

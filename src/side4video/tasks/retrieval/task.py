@@ -32,7 +32,7 @@ from side4video.tasks.retrieval.contrastive import (
 from side4video.tasks.retrieval.data import caption_clips, print_unread_text, read_caption_data
 from side4video.tasks.retrieval.evaluate import evaluate_retrieval
 from side4video.tasks.retrieval.scores import RetrievalEvaluation
-from side4video.tasks.task import ZERO_SHOT, Backward, StepResult
+from side4video.tasks.task import ZERO_SHOT, Backward, Scores, StepResult
 from side4video.tasks.token_cache import CACHE_SEED
 from side4video.video.decoding import VideoCache
 
@@ -127,6 +127,9 @@ class RetrievalTask:
     def evaluate(self) -> RetrievalEvaluation:
         """Score the test set."""
         return self._evaluate(self.config.text.similarity)
+
+    def thresholds(self, evaluation: Scores | None) -> None:
+        """None: there are no classes."""
 
     def read_scores(self, content: dict[str, Any]) -> RetrievalEvaluation:
         """The scores of an evaluation that was read from JSON."""
