@@ -255,7 +255,7 @@ def test_half_precision_trains_and_keeps_the_weights_in_32_bits(precision, small
 
 
 def test_gradient_clipping_and_tensorboard(small_run, tmp_path):
-    config = small_run(train={"epochs": 1, "clip_grad_norm": 0.1, "tensorboard": True})
+    config = small_run(train={"epochs": 1, "clip_grad_norm": 0.1, "log": "tensorboard"})
     train(config, out=tmp_path / "run")
     assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from side4video.models.backbones.loading import load_backbone
 from side4video.models.backbones.preprocessing import Preprocessing
 from side4video.models.build import build_model
 from side4video.training.run_folder import check_run_folder, check_same_weights, claim_run_folder, config_changes
+from side4video.training.run_inputs import check_same_inputs, write_inputs
 
 EARLIER = Path(__file__).parents[1] / "earlier/adapter"
 NAME, ARGS = "vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
@@ -38,7 +40,7 @@ def test_another_way_to_write_the_same_place_is_no_change(begun, tmp_path, monke
     claim_run_folder(out, settings(data={"train": "clips/train"}))
     for same in ("clips/train", "./clips/../clips/train", str(tmp_path / "clips/train"), "moved/train"):
         check_run_folder(out, settings(data={"train": same}), resume=True)
-    with pytest.raises(ConfigError, match=r"(?s)data\.train: 'clips/train' -> 'clips'.*make a link"):
+    with pytest.raises(ConfigError, match=r"(?s)data\.train: '.*/clips/train' -> 'clips'.*make a link"):
         check_run_folder(out, settings(data={"train": "clips"}), resume=True)
 
 
@@ -52,7 +54,14 @@ def test_weights_may_move_and_are_compared_by_their_content(begun):
     started = read_adapter(EARLIER).fingerprint
     with pytest.raises(ConfigError, match=f"weights of fingerprint {started}; these have {other.fingerprint}"):
         check_same_weights(out, other)
-    check_same_weights(out.parent / "new", other)  # nothing was trained yet
+    new = out.parent / "new"
+    check_same_weights(new, other)  # nothing was trained yet
+    tasks = [SimpleNamespace(model=SimpleNamespace(backbone=one), identity=dict) for one in (backbone, other)]
+    check_same_inputs(new, tasks[1])
+    write_inputs(new, tasks[0])
+    check_same_inputs(new, tasks[0])
+    with pytest.raises(ConfigError, match=f"fingerprint was {backbone.fingerprint}, now it is {other.fingerprint}"):
+        check_same_inputs(new, tasks[1])  # before the first adapter
 
 
 def test_a_run_is_not_resumed_with_other_preprocessing(begun):

@@ -23,9 +23,9 @@ from side4video.adapters.stored_settings import (
     stored_preprocessing,
 )
 from side4video.adapters.trained_backbone import check_weights, restore_preprocessing, settings_of_training
-from side4video.adapters.untrusted import NAMED_WEIGHTS, check_untrusted, without_paths
+from side4video.adapters.untrusted import check_untrusted, without_paths
 from side4video.atomic_files import replacing, write_json, write_tensors
-from side4video.config import RunConfig
+from side4video.config import NAMED_WEIGHTS, RunConfig, with_absolute_paths
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.preprocessing import Preprocessing
 from side4video.models.backbones.supported_models import ACTIVATIONS, activation_of
@@ -119,18 +119,9 @@ def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
         "run": adapter.run,
         "clip_seconds": adapter.clip_seconds,
         **({} if adapter.thresholds is None else {"thresholds": adapter.thresholds._asdict()}),
-        "settings": _with_absolute_weights(adapter.config).model_dump(mode="json"),
+        "settings": with_absolute_paths(adapter.config).model_dump(mode="json"),
     }
     write_json(folder / CONFIG, content)
-
-
-def _with_absolute_weights(config: RunConfig) -> RunConfig:
-    """The settings with the absolute path of a weights file, which is found from every folder."""
-    weights = config.backbone.weights
-    if weights in NAMED_WEIGHTS or not local_path(weights).exists():
-        return config
-    backbone = config.backbone.model_copy(update={"weights": str(local_path(weights).absolute())})
-    return config.model_copy(update={"backbone": backbone})
 
 
 def find_adapter(folder: Path) -> Path:

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from side4video.config import DataConfig, RunConfig
+from side4video.config import NAMED_WEIGHTS, DataConfig, RunConfig
 
 _FRAME_TEMPLATE = re.compile(r"[\w .-]*\{:0?\d?d\}[\w .-]*", re.ASCII)
 # Control characters move a terminal's cursor, some Unicode characters reverse text, lone surrogates cannot be printed.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _PATHS = [name for name, field in DataConfig.model_fields.items() if Path in get_args(field.annotation)]
-NAMED_WEIGHTS = ("hub", "random")
 
 
 def without_paths(config: RunConfig) -> RunConfig:

@@ -1,5 +1,6 @@
 """All settings of a run, checked when they are read. This room imports nothing slow, so help and errors are fast.
 
+* absolute_paths.py: paths of stored settings.
 * data.py: which videos and frames, and how training changes them.
 * model.py: image model, side network, classifier, text tower; the paper's models.
 * probe.py: a probe instead of a side network.
@@ -10,6 +11,7 @@
 * training.py: training and evaluation.
 """
 
+from side4video.config.absolute_paths import NAMED_WEIGHTS, with_absolute_paths
 from side4video.config.data import AugmentConfig, DataConfig
 from side4video.config.model import (
     CLIP_TOWERS,
@@ -37,6 +39,7 @@ from side4video.config.training import EvalConfig, TrainConfig
 __all__ = [
     "CLIP_TOWERS",
     "MODEL_PRESETS",
+    "NAMED_WEIGHTS",
     "MAX_PROBLEMS",
     "PROBES",
     "VIDEO_PROMPTS",
@@ -59,4 +62,5 @@ __all__ = [
     "parse_config",
     "recipe_names",
     "recipe_text",
+    "with_absolute_paths",
 ]

@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
 from side4video.config.probe import PROBES, ProbeName
 from side4video.config.settings import Settings
@@ -26,6 +26,17 @@ def _check_metric(name: str) -> str:
     close = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f" Did you mean {known[close[0]]!r}?" if close else ""
     raise ValueError(f"there is no score of this name.{hint} Use {', '.join(METRICS)} or recall:CLASS.")
+
+
+TRACKERS = ("wandb", "mlflow", "tensorboard")
+
+
+def _tracker_names(given: str) -> str:
+    """Names of trackers, separated by commas, each once."""
+    names = [name.strip().lower() for name in given.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in TRACKERS]:
+        raise ValueError(f"there is no tracker {', '.join(unknown)[:100]}. Use {', '.join(TRACKERS)}, or leave it out.")
+    return ",".join(dict.fromkeys(names))
 
 
 class TrainConfig(Settings):
@@ -104,8 +115,24 @@ class TrainConfig(Settings):
     recall at 1 from text to video."""
     patience: PositiveInt | None = None
     """Stop after this many evaluations without a better score, see best_by."""
-    tensorboard: bool = False
-    """Also write TensorBoard event files (needs the extra `tensorboard`)."""
+    log: Annotated[str, AfterValidator(_tracker_names)] = ""
+    """Also follow the run with wandb, mlflow or tensorboard, separated by commas (each needs the extra of its name).
+    log.jsonl, metrics.csv and the report are always written."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_form(cls, given: Any) -> Any:
+        """Settings of earlier runs have `tensorboard: true` or false."""
+        if isinstance(given, dict) and isinstance(given.get("tensorboard"), bool):
+            given = dict(given)
+            if given.pop("tensorboard"):
+                given.setdefault("log", "tensorboard")
+        return given
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The names in `log`."""
+        return tuple(name for name in TRACKERS if name in self.log.split(","))
 
 
 def _probe_names(given: Any) -> Any:

@@ -13,8 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from safetensors import safe_open
 
 from side4video.adapters.adapter import CONFIG, WEIGHTS, Adapter, find_adapter, read_adapter
-from side4video.adapters.untrusted import NAMED_WEIGHTS, without_paths
+from side4video.adapters.untrusted import without_paths
 from side4video.atomic_files import replacing, write_text
+from side4video.config import NAMED_WEIGHTS
 from side4video.models.backbones.loading import weights_source
 from side4video.reports.report_pictures import draw_panels
 from side4video.reports.run_report import changed_settings, training_charts

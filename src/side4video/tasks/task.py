@@ -123,6 +123,9 @@ class Task(Protocol):
     def evaluate(self) -> Scores:
         """Score the test set; the model stays in eval mode."""
 
+    def identity(self) -> dict[str, Any]:
+        """What the data is, by set, independent of where it lies; see `identify_videos`."""
+
     def thresholds(self, evaluation: Scores | None) -> Thresholds | None:
         """The thresholds of the classes for an adapter, chosen in `evaluation`; None if each video has one class."""
 

@@ -9,7 +9,9 @@
 * optimizer.py: AdamW and the learning rate.
 * out_of_memory.py: detects out-of-memory errors and suggests remedies.
 * run_folder.py: a run folder and its settings.
+* run_inputs.py: what a run was started with, which may move.
 * run_log.py: progress bar, log.jsonl, metrics.csv, TensorBoard.
 * stopping.py: SIGINT, SIGTERM and SIGUSR1.
+* trackers.py: Weights & Biases, MLflow and TensorBoard.
 * training_state.py: the state of a run, and when it is saved.
 """

@@ -36,9 +36,17 @@ from side4video.training.final_evaluation import evaluate_best
 from side4video.training.nonfinite import NonfiniteSteps
 from side4video.training.optimizer import learning_rate
 from side4video.training.out_of_memory import converting_out_of_memory
-from side4video.training.run_folder import check_run_folder, check_same_weights, claim_run_folder
+from side4video.training.run_folder import (
+    check_run_folder,
+    check_same_weights,
+    claim_run_folder,
+    earlier_epochs,
+    flat_settings,
+)
+from side4video.training.run_inputs import check_same_inputs, write_inputs
 from side4video.training.run_log import Meter, RunLog
 from side4video.training.stopping import StopSignals, TrainingStopped
+from side4video.training.trackers import Tracker, check_trackers, open_trackers
 from side4video.training.training_state import TrainingState
 
 
@@ -66,7 +74,8 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
         config: all settings.
         out: run folder; must not contain a run yet, unless `resume`.
         resume: continue the run in `out` from its last checkpoint, bit for bit on the CPU; without a checkpoint, start
-            from the beginning.
+            from the beginning. Data and weights may have moved. With more epochs than before, the learning rate follows
+            the schedule of the new number from the next step on.
         init_from: adapter to initialise the trained tensors from; a head that does not fit is discarded with a message.
 
     Raises:
@@ -82,15 +91,24 @@ def train(config: RunConfig, *, out: Path, resume: bool = False, init_from: Path
     if config.search != "off" or config.probe.name != "none":
         raise ValueError("The training loop does not run searches or probes. Call side4video.train instead.")
     check_run_folder(out, config, resume=resume)
+    check_trackers(config.train.trackers)
+    epochs_before = earlier_epochs(out, config) if resume else None
     device = choose_device(config.train.device)
     with StopSignals() as stop, joined_processes(device, timeout_minutes=config.train.timeout_minutes):
-        result = _train(config, out, device, stop, resume=resume, init_from=init_from)
+        result = _train(config, out, device, stop, resume=resume, init_from=init_from, epochs_before=epochs_before)
         with stop.raising_immediately("Training is complete; --resume repeats the last scoring."):
             return replace(result, final=evaluate_best(config, out, result.evaluation))
 
 
 def _train(
-    config: RunConfig, out: Path, device: torch.device, stop: StopSignals, *, resume: bool, init_from: Path | None
+    config: RunConfig,
+    out: Path,
+    device: torch.device,
+    stop: StopSignals,
+    *,
+    resume: bool,
+    init_from: Path | None,
+    epochs_before: int | None,
 ) -> TrainResult:
     with (
         stop.raising_immediately("No step was taken."),
@@ -99,12 +117,25 @@ def _train(
         task = build_task(config, device, video_cache_in(out, config.data))
         if resume:
             check_same_weights(out, task.model.backbone)
+            check_same_inputs(out, task)
         if init_from is not None:
             print_once(load_from(task.model, init_from, config=config, class_names=task.class_names))
         if is_main_process():
             claim_run_folder(out, config)
+            write_inputs(out, task)
         run = _Run(config, out, device, stop, task, resume=resume)
-    return run.run()
+        if epochs_before is not None:
+            run.go_on(epochs_before)
+        trackers = _open_trackers(config, out, start_step=run.progress.step, resume=resume)
+    return run.run(trackers)
+
+
+def _open_trackers(config: RunConfig, out: Path, *, start_step: int, resume: bool) -> dict[str, Tracker]:
+    """In the main process, before the work of minutes."""
+    if not is_main_process():
+        return {}
+    settings = flat_settings(config)
+    return open_trackers(config.train.trackers, out, settings=settings, start_step=start_step, resumed=resume)
 
 
 class _Run:
@@ -128,7 +159,21 @@ class _Run:
         self.weights_unchanged = True
         self.stop_signal: int | None = None
 
-    def run(self) -> TrainResult:
+    def go_on(self, epochs_before: int) -> None:
+        """Print what more epochs do to the learning rate, and start waiting for better scores again."""
+        settings, step = self.config.train, self.progress.step
+        per_epoch = self.order.steps_per_epoch
+        before = settings.model_copy(update={"epochs": epochs_before})
+        last = learning_rate(max(step - 1, 0), steps_per_epoch=per_epoch, config=before)
+        following = learning_rate(step, steps_per_epoch=per_epoch, config=settings)
+        print_once(
+            f"train.epochs: {epochs_before} -> {settings.epochs}. The learning rate follows the schedule of "
+            f"{settings.epochs} epochs from here on: it was {last:.3g} in step {step} and is {following:.3g} in the "
+            f"next one. A run of {settings.epochs} epochs from the beginning would have had other rates until now."
+        )
+        self.progress.stopped_early, self.progress.evaluations_since_best = False, 0
+
+    def run(self, trackers: dict[str, Tracker]) -> TrainResult:
         num_classes = len(self.task.class_names)
         with (
             self.stop.raising_immediately("No step was running. --resume continues the last checkpoint."),
@@ -143,15 +188,17 @@ class _Run:
             total_steps=self.order.total_steps,
             start_step=self.progress.step,
             evaluation_due=self.progress.evaluation_due,
-            tensorboard=self.config.train.tensorboard,
+            trackers=trackers,
             silent=not is_main_process(),
         )
         self.evaluator = EpochEvaluator(self.state, self.log, self.stop)
         try:
             with converting_out_of_memory("in a training step or an evaluation", num_classes=num_classes):
                 self._steps(batches)
-        finally:
-            self.log.close()
+        except BaseException:
+            self.log.close(failed=True)
+            raise
+        self.log.close()
         with main_process_first():  # it writes the evaluation
             return TrainResult(self.out, read_best_evaluation(self.out, self.task))
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from side4video.adapters.adapter import CONFIG as ADAPTER_CONFIG
 from side4video.adapters.adapter import read_adapter
-from side4video.adapters.untrusted import NAMED_WEIGHTS
 from side4video.atomic_files import check_writable, write_text
-from side4video.config import ConfigError, RunConfig, dump_config, load_config
+from side4video.config import NAMED_WEIGHTS, ConfigError, RunConfig, dump_config, load_config, with_absolute_paths
 from side4video.models.backbones.frozen_backbone import FrozenBackbone
 from side4video.models.backbones.supported_models import activation_of
 from side4video.training.checkpoint import has_checkpoint
+from side4video.training.run_inputs import has_inputs
 
 CONFIG = "config.yaml"
 
@@ -21,17 +21,27 @@ MAY_CHANGE_ON_RESUME = (
     "train.device",
     "train.log_every",
     "train.checkpoint_minutes",
-    "train.tensorboard",
+    "train.log",
     "train.on_nonfinite",
 )
 """Settings that do not change the result, or only the result of steps that stopped the run. The path of the cache may
 change too, but not whether there is one."""
 
 
-PATHS = ("data.train", "data.test", "data.captions", "data.root", "data.test_root", "data.class_names")
-"""Settings with paths of data: the same place may be written in another way."""
+PATHS = (
+    "data.train",
+    "data.test",
+    "data.captions",
+    "data.root",
+    "data.test_root",
+    "data.class_names",
+    "train.class_weights",
+)
+"""Settings with paths of data: the same place may be written in another way, or the data may have moved."""
 WEIGHTS = "backbone.weights"
 """May be another file on resume: `check_same_weights` compares the fingerprint."""
+EPOCHS = "train.epochs"
+"""May grow on resume, see `train`."""
 
 
 def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
@@ -49,12 +59,26 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
         if not resume:
             raise ConfigError(f"{out} already contains a run. Add --resume to continue it, or choose another --out.")
         has_begun = has_checkpoint(out) or (out / "last").exists()
-        if has_begun and (changes := config_changes(load_config(path), config)):
+        if has_begun and (changes := _changes_on_resume(out, config)):
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
                 f"{out} was started with other settings:\n{listed}\nResume with the same settings, or choose another "
-                "--out. If only the data moved, make a link from the old place to the new one."
+                "--out. Only train.epochs may grow. Data that moved is recognised by its content, unless the run was "
+                "started by an earlier version: then make a link from the old place to the new one."
             )
+
+
+def _changes_on_resume(out: Path, config: RunConfig) -> list[str]:
+    before = load_config(out / CONFIG)
+    return config_changes(before, config, moved=has_inputs(out), more_epochs=config.train.epochs > before.train.epochs)
+
+
+def earlier_epochs(out: Path, config: RunConfig) -> int | None:
+    """The number of epochs that a run was started with, if the settings now ask for more; otherwise None."""
+    if not (out / CONFIG).is_file() or not has_checkpoint(out):
+        return None
+    before = load_config(out / CONFIG).train.epochs
+    return before if before < config.train.epochs else None
 
 
 def check_same_weights(out: Path, backbone: FrozenBackbone) -> None:
@@ -85,26 +109,38 @@ def check_same_weights(out: Path, backbone: FrozenBackbone) -> None:
 
 
 def claim_run_folder(out: Path, config: RunConfig) -> None:
-    """Create the run folder and write the resolved settings to it."""
-    write_text(out / CONFIG, dump_config(config))
+    """Create the run folder and write the resolved settings to it, with absolute paths."""
+    write_text(out / CONFIG, dump_config(with_absolute_paths(config)))
 
 
-def config_changes(before: RunConfig, now: RunConfig) -> list[str]:
-    """Settings that differ, as `name: old -> new`, without those that do not change the result."""
-    old, new = _flatten(before.model_dump(mode="json")), _flatten(now.model_dump(mode="json"))
+def config_changes(before: RunConfig, now: RunConfig, *, moved: bool = False, more_epochs: bool = False) -> list[str]:
+    """Settings that differ, as `name: old -> new`, without those that do not change the result.
+
+    Args:
+        before, now: the settings.
+        moved: paths of data may differ: `check_same_inputs` compares what they lead to.
+        more_epochs: the number of epochs may differ.
+    """
+    old, new = flat_settings(before), flat_settings(now)
     return [
         f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
         and name not in MAY_CHANGE_ON_RESUME
         and not (name == "data.cache" and old.get(name) and new.get(name))
-        and not (name in PATHS and old.get(name) and new.get(name) and _same_place(old[name], new[name]))
+        and not (name == EPOCHS and more_epochs)
+        and not (name in PATHS and old.get(name) and new.get(name) and (moved or _same_place(old[name], new[name])))
         and not (name == WEIGHTS and not {old.get(name), new.get(name)} & set(NAMED_WEIGHTS))
     ]
 
 
 def _same_place(one: str, other: str) -> bool:
     return Path(one).expanduser().resolve() == Path(other).expanduser().resolve()
+
+
+def flat_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings by flag name, such as `train.lr`."""
+    return _flatten(config.model_dump(mode="json"))
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Logs of a run: a progress bar, one JSON line per logging step, a CSV of evaluations, TensorBoard."""
+"""Logs of a run: a progress bar, one JSON line per logging step, a CSV of evaluations; trackers get the same."""
 
 import csv
 import io
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from side4video.atomic_files import write_text
 from side4video.system.devices import peak_device_bytes
+from side4video.training.trackers import Tracker
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -73,11 +75,8 @@ class RunLog:
         total_steps: optimizer steps of the whole run.
         start_step: first step of a resumed run; later lines of the interrupted run are dropped.
         evaluation_due: the evaluation after that step will be repeated.
-        tensorboard: also write event files to `folder/tensorboard`.
+        trackers: by name; they get every number that the log gets.
         silent: write and print nothing, for all processes except the main one.
-
-    Raises:
-        ModuleNotFoundError: `tensorboard` is set and TensorBoard is not installed.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -95,10 +94,11 @@ class RunLog:
         total_steps: int,
         start_step: int = 0,
         evaluation_due: bool = False,
-        tensorboard: bool = False,
+        trackers: Mapping[str, Tracker] | None = None,
         silent: bool = False,
     ) -> None:
         self.folder, self.silent = folder, silent
+        self._trackers = dict(trackers or {})
         self._bar = tqdm(
             total=total_steps, initial=start_step, unit="step", desc="train", dynamic_ncols=True, disable=silent
         )
@@ -112,7 +112,6 @@ class RunLog:
         write_text(folder / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
         self._evaluations = [entry for entry in entries if entry["kind"] == "evaluation"]
         self._file = (folder / "log.jsonl").open("ab", buffering=0)  # unbuffered: a failed write is not repeated later
-        self._events = _open_tensorboard(folder / "tensorboard", start_step) if tensorboard else None
 
     def update_progress(self, **shown: Any) -> None:
         """Advance the progress bar by one optimizer step and show these values next to it."""
@@ -129,10 +128,9 @@ class RunLog:
         except OSError as error:
             path = self.folder / "log.jsonl"
             raise OSError(error.errno, f"{path} could not be written: {error.strerror}.") from error
-        if self._events is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    self._events.add_scalar(f"{kind}/{name}", value, step)
+        self._tell_trackers(
+            kind, step, {name: value for name, value in values.items() if isinstance(value, int | float)}
+        )
         if kind == "evaluation":
             self._evaluations.append(entry)
             self._write_metrics()
@@ -142,14 +140,26 @@ class RunLog:
         if not self.silent:
             self._bar.write(text, file=sys.stdout)
 
-    def close(self) -> None:
-        """Close the files and the bar."""
+    def _tell_trackers(self, kind: str, step: int, values: dict[str, float]) -> None:
+        """Pass on numbers. A tracker that fails, such as one without a network, does not end the run."""
+        for name, tracker in list(self._trackers.items()) if values else ():
+            try:
+                tracker.write(kind, step, values)
+            except Exception as error:  # each library has its own
+                del self._trackers[name]
+                self.print(f"warning: {name} failed and gets no more numbers; log.jsonl has all of them: {error}")
+
+    def close(self, *, failed: bool = False) -> None:
+        """Close the files, the bar and the trackers; `failed`: the run ended early."""
         self._bar.close()
         if self.silent:
             return
         self._file.close()
-        if self._events is not None:
-            self._events.close()
+        for name, tracker in self._trackers.items():
+            try:
+                tracker.close(failed=failed)
+            except Exception as error:
+                print(f"warning: {name} could not be closed: {error}", file=sys.stderr)
 
     def _write_metrics(self) -> None:
         rows = [{name: value for name, value in entry.items() if name != "kind"} for entry in self._evaluations]
@@ -174,12 +184,3 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
             break
         entries.append(entry)
     return entries
-
-
-def _open_tensorboard(folder: Path, start_step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        remedy = "train.tensorboard needs TensorBoard: pip install 'side4video[tensorboard]'."
-        raise ModuleNotFoundError(remedy) from error
-    return SummaryWriter(str(folder), purge_step=start_step)

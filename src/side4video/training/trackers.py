@@ -53,7 +53,7 @@ def open_trackers(
         names: "wandb", "mlflow", "tensorboard".
         folder: the run folder.
         settings: settings of the run by flag name.
-        start_step: step from which numbers are written; those of an interrupted run after it are written again.
+        start_step: steps done before; numbers of later steps of an interrupted run are written again.
         resumed: continue the runs whose identifiers are in the folder.
     """
     path = folder / TRACKERS_FILE
@@ -76,7 +76,7 @@ class _TensorBoard:
     def __init__(self, folder: Path, start_step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=start_step)
+        self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=start_step + 1)
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():

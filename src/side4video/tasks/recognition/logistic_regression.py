@@ -112,6 +112,8 @@ def fit_several(
     >>> (found.logits(np.array([[2.0]])) > 0).tolist()
     [[True, False]]
     """
+    from sklearn.linear_model import LogisticRegression
+
     mean, scale = standardisation(features)
     rows = (features - mean) * scale
     basis, reduced = _reduce(rows)

@@ -23,6 +23,7 @@ from side4video.distributed.processes import is_main_process, print_once
 from side4video.models.video_model import VideoModel, build_video_model
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, check_resize, evaluation_clips, videos_per_batch
+from side4video.tasks.data_identity import identify_videos
 from side4video.tasks.recognition.baselines import BASELINES, measure_baselines
 from side4video.tasks.recognition.class_weights import class_weights, describe_weights
 from side4video.tasks.recognition.data import (
@@ -152,18 +153,25 @@ class RecognitionTask:
     def evaluate(self) -> Evaluation | MultiLabelEvaluation:
         """Score the test set; thresholds of several labels are chosen on it."""
         assert self.test_set is not None
+        assert self.data.test is not None
         return evaluate(
             self.model,
             self._test_batches(self.test_set),
             class_names=self.class_names,
             device=self.device,
             settings=self.config.eval,
-            several=ThresholdsFrom(str(self.config.data.test)) if self.data.multi_label else None,
+            several=ThresholdsFrom(self.data.test.source) if self.data.multi_label else None,
         )
 
     def read_scores(self, content: dict[str, Any]) -> Evaluation | MultiLabelEvaluation:
         """Restore the scores of an evaluation."""
         return read_evaluation(content)
+
+    def identity(self) -> dict[str, Any]:
+        """The labelled videos of both sets, and the class weights if there are any."""
+        sets = {"train": self.data.train, "test": self.data.test}
+        found = {name: identify_videos(one.videos, self.class_names) for name, one in sets.items() if one is not None}
+        return found if self.weights is None else found | {"train.class_weights": self.weights.tolist()}
 
     def thresholds(self, evaluation: Scores | None) -> Thresholds | None:
         """The thresholds of the classes for an adapter; None if each video has one class."""

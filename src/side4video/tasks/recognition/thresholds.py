@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from side4video.adapters.adapter import Thresholds
+from side4video.tasks.recognition.average_precision import ranked_counts
 
 FEW_POSITIVES = 5
 """A class with fewer videos in the validation set gets the threshold of all classes together."""
@@ -27,6 +27,7 @@ def choose_thresholds(
         source: name of the set.
         class_names: C names.
 
+    >>> import numpy as np
     >>> found = choose_thresholds(
     ...     np.linspace(0, 0.9, 10)[:, None], np.array([[0]] * 5 + [[1]] * 5), source="val.csv", class_names=["run"]
     ... )
@@ -53,15 +54,13 @@ def unchosen_thresholds(num_classes: int) -> Thresholds:
 def best_threshold(scores: Float[ndarray, " N"], targets: Int[ndarray, " N"]) -> float:
     """The threshold with the best F1, halfway to the next lower score; 0.5 without positives.
 
+    >>> import numpy as np
     >>> best_threshold(np.array([0.1, 0.3, 0.4, 0.8]), np.array([0, 1, 0, 1]))
     0.2
     """
-    from sklearn.metrics import precision_recall_curve  # takes a second, which commands without scores do not need
-
     if not targets.any():
         return UNCHOSEN
-    precision, recall, cuts = precision_recall_curve(targets, scores)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = int(f1[:-1].argmax())
-    lower = cuts[best - 1] if best else 0.0
+    cuts, accepted, right = ranked_counts(scores, targets)
+    best = int((2 * right / (accepted + right[-1])).argmax())
+    lower = cuts[best + 1] if best + 1 < len(cuts) else 0.0
     return float(cuts[best] + lower) / 2

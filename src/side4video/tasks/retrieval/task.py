@@ -22,6 +22,7 @@ from side4video.models.retrieval_model import RetrievalModel, build_retrieval_mo
 from side4video.models.similarity import Similarity, TextFeatures, VideoFeatures, channel_decorrelation, similarity
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, check_resize, train_clips, videos_per_batch
+from side4video.tasks.data_identity import identify_videos
 from side4video.tasks.retrieval.contrastive import (
     MAX_LOGIT_SCALE,
     backward_with_gradient_cache,
@@ -127,6 +128,11 @@ class RetrievalTask:
     def evaluate(self) -> RetrievalEvaluation:
         """Score the test set."""
         return self._evaluate(self.config.text.similarity)
+
+    def identity(self) -> dict[str, Any]:
+        """The captioned videos of both sets."""
+        sets = {"train": self.data.train, "test": self.data.test}
+        return {name: identify_videos(one.videos, one.captions) for name, one in sets.items() if one is not None}
 
     def thresholds(self, evaluation: Scores | None) -> None:
         """None: there are no classes."""
