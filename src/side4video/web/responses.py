@@ -137,8 +137,12 @@ class TimelineResponse(_Response):
     duration_seconds: float
     window_seconds: float = Field(description="length of the windows that were classified")
     stride_seconds: float = Field(description="from one window to the next")
-    min_score: float = Field(description="below it, the best class counts as background")
-    moments: list[MomentResponse] = Field(description="in order, without overlap")
+    min_score: float | None = Field(
+        description="below it, a class counts as background; null: each class has a threshold"
+    )
+    moments: list[MomentResponse] = Field(
+        description="in order; they overlap only if the model names several classes at a time"
+    )
 
 
 class ColumnResponse(_Response):
