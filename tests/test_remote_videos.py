@@ -96,3 +96,9 @@ def test_addresses_outside_of_the_root_are_refused(store, motion_videos, tmp_pat
         flags = ["--data.train", str(tmp_path / "list.csv"), "--data.root", root, "--out", str(tmp_path / "out")]
         assert main(["train", "own-clips", *flags]) == 2
         assert "outside of the root" in capsys.readouterr().err
+
+
+def test_an_index_refuses_addresses_before_anything_is_loaded(store, tmp_path, capsys):
+    assert main(["index", f"{store}/test", "--to", str(tmp_path / "index"), "--model", "clip-b16"]) == 2
+    assert "an index contains videos of this machine" in capsys.readouterr().err
+    assert not (tmp_path / "index").exists()

@@ -66,6 +66,10 @@ def index(arguments: list[str]) -> int:
         return _change_paths(given)
     if not given.videos:
         raise ValueError("usage: side4video index VIDEOS... --to FOLDER --model ADAPTER; give videos.")
+    from side4video.video.remote import is_address
+
+    if remote := [video for video in given.videos if is_address(video)]:
+        raise ValueError(f"{remote[0]}: an index contains videos of this machine. Mount the store, or copy the videos.")
 
     from side4video.data.loading.worker_processes import prestart_workers
 

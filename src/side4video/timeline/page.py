@@ -9,6 +9,7 @@ from side4video.atomic_files import write_text
 from side4video.moments.moment import clock_time
 from side4video.system.paths import relative_path
 from side4video.timeline.timeline import Timeline
+from side4video.video.remote import is_address
 
 GOLDEN_ANGLE = 137.508  # degrees: successive hues are far apart for any number of classes
 
@@ -27,7 +28,7 @@ def write_timeline_page(path: Path, timeline: Timeline) -> None:
     )
     names = list(dict.fromkeys(moment.name for moment in timeline.moments))
     film = timeline.path.absolute()
-    relative = relative_path(str(film), str(path.parent.absolute()))
+    relative = None if is_address(film) else relative_path(str(film), str(path.parent.absolute()))
     page = environment.get_template("timeline.html.jinja").render(
         title=timeline.path.name,
         source=film.as_uri() if relative is None else quote(relative),

@@ -10,7 +10,8 @@ from separate_processes import SeparateProcesses
 from side4video.adapters.adapter import load_adapter
 from side4video.cli import main
 from side4video.config import dump_config
-from side4video.models.text.class_names import embed_classes, load_configured_tower
+from side4video.models.text.class_names import embed_classes
+from side4video.models.text.text_tower import load_configured_tower
 from side4video.tasks.recognition.task import RecognitionTask
 from side4video.tasks.recognition.zero_shot import evaluate_zero_shot
 from side4video.training.loop import train
