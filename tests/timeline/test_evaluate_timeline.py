@@ -77,10 +77,10 @@ def test_lists_that_cannot_be_scored_are_refused(films, tmp_path, capsys):
     assert not out.exists()
 
 
-def test_an_address_in_a_list_is_never_fetched(films, tmp_path, capsys):
+def test_an_address_in_a_list_with_a_root_is_never_fetched(films, tmp_path, capsys):
     rows = [("http://127.0.0.1:9/film.mp4", "clockwise", 0, 1)]
     assert evaluate(write_list(films / "address.csv", rows), tmp_path / "scores.json") == 2
-    assert "videos are missing" in capsys.readouterr().err
+    assert "outside of the root" in capsys.readouterr().err
 
 
 def test_unread_films_are_reported(films, tmp_path, capsys):
