@@ -2,6 +2,7 @@
 
 import csv
 import json
+from multiprocessing import forkserver
 
 import pytest
 
@@ -18,10 +19,12 @@ def store(motion_videos):
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setenv("AWS_ENDPOINT_URL", environment["AWS_ENDPOINT"])
+        forkserver._forkserver._stop()  # the next one starts with these variables
         for path in sorted(motion_videos.glob("t*/*/*.mp4")):
             address = f"s3://{BUCKET}/clips/{path.relative_to(motion_videos).as_posix()}"
             video_path(address).write_bytes(path.read_bytes())
         yield f"s3://{BUCKET}/clips"
+        forkserver._forkserver._stop()
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def tiny_disk(tmp_path):
 def test_a_disk_too_small_for_the_checkpoints_is_refused_before_the_first_step(tiny_disk, small_run):
     with pytest.raises(OSError, match=r"1\.\d MB left, but checkpoints and adapters need \d\.\d MB\. Free some space"):
         train(small_run(side={"width": 64}), out=tiny_disk / "run")
-    assert everything_in(tiny_disk / "run") == ["config.yaml"]
+    assert everything_in(tiny_disk / "run") == ["config.yaml", "inputs.json"]
 
 
 @pytest.mark.slow

@@ -120,6 +120,10 @@ class SubtitleQuery:
         index: the subtitles.
         words: the wanted words.
         scores: of each window of the videos with subtitles.
+
+    >>> info = IndexInfo("clip-b16", "", "mean-pool", 12, 512, 10.0, 5.0, "0.1.0")
+    >>> SubtitleIndex({}, {}, info).query(["a dog"]).words == {"a", "dog"}
+    True
     """
 
     index: SubtitleIndex

@@ -20,7 +20,17 @@ _PARAMS_PER_REQUEST = 100
 
 
 class Tracker(Protocol):
-    """What gets the numbers of a run."""
+    """What gets the numbers of a run.
+
+    >>> class Printed:
+    ...     def write(self, kind, step, values):
+    ...         print(kind, step, values)
+    ...     def close(self, *, failed):
+    ...         print("failed" if failed else "done")
+    >>> tracker: Tracker = Printed()
+    >>> tracker.write("train", 10, {"loss": 0.5})
+    train 10 {'loss': 0.5}
+    """
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Record numbers of the kind "train", "evaluation", ... after a step."""

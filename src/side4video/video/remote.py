@@ -205,8 +205,9 @@ def _may_pass(error: Exception) -> bool:
         return status in (408, 425, 429) or status >= 500
     if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)):
         return False
-    is_network = type(error).__module__.startswith(("aiohttp", "fsspec", "botocore"))
-    return is_network or isinstance(error, (OSError, TimeoutError))
+    is_network = type(error).__module__.startswith(("aiohttp", "fsspec"))
+    is_lost = any(base.__name__ == "HTTPClientError" for base in type(error).__mro__)  # of botocore
+    return is_network or is_lost or isinstance(error, (OSError, TimeoutError))
 
 
 def file_system(path: Path) -> Any:

@@ -42,6 +42,12 @@ class RemoteContent:
 
     Raises:
         OSError: the file cannot be read.
+
+    >>> from side4video.video.remote import video_path
+    >>> clip = video_path("memory://clip.mp4")
+    >>> size = clip.write_bytes(Path("clip.mp4").read_bytes())
+    >>> RemoteContent(clip, size).block(0) == Path("clip.mp4").read_bytes()
+    True
     """
 
     def __init__(self, path: Path, size: int | None) -> None:

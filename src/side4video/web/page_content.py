@@ -31,6 +31,14 @@ class WatchedVideo:
         cues: all subtitles of the video.
         timeline: its classes over time; None: not asked for.
         timeline_url: URL of this page with the timeline; None: the server does not classify, or it is shown.
+
+    >>> video = VideoResponse.model_validate(
+    ...     {"id": "0f", "name": "dog.mp4", "path": "/videos/dog.mp4", "score": 0.4, "matches": [], "metadata": {}}
+    ...     | {"start_seconds": 5, "end_seconds": 15, "duration_seconds": 30, "video_starts_at": 0}
+    ...     | {"poster": None, "video": None, "problem": "This video no longer exists at its indexed path."}
+    ... )
+    >>> WatchedVideo(video=video, seconds=5.0).rows
+    []
     """
 
     video: VideoResponse

@@ -54,6 +54,9 @@ class BuiltModel:
         model: the model, in the dtype of the run.
         samples: values of the weights before the cast, for the fingerprint.
         stated: what config files next to the weights state.
+
+    >>> BuiltModel(torch.nn.Linear(2, 3), samples=[], stated=StatedSettings()).model.out_features
+    3
     """
 
     model: Any

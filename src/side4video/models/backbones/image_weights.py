@@ -54,6 +54,9 @@ class ImageWeights:
         tower: where the image tower was found; None: in none of the layouts that are searched for.
         tensors: the tower's tensors; without a tower, all tensors of the file.
         stated: what config files in the same folder, or the layout, state about the model.
+
+    >>> ImageWeights(Path("head.pt"), "a state dict", frozenset(["weight"]), None, {}, StatedSettings()).tower is None
+    True
     """
 
     path: Path

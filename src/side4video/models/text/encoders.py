@@ -18,7 +18,12 @@ _FAIRSEQ = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
 
 
 class Encoder(Protocol):
-    """Splits texts into pieces of a vocabulary, without tokens for their start and end."""
+    """Splits texts into pieces of a vocabulary, without tokens for their start and end.
+
+    >>> encoder: Encoder = ClipEncoder()
+    >>> encoder.vocab_size, encoder.id_of("<end_of_text>")
+    (49408, 49407)
+    """
 
     vocab_size: int
 
@@ -72,6 +77,11 @@ class TokenizersEncoder:
 
     Raises:
         ValueError: the file is not a tokenizer.json.
+
+    >>> from tokenizers import Tokenizer, models
+    >>> Tokenizer(models.WordLevel({"dog": 0, "?": 1}, unk_token="?")).save("tokenizer.json")
+    >>> TokenizersEncoder(Path("tokenizer.json")).ids(["dog", "cat"])
+    [[0], [1]]
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,6 +130,12 @@ class SentencePieceEncoder:
 
     Raises:
         ValueError: the file is not a SentencePiece model.
+
+    >>> from sentencepiece import SentencePieceTrainer
+    >>> sentences = {"sentence_iterator": iter(["a dog"] * 9), "minloglevel": 2}
+    >>> SentencePieceTrainer.train(**sentences, model_prefix="spiece", vocab_size=8, model_type="char")
+    >>> SentencePieceEncoder(Path("spiece.model")).vocab_size
+    8
     """
 
     def __init__(self, path: Path, *, fairseq: bool = False) -> None:
