@@ -91,7 +91,8 @@ def main() -> None:
             check_missing_extra("serve", "serve", "index")
             check_missing_extra("export", "export", "demo/run", "model.onnx")
             check_missing_extra("otio", "predict", "demo/run", str(clip), "--timeline", "--edit-list", "moments.otio")
-            check_missing_extra("tensorboard", *again, "--train.tensorboard")
+            for tracker in ("tensorboard", "wandb", "mlflow"):
+                check_missing_extra(tracker, *again, "--train.log", tracker)
             check_missing_extra("quantised", *again, "--backbone.quantise", "nf4")
     base = [name for name in requires("side4video") or [] if "extra ==" not in name]
     print(f"{len(base)} direct dependencies")
