@@ -14,7 +14,7 @@ class DemoArguments:
     """Training clips of each of the eight motions."""
     test_clips_per_class: int = 20
     """Held-out clips of each motion."""
-    epochs: int = 8
+    epochs: int = 6
     """Passes over the training clips."""
     seed: int = 0
     """Seed of the videos, the initial weights and the order of the clips."""
