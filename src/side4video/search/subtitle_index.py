@@ -113,7 +113,7 @@ class SubtitleQuery:
     """What subtitles contain of the words of a query.
 
     The score of a window is the share of the query's words that its subtitles contain, 0 to 1. A word counts by
-    ln(1 + N / n), for N windows with subtitles of which n contain it: rare words count more. Case and accents are
+    ln(1 + N / n) if n of the N windows with subtitles contain it: rare words count more. Case and accents are
     ignored; words are not inflected. Several wanted texts count with their mean, minus the mean of unwanted texts.
 
     Attributes:

@@ -5,7 +5,7 @@
 * clip_batches.py: batches of clips, from the videos or from the token cache.
 * clip_length.py: the length of training clips.
 * clips.py: builds training and evaluation sets from the settings.
-* data_identity.py: what identifies a data set wherever it lies.
+* data_identity.py: recognise a data set whose files have moved.
 * subset.py: selects a subset of the training videos.
 * task.py: the interface between the training loop and a task.
 * token_cache.py: caches the frozen model's tokens on disk for later epochs.

@@ -1,4 +1,4 @@
-"""What identifies a data set wherever it lies: recognised when a run is resumed after its data moved."""
+"""Recognise the data set of a run by its content, so that the run can be resumed after the files have moved."""
 
 import hashlib
 import json

@@ -124,7 +124,7 @@ class Task(Protocol):
         """Score the test set; the model stays in eval mode."""
 
     def identity(self) -> dict[str, Any]:
-        """What the data is, by set, independent of where it lies; see `identify_videos`."""
+        """What identifies the data of each set, whatever its paths; see `identify_videos`."""
 
     def thresholds(self, evaluation: Scores | None) -> Thresholds | None:
         """The thresholds of the classes for an adapter, chosen in `evaluation`; None if each video has one class."""

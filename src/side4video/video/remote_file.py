@@ -17,7 +17,7 @@ BLOCK_BYTES = 2**18
 KEPT_BLOCKS = 32
 """Blocks of a file that stay in memory: 8 MB."""
 KEPT_FILES = 4
-"""Files of which this process keeps blocks."""
+"""Files whose blocks this process keeps."""
 
 
 def open_bytes(path: Path) -> io.BufferedReader:

@@ -69,8 +69,8 @@ def read_video_list(
             because the numbering of the names is not known.
         columns: columns of a `csv` or `jsonl` by their role: path, label, start, end, start_frame, end_frame, split,
             group. Default: columns of usual names.
-        fps: frames per second of frame numbers, which count from 0; the end is exclusive. Default: those that the list
-            states, or the times of the frames in the video file; required for folders of frames.
+        fps: frames per second of frame numbers, which count from 0; the end is exclusive. Default: the rate that the
+            list states, or the times of the frames in the video file; required for folders of frames.
         multi_label: whether videos have any number of labels. Rows of the same video and times are then merged, and
             labels in one field are separated. Default: what the form of the list says, such as lists of labels in JSON.
         label_separator: separator of labels in one field; it makes a list multi-label. Default: the one that occurs of

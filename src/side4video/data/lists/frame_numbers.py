@@ -21,7 +21,7 @@ def frames_to_seconds(
     Args:
         rows: rows, some with `frames`.
         paths: the file of each row.
-        fps: frames per second; by default those that a row states, then the times of the frames in the video file.
+        fps: frames per second. Default: the rate that a row states, else the times of the frames in the video file.
         source: the list, for errors.
 
     Raises:

@@ -121,7 +121,7 @@ def _numbered_parts(folder: Path, part: re.Match[str]) -> list[Path]:
 def _existing(paths: list[Path], what: str) -> list[Path]:
     if missing := [path.name for path in paths if not path.is_file()]:
         raise FileNotFoundError(
-            f"{what} {len(paths)} parts, of which {len(missing)} are missing in {str(paths[0].parent)!r}: "
+            f"{what} {len(paths)} parts, and {len(missing)} of them are missing in {str(paths[0].parent)!r}: "
             f"{', '.join(missing[:5])}. Download the whole folder."
         )
     return paths
