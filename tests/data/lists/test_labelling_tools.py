@@ -392,3 +392,10 @@ class TestJson:
         assert [video.start_seconds for video in found.videos] == [0.95, 0.38]
         with pytest.raises(DataError, match=r"line 2: 'soon' is not a positive number of frames per second"):
             read_video_list(write(tmp_path / "b.csv", "video,label,start_frame,end_frame,fps\na.mp4,x,1,2,soon\n"))
+
+
+def test_a_choice_of_labels_that_a_format_does_not_have_is_reported(tmp_path):
+    (tmp_path / "list.csv").write_text("path,label\na.mp4,run\nb.mp4,walk\n")
+    sentence = "label_field = 'verb' is ignored: this format has one kind of labels."
+    assert sentence in read_video_list(tmp_path / "list.csv", label_field="verb").notes
+    assert sentence not in read_video_list(tmp_path / "list.csv").notes

@@ -131,8 +131,10 @@ def read_video_list(
         class_numbers=class_numbers,
     )
     videos = _labelled_videos(rows, path_of, labels.indices)
+    ignored = label_field is not None and not FORMATS[format].has_label_fields
     notes = (
         f"Read as {format}.",
+        *((f"label_field = {label_field!r} is ignored: this format has one kind of labels.",) if ignored else ()),
         *table.notes,
         *rates,
         *several,

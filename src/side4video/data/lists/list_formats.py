@@ -55,6 +55,8 @@ class Format(NamedTuple):
     read: Callable[[Path, ReadOptions], Table]
     spells_loosely: bool = False
     """Files of this public data set spell class names in several ways, so punctuation is ignored."""
+    has_label_fields: bool = False
+    """Files have several kinds of labels, among which `ReadOptions.label_field` chooses."""
 
 
 def _is_json_lines(source: ListSource) -> bool:
@@ -65,19 +67,19 @@ FORMATS: dict[str, Format] = {  # in the order in which they are tried
     "ucf101": Format(is_ucf101, read_ucf101, spells_loosely=True),
     "hmdb51": Format(is_hmdb51, read_hmdb51, spells_loosely=True),
     "thumos": Format(is_thumos, read_thumos),
-    "fiftyone-samples": Format(is_fiftyone_samples, read_fiftyone_samples),
+    "fiftyone-samples": Format(is_fiftyone_samples, read_fiftyone_samples, has_label_fields=True),
     "fiftyone-labels": Format(is_fiftyone_labels, read_fiftyone_labels),
-    "cvat": Format(is_cvat, read_cvat),
+    "cvat": Format(is_cvat, read_cvat, has_label_fields=True),
     "metadata": Format(is_described_folder, read_described_folder),
     "folder": Format(lambda source: bool(source.sub_folders), read_class_folders),
-    "label-studio": Format(is_label_studio, read_label_studio),
+    "label-studio": Format(is_label_studio, read_label_studio, has_label_fields=True),
     "diving48": Format(is_diving48, read_diving48),
     "ssv2": Format(is_something_v2, read_something_v2, spells_loosely=True),
     "activitynet": Format(is_activitynet, read_activitynet),
     "json": Format(is_json_list, read_json_list),
     "jsonl": Format(_is_json_lines, read_json_lines),
-    "epic-kitchens": Format(is_epic_kitchens, read_epic_kitchens),
-    "charades": Format(is_charades, read_charades),
+    "epic-kitchens": Format(is_epic_kitchens, read_epic_kitchens, has_label_fields=True),
+    "charades": Format(is_charades, read_charades, has_label_fields=True),
     "kinetics": Format(is_kinetics, read_kinetics, spells_loosely=True),
     "csv": Format(is_csv, read_csv),
     "ssv1": Format(is_something_v1, read_something_v1, spells_loosely=True),
