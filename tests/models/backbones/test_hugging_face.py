@@ -164,7 +164,7 @@ def test_sharded_files_of_the_library(tmp_path, pictures, capsys):
     index.unlink()
     load_backbone("vit_tiny_patch16_224", weights=tmp_path, image_size=32, model_args=ARGS)
     part.unlink()
-    with pytest.raises(FileNotFoundError, match=rf"parts, of which 1 are missing .*{part.name}"):
+    with pytest.raises(FileNotFoundError, match=rf"parts, and 1 of them are missing .*: {part.name}"):
         load_backbone("vit_tiny_patch16_224", weights=tmp_path, image_size=32, model_args=ARGS)
 
 
