@@ -6,6 +6,7 @@
 * media.py: videos, parts of them, pictures.
 * model_queue.py: batches the requests of many clients for one model.
 * page_content.py: what the page shows.
+* page_routes.py: the routes of the search page.
 * pages.py: the search page, rendered on the server.
 * queries.py: queries of clients.
 * request_parameters.py: the parameters of a request, validated.

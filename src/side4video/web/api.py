@@ -33,10 +33,29 @@ Clip = Annotated[UploadFile, File(description="a video of any format")]
 def api_routes(service: SearchService) -> APIRouter:
     """The routes below /api."""
     router = APIRouter(prefix="/api", tags=["search"])
-    settings = service.settings
+    _add_searches(router, service)
+    _add_uploads(router, service)
 
-    def filter_of(where: list[str], path: str | None) -> Filter:
-        return make_filter(where, path, service.column_types, service.column_values)
+    @router.get("/timeline/{identifier}")
+    async def timeline(identifier: str) -> TimelineResponse:
+        """The classes of a video of the index over time; 404 if the server was started without --classify."""
+        return await find_timeline(service, identifier)
+
+    @router.get("/subtitles/{identifier}")
+    async def subtitles(identifier: str) -> list[CueResponse]:
+        """All subtitles of a video of the index, in the order of their times."""
+        return await service.cues_of(await find_file(service, identifier))
+
+    @router.get("/info")
+    async def info() -> InfoResponse:
+        """The index, its columns, and the limits of this server."""
+        return service.info()
+
+    return router
+
+
+def _add_searches(router: APIRouter, service: SearchService) -> None:
+    settings = service.settings
 
     @router.get("/search")
     async def search(
@@ -60,7 +79,7 @@ def api_routes(service: SearchService) -> APIRouter:
             has_example=like is not None,
         )
         top_k = check_top_k(top_k, maximum=settings.max_results)
-        return await find_videos(service, query, like, top_k=top_k, filter=filter_of(where, path))
+        return await find_videos(service, query, like, top_k=top_k, filter=_filter_of(service, where, path))
 
     @router.get("/like/{identifier}")
     async def like(
@@ -71,7 +90,13 @@ def api_routes(service: SearchService) -> APIRouter:
     ) -> SearchResponse:
         """The videos most similar to a video of the index, without the video itself."""
         top_k = check_top_k(top_k, maximum=settings.max_results)
-        return await find_videos(service, ClientQuery(), identifier, top_k=top_k, filter=filter_of(where, path))
+        return await find_videos(
+            service, ClientQuery(), identifier, top_k=top_k, filter=_filter_of(service, where, path)
+        )
+
+
+def _add_uploads(router: APIRouter, service: SearchService) -> None:
+    settings = service.settings
 
     @router.post("/search-like")
     async def search_like(
@@ -84,7 +109,7 @@ def api_routes(service: SearchService) -> APIRouter:
         where: Where = [],  # noqa: B006
     ) -> SearchResponse:
         """The videos most similar to an uploaded clip or photo; with texts, to all parts together."""
-        top_k, filter = check_top_k(top_k, maximum=settings.max_results), filter_of(where, path)
+        top_k, filter = check_top_k(top_k, maximum=settings.max_results), _filter_of(service, where, path)
         query = read_query(
             q, unwanted, subtitle_weight=subtitle_weight, max_letters=settings.max_query_letters, has_example=True
         )
@@ -94,16 +119,6 @@ def api_routes(service: SearchService) -> APIRouter:
                 return await service.search(query, top_k=top_k, filter=filter)
         except (NotDecodedError, VideoError) as error:
             raise to_http_error(error) from None
-
-    @router.get("/timeline/{identifier}")
-    async def timeline(identifier: str) -> TimelineResponse:
-        """The classes of a video of the index over time; 404 if the server was started without --classify."""
-        return await find_timeline(service, identifier)
-
-    @router.get("/subtitles/{identifier}")
-    async def subtitles(identifier: str) -> list[CueResponse]:
-        """All subtitles of a video of the index, in the order of their times."""
-        return await service.cues_of(await find_file(service, identifier))
 
     @router.post("/classify")
     async def classify(clip: Clip) -> ClassesResponse:
@@ -116,12 +131,9 @@ def api_routes(service: SearchService) -> APIRouter:
         except (NotDecodedError, VideoError) as error:
             raise to_http_error(error) from None
 
-    @router.get("/info")
-    async def info() -> InfoResponse:
-        """The index, its columns, and the limits of this server."""
-        return service.info()
 
-    return router
+def _filter_of(service: SearchService, where: list[str], path: str | None) -> Filter:
+    return make_filter(where, path, service.column_types, service.column_values)
 
 
 async def find_videos(

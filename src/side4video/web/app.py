@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from side4video.web.api import api_routes
 from side4video.web.media import media_routes
 from side4video.web.page_content import PageContent
-from side4video.web.pages import Pages, page_routes
+from side4video.web.page_routes import page_routes
+from side4video.web.pages import Pages
 from side4video.web.security_middleware import SecurityMiddleware
 from side4video.web.service import SearchService
 
@@ -38,7 +39,7 @@ def make_app(service: SearchService) -> FastAPI:
     )
     pages = Pages(service)
     app.add_middleware(SecurityMiddleware, settings=service.settings)
-    app.include_router(page_routes(service, pages))
+    app.include_router(page_routes(pages))
     app.include_router(api_routes(service))
     app.include_router(media_routes(service))
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

@@ -1,7 +1,6 @@
 """Serve videos, clips and frames of them by the identifier of an indexed file."""
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -15,7 +14,8 @@ from side4video.moments.subtitles import webvtt_text
 from side4video.search.stores.records import IndexedFile
 from side4video.video.playback import picture_at
 from side4video.video.video_error import VideoError
-from side4video.web.served_files import NotServedError
+from side4video.web.api import find_file, to_http_error
+from side4video.web.served_files import identify
 from side4video.web.service import SearchService
 from side4video.web.transcode_workers import ClipTask, NotDecodedError, decode_in_subprocess, make_clip
 from side4video.web.video_responses import MAX_TRANSCODED_SECONDS, playable_media_type
@@ -31,35 +31,11 @@ def media_routes(service: SearchService) -> APIRouter:
     """The routes below /videos, /clips, /moments, /subtitles and /posters."""
     router = APIRouter(tags=["videos"])
 
-    async def find(identifier: str) -> IndexedFile:
-        try:
-            return await asyncio.to_thread(service.served_files.find, identifier)
-        except NotServedError as error:
-            raise HTTPException(404, str(error)) from None
-
-    async def make_part(
-        identifier: str, start: float, end: float, *, longest: float, largest_side: int
-    ) -> FileResponse:
-        file = await find(identifier)
-        if not 0 < end - start <= longest + 0.01:
-            raise HTTPException(422, f"The end must be after the start, and at most {longest:g} seconds later.")
-
-        async def make(out: Path) -> None:
-            task = ClipTask(Path(file.path), out, start, end, largest_side)
-            await decode_in_subprocess(make_clip, task, seconds=service.settings.decode_seconds)
-
-        key = f"clip {identifier} {file.modified} {start:.3f} {end:.3f} {largest_side}"
-        try:
-            made = await service.clips.get(key, ".mp4", make)
-        except NotDecodedError as error:
-            raise HTTPException(504 if error.timed_out else 422, str(error)) from None
-        return FileResponse(made, media_type="video/mp4", headers=_CACHED)
-
     @router.head("/videos/{identifier}", include_in_schema=False)
     @router.get("/videos/{identifier}", response_class=FileResponse)
     async def video(identifier: str) -> FileResponse:
         """The file itself, with byte ranges; 404 if browsers cannot play it: use /clips."""
-        file = await find(identifier)
+        file = await find_file(service, identifier)
         try:
             media_type = await asyncio.to_thread(playable_media_type, file)
         except VideoError as error:
@@ -71,15 +47,15 @@ def media_routes(service: SearchService) -> APIRouter:
     @router.get("/clips/{identifier}.mp4", response_class=FileResponse)
     async def clip(identifier: str, start: Seconds, end: Seconds) -> FileResponse:
         """A part of a video as H.264 with AAC sound, transcoded on the first request."""
-        return await make_part(identifier, start, end, longest=MAX_TRANSCODED_SECONDS, largest_side=_PLAYER_PIXELS)
+        file = await find_file(service, identifier)
+        return await _make_part(service, file, start, end, longest=MAX_TRANSCODED_SECONDS, largest_side=_PLAYER_PIXELS)
 
     @router.get("/moments/{identifier}.mp4", response_class=FileResponse)
     async def moment(identifier: str, start: Seconds, end: Seconds) -> FileResponse:
         """A part of a video as a file to keep: as `search --cut` writes it, in the size of the video."""
-        response = await make_part(
-            identifier, start, end, longest=service.settings.max_clip_seconds, largest_side=WHOLE_SIZE
-        )
-        stem = Path(service.videos.name_of(service.served_files.files[identifier].path)).stem
+        file, longest = await find_file(service, identifier), service.settings.max_clip_seconds
+        response = await _make_part(service, file, start, end, longest=longest, largest_side=WHOLE_SIZE)
+        stem = Path(service.videos.name_of(file.path)).stem
         name = quote(f"{stem}-{start:07.2f}s.mp4")
         response.headers["content-disposition"] = f"attachment; filename*=utf-8''{name}"
         return response
@@ -91,7 +67,7 @@ def media_routes(service: SearchService) -> APIRouter:
         start: Annotated[float, Query(ge=0, allow_inf_nan=False, description="time at which the clip starts")] = 0.0,
     ) -> Response:
         """The subtitles of a video in one language, as WebVTT."""
-        cues = [cue for cue in await service.cues_of(await find(identifier)) if cue.language == language]
+        cues = [cue for cue in await service.cues_of(await find_file(service, identifier)) if cue.language == language]
         shifted = [
             (max(cue.start_seconds - start, 0), cue.end_seconds - start, cue.text)
             for cue in cues
@@ -102,19 +78,39 @@ def media_routes(service: SearchService) -> APIRouter:
     @router.get("/posters/{identifier}", response_class=Response)
     async def poster(identifier: str, seconds: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0) -> Response:
         """The frame of a video at a given time, as JPEG."""
-        file = await find(identifier)
-
-        async def make(out: Path) -> None:
-            await asyncio.to_thread(partial(_write_poster, Path(file.path), seconds, out))
-
-        try:
-            made = await service.posters.get(f"poster {identifier} {file.modified} {seconds:.2f}", ".jpg", make)
-        except VideoError as error:
-            raise HTTPException(422, error.reason) from None
-        content = await asyncio.to_thread(made.read_bytes)  # small files, requested by the dozen
-        return Response(content, media_type="image/jpeg", headers=_CACHED)
+        return await _make_poster(service, await find_file(service, identifier), seconds)
 
     return router
+
+
+async def _make_part(
+    service: SearchService, file: IndexedFile, start: float, end: float, *, longest: float, largest_side: int
+) -> FileResponse:
+    if not 0 < end - start <= longest + 0.01:
+        raise HTTPException(422, f"The end must be after the start, and at most {longest:g} seconds later.")
+
+    async def make(out: Path) -> None:
+        task = ClipTask(Path(file.path), out, start, end, largest_side)
+        await decode_in_subprocess(make_clip, task, seconds=service.settings.decode_seconds)
+
+    key = f"clip {identify(file.path)} {file.modified} {start:.3f} {end:.3f} {largest_side}"
+    try:
+        made = await service.clips.get(key, ".mp4", make)
+    except NotDecodedError as error:
+        raise to_http_error(error) from None
+    return FileResponse(made, media_type="video/mp4", headers=_CACHED)
+
+
+async def _make_poster(service: SearchService, file: IndexedFile, seconds: float) -> Response:
+    async def make(out: Path) -> None:
+        await asyncio.to_thread(_write_poster, Path(file.path), seconds, out)
+
+    try:
+        made = await service.posters.get(f"poster {identify(file.path)} {file.modified} {seconds:.2f}", ".jpg", make)
+    except VideoError as error:
+        raise HTTPException(422, error.reason) from None
+    content = await asyncio.to_thread(made.read_bytes)  # small files, requested by the dozen
+    return Response(content, media_type="image/jpeg", headers=_CACHED)
 
 
 def _write_poster(path: Path, seconds: float, out: Path) -> None:
