@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from side4video.commands.positional import asks_for_help
 from side4video.output_targets import messages_to_stderr, writes_to_standard_output
-from side4video.system.console import escape_what_the_console_lacks
+from side4video.system.console import CLOSED_OUTPUT, escape_what_the_console_lacks, silence_closed_outputs
 from side4video.training.stopping import ended_by_sigterm
 
 USER_ERRORS = (ValueError, FileNotFoundError, ModuleNotFoundError, RuntimeError, OSError, FloatingPointError)
@@ -51,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the command and its arguments. Default: those of the process.
 
     Returns:
-        The exit code: 0 success, 1 some videos are bad, 2 wrong input, 128 + the number of a signal.
+        The exit code: 0 success, 1 some videos are bad, 2 wrong input, 128 + the number of a signal. It is 141, without
+        a message, if the reader of the output closes it.
 
     >>> main(["recipes", "--help"])
     List the recipes with the paper's numbers, parameters and memory, or print one: recipes [show NAME].
@@ -59,7 +60,17 @@ def main(arguments: list[str] | None = None) -> int:
     """
     escape_what_the_console_lacks()
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # operations that Apple's MPS lacks run on the CPU
-    arguments = sys.argv[1:] if arguments is None else arguments
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look for them in every installed package
+    try:
+        exit_code = _run(sys.argv[1:] if arguments is None else arguments)
+    except (OSError, SystemExit):  # help ends with SystemExit
+        if silence_closed_outputs():
+            return CLOSED_OUTPUT
+        raise
+    return CLOSED_OUTPUT if silence_closed_outputs() else exit_code
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         _print_help()
         return 0
@@ -80,6 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
             function = name.replace("-", "_")
             return getattr(import_module(f"side4video.commands.{function}"), function)(rest)
     except USER_ERRORS as error:
+        if isinstance(error, OSError) and silence_closed_outputs():
+            return CLOSED_OUTPUT
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:  # a subclass has its own exit code for other signals

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
@@ -28,6 +27,7 @@ from side4video.checking.workers import FailedItem, run_with_timeout
 from side4video.config import TextConfig
 from side4video.data.lists.segments import describe_parts, is_segment
 from side4video.system.console import shell_words
+from side4video.system.tables import Console
 from side4video.video.decoding import shared_cache
 
 _SUMMARY_FILE = "summary.json"

@@ -1,9 +1,9 @@
 """The command `backbones`: list the frozen image models that you can choose from."""
 
-from rich.console import Console
 from rich.table import Table
 
 from side4video.models.backbones.names import NAMED_BACKBONES, NamedBackbone
+from side4video.system.tables import Console
 
 _COLUMNS = ("name", "M", "width", "blocks", "patch/px", "texts", "licence")
 _LEFT = {"name", "texts", "licence"}

@@ -1,8 +1,7 @@
 """The command `recipes`: list the recipes that you can choose from."""
 
-from rich.console import Console
-
 from side4video.config import recipe_text
+from side4video.system.tables import Console
 
 
 def recipes(arguments: list[str]) -> int:

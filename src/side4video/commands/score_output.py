@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from side4video.config import EvalConfig
 
 if TYPE_CHECKING:
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
 
 def print_scores(evaluation: "Scores", *, max_classes: int | None = None) -> None:
     """Print the table of an evaluation, and the videos that are not in it."""
+    from side4video.system.tables import Console  # help prints no tables
+
     Console().print(evaluation.table(max_classes=max_classes))
     for warning in evaluation.warnings():
         print(f"warning: {warning}")

@@ -24,14 +24,23 @@ class RunConfig(Settings):
     task: Literal["recognition", "retrieval"] = "recognition"
     """recognition: name the class of a video; retrieval: find videos by captions and captions by videos."""
     backbone: BackboneConfig = BackboneConfig()
+    """The frozen image model."""
     side: SideConfig = SideConfig()
+    """The side network."""
     head: HeadConfig = HeadConfig()
+    """The classifier on the side network."""
     probe: ProbeConfig = ProbeConfig()
+    """A classifier on frozen tokens instead of a side network."""
     text: TextConfig = TextConfig()
+    """The text tower."""
     data: DataConfig = DataConfig()
+    """The videos, and which of their frames are used."""
     augment: AugmentConfig = AugmentConfig()
+    """Random changes of training clips."""
     train: TrainConfig = TrainConfig()
+    """Training."""
     eval: EvalConfig = EvalConfig()
+    """Evaluation."""
     search: Literal["off", "quick", "thorough"] = "off"
     """Compare probes and side networks by cross-validation on the training clips, then train the best one on all of
     them. For few clips. config.yaml in the run folder then contains the chosen settings, with search off."""

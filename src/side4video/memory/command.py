@@ -4,8 +4,6 @@ import gc
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.memory.advice import Advice, advise, format_size, parse_size
@@ -14,6 +12,7 @@ from side4video.memory.measuring import STEPS, measure_step
 from side4video.memory.planning import StepPlanner, Target, config_of_process, target_of
 from side4video.models.video_model import choose_device
 from side4video.system.devices import best_kind, is_gpu, total_bytes
+from side4video.system.tables import Console
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.out_of_memory import REMEDIES, TrainingMemoryError
 

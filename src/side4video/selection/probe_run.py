@@ -3,14 +3,13 @@
 import time
 from pathlib import Path
 
-from rich.console import Console
-
 from side4video.adapters.adapter import Adapter, save_adapter
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.models.probe_model import ProbeModel, build_probe_model
 from side4video.models.video_model import choose_device
 from side4video.system.devices import device_name
+from side4video.system.tables import Console
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clip_length import median_clip_seconds
 from side4video.tasks.clips import evaluation_clips

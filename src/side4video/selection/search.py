@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from side4video.config import ProbeName, RunConfig
 from side4video.models.backbones.loading import FrozenBackbone
@@ -22,6 +21,7 @@ from side4video.selection.fold_results import (
     error_of_difference,
 )
 from side4video.selection.side_folds import SideFolds
+from side4video.system.tables import Console
 from side4video.tasks.recognition.baselines import training_tokens
 from side4video.tasks.recognition.data import RecognitionData, evaluated_groups, read_data, refuse_several_labels
 from side4video.tasks.recognition.folds import Folds

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy import ndarray
-from rich.console import Console
 
 from side4video.adapters.adapter import Thresholds
 from side4video.atomic_files import write_json
@@ -21,6 +20,7 @@ from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
 from side4video.distributed.processes import is_main_process, print_once
 from side4video.models.video_model import VideoModel, build_video_model
+from side4video.system.tables import Console
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, check_resize, evaluation_clips, videos_per_batch
 from side4video.tasks.data_identity import identify_videos
