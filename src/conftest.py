@@ -39,3 +39,4 @@ def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _in_example_folder(example_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(example_folder)
+    monkeypatch.setenv("SIDE4VIDEO_CACHE", str(example_folder / "cache"))

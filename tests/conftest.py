@@ -44,7 +44,15 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_fork_server():
+def cache_of_indexes(tmp_path_factory):
+    """Indexes of shards are kept in a folder of this session, not in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIDE4VIDEO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_fork_server(cache_of_indexes):
     """The server that starts all processes of a test session imports what loaders need, whichever test comes first."""
     set_preload = BaseContext.set_forkserver_preload
 

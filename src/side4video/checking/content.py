@@ -4,8 +4,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from side4video.video.remote import is_address, state_of
-from side4video.video.remote_file import open_bytes
+from side4video.video.file_access import open_bytes, state_of
+from side4video.video.remote import is_address
+from side4video.video.shard_index import ShardError
 
 OTHER_TYPES = {
     b"PK\x03\x04": "a ZIP archive",
@@ -38,7 +39,7 @@ def detect_other_type(path: Path) -> str | None:
     try:
         with open_bytes(path) as file:
             start = file.read(4096)
-    except OSError:
+    except (OSError, ShardError):
         return None
     bare = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     for first, name in OTHER_TYPES.items():
@@ -67,7 +68,7 @@ def file_size(path: Path) -> int | None:
             return state_of(path)[0]
         with os.scandir(path) as entries:
             return None if any(entries) else 0
-    except OSError:
+    except (OSError, ShardError):
         return None
 
 

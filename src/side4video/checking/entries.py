@@ -11,8 +11,11 @@ from side4video.data.lists.caption_files import load_caption_file
 from side4video.data.lists.captions import read_caption_list
 from side4video.data.lists.configured_lists import read_configured_list
 from side4video.data.lists.list_formats import detect_format
+from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import CAPTION_COLUMNS, column_name
 from side4video.data.lists.text_files import DataError
+from side4video.data.lists.webdataset import is_webdataset, shards_have_captions
+from side4video.video.shard_paths import list_path
 
 Task = Literal["recognition", "retrieval"]
 
@@ -83,9 +86,10 @@ def _read(
             format=config.format,
             split=name,
             outside_root=config.outside_root,
+            columns=config.columns,
         )
         entries = tuple(map(Entry, found.videos, found.captions))
-        return EntrySet(name, found.source, entries, notes=found.notes)
+        return EntrySet(name, found.source, entries, notes=(*found.understood, *found.notes))
     listed = read_configured_list(config, name, class_names=known or None)
     assert listed is not None
     return EntrySet(name, listed.source, tuple(map(Entry, listed.videos)), listed.class_names, listed.notes)
@@ -94,8 +98,10 @@ def _read(
 def detect_task(config: DataConfig) -> Task:
     """Whether the given files contain classes or captions, detected from their content."""
     sources = [source for source in (config.test, config.train) if source is not None]
-    if config.captions is not None:
+    if config.captions is not None or (config.format == "webdataset" and "caption" in config.columns):
         return "retrieval"
+    if config.label_field is not None:
+        return "recognition"
     return "retrieval" if any(map(_contains_captions, sources)) else "recognition"
 
 
@@ -107,6 +113,8 @@ def _is_label_list(source: Path) -> bool:
 
 
 def _contains_captions(source: Path) -> bool:
+    if is_webdataset(ListSource(list_path(source))):
+        return shards_have_captions(list_path(source))
     if not source.is_file():
         return False
     try:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from side4video.checking.content import detect_other_type, file_size, hash_content, wrong_suffix
 from side4video.video.decoding import VideoCache, VideoError, VideoFile, open_video
+from side4video.video.file_access import exists, is_on_disk
 from side4video.video.packets import ContainerFacts
-from side4video.video.remote import is_address
+from side4video.video.shard_index import ShardError
 
 _MISSING_SHARE = 0.1  # of the length in the header, and also
 _LATE_SECONDS = 0.5  # times of segments are rounded
@@ -50,18 +51,20 @@ def probe_video(task: ProbeTask) -> Probe:
     """Probe one video. Problems are in the result; they are not raised."""
     path = task.path
     try:
-        if not is_address(path) and not path.exists():
+        if not exists(path):
             return Probe((("missing", "the file does not exist."),))
         if file_size(path) == 0:
             what = "the folder is empty." if path.is_dir() else "the file is empty: 0 bytes."
             return Probe((("empty", what),))
         digest = hash_content(path) if task.is_hashed else None
-    except OSError as error:
-        return Probe((("unreadable", f"it cannot be read ({error.strerror})."),))
+    except (OSError, ShardError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Probe((("unreadable", f"it cannot be read ({reason})."),))
     try:
         return Probe(tuple(_decode(task)), digest)
     except VideoError as error:
-        other = detect_other_type(path) if error.fault == "unreadable" and path.is_file() else None
+        is_file = not is_on_disk(path) or path.is_file()
+        other = detect_other_type(path) if error.fault == "unreadable" and is_file else None
         fault = (error.fault, error.reason) if other is None else ("no-video", f"its content is {other}.")
         return Probe((fault,), digest)
 

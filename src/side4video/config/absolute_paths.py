@@ -28,9 +28,14 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
 
 
 def _absolute(group: Settings) -> dict[str, Path]:
-    paths = {name: value for name, value in group if isinstance(value, Path)}
-    local = {name: path for name, path in paths.items() if not _ADDRESS.match(path.as_posix())}
-    return {name: path.expanduser().absolute() for name, path in local.items()}
+    return {name: _absolute_path(value) for name, value in group if isinstance(value, Path)}
+
+
+def _absolute_path(path: Path) -> Path:
+    parts = path.as_posix().split("::")
+    if len(parts) > 1 and all(part.endswith(".tar") for part in parts):  # several shards
+        return Path("::".join(_absolute_path(Path(part)).as_posix() for part in parts))
+    return path if _ADDRESS.match(path.as_posix()) else path.expanduser().absolute()
 
 
 def _absolute_weights(weights: str) -> str:

@@ -17,7 +17,8 @@ class DataConfig(Settings):
     """
 
     train: Path | None = None
-    """Training set: a folder with one sub-folder per class, or a list or annotation file."""
+    """Training set: a folder with one sub-folder per class, a list or annotation file, or WebDataset shards: a .tar
+    file, a folder of them, or a pattern such as shards/{000000..000099}.tar."""
     test: Path | None = None
     """Evaluation set, in any of these formats."""
     captions: Path | None = None
@@ -31,8 +32,9 @@ class DataConfig(Settings):
     allowed."""
     format: str = "auto"
     """Format of the lists: auto, folder, list, csv, json, jsonl, metadata, kinetics, ssv1, ssv2, ucf101, hmdb51,
-    epic-kitchens, charades, diving48, activitynet, thumos, cvat, label-studio, fiftyone-labels or fiftyone-samples; of
-    captions: auto, msrvtt, msvd, vatex, didemo, activitynet, lsmdc, csv, json or jsonl."""
+    epic-kitchens, charades, diving48, activitynet, thumos, cvat, label-studio, fiftyone-labels,
+    fiftyone-samples or webdataset; of captions: auto, msrvtt, msvd, vatex, didemo, activitynet, lsmdc, csv, json, jsonl
+    or webdataset."""
     class_names: Path | None = None
     """File with one class name per line, or `id,name` rows, for lists with class numbers."""
     delimiter: str | None = None
@@ -57,7 +59,7 @@ class DataConfig(Settings):
     numbers in lists, which are by default those of the video file."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Columns of a CSV or JSON lines by their role (path, label, start, end, start_frame, end_frame, split, group), if
-    their names are not the usual ones."""
+    their names are not the usual ones. Of shards, suffixes of members or fields of the json members; also caption."""
     group: str | None = None
     """Which training clips were cut from the same recording; folds, val_fraction and cross-validation keep them
     together. A column of the CSV,
@@ -71,8 +73,8 @@ class DataConfig(Settings):
     if multi_label is true."""
     label_field: str | None = None
     """Which labels of a file that has several kinds: verb, noun or action (EPIC-Kitchens; default action), videos or
-    segments (Charades; default videos), tags or tracks (CVAT), the name of a control (Label Studio) or of a field
-    (FiftyOne)."""
+    segments (Charades; default videos), tags or tracks (CVAT), the name of a control (Label Studio), of a field
+    (FiftyOne), or of a member or json field (WebDataset; default cls, then a usual name of labels)."""
     overlap: Literal["refuse", "allow"] = "refuse"
     """Whether videos of the evaluation set may also be training videos, by path or content. Scores of these say
     nothing about new videos."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from side4video.data.lists.annotations import LabelledVideo
-from side4video.video.remote import is_address, state_or_none
+from side4video.video.file_access import open_bytes, state_or_none
+from side4video.video.remote import is_address
+from side4video.video.shard_index import ShardError
 
 MOST_SIZES = 10_000
 """Videos whose sizes are compared: on a network disk each takes a request. Of larger sets, evenly chosen ones."""
@@ -46,20 +48,20 @@ def _evenly(count: int, most: int) -> set[int]:
 
 def _size(path: Path) -> int | None:
     """Bytes of a file, or number of files in a folder of frames; None if it is missing."""
-    try:
-        if is_address(path):
-            state = state_or_none(path)
-            return None if state is None else state[0]
-        return len(os.listdir(path)) if path.is_dir() else path.stat().st_size  # noqa: PTH208 - only the count
-    except OSError:
-        return None
+    if not is_address(path) and path.is_dir():
+        try:
+            return len(os.listdir(path))  # noqa: PTH208 - only the count
+        except OSError:
+            return None
+    state = state_or_none(path)
+    return None if state is None else state[0]
 
 
 def _beginning(path: Path) -> bytes:
     if is_address(path):  # its size is compared
         return b""
     try:
-        with path.open("rb") as file:
+        with open_bytes(path) as file:
             return file.read(HASHED_BYTES)
-    except OSError:  # missing, or a folder of frames
+    except (OSError, ShardError):  # missing, or a folder of frames
         return b""

@@ -4,6 +4,8 @@
 * container.py: open a video file with any supported PyAV version.
 * cutting.py: cut a part of a file without encoding it again.
 * decoding.py: open any video: a file or a folder of frames.
+* file_access.py: state and bytes of a video on disk, at an address or in a tar archive.
+* file_lock.py: a lock between processes.
 * frame_array.py: frames in memory, read like a video file.
 * frame_folder.py: frames of a folder with one image per frame.
 * frame_table.py: when each frame is shown, and where decoding can start.
@@ -17,6 +19,8 @@
 * playback.py: media types, clips and pictures for a browser.
 * remote.py: paths of videos at addresses such as s3://bucket/clip.mp4.
 * remote_file.py: a remote file, read in blocks.
+* shard_index.py: the members of a tar archive.
+* shard_paths.py: paths of videos in tar archives, and patterns of shards.
 * stored_input.py: videos given as bytes or file objects.
 * video_cache.py: frame tables for all processes of a command, and open files.
 * video_error.py: the one exception that reading a video raises.

@@ -6,8 +6,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from side4video.video.remote import is_address
-from side4video.video.remote_file import open_bytes
+from side4video.video.file_access import ffmpeg_input, is_on_disk
 
 # Some files (in HMDB51, for example) have metadata that is not UTF-8. Before PyAV 19 this is an error unless ignored.
 _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -41,10 +40,8 @@ def open_container(path: str | Path, options: dict[str, str] | None = None, **mo
     Raises:
         av.FFmpegError, OSError, ValueError: FFmpeg cannot read the file.
     """
-    if not isinstance(path, str) and is_address(path):
-        return av.open(open_bytes(path), "r", options=options, **_METADATA_OPTIONS, **more)
-    address = path if isinstance(path, str) else file_address(path)
-    return av.open(address, "r", options=options, **_METADATA_OPTIONS, **more)
+    given = path if isinstance(path, str) else ffmpeg_input(path)
+    return av.open(given, "r", options=options, **_METADATA_OPTIONS, **more)
 
 
 def listed_seconds(path: Path) -> float | None:
@@ -53,7 +50,7 @@ def listed_seconds(path: Path) -> float | None:
     >>> listed_seconds(Path("clip.mp4"))
     2.0
     """
-    if not path.is_file():
+    if is_on_disk(path) and not path.is_file():
         return None
     try:
         with open_container(path) as container:

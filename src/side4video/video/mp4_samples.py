@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from side4video.video.remote_file import open_bytes
+from side4video.video.file_access import open_bytes
 
 _LARGEST_HEADER = 2**28  # bytes; a film of a day has 30 MB
 

@@ -17,8 +17,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from side4video.video.file_access import state_of
 from side4video.video.mp4_samples import read_sample_table
-from side4video.video.remote import state_of
 
 _STORE_DISPLAY_TIMES = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _SEEK_KEY_FRAMES = (*_STORE_DISPLAY_TIMES, "avi")

@@ -102,6 +102,7 @@ class RemoteFile(io.RawIOBase):
 
     Args:
         path: the address, from `video_path`.
+        about: the result of `about_file`, if it is known.
 
     Raises:
         OSError: there is no such file, or it cannot be read.
@@ -112,8 +113,8 @@ class RemoteFile(io.RawIOBase):
     True
     """
 
-    def __init__(self, path: Path) -> None:
-        about = about_file(path)
+    def __init__(self, path: Path, about: dict[str, Any] | None = None) -> None:
+        about = about_file(path) if about is None else about
         size, changed = state_from(about)
         in_parts = about.get("size") is not None and about.get("partial") is not False
         self._content = _shared_content(path, size, changed) if in_parts else RemoteContent(path, None)

@@ -10,16 +10,16 @@ import shutil
 import tempfile
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import lock_descriptor
-
 from side4video.video.container import FFMPEG_VERSION, InputContainer
+from side4video.video.file_access import state_of
+from side4video.video.file_lock import alone
 from side4video.video.frame_table import FrameTable, read_table, write_table
-from side4video.video.remote import is_address, state_of
+from side4video.video.remote import is_address
 
 KEPT_FROM_FRAMES = 1000
 """Tables of files with fewer frames are not written to disk: listing these takes milliseconds."""
@@ -93,7 +93,7 @@ class VideoCache:
         if table is None:
             table = read_table(path)
         if table is None:
-            with _alone(path) if key.size >= LOCKED_FROM_BYTES else nullcontext():
+            with alone(path) if key.size >= LOCKED_FROM_BYTES else nullcontext():
                 table = read_table(path) or list_file()
                 if len(table.seconds) >= KEPT_FROM_FRAMES:
                     with suppress(OSError):  # on a full disk the file is listed again
@@ -128,21 +128,3 @@ def _digest(key: FileKey) -> str:
     """A file name for the table of a file; other versions of FFmpeg may list other frames."""
     text = repr((*key, FFMPEG_VERSION))
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:32]
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block for `path`. Where no lock file can be made, do not wait."""
-    lock = path.with_suffix(".lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("wb")
-    except OSError:
-        yield
-        return
-    with file:
-        with suppress(OSError):  # some network drives have no locks
-            lock_descriptor(file.fileno(), poll_interval=0.01)
-        yield
-        with suppress(PermissionError):  # Windows removes no open files
-            lock.unlink(missing_ok=True)  # those that wait for it find the table

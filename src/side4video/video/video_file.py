@@ -14,11 +14,12 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from side4video.video import packets
+from side4video.video.file_access import is_on_disk
 from side4video.video.frame_table import FrameTable
 from side4video.video.listing import list_frames
 from side4video.video.open_file import OpenFile
 from side4video.video.orientation import Orientation
-from side4video.video.remote import is_address, video_path
+from side4video.video.remote import video_path
 from side4video.video.video_cache import VideoCache
 from side4video.video.video_error import VideoError, check_indices
 
@@ -66,7 +67,7 @@ class VideoFile:
         self.path = video_path(path)
         self._file = OpenFile(self.path, cache)
         self._converter = VideoReformatter()
-        is_local = not is_address(self.path)
+        is_local = is_on_disk(self.path)
         if is_local and self.path.exists() and not self.path.is_file():  # opening a pipe would wait for its writer
             raise VideoError(self.path, "it is a pipe, a socket or a device. Give a regular file.")
         if is_local and not self.path.is_file():

@@ -29,6 +29,8 @@
 * fiftyone.py: exports of FiftyOne.
 * label_studio.py: exports of Label Studio.
 * cvat.py: exports of CVAT.
+* shard_samples.py: samples of WebDataset shards.
+* webdataset.py: WebDataset shards: labels and captions.
 * described_folders.py: folders with a table of labels (Hugging Face, Roboflow).
 * records.py: rows of CSV files by column names.
 * split_names.py: names of splits.

@@ -15,6 +15,7 @@ from side4video.data.lists.several_labels import settle_labels
 from side4video.data.lists.text_files import MAX_SHOWN, DataError, check_class_names, read_class_names, shorten
 from side4video.data.lists.video_finder import VideoFinder
 from side4video.video.remote import video_path
+from side4video.video.shard_paths import is_shard_pattern, list_path
 
 __all__ = [
     "CheckedList",
@@ -49,7 +50,8 @@ def read_video_list(
     """Read a list of labelled videos.
 
     Args:
-        source: a list file, or a folder (one sub-folder per class, or an official set of split files).
+        source: a list file, or a folder (one sub-folder per class, or an official set of split files), or WebDataset
+            shards (a .tar file, a folder of them, or a pattern, see `find_shards`).
         root: base folder of the paths in the list. Default: the folder of the list.
         format: `auto`, or the name of one of `FORMATS` (list_formats.py).
         class_names: class names in the order that you want, or a file of them (`read_class_names`). When you read the
@@ -68,7 +70,7 @@ def read_video_list(
         class_numbers: whether numeric labels are indices into the names in `class_names`. False: they are an error,
             because the numbering of the names is not known.
         columns: columns of a `csv` or `jsonl` by their role: path, label, start, end, start_frame, end_frame, split,
-            group. Default: columns of usual names.
+            group. Default: columns of usual names. Of a `webdataset`, members by their suffix or fields of json.
         fps: frames per second of frame numbers, which count from 0; the end is exclusive. Default: the rate that the
             list states, or the times of the frames in the video file; required for folders of frames.
         multi_label: whether videos have any number of labels. Rows of the same video and times are then merged, and
@@ -76,7 +78,8 @@ def read_video_list(
         label_separator: separator of labels in one field; it makes a list multi-label. Default: the one that occurs of
             `|`, `;` and `,`, or blanks between numbers.
         label_field: which labels of a file with several kinds: verb, noun or action (EPIC-Kitchens), videos or segments
-            (Charades), tags or tracks (CVAT), the name of a control (Label Studio) or a field (FiftyOne).
+            (Charades), tags or tracks (CVAT), the name of a control (Label Studio) or a field (FiftyOne), or
+            a member or json field (WebDataset).
 
     Numeric labels are indices into `class_names`. If all class names are numbers, numeric labels are names instead.
     A path without suffix matches a video of that name or a folder of frames. Missing files and labels out of range
@@ -89,8 +92,8 @@ def read_video_list(
     >>> videos.class_names, videos.videos[0].name, videos.videos[0].label
     (('anticlockwise', 'clockwise'), 'anticlockwise/0.mp4', 0)
     """
-    source = video_path(source)
-    if not source.exists():
+    source = list_path(source)
+    if not is_shard_pattern(source) and not source.exists():
         raise DataError(f"{source} does not exist. Give a list file or a folder with one sub-folder per class.")
     given = _given_names(class_names)
     options = ReadOptions(

@@ -49,6 +49,7 @@ class CaptionTable(NamedTuple):
     problems: Sequence[str] = ()  # errors
     notes: Sequence[str] = ()  # warnings
     search_subfolders: bool = False  # whether videos may be in any folder below the root
+    understood: Sequence[str] = ()  # how the file was understood
 
 
 def read_csv_captions(file: CaptionFile, split: str | None) -> CaptionTable:

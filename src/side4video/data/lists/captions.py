@@ -1,7 +1,7 @@
 """Read lists of captioned videos in any common format, match them with files on disk, and check them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +10,16 @@ from side4video.data.lists.caption_files import CaptionFile, load_caption_file, 
 from side4video.data.lists.caption_formats import CaptionRow
 from side4video.data.lists.labelled_videos import LabelledVideo
 from side4video.data.lists.list_checks import find_bad_times, find_missing, video_key
+from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.official_captions import split_of_names
 from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.video_finder import VideoFinder, find_recursively, strip_suffix
+from side4video.data.lists.webdataset import is_webdataset, read_shard_captions
 from side4video.video.remote import video_path
+from side4video.video.shard_paths import list_path
 
+WEBDATASET = "webdataset"
 __all__ = ["CaptionList", "CheckedCaptions", "DataError", "check_caption_list", "read_caption_list"]
 
 
@@ -24,7 +28,7 @@ class CaptionList:
     """Unique videos without labels, and at least one caption for each, in the order of the file.
 
     `split` names the split to print with results (`test (1k-A; ...)`, `train`), or is empty if it is unknown. `source`
-    is the file that was read; `notes` are warnings about it.
+    is the file that was read; `notes` are warnings about it, `understood` are sentences about how shards were read.
 
     >>> found = read_caption_list("captions.csv")
     >>> len(found.videos), found.captions[0]
@@ -36,6 +40,7 @@ class CaptionList:
     split: str
     source: str
     notes: tuple[str, ...] = ()
+    understood: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.videos) != len(self.captions) or not all(self.captions):
@@ -71,22 +76,25 @@ def read_caption_list(
     format: str = "auto",
     split: str | None = None,
     outside_root: OutsideRoot = "refuse",
+    columns: Mapping[str, str] | None = None,
 ) -> CaptionList:
     """Read videos with their captions.
 
     Args:
-        source: a file of captions, or a list of videos alone (one name per line, a CSV column, a JSON list).
+        source: a file of captions, or a list of videos alone (one name per line, a CSV column, a JSON list), or
+            WebDataset shards (see `find_shards`).
         captions: file of captions if `source` is a list of videos. The result has the videos of the list, in its
             order. Ignored if `source` contains captions. So one setting works for MSR-VTT, whose training list has no
             captions and whose test list has them.
         root: base folder of the names. Default: the folder of `source`. Videos of public data sets are also found in
             any folder below it, by their name with or without suffix.
         format: format of the file of captions: `auto`, or one of `msrvtt`, `msvd`, `vatex`, `didemo`, `activitynet`,
-            `lsmdc`, `csv`, `json`, `jsonl`.
+            `lsmdc`, `csv`, `json`, `jsonl`, `webdataset`.
         split: `train`, `val` or `test`: the part to read from a file that labels several parts (MSR-VTT's JSON, a
             column `split`). Raises for public files that contain all parts without labels. Ignored otherwise, and if
             `source` is a list of videos.
         outside_root: whether videos may be outside of a given `root`; see `read_video_list`.
+        columns: members or json fields of shards by their role: caption, split, start, end. Ignored for other formats.
 
     Captions of a video in several lines are collected; DiDeMo and ActivityNet get one paragraph per video. Blanks
     around captions are stripped. Empty captions, and videos that have only empty ones, are dropped and counted in
@@ -99,21 +107,25 @@ def read_caption_list(
     >>> captions.videos[0].name, captions.captions[0]
     ('clips/train/anticlockwise/0.mp4', ('a shape moves anticlockwise',))
     """
-    source = video_path(source)
-    if format != "auto" and format not in READERS:
-        raise DataError(f"{format = } is not known. Use auto, {', '.join(READERS)}.")
-    file = load_caption_file(source)
-    names = None if format == "lsmdc" else read_names(file)
-    if names is not None:
-        file = _load_captions_of_names(names, source, captions)
-    format = detect_caption_format(file) if format == "auto" else format
-    table = READERS[format](file, split if names is None else None)
+    source = list_path(source)
+    if format not in ("auto", WEBDATASET, *READERS):
+        raise DataError(f"{format = } is not known. Use auto, {', '.join(READERS)}, {WEBDATASET}.")
+    names = None
+    if format == WEBDATASET or (format == "auto" and is_webdataset(ListSource(source))):
+        format, path, table = WEBDATASET, source, read_shard_captions(source, split, columns or {})
+    else:
+        file = load_caption_file(source)
+        names = None if format == "lsmdc" else read_names(file)
+        if names is not None:
+            file = _load_captions_of_names(names, source, captions)
+        format = detect_caption_format(file) if format == "auto" else format
+        path, table = file.path, READERS[format](file, split if names is None else None)
     rows, problems, notes = _group(table.rows), list(table.problems), list(table.notes)
     if names is not None:
-        rows = _select(rows, names, source, file.path, problems, notes)
-    rows = _clean(rows, file.path, problems, notes)
+        rows = _select(rows, names, source, path, problems, notes)
+    rows = _clean(rows, path, problems, notes)
     if not rows and not problems:
-        problems.append(f"{file.path}, read as format {format!r}, has no captions.")
+        problems.append(f"{path}, read as format {format!r}, has no captions.")
     if problems:
         raise DataError(*problems)
     paths = _find_files(rows, video_path(root) if root is not None else source.parent, table.search_subfolders, notes)
@@ -125,7 +137,8 @@ def read_caption_list(
         for path, row in zip(paths, rows, strict=True)
     )
     known_split = table.split if names is None else split_of_names(names, source)
-    return CaptionList(tuple(videos), tuple(row.captions for row in rows), known_split, str(source), tuple(notes))
+    captions_of = tuple(row.captions for row in rows)
+    return CaptionList(tuple(videos), captions_of, known_split, str(source), tuple(notes), tuple(table.understood))
 
 
 def _load_captions_of_names(names: Sequence[str], source: Path, captions: str | Path | None) -> CaptionFile:

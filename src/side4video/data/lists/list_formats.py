@@ -42,6 +42,7 @@ from side4video.data.lists.rows import ReadOptions, Table
 from side4video.data.lists.tables import is_csv, read_csv, read_json_lines
 from side4video.data.lists.text_files import DataError, describe_json
 from side4video.data.lists.thumos import is_thumos, read_thumos
+from side4video.data.lists.webdataset import is_webdataset, read_webdataset
 
 
 class Format(NamedTuple):
@@ -64,6 +65,7 @@ def _is_json_lines(source: ListSource) -> bool:
 
 
 FORMATS: dict[str, Format] = {  # in the order in which they are tried
+    "webdataset": Format(is_webdataset, read_webdataset, has_label_fields=True),
     "ucf101": Format(is_ucf101, read_ucf101, spells_loosely=True),
     "hmdb51": Format(is_hmdb51, read_hmdb51, spells_loosely=True),
     "thumos": Format(is_thumos, read_thumos),

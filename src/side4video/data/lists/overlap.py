@@ -8,8 +8,9 @@ from typing import Literal
 
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.lists.text_files import DataError, first_few
+from side4video.video.file_access import is_on_disk, open_bytes, state_or_none
 from side4video.video.remote import can_list, identity_of, video_path
-from side4video.video.remote_file import open_bytes
+from side4video.video.shard_index import ShardError
 
 LARGEST_COMPARED = 20_000
 """Videos of both sets. Larger sets are compared by path only: on a network disk each size takes a request."""
@@ -73,8 +74,8 @@ def _digests(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo]) -> d
 
 def _size(path: Path) -> int | None:
     try:
-        size = path.stat().st_size if can_list(path) and path.is_file() else 0
-        return size if size >= SMALLEST_COMPARED else None
+        state = state_or_none(path) if can_list(path) and not (is_on_disk(path) and path.is_dir()) else None
+        return state[0] if state is not None and state[0] >= SMALLEST_COMPARED else None
     except (OSError, ValueError):
         return None
 
@@ -83,7 +84,7 @@ def _digest(path: str) -> str | None:
     try:
         with open_bytes(video_path(path)) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ShardError):
         return None
 
 

@@ -80,7 +80,7 @@ def _links_in(folder: Path) -> set[str]:
 
 def _lines_with(names: set[str], source: Path) -> dict[str, str]:
     """`line 3, ` for each name that a line of a text file contains; empty for other sources."""
-    if not source.is_file():
+    if not source.is_file() or source.suffix.lower() == ".tar":
         return {}
     found: dict[str, str] = {}
     text = source.read_bytes().decode("utf-8", errors="replace")

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from side4video.video.decoding import VIDEO_SUFFIXES
 from side4video.video.remote import can_list, is_address, video_path
+from side4video.video.shard_paths import names_in_shard
 
 
 def scan_folder(folder: Path) -> set[str]:
-    """The names in a folder; empty if the folder is missing, cannot be read, or has an invalid name."""
+    """The names in a folder or tar archive; empty if the folder is missing, cannot be read, or has an invalid name."""
     try:
-        return {entry.name for entry in folder.iterdir()}
+        inside = names_in_shard(folder)
+        return {entry.name for entry in folder.iterdir()} if inside is None else inside
     except (OSError, ValueError):
         return set()
 

@@ -31,6 +31,8 @@ class RetrievalData:
     """Warnings about the files, as sentences."""
     choice: str | None = None
     """A sentence about the selected training subset; None if all videos are used."""
+    notes: tuple[str, ...] = ()
+    """How shards were understood: their number, the videos, where the captions are."""
 
 
 def read_caption_data(config: DataConfig, *, seed: int | None = None) -> RetrievalData:
@@ -45,6 +47,7 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
         ValueError: no set is given.
     """
     warnings: list[str] = []
+    notes: list[str] = []
 
     def read(source: Path | None, root: Path | None, split: str) -> CaptionList | None:
         if source is None:
@@ -56,7 +59,10 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
             format=config.format,
             split=split,
             outside_root=config.outside_root,
+            columns=config.columns,
         )
+        if listed.understood:
+            notes.append(f"{split}: {source}: {' '.join(listed.understood)}")
         checked = check_caption_list(listed, allow_missing=config.allow_missing)
         warnings.extend(f"{source}: {warning}" for warning in checked.warnings)
         return checked.captions
@@ -76,7 +82,7 @@ def read_caption_data(config: DataConfig, *, seed: int | None = None) -> Retriev
             videos=tuple(train.videos[place] for place in kept),
             captions=tuple(train.captions[place] for place in kept),
         )
-    return RetrievalData(train, test, tuple(warnings), choice)
+    return RetrievalData(train, test, tuple(warnings), choice, tuple(notes))
 
 
 def print_unread_text(*sets: CaptionList | None, config: TextConfig) -> None:

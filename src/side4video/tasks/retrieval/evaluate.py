@@ -132,6 +132,8 @@ def evaluate_retrieval_adapter(
     with joined_processes(place, timeout_minutes=timeout_minutes):
         check_resize(config)
         captioned = read_caption_data(data.model_copy(update={"train": None}))
+        for note in captioned.notes:
+            print_once(note)
         for warning in captioned.warnings:
             print_once(f"warning: {warning}")
         if captioned.test is None:

@@ -64,6 +64,8 @@ class RetrievalTask:
         self.config, self.device, self.video_cache = config, device, video_cache
         check_resize(config)
         self.data = read_caption_data(config.data, seed=config.seed)
+        for note in self.data.notes:
+            print_once(note)
         for warning in self.data.warnings:
             print_once(f"warning: {warning}")
         if self.data.choice:
