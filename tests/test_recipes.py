@@ -22,7 +22,7 @@ from side4video.models.similarity import similarity
 from side4video.models.text.tokeniser import clip_tokeniser
 from side4video.models.video_model import build_video_model
 from side4video.tasks.recognition.loss import RecognitionLoss
-from side4video.tasks.retrieval.contrastive import contrastive_loss
+from side4video.tasks.retrieval.contrastive import contrastive_loss, sigmoid_loss
 from side4video.training.optimizer import build_optimizer
 from write_recipes import recipes
 
@@ -35,6 +35,7 @@ OWN = {
     "own-clips-siglip2",
     "own-captions",
     "own-captions-pe",
+    "own-captions-siglip2",
 }
 TOP5 = {("k400-e14", 16): 98.2, ("ssv1-e14", 16): 88.8, ("ssv2-e14", 16): 94.0}
 RANKED = ("R@1", "R@5", "R@10", "median rank", "mean rank")
@@ -71,6 +72,7 @@ TEXT_TOWERS = {  # what the image towers were trained with
     "vit_large_patch14_clip_quickgelu_224.openai": ("ViT-L-14-quickgelu", "openai"),
     "eva02_enormous_patch14_clip_224.laion2b": ("EVA02-E-14", "laion2b_s4b_b115k"),
     "PE-Core-B-16.meta": ("PE-Core-B-16", "meta"),
+    "ViT-B-16-SigLIP2.webli": ("ViT-B-16-SigLIP2", "webli"),
 }
 
 
@@ -236,7 +238,14 @@ def test_each_kind_takes_a_real_step_at_reduced_size(name):
         backbone={"image_size": 2 * patch, "model_args": args},
         side={"width": 64},
         data={"num_frames": 3, "cache": None},
-        text={"model_args": {"embed_dim": 32, "width": 32, "heads": 2, "layers": 2}},
+        text={
+            "model_args": {
+                "embed_dim": 64 if "SigLIP" in recipe.text.name else 32,
+                "width": 32,
+                "heads": 2,
+                "layers": 2,
+            }
+        },
     )
     device = torch.device("cpu")
     model = build(config, num_classes=5, device=device).train()
@@ -247,7 +256,11 @@ def test_each_kind_takes_a_real_step_at_reduced_size(name):
     if config.task == "retrieval":
         ids, mask = clip_tokeniser()(["a dog", "a cat sleeps", "rain", "two boats"], max_words=config.text.max_words)
         texts, videos = model.embed_texts(ids, mask), model.embed_videos(clips)
-        loss = contrastive_loss(similarity(texts, videos, config.text.similarity), model.logit_scale)
+        similarities = similarity(texts, videos, config.text.similarity)
+        if config.text.loss == "sigmoid":
+            loss = sigmoid_loss(similarities, model.logit_scale, model.logit_bias)
+        else:
+            loss = contrastive_loss(similarities, model.logit_scale)
     else:
         loss, _ = RecognitionLoss(config, num_classes=5)(model, clips, torch.tensor([0, 1, 2, 3]))
     loss.backward()
