@@ -1,5 +1,6 @@
 """A web server on this machine that offers a folder, as well or as badly as a test asks for."""
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,10 @@ class VideoServer(ThreadingHTTPServer):
         ranges: whether parts of a file are sent. False: requests for a part are answered with the whole file.
         failures: the next answers, one status each; 0 ends the connection in the middle of the content, -1 does not
             answer until the server ends.
+        statuses: the answer to all questions about some files, by name.
+        tags: whether answers have an entity tag: a hash of the content, different in every file.
         sent: bytes of content of each answer.
+        asked: paths of all requests.
     """
 
     daemon_threads = True
@@ -24,7 +28,10 @@ class VideoServer(ThreadingHTTPServer):
         self.folder = folder
         self.ranges = True
         self.failures: list[int] = []
+        self.statuses: dict[str, int] = {}
+        self.tags = True
         self.sent: list[int] = []
+        self.asked: list[str] = []
         self.ended = threading.Event()
 
     def address(self, name: str) -> str:
@@ -45,7 +52,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, *, with_content):
         server, path = self.server, self.server.folder / self.path.lstrip("/")
+        server.asked.append(self.path)
         failure = server.failures.pop(0) if server.failures and with_content else None
+        failure = server.statuses.get(self.path.lstrip("/"), failure)
         if failure == -1:
             server.ended.wait()
             return
@@ -63,6 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
         if with_content and failure != 0:
             server.sent.append(len(content))
         self.send_header("Content-Length", str(len(content)))
+        if server.tags and path.is_file():
+            named = self.path.encode() + path.read_bytes()
+            self.send_header("ETag", f'"{hashlib.md5(named).hexdigest()}"')
         self.end_headers()
         if with_content and failure == 0:
             self.wfile.write(content[: len(content) // 2])

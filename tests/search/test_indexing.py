@@ -253,7 +253,7 @@ def test_file_that_grows_while_it_is_read_is_postponed(update, videos, store, mo
     from side4video.search import window_clips
 
     growing = paths_of(videos)[0]
-    original = window_clips.hash_content
+    original = window_clips.content_of_file
 
     def hash_and_grow(path):
         content = original(path)
@@ -263,7 +263,7 @@ def test_file_that_grows_while_it_is_read_is_postponed(update, videos, store, mo
         return content
 
     with monkeypatch.context() as changes:
-        changes.setattr(window_clips, "hash_content", hash_and_grow)
+        changes.setattr(window_clips, "content_of_file", hash_and_grow)
         report = update()
     assert [(video.name, "changed while" in video.reason) for video in report.unread] == [(growing, True)]
     assert update().embedded == 1

@@ -103,6 +103,23 @@ def test_refusals_are_not_repeated(server, status):
     assert len(server.sent) == 1
 
 
+@pytest.mark.parametrize("kind", ["playlist", "session"])
+def test_no_address_in_the_content_of_a_remote_file_is_opened(server, folder, kind, monkeypatch):
+    address = server.address("secret.ts")
+    content = {
+        "playlist": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n",
+        "session": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+        "a=rtpmap:96 H264/90000\n",
+    }[kind]
+    (folder / "clip.m3u8").write_text(content)
+    monkeypatch.setattr(
+        remote_file.RemoteFile, "name", "clip.m3u8" if kind == "playlist" else "clip.mp4", raising=False
+    )
+    with pytest.raises(VideoError, match="InvalidDataError"):
+        open_video(server.address("clip.m3u8"))
+    assert "/secret.ts" not in server.asked
+
+
 def test_missing_files_are_missing(server):
     with pytest.raises(VideoError, match="there is no such file") as raised:
         open_video(server.address("none.mp4"))

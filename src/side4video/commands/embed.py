@@ -22,9 +22,13 @@ class EmbedArguments:
     adapter: tyro.conf.Positional[Path]
     """Adapter folder, run folder (its best adapter is used), or name on the Hugging Face hub: user/name."""
     videos: tyro.conf.Positional[tuple[str, ...]]
-    """Video files, folders and glob patterns."""
+    """Video files, folders and glob patterns, also at addresses such as s3://bucket/clips, and lists of videos: .csv,
+    .tsv, .txt, .jsonl."""
     out: Path
     """The .npz or .safetensors file to write."""
+    root: str | None = None
+    """Base folder or address of the names in lists of videos; names outside of it are an error. Default: the folder of
+    the list, and names may be absolute paths and addresses."""
     exclude: tuple[str, ...] = ()
     """Patterns of paths, or names of files and folders, to leave out: "*/drafts/*" "*.part.mp4"."""
     text: tuple[str, ...] = ()
@@ -60,7 +64,7 @@ def embed(arguments: list[str]) -> int:
     check_embedding_file(given.out)
     if not given.videos and not given.text:
         raise ValueError("Nothing to embed: give videos, --text, or both.")
-    paths = list(expand_inputs(given.videos, exclude=given.exclude))
+    paths = list(expand_inputs(given.videos, exclude=given.exclude, root=given.root))
     if read_adapter(given.adapter).config.task == "recognition":
         return _write_features(given, paths)
     with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):

@@ -22,7 +22,8 @@ class IndexArguments:
     """
 
     videos: tyro.conf.Positional[tuple[str, ...]]
-    """Video files, folders and glob patterns."""
+    """Video files, folders and glob patterns, also at addresses such as s3://bucket/clips, and lists of videos: .csv,
+    .tsv, .txt, .jsonl."""
     to: str
     """The index: a folder, an object-store address such as s3://bucket/name, or qdrant://host:port/name."""
     model: str | None = None
@@ -49,6 +50,9 @@ class IndexArguments:
     """Time between two commits, also inside a long video. A killed process loses at most this much work."""
     timeout_minutes: float = 60.0
     """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
+    root: str | None = None
+    """Base folder or address of the names in lists of videos; names outside of it are an error. Default: the folder of
+    the list, and names may be absolute paths and addresses."""
     exclude: tuple[str, ...] = ()
     """Patterns of paths, or names of files and folders, to leave out: "*/drafts/*" "*.part.mp4"."""
     forget: str | None = None
@@ -66,11 +70,6 @@ def index(arguments: list[str]) -> int:
         return _change_paths(given)
     if not given.videos:
         raise ValueError("usage: side4video index VIDEOS... --to FOLDER --model ADAPTER; give videos.")
-    from side4video.video.remote import is_address
-
-    if remote := [video for video in given.videos if is_address(video)]:
-        raise ValueError(f"{remote[0]}: an index contains videos of this machine. Mount the store, or copy the videos.")
-
     from side4video.data.loading.worker_processes import prestart_workers
 
     prestart_workers(workers=given.workers)
@@ -106,6 +105,7 @@ def index(arguments: list[str]) -> int:
             address=given.to,
             metadata=metadata,
             exclude=given.exclude,
+            root=given.root,
             window_seconds=given.window_seconds,
             overlap_seconds=given.overlap_seconds,
             workers=given.workers,

@@ -31,7 +31,7 @@ class SearchArguments:
     text: tyro.conf.Positional[tuple[str, ...]]
     """Words to search for, in quotes; several texts are several queries. -"words" in a text are unwanted. Texts after
     -- may start with a hyphen."""
-    like: Path | None = None
+    like: str | None = None
     """Search for videos similar to this video or photo."""
     combine: bool = False
     """Search once for all texts and --like together, instead of once for each."""
@@ -105,7 +105,7 @@ def search(arguments: list[str]) -> int:
             )
         else:
             found = _search_each(index, texts, options | texts_only)
-            like = [] if given.like is None else [(str(given.like), index.search_like(given.like, **options))]
+            like = [] if given.like is None else [(given.like, index.search_like(given.like, **options))]
         warnings = {text: index.query_warning(split_query(text)[0]) for text in texts}
     finally:
         index.close()
@@ -139,7 +139,7 @@ def _search_each(
 
 
 def _search_combined(
-    index: "VideoIndex", texts: Sequence[str], like: Path | None, options: dict[str, Any]
+    index: "VideoIndex", texts: Sequence[str], like: str | None, options: dict[str, Any]
 ) -> list["SearchResult"]:
     from side4video.search.combined import split_query
 
@@ -148,7 +148,7 @@ def _search_combined(
     return index.search_combined([wanted for wanted, _ in parts if wanted], like=like, unwanted=unwanted, **options)
 
 
-def _join(texts: Sequence[str], like: Path | None) -> str:
+def _join(texts: Sequence[str], like: str | None) -> str:
     return " + ".join([*texts, *([] if like is None else [f"like {like}"])])
 
 

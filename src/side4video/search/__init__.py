@@ -2,9 +2,10 @@
 
 * stores/: where an index is stored: LanceDB or Qdrant.
 * cached_subtitles.py: the subtitles of an index, cached.
-* changes.py: differences between the videos on disk and the index.
+* changes.py: differences between the videos and the index.
 * combined.py: several texts and an example together, and unwanted texts.
 * examples.py: examples as vectors.
+* file_states.py: the state of a video file, on this machine or in a store.
 * index_model.py: the model of an index, and its fingerprint.
 * index_writer.py: writes changes to the index at intervals.
 * indexing.py: update an index to the videos on disk.
@@ -12,11 +13,13 @@
 * indexing_report.py: the result of an update.
 * metadata.py: metadata of videos from a CSV file.
 * occurrences.py: all parts of a video that match a query.
+* outages.py: detects that a store has stopped answering.
 * partial_work.py: windows of videos that are not complete yet.
 * path_changes.py: remove videos or change their paths.
 * photos.py: photos as examples.
 * ranking.py: which windows a search gives.
 * reranking.py: exact scores of windows, and their best matching frames.
+* remote_changes.py: the videos that addresses name, and which of an index are gone.
 * results.py: search results.
 * subtitle_index.py: search in subtitles.
 * subtitle_updates.py: update subtitles to the files on disk.

@@ -1,4 +1,4 @@
-"""Find the differences between the videos on disk and an index, without reading unchanged files."""
+"""Find the differences between the videos on disk or in stores and an index, without reading unchanged files."""
 
 import fnmatch
 import os
@@ -10,11 +10,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from side4video.checking.content import hash_content
-from side4video.inference.inputs import expand_inputs
+from side4video.inference.inputs import expand_inputs, is_excluded, is_list, list_paths
+from side4video.search.file_states import content_of_file, reason_of, state_of_file
+from side4video.search.remote_changes import RemoteFiles, find_gone, find_remote_files
 from side4video.search.stores.records import IndexedFile
-from side4video.search.window_clips import stat_file
 from side4video.tasks.unread import UnreadVideo
+from side4video.video.remote import is_address
+from side4video.video.shard_paths import names_shards
 
 _HASHING_THREADS = 4
 
@@ -60,49 +62,78 @@ class Changes:
         return {path for paths in lists for path in paths} | {video.name for video in self.unread}
 
 
-def find_changes(inputs: Sequence[str], indexed: Mapping[str, IndexedFile], *, exclude: Sequence[str] = ()) -> Changes:
+def find_changes(
+    inputs: Sequence[str],
+    indexed: Mapping[str, IndexedFile],
+    *,
+    exclude: Sequence[str] = (),
+    root: str | Path | None = None,
+) -> Changes:
     """Compare the videos that the inputs match with the videos of an index.
 
     A file with the indexed size and modification time counts as unchanged. A content hash is computed only where the
-    content may be known already: if the time has changed, or if another file has the same size.
+    content may be known already: if the time has changed, or if another file has the same size. Files in stores are not
+    read: their entity tags or times, and the content hashes of the stores that have them, are compared.
 
     A file has the name that the user gave: links are not resolved, and two links to one file are two videos with the
     same content. If the index has a file under another spelling of its folder, through a link to the folder, the new
     name replaces the old one.
 
     Args:
-        inputs: files, folders and glob patterns, as the user gives them.
+        inputs: files, folders, glob patterns and lists, as the user gives them.
         indexed: the videos of the index by path.
         exclude: patterns of files that are not indexed, see `expand_inputs`.
+        root: base folder of the names in lists, see `list_paths`.
 
     Raises:
         FileNotFoundError: an input matches no video. A missing folder is usually an unmounted drive, so its videos
             stay in the index.
+        StoreError: a store does not answer. Its videos stay in the index.
     """
+    if shards := [given for given in inputs if names_shards(given)]:
+        raise ValueError(
+            f"{shards[0]}: an index contains video files. Unpack the shard, or write embeddings with embed."
+        )
     changes = Changes()
-    states: dict[str, tuple[int, int]] = {}
-    for path in dict.fromkeys(os.path.abspath(path) for path in expand_inputs(inputs, exclude=exclude)):  # noqa: PTH100
+    named = [path for given in inputs if is_list(given) for path in list_paths(given, root)]
+    others = [given for given in inputs if not is_list(given)]
+    addresses = [given for given in others if is_address(given)]
+    remote = find_remote_files(addresses, [str(path) for path in named if is_address(path)], exclude=exclude)
+    states = {path: state_of_file(path, about) for path, about in remote.found.items()}
+    changes.unread += remote.unread
+    changes.unread += [UnreadVideo(path, "there is no such file.") for path in remote.missing if path not in indexed]
+    local = [given for given in others if not is_address(given)]
+    listed = [path for path in named if not is_address(path) and not is_excluded(path, exclude)]
+    found = [*(expand_inputs(local, exclude=exclude) if local else ()), *listed]
+    for path in dict.fromkeys(map(os.path.abspath, found)):  # links keep their names
         try:
-            states[path] = stat_file(Path(path))
+            states[path] = state_of_file(path)
         except OSError as error:
-            changes.unread.append(UnreadVideo(path, f"it cannot be read ({error.strerror})."))
+            changes.unread.append(UnreadVideo(path, reason_of(error)))
             continue
         if not Path(path).is_file() and not Path(path).is_dir():
             changes.unread.append(UnreadVideo(path, "it is not a file."))
             del states[path]
-        elif path in indexed and states[path] == (indexed[path].size, indexed[path].modified):
-            changes.unchanged.append(path)
-    respelled = _respelled(states, indexed)
+    changes.unchanged = [
+        path
+        for path, state in states.items()
+        if path in indexed and state == (indexed[path].size, indexed[path].modified)
+    ]
+    known_files = {path: file for path, file in indexed.items() if not is_address(path)}
+    respelled = _respelled(states, known_files)
+    absent = {video.name for video in changes.unread if video.name in set(map(os.path.abspath, listed))}
     changes.gone = [
         path
-        for path in indexed
-        if path not in states and (path in respelled or (_is_below(path, inputs) and not Path(path).exists()))
+        for path in known_files
+        if path not in states
+        and (path in respelled or ((_is_below(path, local) or path in absent) and not Path(path).exists()))
     ]
-    _classify(changes, states, indexed)
+    changes.gone += find_gone(indexed.keys() - known_files.keys(), addresses, remote)
+    _classify(changes, states, indexed, remote)
     gone, moved = set(changes.gone), {indexed[source].content for source, _ in changes.copied.values()}
     changes.gone += [  # their content was found under another path: they have moved, also from outside the inputs
         path
-        for path, file in indexed.items()
+        for path, file in known_files.items()
         if file.content in moved and path not in states and path not in gone and not Path(path).exists()
     ]
     return changes
@@ -118,7 +149,7 @@ def _respelled(states: Mapping[str, object], indexed: Mapping[str, IndexedFile])
             folders[folder] = os.path.realpath(folder)
         return f"{folders[folder]}{os.sep}{name}"
 
-    new = {real(path): path for path in states if path not in indexed}
+    new = {real(path): path for path in states if path not in indexed and not is_address(path)}
     return {
         path
         for path in (indexed if new else ())
@@ -126,11 +157,15 @@ def _respelled(states: Mapping[str, object], indexed: Mapping[str, IndexedFile])
     }
 
 
-def _classify(changes: Changes, states: Mapping[str, tuple[int, int]], indexed: Mapping[str, IndexedFile]) -> None:
+def _classify(
+    changes: Changes, states: Mapping[str, tuple[int, int]], indexed: Mapping[str, IndexedFile], remote: RemoteFiles
+) -> None:
     unchanged = set(changes.unchanged)
     rest = [path for path in states if path not in unchanged]
     sizes = Counter(states[path][0] for path in rest) + Counter({file.size for file in indexed.values()})
-    contents, unread = _hash_files([path for path in rest if sizes[states[path][0]] > 1 and Path(path).is_file()])
+    same_size = [path for path in rest if sizes[states[path][0]] > 1]
+    contents, unread = _hash_files([path for path in same_size if path not in remote.found and Path(path).is_file()])
+    contents |= {path: content_of_file(path, remote.found[path]) for path in same_size if path in remote.found}
     changes.unread += unread
     known = {file.content: path for path, file in indexed.items()}
     refused, first = {video.name for video in unread}, dict[str, str]()
@@ -154,18 +189,14 @@ def _classify(changes: Changes, states: Mapping[str, tuple[int, int]], indexed: 
 def _hash_files(paths: Sequence[str]) -> tuple[dict[str, str], list[UnreadVideo]]:
     def hash_file(path: str) -> str | OSError:
         try:
-            return hash_content(Path(path))
+            return content_of_file(path)
         except OSError as error:
             return error
 
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
         hashed = tqdm(pool.map(hash_file, paths), desc="compare", unit="file", total=len(paths), leave=False, delay=1)
         found = dict(zip(paths, hashed, strict=True))
-    unread = [
-        UnreadVideo(path, f"it cannot be read ({content.strerror}).")
-        for path, content in found.items()
-        if isinstance(content, OSError)
-    ]
+    unread = [UnreadVideo(path, reason_of(content)) for path, content in found.items() if isinstance(content, OSError)]
     return {path: content for path, content in found.items() if isinstance(content, str)}, unread
 
 

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from side4video.search.changes import Changes
+from side4video.search.file_states import reason_of, state_of_file
 from side4video.search.partial_work import PartialWork
 from side4video.search.stores.records import IndexedFile, Metadata, Window
 from side4video.search.stores.store import Store
-from side4video.search.window_clips import stat_file
 from side4video.search.window_embedder import EmbeddedPart
 from side4video.tasks.unread import UnreadVideo
 
@@ -95,9 +94,9 @@ class IndexWriter:
         readable = {path: source for path, source in repeated.items() if source not in reasons}
         for path, windows in self._windows_of(readable):
             try:
-                state = stat_file(Path(path))
+                state = state_of_file(path)
             except OSError as error:
-                failed.append(UnreadVideo(path, f"it cannot be read ({error.strerror})."))
+                failed.append(UnreadVideo(path, reason_of(error)))
                 continue
             if windows:
                 self._add_copy(path, windows, state)

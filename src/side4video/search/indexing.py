@@ -23,6 +23,7 @@ from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
 from side4video.search.indexing_progress import IndexingProgress
 from side4video.search.indexing_report import IndexingReport
 from side4video.search.metadata import MetadataFile
+from side4video.search.outages import OutageWatch, is_from_store
 from side4video.search.partial_work import PartialWork, partial_folder
 from side4video.search.stores.index_locks import indexing_lock
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata
@@ -34,6 +35,7 @@ from side4video.search.windows import OVERLAP_SECONDS, WINDOW_SECONDS, check_win
 from side4video.tasks.unread import UnreadVideo
 from side4video.training.stopping import StopSignals, TrainingStopped
 from side4video.video.decoding import VideoCache
+from side4video.video.remote import StoreError
 
 
 def read_or_create_info(
@@ -112,10 +114,16 @@ class _Plan:
 
 
 def _make_plan(
-    store: Store, inputs: Sequence[str], info: IndexInfo, metadata: MetadataFile | None, exclude: Sequence[str]
+    store: Store,
+    inputs: Sequence[str],
+    info: IndexInfo,
+    metadata: MetadataFile | None,
+    *,
+    exclude: Sequence[str],
+    root: str | Path | None,
 ) -> _Plan:
     indexed = store.files()
-    changes = find_changes(inputs, indexed, exclude=exclude)
+    changes = find_changes(inputs, indexed, exclude=exclude, root=root)
     by_path, unknown = metadata.match({*indexed, *changes.all_paths}) if metadata else (None, [])
     return _Plan(info, indexed, changes, by_path, unknown)
 
@@ -138,6 +146,7 @@ class _Share:
 def _embed_share(embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopSignals) -> _Share:
     """Embed videos and write them."""
     unread: list[UnreadVideo] = []
+    watch = OutageWatch()
     started = writer.resume(paths)
     known = {file.path for file, _, _ in started}
     with IndexingProgress(len(paths), silent=not paths or not is_main_process()) as progress:
@@ -146,19 +155,21 @@ def _embed_share(embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[
             unread.append(video)
             writer.drop(video.name)
             progress.failed(video.name)
+            watch.failed(video)
 
         for file, num_windows, num_done in started:
             progress.opened(file.path, num_windows=num_windows, num_done=num_done)
         try:
             new = [path for path in paths if path not in known]
             for part in embedder.embed_parts(new, on_failure=note, started=started):
+                watch.answered(part.file.path)
                 if part.windows:
                     writer.add_part(part)
                     progress.embedded(part.file.path, len(part.windows))
                 else:
                     progress.opened(part.file.path, num_windows=part.num_windows)
                 _check_stop(stop)
-        except (TrainingStopped, LostWorkerError):
+        except (TrainingStopped, LostWorkerError, StoreError):
             writer.flush()
             _check_stop(stop)  # a signal to all processes ends the server of loader processes first
             raise
@@ -172,7 +183,11 @@ def _write_duplicates_and_removals(
     """Write duplicates and removals after all processes have embedded; return further videos that cannot be read."""
     more = writer.write_repeated(plan.changes.repeated, unread)
     outdated = {*plan.changes.embed, *plan.changes.repeated} & plan.indexed.keys()  # their indexed content is outdated
-    failed = {video.name for video in (*unread, *more) if video.reason != CHANGED_WHILE_READ}
+    failed = {
+        video.name
+        for video in (*unread, *more)
+        if video.reason != CHANGED_WHILE_READ and not is_from_store(video)  # else the file may be intact
+    }
     writer.remove([*plan.changes.gone, *sorted(outdated & failed)])
     return more
 
@@ -209,6 +224,7 @@ def update_index(
     address: str | Path,
     metadata: MetadataFile | None = None,
     exclude: Sequence[str] = (),
+    root: str | Path | None = None,
     window_seconds: float | None = None,
     overlap_seconds: float | None = None,
     workers: int | None = None,
@@ -223,9 +239,11 @@ def update_index(
     Args:
         store: the store of the index, whose address is `address`.
         model: the model that made the index, or that makes it now.
-        inputs: video files, folders and glob patterns. Missing videos are removed from the index only below these.
+        inputs: video files, folders and glob patterns, also at addresses, and lists of videos. Missing videos are
+            removed from the index only below these.
         metadata: metadata of the videos; videos of the inputs without a row lose theirs. None: leave it unchanged.
         exclude: patterns of files that are not indexed, see `expand_inputs`.
+        root: base folder of the names in lists; names outside of it are an error. See `list_paths`.
         window_seconds, overlap_seconds: length and overlap of windows, see `read_or_create_info`.
         workers: number of reader processes for each embedding process.
         timeout_seconds: limit for a reader process per `WINDOWS_PER_READ` windows of a video.
@@ -235,6 +253,7 @@ def update_index(
     Raises:
         ValueError: another model made the index, or its window settings differ.
         FileNotFoundError: an input matches no video.
+        StoreError: a store of videos stopped answering; the finished work is saved.
         RuntimeError: another command is indexing into the same folder.
         TrainingStopped: a signal stopped the update; the finished work is saved.
     """
@@ -247,7 +266,7 @@ def update_index(
             locks.enter_context(indexing_lock(address))
             windows = {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds}
             info = read_or_create_info(store, model, address=address, **windows)
-            plan = _make_plan(store, inputs, info, metadata, exclude)
+            plan = _make_plan(store, inputs, info, metadata, exclude=exclude, root=root)
             _check_stop(stop)
             plan.writer(store, commit_seconds).write_known(plan.changes)
         plan = gather_objects(plan)[0]

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from side4video.atomic_files import replacing
+from side4video.search.file_states import state_of_file
 from side4video.search.stores.index_locks import PARTIAL
 from side4video.search.stores.records import IndexedFile, IndexInfo, Window
-from side4video.search.window_clips import stat_file
 
 _ARRAYS = ("frames", "frame_weights", "frame_seconds", "mean")
 
@@ -68,7 +68,7 @@ class PartialWork:
             for part in sorted(self._folder_of(path).glob("*.safetensors")):
                 file, num_windows, windows = _read(part)
                 known = found[2] if found else []
-                if (file.size, file.modified) != stat_file(Path(path)) or int(part.stem) != len(known):
+                if (file.size, file.modified) != state_of_file(path) or int(part.stem) != len(known):
                     break
                 found = (file, num_windows, known + windows)
         return found

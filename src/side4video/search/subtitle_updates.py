@@ -1,8 +1,9 @@
-"""Update the subtitles of an index to the files on disk, without embedding anything again."""
+"""Update the subtitles of an index to the files on disk or in stores, without embedding anything again."""
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import av
 from tqdm import tqdm
 
 from side4video.data.lists.video_finder import scan_folder
+from side4video.search.file_states import reason_of, state_of_file
 from side4video.search.stores.records import IndexedFile, VideoSubtitles
 from side4video.search.stores.store import Store
-from side4video.search.window_clips import stat_file
 from side4video.subtitles.cues import Cue
 from side4video.subtitles.sidecars import SubtitleError, match_sidecars, read_sidecar
 from side4video.subtitles.tracks import read_tracks
 from side4video.tasks.unread import UnreadVideo
+from side4video.video.remote import StoreError, can_list, video_path
+
+_READING_THREADS = 8
 
 
 @dataclass
@@ -41,7 +45,8 @@ def update_subtitles(store: Store, paths: Collection[str]) -> SubtitleReport:
     """Read new and changed subtitles of videos, and remove those of videos that the index no longer has.
 
     Subtitles are text tracks of a video file, and the files next to it (`side4video.subtitles.sidecars`). They are read
-    again if a size or time has changed, and after a failure.
+    again if a size or time has changed, and after a failure. If a store does not answer, its videos keep theirs. Web
+    servers cannot list the files next to a video: only its text tracks are read.
 
     Args:
         store: the store of the index.
@@ -49,21 +54,41 @@ def update_subtitles(store: Store, paths: Collection[str]) -> SubtitleReport:
     """
     files, known, report = store.files(), store.subtitles(), SubtitleReport()
     changed: dict[str, VideoSubtitles | None] = dict.fromkeys(known.keys() - files.keys())
-    sidecars: dict[str, dict[str, list[tuple[str, str]]]] = {}
-    for path in tqdm(sorted(files.keys() & set(paths)), desc="subtitles", unit="video", leave=False, delay=1):
+    due = []
+    folders: dict[str, Mapping[str, list[tuple[str, str]]] | None] = {}
+    for path in sorted(files.keys() & set(paths)):
         folder, name = os.path.split(path)
-        if folder not in sidecars:
-            sidecars[folder] = match_sidecars(scan_folder(Path(folder)), videos=(name,))
-        own = [(Path(folder, other), language) for other, language in sidecars[folder].get(name, ())]
+        if folder not in folders:
+            folders[folder] = _sidecars_in(video_path(folder), name, report)
+        if (sidecars := folders[folder]) is None:
+            continue
+        own = [(video_path(folder) / other, language) for other, language in sidecars.get(name, ())]
         state = _state(files[path], [place for place, _ in own])
         if path not in known or known[path].state != state:
-            num_unread = len(report.unread)
-            cues = _read(files[path], own, report)
-            changed[path] = VideoSubtitles(state if len(report.unread) == num_unread else "", cues)
+            due.append((path, own, state))
+    with ThreadPoolExecutor(_READING_THREADS) as pool:
+        results = pool.map(lambda one: _read(one[0], one[1]), due)
+        progress = tqdm(results, desc="subtitles", unit="video", total=len(due), leave=False, delay=1)
+        for (path, _, state), found in zip(due, progress, strict=True):
+            report.unread += found.unread
+            report.windows_1252 += found.windows_1252
+            if not (found.store_failed and path in known):
+                changed[path] = VideoSubtitles("" if found.unread else state, found.cues)
     if changed:
         store.set_subtitles(changed)
     report.videos = sum(bool(one and one.cues) for one in (known | changed).values())
     return report
+
+
+def _sidecars_in(folder: Path, name: str, report: SubtitleReport) -> Mapping[str, list[tuple[str, str]]] | None:
+    """The subtitle files of each video in a folder; None if its store does not answer."""
+    if not can_list(folder):
+        return {}
+    try:
+        return match_sidecars(scan_folder(folder), videos=(name,))
+    except StoreError as error:
+        report.unread.append(UnreadVideo(str(folder), reason_of(error)))
+        return None
 
 
 def _state(file: IndexedFile, sidecars: Collection[Path]) -> str:
@@ -71,25 +96,39 @@ def _state(file: IndexedFile, sidecars: Collection[Path]) -> str:
     states: list[list[str | int]] = []
     for path in sidecars:
         try:
-            states.append([path.name, *stat_file(path)])
+            states.append([path.name, *state_of_file(path)])
         except OSError:
             states.append([path.name])
     return json.dumps([file.size, file.modified, states])
 
 
-def _read(file: IndexedFile, sidecars: Collection[tuple[Path, str]], report: SubtitleReport) -> tuple[Cue, ...]:
+@dataclass
+class _Found:
+    """The subtitles of a video. `store_failed`: its store did not answer, so nothing is known."""
+
+    cues: tuple[Cue, ...] = ()
+    unread: list[UnreadVideo] = field(default_factory=list)
+    windows_1252: list[str] = field(default_factory=list)
+    store_failed: bool = False
+
+
+def _read(video: str, sidecars: Collection[tuple[Path, str]]) -> _Found:
     cues: set[Cue] = set()
+    result = _Found()
     try:
-        cues.update(read_tracks(Path(file.path)))
+        cues.update(read_tracks(video_path(video)))
     except (av.FFmpegError, OSError, ValueError) as error:
-        report.unread.append(UnreadVideo(file.path, f"its text tracks cannot be read ({error})."))
+        result.store_failed = isinstance(error, StoreError)
+        result.unread.append(UnreadVideo(video, f"its text tracks cannot be read ({error})."))
     for path, language in sidecars:
         try:
             found = read_sidecar(path, language=language)
         except SubtitleError as error:
-            report.unread.append(UnreadVideo(str(path), str(error)))
+            result.store_failed |= isinstance(error.__cause__, StoreError)
+            result.unread.append(UnreadVideo(str(path), str(error)))
             continue
         cues.update(found.cues)
         if found.encoding == "cp1252":
-            report.windows_1252.append(str(path))
-    return tuple(sorted(cues))
+            result.windows_1252.append(str(path))
+    result.cues = tuple(sorted(cues))
+    return result

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from side4video.checking.content import hash_content
 from side4video.data.datasets import NO_LABEL, Clip, EvalTransform, Failure, TestClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
+from side4video.search.file_states import content_of_file, reason_of, state_of_file
 from side4video.search.stores.records import IndexedFile
 from side4video.search.windows import cut_windows, frames_between
 from side4video.video.decoding import VideoCache, VideoError, open_video
+from side4video.video.remote import is_address
 
 WINDOWS_PER_READ = 8
 """Maximum number of windows of a video per read: bounds the memory of prepared clips, however long a video is."""
@@ -67,12 +68,6 @@ class DecodedPart:
     frame_seconds: tuple[tuple[float, ...], ...]
 
 
-def stat_file(path: Path) -> tuple[int, int]:
-    """Size of a file in bytes, and its modification time in nanoseconds since 1970."""
-    state = path.stat()
-    return state.st_size, state.st_mtime_ns
-
-
 class WindowClips(TestClips):
     """A data set with one clip per part of a video and one view per window. A clip's `about` is a `DecodedPart`.
 
@@ -119,18 +114,17 @@ class WindowClips(TestClips):
         try:
             frames, about = self._read(part)
         except (VideoError, OSError) as error:
-            reason = error.reason if isinstance(error, VideoError) else f"it cannot be read ({error.strerror})."
-            return Failure(index, str(part.path), part.path, reason)
+            return Failure(index, str(part.path), part.path, reason_of(error))
         return Clip(frames, [NO_LABEL] * len(frames), index, str(part.path), about)
 
     def _read(self, part: VideoPart) -> tuple[torch.Tensor, DecodedPart]:
-        state = stat_file(part.path)
-        if part.path.is_dir():
+        state = state_of_file(part.path)
+        if not is_address(part.path) and part.path.is_dir():
             raise VideoError(
                 part.path,
                 "a folder of pictures has no frame times, so moments in it have no time. Convert it to a video first.",
             )
-        content = part.snapshot.content if part.snapshot else hash_content(part.path)
+        content = part.snapshot.content if part.snapshot else content_of_file(part.path)
         with open_video(part.path, cache=self.cache) as video:
             assert video.frame_seconds is not None
             assert video.duration_seconds is not None
@@ -152,7 +146,7 @@ class WindowClips(TestClips):
                 for window, frames in zip(chosen, numbers, strict=True)
             )
         known = (part.snapshot.size, part.snapshot.modified) if part.snapshot else state
-        if not known == state == stat_file(part.path):
+        if not known == state == state_of_file(part.path):
             raise VideoError(part.path, CHANGED_WHILE_READ)
         file = part.snapshot or IndexedFile(str(part.path), content, *state, video.duration_seconds)
         return torch.cat(views) if views else torch.empty(0), DecodedPart(

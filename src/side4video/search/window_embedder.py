@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from side4video.search.window_clips import WINDOWS_PER_READ, DecodedPart, VideoP
 from side4video.tasks.clips import choose_workers
 from side4video.tasks.unread import UnreadVideo
 from side4video.video.decoding import VideoCache
+from side4video.video.remote import StoreError, video_path
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,13 @@ class WindowEmbedder:
 
         Args:
             paths: the video files.
-            on_failure: called once for each video that cannot be read. It may have yielded parts before.
+            on_failure: called once for each video that cannot be read. It may have yielded parts before. If it raises
+                a StoreError, the videos that were read before are still yielded, before the error.
             started: further videos whose first windows are known: the file as it was, the number of all its windows,
                 and the number of known ones.
         """
         starts = list(started)
-        for part in self._embed([VideoPart(Path(path)) for path in paths], on_failure):
+        for part in self._embed([VideoPart(video_path(path)) for path in paths], on_failure):
             yield part
             if not part.windows:
                 starts.append((part.file, part.num_windows, 0))
@@ -109,7 +110,7 @@ class WindowEmbedder:
                 on_failure(video)
 
         parts = [
-            VideoPart(Path(file.path), file, first)
+            VideoPart(video_path(file.path), file, first)
             for file, num_windows, start in starts
             for first in range(start, num_windows, WINDOWS_PER_READ)
         ]
@@ -133,11 +134,15 @@ class WindowEmbedder:
         workers = choose_workers(self.workers)  # even for a single file: it may crash its reader
         batches = test_loader(clips, batch_clips=1, workers=workers, timeout_seconds=self.timeout_seconds)
         waiting: list[tuple[DecodedPart, Tensor]] = []
-        for part, frames in _read(batches, on_failure):
-            waiting.append((part, frames))
-            if sum(len(frames) for _, frames in waiting) >= self.model.config.eval.batch:
-                yield from self._embed_waiting(waiting)
-                waiting.clear()
+        try:
+            for part, frames in _read(batches, on_failure):
+                waiting.append((part, frames))
+                if sum(len(frames) for _, frames in waiting) >= self.model.config.eval.batch:
+                    yield from self._embed_waiting(waiting)
+                    waiting.clear()
+        except StoreError:  # of `on_failure`: what was read before is not lost
+            yield from self._embed_waiting(waiting)
+            raise
         yield from self._embed_waiting(waiting)
 
     def _embed_waiting(self, waiting: Sequence[tuple[DecodedPart, Tensor]]) -> Iterator[EmbeddedPart]:

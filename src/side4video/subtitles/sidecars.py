@@ -11,6 +11,8 @@ from side4video.data.lists.video_finder import composed
 from side4video.subtitles.cues import Cue
 from side4video.subtitles.parsing import parse_subtitles
 from side4video.video.decoding import VIDEO_SUFFIXES
+from side4video.video.remote import is_address, state_of
+from side4video.video.remote_file import open_bytes
 
 SUFFIXES = (".srt", ".vtt")
 MAX_BYTES = 32 * 2**20
@@ -87,9 +89,10 @@ def read_sidecar(path: Path, *, language: str = "") -> Sidecar:
     [Cue(start_seconds=1.0, end_seconds=2.0, text='A café', language='en')]
     """
     try:
-        if path.stat().st_size > MAX_BYTES or not path.is_file():
+        if state_of(path)[0] > MAX_BYTES or not (is_address(path) or path.is_file()):
             raise SubtitleError(f"it is not a file of at most {MAX_BYTES / 2**20:g} MB.")
-        content = path.read_bytes()
+        with open_bytes(path) as file:
+            content = file.read()
     except OSError as error:
         raise SubtitleError(f"it cannot be read ({error.strerror}).") from error
     text, encoding = decode_text(content)

@@ -19,6 +19,7 @@
 * playback.py: media types, clips and pictures for a browser.
 * remote.py: paths of videos at addresses such as s3://bucket/clip.mp4.
 * remote_file.py: a remote file, read in blocks.
+* remote_listing.py: folders and patterns at addresses.
 * shard_index.py: the members of a tar archive.
 * shard_paths.py: paths of videos in tar archives, and patterns of shards.
 * stored_input.py: videos given as bytes or file objects.

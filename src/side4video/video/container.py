@@ -11,6 +11,9 @@ from side4video.video.file_access import ffmpeg_input, is_on_disk
 # Some files (in HMDB51, for example) have metadata that is not UTF-8. Before PyAV 19 this is an error unless ignored.
 _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
+_NO_OTHER_ADDRESS = {"protocol_whitelist": "none"}
+"""A remote file or a member of a shard may be a playlist, whatever its name: FFmpeg then opens no address in it."""
+
 FFMPEG_VERSION = repr(sorted(av.library_versions.items()))
 """Other versions may list other packets of a file."""
 
@@ -41,6 +44,8 @@ def open_container(path: str | Path, options: dict[str, str] | None = None, **mo
         av.FFmpegError, OSError, ValueError: FFmpeg cannot read the file.
     """
     given = path if isinstance(path, str) else ffmpeg_input(path)
+    if not isinstance(given, str):
+        options = {**(options or {}), **_NO_OTHER_ADDRESS}
     return av.open(given, "r", options=options, **_METADATA_OPTIONS, **more)
 
 

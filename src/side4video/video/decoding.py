@@ -5,6 +5,7 @@ from pathlib import Path
 from side4video.video.frame_folder import FrameFolder
 from side4video.video.hidden import is_hidden
 from side4video.video.remote import is_address, video_path
+from side4video.video.remote_listing import list_remote
 from side4video.video.video_cache import VideoCache, shared_cache
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
@@ -40,8 +41,11 @@ def find_videos(folder: str | Path) -> list[Path]:
 
     Raises:
         NotADirectoryError: `folder` is not a directory.
+        StoreError: `folder` is at an address whose store does not answer, or refuses access.
     """
     folder = video_path(folder)
+    if is_address(folder):
+        return list(map(video_path, list_remote(folder, VIDEO_SUFFIXES)))
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a directory. Give a folder with videos.")
     named = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)

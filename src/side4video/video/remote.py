@@ -3,10 +3,11 @@
 `video_path` turns an address into a path that works like `pathlib.Path`. The other functions take paths of both kinds.
 """
 
+import errno
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,10 +24,33 @@ _LIBRARIES = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "sf
 _WEB = ("http", "https")
 _WEB_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv", ".gif")
 _STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp", "tcp", "mms", "pipe", "concat")
-_CHANGES = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "Last-Modified", "created")
+_CHANGES = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "mtime", "Last-Modified", "created")
+_LOST = ("HTTPClientError", "ConnectionError")  # of botocore
 _pause = time.sleep
 
+NO_ANSWER, REFUSED = "no answer", "access refused"
+"""How the reason of a `StoreError` starts."""
+
 Result = TypeVar("Result")
+
+
+class StoreError(OSError):
+    """A store or server does not answer, or refuses access: nothing is known about the file.
+
+    Attributes:
+        path: the address.
+        reason: what happened, as a sentence that starts with `NO_ANSWER` or `REFUSED`.
+
+    >>> str(StoreError("s3://bucket/clip.mp4", "no answer after 5 attempts (TimeoutError: )."))
+    's3://bucket/clip.mp4: no answer after 5 attempts (TimeoutError: ).'
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(str(path), reason)
+        self.path, self.reason = str(path), reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 def is_address(path: str | Path) -> bool:
@@ -139,9 +163,20 @@ def state_from(about: dict[str, Any]) -> tuple[int, str]:
     return int(about.get("size") or 0), str(changed)
 
 
-def about_file(path: Path) -> dict[str, Any]:
-    """What the server states about a file, by fsspec's names."""
-    return retried(lambda: file_system(path).info(key_in_store(path)), path)
+def about_file(path: Path, *, tries: int = TRIES) -> dict[str, Any]:
+    """What the server states about a file now, by fsspec's names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StoreError: the server does not answer, or refuses access.
+    """
+
+    def ask() -> dict[str, Any]:
+        if not str(path).startswith("hf://"):  # whose cache is for a whole repository, with requests that are limited
+            file_system(path).invalidate_cache(key_in_store(path))
+        return file_system(path).info(key_in_store(path))
+
+    return retried(ask, path, tries=tries)
 
 
 def state_or_none(path: Path) -> tuple[int, int | str] | None:
@@ -161,53 +196,48 @@ def identity_of(path: Path) -> str:
     return str(path) if is_address(path) else os.path.realpath(path)
 
 
-def matching(pattern: Path) -> list[Path]:
-    """The remote files that match a pattern such as s3://bucket/clips/*.mp4, sorted."""
-    kind = str(pattern).partition("://")[0]
-    return sorted(video_path(f"{kind}://{found}") for found in file_system(pattern).glob(key_in_store(pattern)))
-
-
-def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Like `os.walk` with links followed, for folders of this machine and at addresses."""
-    if is_address(folder):
-        for parent, folders, files in folder.walk():  # type: ignore[attr-defined]
-            yield str(parent), folders, files
-    else:
-        yield from os.walk(folder, followlinks=True)
-
-
-def retried(request: Callable[[], Result], path: Path) -> Result:
+def retried(request: Callable[[], Result], path: Path, *, tries: int = TRIES) -> Result:
     """The result of a request, which is repeated if the server is busy or the connection fails.
 
     Raises:
-        OSError: the last attempt failed, or repeating is useless, as for a missing file.
+        FileNotFoundError: there is no such file.
+        StoreError: the server did not answer the last attempt, or refuses access.
+        OSError: repeating is useless for another reason.
     """
-    for attempt in range(TRIES):
+    for attempt in range(1, tries + 1):
         try:
             return request()
         except Exception as error:
-            if not _may_pass(error):
-                if isinstance(error, OSError):
-                    raise
-                raise OSError(f"{path} cannot be read ({type(error).__name__}: {error}).") from error
-            if attempt == TRIES - 1:
-                raise OSError(f"{path}: no answer after {TRIES} attempts ({type(error).__name__}: {error}).") from error
-            _pause(0.5 * 2**attempt)
+            cause = error.__cause__  # fsspec raises FileNotFoundError for every failed question about a web address
+            real = cause if isinstance(error, FileNotFoundError) and hasattr(cause, "status") else error
+            assert isinstance(real, Exception)
+            if attempt == tries or not _may_pass(real):
+                raise _explained(real, path, attempt) from error
+            _pause(0.5 * 2 ** (attempt - 1))
     raise AssertionError
 
 
 def _may_pass(error: Exception) -> bool:
     """Whether another attempt may succeed."""
-    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
-        return _may_pass(error.__cause__)  # fsspec raises this for every failed question about a web address
     status = getattr(error, "status", None)
     if isinstance(status, int):
         return status in (408, 425, 429) or status >= 500
-    if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)):
+    if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, StoreError)):
         return False
     is_network = type(error).__module__.startswith(("aiohttp", "fsspec"))
-    is_lost = any(base.__name__ == "HTTPClientError" for base in type(error).__mro__)  # of botocore
+    is_lost = any(base.__name__ in _LOST for base in type(error).__mro__)
     return is_network or is_lost or isinstance(error, (OSError, TimeoutError))
+
+
+def _explained(error: Exception, path: Path, attempts: int) -> OSError:
+    status, what = getattr(error, "status", None), f"({type(error).__name__}: {error})."
+    if isinstance(error, FileNotFoundError) or status in (404, 410):
+        return FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
+    if isinstance(error, PermissionError) or status in (401, 403, 407) or "Credentials" in type(error).__name__:
+        return StoreError(path, f"{REFUSED} {what}")
+    if _may_pass(error):
+        return StoreError(path, f"{NO_ANSWER} after {attempts} attempts {what}")
+    return error if isinstance(error, OSError) else OSError(f"{path} cannot be read {what}")
 
 
 def file_system(path: Path) -> Any:

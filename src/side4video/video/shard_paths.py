@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 from braceexpand import braceexpand
 
 from side4video.video.hidden import is_hidden
-from side4video.video.remote import can_list, is_address, matching, state_or_none, video_path, walk
+from side4video.video.remote import can_list, is_address, state_or_none, video_path
+from side4video.video.remote_listing import matching, walk
 from side4video.video.shard_index import ShardError, open_shard, shard_places, shard_state
 
 SUFFIX = ".tar"

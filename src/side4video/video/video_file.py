@@ -19,7 +19,7 @@ from side4video.video.frame_table import FrameTable
 from side4video.video.listing import list_frames
 from side4video.video.open_file import OpenFile
 from side4video.video.orientation import Orientation
-from side4video.video.remote import video_path
+from side4video.video.remote import StoreError, video_path
 from side4video.video.video_cache import VideoCache
 from side4video.video.video_error import VideoError, check_indices
 
@@ -215,6 +215,8 @@ def _raise_video_errors(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise VideoError(path, "there is no such file.", "missing") from error
+    except StoreError as error:
+        raise VideoError(path, error.reason) from error
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error
 

@@ -9,7 +9,8 @@ from side4video.data.lists.split_names import SPLIT_SYNONYMS, choose_split
 from side4video.data.lists.text_files import DataError, first_few, trimmed_name
 from side4video.video.decoding import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from side4video.video.hidden import is_hidden
-from side4video.video.remote import video_path, walk
+from side4video.video.remote import video_path
+from side4video.video.remote_listing import walk
 
 UNLABELLED = "_unlabeled"
 """Folder into which FiftyOne exports videos without a class."""

@@ -7,15 +7,24 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from side4video.video.decoding import VIDEO_SUFFIXES
-from side4video.video.remote import can_list, is_address, video_path
+from side4video.video.remote import StoreError, can_list, is_address, video_path
+from side4video.video.remote_listing import names_in
 from side4video.video.shard_paths import names_in_shard
 
 
 def scan_folder(folder: Path) -> set[str]:
-    """The names in a folder or tar archive; empty if the folder is missing, cannot be read, or has an invalid name."""
+    """The names in a folder or tar archive; empty if the folder is missing, cannot be read, or has an invalid name.
+
+    Raises:
+        StoreError: the folder is at an address whose store does not answer, or refuses access.
+    """
     try:
         inside = names_in_shard(folder)
-        return {entry.name for entry in folder.iterdir()} if inside is None else inside
+        if inside is not None:
+            return inside
+        return names_in(folder) if is_address(folder) else {entry.name for entry in folder.iterdir()}
+    except StoreError:
+        raise
     except (OSError, ValueError):
         return set()
 

@@ -18,11 +18,11 @@ class IndexedFile:
     """The state of a video file when it was indexed.
 
     Attributes:
-        path: absolute path as the user gave it, with links.
-        content: hash of its bytes (`checking.content.hash_content`).
+        path: absolute path as the user gave it, with links; or an address such as s3://bucket/clip.mp4.
+        content: hash of its content (`search.file_states.content_of_file`).
         size: size in bytes.
-        modified: modification time in nanoseconds since 1970. With `size` it shows that a file is unchanged, without
-            reading the file.
+        modified: modification time in nanoseconds since 1970; of an address, a number for its entity tag or time. With
+            `size` it shows that a file is unchanged, without reading the file.
         duration_seconds: duration of the whole video.
         metadata: metadata of the video.
 
