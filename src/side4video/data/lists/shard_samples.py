@@ -13,7 +13,8 @@ from side4video.data.lists.records import column_name
 from side4video.data.lists.split_names import SPLIT_SYNONYMS, choose_split
 from side4video.data.lists.text_files import DataError, first_few, parse_json
 from side4video.video.decoding import VIDEO_SUFFIXES
-from side4video.video.remote import can_list, is_address, video_path, walk
+from side4video.video.remote import can_list, is_address, video_path
+from side4video.video.remote_listing import walk
 from side4video.video.shard_index import ShardError, ShardIndex, shard_index
 from side4video.video.shard_paths import find_shards, is_shard_pattern, shards_directly_in
 
