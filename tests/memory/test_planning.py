@@ -5,7 +5,6 @@ import torch
 
 from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig, parse_config
 from side4video.memory.advice import advise, parse_size, usable_bytes
-from side4video.memory.measuring import measure_step
 from side4video.memory.planning import StepPlanner, largest_within, resolve_types, target_of
 from side4video.memory.training_step import (
     ACTIVATIONS,
@@ -19,7 +18,7 @@ from side4video.memory.training_step import (
     TrainingStep,
     step_size,
 )
-from side4video.models.backbones.loading import load_backbone
+from side4video.models.build import build_model
 from side4video.models.retrieval_model import build_retrieval_model
 from side4video.models.video_model import build_video_model
 
@@ -58,40 +57,43 @@ def planner(config, target="cpu"):
 def real_step(config):
     """A step with real tensors, after one that makes the optimizer's state."""
     config, device = resolve_types(config, "cpu"), torch.device("cpu")
-    model = build_video_model(config, num_classes=CLASSES, device=device)
+    model = build_model(config, num_classes=CLASSES, device=device)
     step = TrainingStep(config, model, num_classes=CLASSES, device=device)
     step.run(step_size(config))
     return step.count(step_size(config))
 
 
+CHANGES = [
+    {},
+    {"train": {"batch": 9, "micro_batch": 4}},
+    {"train": {"memory": "plain", "precision": "bf16"}, "side": {"variant": "post-norm"}},
+    {"train": {"memory": "tight"}, "side": {"variant": "post-norm", "taps": "every-second"}},
+    {"backbone": {"chunk_frames": 1, "quantise": "int8"}},
+    {"backbone": {"name": "ViT-B-16-SigLIP2.webli", "chunk_frames": 5}, "head": {"fused": True}},
+    {"data": {"cache": "somewhere"}, "side": {"stem": False, "centred": True}, "head": {"fused": True}},
+]
+MORE_CHANGES = [
+    {"train": {"batch": 9}},
+    {"train": {"memory": "plain"}},
+    {"train": {"memory": "tight"}},
+    {"train": {"precision": "bf16"}, "backbone": {"dtype": "bfloat16"}},
+    {"train": {"precision": "bf16", "memory": "tight"}},
+    {"head": {"fused": True, "pooled_norm": True, "dropout": 0.5}},
+    {"side": {"stem": False, "attention": False, "centred": True}},
+    {"train": {"clip_grad_norm": 1.0, "batch": 1}, "side": {"width": 256}},
+    {"augment": {"mixup": 0.5}},
+    {"data": {"repeats": 2, "num_frames": 8}},
+    {"backbone": {"chunk_frames": 3}, "train": {"memory": "plain", "batch": 5}},
+    {"backbone": {"quantise": "nf4"}, "train": {"batch": 1}},
+    {"data": {"cache": "somewhere"}},
+    {"backbone": {"name": "PE-Core-T-16-384.meta"}, "head": {"fused": True}},
+    {"backbone": {"name": "PE-Core-T-16-384.meta", "chunk_frames": 3}, "head": {"fused": True}},
+    {"backbone": {"name": "ViT-L-14-CLIPA.datacomp1b"}, "head": {"fused": True}},
+]
+
+
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"train": {"batch": 9}},
-        {"train": {"batch": 9, "micro_batch": 4}},
-        {"train": {"memory": "plain"}},
-        {"train": {"memory": "tight"}},
-        {"train": {"precision": "bf16"}, "backbone": {"dtype": "bfloat16"}},
-        {"train": {"precision": "bf16", "memory": "tight"}},
-        {"train": {"memory": "plain", "precision": "bf16"}, "side": {"variant": "post-norm"}},
-        {"train": {"memory": "tight"}, "side": {"variant": "post-norm", "taps": "every-second"}},
-        {"head": {"fused": True, "pooled_norm": True, "dropout": 0.5}},
-        {"side": {"stem": False, "attention": False, "centred": True}},
-        {"train": {"clip_grad_norm": 1.0, "batch": 1}, "side": {"width": 256}},
-        {"augment": {"mixup": 0.5}},
-        {"data": {"repeats": 2, "num_frames": 8}},
-        {"backbone": {"chunk_frames": 3}, "train": {"memory": "plain", "batch": 5}},
-        {"backbone": {"chunk_frames": 1, "quantise": "int8"}},
-        {"backbone": {"quantise": "nf4"}, "train": {"batch": 1}},
-        {"data": {"cache": "somewhere"}},
-        {"backbone": {"name": "PE-Core-T-16-384.meta"}, "head": {"fused": True}},
-        {"backbone": {"name": "PE-Core-T-16-384.meta", "chunk_frames": 3}, "head": {"fused": True}},
-        {"backbone": {"name": "ViT-B-16-SigLIP2.webli", "chunk_frames": 5}, "head": {"fused": True}},
-        {"backbone": {"name": "ViT-L-14-CLIPA.datacomp1b"}, "head": {"fused": True}},
-        {"data": {"cache": "somewhere"}, "side": {"stem": False, "centred": True}, "head": {"fused": True}},
-    ],
-    ids=str,
+    "changes", [*CHANGES, *(pytest.param(changes, marks=pytest.mark.slow) for changes in MORE_CHANGES)], ids=str
 )
 def test_estimate_equals_a_real_step(changes):
     if "quantise" in changes.get("backbone", {}):
@@ -177,7 +179,7 @@ def test_step_size_uses_the_largest_micro_batch():
     assert step_size(settings(data={"repeats": 2, "arrow_of_time": True})) == StepSize(16, 1)
 
 
-@pytest.mark.parametrize("memory", ["plain", "exact"])
+@pytest.mark.parametrize("memory", ["exact", pytest.param("plain", marks=pytest.mark.slow)])
 def test_largest_batch_equals_trying_every_batch(memory):
     """Compare with real steps of growing batches on a card that holds a few clips."""
     budget = 16 * 10**6
@@ -222,9 +224,6 @@ def test_vit_e_is_planned_without_its_weights():
     assert plan.num_side_blocks == 32
     step = plan.estimate()
     assert step.peak[BACKBONE_WEIGHTS] == pytest.approx(2 * 4.349e9, rel=1e-3)
-    with torch.device("meta"):
-        whole = load_backbone(backbone.name, weights="random")
-    assert plan.num_backbone_parameters == sum(parameter.numel() for parameter in whole.parameters())
 
 
 @pytest.mark.parametrize(
@@ -276,6 +275,7 @@ def test_failed_settings_are_not_advised_again(plan):
     assert "--train.memory exact" in advise(failed, 10**12, failed_bytes=tried).sentences[0]
 
 
+@pytest.mark.slow
 def test_no_mode_is_advised_if_the_weights_do_not_fit(plan):
     sentences = " ".join(advise(plan, 10**12, failed_bytes=plan.weight_bytes).sentences)
     assert (
@@ -304,20 +304,18 @@ def test_advice_gives_a_smaller_model_if_no_video_fits(plan):
 def test_quantised_weights_count_as_parameters():
     numbers = [
         StepPlanner(settings(backbone={"quantise": kind}), num_classes=5).num_backbone_parameters
-        for kind in ("none", "int8", "nf4")
+        for kind in ("none", "nf4")
     ]
-    assert numbers[0] == numbers[1] == numbers[2]
+    assert numbers[0] == numbers[1]
 
 
 @pytest.mark.parametrize(
     "memory", ["exact", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("plain", "tight"))]
 )
 def test_estimate_of_a_retrieval_step_equals_a_real_step(memory, small_retrieval_run):
-    """Against the tensors of a real step of the same model, and the growth of its process, on the CPU."""
     config = small_retrieval_run(backbone={"chunk_frames": 8}, train={"batch": 6, "memory": memory})
     planner = StepPlanner(config, num_classes=1, target="cpu")
-    real = measure_step(config, num_classes=1)
-    assert planner.estimate(memory=memory).total == pytest.approx(real.counted, rel=0.02)
+    assert planner.estimate(memory=memory).total == pytest.approx(real_step(config).peak_bytes, rel=0.02)
     assert planner.num_trained_parameters == sum(
         parameter.numel()
         for parameter in build_retrieval_model(config, device=torch.device("cpu")).parameters()

@@ -48,11 +48,11 @@ def sizes(by_category):
     [
         {"train": {"precision": "bf16"}, "backbone": {"dtype": "bfloat16", "model_args": ARGS | {"depth": 5}}},
         {"train": {"precision": "bf16", "memory": "plain"}, "side": {"variant": "post-norm", "taps": (0, 1, 2, 3, 4)}},
-        {"side": {"taps": (0, 2, 3, 4, 5), "centred": True}},
-        {"data": {"cache": "somewhere"}, "train": {"memory": "plain"}},
         *(
             pytest.param(changes, marks=pytest.mark.slow)
             for changes in (
+                {"side": {"taps": (0, 2, 3, 4, 5), "centred": True}},
+                {"data": {"cache": "somewhere"}, "train": {"memory": "plain"}},
                 {"train": {"memory": "tight"}, "side": {"variant": "post-norm", "taps": "every-second"}},
                 {"side": {"taps": (0, 1, 2, 3, 4), "attention": False}, "head": {"fused": True}},
                 {"backbone": {"chunk_frames": 30, "model_args": ARGS | {"depth": 5}}, "train": {"memory": "tight"}},
@@ -67,9 +67,11 @@ def test_repeated_blocks_count_as_if_each_ran(changes):
 
 
 def test_single_clips_and_several_passes_are_counted():
-    check_against_running_everything(settings(), [StepSize(1), StepSize(17, 2)])
+    config = settings(backbone={"model_args": ARGS | {"depth": 5}})
+    check_against_running_everything(config, [StepSize(1), StepSize(17, 2)])
 
 
+@pytest.mark.slow
 def test_retrieval_is_counted(small_retrieval_run):
     config = small_retrieval_run(backbone={"model_args": ARGS | {"depth": 5}}, train={"precision": "bf16"})
     check_against_running_everything(config, [StepSize(17)])
@@ -84,7 +86,6 @@ def check_against_running_everything(config, steps):
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.to_empty(device="cpu")
         step = TrainingStep(config, model, num_classes=CLASSES, device=torch.device("cpu"), fake=True)
-        step.update()  # makes the optimizer's state
         for size in steps:
             expected = step.count_passes(size)
             found = planner.history(size)

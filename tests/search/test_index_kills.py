@@ -71,7 +71,7 @@ def indexed(folder):
         return 0  # not yet
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.slow)])
 def test_index_survives_kills_at_random_moments(kills, warm, adapter, many, tmp_path):
     moments = random.Random(kills)
     whole, killed, total = tmp_path / "whole", tmp_path / "killed", 8 * TIMES + 1

@@ -29,15 +29,15 @@ TEXT = {"weights": "random", "model_args": {"embed_dim": 16, "width": 32, "heads
 
 KINDS = {
     "CLIP, pre-norm, two taps of three": {"backbone": DEEP, "side": {"width": 16, "taps": (0, 2)}},
+}
+MORE_KINDS = {
+    "retrieval": {"task": "retrieval", "backbone": CLIP, "text": TEXT, "side": {"width": 16}},
     "EVA with rotary positions, post-norm": {"backbone": ROPE, "side": {"width": 16, "variant": "post-norm"}},
     "fused head, no attention": {
         "backbone": CLIP,
         "side": {"width": 16, "attention": False, "stem": False, "centred": True},
         "head": {"fused": True, "pooled_norm": True},
     },
-    "retrieval": {"task": "retrieval", "backbone": CLIP, "text": TEXT, "side": {"width": 16}},
-}
-MORE_KINDS = {
     "a head on a grid, correlations, gates": {
         "backbone": CLIP,
         "side": {"width": 16, "correlation": 1, "temporal_difference": True, "patch_grid": 2, "stem": False},
@@ -122,6 +122,7 @@ def test_onnx_gives_the_same_outputs_for_any_number_of_clips(settings, exported)
     assert json.loads(entries["frames"])["num_frames"] == 4
 
 
+@pytest.mark.slow
 def test_float16_with_other_operators_and_any_number_of_frames(exported, tmp_path):
     folder, large = exported(KINDS["CLIP, pre-norm, two taps of three"])
     path = tmp_path / "model.onnx"
@@ -141,8 +142,9 @@ def test_float16_with_other_operators_and_any_number_of_frames(exported, tmp_pat
         np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=0.02 * float(expected.abs().max()))
 
 
+@pytest.mark.slow
 def test_retrieval_in_float16(exported, tmp_path):
-    folder, _ = exported(KINDS["retrieval"])
+    folder, _ = exported(MORE_KINDS["retrieval"])
     export_adapter(folder, str(tmp_path / "model.onnx"), dtype="float16", dynamic_frames=True)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     clips = torch.randn(2, 5, 3, 32, 32)
@@ -166,7 +168,7 @@ def test_settings_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_the_metadata_is_complete(tmp_path):
-    folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
+    folder = make_adapter(tmp_path / "adapter", MORE_KINDS["fused head, no attention"])
     described = describe_export(*load_adapter(folder, device=CPU))
     assert described["task"] == "recognition"
     assert described["class_names"] == list(CLASSES)
@@ -180,7 +182,10 @@ def test_the_metadata_is_complete(tmp_path):
 
 
 def test_the_metadata_has_height_and_width_if_resize_has_both(tmp_path):
-    settings = KINDS["fused head, no attention"] | {"augment": {"resize": (36, 43)}, "eval": {"crop_style": "paper"}}
+    settings = MORE_KINDS["fused head, no attention"] | {
+        "augment": {"resize": (36, 43)},
+        "eval": {"crop_style": "paper"},
+    }
     folder = make_adapter(tmp_path / "adapter", settings)
     preprocessing = describe_export(*load_adapter(folder, device=CPU))["preprocessing"]
     assert preprocessing["resize_height_width"] == [36, 43]
@@ -192,7 +197,7 @@ def test_the_metadata_has_height_and_width_if_resize_has_both(tmp_path):
     "kind", ["retrieval", pytest.param("EVA with rotary positions, post-norm", marks=pytest.mark.slow)]
 )
 def test_pt2_runs_with_torch_alone(kind, tmp_path):
-    folder = make_adapter(tmp_path / "adapter", KINDS[kind])
+    folder = make_adapter(tmp_path / "adapter", (KINDS | MORE_KINDS)[kind])
     assert main(["export", str(folder), str(tmp_path / "model.pt2")]) == 0
     clips = torch.randn(5, 4, 3, 32, 32)
     save_file({"clips": clips}, tmp_path / "clips.safetensors")
@@ -217,6 +222,7 @@ print(files[{METADATA!r}])
     assert metadata["class_names"] == ([] if kind == "retrieval" else list(CLASSES))
 
 
+@pytest.mark.slow
 def test_a_quantised_backbone_is_written_unpacked(tmp_path):
     pytest.importorskip("bitsandbytes")
     settings = {"backbone": {**CLIP, "quantise": "nf4"}, "side": {"width": 16}}
@@ -230,7 +236,7 @@ def test_a_quantised_backbone_is_written_unpacked(tmp_path):
 @pytest.mark.slow
 def test_large_weights_go_into_a_second_file(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "MAX_ONNX_BYTES", 1000)
-    folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
+    folder = make_adapter(tmp_path / "adapter", MORE_KINDS["fused head, no attention"])
     made = export_adapter(folder, tmp_path / "out" / "model.onnx")
     assert [path.name for path in made.files] == ["model.onnx", "model.onnx.data"]
     session = onnxruntime.InferenceSession(made.files[0], providers=["CPUExecutionProvider"])
@@ -242,7 +248,7 @@ def test_large_weights_go_into_a_second_file(tmp_path, monkeypatch):
 
 
 def test_an_inaccurate_export_is_not_written(tmp_path):
-    folder = make_adapter(tmp_path / "adapter", KINDS["fused head, no attention"])
+    folder = make_adapter(tmp_path / "adapter", MORE_KINDS["fused head, no attention"])
     weights = load_file(folder / "model.safetensors")
     weights["head.linear.weight"].fill_(3e38)  # the outputs are infinite
     save_file(weights, folder / "model.safetensors")

@@ -34,6 +34,7 @@ def facts(folder):
     return failures, [video["name"] for video in evaluation["unread"]], evaluation["top1"]
 
 
+@pytest.mark.slow
 def test_run_continues_without_the_crashing_video_even_after_resume(small_run, make_video, sets, tmp_path, monkeypatch):
     def config(workers):
         settings = {"epochs": 2, "batch": 9, "checkpoint_minutes": 0}

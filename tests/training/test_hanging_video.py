@@ -24,6 +24,7 @@ def sets(motion_videos, tmp_path):
     return {"train": tmp_path / "train", "test": tmp_path / "test", "workers": 1, "timeout_seconds": 2.0}
 
 
+@pytest.mark.slow
 def test_hanging_video_is_skipped_and_counted(small_run, sets, tmp_path, capsys):
     run = tmp_path / "run"
     train(small_run(train={"epochs": 2}, data=sets, eval={"max_unread": 0.2, "every": 2}), out=run)

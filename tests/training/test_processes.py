@@ -167,6 +167,7 @@ def test_a_sharded_frozen_model_gives_the_same(on_two, train_on, tmp_path):
     assert losses(tmp_path / "sharded") == pytest.approx(losses(whole), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_signal_to_torchrun_saves_before_all_processes_end(small_run, tmp_path):
     config = small_run(train=SYNCED | {"epochs": 30, "checkpoint_minutes": 60})
     out = tmp_path / "run"

@@ -46,7 +46,12 @@ def expected(whole, small_run):
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "workers"), [(signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 2), (signal.SIGUSR1, 138, 0)]
+    ("number", "code", "workers"),
+    [
+        (signal.SIGTERM, 143, 2),
+        pytest.param(signal.SIGINT, 130, 0, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, 138, 0, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_and_ends_the_run(number, code, workers, warm, recipe, expected, tmp_path):
     settings, out = recipe(train=SETTINGS, data={"workers": workers, "test": None}), tmp_path / "run"

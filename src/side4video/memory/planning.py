@@ -13,7 +13,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from side4video.config import RunConfig
-from side4video.memory.repeated_blocks import find_repeated_blocks, run_repeated_blocks_once
+from side4video.memory.repeated_blocks import allocate_what_runs, find_repeated_blocks, run_repeated_blocks_once
 from side4video.memory.step_history import StepHistory
 from side4video.memory.training_step import (
     BACKBONE_TRANSIENT,
@@ -170,8 +170,13 @@ class StepPlanner:
     def __init__(self, config: RunConfig, *, num_classes: int, target: Target | None = None) -> None:
         self.target: Target = target or target_of(config)
         self.config, self.num_classes = resolve_types(config, self.target), num_classes
-        with torch.device("meta"):  # draws no random values
-            model = build_model(self.config, num_classes=num_classes, device=torch.device("meta"))
+        gpu, meta = self.target == "gpu", torch.device("meta")
+        with meta:  # draws no random values
+            model = build_model(self.config, num_classes=num_classes, device=meta)
+        step = TrainingStep(self.config, model, num_classes=num_classes, device=meta, fake=True, gpu=gpu)
+        step.update()  # creates the optimizer's state
+        self._update = step.count_update().peak
+        self._clip_bytes = step.clip_bytes(StepSize(1))
         packed = [layer for layer in model.backbone.modules() if isinstance(layer, QuantisedLinear)]
         self.num_backbone_parameters = sum(parameter.numel() for parameter in model.backbone.parameters()) + sum(
             layer.in_features * layer.out_features for layer in packed
@@ -187,18 +192,11 @@ class StepPlanner:
         self._prime = next(prime for prime in PRIMES if all(size % prime for size in sizes))
         with self._fake:
             run_repeated_blocks_once(model, repeated)
-            model.to_empty(device="cpu")  # on a CPU, attention uses a kernel without an N x N matrix, as on a GPU
+            # On a CPU, attention uses a kernel without an N x N matrix, as on a GPU.
+            allocate_what_runs(model, repeated, device=torch.device("cpu"))
             self._step = TrainingStep(
-                self.config,
-                model,
-                num_classes=num_classes,
-                device=torch.device("cpu"),
-                fake=True,
-                gpu=self.target == "gpu",
+                self.config, model, num_classes=num_classes, device=torch.device("cpu"), fake=True, gpu=gpu
             )
-            self._step.update()  # creates the optimizer's state
-            self._update = self._step.count_update().peak
-            self._clip_bytes = self._step.clip_bytes(StepSize(1))
         fixed = (BACKBONE_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER)
         self.weight_bytes = sum(self._update.get(category, 0) for category in fixed)
 
@@ -206,16 +204,17 @@ class StepPlanner:
         """The memory of a step; by default with the size and the memory mode of the settings."""
         size, memory = size or step_size(self.config), memory or self.config.train.memory
         history = self.history(size, memory=memory)
+        passes = history.peak_of(size.clips) | {OPTIMIZER: self._update.get(OPTIMIZER, 0)}
         # The optimizer needs the same memory for every size; only the clips differ, which the loop still holds.
         update = self._update | {CLIPS: size.clips * self._clip_bytes}
-        highest = max(history.peak_of(size.clips), update, key=lambda peak: sum(peak.values()))
+        highest = max(passes, update, key=lambda peak: sum(peak.values()))
         peak = {category: highest.get(category, 0) for category in CATEGORIES}
         if self.target == "gpu":
             peak[GPU_LIBRARIES] = GPU_LIBRARY_BYTES
         return StepMemory(size, peak, history.highest_of(size.clips).get(BACKBONE_TRANSIENT, 0))
 
     def history(self, size: StepSize, *, memory: Memory | None = None) -> StepHistory:
-        """Bytes at every moment of a step of this size, without the optimizer.
+        """Bytes at every moment of a step of this size, without the optimizer and its state.
 
         Three histories are kept: for one clip, for several clips whose frames fit one chunk, and for all other sizes.
         """

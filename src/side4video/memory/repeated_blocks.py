@@ -103,6 +103,17 @@ def run_repeated_blocks_once(model: SideTunedModel, repeated: RepeatedBlocks) ->
     vars(backbone).update(_embed=embed, _run_block=advance, _pool=pool)
 
 
+def allocate_what_runs(model: SideTunedModel, repeated: RepeatedBlocks, *, device: torch.device) -> None:
+    """Move a model from the device "meta" to `device`, except for the blocks that do not run."""
+    blocks = dict(enumerate(model.backbone.model.blocks))
+    side_blocks = dict(zip(model.side.taps, model.side.blocks, strict=True))
+    skipped = [kind[block] for kind in (blocks, side_blocks) for block in repeated.skipped if block in kind]
+    idle = {part for block in skipped for part in block.modules()}
+    for part in model.modules():
+        if part not in idle:
+            part.to_empty(device=device, recurse=False)
+
+
 @contextmanager
 def counting_repeats(model: SideTunedModel, repeated: RepeatedBlocks, history: StepHistory) -> Iterator[None]:
     """Inside the `with` block, forward and backward passes of the model skip the blocks that are left out.

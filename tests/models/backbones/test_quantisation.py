@@ -221,6 +221,7 @@ def test_a_missing_bitsandbytes_is_explained(monkeypatch):
     assert tiny().dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_libraries_that_few_runs_need_are_imported_only_then():
     """`train` and `predict` of recognition: each of these libraries takes a second or more."""
     code = "import sys, side4video.selection.run, side4video.reports.run_report, side4video.inference.predictor; "

@@ -87,7 +87,9 @@ def test_the_finetuned_part_learns_at_its_own_rate(small_retrieval_run, tmp_path
         assert torch.equal(tensor, trained[name]) == is_finetuned, name
 
 
-@pytest.mark.parametrize(("cached", "stops"), [(False, (2, 3)), (True, (5,))])  # the epoch ends after step 3
+@pytest.mark.parametrize(  # the epoch ends after step 3
+    ("cached", "stops"), [(False, (2,)), pytest.param(True, (3, 5), marks=pytest.mark.slow)]
+)
 def test_resume_after_any_step_is_bit_identical(cached, stops, small_retrieval_run, tmp_path, monkeypatch):
     config = small_retrieval_run(
         train={"checkpoint_minutes": 0, "micro_batch": 3},
