@@ -19,7 +19,7 @@ FLOORS = (
     {"models", "data", "subtitles"},
     {"data/loading", "adapters"},
     {"checking", "tasks", "search/stores"},
-    {"tasks/recognition", "tasks/retrieval", "timeline"},
+    {"tasks/recognition", "tasks/retrieval", "timeline", "shards"},
     {"training", "inference"},
     {"selection"},
     {"search", "reports", "memory"},

@@ -18,6 +18,8 @@ USER_ERRORS = (ValueError, FileNotFoundError, ModuleNotFoundError, RuntimeError,
 COMMANDS = {
     "check-data": "Open every file of a data set and report errors: "
     "check-data [RECIPE] [--data.train ...] [--data.test ...].",
+    "write-shards": "Write the videos of a list into WebDataset shards: "
+    "write-shards LIST --out FOLDER [--max-size 1GB].",
     "train": "Train on a folder of clips or a data set: train RECIPE[-f16] [--data.train ...] [--out ...].",
     "evaluate": "Score an adapter on labelled or captioned videos: "
     "evaluate ADAPTER [--data.test ...] [--eval.crops 3].",

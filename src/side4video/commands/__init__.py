@@ -21,5 +21,6 @@
 * share.py: upload an adapter to the hub.
 * timelines.py: print and write the timelines of `predict --timeline`.
 * train.py: train on your clips or a data set.
+* write_shards.py: write WebDataset shards.
 * zero_shot.py: score CLIP without training, by class names.
 """

@@ -127,7 +127,7 @@ def _rows(
 
 
 def _named(value: Any, names: tuple[str, ...] | None, sample: Sample, source: Path) -> Any:
-    number = class_number(str(value or ""))
+    number = class_number("" if value is None else str(value))
     if names is None or number is None or number == -1:
         return value
     if number >= len(names) or number < 0:
