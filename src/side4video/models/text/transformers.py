@@ -51,15 +51,20 @@ def build_transformer(settings: TextSettings, tokenizer: Path | None, seed: int)
     """The tower with random weights."""
     text = dict(settings.text)
     if settings.hugging_face:
+        _transformers_config(settings, tokenizer)  # its error has a remedy
         text |= {"hf_model_name": _transformers_source(settings, tokenizer), "hf_model_pretrained": False}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = _build_text_tower(settings.embed_dim, CLIPTextCfg(**text), settings.quick_gelu)
-    return _without_dropout(model) if settings.hugging_face else model
+    return _for_training(model) if settings.hugging_face else model
 
 
-def _without_dropout(model: nn.Module) -> nn.Module:
-    """Turn dropout off, also in training: the gradient cache embeds captions twice and needs equal results."""
+def _for_training(model: Any) -> nn.Module:
+    """Turn off the cache of generated text, and dropout: the gradient cache embeds captions twice, with equal results.
+
+    The cache would print a warning when activation checkpointing is on.
+    """
+    model.config.use_cache = False
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
