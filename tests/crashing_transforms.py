@@ -5,6 +5,7 @@ They replace the transforms of `side4video.tasks.clips`, and reach loader proces
 
 import os
 import signal
+import time
 
 from side4video.data.transforms import EvalTransform, TrainTransform
 
@@ -40,3 +41,11 @@ class KilledEvalTransform(CrashingEvalTransform):
     """End the process as the system does when memory is short."""
 
     number = signal.SIGKILL
+
+
+class SlowEvalTransform(EvalTransform):
+    """Take long enough that something can happen meanwhile."""
+
+    def __call__(self, frames):
+        time.sleep(0.25)
+        return super().__call__(frames)

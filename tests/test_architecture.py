@@ -90,6 +90,7 @@ ONLY_HERE = {
     "sentencepiece": {"models/text/encoders.py"},
     "transformers": {"models/text/transformers.py"},
     "huggingface_hub": {"adapters/hub.py", "sharing/model_card.py"},
+    "ray": {"distributed/ray_engine.py"},
     "wandb": {"training/trackers.py"},
     "mlflow": {"training/trackers.py"},
     "onnx": {"sharing/export.py"},

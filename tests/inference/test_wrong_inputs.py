@@ -78,7 +78,7 @@ def test_wrong_numbers_of_views_are_refused(views):
         (["--timeline", "--window-seconds", "inf"], "window_seconds"),
         (["--timeline", "--min-seconds", "inf"], "min_seconds"),
         (["--timeline", "--padding-seconds", "nan"], "padding_seconds"),
-        (["--timeout-minutes", "nan"], "timeout_minutes"),
+        (["--engine", "ray", "--explain", "folder"], "--engine ray"),
         (["--device", "gpu"], "device = 'gpu' is not known"),
     ],
 )

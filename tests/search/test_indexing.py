@@ -11,7 +11,7 @@ import pytest
 from search.windows import windows_of
 from side4video.checking.content import hash_content
 from side4video.search import indexing
-from side4video.search.indexing import _embed_share as embed_share
+from side4video.search.indexing import _embed as embed
 from side4video.search.indexing import update_index
 from side4video.search.metadata import read_metadata
 from side4video.search.stores.open_store import open_store
@@ -118,7 +118,7 @@ def test_copy_deleted_during_indexing_is_listed(update, videos, store, monkeypat
     first = paths_of(videos)[0]
     copy = Path(shutil.copy(first, videos / "copy.mp4"))
     with monkeypatch.context() as changes:
-        changes.setattr(indexing, "_embed_share", lambda *given: (copy.unlink(), embed_share(*given))[1])
+        changes.setattr(indexing, "_embed", lambda *given: (copy.unlink(), embed(*given))[1])
         report = update()
     assert counts(report) == (8, 0, 0, 0, 1)
     assert (report.unread[0].name, "No such file" in report.unread[0].reason) == (str(copy), True)

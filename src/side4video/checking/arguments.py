@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from side4video.config import DataConfig, TextConfig
+from side4video.config import DataConfig, EngineName, TextConfig
 from side4video.parameters import check_count, check_number
 
 
@@ -21,7 +21,10 @@ class CheckDataArguments:
     timeout_seconds: float = 60.0
     """Timeout for one video. A process that takes longer is killed, and the video is reported."""
     processes: int | None = None
-    """Number of videos that are checked in parallel. Default: one per core."""
+    """Number of videos that are checked in parallel. Default: one per core, with Ray one per CPU of the cluster."""
+    engine: EngineName = "local"
+    """local: processes of this machine; ray: several machines of a Ray cluster, the one at RAY_ADDRESS or this machine
+    (extra `ray`)."""
 
     def __post_init__(self) -> None:
         check_number(self.timeout_seconds, "timeout_seconds", above=0)

@@ -5,8 +5,9 @@ import io
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -32,6 +33,8 @@ from side4video.video.decoding import shared_cache
 
 _SUMMARY_FILE = "summary.json"
 """Marks the folder of an earlier check, which may be overwritten."""
+_CHUNK_VIDEOS = 64
+"""Maximum number of videos that an actor of Ray does at a time, and loses with its machine."""
 _PRINTED = 10
 """Maximum number of printed findings per kind; reasons.csv has all of them."""
 
@@ -107,12 +110,36 @@ def _probe(sets: Sequence[EntrySet], arguments: CheckDataArguments) -> dict[Part
         folder = (data.frame_template, data.fps)
         tasks.append(ProbeTask(video.path, *times, data.num_frames, is_hashed, *folder, shared_cache()))
     found: list[Probe | None] = [None] * len(tasks)
-    answers = run_with_timeout(
-        probe_video, tasks, processes=arguments.processes or _num_cores(), seconds=arguments.timeout_seconds
-    )
+    answers = _probe_on_ray(tasks, arguments) if arguments.engine == "ray" else _probe_here(tasks, arguments)
     for position, answer in tqdm(answers, desc="check", unit="file", total=len(tasks), dynamic_ncols=True, leave=False):
         found[position] = Probe(((answer.kind, answer.reason),)) if isinstance(answer, FailedItem) else answer
     return {part: probe for part, probe in zip(parts, found, strict=True) if probe is not None}
+
+
+def _probe_here(tasks: Sequence[ProbeTask], arguments: CheckDataArguments) -> Iterator[tuple[int, Probe | FailedItem]]:
+    processes = arguments.processes or _num_cores()
+    return run_with_timeout(probe_video, tasks, processes=processes, seconds=arguments.timeout_seconds)
+
+
+def _probe_on_ray(
+    tasks: Sequence[ProbeTask], arguments: CheckDataArguments
+) -> Iterator[tuple[int, Probe | FailedItem]]:
+    from side4video.distributed.ray_engine import connected_to_ray, map_on_ray
+
+    tasks = [task._replace(path=task.path.absolute(), cache=None) for task in tasks]  # a folder of this machine
+    with connected_to_ray(device="cpu") as cluster:
+        readers = arguments.processes or cluster.readers + cluster.models
+        size = max(1, min(_CHUNK_VIDEOS, len(tasks) // (4 * readers)))
+        chunks = [(start, tasks[start : start + size]) for start in range(0, len(tasks), size)]
+        probe = partial(_probe_chunk, seconds=arguments.timeout_seconds)
+        yield from map_on_ray(chunks, workers=replace(cluster, readers=readers), num_results=len(tasks), read=probe)
+
+
+def _probe_chunk(chunk: tuple[int, Sequence[ProbeTask]], *, seconds: float) -> Iterator[tuple[int, Probe | FailedItem]]:
+    """Probe videos in a process of this machine, which a video may crash."""
+    start, tasks = chunk
+    for place, answer in run_with_timeout(probe_video, tasks, processes=1, seconds=seconds):
+        yield start + place, answer
 
 
 def _num_cores() -> int:

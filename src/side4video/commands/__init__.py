@@ -5,6 +5,7 @@
 * convert.py: convert official checkpoints.
 * demo.py: run a demonstration.
 * embed.py: write embeddings.
+* engine.py: this process or a Ray cluster, for bulk commands.
 * evaluate.py: score an adapter.
 * export.py: export to ONNX or torch.export.
 * index.py: make videos searchable.

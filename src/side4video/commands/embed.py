@@ -1,13 +1,15 @@
 """The command `embed`."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
+from side4video.commands.engine import check_started_once, choose_engine
 from side4video.commands.inputs import is_one_file
+from side4video.config import BackboneConfig, EngineName, RayConfig
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ class EmbedArguments:
     """Local weights file of the backbone. Default: the weights that training used."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
-    timeout_minutes: float = 60.0
-    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
+    engine: EngineName = "local"
+    """local: this process with its loader processes; ray: several GPUs and machines of a Ray cluster, the one at
+    RAY_ADDRESS or this machine (extra `ray`)."""
+    ray: RayConfig = field(default_factory=RayConfig)
 
 
 def embed(arguments: list[str]) -> int:
@@ -52,27 +56,31 @@ def embed(arguments: list[str]) -> int:
 
     from side4video.data.loading.worker_processes import prestart_workers
 
-    prestart_workers(workers=0 if not given.videos or is_one_file(given.videos) else None)
+    reads_here = given.videos and given.engine == "local" and not is_one_file(given.videos)
+    prestart_workers(workers=None if reads_here else 0)
+    check_started_once()
 
     from side4video.adapters.adapter import read_adapter
-    from side4video.distributed.processes import is_main_process, joined_processes
     from side4video.inference.embedder import Embedder, write_embeddings
     from side4video.inference.embedding_file import check_embedding_file
     from side4video.inference.inputs import expand_inputs
-    from side4video.models.video_model import choose_device
 
     check_embedding_file(given.out)
     if not given.videos and not given.text:
         raise ValueError("Nothing to embed: give videos, --text, or both.")
     paths = list(expand_inputs(given.videos, exclude=given.exclude, root=given.root))
-    if read_adapter(given.adapter).config.task == "recognition":
-        return _write_features(given, paths)
-    with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
-        embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
-        videos = embedder.embed_videos(paths, shared=True) if paths else None
+    config = read_adapter(given.adapter).config
+    if config.task == "recognition":
+        return _write_features(given, paths, config.backbone)
+    with choose_engine(given.engine, given.ray, device=given.device) as engine:
+        embedder = Embedder(
+            given.adapter,
+            backbone_weights=given.backbone_weights,
+            device=engine.device,
+            dtype=engine.dtype(lambda: config.backbone),
+        )
+        videos = embedder.embed_videos(paths, engine=engine.ray) if paths else None
     unread = () if videos is None else videos.unread
-    if not is_main_process():
-        return 1 if unread else 0
     texts = embedder.embed_texts(given.text) if given.text else None
     write_embeddings(given.out, videos=videos, texts=texts, normalise=given.normalise)
     for failure in unread:
@@ -81,21 +89,23 @@ def embed(arguments: list[str]) -> int:
     return 1 if unread else 0
 
 
-def _write_features(given: EmbedArguments, paths: list[Path]) -> int:
+def _write_features(given: EmbedArguments, paths: list[Path], backbone: BackboneConfig) -> int:
     """Write the features of videos by a recognition adapter."""
-    from side4video.distributed.processes import is_main_process, joined_processes
     from side4video.inference.clip_features import write_features
     from side4video.inference.predictor import Predictor
-    from side4video.models.video_model import choose_device
 
     if given.text or not paths:
         raise ValueError(f"{given.adapter} was trained for recognition: give videos, and leave out --text.")
-    with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
-        predictor = Predictor(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
-        features = predictor.features(paths, part=given.part, shared=True)
-    if is_main_process():
-        write_features(given.out, features, normalise=given.normalise)
-        for failure in features.unread:
-            print(f"{failure.name}: {failure.reason}", file=sys.stderr)
-        print(f"{len(features.paths)} videos: {given.out}")
+    with choose_engine(given.engine, given.ray, device=given.device) as engine:
+        predictor = Predictor(
+            given.adapter,
+            backbone_weights=given.backbone_weights,
+            device=engine.device,
+            dtype=engine.dtype(lambda: backbone),
+        )
+        features = predictor.features(paths, part=given.part, engine=engine.ray)
+    write_features(given.out, features, normalise=given.normalise)
+    for failure in features.unread:
+        print(f"{failure.name}: {failure.reason}", file=sys.stderr)
+    print(f"{len(features.paths)} videos: {given.out}")
     return 1 if features.unread else 0

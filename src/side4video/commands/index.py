@@ -1,11 +1,14 @@
 """The command `index`."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from side4video.commands.engine import check_started_once, choose_engine
+from side4video.config import EngineName, RayConfig
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,10 @@ class IndexArguments:
     """Timeout for reading 8 windows of a video; a video that takes longer counts as unreadable."""
     commit_seconds: float = 10.0
     """Time between two commits, also inside a long video. A killed process loses at most this much work."""
-    timeout_minutes: float = 60.0
-    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
+    engine: EngineName = "local"
+    """local: this process with its loader processes; ray: several GPUs and machines of a Ray cluster, the one at
+    RAY_ADDRESS or this machine (extra `ray`)."""
+    ray: RayConfig = field(default_factory=RayConfig)
     root: str | None = None
     """Base folder or address of the names in lists of videos; names outside of it are an error. Default: the folder of
     the list, and names may be absolute paths and addresses."""
@@ -72,19 +77,19 @@ def index(arguments: list[str]) -> int:
         raise ValueError("usage: side4video index VIDEOS... --to FOLDER --model ADAPTER; give videos.")
     from side4video.data.loading.worker_processes import prestart_workers
 
-    prestart_workers(workers=given.workers)
+    prestart_workers(workers=given.workers if given.engine == "local" else 0)
+    check_started_once()
 
     from side4video.atomic_files import check_writable, write_json
     from side4video.checking.escaping import escape_unprintable
     from side4video.data.lists.text_files import first_few
-    from side4video.distributed.processes import is_main_process
-    from side4video.search.index_model import load_index_model
+    from side4video.search.index_model import load_index_model, model_config
     from side4video.search.indexing import update_index
     from side4video.search.metadata import read_metadata
     from side4video.search.stores.open_store import open_store
 
     metadata = read_metadata(given.metadata) if given.metadata else None
-    if metadata is not None and is_main_process():
+    if metadata is not None:
         print(f"{given.metadata}: " + "; ".join(f"{name}: {kind}" for name, kind in metadata.columns.items()))
     if "://" not in given.to:
         check_writable(Path(given.to))
@@ -96,43 +101,47 @@ def index(arguments: list[str]) -> int:
             raise ValueError(
                 f"{given.to} is not an index yet: choose the model that makes it, --model ADAPTER or --model clip-b16."
             )
-        report = update_index(
-            store,
-            load_index_model(
-                model, backbone_weights=given.backbone_weights, tokenizer=given.tokenizer, device=given.device
-            ),
-            given.videos,
-            address=given.to,
-            metadata=metadata,
-            exclude=given.exclude,
-            root=given.root,
-            window_seconds=given.window_seconds,
-            overlap_seconds=given.overlap_seconds,
-            workers=given.workers,
-            timeout_seconds=given.timeout_seconds,
-            commit_seconds=given.commit_seconds,
-            timeout_minutes=given.timeout_minutes,
-        )
+        with choose_engine(given.engine, given.ray, device=given.device) as engine:
+            report = update_index(
+                store,
+                load_index_model(
+                    model,
+                    backbone_weights=given.backbone_weights,
+                    tokenizer=given.tokenizer,
+                    device=engine.device,
+                    dtype=engine.dtype(lambda: model_config(model).backbone),
+                ),
+                given.videos,
+                address=given.to,
+                metadata=metadata,
+                exclude=given.exclude,
+                root=given.root,
+                window_seconds=given.window_seconds,
+                overlap_seconds=given.overlap_seconds,
+                workers=given.workers,
+                timeout_seconds=given.timeout_seconds,
+                commit_seconds=given.commit_seconds,
+                engine=engine.ray,
+            )
     finally:
         store.close()
-    if is_main_process():
-        for video in (*report.unread, *report.unread_subtitles):
-            print(f"not read: {escape_unprintable(video.name)}: {escape_unprintable(video.reason)}", file=sys.stderr)
-        for name in report.unknown:
-            print(f"{given.metadata}: {name!a} is not a video of the index.", file=sys.stderr)
-        print(
-            f"{report.embedded} embedded, {report.unchanged} unchanged, {report.moved} moved or copied, "
-            f"{report.removed} removed, {len(report.unread)} not read, in {report.seconds:.1f} s"
-        )
-        if report.resumed_windows:
-            print(f"{report.resumed_windows} windows were embedded by an interrupted run")
-        if report.windows_1252:
-            names = escape_unprintable(first_few(report.windows_1252))
-            print(f"not in Unicode, read as Windows-1252: {names}", file=sys.stderr)
-        subtitles = f", {report.with_subtitles} with subtitles" if report.with_subtitles else ""
-        print(f"{report.videos} videos in {report.windows} windows{subtitles}: {given.to}")
-        if given.json is not None:
-            write_json(given.json, report.to_json())
+    for video in (*report.unread, *report.unread_subtitles):
+        print(f"not read: {escape_unprintable(video.name)}: {escape_unprintable(video.reason)}", file=sys.stderr)
+    for name in report.unknown:
+        print(f"{given.metadata}: {name!a} is not a video of the index.", file=sys.stderr)
+    print(
+        f"{report.embedded} embedded, {report.unchanged} unchanged, {report.moved} moved or copied, "
+        f"{report.removed} removed, {len(report.unread)} not read, in {report.seconds:.1f} s"
+    )
+    if report.resumed_windows:
+        print(f"{report.resumed_windows} windows were embedded by an interrupted run")
+    if report.windows_1252:
+        names = escape_unprintable(first_few(report.windows_1252))
+        print(f"not in Unicode, read as Windows-1252: {names}", file=sys.stderr)
+    subtitles = f", {report.with_subtitles} with subtitles" if report.with_subtitles else ""
+    print(f"{report.videos} videos in {report.windows} windows{subtitles}: {given.to}")
+    if given.json is not None:
+        write_json(given.json, report.to_json())
     return 1 if report.unread or report.unread_subtitles else 0
 
 

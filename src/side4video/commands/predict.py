@@ -6,10 +6,12 @@ from pathlib import Path
 
 import tyro
 
+from side4video.commands.engine import ChosenEngine, check_started_once, choose_engine
 from side4video.commands.inputs import is_one_file
 from side4video.commands.live import is_live, print_live
 from side4video.commands.moment_output import MomentOutput
 from side4video.commands.timelines import print_timelines
+from side4video.config import BackboneConfig, EngineName, RayConfig
 from side4video.parameters import check_count, check_number
 from side4video.timeline.timeline import TimelineSettings
 
@@ -42,8 +44,10 @@ class PredictArguments:
     """Local weights file of the backbone. Default: the weights that training used."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
-    timeout_minutes: float = 60.0
-    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
+    engine: EngineName = "local"
+    """local: this process with its loader processes; ray: several GPUs and machines of a Ray cluster, the one at
+    RAY_ADDRESS or this machine (extra `ray`)."""
+    ray: RayConfig = field(default_factory=RayConfig)
     json: Path | None = None
     """Also write the predictions to this file. Of a live stream: a JSON object per line, - for standard output."""
     explain: Path | None = None
@@ -68,14 +72,15 @@ def predict(arguments: list[str]) -> int:
     live = [address for address in given.videos if is_live(address)]
     from side4video.data.loading.worker_processes import prestart_workers
 
-    prestart_workers(workers=0 if given.timeline or live or is_one_file(given.videos) else None)
+    reads_here = given.engine == "local" and not (given.timeline or live or is_one_file(given.videos))
+    prestart_workers(workers=None if reads_here else 0)
+    check_started_once()
 
     from side4video.adapters.adapter import read_adapter
-    from side4video.distributed.processes import joined_processes
     from side4video.inference.inputs import expand_inputs
-    from side4video.models.video_model import choose_device
 
-    task = read_adapter(given.adapter).config.task
+    config = read_adapter(given.adapter).config
+    task = config.task
     if (task == "retrieval") != bool(given.text):
         remedy = "give --text with sentences to search for" if task == "retrieval" else "leave out --text"
         raise ValueError(f"{given.adapter} was trained for {task}: {remedy}.")
@@ -90,11 +95,14 @@ def predict(arguments: list[str]) -> int:
         raise ValueError("--out, --cut, --edit-list and the settings of windows need --timeline.")
     if given.moments.csv is not None and (live or given.text):
         raise ValueError("--csv is for the classes of video files: leave it out, or use --json.")
+    if given.engine == "ray" and (live or given.explain is not None):
+        raise ValueError("--engine ray is for the classes, timelines and ranking of video files: leave it out here.")
     if live:
         return _watch(given, live)
     paths = list(expand_inputs(given.videos, exclude=given.exclude))
-    with joined_processes(choose_device(given.device), timeout_minutes=given.timeout_minutes):
-        return _rank(given, paths) if given.text else _classify(given, paths)
+    with choose_engine(given.engine, given.ray, device=given.device) as engine:
+        run = _rank if given.text else _classify
+        return run(given, paths, engine, config.backbone)
 
 
 def _watch(given: PredictArguments, live: list[str]) -> int:
@@ -115,37 +123,42 @@ def _watch(given: PredictArguments, live: list[str]) -> int:
     )
 
 
-def _classify(given: PredictArguments, paths: list[Path]) -> int:
+def _classify(given: PredictArguments, paths: list[Path], engine: ChosenEngine, backbone: BackboneConfig) -> int:
     """Print the best classes of each video."""
     from side4video.atomic_files import write_json
-    from side4video.distributed.processes import distribute, is_main_process, num_processes, print_once, process_rank
     from side4video.inference.predictor import Predictor
     from side4video.tasks.unread import UnreadVideo
 
     predictor = Predictor(
         given.adapter,
         backbone_weights=given.backbone_weights,
-        device=given.device,
+        device=engine.device,
+        dtype=engine.dtype(lambda: backbone),
         num_clips=given.clips,
         num_crops=given.crops,
     )
     if given.timeline:
         return print_timelines(
-            predictor, paths, settings=given.windows, out=given.out, json=given.json, output=given.moments
+            predictor,
+            paths,
+            settings=given.windows,
+            out=given.out,
+            json=given.json,
+            output=given.moments,
+            cluster=engine.ray,
         )
 
-    share = predictor.predict_videos(paths[process_rank() :: num_processes()], top_k=given.top_k)
     predictions, failures = [], []
     answers: dict[Path, str] = {}
     rows: list[tuple[Path, str, float]] = []
-    for path, found in zip(paths, distribute(paths, lambda _: next(share)), strict=True):
+    found_classes = predictor.predict_videos(paths, top_k=given.top_k, engine=engine.ray)
+    for path, found in zip(paths, found_classes, strict=True):
         if isinstance(found, UnreadVideo):
             failures.append({"path": str(path), "reason": found.reason})
-            if is_main_process():
-                print(f"{path}: {found.reason}", file=sys.stderr)
+            print(f"{path}: {found.reason}", file=sys.stderr)
             continue
         named = ", ".join(f"{best.name} {best.score:.1%}" for best in found.classes)
-        print_once(f"{path}: {named or 'no class reaches its threshold'} ({found.seconds:.2f} s)")
+        print(f"{path}: {named or 'no class reaches its threshold'} ({found.seconds:.2f} s)")
         classes = [
             {"name": best.name, "score": best.score} | ({} if best.threshold is None else {"threshold": best.threshold})
             for best in found.classes
@@ -154,9 +167,9 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
         if found.classes:
             answers[path] = found.classes[0].name
         predictions.append({"path": str(path), "classes": classes, "seconds": found.seconds})
-    if given.json is not None and is_main_process():
+    if given.json is not None:
         write_json(given.json, {"predictions": predictions, "unread": failures})
-    if given.moments.csv is not None and is_main_process():
+    if given.moments.csv is not None:
         from side4video.moments.tables import write_labels
 
         write_labels(given.moments.csv, rows)
@@ -164,20 +177,22 @@ def _classify(given: PredictArguments, paths: list[Path]) -> int:
     if given.explain is not None:
         from side4video.reports.explanation_page import write_explanations
 
-        write_explanations(predictor, answers, given.explain, part=process_rank(), parts=num_processes())
+        write_explanations(predictor, answers, given.explain)
     return 1 if failures else 0
 
 
-def _rank(given: PredictArguments, paths: list[Path]) -> int:
+def _rank(given: PredictArguments, paths: list[Path], engine: ChosenEngine, backbone: BackboneConfig) -> int:
     """Print the best videos for each sentence."""
     from side4video.atomic_files import write_json
-    from side4video.distributed.processes import is_main_process
     from side4video.inference.embedder import Embedder
 
-    embedder = Embedder(given.adapter, backbone_weights=given.backbone_weights, device=given.device)
-    videos = embedder.embed_videos(paths, shared=True)
-    if not is_main_process():
-        return 1 if videos.unread else 0
+    embedder = Embedder(
+        given.adapter,
+        backbone_weights=given.backbone_weights,
+        device=engine.device,
+        dtype=engine.dtype(lambda: backbone),
+    )
+    videos = embedder.embed_videos(paths, engine=engine.ray)
     found = embedder.rank(given.text, videos, top_k=given.top_k or 5)
     for text, best in zip(given.text, found, strict=True):
         print(text)

@@ -2,8 +2,8 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from side4video.commands.moment_output import MomentOutput
 from side4video.system.paths import relative_names
 
 if TYPE_CHECKING:
+    from side4video.data.loading.engine import RayEngine
     from side4video.inference.predictor import Predictor
     from side4video.tasks.unread import UnreadVideo
     from side4video.timeline.timeline import Timeline, TimelineSettings
@@ -24,40 +25,71 @@ def print_timelines(
     out: Path | None,
     json: Path | None,
     output: MomentOutput,
+    cluster: "RayEngine | None" = None,
 ) -> int:
     """Find the timeline of each video, print it and write the files; returns the exit code.
 
-    Processes started by torchrun or SLURM share the videos. Only the main process prints and writes.
+    The actors of a Ray cluster do the work if one is given.
     """
     from side4video.atomic_files import write_json
-    from side4video.distributed.processes import distribute, is_main_process, print_once
     from side4video.tasks.unread import UnreadVideo
     from side4video.timeline.files import write_timeline
     from side4video.timeline.timeline import DEFAULT_WINDOW_SECONDS
 
     if settings.window_seconds is None and not predictor.knows_window:
-        print_once(
+        print(
             f"The adapter does not state the length of its training clips: windows have {DEFAULT_WINDOW_SECONDS:g} "
             "seconds. Set --window-seconds to the length of the actions."
         )
     timelines, failures = [], []
     names = dict(zip(paths, _names(paths), strict=True))
-    for path, found in zip(paths, distribute(paths, lambda path: _find(predictor, path, settings)), strict=True):
+    for path, found in zip(paths, _find_all(predictor, paths, settings, cluster), strict=True):
         if isinstance(found, UnreadVideo):
             failures.append({"path": str(path), "reason": found.reason})
-            if is_main_process():
-                print(f"{path}: {found.reason}", file=sys.stderr)
+            print(f"{path}: {found.reason}", file=sys.stderr)
             continue
         timelines.append(found)
-        print_once("\n".join(_lines(found, settings.window_seconds)))
-        if out is not None and is_main_process():
+        print("\n".join(_lines(found, settings.window_seconds)))
+        if out is not None:
             print(f"written to {write_timeline(out, found, name=names[path])}")
-    if is_main_process():
-        if json is not None:
-            write_json(json, {"timelines": [timeline.to_json() for timeline in timelines], "unread": failures})
-        moments = [moment for timeline in timelines for moment in timeline.moments]
-        output.write(moments, title=paths[0].name if len(paths) == 1 else f"{len(paths)} videos")
+    if json is not None:
+        write_json(json, {"timelines": [timeline.to_json() for timeline in timelines], "unread": failures})
+    moments = [moment for timeline in timelines for moment in timeline.moments]
+    output.write(moments, title=paths[0].name if len(paths) == 1 else f"{len(paths)} videos")
     return 1 if failures else 0
+
+
+@dataclass(frozen=True)
+class _FindTimelines:
+    """Finds the timelines of pairs of index and path."""
+
+    predictor: "Predictor"
+    settings: "TimelineSettings"
+
+    def on_device(self, name: str) -> "_FindTimelines":
+        return replace(self, predictor=self.predictor.on_device(name))
+
+    def __call__(self, items: Iterable[tuple[int, Path]]) -> "Iterator[tuple[int, Timeline | UnreadVideo]]":
+        for index, path in items:
+            yield index, _find(self.predictor, path, self.settings)
+
+
+def _find_all(
+    predictor: "Predictor", paths: Sequence[Path], settings: "TimelineSettings", cluster: "RayEngine | None"
+) -> "Iterator[Timeline | UnreadVideo]":
+    """The timeline of each video, in order."""
+    if cluster is None:
+        yield from (_find(predictor, path, settings) for path in paths)
+        return
+    from side4video.data.loading.engine import in_order
+    from side4video.distributed.ray_engine import map_on_ray
+    from side4video.timeline.timeline import Timeline
+
+    items = [(index, path.absolute()) for index, path in enumerate(paths)]
+    compute = _FindTimelines(predictor, settings)
+    results = map_on_ray(items, workers=cluster.workers, num_results=len(items), compute=compute)
+    for path, found in zip(paths, in_order(results), strict=True):
+        yield replace(found, path=path) if isinstance(found, Timeline) else found
 
 
 def _find(predictor: "Predictor", path: Path, settings: "TimelineSettings") -> "Timeline | UnreadVideo":

@@ -4,10 +4,11 @@ The same key gives the same bytes in every loader process, independent of what t
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -285,6 +286,18 @@ class TestClips(Dataset):
         views = self._transform(clips)
         label = encode_label(_label_of(video), self.num_labels)
         return Clip(views, [label] * len(views), index, video.name)
+
+    def part(self, start: int, stop: int) -> Self:
+        """The set of the videos from index `start` to before `stop`; there, the first one has the index 0."""
+        part = copy(self)
+        part.videos = self.videos[start:stop]
+        return part
+
+    def with_absolute_paths(self) -> Self:
+        """The same set for processes that have another working directory."""
+        moved = copy(self)
+        moved.videos = [replace(video, path=video.path.absolute()) for video in self.videos]
+        return moved
 
     def views_of(self, frames: FrameArray) -> Tensor:
         """All views of a video in memory, (V, T, 3, S, S), equal to those of a file with these frames."""

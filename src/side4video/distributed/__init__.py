@@ -2,4 +2,5 @@
 
 * heartbeat.py: detect and name processes that were lost.
 * processes.py: start together, distribute work, sum gradients.
+* ray_engine.py: work on many items in the processes of a Ray cluster.
 """

@@ -8,8 +8,8 @@ frozen  the image model alone: the summary token of its last block after its fin
 Both are averaged over the views of a video and are not normalised.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from side4video.data.datasets import Failure
 from side4video.data.loading.batch import Batch
-from side4video.distributed.processes import gather_objects
 from side4video.inference.embedding_file import write_arrays
-from side4video.models.video_model import VideoModel
+from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clips import autocast, check_outputs
-from side4video.tasks.unread import UnreadVideo
+from side4video.tasks.unread import UnreadVideo, separate_failures
 
 Part = Literal["side", "frozen", "both"]
 """Which features: of the side network, of the frozen image model, or both."""
@@ -63,55 +63,73 @@ def check_part(model: VideoModel, part: str) -> None:
         raise ValueError(f"{part = }: this adapter is a probe without a side network. Use part frozen.")
 
 
-@torch.inference_mode()
-def extract_features(
-    model: VideoModel,
-    batches: Iterable[Batch],
-    names: list[str],
-    *,
-    part: Part,
-    device: torch.device,
-    chunk: int,
-    shared: bool,
-) -> ClipFeatures:
-    """Features of all clips of a loader, averaged over the views of each video.
+@dataclass(frozen=True)
+class FeatureBatches:
+    """Computes features of batches of one video each, averaged over its views: yields index and features, or failure.
 
-    Args:
+    Features are a pair of side (F,) and frozen (D,), on the CPU; without a side network, side is None.
+
+    Attributes:
         model: in eval mode, on `device`.
-        batches: one video each.
-        names: names of all videos, by index.
-        part: which features.
         device: device of the model.
         chunk: views per forward pass.
-        shared: each joined process has its own share of the videos, and all get all results.
+
+    >>> from side4video import Predictor
+    >>> predictor = Predictor("adapter", device="cpu")
+    >>> list(FeatureBatches(predictor.model, predictor.device, chunk=8)([]))
+    []
+    """
+
+    model: VideoModel
+    device: torch.device
+    chunk: int
+
+    def on_device(self, name: str) -> "FeatureBatches":
+        """The same with its model on another device."""
+        device = choose_device(name)
+        return replace(self, model=self.model.to(device), device=device)
+
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[int, "_Row | Failure"]]:
+        """Yield the index of each video with its features, or with the failure."""
+        for batch in batches:
+            yield from ((failure.index, failure) for failure in batch.failures)
+            if len(batch):
+                yield batch.indices[0], self._features(batch)
+
+    @torch.inference_mode()
+    def _features(self, batch: Batch) -> "_Row":
+        with autocast(self.device, "auto"):
+            views = [self.model.features(views.to(self.device)) for views in batch.clips.split(self.chunk)]
+        sides = [side for side, _ in views if side is not None]
+        side = torch.cat(sides).float().mean(dim=0).cpu() if sides else None
+        return side, torch.cat([one for _, one in views]).float().mean(dim=0).cpu()
+
+
+_Row = tuple[Tensor | None, Tensor]
+
+
+def join_features(results: Mapping[int, _Row | Failure], names: Sequence[str], *, part: Part) -> ClipFeatures:
+    """The features of all readable videos, in the order of their indices.
+
+    Args:
+        results: of `FeatureBatches`, by index.
+        names: names of all videos.
+        part: which features.
 
     Raises:
         ValueError: no video can be read.
         FloatingPointError: a feature is not finite.
     """
-    found: dict[int, tuple[Tensor | None, Tensor]] = {}
-    unread: dict[int, str] = {}
-    for batch in batches:
-        unread |= {failure.index: failure.reason for failure in batch.failures}
-        if len(batch):
-            with autocast(device, "auto"):
-                views = [model.features(views.to(device)) for views in batch.clips.split(chunk)]
-            sides = [side for side, _ in views if side is not None]
-            side = torch.cat(sides).float().mean(dim=0).cpu() if sides else None
-            found[batch.indices[0]] = side, torch.cat([one for _, one in views]).float().mean(dim=0).cpu()
-    if shared:
-        found = {index: row for part_of in gather_objects(found) for index, row in part_of.items()}
-        unread = {index: reason for part_of in gather_objects(unread) for index, reason in part_of.items()}
-    failed = tuple(UnreadVideo(names[index], unread[index]) for index in sorted(unread))
+    found, unread = separate_failures(results)
     if not found:
-        reasons = "; ".join(f"{video.name}: {video.reason}" for video in failed[:10])
+        reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
         raise ValueError(f"None of the {len(names)} videos can be read: {reasons}")
-    rows = [found[index] for index in sorted(found)]
+    sides = [side for side, _ in found.values() if side is not None]
     return ClipFeatures(
-        paths=tuple(names[index] for index in sorted(found)),
-        side=check_outputs(torch.stack([row[0] for row in rows if row[0] is not None])) if part != "frozen" else None,
-        frozen=check_outputs(torch.stack([row[1] for row in rows])) if part != "side" else None,
-        unread=failed,
+        paths=tuple(names[index] for index in found),
+        side=check_outputs(torch.stack(sides)) if part != "frozen" else None,
+        frozen=check_outputs(torch.stack([frozen for _, frozen in found.values()])) if part != "side" else None,
+        unread=unread,
     )
 
 

@@ -15,17 +15,21 @@ import torch.nn.functional as F
 from side4video.adapters.adapter import load_adapter, read_adapter_for
 from side4video.data.datasets import TestClips
 from side4video.data.lists.annotations import LabelledVideo
-from side4video.data.loading.loader import test_loader
-from side4video.distributed.processes import num_processes, process_rank
+from side4video.data.loading.engine import Engine, LocalEngine
 from side4video.inference.embedding_file import write_arrays
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
 from side4video.models.video_model import choose_device
 from side4video.parameters import as_list, check_count
 from side4video.tasks.clips import choose_workers, evaluation_clips, videos_per_batch
-from side4video.tasks.retrieval.embeddings import embed_clips, embed_texts, embed_videos_distributed
+from side4video.tasks.retrieval.embeddings import (
+    EmbedBatches,
+    embed_clips,
+    embed_texts,
+    show_progress,
+)
 from side4video.tasks.retrieval.score_matrix import score_matrix
-from side4video.tasks.unread import UnreadVideo
+from side4video.tasks.unread import UnreadVideo, separate_failures
 from side4video.video.frame_array import FrameArray
 from side4video.video.stored_input import VideoSource, as_path, name_of
 
@@ -71,6 +75,7 @@ class Embedder:
         folder: an adapter folder, a run folder, or a name on the Hugging Face hub: `user/name`, `user/name@revision`.
         backbone_weights: local weights file of the backbone. Default: the weights used in training.
         device: "auto", "cpu", "cuda", ...
+        dtype: number type of the backbone, such as "float32". Default: the type used in training.
 
     Raises:
         FileNotFoundError: there is no adapter.
@@ -85,15 +90,28 @@ class Embedder:
     True
     """
 
-    def __init__(self, folder: str | Path, *, backbone_weights: str | None = None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        backbone_weights: str | None = None,
+        device: str = "auto",
+        dtype: str | None = None,
+    ) -> None:
         self.device = choose_device(device)
         read_adapter_for("retrieval", Path(folder))
-        model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
+        model, self.adapter = load_adapter(
+            Path(folder), device=self.device, backbone_weights=backbone_weights, dtype=dtype
+        )
         assert isinstance(model, RetrievalModel)
         self.model = model
 
     def embed_videos(
-        self, paths: VideoSource | Sequence[VideoSource], *, workers: int | None = None, shared: bool = False
+        self,
+        paths: VideoSource | Sequence[VideoSource],
+        *,
+        workers: int | None = None,
+        engine: Engine | None = None,
     ) -> EmbeddedVideos:
         """Embed video files or frame folders, each once.
 
@@ -101,27 +119,23 @@ class Embedder:
             paths: paths of the videos, or contents of video files: bytes or binary file objects. One of them is a list
                 of one.
             workers: processes that decode videos. Default: one per core minus one, at most 8, and 0 for one video.
-            shared: distribute the videos over all joined processes. Each must make this call, and gets all results.
+            engine: where the videos are read and embedded. Default: in this process, with `workers`.
 
         Raises:
             ValueError: no video can be read.
         """
         paths = as_list(paths)
         config, names = self.adapter.config, list(map(name_of, paths))
-        processes = choose_workers(workers) if len(paths) > 1 else 0
-        share = {"world": num_processes(), "rank": process_rank()} if shared else {}
+        engine = engine or LocalEngine(choose_workers(workers) if len(paths) > 1 else 0)
         with ExitStack() as stack:
             files = [stack.enter_context(as_path(path)) for path in paths]
-            batches = test_loader(
+            results = engine.run(
                 self._clips(files, names),
+                EmbedBatches(self.model, self.device, config.eval.batch),
                 batch_clips=videos_per_batch(config.eval),
-                workers=processes,
                 timeout_seconds=config.data.timeout_seconds,
-                **share,
             )
-            found, unread = embed_videos_distributed(
-                self.model, batches, device=self.device, chunk=config.eval.batch, num_videos=len(paths), shared=shared
-            )
+            found, unread = separate_failures(dict(show_progress(results, total=len(paths))))
         if not found:
             reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
             raise ValueError(f"None of the {len(paths)} videos can be read: {reasons}")

@@ -4,8 +4,10 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,12 @@ import numpy as np
 from torch import Tensor
 
 from side4video.adapters.adapter import load_adapter, read_adapter_for
-from side4video.data.datasets import TestClips
+from side4video.data.datasets import Failure, TestClips
 from side4video.data.lists.annotations import LabelledVideo
-from side4video.data.loading.loader import test_loader
+from side4video.data.loading.batch import Batch
+from side4video.data.loading.engine import Engine, LocalEngine, in_order
 from side4video.data.transforms import check_views
-from side4video.distributed.processes import num_processes, process_rank
-from side4video.inference.clip_features import ClipFeatures, Part, check_part, extract_features
+from side4video.inference.clip_features import ClipFeatures, FeatureBatches, Part, check_part, join_features
 from side4video.inference.explanation import Explanation
 from side4video.inference.prediction import ClassScore, VideoPrediction
 from side4video.inference.video_explanation import explain_video
@@ -48,6 +50,7 @@ class Predictor:
         folder: an adapter folder, a run folder, or a name on the Hugging Face hub: `user/name`, `user/name@revision`.
         backbone_weights: local weights file of the backbone. Default: the weights used in training.
         device: "auto", "cpu", "cuda", ...
+        dtype: number type of the backbone, such as "float32". Default: the type used in training.
         num_clips: clips per video. The model averages their scores.
         num_crops: crops per clip: 1, 3, 5 or 10.
 
@@ -69,16 +72,26 @@ class Predictor:
         *,
         backbone_weights: str | None = None,
         device: str = "auto",
+        dtype: str | None = None,
         num_clips: int = 1,
         num_crops: int = 1,
     ) -> None:
         check_views(num_clips, num_crops)
         self.device = choose_device(device)
         read_adapter_for("recognition", Path(folder))
-        model, self.adapter = load_adapter(Path(folder), device=self.device, backbone_weights=backbone_weights)
+        model, self.adapter = load_adapter(
+            Path(folder), device=self.device, backbone_weights=backbone_weights, dtype=dtype
+        )
         assert isinstance(model, VideoModel)
         self.model = model
         self._views: dict[str, Any] = {"num_clips": num_clips, "num_crops": num_crops}
+
+    def on_device(self, name: str) -> "Predictor":
+        """A predictor with the same model, which moves to another device."""
+        moved = copy(self)
+        moved.device = choose_device(name)
+        moved.model.to(moved.device)
+        return moved
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -144,7 +157,12 @@ class Predictor:
         return found
 
     def predict_videos(
-        self, paths: VideoSource | Sequence[VideoSource], *, top_k: int | None = None, workers: int | None = None
+        self,
+        paths: VideoSource | Sequence[VideoSource],
+        *,
+        top_k: int | None = None,
+        workers: int | None = None,
+        engine: Engine | None = None,
     ) -> Iterator[VideoPrediction | UnreadVideo]:
         """Predict many videos, in order; yields an `UnreadVideo` with the reason for each unreadable one.
 
@@ -155,32 +173,31 @@ class Predictor:
             workers: processes that decode videos while the model computes. Default: one per core minus one, at most 8,
                 and 0 for one video. With workers, a script needs `if __name__ == "__main__":`, and a video that hangs
                 or crashes its decoder counts as unreadable.
+            engine: where the videos are read and classified. Default: in this process, with `workers`.
 
         Raises:
             ValueError: `top_k` is below 1, or `workers` below 0.
         """
         _check_top_k(top_k)
-        return self._predict_videos(as_list(paths), top_k, workers if workers is None else choose_workers(workers))
+        sources: list[VideoSource] = as_list(paths)
+        return self._predict_videos(sources, top_k, engine or _local_engine(sources, workers))
 
     def _predict_videos(
-        self, paths: list[VideoSource], top_k: int | None, workers: int | None
+        self, paths: list[VideoSource], top_k: int | None, engine: Engine
     ) -> Iterator[VideoPrediction | UnreadVideo]:
         with ExitStack() as stack:
             files = [stack.enter_context(as_path(path)) for path in paths]
-            batches = test_loader(
+            results = engine.run(
                 self._clips(files),
+                _ClassifyBatches(self, top_k),
                 batch_clips=1,
-                workers=choose_workers(workers) if len(files) > 1 or workers else 0,
                 timeout_seconds=self.adapter.config.data.timeout_seconds,
             )
-            started = time.perf_counter()
-            for name, batch in zip(map(name_of, paths), batches, strict=True):
-                if batch.failures:
-                    yield UnreadVideo(name, batch.failures[0].reason)
+            for name, found in zip(map(name_of, paths), in_order(results), strict=True):
+                if isinstance(found, Failure):
+                    yield UnreadVideo(name, found.reason)
                 else:
-                    classes = self._best_classes(batch.clips, top_k)
-                    yield VideoPrediction(path=video_path(name), classes=classes, seconds=time.perf_counter() - started)
-                started = time.perf_counter()
+                    yield replace(found, path=video_path(name))
 
     def features(
         self,
@@ -188,39 +205,28 @@ class Predictor:
         *,
         part: Part = "side",
         workers: int | None = None,
-        shared: bool = False,
+        engine: Engine | None = None,
     ) -> ClipFeatures:
         """Feature vectors of videos, averaged over their clips and crops; see `side4video.inference.clip_features`.
 
         Args:
             paths: as in `predict_videos`.
             part: "side": what the classifier reads; "frozen": the image model alone; or "both".
-            workers: as in `predict_videos`.
-            shared: distribute the videos over all joined processes. Each must make this call, and gets all results.
+            workers, engine: as in `predict_videos`.
 
         Raises:
             ValueError: no video can be read, or the adapter is a probe without a side network and `part` needs one.
         """
         check_part(self.model, part)
         sources: list[VideoSource] = as_list(paths)
-        share = {"world": num_processes(), "rank": process_rank()} if shared else {}
         with ExitStack() as stack:
-            batches = test_loader(
+            results = (engine or _local_engine(sources, workers)).run(
                 self._clips([stack.enter_context(as_path(source)) for source in sources]),
+                FeatureBatches(self.model, self.device, self.adapter.config.eval.batch),
                 batch_clips=1,
-                workers=choose_workers(workers) if len(sources) > 1 or workers else 0,
                 timeout_seconds=self.adapter.config.data.timeout_seconds,
-                **share,
             )
-            return extract_features(
-                self.model,
-                batches,
-                [name_of(source) for source in sources],
-                part=part,
-                device=self.device,
-                chunk=self.adapter.config.eval.batch,
-                shared=shared,
-            )
+            return join_features(dict(results), list(map(name_of, sources)), part=part)
 
     def timeline(
         self,
@@ -321,6 +327,33 @@ class Predictor:
         else:
             order = order[: top_k or TOP_K]
         return tuple(ClassScore(self.class_names[index], float(scores[index]), least[index]) for index in order)
+
+
+@dataclass(frozen=True)
+class _ClassifyBatches:
+    """Classifies batches of one video each: yields the index and the prediction, or the failure."""
+
+    predictor: Predictor
+    top_k: int | None
+
+    def on_device(self, name: str) -> "_ClassifyBatches":
+        return replace(self, predictor=self.predictor.on_device(name))
+
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[int, VideoPrediction | Failure]]:
+        started = time.perf_counter()
+        for batch in batches:
+            yield from ((failure.index, failure) for failure in batch.failures)
+            if len(batch):
+                classes = self.predictor._best_classes(batch.clips, self.top_k)
+                seconds = time.perf_counter() - started
+                yield batch.indices[0], VideoPrediction(path=Path(batch.names[0]), classes=classes, seconds=seconds)
+            started = time.perf_counter()
+
+
+def _local_engine(sources: Sequence[VideoSource], workers: int | None) -> LocalEngine:
+    """The engine of this process; a single video is read without a loader process unless `workers` asks for one."""
+    chosen = choose_workers(workers)
+    return LocalEngine(chosen if len(sources) > 1 or workers else 0)
 
 
 def _check_top_k(top_k: int | None) -> None:

@@ -10,9 +10,7 @@ from side4video.reports.report import ClipExample, write_report
 from side4video.system.paths import relative_names
 
 
-def write_explanations(
-    predictor: Predictor, answers: Mapping[Path, str], folder: Path, *, part: int = 0, parts: int = 1
-) -> None:
+def write_explanations(predictor: Predictor, answers: Mapping[Path, str], folder: Path) -> None:
     """Explain one class for each video, as an HTML page and a JSON file.
 
     The files are FOLDER/NAME.html and FOLDER/NAME.json. NAME is the path of the video, with its suffix, relative to the
@@ -22,13 +20,12 @@ def write_explanations(
         predictor: the model.
         answers: path of each video -> the class to explain.
         folder: output folder, created if it does not exist; existing files are replaced.
-        part, parts: explain every `parts`-th video from number `part` on, so that several processes can share the work.
 
     Raises:
         VideoError: a video cannot be read.
     """
     names = dict(zip(answers, relative_names(list(map(str, answers))), strict=True))
-    for path, name in list(answers.items())[part::parts]:
+    for path, name in answers.items():
         place = folder / names[path]
         explanation = predictor.explain(path, classes=[name])
         write_json(place.with_name(f"{place.name}.json"), explanation.to_json())

@@ -5,15 +5,16 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
+from copy import copy
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from side4video.adapters.adapter import load_adapter, read_adapter_for
+from side4video.adapters.adapter import load_adapter, read_adapter, read_adapter_for
 from side4video.config import CLIP_TOWERS, RunConfig, load_config, parse_config
 from side4video.data.datasets import TestClips
 from side4video.models.backbones.fingerprint import fingerprint, sample_weights
@@ -64,6 +65,19 @@ class IndexModel:
             )
         )
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
+    def on_device(self, name: str) -> Self:
+        """The same model, moved to another device."""
+        moved = copy(self)
+        moved.device = choose_device(name)
+        moved.model.to(moved.device)
+        return moved
 
     @property
     def similarity(self) -> Similarity:
@@ -146,6 +160,7 @@ def load_index_model(
     backbone_weights: str | None = None,
     tokenizer: str | Path | None = None,
     device: str = "auto",
+    dtype: str | None = None,
 ) -> IndexModel:
     """Load a model for an index by name.
 
@@ -156,6 +171,7 @@ def load_index_model(
         tokenizer: local tokeniser of a model without an adapter: a tokenizer.json, a SentencePiece model, or a folder
             with one of them. Default: the hub's. An adapter has its own.
         device: "auto", "cpu", "cuda", ...
+        dtype: number type of the frozen model, such as "float32". Default: "auto", or the type used in training.
 
     Raises:
         FileNotFoundError: the adapter does not exist.
@@ -169,6 +185,8 @@ def load_index_model(
         if tokenizer is not None:
             text = config.text.model_copy(update={"tokenizer": str(tokenizer)})
             config = config.model_copy(update={"text": text})
+        if dtype is not None:
+            config = config.model_copy(update={"backbone": config.backbone.model_copy(update={"dtype": dtype})})
         load_configured_tokeniser(config.text)  # before minutes of work
         name = str(Path(name).resolve()) if Path(name).is_file() else name
         return IndexModel(
@@ -180,10 +198,15 @@ def load_index_model(
         if not (close := difflib.get_close_matches(name, NAMED_BACKBONES, n=1)):
             raise
         raise FileNotFoundError(f"{error} Did you mean the CLIP model {close[0]!r}?") from error
-    model, _ = load_adapter(Path(name), device=chosen, backbone_weights=backbone_weights)
+    model, _ = load_adapter(Path(name), device=chosen, backbone_weights=backbone_weights, dtype=dtype)
     assert isinstance(model, RetrievalModel)
     name = str(Path(name).resolve()) if Path(name).exists() else name
     return IndexModel(name, model, config, trained=True, device=chosen)
+
+
+def model_config(name: str | Path) -> RunConfig:
+    """The settings of the model that `load_index_model` loads by this name."""
+    return plain_clip_config(str(name)) if _is_plain_clip(str(name)) else read_adapter(Path(name)).config
 
 
 def _is_plain_clip(name: str) -> bool:

@@ -2,20 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from side4video.data.loading.engine import Engine
 from side4video.data.loading.loader import TIMEOUT_SECONDS
-from side4video.data.loading.worker_watchdog import LostWorkerError
-from side4video.distributed.processes import (
-    WAIT_MINUTES,
-    gather_objects,
-    is_main_process,
-    joined_processes,
-    num_processes,
-    process_rank,
-)
 from side4video.parameters import as_list, check_number
 from side4video.search.changes import Changes, find_changes
 from side4video.search.index_model import IndexModel
@@ -76,7 +67,7 @@ def read_or_create_info(
 
 @dataclass(frozen=True)
 class _Plan:
-    """The plan of an update: the main process makes it, all processes follow it.
+    """The plan of an update.
 
     Attributes:
         info: description of the index.
@@ -92,16 +83,17 @@ class _Plan:
     metadata: Mapping[str, Metadata] | None
     unknown: list[str]
 
-    @property
-    def own_paths(self) -> list[str]:
-        """The videos that this process embeds."""
-        return self.changes.embed[process_rank() :: num_processes()]
-
     def writer(self, store: Store, commit_seconds: float, partial: PartialWork | None = None) -> IndexWriter:
         return IndexWriter(store, self.indexed, self.metadata, commit_seconds=commit_seconds, partial=partial)
 
     def embedder(
-        self, model: IndexModel, partial: PartialWork, *, workers: int | None, timeout_seconds: float
+        self,
+        model: IndexModel,
+        partial: PartialWork,
+        *,
+        workers: int | None,
+        timeout_seconds: float,
+        engine: Engine | None,
     ) -> WindowEmbedder:
         return WindowEmbedder(
             model=model,
@@ -110,6 +102,7 @@ class _Plan:
             workers=workers,
             timeout_seconds=timeout_seconds,
             cache=VideoCache(partial.folder / "frame-tables"),
+            engine=engine,
         )
 
 
@@ -136,20 +129,20 @@ def _check_stop(stop: StopSignals) -> None:
 
 
 @dataclass(frozen=True)
-class _Share:
-    """What one process has done: the videos that it could not read, and the windows that it found from earlier runs."""
+class _Embedded:
+    """What was done: the videos that could not be read, and the number of windows found from earlier runs."""
 
     unread: list[UnreadVideo]
     num_resumed: int
 
 
-def _embed_share(embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopSignals) -> _Share:
+def _embed(embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[str], stop: StopSignals) -> _Embedded:
     """Embed videos and write them."""
     unread: list[UnreadVideo] = []
     watch = OutageWatch()
     started = writer.resume(paths)
     known = {file.path for file, _, _ in started}
-    with IndexingProgress(len(paths), silent=not paths or not is_main_process()) as progress:
+    with IndexingProgress(len(paths), silent=not paths) as progress:
 
         def note(video: UnreadVideo) -> None:
             unread.append(video)
@@ -169,18 +162,18 @@ def _embed_share(embedder: WindowEmbedder, writer: IndexWriter, paths: Sequence[
                 else:
                     progress.opened(part.file.path, num_windows=part.num_windows)
                 _check_stop(stop)
-        except (TrainingStopped, LostWorkerError, StoreError):
+        except (TrainingStopped, RuntimeError, StoreError):  # RuntimeError: lost loader processes or machines
             writer.flush()
             _check_stop(stop)  # a signal to all processes ends the server of loader processes first
             raise
         writer.flush()
-    return _Share(unread, sum(num_done for _, _, num_done in started))
+    return _Embedded(unread, sum(num_done for _, _, num_done in started))
 
 
 def _write_duplicates_and_removals(
     writer: IndexWriter, plan: _Plan, unread: Sequence[UnreadVideo]
 ) -> list[UnreadVideo]:
-    """Write duplicates and removals after all processes have embedded; return further videos that cannot be read."""
+    """Write duplicates and removals after all videos are embedded; return further videos that cannot be read."""
     more = writer.write_repeated(plan.changes.repeated, unread)
     outdated = {*plan.changes.embed, *plan.changes.repeated} & plan.indexed.keys()  # their indexed content is outdated
     failed = {
@@ -192,9 +185,9 @@ def _write_duplicates_and_removals(
     return more
 
 
-def _finish(store: Store, writer: IndexWriter, plan: _Plan, shares: Sequence[_Share]) -> IndexingReport:
-    """Write what the main process alone writes, after all processes have embedded; report without `seconds`."""
-    unread = plan.changes.unread + [video for share in shares for video in share.unread]
+def _finish(store: Store, writer: IndexWriter, plan: _Plan, done: _Embedded) -> IndexingReport:
+    """Write what depends on all embedded videos; report without `seconds`."""
+    unread = plan.changes.unread + done.unread
     unread += _write_duplicates_and_removals(writer, plan, unread)
     subtitles = update_subtitles(store, plan.changes.all_paths)
     store.optimise()
@@ -212,7 +205,7 @@ def _finish(store: Store, writer: IndexWriter, plan: _Plan, shares: Sequence[_Sh
         with_subtitles=subtitles.videos,
         unread_subtitles=subtitles.unread,
         windows_1252=subtitles.windows_1252,
-        resumed_windows=sum(share.num_resumed for share in shares),
+        resumed_windows=done.num_resumed,
     )
 
 
@@ -230,11 +223,9 @@ def update_index(
     workers: int | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
     commit_seconds: float = COMMIT_SECONDS,
-    timeout_minutes: float = WAIT_MINUTES,
+    engine: Engine | None = None,
 ) -> IndexingReport:
     """Update an index to the videos that the inputs match, and to their subtitles. An interrupted update resumes.
-
-    If torchrun or SLURM starts several processes, each embeds a share of the new videos; all return the same report.
 
     Args:
         store: the store of the index, whose address is `address`.
@@ -245,37 +236,31 @@ def update_index(
         exclude: patterns of files that are not indexed, see `expand_inputs`.
         root: base folder of the names in lists; names outside of it are an error. See `list_paths`.
         window_seconds, overlap_seconds: length and overlap of windows, see `read_or_create_info`.
-        workers: number of reader processes for each embedding process.
+        workers: number of reader processes.
         timeout_seconds: limit for a reader process per `WINDOWS_PER_READ` windows of a video.
         commit_seconds: interval between writes.
-        timeout_minutes: how long a process waits for the others.
+        engine: where videos are read and embedded. Default: in this process, with `workers`. The index is written by
+            this process in any case.
 
     Raises:
         ValueError: another model made the index, or its window settings differ.
         FileNotFoundError: an input matches no video.
         StoreError: a store of videos stopped answering; the finished work is saved.
-        RuntimeError: another command is indexing into the same folder.
+        RuntimeError: another command is indexing into the same folder, or the workers of the engine were lost; the
+            finished work is saved.
         TrainingStopped: a signal stopped the update; the finished work is saved.
     """
     started, inputs = time.perf_counter(), as_list(inputs)
     check_number(timeout_seconds, "timeout_seconds", above=0)
     check_number(commit_seconds, "commit_seconds", minimum=0)
-    with joined_processes(model.device, timeout_minutes=timeout_minutes), StopSignals() as stop, ExitStack() as locks:
-        plan = None
-        if is_main_process():
-            locks.enter_context(indexing_lock(address))
-            windows = {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds}
-            info = read_or_create_info(store, model, address=address, **windows)
-            plan = _make_plan(store, inputs, info, metadata, exclude=exclude, root=root)
-            _check_stop(stop)
-            plan.writer(store, commit_seconds).write_known(plan.changes)
-        plan = gather_objects(plan)[0]
-        assert plan is not None, "the main process made it"
+    with StopSignals() as stop, indexing_lock(address):
+        windows = {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds}
+        info = read_or_create_info(store, model, address=address, **windows)
+        plan = _make_plan(store, inputs, info, metadata, exclude=exclude, root=root)
+        _check_stop(stop)
+        plan.writer(store, commit_seconds).write_known(plan.changes)
         partial = PartialWork(partial_folder(address), plan.info)
         writer = plan.writer(store, commit_seconds, partial)
-        embedder = plan.embedder(model, partial, workers=workers, timeout_seconds=timeout_seconds)
-        shares = gather_objects(_embed_share(embedder, writer, plan.own_paths, stop))
-        report = _finish(store, writer, plan, shares) if is_main_process() else None
-        report = gather_objects(report)[0]  # also waits until the writes of the main process are visible to all
-        assert report is not None, "the main process made it"
+        embedder = plan.embedder(model, partial, workers=workers, timeout_seconds=timeout_seconds, engine=engine)
+        report = _finish(store, writer, plan, _embed(embedder, writer, plan.changes.embed, stop))
         return replace(report, seconds=time.perf_counter() - started)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -116,6 +117,12 @@ class WindowClips(TestClips):
         except (VideoError, OSError) as error:
             return Failure(index, str(part.path), part.path, reason_of(error))
         return Clip(frames, [NO_LABEL] * len(frames), index, str(part.path), about)
+
+    def part(self, start: int, stop: int) -> Self:
+        """The set of the parts from index `start` to before `stop`; there, the first one has the index 0."""
+        some = super().part(start, stop)
+        some.parts = self.parts[start:stop]
+        return some
 
     def _read(self, part: VideoPart) -> tuple[torch.Tensor, DecodedPart]:
         state = state_of_file(part.path)

@@ -1,15 +1,16 @@
 """Embed the windows of video files, one complete video after another."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
+from side4video.data.datasets import Failure
 from side4video.data.loading.batch import Batch
-from side4video.data.loading.loader import TIMEOUT_SECONDS, test_loader
+from side4video.data.loading.engine import Engine, LocalEngine
+from side4video.data.loading.loader import TIMEOUT_SECONDS
 from side4video.models.similarity import VideoFeatures
 from side4video.search.index_model import IndexModel
 from side4video.search.stores.records import IndexedFile, Window
@@ -49,6 +50,7 @@ class WindowEmbedder:
         workers: number of reader processes; None: the number of cores minus one, at most 8; 0: read in this process.
         timeout_seconds: limit for one part of a video; a worker that takes longer is killed.
         cache: tables of the video files. Default: those of this process.
+        engine: where videos are read and embedded. Default: in this process, with `workers`.
 
     >>> from side4video.search.index_model import load_index_model
     >>> model = load_index_model("retrieval", device="cpu")
@@ -64,6 +66,7 @@ class WindowEmbedder:
     workers: int | None = None
     timeout_seconds: float = TIMEOUT_SECONDS
     cache: VideoCache | None = None
+    engine: Engine | None = None
 
     def embed(
         self, paths: Sequence[str], *, on_failure: Callable[[UnreadVideo], None]
@@ -88,7 +91,7 @@ class WindowEmbedder:
         on_failure: Callable[[UnreadVideo], None],
         started: Sequence[tuple[IndexedFile, int, int]] = (),
     ) -> Iterator[EmbeddedPart]:
-        """Yield the windows of each readable video in parts as they are embedded: short videos, then long ones in turn.
+        """Yield the windows of each readable video in parts as they are embedded: short videos, then long ones.
 
         Args:
             paths: the video files.
@@ -114,12 +117,12 @@ class WindowEmbedder:
             for file, num_windows, start in starts
             for first in range(start, num_windows, WINDOWS_PER_READ)
         ]
-        for part in self._embed(parts, report_once):
+        for part in _in_order_of_each_video(self._embed(parts, report_once), {file.path: n for file, _, n in starts}):
             if part.file.path not in failed:
                 yield part
 
     def _embed(self, parts: Sequence[VideoPart], on_failure: Callable[[UnreadVideo], None]) -> Iterator[EmbeddedPart]:
-        """The windows of each part, in their order; several parts share a forward pass."""
+        """The windows of each part; several parts share a forward pass."""
         if not parts:
             return
         looks = self.model.test_clips()
@@ -131,37 +134,58 @@ class WindowEmbedder:
             transform=looks.transform,
             cache=self.cache,
         )
-        workers = choose_workers(self.workers)  # even for a single file: it may crash its reader
-        batches = test_loader(clips, batch_clips=1, workers=workers, timeout_seconds=self.timeout_seconds)
-        waiting: list[tuple[DecodedPart, Tensor]] = []
-        try:
-            for part, frames in _read(batches, on_failure):
-                waiting.append((part, frames))
-                if sum(len(frames) for _, frames in waiting) >= self.model.config.eval.batch:
-                    yield from self._embed_waiting(waiting)
-                    waiting.clear()
-        except StoreError:  # of `on_failure`: what was read before is not lost
-            yield from self._embed_waiting(waiting)
-            raise
-        yield from self._embed_waiting(waiting)
+        # A loader process even for a single file, which may crash its reader.
+        engine = self.engine or LocalEngine(choose_workers(self.workers))
+        batches = engine.run(clips, _EmbedParts(self.model), batch_clips=1, timeout_seconds=self.timeout_seconds)
+        for _, found in batches:
+            if isinstance(found, Failure):
+                on_failure(UnreadVideo(found.name, found.reason))
+            else:
+                yield found
 
-    def _embed_waiting(self, waiting: Sequence[tuple[DecodedPart, Tensor]]) -> Iterator[EmbeddedPart]:
-        frames = [frames for _, frames in waiting if len(frames)]
+
+@dataclass(frozen=True)
+class _EmbedParts:
+    """Embeds the windows of batches of one part each: yields the index and the embedded part, or the failure."""
+
+    model: IndexModel
+
+    def on_device(self, name: str) -> "_EmbedParts":
+        return _EmbedParts(self.model.on_device(name))
+
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[int, EmbeddedPart | Failure]]:
+        waiting: list[Batch] = []
+        for batch in batches:
+            waiting += [batch] * bool(batch.about)
+            if batch.failures or sum(len(batch.clips) for batch in waiting) >= self.model.config.eval.batch:
+                yield from self._embed(waiting)  # also before a failure, at which the caller may stop
+                waiting.clear()
+            yield from ((failure.index, failure) for failure in batch.failures)
+        yield from self._embed(waiting)
+
+    def _embed(self, batches: Sequence[Batch]) -> Iterator[tuple[int, EmbeddedPart]]:
+        frames = [batch.clips for batch in batches if len(batch.clips)]
         features = self.model.embed_clips(torch.cat(frames)) if frames else None
         start = 0
-        for part, views in waiting:
-            rows = slice(start, start + len(views))
+        for batch in batches:
+            [part], rows = batch.about, slice(start, start + len(batch.clips))
             start = rows.stop
-            own = features.map(lambda tensor, rows=rows: tensor[rows]) if features and len(views) else None  # type: ignore[misc]
-            yield EmbeddedPart(part.file, part.num_windows, [] if own is None else _windows(part, own))
+            own = features.map(lambda tensor, rows=rows: tensor[rows]) if features and len(batch.clips) else None  # type: ignore[misc]
+            yield (
+                batch.indices[0],
+                EmbeddedPart(part.file, part.num_windows, [] if own is None else _windows(part, own)),
+            )
 
 
-def _read(batches: Iterable[Batch], on_failure: Callable[[UnreadVideo], None]) -> Iterator[tuple[DecodedPart, Tensor]]:
-    for batch in batches:
-        for failure in batch.failures:
-            on_failure(UnreadVideo(failure.name, failure.reason))
-        for about in batch.about:  # at most one
-            yield about, batch.clips
+def _in_order_of_each_video(parts: Iterable[EmbeddedPart], starts: Mapping[str, int]) -> Iterator[EmbeddedPart]:
+    """Sort the parts of each video by their windows, from the number in `starts` on."""
+    following, waiting = dict(starts), dict[tuple[str, int], EmbeddedPart]()
+    for part in parts:
+        path = part.file.path
+        waiting[path, part.windows[0].number] = part
+        while (next_part := waiting.pop((path, following[path]), None)) is not None:
+            yield next_part
+            following[path] += len(next_part.windows)
 
 
 def _windows(part: DecodedPart, features: VideoFeatures) -> list[Window]:

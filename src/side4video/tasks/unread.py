@@ -2,6 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+from side4video.data.datasets import Failure
+
+Result = TypeVar("Result")
 
 _COUNTS = ("videos", "captions", "unread")
 
@@ -16,6 +21,20 @@ class UnreadVideo:
 
     name: str
     reason: str
+
+
+def separate_failures(
+    results: Mapping[int, Result | Failure],
+) -> tuple[dict[int, Result], tuple[UnreadVideo, ...]]:
+    """The results of readable videos by their index, and the unreadable videos; both in the order of indices."""
+    found: dict[int, Result] = {}
+    unread: list[UnreadVideo] = []
+    for index, result in sorted(results.items(), key=lambda item: item[0]):
+        if isinstance(result, Failure):
+            unread.append(UnreadVideo(result.name, result.reason))
+        else:
+            found[index] = result
+    return found, tuple(unread)
 
 
 class NoReadableVideosError(ValueError):

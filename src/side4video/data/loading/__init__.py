@@ -2,6 +2,7 @@
 
 * balanced_draws.py: epochs in which every class fills the same share.
 * batch.py: a batch of clips.
+* engine.py: where clips are read and computed: in this process, or on a Ray cluster.
 * loader.py: data loaders for training and evaluation.
 * order.py: which clips each training step uses.
 * process_support.py: whether worker processes can be started.

@@ -1,6 +1,8 @@
 """Embeds videos and captions, in one process or several."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from tqdm import tqdm
@@ -15,18 +17,21 @@ from side4video.distributed.processes import (
 )
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.similarity import TextFeatures, VideoFeatures
+from side4video.models.video_model import choose_device
 from side4video.shapes import Clips
 from side4video.tasks.clips import autocast, check_outputs
-from side4video.tasks.unread import UnreadVideo
+from side4video.tasks.unread import UnreadVideo, separate_failures
 
 TEXTS_PER_PASS = 64
+
+Item = TypeVar("Item")
 
 
 @torch.inference_mode()
 def embed_clips(
     model: RetrievalModel, clips: Clips, *, device: torch.device, chunk: int, precision: str = "auto"
 ) -> VideoFeatures:
-    """The features of clips (V, T, 3, H, W), on the CPU; see `embed_videos`."""
+    """The features of clips (V, T, 3, H, W), on the CPU; see `EmbedBatches`."""
     model.eval()
     with autocast(device, precision):
         parts = [model.embed_videos(part.to(device)).map(torch.Tensor.cpu) for part in clips.split(chunk)]
@@ -35,33 +40,51 @@ def embed_clips(
     return features
 
 
-def embed_videos(
-    model: RetrievalModel,
-    batches: Iterable[Batch],
-    *,
-    device: torch.device,
-    chunk: int,
-    on_failure: Callable[[Failure], None],
-    precision: str = "auto",
-) -> Iterator[tuple[int, VideoFeatures]]:
-    """Yield the index and the features, on the CPU, of each readable video; puts the model in eval mode.
+@dataclass(frozen=True)
+class EmbedBatches:
+    """Embeds batches with one view of each video: yields the index and the features, on the CPU, or the failure.
 
-    Args:
-        model: the model, on `device`.
-        batches: one view of each video.
+    Attributes:
+        model: the model, on `device`; put in eval mode.
         device: device of the model.
         chunk: videos per forward pass.
-        on_failure: called with each video that cannot be read.
         precision: "auto" or "fp32", as `eval.precision`.
+
+    >>> from side4video import Embedder
+    >>> embedder = Embedder("retrieval", device="cpu")
+    >>> list(EmbedBatches(embedder.model, embedder.device, chunk=8)([]))
+    []
     """
-    for batch in batches:
-        for failure in batch.failures:
-            on_failure(failure)
-        if not len(batch):
-            continue
-        features = embed_clips(model, batch.clips, device=device, chunk=chunk, precision=precision)
-        for place, index in enumerate(batch.indices):
-            yield index, features.map(lambda tensor, place=place: tensor[place : place + 1])  # type: ignore[misc]
+
+    model: RetrievalModel
+    device: torch.device
+    chunk: int
+    precision: str = "auto"
+
+    def on_device(self, name: str) -> "EmbedBatches":
+        """The same with its model on another device."""
+        device = choose_device(name)
+        return replace(self, model=self.model.to(device), device=device)
+
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[int, VideoFeatures | Failure]]:
+        """Yield the index of each video with its features, or with the failure."""
+        for batch in batches:
+            yield from ((failure.index, failure) for failure in batch.failures)
+            if not len(batch):
+                continue
+            features = embed_clips(
+                self.model, batch.clips, device=self.device, chunk=self.chunk, precision=self.precision
+            )
+            for place, index in enumerate(batch.indices):
+                row = slice(place, place + 1)
+                yield index, features.map(lambda tensor, row=row: tensor[row].clone())  # type: ignore[misc]
+
+
+def show_progress(items: Iterable[Item], *, total: int, silent: bool = False) -> Iterable[Item]:
+    """Show a bar that counts videos, unless `silent`."""
+    return tqdm(
+        items, desc="videos", unit="video", total=total, dynamic_ncols=True, leave=False, delay=1, disable=silent
+    )
 
 
 def embed_videos_distributed(
@@ -71,10 +94,11 @@ def embed_videos_distributed(
     device: torch.device,
     chunk: int,
     num_videos: int,
-    shared: bool,
     precision: str = "auto",
 ) -> tuple[dict[int, VideoFeatures], tuple[UnreadVideo, ...]]:
     """The features of all readable videos by index in the list, and the unreadable videos, in the list's order.
+
+    Each process has its own batches, and all get all features.
 
     Args:
         model: the model, on `device`; put in eval mode.
@@ -82,27 +106,12 @@ def embed_videos_distributed(
         device: device of the model.
         chunk: videos per forward pass.
         num_videos: length of the list.
-        shared: each process has its own batches, and all processes get all features.
         precision: "auto" or "fp32", as `eval.precision`.
     """
-    failures: list[Failure] = []
-    found = dict(
-        tqdm(
-            embed_videos(model, batches, device=device, chunk=chunk, on_failure=failures.append, precision=precision),
-            desc="videos",
-            unit="video",
-            total=-(-num_videos // num_processes()) if shared else num_videos,
-            dynamic_ncols=True,
-            leave=False,
-            delay=1,
-            disable=shared and not is_main_process(),
-        )
-    )
-    if shared:
-        found = {index: features for part in gather_objects(found) for index, features in part.items()}
-        failures = [failure for part in gather_objects(failures) for failure in part]
-    unread = tuple(UnreadVideo(one.name, one.reason) for one in sorted(failures, key=lambda one: one.index))
-    return {index: found[index] for index in sorted(found)}, unread
+    own = EmbedBatches(model, device, chunk, precision)
+    silent = not is_main_process()
+    parts = gather_objects(dict(show_progress(own(batches), total=-(-num_videos // num_processes()), silent=silent)))
+    return separate_failures({index: found for part in parts for index, found in part.items()})
 
 
 @torch.inference_mode()

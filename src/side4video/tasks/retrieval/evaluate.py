@@ -60,7 +60,6 @@ def evaluate_retrieval(
         device=device,
         chunk=settings.batch,
         num_videos=len(captions.videos),
-        shared=True,
         precision=settings.precision,
     )
     if not found:
