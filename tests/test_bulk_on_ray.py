@@ -7,9 +7,9 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from crashing_transforms import CrashingEvalTransform, SlowEvalTransform
@@ -233,20 +233,18 @@ def test_errors_of_the_model_end_the_run(compute, error, message, cluster):
 def test_no_process_of_ray_is_left(environment, adapters, videos, tmp_path):
     """A command that started Ray itself ends it."""
     environment.delenv("RAY_ADDRESS", raising=False)
+    environment.setenv("STARTED_BY", str(tmp_path))
     assert run("predict", adapters / "recognition", videos / "test/0", "--engine", "ray") == 1
-    deadline = time.monotonic() + 20
-    while ray_processes() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert ray_processes() == []
+    deadline = time.monotonic() + 60
+    while started_by(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert started_by(tmp_path) == []
 
 
-def ray_processes():
-    own = Path("/proc/self").resolve().name
-    children = {
-        path.parent.name: path.read_text().rsplit(")", 1)[1].split()[1] for path in Path("/proc").glob("[0-9]*/stat")
-    }
-    return [
-        process
-        for process, parent in children.items()
-        if parent == own and "ray" in Path(f"/proc/{process}/comm").read_text()
-    ]
+def started_by(path):
+    found = []
+    for process in psutil.process_iter(["environ", "cmdline", "status"]):
+        environment = process.info["environ"] or {}
+        if environment.get("STARTED_BY") == str(path) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process.info["cmdline"])
+    return found
