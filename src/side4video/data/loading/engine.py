@@ -28,7 +28,10 @@ _ATTEMPTS = 3
 
 
 class Engine(Protocol):
-    """Reads the clips of a set and computes a result of each."""
+    """Reads the clips of a set and computes a result of each.
+
+    >>> engine: Engine = LocalEngine(workers=0)
+    """
 
     def run(
         self, clips: TestClips, compute: Compute, *, batch_clips: int, timeout_seconds: float
