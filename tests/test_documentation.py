@@ -19,10 +19,12 @@ from typing import NamedTuple
 
 import pytest
 
+import side4video.checking.command
 import side4video.selection.run
 import side4video.web.server
 from side4video.adapters.convert import official_from_adapter
 from side4video.cli import main
+from side4video.commands import embed, index, predict
 from side4video.data.lists.annotations import read_video_list
 from side4video.data.lists.captions import read_caption_list
 from side4video.demo.film import make_film
@@ -238,7 +240,7 @@ def test_files_are_read_as_written(document, block, tmp_path):
 
 
 class ParsedError(BaseException):
-    """A command would train or serve with valid settings, which are in `args`."""
+    """A command would do its work with valid settings, which are in `args`."""
 
 
 @pytest.mark.parametrize(("document", "block"), IN_SHELLS, ids=lambda value: str(getattr(value, "line", value)))
@@ -253,6 +255,9 @@ def test_shell_blocks_have_valid_syntax_and_settings(document, block, monkeypatc
 
     monkeypatch.setattr(side4video.selection.run, "train", parsed)
     monkeypatch.setattr(side4video.web.server, "listen", listening)
+    monkeypatch.setattr(side4video.checking.command, "check_data", lambda *_: listening(None, None))
+    for module in (index, embed, predict):  # what they do first with valid settings
+        monkeypatch.setattr(module, "check_started_once", lambda: listening(None, None))
     monkeypatch.chdir(tmp_path)
     for line in lines(block):
         assert line.startswith(RUNNERS), (
