@@ -18,7 +18,7 @@ from side4video.search.window_clips import WINDOWS_PER_READ, DecodedPart, VideoP
 from side4video.tasks.clips import choose_workers
 from side4video.tasks.unread import UnreadVideo
 from side4video.video.decoding import VideoCache
-from side4video.video.remote import StoreError, video_path
+from side4video.video.remote import video_path
 
 
 @dataclass(frozen=True)
