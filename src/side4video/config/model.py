@@ -21,7 +21,7 @@ class BackboneConfig(Settings):
     """"hub", "random", or a local path: a file (.safetensors, .pt, .bin) or a folder, also sharded."""
     weights_key: str = "auto"
     """Which weights of a file that has several. auto: averaged ones (EMA, teacher) if it has them; ema; raw; or their
-    key in the file, such as teacher.backbone."""
+    key in the file, such as teacher.backbone. ema and raw also hold for the text tower, if it is in the same file."""
     activation: Literal["auto", "model", "gelu", "quick_gelu", "gelu_tanh"] = "auto"
     """Activation of the MLPs, which the tensors of a file do not tell. auto: as a config.json next to the weights
     states, otherwise as in the named model; model: as in the named model."""
@@ -173,14 +173,19 @@ def check_towers(backbone: BackboneConfig, text: TextConfig) -> None:
     """Refuse a text tower that was not trained with the backbone: their embeddings cannot be compared.
 
     Raises:
-        ValueError: the hub's weights of backbone and text tower belong to different models.
+        ValueError: the names belong to different models, or the hub's weights of backbone and text tower do.
+
+    >>> check_towers(BackboneConfig(name="PE-Core-B-16.meta"), TextConfig(name="PE-Core-B-16", tag="meta"))
     """
-    own = CLIP_TOWERS.get(backbone.name)
-    if own is None or backbone.weights != "hub" or text.weights != "hub" or own == (text.name, text.tag):
+    model, _, tag = backbone.name.partition(".")
+    is_open_clip = model != model.lower()  # timm's names have no capitals, and open_clip's have some
+    own = (model, tag) if is_open_clip else CLIP_TOWERS.get(backbone.name)
+    from_hub = backbone.weights == text.weights == "hub"
+    if own is None or own == (text.name, text.tag) or not (from_hub or (is_open_clip and own[0] != text.name)):
         return
     raise ValueError(
         f"text.name = {text.name!r} with text.tag = {text.tag!r} was not trained with {backbone.name}. Use text.name "
-        f"{own[0]} and text.tag {own[1]}."
+        f"{own[0]} and text.tag {own[1] or 'of the same weights'}."
     )
 
 

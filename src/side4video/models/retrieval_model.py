@@ -177,7 +177,7 @@ def build_retrieval_model(config: RunConfig, *, device: torch.device) -> Retriev
         ValueError: taps, width or weights do not suit the backbone, or the two towers do not match.
     """
     check_pair(config.backbone, config.text)
-    text = load_configured_tower(config.text)
+    text = load_configured_tower(config)
     text.set_recompute(config.train.memory != "plain")
     backbone = build_backbone(config, device=device, projection_width=text.embed_dim)
     with seeded_weights(config):

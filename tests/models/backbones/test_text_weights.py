@@ -6,7 +6,7 @@ import transformers
 from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
 from torch import nn
 
-from side4video.models.backbones.text_weights import read_text_weights
+from side4video.models.backbones.text_weights import check_text_activation, read_text_weights
 
 TEXT = {
     "hidden_size": 24,
@@ -81,10 +81,22 @@ def test_clip(tmp_path, own):
     assert torch.equal(state["logit_scale"], model.logit_scale)
 
 
-def test_the_activation_next_to_a_file_is_printed(tmp_path, capsys):
-    make("CLIPTextModel", **TEXT, projection_dim=20, hidden_act="gelu").save_pretrained(tmp_path)
-    read_text_weights(tmp_path)
-    assert "text tower with gelu, as stated next to it" in capsys.readouterr().out
+@pytest.mark.parametrize("stated", ["gelu", "quick_gelu"])
+def test_an_activation_that_contradicts_the_name_is_refused(tmp_path, stated):
+    make("CLIPTextModel", **TEXT, projection_dim=20, hidden_act=stated).save_pretrained(tmp_path)
+    right, wrong = ("ViT-B-16", "ViT-B-16-quickgelu") if stated == "gelu" else ("ViT-B-16-quickgelu", "ViT-B-16")
+    for path in (tmp_path, tmp_path / "model.safetensors"):
+        check_text_activation(path, name=right, quick_gelu="quick" in right)
+        with pytest.raises(ValueError, match=f"uses {stated}, but {wrong} uses .*use the name {right},"):
+            check_text_activation(path, name=wrong, quick_gelu="quick" in wrong)
+
+
+def test_an_activation_that_no_tower_has_is_refused_and_an_unknown_one_is_not(tmp_path):
+    make("CLIPTextModel", **TEXT, projection_dim=20, hidden_act="gelu_pytorch_tanh").save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"uses gelu_tanh.*a text tower of the same kind"):
+        check_text_activation(tmp_path, name="ViT-B-16", quick_gelu=False)
+    (tmp_path / "config.json").unlink()
+    check_text_activation(tmp_path, name="ViT-B-16", quick_gelu=False)
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("SiglipModel", {}), ("Siglip2Model", {"num_patches": 4})])

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
 
-from side4video.config import dump_config, parse_config
+from side4video.config import ConfigError, dump_config, parse_config
+from side4video.models.retrieval_model import build_retrieval_model
 from side4video.search.index_model import load_index_model, plain_clip_config
 from side4video.tasks.recognition.zero_shot import build_zero_shot_model
 from small_tokenisers import make_tokeniser
@@ -102,6 +103,38 @@ def load_index_model_of(made):
     if not path.exists():
         path.write_text(dump_config(config))
     return load_index_model(path, device="cpu")
+
+
+@pytest.mark.parametrize("key", ["auto", "ema", "raw"])
+def test_both_towers_come_from_the_same_weights_of_a_file(made, key, capsys):
+    model, config, folder, _ = made
+    path, raw = folder / f"{key}.pt", model.state_dict()
+    averaged = {name: tensor + 0.5 for name, tensor in raw.items()}
+    torch.save({"model": raw, "model_ema": averaged}, path)
+    parts = {
+        "backbone": config.backbone.model_copy(update={"weights": str(path), "weights_key": key}),
+        "text": config.text.model_copy(update={"weights": str(path)}),
+        "side": config.side.model_copy(update={"taps": (-1,), "width": 64}),
+    }
+    built = build_retrieval_model(config.model_copy(update=parts), device=torch.device("cpu"))
+    expected = raw if key == "raw" else averaged
+    text = {name.removeprefix("text."): tensor for name, tensor in expected.items()}
+    own = built.text.model.state_dict()
+    assert all(torch.equal(tensor, text[name]) for name, tensor in own.items())
+    norm = built.backbone.model.norm.weight
+    image = [tensor for name, tensor in expected.items() if name.startswith("visual.") and tensor.shape == norm.shape]
+    assert any(torch.equal(tensor, norm) for tensor in image)
+    kind = "raw" if key == "raw" else "averaged (EMA)"
+    assert capsys.readouterr().out.count(f"{kind} weights under model") == 2
+
+
+def test_towers_of_two_models_are_refused_with_the_settings():
+    backbone = {"name": "PE-Core-B-16.meta", "weights": "mine.pt"}
+    for text in ({}, {"name": "ViT-B-16-SigLIP2", "tag": "webli", "weights": "mine.pt"}):
+        with pytest.raises(ConfigError, match=r"was not trained with PE-Core-B-16.meta. Use text.name PE-Core-B-16"):
+            parse_config({"task": "retrieval", "backbone": backbone, "text": text}, source="test")
+    own = {"name": "PE-Core-B-16", "tag": "another", "weights": "mine.pt"}
+    assert parse_config({"task": "retrieval", "backbone": backbone, "text": own}, source="test").text.tag == "another"
 
 
 def test_short_names_choose_both_towers_and_the_context_length():

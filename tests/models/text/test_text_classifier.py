@@ -56,7 +56,7 @@ def settings(path, **groups) -> RunConfig:
 
 def zero_shot_model(path):
     config = settings(path)
-    text = load_configured_tower(config.text)
+    text = load_configured_tower(config)
     backbone = load_backbone(
         config.backbone.name, weights=path, image_size=32, model_args=IMAGES, projection_width=text.embed_dim
     )
@@ -104,7 +104,7 @@ def test_a_head_from_class_names_starts_as_zero_shot(clip, frozen):
     _, path = clip
     config = settings(path, head={"frozen_probe": frozen})
     model = build_video_model(config, num_classes=3, device=CPU).eval()
-    text = load_configured_tower(config.text)
+    text = load_configured_tower(config)
     model.head.load_classes(embed_classes(text, NAMES, VIDEO_PROMPTS), text.logit_scale)
     clips = torch.randn(2, 3, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():

@@ -81,7 +81,7 @@ def test_training_starts_from_zero_shot_and_the_adapter_needs_no_text_tower(from
     train(config, out=tmp_path / "run")
     text = config.text.model_copy(update={"weights": str(tmp_path / "gone.pt")})
     model, adapter = load_adapter(tmp_path / "run", device=CPU)
-    classes = embed_classes(load_configured_tower(config.text), adapter.class_names, config.text.prompts)
+    classes = embed_classes(load_configured_tower(config), adapter.class_names, config.text.prompts)
     torch.testing.assert_close(model.head.probe.classes, classes)  # frozen: as they were
     path = tmp_path / "run/best/config.json"
     content = json.loads(path.read_text())
@@ -94,7 +94,7 @@ def test_class_embeddings_are_trained_and_a_run_resumes(from_names, tmp_path):
     config = from_names(head={"fused": True, "init": "text", "frozen_probe": False}, train={"finetuned_lr_scale": 1.0})
     train(config, out=tmp_path / "run")
     model, adapter = load_adapter(tmp_path / "run/last", device=CPU)
-    classes = embed_classes(load_configured_tower(config.text), adapter.class_names, config.text.prompts)
+    classes = embed_classes(load_configured_tower(config), adapter.class_names, config.text.prompts)
     assert (model.head.probe.classes - classes).abs().max() > 1e-4
     again = train(config, out=tmp_path / "run", resume=True)
     assert again.evaluation is not None

@@ -47,11 +47,35 @@ def read_text_weights(path: Path, *, key: str = "auto") -> dict[str, Tensor]:
     tower = choose_tower(state, towers, key=key, what=str(path))
     if choice := describe_choice(tower):
         print_once(f"{path}: text tower, {choice}")
-    if activation := stated_text_activation(path if path.is_dir() else path.parent):
-        print_once(f"{path}: text tower with {activation}, as stated next to it; the name of the text tower must fit.")
     found = _open_clip_names(state, tower)
     check_finite(found, what=f"The text tower of {path}")
     return found
+
+
+def check_text_activation(path: Path, *, name: str, quick_gelu: bool) -> None:
+    """Refuse weights whose config file states another activation than the named text tower has.
+
+    All shapes would fit, and the embeddings would silently be worse.
+
+    Args:
+        path: the weights; a config.json or open_clip_config.json next to a file, or in a folder, may state it.
+        name: open_clip's name of the text tower.
+        quick_gelu: whether this tower uses QuickGELU.
+
+    Raises:
+        ValueError: the two differ, or the config file is corrupt.
+    """
+    path = local_path(path)
+    folder = path if path.is_dir() else path.parent
+    own, stated = "quick_gelu" if quick_gelu else "gelu", stated_text_activation(folder)
+    if stated in {None, own}:
+        return
+    other = name.removesuffix("-quickgelu") if quick_gelu else f"{name}-quickgelu"
+    remedy = f"use the name {other}" if stated in {"gelu", "quick_gelu"} else "use a text tower of the same kind"
+    raise ValueError(
+        f"The config file in {folder} states that the text tower of {path.name} uses {stated}, but {name} uses {own}. "
+        f"Another activation would silently give worse embeddings: {remedy}, or correct the config file."
+    )
 
 
 def _open_clip_names(state: dict[str, Tensor], tower: Tower) -> dict[str, Tensor]:

@@ -12,8 +12,8 @@ from open_clip.hf_model import HFTextEncoder
 from open_clip.transformer import TextTransformer, text_global_pool
 from torch import Tensor, nn
 
-from side4video.config import TextConfig
-from side4video.models.backbones.text_weights import read_text_weights
+from side4video.config import RunConfig, TextConfig
+from side4video.models.backbones.text_weights import check_text_activation, read_text_weights
 from side4video.models.backbones.weight_files import check_state_dict
 from side4video.models.backbones.weight_kinds import describe_weights, is_openai_clip
 from side4video.models.text.text_settings import TextSettings, text_settings
@@ -168,6 +168,7 @@ def load_text_tower(
     tag: str = "openai",
     model_args: dict[str, Any] | None = None,
     tokenizer: Path | None = None,
+    weights_key: str = "auto",
     seed: int = 0,
 ) -> TextTower:
     """Build the text tower of an open_clip model by name and load its weights.
@@ -181,10 +182,12 @@ def load_text_tower(
         model_args: changes to the named model, such as embed_dim, context_length, vocab_size, width, heads, layers.
         tokenizer: local file or folder of the tokeniser; see `load_tokeniser`. For a tower of `transformers`, such as
             XLM-R, the folder may also have the config.json of that model.
+        weights_key: which weights of a file that has several: "auto" (averaged ones, EMA, if any), "ema", "raw".
         seed: seed of random weights; the global random state is not changed.
 
     Raises:
-        ValueError: unknown name or tag, or a file or tokeniser that does not belong to the tower.
+        ValueError: unknown name or tag, a file or tokeniser that does not belong to the tower, or a config file next to
+            the weights that states another activation.
         FileNotFoundError: there is no such file.
         OSError: the weights or the tokeniser cannot be downloaded.
         ModuleNotFoundError: the tower needs `transformers`, which is not installed.
@@ -201,7 +204,9 @@ def load_text_tower(
     }
     if weights == "random":
         return TextTower(model, **parts, logit_bias=settings.logit_bias)
-    state = read_text_weights(Path(weights))
+    state = read_text_weights(Path(weights), key=weights_key)
+    if not settings.hugging_face:
+        check_text_activation(Path(weights), name=name, quick_gelu=settings.quick_gelu)
     if is_openai_clip(state) and not settings.quick_gelu:
         raise ValueError(
             f"{weights} contains OpenAI's CLIP weights, which need the name with -quickgelu, not {name!r}."
@@ -219,16 +224,22 @@ def load_text_tower(
     )
 
 
-def load_configured_tower(config: TextConfig) -> TextTower:
-    """Load the text tower of the settings, in eval mode; see `load_text_tower`."""
+def load_configured_tower(config: RunConfig) -> TextTower:
+    """Load the text tower of the settings, in eval mode; see `load_text_tower`.
+
+    `backbone.weights_key` ema or raw also chooses the weights of the text tower, if both towers are in one file.
+    """
+    text, backbone = config.text, config.backbone
+    same_file = text.weights == backbone.weights and backbone.weights_key in {"ema", "raw"}
     tower = load_text_tower(
-        config.name,
-        weights=config.weights,
-        tag=config.tag,
-        model_args=dict(config.model_args),
-        tokenizer=None if config.tokenizer is None else Path(config.tokenizer),
+        text.name,
+        weights=text.weights,
+        tag=text.tag,
+        model_args=dict(text.model_args),
+        tokenizer=None if text.tokenizer is None else Path(text.tokenizer),
+        weights_key=backbone.weights_key if same_file else "auto",
     )
-    if config.loss == "sigmoid":
+    if text.loss == "sigmoid":
         tower.train_logit_bias()
     return tower.eval()
 

@@ -222,7 +222,7 @@ class RecognitionTask:
         from side4video.models.text.class_names import embed_classes  # others need no open_clip
         from side4video.models.text.text_tower import load_configured_tower
 
-        text = load_configured_tower(self.config.text).to(self.device)
+        text = load_configured_tower(self.config).to(self.device)
         classes = embed_classes(text, self.class_names, self.config.text.prompts)
         self.model.head.load_classes(classes, text.logit_scale)
 

@@ -24,7 +24,7 @@ def build_zero_shot_model(config: RunConfig, class_names: tuple[str, ...], *, de
         ValueError: the two towers do not fit each other.
     """
     check_pair(config.backbone, config.text)
-    text = load_configured_tower(config.text).to(device)
+    text = load_configured_tower(config).to(device)
     backbone = build_backbone(config, device=device, projection_width=text.embed_dim)
     classifier = TextClassifier(num_classes=len(class_names), embed_dim=text.embed_dim).to(device)
     classes = embed_classes(text, class_names, config.text.prompts)
