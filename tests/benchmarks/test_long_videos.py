@@ -13,8 +13,8 @@ def test_a_small_run(tmp_path, capsys):
     rows = json.loads((tmp_path / "long.json").read_text())["rows"]
     assert [(row["task"], row["minutes"], row["windows"]) for row in rows] == [
         (task, minutes, windows)
-        for minutes, of in ((1, (11, 6)), (2, (23, 12)))
-        for task, windows in zip(("index", "training on segments"), of, strict=True)
+        for minutes, of in ((1, (11, 57, 6)), (2, (23, 117, 12)))
+        for task, windows in zip(("index", "timeline", "training on segments"), of, strict=True)
     ]
     assert all(row["bytes"] > row["file_bytes"] * (row["task"] == "index") for row in rows), "an index hashes the file"
     assert all(row["seconds_per_window"] > 0 for row in rows)
