@@ -96,17 +96,17 @@ def test_failed_opening_closes_the_store(tmp_path, adapter):
 @pytest.mark.parametrize("scheme", ["", "qdrant+local://"])
 def test_index_of_a_later_version_is_refused(tmp_path, scheme, monkeypatch):
     with monkeypatch.context() as later:
-        later.setattr(serialisation, "FORMAT", 2)
+        later.setattr(serialisation, "FORMAT", 3)
         address = make(f"{scheme}{tmp_path}/index/one")
-    with pytest.raises(ValueError, match=r"has format 2, of side4video 0\.1\.0; this version reads up to format 1"):
+    with pytest.raises(ValueError, match=r"has format 3, of side4video 0\.1\.0; this version reads up to format 2"):
         open_store(address)
-    monkeypatch.setattr(serialisation, "FORMAT", 2)
+    monkeypatch.setattr(serialisation, "FORMAT", 3)
     open_store(address).close()
 
 
 def test_info_is_plain_json():
     assert json.loads(serialisation.info_to_text(INFO)) == {
-        "format": 1,
+        "format": 2,
         "model": "runs/some",
         "fingerprint": "abc-def-ghi",
         "similarity": "wti",

@@ -24,7 +24,7 @@ def make_windows(path, count=1, *, seed=0, **metadata):
         frames = normalised(generator.standard_normal((NUM_FRAMES, WIDTH), np.float32))
         weights = generator.random(NUM_FRAMES, np.float32)
         seconds = 8 * number + np.arange(NUM_FRAMES, dtype=np.float32)
-        mean = normalised(frames.mean(axis=0))
+        mean = normalised(frames.mean(axis=0)).astype(np.float16).astype(np.float32)  # as it is stored
         windows.append(
             Window(
                 file,

@@ -14,6 +14,8 @@ from side4video.tasks.unread import UnreadVideo
 
 COMMIT_SECONDS = 10.0
 """Interval between writes: a killed process loses at most this much work, plus the windows that are being read."""
+OPTIMISE_WINDOWS = 500_000
+"""Number of written windows before files are compacted and search is sped up, also during an update of days."""
 COMMIT_WINDOWS = 4096
 """Maximum number of windows per write: 50 MB with 12 x 512 numbers of 16 bits each."""
 
@@ -63,6 +65,7 @@ class IndexWriter:
         self._windows: list[Window] = []
         self._paths: list[str] = []
         self._written = time.monotonic()
+        self._num_written = 0
 
     def write_known(self, changes: Changes) -> None:
         """Write all changes that need no embedding, except removals.
@@ -155,6 +158,10 @@ class IndexWriter:
         """Write all pending windows now: complete videos to the index, windows of others to the partial work."""
         if self._paths:
             self._store.replace(self._paths, self._windows)
+            self._num_written += len(self._windows)
+            if self._num_written >= OPTIMISE_WINDOWS:
+                self._num_written = 0
+                self._store.optimise()
         if self._partial is not None:
             for path in self._paths:
                 self._partial.forget(path)

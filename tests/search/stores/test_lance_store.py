@@ -1,12 +1,16 @@
 """LanceDB only: its index of many windows, vectors cached in memory, and deleted files."""
 
+from dataclasses import replace
+
+import lancedb
 import numpy as np
 import pytest
 
-from search.windows import INFO, WIDTH, assert_same_windows, make_windows, normalised
-from side4video.search.stores import lance_store
+from search.windows import INFO, WIDTH, assert_same_windows, make_windows, normalised, windows_of
+from side4video.search.stores import lance_snapshot, lance_store
 from side4video.search.stores.filters import Condition, Filter
 from side4video.search.stores.lance_store import LanceStore
+from side4video.search.stores.window_rows import window_schema
 
 EVERYTHING = Filter()
 
@@ -156,3 +160,64 @@ def test_table_is_readable_by_other_programs(tmp_path):
     row = lancedb.connect(tmp_path / "index").open_table("windows").to_arrow().to_pylist()[0]
     assert (row["path"], row["number"], row["size"], row["metadata"]) == ("/a.mp4", 0, 1234, '{"camera": "north"}')
     assert len(row["frames"]) == INFO.num_frames * WIDTH
+
+
+def names_of_indexes(store):
+    return [index.name for index in store._table.list_indices()]
+
+
+def test_ann_index_is_rebuilt_when_the_windows_have_doubled(indexed, vector):
+    store, windows = indexed
+    for count, name in ((599, "mean_of_600_windows"), (1, "mean_of_1200_windows")):
+        later = [make_windows(f"/{count}-{number}.mp4")[0] for number in range(count)]
+        windows += later
+        store.replace([window.file.path for window in later], later)
+        store.optimise()
+        assert names_of_indexes(store) == [name]
+        assert_same_windows(store.nearest(vector, limit=20, filter=EVERYTHING), brute_force(windows, vector, 20))
+
+
+@pytest.mark.parametrize(("width", "kind"), [(64, "IVF_RQ"), (60, "IVF_FLAT")])
+def test_ann_index_rounds_numbers_if_the_width_allows(tmp_path, monkeypatch, width, kind):
+    monkeypatch.setattr(lance_snapshot, "MIN_FETCHED", 1)
+    store = LanceStore(str(tmp_path / "index"), exact_windows=100)
+    store.write_info(replace(INFO, embed_dim=width))
+    chance = np.random.default_rng(0)
+    means = normalised(chance.standard_normal((2000, width), np.float32)).astype(np.float16).astype(np.float32)
+    windows = [
+        replace(make_windows(f"/{number}.mp4")[0], frames=np.zeros((INFO.num_frames, width), np.float16), mean=mean)
+        for number, mean in enumerate(means)
+    ]
+    store.replace([window.file.path for window in windows], windows)
+    store.optimise()
+    (name,) = names_of_indexes(store)
+    assert store._table.index_stats(name).index_type == kind
+    own = normalised(chance.standard_normal(width, np.float32))
+    found = store.nearest(own, limit=20, filter=EVERYTHING)
+    best = {window.file.path for window in brute_force(windows, own, 20)}
+    assert len(best & {window.file.path for window in found}) >= 19
+    products = [float(window.mean @ own) for window in found]
+    assert products == sorted(products, reverse=True)
+
+
+def test_index_with_means_of_32_bits_stays_usable(tmp_path, vector):
+    address = str(tmp_path / "index")
+    lancedb.connect(address).create_table("windows", schema=window_schema(INFO.num_frames, WIDTH, 32))
+    store = LanceStore(address)
+    windows = [make_windows(f"/{number}.mp4")[0] for number in range(30)]
+    means = [normalised(np.random.default_rng(number).standard_normal(WIDTH, np.float32)) for number in range(30)]
+    windows = [replace(window, mean=mean) for window, mean in zip(windows, means, strict=True)]
+    store.write_info(INFO)
+    store.replace([window.file.path for window in windows], windows)
+    store.write_info(replace(INFO, model="runs/moved"))
+    assert_same_windows(store.nearest(vector, limit=5, filter=EVERYTHING), brute_force(windows, vector, 5))
+
+
+def test_windows_that_another_store_added_are_replaced(tmp_path):
+    one, other = LanceStore(str(tmp_path / "index")), LanceStore(str(tmp_path / "index"))
+    one.write_info(INFO)
+    one.replace(["/a.mp4"], make_windows("/a.mp4"))
+    other.replace(["/b.mp4"], make_windows("/b.mp4", 3))
+    one.replace(["/c.mp4", "/b.mp4"], [*make_windows("/c.mp4"), *make_windows("/b.mp4", 2, seed=1)])
+    assert_same_windows(windows_of(other, "/b.mp4"), make_windows("/b.mp4", 2, seed=1))
+    assert one.count_windows() == 4

@@ -18,15 +18,19 @@ from side4video.search.stores.serialisation import path_from_text, path_to_text
 from side4video.search.stores.window_rows import (
     FILE_COLUMNS,
     WINDOW_COLUMNS,
-    column_to_array,
     files_from_rows,
     from_rows,
+    means_from_rows,
 )
 
 EXACT_WINDOWS = 250_000
 """Up to this many windows, search is exact and in memory: 512 MB of mean vectors with 512 numbers each."""
 NPROBES = 64
-"""Number of partitions of LanceDB's index to search. It has about the square root of the number of windows."""
+"""Number of partitions of LanceDB's index to search, of 8192 windows each."""
+OVERFETCH = 2
+"""The index stores rounded numbers, so it returns so many times the limit of windows for exact comparison."""
+MIN_FETCHED = 1000
+"""Minimum number of windows that the index returns."""
 CACHED_FILTERS = 16
 """Number of filters whose rows are cached: users often send several queries with the same filter."""
 GROWTH_FACTOR = 4
@@ -67,6 +71,13 @@ class LanceSnapshot:
         if earlier is not None and "_means" in vars(earlier) and earlier._table.schema == self._table.schema:
             self._earlier = earlier._means
 
+    def paths(self) -> set[str]:
+        """The path of each video, as text."""
+        found: set[str] = set()
+        for part in self._table.search().select(["path"]).to_batches():
+            found.update(part["path"].unique().to_pylist())
+        return found
+
     @cached_property
     def num_windows(self) -> int:
         """Number of windows: the rows of the table."""
@@ -88,7 +99,7 @@ class LanceSnapshot:
         earlier, self._earlier = self._earlier, None
         if earlier is None:
             table = self._scan(["mean"])
-            return _row_ids(table), column_to_array(table, "mean")
+            return _row_ids(table), means_from_rows(table)
         known, known_means = earlier
         ids = _row_ids(self._scan([]))
         positions = np.searchsorted(known, ids)
@@ -97,7 +108,7 @@ class LanceSnapshot:
         means = np.empty((len(ids), known_means.shape[1]), np.float32)
         means[reused] = known_means[positions[reused]]
         if not reused.all():
-            means[~reused] = column_to_array(self._take(ids[~reused], ["mean"]), "mean")
+            means[~reused] = means_from_rows(self._take(ids[~reused], ["mean"]))
         return ids, means
 
     def files(self) -> dict[str, IndexedFile]:
@@ -138,7 +149,7 @@ class LanceSnapshot:
         if self.num_windows <= self._exact_windows:
             return self._nearest_in_memory(vector, limit, allowed)
         if allowed is not None and len(allowed) <= self._exact_windows:
-            means = column_to_array(self._take(allowed, ["mean"]), "mean")
+            means = means_from_rows(self._take(allowed, ["mean"]))
             return self._best(allowed, means, vector, limit)
         return self._nearest_by_index(vector, limit, allowed)
 
@@ -174,12 +185,12 @@ class LanceSnapshot:
     def _nearest_by_index(
         self, vector: NDArray[np.float32], limit: int, allowed: NDArray[np.int64] | None
     ) -> list[Window]:
-        wanted, probes = limit, NPROBES
+        wanted, probes = max(OVERFETCH * limit, MIN_FETCHED), NPROBES
         while True:
             query: Any = self._table.search(vector, vector_column_name="mean")
             query = query.distance_type("dot").nprobes(probes).limit(wanted).select(["mean", "_distance"])
             table = query.with_row_id(True).to_arrow()
-            ids, means = table["_rowid"].to_numpy().astype(np.int64), column_to_array(table, "mean")
+            ids, means = table["_rowid"].to_numpy().astype(np.int64), means_from_rows(table)
             if allowed is not None:
                 passes = np.isin(ids, allowed, assume_unique=True)
                 ids, means = ids[passes], means[passes]

@@ -1,5 +1,6 @@
 """Store windows in LanceDB: in a folder or an object store, without a server."""
 
+import re
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.index import IvfFlat
+from lancedb.index import IvfFlat, IvfRq
 from lancedb.table import Table
 from numpy.typing import NDArray
 
@@ -41,6 +42,13 @@ OUTDATED_SHARE = 1 / 8
 """Share of all windows that one process may replace or remove before files are compacted."""
 MAX_UNINDEXED_WINDOWS = 10_000
 """Number of windows that may be missing in LanceDB's index; these are compared one by one."""
+
+PARTITION_WINDOWS = 8192
+"""Windows per partition of LanceDB's index, on average."""
+INDEX_GROWTH = 2
+"""The index is rebuilt, with more partitions, if the windows have grown by this factor since it was built."""
+_INDEX_NAME = "mean_of_{}_windows"
+"""The index's name in LanceDB holds the number of windows that it was built for."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -90,6 +98,7 @@ class LanceStore:
         self._snapshot: LanceSnapshot | None = None
         self._lock = threading.Lock()
         self._num_outdated = 0
+        self._paths, self._paths_version = set[str](), -1
 
     def read_info(self) -> IndexInfo | None:
         """The description of the index; None: there is no index here.
@@ -111,7 +120,7 @@ class LanceStore:
         """
         schema = window_schema(info.num_frames, info.embed_dim)
         table = create_table(self._connection, WINDOWS, schema)
-        if table.schema != schema:
+        if table.schema not in (schema, window_schema(info.num_frames, info.embed_dim, 32)):
             if table.count_rows():
                 raise ValueError(
                     f"{self._address} holds windows of other sizes than {info.num_frames} frames of {info.embed_dim} "
@@ -142,8 +151,7 @@ class LanceStore:
         if not paths:
             return
         table, of_paths = self._writable(), path_condition(paths)
-        none: set[tuple[str, int]] = set()
-        old = self._read(lambda snapshot: snapshot.keys_of(paths), none)
+        old = self._keys_of(paths)
         if not windows:
             if old:
                 with_retries(lambda: table.delete(of_paths))
@@ -152,6 +160,9 @@ class LanceStore:
         rows = to_rows(windows, table.schema)
         if not old:
             with_retries(lambda: table.add(rows))  # never conflicts with rows that other processes add
+            if table.version == self._paths_version + 1:
+                self._paths_version += 1
+                self._paths.update(map(path_to_text, paths))
             return
         change = table.merge_insert(["path", "number"]).when_matched_update_all().when_not_matched_insert_all()
         if old - set(zip(rows["path"].to_pylist(), rows["number"].to_pylist(), strict=True)):
@@ -229,8 +240,8 @@ class LanceStore:
                     with_retries(lambda: table.optimize(cleanup_older_than=kept))
                 self._num_outdated = 0
             self._subtitles.optimise(kept, pending=MAX_PENDING_CHANGES)
-            if table.count_rows() > self._exact_windows and not table.list_indices():  # compaction moves rows
-                with_retries(lambda: table.create_index("mean", config=IvfFlat(distance_type="dot")))
+            if table.count_rows() > self._exact_windows:  # after compaction, which moves rows
+                _build_index(table)
 
     def close(self) -> None:
         """Release the cached data."""
@@ -249,6 +260,18 @@ class LanceStore:
     def _count_windows_of(self, paths: Sequence[str]) -> dict[str, int]:
         none: dict[str, int] = {}
         return self._read(lambda snapshot: snapshot.count_windows_of(paths), none)
+
+    def _keys_of(self, paths: Sequence[str]) -> set[tuple[str, int]]:
+        """Path, as text, and number of each window of these videos. Reads the table only for videos that it holds."""
+        if (snapshot := self._current()) is None:
+            return set()
+        if self._paths_version != snapshot.version:
+            self._paths, self._paths_version = self._read(
+                lambda snapshot: (snapshot.paths(), snapshot.version), (set[str](), -1)
+            )
+        known = [path for path in paths if path_to_text(path) in self._paths]
+        none: set[tuple[str, int]] = set()
+        return self._read(lambda snapshot: snapshot.keys_of(known), none) if known else none
 
     def _writable(self) -> Table:
         table = self._opened()
@@ -279,3 +302,23 @@ class LanceStore:
         Another process may remove that version during the query; the query is then repeated on the newest one.
         """
         return with_retries(lambda: default if (snapshot := self._current()) is None else query(snapshot))
+
+
+def _build_index(table: Table) -> None:
+    """Build LanceDB's index of the mean vectors, unless the present one was built for enough windows.
+
+    It stores each number in 4 bits (RaBitQ, arXiv 2409.09913). Mean vectors for the exact comparison are in the table.
+    """
+    num_windows, names = table.count_rows(), [index.name for index in table.list_indices()]
+    built_for = max(
+        (int(found[1]) for name in names if (found := re.fullmatch(_INDEX_NAME.format(r"(\d+)"), name))), default=0
+    )
+    if num_windows < INDEX_GROWTH * built_for:
+        return
+    partitions = max(num_windows // PARTITION_WINDOWS, 1)
+    config: IvfRq | IvfFlat = IvfFlat(distance_type="dot", num_partitions=partitions)
+    if table.schema.field("mean").type.list_size % 8 == 0:  # LanceDB's condition
+        config = IvfRq(distance_type="dot", num_partitions=partitions, num_bits=4)
+    with_retries(lambda: table.create_index("mean", config=config, name=_INDEX_NAME.format(num_windows)))
+    for name in names:
+        with_retries(lambda name=name: table.drop_index(name))

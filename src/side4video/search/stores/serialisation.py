@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 from side4video.search.stores.records import IndexInfo, Metadata
 from side4video.subtitles.cues import Cue
 
-FORMAT = 1
+FORMAT = 2
 """Version of the index format. Increase it when earlier versions of this package can no longer read new indexes."""
 
 _URL_PREFIX = "file://"

@@ -1,7 +1,8 @@
 """Convert windows to rows of an Arrow table and back."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +15,12 @@ FILE_COLUMNS = ("path", "content", "size", "modified", "duration_seconds", "meta
 WINDOW_COLUMNS = ("number", "start_seconds", "end_seconds", "frames", "frame_weights", "frame_seconds")
 
 
-def window_schema(num_frames: int, embed_dim: int) -> pa.Schema:
-    """The schema of a table of windows with `num_frames` frames each."""
+READ_ROWS = 65_536
+"""Rows whose values are Python objects at the same time."""
+
+
+def window_schema(num_frames: int, embed_dim: int, mean_bits: Literal[16, 32] = 16) -> pa.Schema:
+    """The schema of a table of windows with `num_frames` frames each. Earlier versions stored means in 32 bits."""
     return pa.schema(
         [
             ("path", pa.string()),
@@ -30,7 +35,7 @@ def window_schema(num_frames: int, embed_dim: int) -> pa.Schema:
             ("frame_weights", pa.list_(pa.float32(), num_frames)),
             ("frame_seconds", pa.list_(pa.float32(), num_frames)),
             ("frames", pa.list_(pa.float16(), num_frames * embed_dim)),
-            ("mean", pa.list_(pa.float32(), embed_dim)),
+            ("mean", pa.list_(pa.float16() if mean_bits == 16 else pa.float32(), embed_dim)),
         ]
     )
 
@@ -42,7 +47,8 @@ def _array_column(arrays: Sequence[NDArray[Any]], field: pa.Field) -> pa.Array:
         raise ValueError(
             f"{field.name} has shape {arrays[0].shape}, but the index stores {field.type.list_size} numbers per window."
         )
-    return pa.FixedSizeListArray.from_arrays(pa.array(numbers, field.type.value_type), field.type.list_size)
+    numbers = numbers.astype(field.type.value_type.to_pandas_dtype(), copy=False)
+    return pa.FixedSizeListArray.from_arrays(pa.array(numbers), field.type.list_size)
 
 
 def to_rows(windows: Sequence[Window], schema: pa.Schema) -> pa.Table:
@@ -68,12 +74,17 @@ def column_to_array(table: pa.Table, name: str) -> NDArray[Any]:
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
 
+def means_from_rows(table: pa.Table) -> NDArray[np.float32]:
+    """(rows, E) mean vectors of a table with a column `mean`."""
+    return column_to_array(table, "mean").astype(np.float32, copy=False)
+
+
 def files_from_rows(table: pa.Table) -> list[IndexedFile]:
     """The file of each row; rows of the same video share one object."""
     metadata: dict[str, Any] = {}
     files: dict[tuple[Any, ...], IndexedFile] = {}
     found = []
-    for row in zip(*(table[name].to_pylist() for name in FILE_COLUMNS), strict=True):
+    for row in chain.from_iterable(_tuples(part) for part in table.select(FILE_COLUMNS).to_batches(READ_ROWS)):
         file = files.get(row)
         if file is None:
             path, content, size, modified, duration_seconds, text = row
@@ -85,6 +96,10 @@ def files_from_rows(table: pa.Table) -> list[IndexedFile]:
     return found
 
 
+def _tuples(part: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    return zip(*(part[name].to_pylist() for name in FILE_COLUMNS), strict=True)
+
+
 def from_rows(table: pa.Table, means: NDArray[np.float32] | None = None) -> list[Window]:
     """The window of each row of a table with `FILE_COLUMNS` and `WINDOW_COLUMNS`.
 
@@ -92,7 +107,7 @@ def from_rows(table: pa.Table, means: NDArray[np.float32] | None = None) -> list
         table: the table; the windows' arrays are views of it where possible.
         means: (rows, E) mean vectors; None: the table has a column with them.
     """
-    means = column_to_array(table, "mean") if means is None else means
+    means = means_from_rows(table) if means is None else means
     frames = column_to_array(table, "frames")
     frames = frames.reshape(len(table), frames.shape[1] // means.shape[1], means.shape[1])
     columns = zip(
