@@ -159,7 +159,7 @@ def truth(size: int, count: int) -> dict[str, np.ndarray]:
     asked = np.concatenate([questions(kind, count) for kind in KINDS])
     scores, places = np.empty((len(asked), 0), np.float32), np.empty((len(asked), 0), np.int64)
     for number in range(size // CHUNK):
-        own = asked @ chunk_means(number).T
+        own = asked @ normalised(chunk_means(number)).T  # as the store reads them
         scores = np.concatenate([scores, own], axis=1)
         places = np.concatenate([places, np.broadcast_to(np.arange(CHUNK) + number * CHUNK, own.shape)], axis=1)
         best = np.argpartition(-scores, SHORTLIST, axis=1)[:, :SHORTLIST]

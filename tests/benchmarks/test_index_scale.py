@@ -29,7 +29,7 @@ def test_small_run_that_is_interrupted(in_this_process, tmp_path):
 
 def test_truth_is_the_largest_products_of_all():
     found = index_scale.truth(8000, 2)
-    means = np.concatenate([index_scale.chunk_means(0), index_scale.chunk_means(1)])
+    means = index_scale.normalised(np.concatenate([index_scale.chunk_means(0), index_scale.chunk_means(1)]))
     for kind, places in found.items():
         scores = index_scale.questions(kind, 2) @ means.T
         np.testing.assert_array_equal(places[:, :10], np.argsort(-scores, axis=1, kind="stable")[:, :10])

@@ -5,7 +5,7 @@ import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 import lancedb
@@ -321,4 +321,4 @@ def _build_index(table: Table) -> None:
         config = IvfRq(distance_type="dot", num_partitions=partitions, num_bits=4)
     with_retries(lambda: table.create_index("mean", config=config, name=_INDEX_NAME.format(num_windows)))
     for name in names:
-        with_retries(lambda name=name: table.drop_index(name))
+        with_retries(partial(table.drop_index, name))

@@ -75,8 +75,12 @@ def column_to_array(table: pa.Table, name: str) -> NDArray[Any]:
 
 
 def means_from_rows(table: pa.Table) -> NDArray[np.float32]:
-    """(rows, E) mean vectors of a table with a column `mean`."""
-    return column_to_array(table, "mean").astype(np.float32, copy=False)
+    """(rows, E) mean vectors of a table with a column `mean`; those of 16 bits are scaled to length 1 again."""
+    means = column_to_array(table, "mean")
+    if means.dtype == np.float32:
+        return means
+    means = means.astype(np.float32)
+    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def files_from_rows(table: pa.Table) -> list[IndexedFile]:
