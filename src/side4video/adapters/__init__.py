@@ -1,6 +1,7 @@
 """Adapters: save and load them, convert official checkpoints, use the Hugging Face hub.
 
 * adapter.py: save and load adapter folders, initialise a model from one.
+* addresses.py: adapters at addresses such as s3://bucket/run/best.
 * convert.py: convert official checkpoints to adapters and back.
 * hub.py: the Hugging Face hub: names, downloads, uploads.
 * initial_weights.py: start a new model from an adapter.

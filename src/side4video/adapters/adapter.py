@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from side4video.adapters.addresses import download_from_address
 from side4video.adapters.hub import download, is_downloaded, parse_hub_name
 from side4video.adapters.stored_settings import (
     FORMAT_VERSION,
@@ -34,6 +35,7 @@ from side4video.models.backbones.weight_folders import local_path
 from side4video.models.build import build_model
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import choose_device
+from side4video.video.remote import is_address, video_path
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -125,7 +127,7 @@ def save_adapter(folder: Path, model: SideTunedModel, adapter: Adapter) -> None:
 
 
 def find_adapter(folder: Path) -> Path:
-    """Find an adapter: `folder` itself, the best adapter of a run folder, or a download from the Hugging Face hub.
+    """Find an adapter: `folder` itself, the best adapter of a run folder, or a download from an address or the hub.
 
     `user/name` and `user/name@revision` are names on the hub if neither the folder nor its parent folder exists. A
     misspelled `runs/mine` is therefore not looked up on the hub.
@@ -136,6 +138,8 @@ def find_adapter(folder: Path) -> Path:
     for candidate in (folder, folder / "best", folder / "last"):
         if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
             return candidate
+    if is_address(address := video_path(folder)):
+        return download_from_address(address, (WEIGHTS, CONFIG), optional=TEXT_FILES)
     name = parse_hub_name(folder.as_posix())
     if name is not None and not folder.exists() and not folder.parent.is_dir():
         return download(name, (WEIGHTS, CONFIG), optional=TEXT_FILES)
@@ -149,7 +153,7 @@ def find_adapter(folder: Path) -> Path:
 def read_adapter(folder: Path) -> Adapter:
     """Read an adapter's config.json, without its weights.
 
-    Adapters from the hub are not trusted: their settings are checked, and paths in them are ignored.
+    Adapters from the hub or an address are not trusted: their settings are checked, and paths in them are ignored.
 
     Raises:
         FileNotFoundError: there is no adapter.

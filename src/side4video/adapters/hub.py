@@ -141,9 +141,16 @@ def _check_no_pages(folder: Path, files: tuple[str, ...]) -> None:
 
 
 def is_downloaded(path: Path) -> bool:
-    """Whether a path is in the local cache of the hub. Files there come from others and are untrusted."""
-    cache = Path(constants.HF_HUB_CACHE)
-    return path.absolute().is_relative_to(cache.absolute()) or path.resolve().is_relative_to(cache.resolve())
+    """Whether a path is in the local cache of the hub or of addresses. Files there come from others: untrusted."""
+    return any(
+        path.absolute().is_relative_to(cache.absolute()) or path.resolve().is_relative_to(cache.resolve())
+        for cache in (Path(constants.HF_HUB_CACHE), address_cache())
+    )
+
+
+def address_cache() -> Path:
+    """The folder of adapters that were downloaded from addresses such as s3://bucket/run/best."""
+    return Path(constants.HF_HOME) / "side4video-adapters"
 
 
 def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, message: str, token: str | None) -> str:

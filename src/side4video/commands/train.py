@@ -3,13 +3,16 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from side4video.commands.positional import take_positional
 from side4video.commands.score_output import print_scores, refusal_reason, report_refusal
 from side4video.config import RunConfig, load_config, recipe_names
+
+if TYPE_CHECKING:
+    from side4video.sharing.model_card import CardFacts  # only for its type: it imports torch
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class TrainArguments:
 
     config: Annotated[RunConfig, tyro.conf.arg(name="")]
     out: Path
-    """Run folder to write: best/ and last/ adapters, log.jsonl, metrics.csv, evaluation.json, report.html."""
+    """Run folder to write: best/ and last/ adapters, log.jsonl, metrics.csv, evaluation.json, report.html. An address,
+    such as s3://bucket/run, is a run in an object store."""
     resume: bool = False
     """Continue the interrupted run in the run folder."""
     init_from: Path | None = None
@@ -62,23 +66,33 @@ def train(arguments: list[str]) -> int:
 
     prestart_workers(workers=given.config.data.workers)
 
+    from side4video.sharing.model_card import CardFacts
+    from side4video.training.run_mirror import run_folder
+
+    facts = CardFacts(license=given.license)  # raises for an unknown licence before hours of work
+    with run_folder(given.out) as out:
+        return _train_in(out, given, facts)
+
+
+def _train_in(out: Path, given: TrainArguments, facts: "CardFacts") -> int:
+    """Train in a folder of this machine, and write the report and the card there."""
     from side4video.distributed.processes import is_main_process
     from side4video.reports.run_report import compare_frozen_and_trained, write_run_report
     from side4video.selection.run import train as run
-    from side4video.sharing.model_card import CardFacts, write_model_card
+    from side4video.sharing.model_card import write_model_card
     from side4video.training.final_evaluation import read_final
     from side4video.training.out_of_memory import TrainingMemoryError
+    from side4video.training.run_mirror import shown_place
 
-    facts = CardFacts(license=given.license)  # raises for an unknown licence before hours of work
     failure = None
     try:
-        result = run(given.config, out=given.out, resume=given.resume, init_from=given.init_from)
+        result = run(given.config, out=out, resume=given.resume, init_from=given.init_from)
     except TrainingMemoryError as error:
         failure = TrainingMemoryError(error.reason, phase=error.phase, num_classes=error.num_classes)
     if failure is not None:  # outside the handler, so that the run's tensors are freed
         from side4video.memory.command import advise_after_failure
 
-        print(advise_after_failure(given.config, failure, out=given.out), file=sys.stderr)
+        print(advise_after_failure(given.config, failure, out=shown_place(out)), file=sys.stderr)
         return 2
     refused = None if result.evaluation is None else refusal_reason(result.evaluation, given.config.eval)
     if not is_main_process():
@@ -86,9 +100,10 @@ def train(arguments: list[str]) -> int:
     if result.evaluation is not None:
         if refused is None:
             print_scores(result.final or result.evaluation, max_classes=50)
-            for name, score in (compare_frozen_and_trained(given.out) | read_final(given.out)).items():
+            for name, score in (compare_frozen_and_trained(out) | read_final(out)).items():
                 print(f"{name:45} {score:6.1%}")
-        print(f"report: {write_run_report(given.out, explain=not given.config.train.shard_backbone)}")
-    write_model_card(given.out, facts)
-    print(f"adapter: {given.out / ('last' if result.evaluation is None else 'best')}")
+        report = write_run_report(out, explain=not given.config.train.shard_backbone)
+        print(f"report: {shown_place(report)}")
+    write_model_card(out, facts)
+    print(f"adapter: {shown_place(out / ('last' if result.evaluation is None else 'best'))}")
     return 0 if refused is None or result.evaluation is None else report_refusal(refused, result.evaluation.unread)

@@ -25,6 +25,7 @@ from side4video.search.stores.open_store import open_store
 from side4video.search.stores.records import IndexedFile, IndexInfo, Window
 from side4video.search.stores.store import Store
 from side4video.search.subtitle_index import SUBTITLE_WEIGHT, SubtitleQuery
+from side4video.video.remote import is_address, video_path
 
 EVERYTHING = Filter()
 SHORTLIST = 500
@@ -79,6 +80,11 @@ class VideoIndex:
         try:
             info = store.read_info()
             assert info is not None, "open_store without create=True requires one"
+            if model is None and is_address(video_path(info.model)):
+                raise ValueError(
+                    f"{address} was made with the model at {info.model}. An address that an index contains is not "
+                    "fetched. If you trust it, give it with --model (in Python: model)."
+                )
             try:
                 loaded = load_index_model(
                     model or info.model, backbone_weights=backbone_weights, tokenizer=tokenizer, device=device

@@ -1,5 +1,6 @@
 """A run: an optional search, then the training of a probe or a side network on all clips."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from side4video.atomic_files import write_text
@@ -11,6 +12,8 @@ from side4video.selection.search import Search
 from side4video.training.loop import TrainResult
 from side4video.training.loop import train as train_side_network
 from side4video.training.run_folder import CONFIG, check_run_folder, config_changes
+from side4video.training.run_mirror import mirror_of, run_folder, shown_place
+from side4video.video.remote import video_path
 
 
 def train(
@@ -23,7 +26,7 @@ def train(
 
     Args:
         config: all settings.
-        out: run folder; must not hold a run or a search yet, unless `resume`.
+        out: run folder, or its address, such as s3://bucket/run; must not hold a run or a search yet, unless `resume`.
         resume: continue the search or the run in `out`.
         init_from: adapter to start a side network from.
 
@@ -35,8 +38,19 @@ def train(
     """
     if not isinstance(config, RunConfig):
         raise TypeError(f"config is {config!r}, not settings. Load a recipe: train(load_config('own-clips'), ...).")
-    out, init_from = Path(out), None if init_from is None else Path(init_from)
+    init_from = None if init_from is None else Path(init_from)
+    with run_folder(out) as folder:
+        result = _train(config, folder, resume=resume, init_from=init_from)
+    return replace(result, folder=video_path(out))
+
+
+def _train(config: RunConfig, out: Path, *, resume: bool, init_from: Path | None) -> TrainResult:
     if config.search != "off":
+        if mirror_of(out) is not None:
+            raise ConfigError(
+                f"{shown_place(out)}: a search needs a folder of this machine as --out. Search in one, then train its "
+                "config.yaml with this address."
+            )
         if init_from is not None:
             raise ValueError(f"The search may choose another network than that of {init_from}. Give --search off.")
         config, resume = _searched(config, out, resume=resume)

@@ -87,11 +87,14 @@ def save_shareable(
 
     Raises:
         FileNotFoundError: there is no adapter.
-        ValueError: invalid adapter or card, or the adapter was downloaded from the hub.
+        ValueError: invalid adapter or card, or the adapter was downloaded from the hub or an address.
     """
     source = find_adapter(Path(adapter))
     if is_downloaded(source):
-        raise ValueError(f"{adapter} was downloaded from the hub: it is shared already.")
+        raise ValueError(
+            f"{adapter} was downloaded: from the hub, it is shared already; from an address, copy the adapter "
+            "folder to this machine and share that."
+        )
     check_adapter(source)
     card = write_model_card(source, CardFacts(name, license, dataset))
     read_model_card(card)

@@ -10,6 +10,7 @@
 * out_of_memory.py: detects out-of-memory errors and suggests remedies.
 * run_folder.py: a run folder and its settings.
 * run_inputs.py: what a run was started with, which may move.
+* run_mirror.py: a run at an address such as s3://bucket/run.
 * run_log.py: progress bar, log.jsonl, metrics.csv, TensorBoard.
 * stopping.py: SIGINT, SIGTERM and SIGUSR1.
 * trackers.py: Weights & Biases, MLflow and TensorBoard.

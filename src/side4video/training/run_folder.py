@@ -11,6 +11,7 @@ from side4video.models.backbones.frozen_backbone import FrozenBackbone
 from side4video.models.backbones.supported_models import activation_of
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.run_inputs import has_inputs
+from side4video.training.run_mirror import mirror_of, shown_place
 
 CONFIG = "config.yaml"
 
@@ -57,14 +58,16 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
     path = out / CONFIG
     if path.is_file():
         if not resume:
-            raise ConfigError(f"{out} already contains a run. Add --resume to continue it, or choose another --out.")
+            raise ConfigError(
+                f"{shown_place(out)} already contains a run. Add --resume to continue it, or choose another --out."
+            )
         has_begun = has_checkpoint(out) or (out / "last").exists()
         if has_begun and (changes := _changes_on_resume(out, config)):
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
-                f"{out} was started with other settings:\n{listed}\nResume with the same settings, or choose another "
-                "--out. Only train.epochs may grow. Data that moved is recognised by its content, unless the run was "
-                "started by an earlier version: then make a link from the old place to the new one."
+                f"{shown_place(out)} was started with other settings:\n{listed}\nResume with the same settings, or "
+                "choose another --out. Only train.epochs may grow. Data that moved is recognised by its content, unless "
+                "the run was started by an earlier version: then make a link from the old place to the new one."
             )
 
 
@@ -92,7 +95,7 @@ def check_same_weights(out: Path, backbone: FrozenBackbone) -> None:
     started = read_adapter(out / "last")
     if not backbone.has_fingerprint(started.fingerprint):
         raise ConfigError(
-            f"{out} was started with frozen weights of fingerprint {started.fingerprint}; these have "
+            f"{shown_place(out)} was started with frozen weights of fingerprint {started.fingerprint}; these have "
             f"{backbone.fingerprint}. Resume with the same weights, or choose another --out."
         )
     now = activation_of(backbone.model)
@@ -109,7 +112,13 @@ def check_same_weights(out: Path, backbone: FrozenBackbone) -> None:
 
 
 def claim_run_folder(out: Path, config: RunConfig) -> None:
-    """Create the run folder and write the resolved settings to it, with absolute paths."""
+    """Create the run folder and write the resolved settings to it, with absolute paths; also at the run's address.
+
+    Raises:
+        OSError: nothing can be written to the folder or the address.
+    """
+    if (mirror := mirror_of(out)) is not None:
+        mirror.claim()
     write_text(out / CONFIG, dump_config(with_absolute_paths(config)))
 
 

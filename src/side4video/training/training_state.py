@@ -21,6 +21,7 @@ from side4video.tasks.unread import reported_headline
 from side4video.training.checkpoint import Progress, has_checkpoint, load_checkpoint, save_checkpoint
 from side4video.training.optimizer import build_optimizer
 from side4video.training.run_log import peak_memory_mb
+from side4video.training.run_mirror import mirror_of, shown_place
 
 
 class TrainingState:
@@ -108,6 +109,8 @@ class TrainingState:
             progress=self.progress,
             keep_previous=self._newest_is_corrupt,
         )
+        if (mirror := mirror_of(self.out)) is not None:
+            mirror.upload(newest_is_corrupt=self._newest_is_corrupt)
         self._newest_is_corrupt = False
         self._last_checkpoint, self._saved_step = time.monotonic(), self.progress.step
 
@@ -128,7 +131,8 @@ class TrainingState:
         except Exception as error:
             print(f"The state of step {self.progress.step} could not be saved: {error}", file=sys.stderr)
         else:
-            print_once(f"The state of step {self.progress.step} was saved in {self.out}. Continue it with --resume.")
+            place = shown_place(self.out)
+            print_once(f"The state of step {self.progress.step} was saved in {place}. Continue it with --resume.")
 
     def save_adapter(self, name: str, evaluation: Scores | None, *, epochs: float) -> None:
         """Write the trained weights with their scores as the adapter `name` of the run folder."""
