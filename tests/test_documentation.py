@@ -21,6 +21,7 @@ import pytest
 
 import side4video.checking.command
 import side4video.selection.run
+import side4video.training.run_mirror
 import side4video.web.server
 from side4video.adapters.convert import official_from_adapter
 from side4video.cli import main
@@ -254,6 +255,7 @@ def test_shell_blocks_have_valid_syntax_and_settings(document, block, monkeypatc
         raise ParsedError(host, port)
 
     monkeypatch.setattr(side4video.selection.run, "train", parsed)
+    monkeypatch.setattr(side4video.training.run_mirror, "run_folder", contextlib.nullcontext)
     monkeypatch.setattr(side4video.web.server, "listen", listening)
     monkeypatch.setattr(side4video.checking.command, "check_data", lambda *_: listening(None, None))
     for module in (index, embed, predict):  # what they do first with valid settings

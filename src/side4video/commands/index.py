@@ -83,7 +83,7 @@ def index(arguments: list[str]) -> int:
     from side4video.atomic_files import check_writable, write_json
     from side4video.checking.escaping import escape_unprintable
     from side4video.data.lists.text_files import first_few
-    from side4video.search.index_model import load_index_model, model_config
+    from side4video.search.index_model import load_index_model, model_config, recorded_model
     from side4video.search.indexing import update_index
     from side4video.search.metadata import read_metadata
     from side4video.search.stores.open_store import open_store
@@ -96,7 +96,7 @@ def index(arguments: list[str]) -> int:
     store = open_store(given.to, create=True)
     try:
         info = store.read_info()
-        model = given.model or (info.model if info else None)
+        model = given.model or (recorded_model(info, given.to) if info else None)
         if model is None:
             raise ValueError(
                 f"{given.to} is not an index yet: choose the model that makes it, --model ADAPTER or --model clip-b16."

@@ -29,6 +29,7 @@ from side4video.parameters import as_list
 from side4video.search.stores.records import IndexInfo
 from side4video.tasks.clips import autocast, evaluation_clips
 from side4video.tasks.retrieval.embeddings import embed_texts
+from side4video.video.remote import is_address, video_path
 
 _FINGERPRINT_PARTS = ("the frozen model's weights", "the trained weights", "the settings of frames and pictures")
 """What the three parts of a fingerprint cover, as named in errors."""
@@ -207,6 +208,20 @@ def load_index_model(
 def model_config(name: str | Path) -> RunConfig:
     """The settings of the model that `load_index_model` loads by this name."""
     return plain_clip_config(str(name)) if _is_plain_clip(str(name)) else read_adapter(Path(name)).config
+
+
+def recorded_model(info: IndexInfo, address: str | Path) -> str:
+    """The model that an index names; not if it is at an address, which only the user may have fetched.
+
+    Raises:
+        ValueError: the model is at an address such as s3://bucket/run.
+    """
+    if is_address(video_path(Path(info.model))):
+        raise ValueError(
+            f"{address} was made with the model at {info.model}. An address that an index contains is not fetched. If "
+            "you trust it, give it with --model (in Python: model)."
+        )
+    return info.model
 
 
 def _is_plain_clip(name: str) -> bool:

@@ -13,7 +13,7 @@ from side4video.parameters import as_list
 from side4video.search.cached_subtitles import CachedSubtitles
 from side4video.search.combined import combine_scores, combine_vectors, text_scores, vectors_of
 from side4video.search.examples import example_vector
-from side4video.search.index_model import IndexModel, load_index_model
+from side4video.search.index_model import IndexModel, load_index_model, recorded_model
 from side4video.search.metadata import column_types, column_values
 from side4video.search.occurrences import Occurrence
 from side4video.search.ranking import Ranking, Score
@@ -25,7 +25,6 @@ from side4video.search.stores.open_store import open_store
 from side4video.search.stores.records import IndexedFile, IndexInfo, Window
 from side4video.search.stores.store import Store
 from side4video.search.subtitle_index import SUBTITLE_WEIGHT, SubtitleQuery
-from side4video.video.remote import is_address, video_path
 
 EVERYTHING = Filter()
 SHORTLIST = 500
@@ -80,15 +79,9 @@ class VideoIndex:
         try:
             info = store.read_info()
             assert info is not None, "open_store without create=True requires one"
-            if model is None and is_address(video_path(info.model)):
-                raise ValueError(
-                    f"{address} was made with the model at {info.model}. An address that an index contains is not "
-                    "fetched. If you trust it, give it with --model (in Python: model)."
-                )
+            model = model or recorded_model(info, address)
             try:
-                loaded = load_index_model(
-                    model or info.model, backbone_weights=backbone_weights, tokenizer=tokenizer, device=device
-                )
+                loaded = load_index_model(model, backbone_weights=backbone_weights, tokenizer=tokenizer, device=device)
             except FileNotFoundError as error:
                 raise FileNotFoundError(
                     f"The model of {address} is not at its recorded path: {error} Give its path with --model FOLDER "

@@ -66,8 +66,8 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
                 f"{shown_place(out)} was started with other settings:\n{listed}\nResume with the same settings, or "
-                "choose another --out. Only train.epochs may grow. Data that moved is recognised by its content, unless "
-                "the run was started by an earlier version: then make a link from the old place to the new one."
+                "choose another --out. Only train.epochs may grow. Data that moved is recognised by its content, "
+                "unless the run was started by an earlier version: then make a link from the old place to the new one."
             )
 
 

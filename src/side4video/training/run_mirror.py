@@ -229,7 +229,7 @@ def shown_place(path: Path) -> Path:
     """
     for folder, mirror in _open_mirrors.items():
         if path.is_relative_to(folder):
-            return mirror.address / path.relative_to(folder)
+            return mirror.address if path == folder else mirror.address / path.relative_to(folder)
     return path
 
 
