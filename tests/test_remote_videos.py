@@ -10,7 +10,11 @@ from s3fs import S3FileSystem
 from s3_server import BUCKET, running_s3
 from side4video.cli import main
 from side4video.config.recipes import dump_config
+from side4video.data.lists.annotations import read_video_list
+from side4video.video.file_access import open_bytes
 from side4video.video.remote import video_path
+from side4video.video.remote_file import RemoteContent
+from small_shards import write_tar
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +80,31 @@ def test_a_list_names_addresses(runs, store, motion_videos, tmp_path):
     )
     expected = json.loads((runs / "here/evaluation.json").read_text())
     assert json.loads(out.read_text())["top1"] == expected["top1"]
+
+
+def test_shards_in_a_store_are_read_by_ranges(runs, store, motion_videos, tmp_path, monkeypatch):
+    files = sorted(motion_videos.glob("test/*/*.mp4"))
+    padding = ("padding.bin", b"\0" * 2**21)  # not read
+    members = [(f"{number:04d}.mp4", path.read_bytes()) for number, path in enumerate(files)]
+    labels = [(f"{number:04d}.cls", path.parent.name) for number, path in enumerate(files)]
+    for number, chosen in enumerate((slice(0, 4), slice(4, None))):
+        shard = write_tar(tmp_path / f"{number}.tar", [*members[chosen], padding, *labels[chosen]])
+        video_path(f"{store}/shards/{number}.tar").write_bytes(shard.read_bytes())
+    read = []
+    original = RemoteContent._read
+    monkeypatch.setattr(RemoteContent, "_read", lambda self, *part: read.append(part) or original(self, *part))
+    listed = read_video_list(f"{store}/shards/{{0..1}}.tar")
+    assert [listed.class_names[video.label] for video in listed.videos] == [path.parent.name for path in files]
+    for file, video in zip(files, listed.videos, strict=True):
+        with open_bytes(video.path) as content:
+            assert content.read() == file.read_bytes()
+    assert sum(length for _, length in read) < 2**21
+    outputs = []
+    for name, inputs in {"here": [str(motion_videos / "test")], "there": [f"{store}/shards/{{0..1}}.tar"]}.items():
+        assert main(["predict", str(runs / "here/best"), *inputs, "--json", str(tmp_path / f"{name}.json")]) == 0
+        found = json.loads((tmp_path / f"{name}.json").read_text())
+        outputs.append([one["classes"] for one in found["predictions"]])
+    assert outputs[0] == outputs[1]
 
 
 def test_check_data_names_what_is_wrong_in_a_store(store, motion_videos, tmp_path, capsys):

@@ -9,6 +9,7 @@ import functools
 import io
 import json
 import pickle
+import tarfile
 import warnings
 from collections import OrderedDict
 from pathlib import Path
@@ -43,6 +44,18 @@ from subtitle_videos import SRT, write_matroska
 SHARED = Path(__file__).parents[2] / "../shared/data/annotations"
 NAMES = "\n".join(f"{number} {name}" for number, name in enumerate(("archery", "bowling", "diving"), start=1))
 CAPTION = "a man opens a door, then leaves"
+
+
+def shard_bytes(*members):
+    """A tar archive of names and texts."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, text in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return content.getvalue()
+
 
 LISTS = {  # by format: the list, and the files that belong to it
     "csv": {"list.csv": "path,label,start,end,split\na.mp4,archery,0,1.5,train\nb.mp4,bowling,,,test\n"},
@@ -109,6 +122,15 @@ LISTS = {  # by format: the list, and the files that belong to it
     },
     "paths-to-labels": {"list.json": json.dumps({"a.mp4": "x", "b.mp4": ["x", "y"]})},
     "several-labels": {"list.jsonl": json.dumps({"video": "a.mp4", "labels": ["x", "y"], "start_frame": 3})},
+    "webdataset": {
+        "list.tar": shard_bytes(
+            ("0.mp4", "v"),
+            ("0.cls", "1"),
+            (f"{'long' * 40}.mp4", "w"),
+            (f"{'long' * 40}.cls", "0"),
+            ("0.json", '{"group": "x"}'),
+        )
+    },
     "hmdb51": {"jump_test_split1.txt": "a.avi 1\nb.avi 2\n", "run_test_split1.txt": "c.avi 1\nd.avi 2\n"},
 }
 CAPTIONS = {
@@ -139,6 +161,11 @@ CAPTIONS = {
     "didemo": {"test_data.json": json.dumps([{"video": "a.mov", "description": CAPTION, "annotation_id": 1}])},
     "activitynet": {"val_1.json": json.dumps({"v_abc": {"duration": 5.5, "sentences": [CAPTION, "two"]}})},
     "lsmdc": {"test.csv": f"film_0.01-0.05\t0.01\t0.05\t0.02\t0.04\t{CAPTION}\n" * 2},
+    "webdataset": {
+        "list.tar": shard_bytes(
+            ("0.mp4", "v"), ("0.txt", CAPTION), ("é.webm", "w"), ("é.json", json.dumps({"caption": [CAPTION, "two"]}))
+        )
+    },
     "names": {"list.txt": "video0\nvideo1\n", "captions.json": json.dumps({"video0": [CAPTION], "video1": ["two"]})},
 }
 REAL = {  # format and file of public sets, of which the first lines are enough

@@ -118,12 +118,19 @@ class RangeFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read up to the end of the part."""
-        length = max(0, min(len(buffer), self._size - self._position))
-        self._file.seek(self._offset + self._position)
-        content = self._file.read(length)
+        content = self._read(len(buffer))
         buffer[: len(content)] = content
-        self._position += len(content)
         return len(content)
+
+    def readall(self) -> bytes:
+        """Read all that is left at once."""
+        return self._read(self._size)
+
+    def _read(self, most: int) -> bytes:
+        self._file.seek(self._offset + self._position)
+        content = self._file.read(max(0, min(most, self._size - self._position)))
+        self._position += len(content)
+        return content
 
     def close(self) -> None:
         """Close the file too."""
@@ -198,18 +205,20 @@ def find_shards(source: str | Path) -> list[Path]:
 def _expand(part: str) -> list[Path]:
     if part.startswith("pipe:"):
         raise ShardError(f"{part!r} is a command, which is not run. Give paths or addresses such as s3://bucket/0.tar.")
-    path = video_path(part)
+    path = video_path(Path(part))  # of a path, an address has a single slash
     if not any(sign in part for sign in "{*") or (not is_address(path) and path.exists()):
         return list(_in_folder(path)) if can_list(path) and path.is_dir() else [path]
     try:
         patterns = list(braceexpand(part))
     except ValueError as error:
         raise ShardError(f"{part!r} has unequal braces ({error}). Write a range as {{000000..000009}}.") from None
-    return [shard for pattern in patterns for shard in (_glob(pattern) if "*" in pattern else [video_path(pattern)])]
+    return [
+        shard for pattern in patterns for shard in (_glob(pattern) if "*" in pattern else [video_path(Path(pattern))])
+    ]
 
 
 def _glob(pattern: str) -> list[Path]:
-    path = video_path(pattern)
+    path = video_path(Path(pattern))
     found = matching(path) if is_address(path) else [Path(name) for name in sorted(glob.glob(pattern))]  # noqa: PTH207
     if not found:
         raise ShardError(f"{pattern} matches no file. Correct it, or give the folder.")
