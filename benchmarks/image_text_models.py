@@ -8,7 +8,11 @@ turns, so that it changes little if other programs use the machine. Memory is pl
 """
 
 import argparse
+import datetime
+import os
+import platform
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -65,7 +69,12 @@ def main() -> None:
         content["planned_bytes"][name] = planned_bytes(name)
         print(f"{name}: {content['planned_bytes'][name] / 1e9:.1f} GB", flush=True)
     if given.json:
-        write_json(given.json, content | {"frames": given.frames, "turns": given.turns})
+        about = {
+            "date": str(datetime.date.today()),
+            "command": " ".join(["python", *sys.argv]),
+            "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        }
+        write_json(given.json, about | content | {"frames": given.frames, "turns": given.turns})
 
 
 if __name__ == "__main__":

@@ -108,6 +108,7 @@ def test_two_losses_over_one_forward_pass(memory, options):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # TorchDynamo's
 @pytest.mark.parametrize("variant", ["pre-norm", "post-norm"])
 @pytest.mark.parametrize("memory", ["plain", "exact", "tight"])
 def test_a_compiled_training_step_gives_the_same_gradients(memory, variant):
