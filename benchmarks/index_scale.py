@@ -3,10 +3,10 @@
 python benchmarks/index_scale.py --out docs/figures/index-scale.json --folder /tmp/index-scale
 
 The index grows as that of `side4video index` does: videos of 100 windows each, 4,000 windows per commit, and files
-compacted every 500,000 windows, all by the package's own LanceDB store with its own settings. At each size it is
-searched. The vectors are made up: all share a direction, as CLIP's embeddings do; each video belongs to one of
-`TOPICS` topics and has a direction of its own, and its windows differ from each other. A window has one frame, its mean
-in 16 bits, so that the vectors are what fills the disk.
+compacted at 500,000 windows and whenever they have doubled, all by the package's own LanceDB store with its own
+settings. At each size it is searched. The vectors are made up: all share a direction, as CLIP's embeddings do; each
+video belongs to one of `TOPICS` topics and has a direction of its own, and its windows differ from each other. A window
+has one frame, its mean in 16 bits, so that the vectors are what fills the disk.
 
 Questions are windows plus noise, of two kinds: near to their window (cosine about 0.75), and far (about 0.4), as texts
 are from pictures. Recall counts the 10 and the 500 windows with the largest products among all, by brute force.
@@ -139,7 +139,7 @@ def grow(folder: Path, size: int, row: dict[str, Any]) -> dict[str, Any]:
     store = LanceStore(str(folder))
     store.write_info(IndexInfo("made up", "", "mean-pool", 1, WIDTH, 10.0, 5.0, version("side4video")))
     begin = store.count_windows()
-    for number in range(begin // CHUNK, min(size, begin + OPTIMISE_WINDOWS) // CHUNK):
+    for number in range(begin // CHUNK, min(size, max(OPTIMISE_WINDOWS, 2 * begin)) // CHUNK):
         windows = chunk_windows(number)
         with counted(row, "add"):
             store.replace(sorted({window.file.path for window in windows}), windows)

@@ -15,7 +15,8 @@ from side4video.tasks.unread import UnreadVideo
 COMMIT_SECONDS = 10.0
 """Interval between writes: a killed process loses at most this much work, plus the windows that are being read."""
 OPTIMISE_WINDOWS = 500_000
-"""Number of written windows before files are compacted and search is sped up, also during an update of days."""
+"""During an update of days, files are compacted and search is sped up when so many windows were written, and then
+whenever the number of windows has doubled."""
 COMMIT_WINDOWS = 4096
 """Maximum number of windows per write: 50 MB with 12 x 512 numbers of 16 bits each."""
 
@@ -159,9 +160,7 @@ class IndexWriter:
         if self._paths:
             self._store.replace(self._paths, self._windows)
             self._num_written += len(self._windows)
-            if self._num_written >= OPTIMISE_WINDOWS:
-                self._num_written = 0
-                self._store.optimise()
+            self._optimise_if_due()
         if self._partial is not None:
             for path in self._paths:
                 self._partial.forget(path)
@@ -170,6 +169,12 @@ class IndexWriter:
                     self._partial.save(video.file, video.num_windows, new)
                     video.num_saved = len(video.windows)
         self._paths, self._windows, self._written = [], [], time.monotonic()
+
+    def _optimise_if_due(self) -> None:
+        many = self._num_written >= OPTIMISE_WINDOWS
+        if many and 2 * self._num_written >= self._store.count_windows():  # the index has doubled since the last time
+            self._num_written = 0
+            self._store.optimise()
 
     def _flush_if_due(self) -> None:
         if len(self._windows) >= COMMIT_WINDOWS or time.monotonic() - self._written >= self._commit_seconds:

@@ -166,7 +166,9 @@ def names_of_indexes(store):
     return [index.name for index in store._table.list_indices()]
 
 
-def test_ann_index_is_rebuilt_when_the_windows_have_doubled(indexed, vector):
+@pytest.mark.parametrize("unindexed", [0, 10_000])  # files are compacted before, or not
+def test_ann_index_is_rebuilt_when_the_windows_have_doubled(indexed, vector, monkeypatch, unindexed):
+    monkeypatch.setattr(lance_store, "MAX_UNINDEXED_WINDOWS", unindexed)
     store, windows = indexed
     for count, name in ((599, "mean_of_600_windows"), (1, "mean_of_1200_windows")):
         later = [make_windows(f"/{count}-{number}.mp4")[0] for number in range(count)]

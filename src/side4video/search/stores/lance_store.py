@@ -234,13 +234,16 @@ class LanceStore:
             return
         with write_lock(self._address) as locked:
             kept = RETENTION_LOCKED if locked else RETENTION
+            outgrown = _has_outgrown_index(table, self._exact_windows)
             if with_retries(lambda: self._needs_compaction(table, kept)):
+                if outgrown:
+                    _drop_indexes(table)  # LanceDB would first add all new windows to them, as slowly as it builds one
                 with warnings.catch_warnings():  # LanceDB warns that removing all versions needs exclusive access
                     warnings.filterwarnings("ignore", "optimize.*removes every version", UserWarning)
                     with_retries(lambda: table.optimize(cleanup_older_than=kept))
                 self._num_outdated = 0
             self._subtitles.optimise(kept, pending=MAX_PENDING_CHANGES)
-            if table.count_rows() > self._exact_windows:  # after compaction, which moves rows
+            if outgrown:  # after compaction, which moves rows
                 _build_index(table)
 
     def close(self) -> None:
@@ -304,21 +307,27 @@ class LanceStore:
         return with_retries(lambda: default if (snapshot := self._current()) is None else query(snapshot))
 
 
+def _has_outgrown_index(table: Table, exact_windows: int) -> bool:
+    """Whether there are too many windows for a search without an index, or for the index that was built."""
+    found = [re.fullmatch(_INDEX_NAME.format(r"(\d+)"), index.name) for index in table.list_indices()]
+    built_for = max((int(match[1]) for match in found if match), default=0)
+    return table.count_rows() > exact_windows and table.count_rows() >= INDEX_GROWTH * built_for
+
+
+def _drop_indexes(table: Table) -> None:
+    for index in table.list_indices():
+        with_retries(partial(table.drop_index, index.name))
+
+
 def _build_index(table: Table) -> None:
-    """Build LanceDB's index of the mean vectors, unless the present one was built for enough windows.
+    """Build LanceDB's index of the mean vectors in place of the present one.
 
     It stores each number in 4 bits (RaBitQ, arXiv 2409.09913). Mean vectors for the exact comparison are in the table.
     """
-    num_windows, names = table.count_rows(), [index.name for index in table.list_indices()]
-    built_for = max(
-        (int(found[1]) for name in names if (found := re.fullmatch(_INDEX_NAME.format(r"(\d+)"), name))), default=0
-    )
-    if num_windows < INDEX_GROWTH * built_for:
-        return
+    _drop_indexes(table)
+    num_windows = table.count_rows()
     partitions = max(num_windows // PARTITION_WINDOWS, 1)
     config: IvfRq | IvfFlat = IvfFlat(distance_type="dot", num_partitions=partitions)
     if table.schema.field("mean").type.list_size % 8 == 0:  # LanceDB's condition
         config = IvfRq(distance_type="dot", num_partitions=partitions, num_bits=4)
     with_retries(lambda: table.create_index("mean", config=config, name=_INDEX_NAME.format(num_windows)))
-    for name in names:
-        with_retries(partial(table.drop_index, name))
