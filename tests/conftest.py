@@ -64,6 +64,14 @@ def one_fork_server(cache_of_indexes):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state_folder(tmp_path_factory):
+    """No test writes into the user's own folder for the state of programs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def make_video() -> Callable[..., Path]:
     """`make_video(path, brightness, height=48, width=64, fps=10)` writes an mp4 file; see `write_grey_video`."""

@@ -150,6 +150,7 @@ def _change_paths(given: IndexArguments) -> int:
     if given.videos:
         raise ValueError("--forget and --relocate change an index alone: leave out the videos.")
 
+    from side4video.search.allowed_addresses import remember_addresses
     from side4video.search.path_changes import forget, relocate
     from side4video.search.stores.index_locks import indexing_lock
     from side4video.search.stores.open_store import open_store
@@ -159,6 +160,7 @@ def _change_paths(given: IndexArguments) -> int:
         with indexing_lock(given.to):
             if given.relocate is not None:
                 print(f"{len(relocate(store, *given.relocate))} videos have a new path: {given.to}")
+                remember_addresses(given.to, given.relocate[1:])
             if given.forget is not None:
                 print(f"{len(forget(store, given.forget))} videos removed: {given.to}")
     finally:

@@ -63,6 +63,9 @@ class SearchArguments:
     them. Default: the hub's."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
+    allow_addresses: tuple[str, ...] = ()
+    """Addresses below which --cut and --edit-list read videos of the index, such as s3://bucket/clips; `all`: every
+    address. Default: those that you indexed on this machine."""
     json: Path | None = None
     """Also write the results to this file."""
     output: tyro.conf.OmitArgPrefixes[MomentOutput] = field(default_factory=MomentOutput)
@@ -76,6 +79,7 @@ def search(arguments: list[str]) -> int:
     from side4video.atomic_files import write_json
     from side4video.checking.escaping import escape_unprintable
     from side4video.data.lists.text_files import read_lines
+    from side4video.search.allowed_addresses import allowed_addresses
     from side4video.search.combined import split_query
     from side4video.search.video_index import VideoIndex
 
@@ -120,6 +124,10 @@ def search(arguments: list[str]) -> int:
         queries += [{"like": name, "found": [_as_json(video) for video in videos]} for name, videos in like]
         write_json(given.json, {"queries": queries})
     named = [*found, *like]
+    if given.output.needs_times:
+        allowed = allowed_addresses(given.index, given.allow_addresses)
+        for path in {one.file.path for _, results in named for one in results}:
+            allowed.check(path)
     given.output.write(_to_moments(named), title=", ".join(name for name, _ in named))
     return 0
 
@@ -160,9 +168,16 @@ def _split_at_separator(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _to_moments(named: Sequence[tuple[str, Sequence["SearchResult"]]]) -> list["Moment"]:
     from side4video.moments.moment import Moment
+    from side4video.video.remote import is_address, video_path
 
     return [
-        Moment(Path(one.file.path), one.start_seconds, one.end_seconds, name, one.score)
+        Moment(
+            video_path(one.file.path) if is_address(one.file.path) else Path(one.file.path),
+            one.start_seconds,
+            one.end_seconds,
+            name,
+            one.score,
+        )
         for name, results in named
         for one in results
     ]

@@ -36,6 +36,9 @@ class ServeArguments:
     """A recognition adapter that classifies uploaded clips: its folder, a run folder, or a name on the hub."""
     open: bool = False
     """Open the page in a browser."""
+    allow_addresses: tuple[str, ...] = ()
+    """Addresses below which videos of the index are fetched, such as s3://bucket/clips; `all`: every address. Default:
+    those that you indexed on this machine."""
     max_upload_mb: int = 200
     """Maximum size of an uploaded clip, in MB of 1,048,576 bytes."""
     model: str | None = None
@@ -70,6 +73,7 @@ def serve(arguments: list[str]) -> int:
         host=given.host,
         root_path=given.root_path,
         trust_proxy=given.trust_proxy,
+        allow_addresses=given.allow_addresses,
         max_upload_bytes=given.max_upload_mb * 2**20,
     )
     with listen(given.host, given.port) as socket:  # fails before it loads a model if the port is in use

@@ -50,7 +50,7 @@ def index_test_videos(folder: Path, *, run: Path, videos: Path, settings: Captio
     update_index(store, model, inputs, address=folder, metadata=metadata, workers=0)
     query = str(captions[0])
     print(f"\nsearch: {query}")
-    for video in VideoIndex(store, model, model.describe(window_seconds=10, overlap_seconds=5)).search(
+    for video in VideoIndex(store, model, model.describe(window_seconds=10, overlap_seconds=5), folder).search(
         query, top_k=SHOWN
     ):
         known = " ".join(str(video.file.metadata[name]) for name in ("colour", "form", "motion"))

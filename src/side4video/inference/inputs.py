@@ -97,7 +97,7 @@ def is_list(given: str) -> bool:
 def list_paths(given: str, root: str | Path | None = None) -> list[Path]:
     """The videos of a list, each once and whole: labels and times are ignored. Missing files are included.
 
-    >>> _ = Path("list.csv").write_text("path,label\nclip.mp4,a\nhttps://server/film.mp4,b\n")
+    >>> _ = Path("list.csv").write_text("path,label\\nclip.mp4,a\\nhttps://server/film.mp4,b\\n")
     >>> list(map(str, list_paths("list.csv")))
     ['clip.mp4', 'https://server/film.mp4']
 

@@ -1,6 +1,7 @@
 """Find moments in a collection of videos: an index of embeddings, and searches by text or by example.
 
 * stores/: where an index is stored: LanceDB or Qdrant.
+* allowed_addresses.py: which addresses of an index may be fetched.
 * cached_subtitles.py: the subtitles of an index, cached.
 * changes.py: differences between the videos and the index.
 * combined.py: several texts and an example together, and unwanted texts.

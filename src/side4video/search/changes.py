@@ -139,6 +139,12 @@ def find_changes(
     return changes
 
 
+def addresses_of(inputs: Sequence[str], root: str | Path | None = None) -> set[str]:
+    """The addresses among the inputs, and the folders of those that lists name."""
+    listed = {path.parent for given in inputs if is_list(given) for path in list_paths(given, root)}
+    return {*filter(is_address, inputs), *filter(is_address, map(str, listed))}
+
+
 def _respelled(states: Mapping[str, object], indexed: Mapping[str, IndexedFile]) -> set[str]:
     """Indexed paths of files that have a new name because their folder was given through a link, or without one."""
     folders: dict[str, str] = {}

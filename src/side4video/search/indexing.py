@@ -8,7 +8,8 @@ from pathlib import Path
 from side4video.data.loading.engine import Engine
 from side4video.data.loading.loader import TIMEOUT_SECONDS
 from side4video.parameters import as_list, check_number
-from side4video.search.changes import Changes, find_changes
+from side4video.search.allowed_addresses import remember_addresses
+from side4video.search.changes import Changes, addresses_of, find_changes
 from side4video.search.index_model import IndexModel
 from side4video.search.index_writer import COMMIT_SECONDS, IndexWriter
 from side4video.search.indexing_progress import IndexingProgress
@@ -258,6 +259,7 @@ def update_index(
         info = read_or_create_info(store, model, address=address, **windows)
         plan = _make_plan(store, inputs, info, metadata, exclude=exclude, root=root)
         _check_stop(stop)
+        remember_addresses(address, addresses_of(inputs, root))
         plan.writer(store, commit_seconds).write_known(plan.changes)
         partial = PartialWork(partial_folder(address), plan.info)
         writer = plan.writer(store, commit_seconds, partial)

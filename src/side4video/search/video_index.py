@@ -38,6 +38,7 @@ class VideoIndex:
 
     Attributes:
         info: the model that made the index, and its settings.
+        address: the folder or address of the index.
         subtitles: the subtitles of the videos.
 
     >>> index = VideoIndex.open("index", model="retrieval", device="cpu")
@@ -47,8 +48,8 @@ class VideoIndex:
     >>> index.close()
     """
 
-    def __init__(self, store: Store, model: IndexModel, info: IndexInfo) -> None:
-        self.info = info
+    def __init__(self, store: Store, model: IndexModel, info: IndexInfo, address: str | Path) -> None:
+        self.info, self.address = info, address
         self._store, self._model = store, model
         self.subtitles = CachedSubtitles(store, info)
 
@@ -91,7 +92,7 @@ class VideoIndex:
         except BaseException:
             store.close()
             raise
-        return cls(store, loaded, info)
+        return cls(store, loaded, info, address)
 
     def search(
         self,

@@ -12,6 +12,7 @@ from av.stream import Stream
 
 from side4video.atomic_files import replacing
 from side4video.video.container import file_address, open_container
+from side4video.video.file_access import is_on_disk
 from side4video.video.video_error import VideoError
 
 _SEEKS_BEFORE = (0, 2, 15, None)  # seconds: some containers seek to a key frame after the requested time; None: start
@@ -36,7 +37,7 @@ def copy_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float
     Raises:
         VideoError: the file cannot be read, has no picture there, or its container cannot be written.
     """
-    if not path.is_file():
+    if is_on_disk(path) and not path.is_file():
         raise VideoError(path, "there is no such file.", "missing")
     try:
         with replacing(out) as temporary, open_container(path) as source:

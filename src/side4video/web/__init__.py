@@ -9,6 +9,8 @@
 * page_routes.py: the routes of the search page.
 * pages.py: the search page, rendered on the server.
 * queries.py: queries of clients.
+* remote_response.py: sends a video of a store to a browser.
+* remote_states.py: whether files in stores are unchanged.
 * request_parameters.py: the parameters of a request, validated.
 * responses.py: the JSON responses.
 * security_middleware.py: tokens, hosts, cross-site requests, limits of request bodies.

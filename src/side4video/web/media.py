@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from side4video.atomic_files import replacing
 from side4video.moments.clips import WHOLE_SIZE
 from side4video.moments.subtitles import webvtt_text
+from side4video.search.file_states import reason_of
 from side4video.search.stores.records import IndexedFile
 from side4video.video.playback import picture_at
+from side4video.video.remote import is_address, video_path
 from side4video.video.video_error import VideoError
 from side4video.web.api import find_file, to_http_error
+from side4video.web.remote_response import remote_response
 from side4video.web.served_files import identify
 from side4video.web.service import SearchService
 from side4video.web.transcode_workers import ClipTask, NotDecodedError, decode_in_subprocess, make_clip
@@ -33,7 +36,7 @@ def media_routes(service: SearchService) -> APIRouter:
 
     @router.head("/videos/{identifier}", include_in_schema=False)
     @router.get("/videos/{identifier}", response_class=FileResponse)
-    async def video(identifier: str) -> FileResponse:
+    async def video(request: Request, identifier: str) -> Response:
         """The file itself, with byte ranges; 404 if browsers cannot play it: use /clips."""
         file = await find_file(service, identifier)
         try:
@@ -42,7 +45,12 @@ def media_routes(service: SearchService) -> APIRouter:
             raise HTTPException(404, error.reason) from None
         if media_type is None:
             raise HTTPException(404, "Browsers cannot play this file. Use /clips/{identifier}.mp4.")
-        return FileResponse(file.path, media_type=media_type, headers=_REVALIDATED)
+        if not is_address(file.path):
+            return FileResponse(file.path, media_type=media_type, headers=_REVALIDATED)
+        try:
+            return await remote_response(request, file, {**_REVALIDATED, "content-type": media_type})
+        except OSError as error:
+            raise HTTPException(502, f"The store of this video cannot be read: {reason_of(error)}") from None
 
     @router.get("/clips/{identifier}.mp4", response_class=FileResponse)
     async def clip(identifier: str, start: Seconds, end: Seconds) -> FileResponse:
@@ -90,7 +98,7 @@ async def _make_part(
         raise HTTPException(422, f"The end must be after the start, and at most {longest:g} seconds later.")
 
     async def make(out: Path) -> None:
-        task = ClipTask(Path(file.path), out, start, end, largest_side)
+        task = ClipTask(video_path(file.path), out, start, end, largest_side)
         await decode_in_subprocess(make_clip, task, seconds=service.settings.decode_seconds)
 
     key = f"clip {identify(file.path)} {file.modified} {start:.3f} {end:.3f} {largest_side}"
@@ -103,7 +111,7 @@ async def _make_part(
 
 async def _make_poster(service: SearchService, file: IndexedFile, seconds: float) -> Response:
     async def make(out: Path) -> None:
-        await asyncio.to_thread(_write_poster, Path(file.path), seconds, out)
+        await asyncio.to_thread(_write_poster, video_path(file.path), seconds, out)
 
     try:
         made = await service.posters.get(f"poster {identify(file.path)} {file.modified} {seconds:.2f}", ".jpg", make)

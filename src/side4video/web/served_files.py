@@ -8,7 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from side4video.checking.content import hash_content
+from side4video.search.allowed_addresses import AllowedAddresses, refusal
 from side4video.search.stores.records import IndexedFile
+from side4video.video.remote import StoreError, is_address
+from side4video.video.video_error import VideoError
+from side4video.web.remote_states import RemoteStates
+
+_CHANGED = "This file has changed since it was indexed. Run side4video index again."
 
 
 class NotServedError(LookupError):
@@ -34,13 +40,19 @@ def identify(path: str) -> str:
 class ServedFiles:
     """The files of an index by identifier. A path from a request is never opened: clients send only identifiers.
 
+    Args:
+        files: the files by path.
+        allowed: which addresses may be fetched. Default: none.
+
     >>> library = ServedFiles({})
     >>> library.find("0" * 24)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     side4video.web.served_files.NotServedError: ...
     """
 
-    def __init__(self, files: Mapping[str, IndexedFile]) -> None:
+    def __init__(self, files: Mapping[str, IndexedFile], allowed: AllowedAddresses | None = None) -> None:
+        self._allowed = allowed or AllowedAddresses([])
+        self._remote = RemoteStates()
         self.files: dict[str, IndexedFile] = {}
         self._remembered: dict[str, IndexedFile] = {}
         self.replace(files)
@@ -71,6 +83,9 @@ class ServedFiles:
         file = self.files.get(identifier)
         if file is None:
             raise NotServedError("The index has no such video.")
+        if is_address(file.path):
+            self._check_address(file)
+            return file
         path = Path(file.path)
         try:
             real, found = path.resolve(strict=True), path.stat()
@@ -79,10 +94,23 @@ class ServedFiles:
         if not stat.S_ISREG(found.st_mode):
             raise NotServedError("The indexed path of this video is no longer a file.")
         if (found.st_size, found.st_mtime_ns) != (file.size, file.modified):
-            raise NotServedError("This file has changed since it was indexed. Run side4video index again.")
+            raise NotServedError(_CHANGED)
         if real != path and _content_of(real, found.st_ino, found.st_mtime_ns, found.st_ctime_ns) != file.content:
             raise NotServedError("The indexed path of this video is now a link to another file.")
         return file
+
+    def _check_address(self, file: IndexedFile) -> None:
+        if not self._allowed.contains(file.path):
+            raise NotServedError(refusal(file.path))
+        try:
+            if self._remote.state(file.path) != (file.size, file.modified):
+                raise NotServedError(_CHANGED)
+        except FileNotFoundError:
+            raise NotServedError("This video no longer exists at its indexed address.") from None
+        except StoreError as error:
+            raise NotServedError(f"The store of this video gives {error.reason}") from None
+        except (OSError, VideoError):
+            raise NotServedError("The store of this video cannot be read.") from None
 
 
 @lru_cache(maxsize=65536)

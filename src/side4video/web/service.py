@@ -7,12 +7,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from side4video.checking.escaping import escape_surrogates
+from side4video.search.allowed_addresses import allowed_addresses
 from side4video.search.metadata import column_types, column_values
 from side4video.search.results import SearchResult
 from side4video.search.stores.filters import Filter
@@ -46,6 +48,7 @@ AROUND_SECONDS = 5.0
 """What belongs to a moment that a link names, before and after it."""
 _HOME_PAGE_VIDEOS = 8
 _TOP_CLASSES = 5
+_DESCRIBING_THREADS = 8  # each result at an address takes several requests
 
 
 class SearchService:
@@ -69,13 +72,14 @@ class SearchService:
         self.settings = settings
         self.classifier = classifier
         self.queue = ModelQueue(index)
-        self.served_files = ServedFiles({})
+        self.served_files = ServedFiles({}, allowed_addresses(index.address, settings.allow_addresses))
         self.columns: list[ColumnResponse] = []
         self.column_types: dict[str, type] = {}
         self.column_values: dict[str, frozenset[str | float | bool]] = {}
         self.videos = VideoResponses(self.served_files, root=settings.root_path)
         self.timelines = None if classifier is None else Timelines(classifier)
         self.has_subtitles = False
+        self._describing = ThreadPoolExecutor(_DESCRIBING_THREADS, thread_name_prefix="describe")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -101,6 +105,7 @@ class SearchService:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 self.queue.close()
+                self._describing.shutdown(wait=False, cancel_futures=True)
                 if self.timelines is not None:
                     self.timelines.close()
 
@@ -139,7 +144,7 @@ class SearchService:
         """A few videos from the whole index, for the page without a query."""
         files = list(self.served_files.files.values())
         chosen = files[:: max(1, len(files) // _HOME_PAGE_VIDEOS)][:_HOME_PAGE_VIDEOS]
-        return await asyncio.to_thread(lambda: [self.describe_file(file) for file in chosen])
+        return await asyncio.to_thread(lambda: list(self._describing.map(self.describe_file, chosen)))
 
     def describe_file(self, file: IndexedFile) -> VideoResponse:
         """A whole video, without a query."""
@@ -210,7 +215,7 @@ class SearchService:
         found = await search
         for one in found:
             self.served_files.remember(one.file)
-        results = await asyncio.to_thread(lambda: list(map(self.videos.describe, found)))
+        results = await asyncio.to_thread(lambda: list(self._describing.map(self.videos.describe, found)))
         return SearchResponse(results=results, seconds=time.perf_counter() - started)
 
     async def _read_files(self) -> None:

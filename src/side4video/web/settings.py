@@ -26,6 +26,8 @@ class ServeSettings:
         max_results: maximum number of results per request.
         cache_bytes: size limit of the transcoded clips and pictures in a temporary folder.
         refresh_seconds: interval between reads of the list of the index's files.
+        allow_addresses: addresses below which videos of the index are fetched, besides those that this user indexed on
+            this machine; `all` for every address.
 
     >>> ServeSettings().is_loopback
     True
@@ -48,6 +50,7 @@ class ServeSettings:
     max_results: int = 100
     cache_bytes: int = 512 * 2**20
     refresh_seconds: float = 30
+    allow_addresses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.root_path and not re.fullmatch(r"(?:/[\w.~-]+)+", self.root_path, re.ASCII):

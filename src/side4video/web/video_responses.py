@@ -12,6 +12,7 @@ from side4video.search.stores.records import IndexedFile
 from side4video.search.stores.serialisation import path_to_text
 from side4video.system.paths import common_folder
 from side4video.video.playback import browser_type
+from side4video.video.remote import is_address, video_path
 from side4video.video.video_error import VideoError
 from side4video.web.responses import CueResponse, MatchResponse, VideoResponse
 from side4video.web.served_files import NotServedError, ServedFiles, identify
@@ -112,4 +113,4 @@ def playable_media_type(file: IndexedFile) -> str | None:
 @lru_cache(maxsize=4096)
 def _browser_type(path: str, modified: int) -> str | None:
     del modified  # part of the cache key: a changed file is inspected again
-    return browser_type(Path(path))
+    return browser_type(video_path(path) if is_address(path) else Path(path))
