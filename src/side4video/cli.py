@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from side4video.commands.positional import asks_for_help
+from side4video.commands.remote_cache_flag import FLAG, take_remote_cache
 from side4video.output_targets import messages_to_stderr, writes_to_standard_output
 from side4video.system.console import CLOSED_OUTPUT, escape_what_the_console_lacks, silence_closed_outputs
 from side4video.training.stopping import ended_by_sigterm
@@ -89,6 +90,7 @@ def _run(arguments: list[str]) -> int:
         print(COMMANDS[name])
         return 0
     try:
+        rest = take_remote_cache(rest)
         with ended_by_sigterm(), messages_to_stderr() if writes_to_standard_output(rest) else nullcontext():
             function = name.replace("-", "_")
             return getattr(import_module(f"side4video.commands.{function}"), function)(rest)
@@ -106,3 +108,4 @@ def _print_help() -> None:
     print("usage: side4video COMMAND ...   (side4video COMMAND --help shows its settings)\n")
     for name, summary in COMMANDS.items():
         print(f"  {name:10} {summary}")
+    print(f"\n{FLAG} 20, in any command: cache up to 20 GB of the videos that it reads at addresses.")

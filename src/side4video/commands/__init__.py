@@ -16,6 +16,7 @@
 * positional.py: the argument before the flags: adapter, recipe or model.
 * predict.py: classify videos, or rank them by sentences.
 * recipes.py: list the recipes, or print one.
+* remote_cache_flag.py: the flag of all commands for the cache of remote videos.
 * score_output.py: print scores, or why there are none.
 * search.py: search an index by words.
 * serve.py: serve the search page.

@@ -1,7 +1,15 @@
-"""Paths of several files relative to each other, also where Windows has them on several drives."""
+"""Paths of several files relative to each other, also where Windows has them on several drives; the cache folder."""
 
+import os
 from collections.abc import Sequence
 from os import path as os_path
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The folder of caches: `SIDE4VIDEO_CACHE`, or `side4video` in `XDG_CACHE_HOME` or `~/.cache`."""
+    given = os.environ.get("SIDE4VIDEO_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "side4video"
 
 
 def common_folder(files: Sequence[str]) -> str:

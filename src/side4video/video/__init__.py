@@ -18,6 +18,7 @@
 * packets.py: frame times and key frames, read from a container without decoding.
 * playback.py: media types, clips and pictures for a browser.
 * remote.py: paths of videos at addresses such as s3://bucket/clip.mp4.
+* remote_cache.py: a cache of blocks of remote files on this disk.
 * remote_file.py: a remote file, read in blocks.
 * remote_listing.py: folders and patterns at addresses.
 * shard_index.py: the members of a tar archive.

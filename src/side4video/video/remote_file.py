@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from side4video.video.remote import about_file, file_system, is_address, key_in_store, retried, state_from
+from side4video.video.remote_cache import remote_cache
 
 BLOCK_BYTES = 2**18
 """Bytes per request. A clip's header and one group of pictures take a few of them."""
@@ -39,6 +40,7 @@ class RemoteContent:
     Args:
         path: the address, from `video_path`.
         size: in bytes; None: only the whole file can be read.
+        changed: its entity tag or time; without one, its blocks are not cached on disk (`remote_cache`).
 
     Raises:
         OSError: the file cannot be read.
@@ -50,8 +52,10 @@ class RemoteContent:
     True
     """
 
-    def __init__(self, path: Path, size: int | None) -> None:
+    def __init__(self, path: Path, size: int | None, changed: str = "") -> None:
         self._path = path
+        self._cache = remote_cache() if changed and size is not None else None
+        self._name = f"{path} {size} {changed}"
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._whole: IO[bytes] | None = retried(self._download, path) if size is None else None
@@ -63,11 +67,20 @@ class RemoteContent:
         length = min(BLOCK_BYTES, self.size - start)
         with self._lock:
             if number not in self._blocks:
-                self._blocks[number] = retried(lambda: self._read(start, length), self._path)
+                self._blocks[number] = self._from_disk(number) or self._from_server(number, start, length)
             self._blocks.move_to_end(number)
             if len(self._blocks) > KEPT_BLOCKS:
                 self._blocks.popitem(last=False)
             return self._blocks[number]
+
+    def _from_disk(self, number: int) -> bytes | None:
+        return None if self._cache is None else self._cache.get(self._name, number)
+
+    def _from_server(self, number: int, start: int, length: int) -> bytes:
+        content = retried(lambda: self._read(start, length), self._path)
+        if self._cache is not None:
+            self._cache.put(self._name, number, content)
+        return content
 
     def _read(self, start: int, length: int) -> bytes:
         if self._whole is None:
@@ -93,8 +106,8 @@ class RemoteContent:
 
 
 @functools.lru_cache(KEPT_FILES)
-def _shared_content(path: Path, size: int, changed: str) -> RemoteContent:  # noqa: ARG001 - a changed file is another
-    return RemoteContent(path, size)
+def _shared_content(path: Path, size: int, changed: str) -> RemoteContent:
+    return RemoteContent(path, size, changed)
 
 
 class RemoteFile(io.RawIOBase):

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO, NamedTuple
 
 from side4video.atomic_files import replacing
+from side4video.system.paths import cache_folder
 from side4video.video.file_lock import alone
 from side4video.video.remote import about_file, is_address, state_from
 from side4video.video.remote_file import RemoteFile
@@ -77,12 +78,6 @@ class ShardState(NamedTuple):
     path: str
     size: int
     modified: int | str
-
-
-def cache_folder() -> Path:
-    """The folder of the indexes: `SIDE4VIDEO_CACHE`, or `side4video` in `XDG_CACHE_HOME` or `~/.cache`."""
-    given = os.environ.get("SIDE4VIDEO_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "side4video"
 
 
 def shard_state(shard: Path) -> ShardState:
