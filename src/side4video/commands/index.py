@@ -3,12 +3,15 @@
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from side4video.commands.engine import check_started_once, choose_engine
 from side4video.config import EngineName, RayConfig
+
+if TYPE_CHECKING:
+    from side4video.search.indexing_report import IndexingReport
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,7 @@ def index(arguments: list[str]) -> int:
     prestart_workers(workers=given.workers if given.engine == "local" else 0)
     check_started_once()
 
-    from side4video.atomic_files import check_writable, write_json
-    from side4video.checking.escaping import escape_unprintable
-    from side4video.data.lists.text_files import first_few
+    from side4video.atomic_files import check_writable
     from side4video.search.index_model import load_index_model, model_config, recorded_model
     from side4video.search.indexing import update_index
     from side4video.search.metadata import read_metadata
@@ -125,6 +126,15 @@ def index(arguments: list[str]) -> int:
             )
     finally:
         store.close()
+    return _print_report(report, given)
+
+
+def _print_report(report: "IndexingReport", given: IndexArguments) -> int:
+    """Print what changed and what could not be read, write it to a file, and return the exit code."""
+    from side4video.atomic_files import write_json
+    from side4video.checking.escaping import escape_unprintable
+    from side4video.data.lists.text_files import first_few
+
     for video in (*report.unread, *report.unread_subtitles):
         print(f"not read: {escape_unprintable(video.name)}: {escape_unprintable(video.reason)}", file=sys.stderr)
     for name in report.unknown:
