@@ -1,6 +1,7 @@
 """Bulk commands on a real Ray cluster of two nodes on this machine: the results of one process, whatever is lost."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -180,7 +181,13 @@ def test_a_signal_keeps_finished_work(number, environment, adapters, videos, tmp
         "if __name__ == '__main__':\n    clips.EvalTransform = SlowEvalTransform\n    sys.exit(main(sys.argv[1:]))\n"
     )
     command = ["index", videos, "--to", index, "--model", adapters / "retrieval", "--device", "cpu", "--engine", "ray"]
-    started = warm.start(*command, "--commit-seconds", "0", script=script, environment={"RAY_ADDRESS": ""})
+    started = warm.start(
+        *command,
+        "--commit-seconds",
+        "0",
+        script=script,
+        environment={"RAY_ADDRESS": "", "PYTHONPATH": os.environ["PYTHONPATH"]},
+    )
     deadline = time.monotonic() + 180
     while indexed(index) < 5:
         assert time.monotonic() < deadline, started.said()
@@ -220,7 +227,7 @@ class Raises(EndsItsProcess):
     ("compute", "error", "message"),
     [
         (Raises(), FloatingPointError, "item 3 is not finite"),
-        (EndsItsProcess(), RuntimeError, "Ray could not finish the work"),
+        (EndsItsProcess(), RuntimeError, "Ray could not finish the work: .*A process with the model ended 5 times"),
     ],
 )
 def test_errors_of_the_model_end_the_run(compute, error, message, cluster):

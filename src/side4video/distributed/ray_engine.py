@@ -1,21 +1,25 @@
 """Work on many items in the processes of a Ray cluster: read on CPUs, compute on GPUs, each result exactly once."""
 
+import atexit
 import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 _CPUS_PER_ACTOR = 0.5
 """CPUs that an actor reserves; it uses about one. So the actors of a lost machine find room on the others."""
-_TASK_ATTEMPTS = 5
-"""How often Ray repeats a block of work whose process or machine was lost. A block that ends its process each time
-would be repeated forever otherwise."""
+_MAX_STARTS = 5
+"""How often an actor may start on a machine within `_STARTS_SECONDS`: Ray repeats forever what ends its process."""
+_STARTS_SECONDS = 600.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports its use to its makers otherwise
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -160,6 +164,7 @@ class _Computer:
 
     def __init__(self, package: str, compute: Any, device: str) -> None:
         _check_package(package)
+        _check_starts(_actor_id())
         self._compute = _get(compute).on_device(device)
 
     def __call__(self, rows: dict[str, Any]) -> Iterator[dict[str, list[_Box]]]:
@@ -191,8 +196,8 @@ def _boxes(
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = -1  # readers have a timeout, and a long video may take hours
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    options = {"batch_format": "numpy", "ray_remote_args_fn": lambda: {"max_task_retries": _TASK_ATTEMPTS}}
     package = version("side4video")
     rows = ray.data.from_items([{"item": _Box(chunk)} for chunk in chunks], override_num_blocks=len(chunks))
     kept = [ray.put(read), ray.put(compute)]  # until the end: actors that start later need them
@@ -203,7 +208,7 @@ def _boxes(
             fn_constructor_args=(package, [kept[0]]),
             compute=_pool(ray, workers.readers),
             num_cpus=_CPUS_PER_ACTOR,
-            **options,
+            batch_format="numpy",
         )
     if compute is not None:
         resources = {"num_gpus": 1} if workers.on_gpus else {"num_cpus": _CPUS_PER_ACTOR}
@@ -213,26 +218,53 @@ def _boxes(
             fn_constructor_args=(package, [kept[1]], "auto" if workers.on_gpus else "cpu"),
             compute=_pool(ray, workers.models),
             **resources,
-            **options,
+            batch_format="numpy",
         )
     try:
         for batch in rows.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1):
             yield from batch["item"]
     except ray.exceptions.RayError as error:
-        first = str(error).strip().splitlines()[0]
+        what = _telling_line(str(error).strip().splitlines())
         raise RuntimeError(
-            f"Ray could not finish the work: {first} Its logs are in /tmp/ray/session_latest."
+            f"Ray could not finish the work: {what}. Its logs are in /tmp/ray/session_latest."
         ) from error
+
+
+def _telling_line(lines: Sequence[str]) -> str:
+    """The line that names the error, in a message of Ray: the last one of a traceback, otherwise the first."""
+    return (lines[-1] if len(lines) > 1 and "Error" in lines[-1] else lines[0]).rstrip(".")
 
 
 def _pool(ray: Any, size: int) -> Any:
     return ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=size)
 
 
+def _actor_id() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_actor_id())
+
+
 def _get(reference: Any) -> Any:
     import ray
 
     return ray.get(reference[0])
+
+
+def _check_starts(name: str) -> None:
+    """Count the starts of an actor in a file, which outlives it."""
+    path = Path(tempfile.gettempdir()) / f"side4video-ray-{name}"
+    now = time.time()
+    starts = [float(line) for line in path.read_text().split()] if path.exists() else []
+    starts = [start for start in starts if now - start < _STARTS_SECONDS]
+    path.write_text("\n".join(map(str, [*starts, now])))
+    atexit.register(path.unlink, missing_ok=True)
+    if len(starts) >= _MAX_STARTS:
+        path.unlink()
+        raise RuntimeError(
+            f"A process with the model ended {len(starts)} times in {_STARTS_SECONDS / 60:g} minutes, for lack of "
+            "memory or by a crash"
+        )
 
 
 def _check_package(expected: str) -> None:
