@@ -1,6 +1,5 @@
 """Work on many items in the processes of a Ray cluster: read on CPUs, compute on GPUs, each result exactly once."""
 
-import atexit
 import logging
 import os
 import signal
@@ -17,9 +16,9 @@ from typing import Any, Protocol, Self
 
 _CPUS_PER_ACTOR = 0.5
 """CPUs that an actor reserves; it uses about one. So the actors of a lost machine find room on the others."""
-_MAX_STARTS = 5
-"""How often an actor may start on a machine within `_STARTS_SECONDS`: Ray repeats forever what ends its process."""
-_STARTS_SECONDS = 600.0
+_MAX_RESTARTS = 5
+"""How often an actor may restart on a machine within `_RESTARTS_SECONDS`: Ray repeats forever what ends its process."""
+_RESTARTS_SECONDS = 600.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports its use to its makers otherwise
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -164,7 +163,7 @@ class _Computer:
 
     def __init__(self, package: str, compute: Any, device: str) -> None:
         _check_package(package)
-        _check_starts(_actor_id())
+        _check_restarts()
         self._compute = _get(compute).on_device(device)
 
     def __call__(self, rows: dict[str, Any]) -> Iterator[dict[str, list[_Box]]]:
@@ -239,30 +238,28 @@ def _pool(ray: Any, size: int) -> Any:
     return ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=size)
 
 
-def _actor_id() -> str:
-    import ray
-
-    return str(ray.get_runtime_context().get_actor_id())
-
-
 def _get(reference: Any) -> Any:
     import ray
 
     return ray.get(reference[0])
 
 
-def _check_starts(name: str) -> None:
-    """Count the starts of an actor in a file, which outlives it."""
-    path = Path(tempfile.gettempdir()) / f"side4video-ray-{name}"
+def _check_restarts() -> None:
+    """Count the restarts of this actor in a file, which outlives it."""
+    import ray
+
+    context = ray.get_runtime_context()
+    if not context.was_current_actor_reconstructed:
+        return
+    path = Path(tempfile.gettempdir()) / f"side4video-ray-{context.get_actor_id()}"
     now = time.time()
-    starts = [float(line) for line in path.read_text().split()] if path.exists() else []
-    starts = [start for start in starts if now - start < _STARTS_SECONDS]
-    path.write_text("\n".join(map(str, [*starts, now])))
-    atexit.register(path.unlink, missing_ok=True)
-    if len(starts) >= _MAX_STARTS:
+    restarts = [float(line) for line in path.read_text().split()] if path.exists() else []
+    restarts = [*(restart for restart in restarts if now - restart < _RESTARTS_SECONDS), now]
+    path.write_text("\n".join(map(str, restarts)))
+    if len(restarts) >= _MAX_RESTARTS:
         path.unlink()
         raise RuntimeError(
-            f"A process with the model ended {len(starts)} times in {_STARTS_SECONDS / 60:g} minutes, for lack of "
+            f"A process with the model ended {len(restarts)} times in {_RESTARTS_SECONDS / 60:g} minutes, for lack of "
             "memory or by a crash"
         )
 
