@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -43,13 +44,17 @@ def environment():
 
 
 @pytest.fixture
-def cluster(environment):
+def cluster(environment, tmp_path):
     """Two nodes, which the commands find by RAY_ADDRESS."""
+    environment.setenv("STARTED_BY", str(tmp_path))
     nodes = cluster_utils.Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
     nodes.second = nodes.add_node(**NODE)
     environment.setenv("RAY_ADDRESS", nodes.address)
     yield nodes
     nodes.shutdown()
+    for process in started_by(tmp_path):  # of a node that was killed
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -249,9 +254,14 @@ def test_no_process_of_ray_is_left(environment, adapters, videos, tmp_path):
 
 
 def started_by(path):
+    """Processes other than this one that have the path in their environment."""
     found = []
-    for process in psutil.process_iter(["environ", "cmdline", "status"]):
+    for process in psutil.process_iter(["environ", "status"]):
         environment = process.info["environ"] or {}
-        if environment.get("STARTED_BY") == str(path) and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(process.info["cmdline"])
+        if (
+            process.pid != os.getpid()
+            and environment.get("STARTED_BY") == str(path)
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ):
+            found.append(process)
     return found
