@@ -1,10 +1,14 @@
-"""A run, a kill, resuming, prediction, index and search in processes that lack what Windows lacks."""
+"""A run, a kill, resuming, prediction, index, search and serve in processes that lack what Windows lacks."""
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
@@ -34,6 +38,13 @@ def start(tmp_path):
     return start
 
 
+def answer(url):
+    """What the server at this address answers; None while it starts."""
+    with suppress(URLError, ConnectionError), urlopen(url, timeout=60) as response:
+        return response.read()
+    return None
+
+
 def steps(folder):
     return sum(entry["kind"] == "train" for entry in read_log(folder))
 
@@ -59,6 +70,20 @@ def test_a_killed_run_is_resumed_and_searched(start, small_retrieval_run, captio
     assert "Traceback" not in output
     assert len(json.loads((tmp_path / "ranks.json").read_text())["queries"]) == 1
     assert len(json.loads((tmp_path / "found.json").read_text())["queries"][0]["found"]) == 2
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = start("serve", "index", "--port", port, "--device", "cpu")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: server.poll() is not None or answer(f"{url}/api/info"), seconds=300, every_seconds=0.5)
+        results = json.loads(answer(f"{url}/api/search?q=a+shape+moves") or "{}").get("results")
+        assert results, (tmp_path / "output.txt").read_text()
+        assert answer(f"{url}{results[0]['poster']}").startswith(b"\xff\xd8"), "a JPEG of the best moment"
+        assert answer(f"{url}/clips/{results[0]['id']}.mp4?start=0&end=0.5")[4:8] == b"ftyp", "another process makes it"
+    finally:
+        server.kill()
+        server.wait()
+    assert "Traceback" not in (tmp_path / "output.txt").read_text()
     train(small_retrieval_run(train=SETTINGS, data={"workers": 0}), out=tmp_path / "whole")
     weights = [(tmp_path / run / "last/model.safetensors").read_bytes() for run in ("run", "whole")]
     assert weights[0] == weights[1]
