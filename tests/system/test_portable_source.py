@@ -30,7 +30,7 @@ def missing(name, call, given):
     if name == "write_text":
         return {"encoding", "newline"} - given
     mode = mode_of(call)
-    if name != "open" or "b" in mode or not set(mode) <= set("rwxat+"):
+    if name != "open" or "fileobj" in given or "b" in mode or not set(mode) <= set("rwxat+"):
         return set()
     return {"encoding", "newline"} - given if set(mode) & set("wxa") else {"encoding"} - given
 
@@ -48,6 +48,7 @@ def test_modules_of_one_system_are_imported_where_they_are_used(path):
     [
         ("path.read_text()", {"encoding"}),
         ("path.read_text(encoding='utf-8')", set()),
+        ("tarfile.open(fileobj=file, mode='w')", set()),
         ("path.write_text(text, encoding='utf-8')", {"newline"}),
         ("path.open('a', encoding='utf-8')", {"newline"}),
         ("path.open()", {"encoding"}),

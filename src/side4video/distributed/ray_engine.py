@@ -125,7 +125,7 @@ def map_on_ray(
     found = bytearray(num_results)
     with closing(_boxes(ray, chunks, workers, read, compute)) as boxes:
         for box in boxes:
-            number, result = box.open()
+            number, result = box.unwrap()
             if not found[number]:
                 found[number] = True
                 yield number, result
@@ -140,7 +140,7 @@ class _Box:
     content: Any = None
     error: Exception | None = None
 
-    def open(self) -> Any:
+    def unwrap(self) -> Any:
         if self.error is not None:
             raise self.error
         return self.content
@@ -155,7 +155,7 @@ class _Reader:
         self._read = _get(read)
 
     def __call__(self, rows: dict[str, Any]) -> Iterator[dict[str, list[_Box]]]:
-        yield from _boxed(item for box in rows["item"] for item in self._read(box.open()))
+        yield from _boxed(item for box in rows["item"] for item in self._read(box.unwrap()))
 
 
 class _Computer:
@@ -167,7 +167,7 @@ class _Computer:
         self._compute = _get(compute).on_device(device)
 
     def __call__(self, rows: dict[str, Any]) -> Iterator[dict[str, list[_Box]]]:
-        yield from _boxed(self._compute(box.open() for box in rows["item"]))
+        yield from _boxed(self._compute(box.unwrap() for box in rows["item"]))
 
 
 def _boxed(items: Iterable[Any]) -> Iterator[dict[str, list[_Box]]]:
@@ -253,9 +253,9 @@ def _check_restarts() -> None:
         return
     path = Path(tempfile.gettempdir()) / f"side4video-ray-{context.get_actor_id()}"
     now = time.time()
-    restarts = [float(line) for line in path.read_text().split()] if path.exists() else []
+    restarts = [float(line) for line in path.read_text("utf-8").split()] if path.exists() else []
     restarts = [*(restart for restart in restarts if now - restart < _RESTARTS_SECONDS), now]
-    path.write_text("\n".join(map(str, restarts)))
+    path.write_text("\n".join(map(str, restarts)), encoding="utf-8", newline="")
     if len(restarts) >= _MAX_RESTARTS:
         path.unlink()
         raise RuntimeError(

@@ -92,6 +92,6 @@ def _record(index: str | Path) -> Path:
 
 def _known(record: Path) -> list[str]:
     try:
-        return [str(address) for address in json.loads(record.read_text())["addresses"]]
+        return [str(address) for address in json.loads(record.read_text("utf-8"))["addresses"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []

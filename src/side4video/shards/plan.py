@@ -28,6 +28,9 @@ class PlannedSample(NamedTuple):
         size: its bytes.
         modified: its last change, see `state_of`.
         texts: the other members by suffix.
+
+    >>> PlannedSample("0001", Path("clip.MP4"), size=3, modified=0, texts={"cls": b"7"}).suffix
+    'mp4'
     """
 
     key: str

@@ -37,7 +37,12 @@ _COMPRESSED = {
 
 
 class ShardError(ValueError):
-    """A shard cannot be read: it is missing, truncated, compressed, or its members cannot be used."""
+    """A shard cannot be read: it is missing, truncated, compressed, or its members cannot be used.
+
+    >>> shard_index(Path("clip.mp4"))
+    Traceback (most recent call last):
+    side4video.video.shard_index.ShardError: clip.mp4 is not a whole tar archive (invalid header). ...
+    """
 
 
 class Place(NamedTuple):
