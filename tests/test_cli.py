@@ -254,6 +254,7 @@ def test_backbones_are_found_by_any_part_of_their_names(capsys):
 TINY = "--backbone.name vit_tiny_patch16_224 --backbone.image-size 32 --backbone.model-args patch_size 8 depth 2"
 
 
+@pytest.mark.slow
 def test_memory_is_planned_for_recipes_and_models(capsys, tmp_path):
     out = tmp_path / "plan.json"
     assert main(["memory", "ssv2-b16", *TINY.split(), "--card", "24GB", "--json", str(out)]) == 0

@@ -216,6 +216,7 @@ def test_largest_within_needs_few_evaluations():
     assert len(asked) <= 3
 
 
+@pytest.mark.slow
 def test_vit_e_is_planned_without_its_weights():
     backbone, side = MODEL_PRESETS["e14"]
     config = RunConfig(backbone=backbone, side=side, train=TrainConfig(batch=1))
@@ -285,6 +286,7 @@ def test_no_mode_is_advised_if_the_weights_do_not_fit(plan):
     assert "smaller" in sentences
 
 
+@pytest.mark.slow
 def test_advice_gives_a_fitting_micro_batch_if_no_mode_fits(plan):
     budget = plan.estimate(StepSize(7, 2), memory="tight").total
     advice = advise(plan, card_with(budget))

@@ -71,8 +71,9 @@ def indexed(folder):
         return 0  # not yet
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.slow)])
-def test_index_survives_kills_at_random_moments(kills, warm, adapter, many, tmp_path):
+@pytest.mark.slow
+def test_index_survives_30_kills_at_random_moments(warm, adapter, many, tmp_path):
+    kills = 30
     moments = random.Random(kills)
     whole, killed, total = tmp_path / "whole", tmp_path / "killed", 8 * TIMES + 1
     code, output = warm.run(*command(many, whole, adapter))

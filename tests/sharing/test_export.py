@@ -193,9 +193,8 @@ def test_the_metadata_has_height_and_width_if_resize_has_both(tmp_path):
     assert preprocessing["half_pixels"] == "round to even"
 
 
-@pytest.mark.parametrize(
-    "kind", ["retrieval", pytest.param("EVA with rotary positions, post-norm", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["retrieval", "EVA with rotary positions, post-norm"])
 def test_pt2_runs_with_torch_alone(kind, tmp_path):
     folder = make_adapter(tmp_path / "adapter", (KINDS | MORE_KINDS)[kind])
     assert main(["export", str(folder), str(tmp_path / "model.pt2")]) == 0

@@ -265,7 +265,8 @@ def steps(place):
     return [entry["step"] for entry in entries if entry["kind"] == "train"]
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 20])
 def test_run_in_a_store_survives_kills_at_random_moments(kills, s3, warm, recipe, tmp_path, monkeypatch):
     for name, value in s3.items():
         monkeypatch.setenv(name, value)

@@ -359,6 +359,7 @@ def test_optimise_does_not_change_results(store):
     assert store.nearest(make_windows("/new.mp4")[0].mean, limit=1, filter=EVERYTHING)[0].file.path == "/new.mp4"
 
 
+@pytest.mark.slow
 def test_readers_see_complete_videos_while_another_process_writes(several_processes, store, address, warm):
     store.replace(["/videos/0.mp4"], make_windows("/videos/0.mp4", num_windows("/videos/0.mp4", 0)))
     writer, seen = Writer(warm, address), set()
