@@ -65,7 +65,7 @@ class SearchArguments:
     """auto, cpu, cuda, ..."""
     allow_addresses: tuple[str, ...] = ()
     """Addresses below which --cut and --edit-list read videos of the index, such as s3://bucket/clips; `all`: every
-    address. Default: those that you indexed on this machine."""
+    address. Default: the addresses that you indexed on this machine."""
     json: Path | None = None
     """Also write the results to this file."""
     output: tyro.conf.OmitArgPrefixes[MomentOutput] = field(default_factory=MomentOutput)

@@ -38,7 +38,7 @@ class ServeArguments:
     """Open the page in a browser."""
     allow_addresses: tuple[str, ...] = ()
     """Addresses below which videos of the index are fetched, such as s3://bucket/clips; `all`: every address. Default:
-    those that you indexed on this machine."""
+    the addresses that you indexed on this machine."""
     max_upload_mb: int = 200
     """Maximum size of an uploaded clip, in MB of 1,048,576 bytes."""
     model: str | None = None

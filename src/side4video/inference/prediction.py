@@ -30,7 +30,7 @@ class VideoPrediction:
 
     path: Path
     classes: tuple[ClassScore, ...]
-    """Best first. If videos can show several classes and no number was requested: those that reach their threshold,
-    possibly none."""
+    """Best first. If videos can show several classes and no number was requested: all classes that reach their
+    threshold, possibly none."""
     seconds: float
     """Time for decoding and inference. With loader processes: time for waiting and inference."""

@@ -123,7 +123,7 @@ class Predictor:
 
         Args:
             path: path of a video file or frame folder, or the content of a video file: bytes or a binary file object.
-            top_k: number of classes. Default: 5; if videos can show several classes, those that reach their threshold.
+            top_k: number of classes. Default: 5; if videos can show several classes, all that reach their threshold.
 
         Raises:
             VideoError: the video cannot be read.

@@ -1,4 +1,4 @@
-"""Which addresses of an index may be fetched: those that this user indexed on this machine, or allows.
+"""Which addresses of an index may be fetched: addresses that this user indexed on this machine, or allows.
 
 An index that comes from elsewhere could name any address, also one that only this machine can reach. So no address is
 fetched because an index contains it.

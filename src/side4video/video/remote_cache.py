@@ -35,7 +35,7 @@ INSERT INTO total SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM total);
 
 
 class RemoteCache:
-    """Blocks of files, the least recently used of which are removed when the limit is reached.
+    """Blocks of files; the least recently used blocks are removed when the limit is reached.
 
     Several threads and processes may use it. If the cache cannot be read or written, blocks count as not cached, and a
     warning is logged once.
