@@ -2,6 +2,7 @@
 
 As a script it imports every module of the package, then runs the commands one after the other. Worker processes import
 this file too, so they lack the same. Libraries keep what they use themselves: on other systems they use other means.
+With `any_case.c` they and their libraries open files in any case.
 """
 
 import builtins
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import safetensors
 
 MODULES = {"fcntl", "grp", "pwd", "resource", "termios"}
 SIGNALS = ("SIGUSR1", "SIGUSR2", "SIGBUS", "SIGHUP", "pthread_sigmask", "sigwait")
@@ -39,8 +41,16 @@ def refuse_proc(event, arguments):
             raise FileNotFoundError(arguments[0])
 
 
+def save_in_any_case(tensors, path, *others, save=safetensors.serialize_file, **named):
+    """safetensors renames its file by a direct call of the kernel, which `any_case.c` cannot replace."""
+    from side4video.system.paths import real_path
+
+    return save(tensors, real_path(path), *others, **named)
+
+
 def remove_what_windows_lacks():
     builtins.__import__ = import_what_exists
+    safetensors.serialize_file = save_in_any_case
     sys.addaudithook(refuse_proc)
     Path.is_file = lambda self: not self.as_posix().startswith("/proc") and plain_is_file(self)
     for owner, names in ((signal, SIGNALS), (os, FUNCTIONS), (psutil.Process, ("rlimit",))):

@@ -20,6 +20,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
+from side4video.system.paths import as_listed, real_path
+
 _NAME = re.compile(r"(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
 LOGIN_HINT = "Log in with `hf auth login`, or set HF_TOKEN"
 
@@ -143,7 +145,8 @@ def _check_no_pages(folder: Path, files: tuple[str, ...]) -> None:
 def is_downloaded(path: Path) -> bool:
     """Whether a path is in the local cache of the hub or of addresses. Files there come from others: untrusted."""
     return any(
-        path.absolute().is_relative_to(cache.absolute()) or path.resolve().is_relative_to(cache.resolve())
+        Path(*as_listed([str(path.absolute())])).is_relative_to(*as_listed([str(cache.absolute())]))
+        or Path(real_path(path)).is_relative_to(real_path(cache))
         for cache in (Path(constants.HF_HUB_CACHE), address_cache())
     )
 

@@ -28,6 +28,7 @@ from side4video.checking.workers import FailedItem, run_with_timeout
 from side4video.config import TextConfig
 from side4video.data.lists.segments import describe_parts, is_segment
 from side4video.system.console import shell_words
+from side4video.system.paths import real_path
 from side4video.system.tables import Console
 from side4video.video.decoding import shared_cache
 
@@ -90,7 +91,7 @@ def _prepare_folder(arguments: CheckDataArguments) -> None:
     sources = [
         source for source in (arguments.data.train, arguments.data.test, arguments.data.captions) if source is not None
     ]
-    if any(source.is_file() and source.resolve().parent == out.resolve() for source in sources):
+    if any(source.is_file() and Path(real_path(source)).parent == Path(real_path(out)) for source in sources):
         raise ValueError(f"--out {out} contains a list to be checked, which could be overwritten. Use another folder.")
     if any(out.iterdir()) and not (out / _SUMMARY_FILE).is_file():
         raise ValueError(f"--out {out} contains files that are not from an earlier check. Use a new folder.")

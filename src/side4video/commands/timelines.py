@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from side4video.commands.moment_output import MomentOutput
-from side4video.system.paths import relative_names
+from side4video.system.paths import folded_name, relative_names
 
 if TYPE_CHECKING:
     from side4video.data.loading.engine import RayEngine
@@ -125,7 +125,16 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
     >>> _names([Path("a/film.mp4"), Path("a/Film.mkv"), Path("b/film.mp4")])
     ['a/film.mp4', 'a/Film.mkv', 'b/film']
+    >>> _names([Path("a/film.mp4"), Path("A/film.mp4")])
+    ['a/film.mp4', 'A/film.mp4-2']
     """
-    names = [PurePosixPath(name) for name in relative_names(list(map(str, paths)))]
-    shared = Counter(str(name.with_suffix("")).casefold() for name in names)
-    return [str(name if shared[str(name.with_suffix("")).casefold()] > 1 else name.with_suffix("")) for name in names]
+    whole = [PurePosixPath(name) for name in relative_names(list(map(str, paths)))]
+    shared = Counter(folded_name(str(name.with_suffix(""))) for name in whole)
+    names = [
+        str(name if shared[folded_name(str(name.with_suffix("")))] > 1 else name.with_suffix("")) for name in whole
+    ]
+    seen: Counter[str] = Counter()
+    for place, folded in enumerate(map(folded_name, names)):
+        seen[folded] += 1
+        names[place] += f"-{seen[folded]}" * (seen[folded] > 1)
+    return names

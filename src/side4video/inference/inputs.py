@@ -7,8 +7,9 @@ from pathlib import Path
 
 from side4video.data.lists.annotations import read_video_list
 from side4video.parameters import as_list
+from side4video.system.paths import as_listed
 from side4video.video.decoding import VIDEO_SUFFIXES, find_videos
-from side4video.video.remote import can_list, is_address, video_path
+from side4video.video.remote import can_list, is_address, listed_path, video_path
 from side4video.video.remote_listing import About, list_remote
 from side4video.video.shard_paths import (
     find_shards,
@@ -43,7 +44,7 @@ def expand_inputs(
     """
     seen: set[Path] = set()
     for given in as_list(inputs):
-        path = list_path(given)
+        path = listed_path(list_path(given))
         if is_list(given):
             found = list_paths(given, root)
         elif names_shards(path):
@@ -58,7 +59,7 @@ def expand_inputs(
         elif path.exists():
             found = [path]
         else:
-            found = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute patterns)
+            found = list(map(Path, as_listed(sorted(glob.glob(given, recursive=True)))))  # noqa: PTH207 (absolute patterns)
         if not found:
             raise FileNotFoundError(_nothing_found(given))
         found = [path for path in found if not is_excluded(path, exclude)]

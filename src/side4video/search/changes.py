@@ -14,6 +14,7 @@ from side4video.inference.inputs import expand_inputs, is_excluded, is_list, lis
 from side4video.search.file_states import content_of_file, reason_of, state_of_file
 from side4video.search.remote_changes import RemoteFiles, find_gone, find_remote_files
 from side4video.search.stores.records import IndexedFile
+from side4video.system.paths import as_listed, real_path
 from side4video.tasks.unread import UnreadVideo
 from side4video.video.remote import is_address
 from side4video.video.shard_paths import names_shards
@@ -105,7 +106,7 @@ def find_changes(
     local = [given for given in others if not is_address(given)]
     listed = [path for path in named if not is_address(path) and not is_excluded(path, exclude)]
     found = [*(expand_inputs(local, exclude=exclude) if local else ()), *listed]
-    for path in dict.fromkeys(map(os.path.abspath, found)):  # links keep their names
+    for path in dict.fromkeys(_absolute(found)):
         try:
             states[path] = state_of_file(path)
         except OSError as error:
@@ -121,12 +122,12 @@ def find_changes(
     ]
     known_files = {path: file for path, file in indexed.items() if not is_address(path)}
     respelled = _respelled(states, known_files)
-    absent = {video.name for video in changes.unread if video.name in set(map(os.path.abspath, listed))}
+    absent = {video.name for video in changes.unread if video.name in set(_absolute(listed))}
+    others = [path for path in known_files if path not in states]
     changes.gone = [
         path
-        for path in known_files
-        if path not in states
-        and (path in respelled or ((_is_below(path, local) or path in absent) and not Path(path).exists()))
+        for path, spelled in zip(others, as_listed(others), strict=True)
+        if path in respelled or ((_is_below(spelled, local) or path in absent) and not Path(path).exists())
     ]
     changes.gone += find_gone(indexed.keys() - known_files.keys(), addresses, remote)
     _classify(changes, states, indexed, remote)
@@ -146,21 +147,21 @@ def addresses_of(inputs: Sequence[str], root: str | Path | None = None) -> set[s
 
 
 def _respelled(states: Mapping[str, object], indexed: Mapping[str, IndexedFile]) -> set[str]:
-    """Indexed paths of files that have a new name because their folder was given through a link, or without one."""
-    folders: dict[str, str] = {}
+    """Indexed paths of files that have a new name: their folder was given through a link, or in another case."""
+    new = set(_real_names([path for path in states if path not in indexed and not is_address(path)]).values())
+    former = _real_names([path for path in indexed if path not in states] if new else [])
+    return {path for path, name in former.items() if name in new}
 
-    def real(path: str) -> str:
-        folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = os.path.realpath(folder)
-        return f"{folders[folder]}{os.sep}{name}"
 
-    new = {real(path): path for path in states if path not in indexed and not is_address(path)}
-    return {
-        path
-        for path in (indexed if new else ())
-        if path not in states and (name := new.get(real(path))) is not None and name != path
-    }
+def _real_names(paths: Sequence[str]) -> dict[str, str]:
+    """The path of each file without links to its folder, as folders list it."""
+    folders = {folder: os.path.realpath(folder) for folder in {os.path.dirname(path) for path in paths}}  # noqa: PTH120
+    names = as_listed(f"{folders[folder]}{os.sep}{name}" for folder, name in map(os.path.split, paths))
+    return dict(zip(paths, names, strict=True))
+
+
+def _absolute(paths: Iterable[str | Path]) -> list[str]:
+    return as_listed(map(os.path.abspath, paths))  # links keep their names
 
 
 def _classify(
@@ -210,8 +211,8 @@ def _is_below(path: str, inputs: Iterable[str]) -> bool:
     for given in inputs:
         folder = Path(given)
         if folder.is_dir():
-            if any(Path(path).is_relative_to(spelling) for spelling in (folder.absolute(), folder.resolve())):
+            if any(Path(path).is_relative_to(spelling) for spelling in (*_absolute([folder]), real_path(folder))):
                 return True
-        elif fnmatch.fnmatch(path, str(folder.absolute())):
+        elif fnmatch.fnmatch(path, *_absolute([folder])):
             return True
     return False

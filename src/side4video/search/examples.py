@@ -11,6 +11,7 @@ from side4video.search.photos import is_photo, read_photo
 from side4video.search.stores.records import IndexInfo, Window
 from side4video.search.stores.store import Store
 from side4video.search.window_embedder import WindowEmbedder
+from side4video.system.paths import as_listed, real_path
 from side4video.video.frame_array import FrameArray
 from side4video.video.remote import is_address, video_path
 from side4video.video.video_error import VideoError
@@ -32,12 +33,12 @@ def example_vector(
     True
     """
     is_remote = is_address(video_path(video))
-    path = str(video_path(video)) if is_remote else os.path.abspath(video)  # noqa: PTH100 - links keep their names
+    path = str(video_path(video)) if is_remote else as_listed([os.path.abspath(video)])[0]  # noqa: PTH100 - links keep their names
     if not is_remote and is_photo(Path(path)):
         views = model.test_clips().views_of(FrameArray([read_photo(Path(path))]))
         mean = model.embed_clips(views).frames.mean(dim=(0, 1)).numpy()
     else:
-        spellings = [path] if is_remote else [path, os.path.realpath(path)]
+        spellings = [path] if is_remote else [path, real_path(path)]
         indexed = zip(spellings, store.windows_of(spellings), strict=True)
         path, windows = next(((name, found) for name, found in indexed if found), (path, []))
         windows = windows or _embed(path, model, info)

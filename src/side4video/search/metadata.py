@@ -14,6 +14,7 @@ from side4video.data.lists.video_finder import composed
 from side4video.search.stores.dates import is_date, read_dates
 from side4video.search.stores.numbers import parse_number
 from side4video.search.stores.records import Metadata
+from side4video.system.paths import as_listed, real_path
 
 PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name")
 """The first of these columns that exists names the video."""
@@ -98,7 +99,7 @@ class MetadataFile:
         if "\0" in name:  # not allowed in file names
             return []
         place = self.source.parent / name
-        exact = {composed(os.path.abspath(place)), composed(os.path.realpath(place))}  # noqa: PTH100 - with links first
+        exact = set(map(composed, (*as_listed([os.path.abspath(place)]), real_path(place))))  # noqa: PTH100 - with links first
         if same := [path for path in candidates if composed(path) in exact]:
             return same[:1]
         parts = PurePath(composed(name)).parts

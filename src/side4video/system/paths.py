@@ -1,7 +1,8 @@
-"""Paths of several files relative to each other, also where Windows has them on several drives; the cache folder."""
+"""What systems differ in about paths: several drives, names in any case; and the cache folder."""
 
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from os import path as os_path
 from pathlib import Path
 
@@ -49,6 +50,75 @@ def relative_path(file: str, folder: str) -> str | None:
         return os_path.relpath(file, folder).replace(os_path.sep, "/")
     except ValueError:
         return None
+
+
+def folded_name(name: str) -> str:
+    """Equal for names that are one file where the system ignores case and Unicode forms, as on Windows and macOS.
+
+    >>> folded_name("Clips/A.mp4")
+    'clips/a.mp4'
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def ignores_case(folder: str, names: Collection[str]) -> bool:
+    """Whether the system opens the files of a folder in any case; one file is tried.
+
+    Args:
+        folder: any folder.
+        names: all that it lists.
+    """
+    other = next((other for name in names if (other := name.swapcase()) not in names), None)
+    return other is not None and os_path.lexists(_join(folder, other))
+
+
+def as_listed(paths: Iterable[str]) -> list[str]:
+    """The paths as their folders list them: systems that ignore case open `clips/a.mp4` as `Clips/A.mp4` too.
+
+    Paths of missing files, and all paths where the system distinguishes cases, are returned unchanged.
+
+    >>> as_listed(["clip.mp4", "absent.mp4"])
+    ['clip.mp4', 'absent.mp4']
+    """
+    folders: dict[str, str] = {}
+    listed: dict[str, dict[str, str]] = {}
+
+    def spell(path: str) -> str:
+        folder, name = os_path.split(path)
+        if not name:
+            return path
+        if folder not in folders:
+            folders[folder] = spell(folder)
+        folder = folders[folder]
+        place, other = _join(folder, name), name.swapcase()
+        if folder not in listed and other != name and os_path.lexists(place):
+            listed[folder] = _listed_names(folder) if os_path.lexists(_join(folder, other)) else {}
+        names = listed.get(folder, {})
+        return _join(folder, names.get(name) or names.get(folded_name(name), name))
+
+    return [spell(path) for path in paths]
+
+
+def real_path(path: str | os.PathLike[str]) -> str:
+    """The absolute path without links, as the folders list it: equal for all spellings of one file.
+
+    >>> real_path("clip.mp4") == str(Path("clip.mp4").resolve())
+    True
+    """
+    return as_listed([os_path.realpath(path)])[0]
+
+
+def _join(folder: str, name: str) -> str:
+    return os_path.join(folder, name)  # noqa: PTH118 - of any system
+
+
+def _listed_names(folder: str) -> dict[str, str]:
+    """The names in a folder, by themselves and folded."""
+    try:
+        names = sorted(os.listdir(folder or os.curdir))  # noqa: PTH208 - of a text
+    except OSError:
+        return {}
+    return {folded_name(name): name for name in names} | {name: name for name in names}
 
 
 def _without_root(file: str) -> str:

@@ -9,6 +9,7 @@ from side4video.atomic_files import check_writable, write_text
 from side4video.config import NAMED_WEIGHTS, ConfigError, RunConfig, dump_config, load_config, with_absolute_paths
 from side4video.models.backbones.frozen_backbone import FrozenBackbone
 from side4video.models.backbones.supported_models import activation_of
+from side4video.system.paths import real_path
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.run_inputs import has_inputs
 from side4video.training.run_mirror import mirror_of, shown_place
@@ -144,7 +145,7 @@ def config_changes(before: RunConfig, now: RunConfig, *, moved: bool = False, mo
 
 
 def _same_place(one: str, other: str) -> bool:
-    return Path(one).expanduser().resolve() == Path(other).expanduser().resolve()
+    return real_path(Path(one).expanduser()) == real_path(Path(other).expanduser())
 
 
 def flat_settings(config: RunConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from typing_extensions import TypeIs
 
+from side4video.system.paths import as_listed
 from side4video.video.video_error import VideoError
 
 TRIES = 5
@@ -194,6 +195,15 @@ def identity_of(path: Path) -> str:
     True
     """
     return str(path) if is_address(path) else os.path.realpath(path)
+
+
+def listed_path(path: Path) -> Path:
+    """A path as its folders list it, see `as_listed`; addresses are returned unchanged.
+
+    >>> listed_path(Path("clip.mp4"))
+    PosixPath('clip.mp4')
+    """
+    return path if is_address(path) else Path(*as_listed([str(path)]))
 
 
 def retried(request: Callable[[], Result], path: Path, *, tries: int = TRIES) -> Result:

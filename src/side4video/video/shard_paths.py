@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from braceexpand import braceexpand
 
 from side4video.video.hidden import is_hidden
-from side4video.video.remote import can_list, is_address, state_or_none, video_path
+from side4video.video.remote import can_list, is_address, listed_path, state_or_none, video_path
 from side4video.video.remote_listing import matching, walk
 from side4video.video.shard_index import ShardError, open_shard, shard_places, shard_state
 
@@ -186,7 +186,7 @@ def find_shards(source: str | Path) -> list[Path]:
     Raises:
         ShardError: a shard is missing, compressed, or named twice.
     """
-    shards = [shard for part in str(source).split(_PARTS) for shard in _expand(part)]
+    shards = [listed_path(shard) for part in str(source).split(_PARTS) for shard in _expand(part)]
     if compressed := [shard for shard in shards if shard.name.lower().endswith(COMPRESSED_SUFFIXES)]:
         raise ShardError(
             f"{_few(compressed)} are compressed, so their videos cannot be read one by one. Uncompress them to .tar "

@@ -1,5 +1,6 @@
 """Conditions of filters as the command line reads them."""
 
+import os
 import unicodedata
 from datetime import date, datetime
 
@@ -141,3 +142,12 @@ def test_several_conditions_and_a_path():
     found = parse_filter(["camera=north", "year>2000"], "*/2024/*", COLUMNS)
     assert found == Filter((Condition("camera", "=", "north"), Condition("year", ">", 2000.0)), "*/2024/*")
     assert parse_filter([], None, {}) == Filter()
+
+
+def test_folders_of_windows(monkeypatch):
+    file = IndexedFile(r"C:\videos\2024\cat.mp4", content="", size=1, modified=0, duration_seconds=1.0)
+    assert not make_test(Filter(path="C:/videos"))(file)
+    monkeypatch.setattr(os, "sep", "\\")
+    for pattern in (r"C:\videos", "C:/videos/", r"*\2024\*.mp4", "*/2024/*"):
+        assert make_test(Filter(path=pattern))(file), pattern
+    assert not make_test(Filter(path=r"C:\video"))(file)

@@ -47,3 +47,8 @@ def test_paths_of_windows_are_stored_with_slashes(monkeypatch):
     text = path_to_text(r"C:\videos\cat.mp4")
     assert text == "C:/videos/cat.mp4"
     assert path_from_text(text) == r"C:\videos\cat.mp4"
+
+
+def test_addresses_keep_their_slashes_on_windows(monkeypatch):
+    monkeypatch.setattr(os, "sep", "\\")
+    assert path_from_text(path_to_text("s3://bucket/cat.mp4")) == "s3://bucket/cat.mp4"

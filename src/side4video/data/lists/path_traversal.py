@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from side4video.data.lists.text_files import MAX_SHOWN, MAX_SHOWN_CHARACTERS, DataError, shorten
+from side4video.system.paths import real_path
 from side4video.video.remote import is_address
 
 OutsideRoot = Literal["refuse", "allow"]
@@ -49,7 +50,7 @@ def _outside(paths: Sequence[Path], root: Path) -> Iterator[tuple[int, str]]:
         ends = (_without_dots(str(path)) for path in paths)
         yield from ((index, end) for index, end in enumerate(ends) if not end.startswith(start))
         return
-    inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a slash at its end
+    inside = os.path.join(real_path(root), "")  # noqa: PTH118 - with a slash at its end
     folders: dict[Path, tuple[str, set[str]]] = {}
     for index, path in enumerate(paths):
         if is_address(path):
@@ -57,10 +58,10 @@ def _outside(paths: Sequence[Path], root: Path) -> Iterator[tuple[int, str]]:
             continue
         with suppress(ValueError):  # an invalid file name; later reported as missing
             if path.parent not in folders:
-                folders[path.parent] = os.path.realpath(path.parent), _links_in(path.parent)
+                folders[path.parent] = real_path(path.parent), _links_in(path.parent)
             folder, links = folders[path.parent]
             followed = path.name in links or path.name == ".."
-            end = os.path.realpath(path) if followed else os.path.join(folder, path.name)  # noqa: PTH118
+            end = real_path(path) if followed else os.path.join(folder, path.name)  # noqa: PTH118
             if not os.path.join(end, "").startswith(inside):  # noqa: PTH118
                 yield index, end
 

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from side4video.system.paths import folded_name, ignores_case
 from side4video.video.decoding import VIDEO_SUFFIXES
-from side4video.video.remote import StoreError, can_list, is_address, video_path
+from side4video.video.remote import StoreError, can_list, is_address, listed_path, video_path
 from side4video.video.remote_listing import names_in
 from side4video.video.shard_paths import names_in_shard
 
@@ -53,9 +54,10 @@ def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]
 
     A folder with such a name counts as a folder of frames and is not searched. Links to folders are followed once.
     """
+    form = folded_name if ignores_case(str(root), scan_folder(root)) else composed
     wanted: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        wanted[composed(name)].append(name)
+        wanted[form(name)].append(name)
     found, seen = defaultdict(list), set()
     for parent, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(parent)
@@ -64,11 +66,15 @@ def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]
             continue
         seen.add(real)
         for entry in (*folders, *files):
-            for spelling in {composed(entry), composed(strip_suffix(entry))} & wanted.keys():
+            for spelling in {form(entry), form(strip_suffix(entry))} & wanted.keys():
                 for name in wanted[spelling]:
                     found[name].append(Path(parent) / entry)
-        folders[:] = [folder for folder in folders if composed(folder) not in wanted]
+        folders[:] = [folder for folder in folders if form(folder) not in wanted]
     return {name: sorted(paths) for name, paths in found.items()}
+
+
+def _any_case(name: str) -> str:
+    return f"{folded_name(name)}\0"  # no name of a file
 
 
 def _is_folder(path: Path) -> bool:
@@ -83,14 +89,15 @@ class VideoFinder:
 
     Names are relative to `root` unless they are absolute. An exact name comes first. If several files share a stem, the
     first suffix in `VIDEO_SUFFIXES` is used. Names in another Unicode form (NFC, NFD), with backslashes between
-    folders, and absolute names below `root` (`/train/a.mp4`) are tried next. With `ignore_case`, other cases are last.
+    folders, and absolute names below `root` (`/train/a.mp4`) are tried next. Other cases are last, with `ignore_case`
+    and where the system ignores case. Paths are spelled as their folders list them, so a file has one path.
 
     >>> VideoFinder(Path("clips/train")).find(["clockwise/0"]).name
     '0.mp4'
     """
 
     def __init__(self, root: Path, *, ignore_case: bool = False):
-        self._root = video_path(root)
+        self._root = listed_path(video_path(root))
         self._ignore_case = ignore_case
         self._folders: dict[str, Path] = {}
         self._entries: dict[Path, dict[str, str]] = {}
@@ -113,8 +120,8 @@ class VideoFinder:
             return folder / base if base.lower().endswith(VIDEO_SUFFIXES) else None
         if folder not in self._entries:
             self._entries[folder] = self._read_entries(folder)
-        entries, composed = self._entries[folder], unicodedata.normalize("NFC", base)
-        spellings = (base, composed, composed.casefold()) if self._ignore_case else (base, composed)
+        entries = self._entries[folder]
+        spellings = (base, composed(base), _any_case(base))
         entry = next((entries[spelling] for spelling in spellings if spelling in entries), None)
         return folder / entry if entry else None
 
@@ -123,7 +130,7 @@ class VideoFinder:
             path = self._below(name)
             is_spelled_otherwise = (self._ignore_case or not name.isascii()) and name.strip("/")
             other = self._find(name) if is_spelled_otherwise and not _is_folder(path) else None
-            self._folders[name] = other or path
+            self._folders[name] = other or listed_path(path)
         return self._folders[name]
 
     def _below(self, name: str) -> Path:
@@ -139,6 +146,7 @@ class VideoFinder:
             if name.lower().endswith(suffix)
         }
         entries = stems | {name: name for name in names}
-        composed = {unicodedata.normalize("NFC", key): name for key, name in entries.items()}
-        any_case = {key.casefold(): name for key, name in composed.items()} if self._ignore_case else {}
-        return any_case | composed | entries
+        in_nfc = {composed(key): name for key, name in entries.items()}
+        is_folded = self._ignore_case or (not is_address(folder) and ignores_case(str(folder), set(names)))
+        any_case = {_any_case(key): name for key, name in entries.items()} if is_folded else {}
+        return any_case | in_nfc | entries

@@ -9,6 +9,7 @@ from side4video.data.lists.video_finder import composed
 from side4video.search.stores.dates import Period, parse_period
 from side4video.search.stores.filters import Condition, Filter
 from side4video.search.stores.records import IndexedFile, Metadata
+from side4video.system.paths import as_listed, real_path
 
 _COMPARE: dict[str, Callable[[str | float | bool, str | float | bool], bool]] = {
     "=": lambda own, other: own == other,
@@ -54,18 +55,20 @@ def _is_in(own: Period, operator: str, other: Period) -> bool:
     return answers[operator]
 
 
+def _in_one_form(path: str) -> str:
+    path = path.replace(os.sep, "/")
+    return path if path.isascii() else composed(path)
+
+
 def _path_test(pattern: str) -> Callable[[str], bool]:
     """A test for paths that match the pattern, or that are the folder or lie below it. Unicode forms are equal."""
-    matches = re.compile(fnmatch.translate(composed(pattern))).match
-    folders = (
-        {composed(path) for path in (pattern.rstrip("/") or "/", os.path.abspath(pattern), os.path.realpath(pattern))}  # noqa: PTH100
-        if pattern
-        else ()
-    )
+    matches = re.compile(fnmatch.translate(_in_one_form(pattern))).match
+    spellings = (_in_one_form(pattern).rstrip("/") or "/", *as_listed([os.path.abspath(pattern)]), real_path(pattern))  # noqa: PTH100
+    folders = set(map(_in_one_form, spellings)) if pattern else set()
     starts = tuple(folder.rstrip("/") + "/" for folder in folders)
 
     def test(path: str) -> bool:
-        path = path if path.isascii() else composed(path)
+        path = _in_one_form(path)
         return path in folders or path.startswith(starts) or matches(path) is not None
 
     return test

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from side4video.search.stores.records import IndexInfo, Metadata
 from side4video.subtitles.cues import Cue
+from side4video.video.remote import is_address
 
 FORMAT = 2
 """Version of the index format. Increase it when earlier versions of this package can no longer read new indexes."""
@@ -23,7 +24,7 @@ def path_to_text(path: str) -> str:
     >>> path_to_text("/videos/caf" + chr(0xDCE9) + ".mp4")  # Latin-1, as Python shows it
     'file:///videos/caf%E9.mp4'
     """
-    path = path.replace(os.sep, "/")
+    path = path if is_address(path) else path.replace(os.sep, "/")
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -35,7 +36,7 @@ def path_from_text(text: str) -> str:
     """Parse the text of `path_to_text`."""
     if text.startswith(_URL_PREFIX):
         text = os.fsdecode(unquote_to_bytes(text.removeprefix(_URL_PREFIX)))
-    return text.replace("/", os.sep)
+    return text if is_address(text) else text.replace("/", os.sep)
 
 
 def metadata_to_text(metadata: Metadata) -> str:
