@@ -9,6 +9,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from hypothesis import HealthCheck, settings
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from hub_server import TOKEN, running_hub
 from longest_first import LONGEST_FIRST
@@ -61,6 +62,14 @@ def one_fork_server(cache_of_indexes):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseContext, "set_forkserver_preload", set_preload_too)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early_notice_of_lost_workers():
+    """PyTorch checks every 5 seconds whether a loader process has ended; here it checks more often."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
         yield
 
 

@@ -54,6 +54,7 @@ def running_hub() -> Iterator[Hub]:
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # as in video_server.py
 
     def log_message(self, *arguments: object) -> None:
         """Print no log."""

@@ -33,8 +33,10 @@ def serve() -> None:
 
     import httpx
     from moto.server import ThreadedMotoServer
+    from werkzeug.serving import WSGIRequestHandler
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    WSGIRequestHandler.disable_nagle_algorithm = True  # else content waits 40 ms for the acknowledgement of headers
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     port = server.get_host_and_port()[1]

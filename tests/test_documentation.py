@@ -58,6 +58,12 @@ KINDS = {"console", "python", "csv", "jsonl", "sh", "text", "bibtex"}
 RUNNERS = ("torchrun ", "srun ", "make ", "side4video ", "python ", "pip ", "uvx ", "pipx ", "#SBATCH ", "[ ")
 WITHOUT_FILES = ("side4video memory ", "side4video recipes", "side4video backbones")
 """What these print depends on nothing that a page made, so a command that several pages show runs once."""
+ONLY_IN_SLOW_TESTS = {  # the tests of these files run the same kinds of commands in every run
+    "docs/how-to/export.md": ("side4video export runs/mine small.onnx",),  # sharing/test_export.py
+    "docs/how-to/plan-memory.md": ("side4video memory e14", "side4video memory b16"),  # memory/test_cards.py
+    "docs/tutorials/first-clip.md": ("side4video train runs/demo/run/config.yaml",),  # test_cli.py
+}
+"""Commands that take many seconds."""
 IN_ONE_SESSION = {"docs/tutorials/own-loop.md"}  # its python blocks build on each other; all others stand alone
 NONFINITE_STEPS = {1203: [0, 1]}  # a step whose loss was not finite, and its clips
 
@@ -208,6 +214,18 @@ pytestmark = pytest.mark.usefixtures("short_reports")
 
 @pytest.mark.parametrize("document", WITH_COMMANDS)
 def test_commands_and_python_run_as_written(document, at_home, finished_commands):
+    run_page(document, at_home, finished_commands, left_out=ONLY_IN_SLOW_TESTS.get(document, ()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", ONLY_IN_SLOW_TESTS)
+def test_whole_pages_run_as_written(document, at_home):
+    for start in ONLY_IN_SLOW_TESTS[document]:
+        assert any(command.startswith(start) for command in [*commands(document), *inline_commands(document)]), start
+    run_page(document, at_home, [])
+
+
+def run_page(document, at_home, finished_commands, *, left_out=()):
     session = {}
     for block in blocks(document, "console", "python"):
         if block.kind == "python":
@@ -215,6 +233,8 @@ def test_commands_and_python_run_as_written(document, at_home, finished_commands
             exec(compile(block.content, f"{document}, line {block.line}", "exec"), names)
             continue
         for command in lines(block):
+            if command.startswith(left_out):
+                continue
             if "--out runs/mine" in command:
                 shutil.rmtree("runs/mine")
             arguments = arguments_of(command)
@@ -225,6 +245,8 @@ def test_commands_and_python_run_as_written(document, at_home, finished_commands
         for name in at_home.commits:
             at_home.tags["v1"] = at_home.newest(name)
     for command in inline_commands(document):
+        if command.startswith(left_out):
+            continue
         assert main(arguments_of(command)) == 0, command
 
 

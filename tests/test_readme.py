@@ -1,6 +1,7 @@
 """README and documentation agree with the repository: targets, links, files, rooms."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,17 @@ OTHER_CLASSES = {"ModelHubMixin"}
 """Classes of other libraries that documents name although the code does not use them."""
 
 
+@cache
+def words_of_the_code():
+    sources = (path for folder in ("src", "benchmarks", "tools") for path in (ROOT / folder).rglob("*.py"))
+    return {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+
+
 @pytest.mark.parametrize(
     "document", [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.stem != "CHANGELOG"]
 )
 def test_named_classes_exist(document):
-    sources = (path for folder in ("src", "benchmarks", "tools") for path in (ROOT / folder).rglob("*.py"))
-    known = {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))} | OTHER_CLASSES
+    known = words_of_the_code() | OTHER_CLASSES
     text = (ROOT / document).read_text(encoding="utf-8")
     for name in re.findall(r"`((?:[A-Z][a-z0-9]+){2,})\b", text):
         assert name in known, f"{document} names {name}"

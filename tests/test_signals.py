@@ -45,7 +45,13 @@ def command(name, many, out):
 
 @pytest.mark.parametrize(
     ("name", "whole_job"),
-    [("predict", True), ("predict", False), ("embed", True), ("evaluate", True), ("check-data", True)],
+    [
+        ("predict", True),
+        ("predict", False),
+        pytest.param("embed", True, marks=pytest.mark.slow),
+        pytest.param("evaluate", True, marks=pytest.mark.slow),
+        ("check-data", True),
+    ],
 )
 def test_sigterm_ends_a_command(name, whole_job, warm, many, tmp_path):
     run = warm.start(*command(name, many, tmp_path))

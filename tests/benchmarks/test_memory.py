@@ -43,7 +43,9 @@ def test_saved_bytes_of_full_fine_tuning_grow_per_block():
     assert per_clip > SMALL["depth"] * stream
 
 
-@pytest.mark.parametrize("name", ["full", "side4video-exact", "evl"])
+@pytest.mark.parametrize(
+    "name", ["side4video-exact", *(pytest.param(name, marks=pytest.mark.slow) for name in ("full", "evl"))]
+)
 def test_fake_peak_equals_real_peak(name):
     backbone = load_backbone(SIZE.backbone, weights="random", image_size=32, dtype=torch.bfloat16, model_args=SMALL)
     model = build_model(METHODS[name], "b16", backbone, num_frames=NUM_FRAMES)
@@ -58,6 +60,7 @@ def test_fake_peak_equals_real_peak(name):
     assert abs(tracker.peak_bytes - expected) < 0.02 * expected
 
 
+@pytest.mark.slow
 def test_largest_batch_fits_and_the_next_does_not(monkeypatch):
     method = counted("st-adapter")
     monkeypatch.setattr("measuring.counting.usable_bytes", lambda card: sum(method.peak(9).values()))

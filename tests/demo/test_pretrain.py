@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
@@ -50,6 +51,7 @@ def linear_readout_accuracy(backbone):
     return accuracy
 
 
+@pytest.mark.slow
 def test_pretrained_tokens_encode_form_and_place_and_random_ones_do_not():
     known, unknown = (
         linear_readout_accuracy(load_backbone(BACKBONE_NAME, weights=weights, model_args=BACKBONE_ARGS).model)

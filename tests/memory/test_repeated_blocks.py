@@ -66,6 +66,7 @@ def test_repeated_blocks_count_as_if_each_ran(changes):
     check_against_running_everything(settings(**changes), [StepSize(2), StepSize(17)])  # 17 clips are two chunks
 
 
+@pytest.mark.slow
 def test_single_clips_and_several_passes_are_counted():
     config = settings(backbone={"model_args": ARGS | {"depth": 5}})
     check_against_running_everything(config, [StepSize(1), StepSize(17, 2)])

@@ -58,7 +58,7 @@ def settings(kind, path, **groups):
     return parse_config(content, source="the test")
 
 
-@pytest.fixture(scope="module", params=["clip", "eva"])
+@pytest.fixture(scope="module", params=["clip", pytest.param("eva", marks=pytest.mark.slow)])
 def pair(request, tmp_path_factory):
     clip = small_clip(request.param)
     path = tmp_path_factory.mktemp("clip") / "clip.safetensors"

@@ -98,9 +98,8 @@ def exported(tmp_path_factory):
     return export_once
 
 
-@pytest.mark.parametrize(
-    "settings", [*KINDS.values(), *(pytest.param(kind, marks=pytest.mark.slow) for kind in MORE_KINDS.values())]
-)
+@pytest.mark.slow  # in every run: float16 below, and float32 by docs/how-to/export.md
+@pytest.mark.parametrize("settings", (KINDS | MORE_KINDS).values(), ids=KINDS | MORE_KINDS)
 def test_onnx_gives_the_same_outputs_for_any_number_of_clips(settings, exported):
     folder, made = exported(settings)
     assert [path.name for path in made.files] == ["model.onnx"]
@@ -122,13 +121,12 @@ def test_onnx_gives_the_same_outputs_for_any_number_of_clips(settings, exported)
     assert json.loads(entries["frames"])["num_frames"] == 4
 
 
-@pytest.mark.slow
-def test_float16_with_other_operators_and_any_number_of_frames(exported, tmp_path):
-    folder, large = exported(KINDS["CLIP, pre-norm, two taps of three"])
+def test_float16_with_other_operators_and_any_number_of_frames(tmp_path):
+    folder = make_adapter(tmp_path / "adapter", {"backbone": CLIP, "side": {"width": 16}})
     path = tmp_path / "model.onnx"
     options = ["--dtype", "float16", "--opset", "20", "--dynamic-frames"]
     assert main(["export", str(folder), str(path), *options]) == 0
-    assert path.stat().st_size < large.num_bytes
+    onnx.checker.check_model(path, full_check=True)
     model = onnx.load(path)
     assert [entry.version for entry in model.opset_import if not entry.domain] == [20]
     assert {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) > 1} == {

@@ -222,7 +222,7 @@ def test_stream_without_video_is_refused(serve):
         LiveReader(serve(lambda out: out.write(b"<html>not a stream</html>" * 100)))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_a_stream_cleanly(frames, serve, capsys, number):
     address = serve(lambda out: send(out, np.concatenate([frames] * 20), speed=8))
     threading.Timer(2.0, lambda: os.kill(os.getpid(), number)).start()

@@ -105,7 +105,7 @@ def test_gradient_accumulation_gives_the_gradient_of_the_whole_batch(small_run, 
         torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("cached", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_resume_after_any_step_is_bit_identical(cached, small_run, tmp_path):
     """The run is stopped by an exception after each step in turn; the checkpoint before it is resumed from."""
     config = small_run(

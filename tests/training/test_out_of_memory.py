@@ -39,7 +39,9 @@ def test_out_of_memory_gives_advice_and_the_run_resumes_with_less(small_run, war
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space through Linux")
-@pytest.mark.parametrize("moment", ["model", pytest.param("probe", marks=pytest.mark.slow), "cache"])
+@pytest.mark.parametrize(
+    "moment", [*(pytest.param(moment, marks=pytest.mark.slow) for moment in ("model", "probe")), "cache"]
+)
 def test_out_of_memory_before_the_first_step_gives_advice(moment, small_run, warm, tmp_path):
     """A model of 400 MB in a process limited to 300 MB, and a small model whose frozen tokens need more than that."""
     large = {"embed_dim": 2048, "depth": 2, "num_heads": 16, "patch_size": 8}

@@ -100,7 +100,7 @@ def losses(out):
     return [entry["loss"] for entry in read_log(out) if entry["kind"] == "train"]
 
 
-@pytest.mark.parametrize("task", ["recognition", "retrieval"])
+@pytest.mark.parametrize("task", ["recognition", pytest.param("retrieval", marks=pytest.mark.slow)])
 def test_two_processes_equal_one(task, on_two, small_retrieval_run, train_on, tmp_path):
     if task == "recognition":
         config, on_two_folder, output = on_two
@@ -146,6 +146,7 @@ def test_one_two_and_four_processes_see_the_same_clips_and_losses(small_run, tra
     assert found[4] == pytest.approx(found[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_gradients_of_two_processes_are_those_of_one(small_run, train_on, tmp_path):
     """After one step, the first moment is a tenth of the gradient."""
     config = small_run(

@@ -260,7 +260,7 @@ def test_invalid_uploads_show_an_error(open_page):
     expect(page.locator(".card")).to_have_count(10)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_narrow_window(open_page, scheme):
     page = open_page("/?q=a+ring&min:year=2018", width=360, height=780, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -361,10 +361,9 @@ def test_fingers_have_targets_of_40_pixels(open_page):
     ("width", "scheme"),
     [
         (360, "light"),
-        (1280, "dark"),
         *(
             pytest.param(width, scheme, marks=pytest.mark.slow)
-            for width, scheme in ((2560, "light"), (360, "dark"), (1280, "light"), (2560, "dark"))
+            for width, scheme in ((2560, "light"), (360, "dark"), (1280, "light"), (1280, "dark"), (2560, "dark"))
         ),
     ],
 )
@@ -433,6 +432,7 @@ def test_texts_and_a_clip_together(open_page, indexed):
     shoot(page, "combined")
 
 
+@pytest.mark.slow
 def test_combining_works_without_scripts(open_page, indexed):
     page = open_page(java_script_enabled=False)
     page.get_by_role("searchbox").fill("a ring")
@@ -462,7 +462,7 @@ def test_a_video_of_the_index_and_a_text(open_page):
     ("width", "scheme"),
     [
         (360, "dark"),
-        (1280, "light"),
+        pytest.param(1280, "light", marks=pytest.mark.slow),
         pytest.param(768, "light", marks=pytest.mark.slow),
         pytest.param(2560, "dark", marks=pytest.mark.slow),
     ],

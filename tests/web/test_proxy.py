@@ -81,7 +81,7 @@ def readable(places):
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-@pytest.mark.parametrize("strips", [True, False])
+@pytest.mark.parametrize("strips", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_every_address_of_the_page_works_behind_nginx(indexed, tmp_path, strips):
     index = indexed.open()
     with (

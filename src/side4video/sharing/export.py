@@ -6,7 +6,7 @@ the text tower is not exported. The number of clips B is dynamic; H and W are th
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -141,7 +141,6 @@ def export_adapter(
         expected = [ExportedModel(model.eval())(part) for part in tests]
     program = ExportedModel(model, dtype=dtype)
     limit = MAX_DIFFERENCE if dtype == "float32" else MAX_DIFFERENCE_FLOAT16
-    run = _run_onnx if out.suffix == ".onnx" else _run_torch
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder, torch.no_grad():
         made = Path(folder) / out.name
@@ -151,7 +150,8 @@ def export_adapter(
             _write_onnx(program, exported, made, metadata, opset)
         else:
             _write_torch(exported, made, metadata)
-        difference = max(_difference(run(made, part), other) for part, other in zip(tests, expected, strict=True))
+        run = _load_onnx(made) if out.suffix == ".onnx" else _load_torch(made)
+        difference = max(_difference(run(part), other) for part, other in zip(tests, expected, strict=True))
         if not difference <= limit:  # NaN is refused too
             raise RuntimeError(
                 f"The outputs of the exported model differ from PyTorch's by {difference:.1e}; no file was written."
@@ -244,8 +244,9 @@ def _write_torch(exported: torch.export.ExportedProgram, path: Path, metadata: M
     torch.export.save(exported, path, extra_files={METADATA: json.dumps(metadata, ensure_ascii=False)})
 
 
-def _run_torch(path: Path, clips: Tensor) -> list[Tensor]:
-    return list(torch.export.load(path).module()(clips))
+def _load_torch(path: Path) -> Callable[[Tensor], list[Tensor]]:
+    model = torch.export.load(path).module()
+    return lambda clips: list(model(clips))
 
 
 def _write_onnx(
@@ -272,11 +273,13 @@ def _write_onnx(
     made.save(path, external_data=num_bytes > MAX_ONNX_BYTES)
 
 
-def _run_onnx(path: Path, clips: Tensor) -> list[Tensor]:
+def _load_onnx(path: Path) -> Callable[[Tensor], list[Tensor]]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return [torch.from_numpy(np.asarray(output)) for output in session.run(None, {"clips": clips.numpy()})]
+    return lambda clips: [
+        torch.from_numpy(np.asarray(output)) for output in session.run(None, {"clips": clips.numpy()})
+    ]
 
 
 def _difference(outputs: list[Tensor], expected: tuple[Tensor, ...]) -> float:

@@ -178,7 +178,7 @@ class TestBackbone:
         int8, nf4 = ((last_tokens(tiny(p)) - exact).norm() / exact.norm() for p in PRECISIONS)
         assert 0 < 5 * int8 < nf4 < 0.2
 
-    @pytest.mark.parametrize(("precision", "bits"), [("int8", 8.5), ("nf4", 4.5)])
+    @pytest.mark.parametrize(("precision", "bits"), [pytest.param("int8", 8.5, marks=pytest.mark.slow), ("nf4", 4.5)])
     def test_bytes_are_known_without_data(self, precision, bits):
         """Of ViT-E/14, whose weights take 8.7 GB in 16 bits."""
         with torch.device("meta"):

@@ -429,7 +429,11 @@ def no_locks(file, operation):
 
 @pytest.mark.parametrize(
     ("address", "locks", "stay"),
-    [("lance", True, False), ("lance", False, True), ("s3", True, True)],
+    [
+        ("lance", True, False),
+        ("lance", False, True),
+        pytest.param("s3", True, True, marks=pytest.mark.slow),
+    ],
     indirect=["address"],
 )
 def test_replaced_versions_are_kept_without_locks(store, address, locks, stay, monkeypatch):
@@ -486,7 +490,7 @@ def kill_again_and_again(warm, address, opened, times, seed):
 
 
 def test_killed_writer_leaves_complete_videos(warm, address, opened):
-    kill_again_and_again(warm, address, opened, times=3, seed=0)
+    kill_again_and_again(warm, address, opened, times=2, seed=0)
 
 
 @pytest.mark.slow
