@@ -364,12 +364,11 @@ HEAVY |= {"jaxtyping", "rich", "sklearn", "timm", "torch", "torchvision", "tqdm"
 
 def test_help_imports_little():
     without_flags = ["", "--help", "--version", "trian", "recipes --help", "backbones --help", "convert --help"]
-    with_flags = [f"{name} --help" for name in ("search", "serve", "share", "export")]
+    with_flags = [f"{name} --help" for name in ("index", "search", "serve", "predict", "embed", "share", "export")]
     with_flags += ["demo --help", "demo retrieval --help"]
     with_settings = [
         f"{name} --help" for name in ("train", "evaluate", "zero-shot", "memory", "check-data", "write-shards")
     ]
-    with_settings += [f"{name} --help" for name in ("index", "predict", "embed")]
     lines = [*without_flags, *with_flags, *with_settings]
     assert {line.split()[0] for line in lines if line} >= COMMANDS.keys()
     done = subprocess.run([sys.executable, "-c", IMPORTED, *lines], capture_output=True, text=True, check=True)

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from side4video.config import DataConfig, EngineName, TextConfig
+from side4video.config import DataConfig, TextConfig
 from side4video.parameters import check_count, check_number
 
 
@@ -22,7 +23,7 @@ class CheckDataArguments:
     """Timeout for one video. A process that takes longer is killed, and the video is reported."""
     processes: int | None = None
     """Number of videos that are checked in parallel. Default: one per core, with Ray one per CPU of the cluster."""
-    engine: EngineName = "local"
+    engine: Literal["local", "ray"] = "local"
     """local: processes of this machine; ray: several machines of a Ray cluster, the one at RAY_ADDRESS or this machine
     (extra `ray`)."""
 

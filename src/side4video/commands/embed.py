@@ -3,13 +3,15 @@
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from side4video.commands.engine import check_started_once, choose_engine
+from side4video.commands.engine import EngineName, RayOptions, check_started_once, choose_engine
 from side4video.commands.inputs import is_one_file
-from side4video.config import BackboneConfig, EngineName, RayConfig
+
+if TYPE_CHECKING:
+    from side4video.config import BackboneConfig
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class EmbedArguments:
     engine: EngineName = "local"
     """local: this process with its loader processes; ray: several GPUs and machines of a Ray cluster, the one at
     RAY_ADDRESS or this machine (extra `ray`)."""
-    ray: RayConfig = field(default_factory=RayConfig)
+    ray: RayOptions = field(default_factory=RayOptions)
 
 
 def embed(arguments: list[str]) -> int:
@@ -89,7 +91,7 @@ def embed(arguments: list[str]) -> int:
     return 1 if unread else 0
 
 
-def _write_features(given: EmbedArguments, paths: list[Path], backbone: BackboneConfig) -> int:
+def _write_features(given: EmbedArguments, paths: list[Path], backbone: "BackboneConfig") -> int:
     """Write the features of videos by a recognition adapter."""
     from side4video.inference.clip_features import write_features
     from side4video.inference.predictor import Predictor

@@ -3,12 +3,38 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from side4video.config import BackboneConfig, EngineName, RayConfig
+from side4video.parameters import check_count
 
 if TYPE_CHECKING:
+    from side4video.config import BackboneConfig
     from side4video.data.loading.engine import RayEngine
+
+EngineName = Literal["local", "ray"]
+"""local: one process with its loader processes; ray: the machines of a Ray cluster."""
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """How much of a Ray cluster `--engine ray` uses.
+
+    Examples:
+        >>> RayOptions(readers=8).models is None
+        True
+    """
+
+    readers: int | None = None
+    """Maximum number of processes that read videos. Default: one per CPU of the cluster; one per four CPUs if it has no
+    GPU."""
+    models: int | None = None
+    """Maximum number of processes that hold a copy of the model. Default: one per GPU of the cluster, and the remaining
+    CPUs if it has no GPU."""
+
+    def __post_init__(self) -> None:
+        for name, count in (("ray.readers", self.readers), ("ray.models", self.models)):
+            if count is not None:
+                check_count(count, name)
 
 
 @dataclass(frozen=True)
@@ -19,14 +45,14 @@ class ChosenEngine:
         ray: the Ray cluster; None: this process with its loader processes.
         device: where this process loads the model. It sends it from the CPU to the processes of a cluster.
 
-    >>> ChosenEngine(None, "cpu").dtype(BackboneConfig) is None
+    >>> ChosenEngine(None, "cpu").dtype(lambda: None) is None
     True
     """
 
     ray: "RayEngine | None"
     device: str
 
-    def dtype(self, read_settings: Callable[[], BackboneConfig]) -> str | None:
+    def dtype(self, read_settings: "Callable[[], BackboneConfig]") -> str | None:
         """The number type in which to load the frozen model with these settings. None: the one for `device`."""
         if self.ray is None:
             return None
@@ -54,7 +80,7 @@ def check_started_once() -> None:
 
 
 @contextmanager
-def choose_engine(name: EngineName, ray: RayConfig, *, device: str) -> Iterator[ChosenEngine]:
+def choose_engine(name: EngineName, ray: RayOptions, *, device: str) -> Iterator[ChosenEngine]:
     """Connect to the engine of a command until the end of the block.
 
     Args:

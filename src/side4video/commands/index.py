@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from side4video.commands.engine import check_started_once, choose_engine
-from side4video.config import EngineName, RayConfig
+from side4video.commands.engine import EngineName, RayOptions, check_started_once, choose_engine
 
 if TYPE_CHECKING:
     from side4video.search.indexing_report import IndexingReport
@@ -57,7 +56,7 @@ class IndexArguments:
     engine: EngineName = "local"
     """local: this process with its loader processes; ray: several GPUs and machines of a Ray cluster, the one at
     RAY_ADDRESS or this machine (extra `ray`)."""
-    ray: RayConfig = field(default_factory=RayConfig)
+    ray: RayOptions = field(default_factory=RayOptions)
     root: str | None = None
     """Base folder or address of the names in lists of videos; names outside of it are an error. Default: the folder of
     the list, and names may be absolute paths and addresses."""

@@ -3,17 +3,20 @@
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
-from side4video.commands.engine import ChosenEngine, check_started_once, choose_engine
+from side4video.commands.engine import ChosenEngine, EngineName, RayOptions, check_started_once, choose_engine
 from side4video.commands.inputs import is_one_file
 from side4video.commands.live import is_live, print_live
 from side4video.commands.moment_output import MomentOutput
 from side4video.commands.timelines import print_timelines
-from side4video.config import BackboneConfig, EngineName, RayConfig
 from side4video.parameters import check_count, check_number
 from side4video.timeline.timeline import TimelineSettings
+
+if TYPE_CHECKING:
+    from side4video.config import BackboneConfig
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class PredictArguments:
     engine: EngineName = "local"
     """local: this process with its loader processes; ray: several GPUs and machines of a Ray cluster, the one at
     RAY_ADDRESS or this machine (extra `ray`)."""
-    ray: RayConfig = field(default_factory=RayConfig)
+    ray: RayOptions = field(default_factory=RayOptions)
     json: Path | None = None
     """Also write the predictions to this file. Of a live stream: a JSON object per line, - for standard output."""
     explain: Path | None = None
@@ -123,7 +126,7 @@ def _watch(given: PredictArguments, live: list[str]) -> int:
     )
 
 
-def _classify(given: PredictArguments, paths: list[Path], engine: ChosenEngine, backbone: BackboneConfig) -> int:
+def _classify(given: PredictArguments, paths: list[Path], engine: ChosenEngine, backbone: "BackboneConfig") -> int:
     """Print the best classes of each video."""
     from side4video.atomic_files import write_json
     from side4video.inference.predictor import Predictor
@@ -181,7 +184,7 @@ def _classify(given: PredictArguments, paths: list[Path], engine: ChosenEngine, 
     return 1 if failures else 0
 
 
-def _rank(given: PredictArguments, paths: list[Path], engine: ChosenEngine, backbone: BackboneConfig) -> int:
+def _rank(given: PredictArguments, paths: list[Path], engine: ChosenEngine, backbone: "BackboneConfig") -> int:
     """Print the best videos for each sentence."""
     from side4video.atomic_files import write_json
     from side4video.inference.embedder import Embedder

@@ -2,7 +2,6 @@
 
 * absolute_paths.py: paths of stored settings.
 * data.py: which videos and frames, and how training changes them.
-* engine.py: where bulk commands work: one process, or a Ray cluster.
 * model.py: image model, side network, classifier, text tower; the paper's models.
 * probe.py: a probe instead of a side network.
 * recipe_figures.py: the figures of recipes, and tables of them.
@@ -14,7 +13,6 @@
 
 from side4video.config.absolute_paths import NAMED_WEIGHTS, with_absolute_paths
 from side4video.config.data import AugmentConfig, DataConfig
-from side4video.config.engine import EngineName, RayConfig
 from side4video.config.model import (
     CLIP_TOWERS,
     MODEL_PRESETS,
@@ -49,12 +47,10 @@ __all__ = [
     "BackboneConfig",
     "ConfigError",
     "DataConfig",
-    "EngineName",
     "EvalConfig",
     "HeadConfig",
     "ProbeConfig",
     "ProbeName",
-    "RayConfig",
     "RunConfig",
     "Settings",
     "SideConfig",
