@@ -16,6 +16,7 @@ from side4video.config.recipes import dump_config
 from side4video.data.datasets import ClipKey
 from side4video.data.lists.annotations import read_video_list
 from side4video.data.lists.captions import read_caption_list
+from side4video.data.loading.order import TrainOrder
 from side4video.tasks.data_identity import identify_videos
 from side4video.tasks.recognition.data import read_data, training_clips
 from side4video.video.file_access import open_bytes
@@ -88,6 +89,19 @@ def test_clips_of_shards_equal_clips_of_files(shards, motion_videos, small_run):
         file, member = (one[key] for one in clips)
         assert torch.equal(file.frames, member.frames)
         assert file.labels == member.labels
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_an_epoch_has_every_sample_of_all_shards_once_over_all_processes(shards, world):
+    videos = read_video_list(shards / "train").videos
+    taken = []
+    for rank in range(world):
+        order = TrainOrder(
+            num_samples=len(videos), global_batch=7, micro_batch=3, seed=1, total_steps=4, world=world, rank=rank
+        )
+        taken += [videos[key.index].path for batch in order for key in batch]
+    assert len({path.parent for path in taken}) == 5, "shards"
+    assert sorted(taken) == sorted(video.path for video in videos)
 
 
 @pytest.mark.slow  # trains twice

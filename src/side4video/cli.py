@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from importlib import import_module
 from importlib.metadata import version
 
+from side4video.commands.local_outputs import refuse_addresses
 from side4video.commands.positional import asks_for_help
 from side4video.commands.remote_cache_flag import FLAG, take_remote_cache
 from side4video.output_targets import messages_to_stderr, writes_to_standard_output
@@ -42,6 +43,12 @@ COMMANDS = {
     "demo": "Make videos of moving shapes, train on them, and write a report: demo [retrieval] [--out FOLDER].",
 }
 """Each command and its line of help. It is the function of its name in the file of its name in `commands`."""
+
+READ_ADDRESSES = {
+    *("check-data", "write-shards", "train", "evaluate", "zero-shot", "predict", "embed", "index", "search", "serve")
+}
+"""Commands that read videos at addresses, whose help ends with the flag for their cache."""
+_CACHE_HELP = f"{FLAG} 20{{}}: cache up to 20 GB of the videos that it reads at addresses."
 
 COMMANDS_WITHOUT_FLAGS = {"convert", "recipes", "backbones"}
 """Commands without flags, or with flags that depend on their first argument. Their help is one line."""
@@ -91,9 +98,14 @@ def _run(arguments: list[str]) -> int:
         return 0
     try:
         rest = take_remote_cache(rest)
+        refuse_addresses(name, rest)
         with ended_by_sigterm(), messages_to_stderr() if writes_to_standard_output(rest) else nullcontext():
             function = name.replace("-", "_")
             return getattr(import_module(f"side4video.commands.{function}"), function)(rest)
+    except SystemExit:  # help was printed, or flags are wrong
+        if name in READ_ADDRESSES and asks_for_help(rest):
+            print(_CACHE_HELP.format(""))
+        raise
     except USER_ERRORS as error:
         if isinstance(error, OSError) and silence_closed_outputs():
             return CLOSED_OUTPUT
@@ -108,4 +120,4 @@ def _print_help() -> None:
     print("usage: side4video COMMAND ...   (side4video COMMAND --help shows its settings)\n")
     for name, summary in COMMANDS.items():
         print(f"  {name:10} {summary}")
-    print(f"\n{FLAG} 20, in any command: cache up to 20 GB of the videos that it reads at addresses.")
+    print("\n" + _CACHE_HELP.format(", in any command"))

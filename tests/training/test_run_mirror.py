@@ -18,6 +18,7 @@ from side4video import train
 from side4video.config import ConfigError
 from side4video.training.checkpoint import CHECKPOINT, PREVIOUS
 from side4video.training.run_mirror import RunMirror, RunTakenOverError
+from side4video.training.temporary_folder import remove_abandoned_folders
 from side4video.video import remote
 from side4video.video.remote import is_address, video_path
 from warm_process import wait_until
@@ -227,6 +228,7 @@ def test_an_outage_at_the_end_is_an_error_that_keeps_the_files(store, small_run)
         train(small_run(train={"epochs": 1}), out="failing://run")
     folder = Path(str(error.value).split("They are in ")[1].split(":")[0])
     assert (folder / CHECKPOINT).is_file()
+    assert folder not in remove_abandoned_folders()
     shutil.rmtree(folder)
 
 
@@ -278,13 +280,16 @@ def test_run_in_a_store_survives_kills_at_random_moments(kills, s3, warm, recipe
     code, output = warm.run("train", settings, "--out", whole)
     assert code == 0, output
     total = len(steps(whole))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = s3 | {"TMPDIR": temporary}
 
     def done_there():
         there.fs.invalidate_cache()
         return len(steps(there)) if (there / CHECKPOINT).exists() else 0
 
     for kill in range(kills):
-        run = warm.start("train", settings, "--out", address, "--resume", environment=s3)
+        run = warm.start("train", settings, "--out", address, "--resume", environment=environment)
         done = total * kill // (kills + 1)
         wait_until(lambda done=done: done_there() > done, every_seconds=0.05)
         time.sleep(moments.uniform(0.0, 0.2))  # a step and the upload of its checkpoint take about half of that
@@ -292,9 +297,10 @@ def test_run_in_a_store_survives_kills_at_random_moments(kills, s3, warm, recipe
         code, output = run.finish()
         assert code == -signal.SIGKILL, output
         assert "is a corrupt checkpoint" not in output
-    code, output = warm.run("train", settings, "--out", address, "--resume", environment=s3)
+    code, output = warm.run("train", settings, "--out", address, "--resume", environment=environment)
     assert code == 0, output
     there.fs.invalidate_cache()
     assert weights(there) == weights(whole)
     assert f"adapter: {address}/best" in output
     assert steps(there) == steps(whole)
+    assert not list(temporary.glob("side4video-run-*")), "folders of killed runs are removed"

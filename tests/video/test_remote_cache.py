@@ -117,11 +117,16 @@ def test_a_smaller_limit_empties_the_cache(tmp_path):
         cache.close()
 
 
-def test_a_block_with_a_wrong_checksum_is_not_used(tmp_path):
+def test_a_block_with_a_wrong_checksum_is_replaced(tmp_path):
     cache = RemoteCache(tmp_path / "blocks", max_bytes=100)
-    cache.put("file", 0, b"12345")
-    cache._database.execute("UPDATE blocks SET content = ?", (b"12346",))
+    for number in range(2):
+        cache.put("file", number, b"12345")
+    cache._database.execute("UPDATE blocks SET content = ? WHERE number = 0", (b"12346",))
     assert cache.get("file", 0) is None
+    assert cache.num_bytes() == 5
+    cache.put("file", 0, b"12345")
+    assert [cache.get("file", number) for number in range(2)] == [b"12345"] * 2
+    assert cache.num_bytes() == 10
     cache.close()
 
 
@@ -169,3 +174,11 @@ def test_the_flag_sets_it_for_any_command(monkeypatch, capsys):
     monkeypatch.setenv(SETTING, "nan")
     with pytest.raises(ValueError, match="SIDE4VIDEO_REMOTE_CACHE_GB = 'nan' must be a number above 0"):
         remote_cache.remote_cache()
+
+
+@pytest.mark.parametrize(("command", "shown"), [("predict", True), ("train", True), ("share", False)])
+def test_help_shows_the_flag_where_videos_are_read(capsys, command, shown):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert ("--remote-cache-gb" in capsys.readouterr().out) == shown

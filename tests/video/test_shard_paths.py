@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,21 @@ def test_the_index_is_kept_on_disk_and_a_corrupt_one_is_written_again(shard, tmp
         file.write_bytes(corrupt)
         assert shard_index(shard) == index
         assert file.read_bytes() == whole
+
+
+def test_indexes_that_are_not_used_are_removed(shard, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIDE4VIDEO_CACHE", str(tmp_path))
+    names = ("long-ago", "lately")
+    for name, days in zip(names, (91, 89), strict=True):
+        file = tmp_path / f"shards/{name}.index"
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        os.utime(file, (time.time() - 86_400 * days,) * 2)
+    shard_index(shard)
+    [own] = {path.stem for path in tmp_path.glob("shards/*")} - {"lately"}
+    os.utime(tmp_path / f"shards/{own}.index", (0, 0))
+    shard_index(shard)
+    assert time.time() - (tmp_path / f"shards/{own}.index").stat().st_mtime < 100, "it was used"
 
 
 def test_no_place_for_an_index_is_no_error(shard, tmp_path, monkeypatch):

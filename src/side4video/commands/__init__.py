@@ -11,6 +11,7 @@
 * index.py: make videos searchable.
 * inputs.py: the videos that a command is given.
 * live.py: `predict` of live streams.
+* local_outputs.py: outputs that cannot be at addresses.
 * memory.py: plan the memory of a training step.
 * moment_output.py: files of moments, for `predict --timeline` and `search`.
 * positional.py: the argument before the flags: adapter, recipe or model.

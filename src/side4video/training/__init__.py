@@ -13,6 +13,7 @@
 * run_mirror.py: a run at an address such as s3://bucket/run.
 * run_log.py: progress bar, log.jsonl, metrics.csv, TensorBoard.
 * stopping.py: SIGINT, SIGTERM and SIGUSR1.
+* temporary_folder.py: temporary folders of runs at addresses, removed after kills.
 * trackers.py: Weights & Biases, MLflow and TensorBoard.
 * training_state.py: the state of a run, and when it is saved.
 """

@@ -6,10 +6,8 @@ before the checkpoint that belongs to them, so each checkpoint finds its log and
 
 import json
 import os
-import shutil
 import socket
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from typing import Any, TypeVar
 from side4video.config import ConfigError
 from side4video.distributed.processes import launched_processes
 from side4video.training.checkpoint import CHECKPOINT, PREVIOUS
+from side4video.training.temporary_folder import remove_abandoned_folders, set_copied, temporary_folder
 from side4video.video.remote import can_list, file_system, is_address, key_in_store, retried, video_path
 
 OWNER = "owner.json"
@@ -129,6 +128,7 @@ class RunMirror:
         except OSError as error:
             self.problem = str(error)
             print(f"warning: {self.address} lacks the newest files: {error} The next checkpoint tries again.")
+        set_copied(self.folder, copied=not self.problem)
 
     def _check_owner(self) -> None:
         owner = json.loads(self._request(lambda: self._store.cat_file(self._key(OWNER))))
@@ -167,7 +167,8 @@ class RunMirror:
 def run_folder(out: str | Path) -> Iterator[Path]:
     """The folder of this machine in which the run of `--out` works: `out` itself, or a temporary one for an address.
 
-    At an address, its files are downloaded first, and what is new is uploaded at the end.
+    At an address, its files are downloaded first, and what is new is uploaded at the end. Temporary folders of killed
+    runs are removed, if their addresses had all files.
 
     Raises:
         ConfigError: several processes were launched, or the address is that of a web server.
@@ -184,23 +185,22 @@ def run_folder(out: str | Path) -> Iterator[Path]:
         )
     if not can_list(address):
         raise ConfigError(f"{address}: a web server cannot be written. Give --out a folder or an object store.")
-    folder = Path(tempfile.mkdtemp(prefix="side4video-run-"))
-    mirror = _open_mirrors[folder] = RunMirror(address, folder)
-    try:
-        mirror.download()
-        yield folder
-        mirror.upload()
-    except RunTakenOverError:
-        raise
-    except BaseException:
-        mirror.upload()
-        if mirror.problem:
-            print(_remedy(mirror), file=sys.stderr)
-        raise
-    finally:
-        del _open_mirrors[folder]
-        if not mirror.problem:
-            shutil.rmtree(folder)
+    remove_abandoned_folders()
+    with temporary_folder() as folder:
+        mirror = _open_mirrors[folder] = RunMirror(address, folder)
+        try:
+            mirror.download()
+            yield folder
+            mirror.upload()
+        except RunTakenOverError:
+            raise
+        except BaseException:
+            mirror.upload()
+            if mirror.problem:
+                print(_remedy(mirror), file=sys.stderr)
+            raise
+        finally:
+            del _open_mirrors[folder]
     if mirror.problem:
         raise OSError(_remedy(mirror))
 

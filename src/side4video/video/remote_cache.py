@@ -64,16 +64,20 @@ class RemoteCache:
                 self._database.execute(statement)
 
     def get(self, file: str, number: int) -> bytes | None:
-        """A block, or None if it is not cached.
+        """A block, or None if it is not cached. A corrupt block is removed.
 
         Args:
             file: names the file in one state; with another entity tag it is another name.
             number: which block of the file.
         """
         with self._lock, self._logged():
-            query = "SELECT rowid, used, checksum, content FROM blocks WHERE file = ? AND number = ?"
+            query = "SELECT rowid, used, checksum, content, size FROM blocks WHERE file = ? AND number = ?"
             found = self._database.execute(query, (_digest(file), number)).fetchone()
-            if found is None or zlib.crc32(found[3]) != found[2]:
+            if found is None:
+                return None
+            if zlib.crc32(found[3]) != found[2]:
+                with self._transaction():
+                    self._remove(found[0], found[4])
                 return None
             if time.time() - found[1] > _USED_SECONDS:
                 with self._transaction():
@@ -104,9 +108,12 @@ class RemoteCache:
         while excess > 0:
             oldest = "SELECT rowid, size FROM blocks ORDER BY used LIMIT 1"
             rowid, size = self._database.execute(oldest).fetchone()
-            self._database.execute("DELETE FROM blocks WHERE rowid = ?", (rowid,))
-            self._database.execute("UPDATE total SET bytes = bytes - ?", (size,))
+            self._remove(rowid, size)
             excess -= size
+
+    def _remove(self, rowid: int, size: int) -> None:
+        if self._database.execute("DELETE FROM blocks WHERE rowid = ?", (rowid,)).rowcount == 1:
+            self._database.execute("UPDATE total SET bytes = bytes - ?", (size,))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

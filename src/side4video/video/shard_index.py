@@ -8,7 +8,8 @@ import os
 import tarfile
 import time
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,6 +26,7 @@ LARGEST_TEXT = 2**24
 _VERSION = 1
 _BLOCK = 512
 _KEPT_INDEXES = 64
+_KEPT_DAYS = 90
 _ASKED_AGAIN_SECONDS = 60.0
 _COMPRESSED = {
     b"\x1f\x8b": "gunzip",
@@ -150,14 +152,38 @@ def _index_path(state: ShardState) -> Path:
 
 def _write_index(path: Path, index: ShardIndex) -> None:
     """A line of JSON with the places, which is all that loader processes read, and the compressed texts."""
+    _remove_unused(path.parent)
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(json.dumps({"places": index.places, "ignored": index.num_ignored}).encode() + b"\n")
         file.write(zlib.compress(json.dumps(index.texts).encode()))
 
 
+@functools.cache  # once per process: a folder may have thousands of them
+def _remove_unused(folder: Path) -> None:
+    """Remove the indexes that no process has read for `_KEPT_DAYS`, such as those of shards that have changed."""
+    for path in folder.glob("*.index"):
+        with suppress(OSError):
+            if _days_unused(path) > _KEPT_DAYS:
+                path.unlink()
+
+
+def _days_unused(path: Path) -> float:
+    return (time.time() - path.stat().st_mtime) / 86_400
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """An index open for reading; its time tells when it was used."""
+    with path.open("rb") as file:
+        with suppress(OSError):
+            if _days_unused(path) > 1:
+                os.utime(path)
+        yield file
+
+
 def _read_places(path: Path) -> dict[str, Place] | None:
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             return _places(json.loads(file.readline()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -165,7 +191,7 @@ def _read_places(path: Path) -> dict[str, Place] | None:
 
 def _read_index(path: Path) -> ShardIndex | None:
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             about = json.loads(file.readline())
             return ShardIndex(_places(about), json.loads(zlib.decompress(file.read())), int(about["ignored"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zlib.error):
