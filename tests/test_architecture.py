@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -125,8 +126,13 @@ ONLY_HERE = {
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
+@cache
+def nodes_of(path):
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -152,23 +158,26 @@ def module_of(path):
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_imports_go_to_lower_floors_only(path):
-    room, part = room_of(module_of(path)), part_of(path)
-    assert room in FLOOR_OF, f"{room} has no floor yet: place it in FLOORS"
-    modules = set(imports(path))
-    for other in {room_of(module) for module in modules if module.startswith("side4video.")} - {room}:
-        assert FLOOR_OF[other] < FLOOR_OF[room], f"{room} imports {other}, which is not below it"
-    roots = {module.split(".")[1 if module.startswith("side4video.") else 0] for module in modules}
-    assert not roots & NEVER.get(part, set())
+def place_of(path):
+    return path.relative_to(SOURCE).as_posix()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_a_library_is_imported_where_it_belongs(path):
-    place = path.relative_to(SOURCE).as_posix()
-    libraries = {module.split(".")[0] for module in imports(path)}
-    for library in libraries & ONLY_HERE.keys():
-        assert {place, part_of(path)} & ONLY_HERE[library], f"{library} is imported in {place}"
+def test_imports_go_to_lower_floors_only():
+    for path in FILES:
+        place, room = place_of(path), room_of(module_of(path))
+        assert room in FLOOR_OF, f"{place}: {room} has no floor yet: place it in FLOORS"
+        modules = set(imports(path))
+        for other in {room_of(module) for module in modules if module.startswith("side4video.")} - {room}:
+            assert FLOOR_OF[other] < FLOOR_OF[room], f"{place}: {room} imports {other}, which is not below it"
+        roots = {module.split(".")[1 if module.startswith("side4video.") else 0] for module in modules}
+        assert not roots & NEVER.get(part_of(path), set()), place
+
+
+def test_a_library_is_imported_where_it_belongs():
+    for path in FILES:
+        libraries = {module.split(".")[0] for module in imports(path)}
+        for library in libraries & ONLY_HERE.keys():
+            assert {place_of(path), part_of(path)} & ONLY_HERE[library], f"{library} is imported in {place_of(path)}"
 
 
 def test_no_import_cycles():
@@ -185,7 +194,7 @@ def test_no_import_cycles():
 def test_rules_name_existing_rooms_and_files():
     assert FLOOR_OF.keys() == {room_of(module_of(path)) for path in FILES}
     assert sum(map(len, FLOORS)) == len(FLOOR_OF), "a room stands on two floors"
-    files = {path.relative_to(SOURCE).as_posix() for path in FILES}
+    files = {place_of(path) for path in FILES}
     assert {place for places in ONLY_HERE.values() for place in places} <= files | {part_of(path) for path in FILES}
 
 
@@ -225,13 +234,14 @@ ONLY_WITH = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", F
 """Calls that could run code from a file, and calls that could without this option."""
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_no_call_can_run_code_from_a_file(path):
-    for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
-        name = ast.unparse(call.func)
-        assert name not in UNSAFE, f"line {call.lineno}"
+def test_no_call_can_run_code_from_a_file():
+    for place, call in ((place_of(path), node) for path in FILES for node in nodes_of(path)):
+        if not isinstance(call, ast.Call):
+            continue
+        name, line = ast.unparse(call.func), f"{place}, line {call.lineno}"
+        assert name not in UNSAFE, line
         if name in ONLY_WITH:
             option, value = ONLY_WITH[name]
             given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-            assert given.get(option) == str(value), f"line {call.lineno}"
-        assert not any(keyword.arg == "shell" for keyword in call.keywords), f"line {call.lineno}"
+            assert given.get(option) == str(value), line
+        assert not any(keyword.arg == "shell" for keyword in call.keywords), line
