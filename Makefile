@@ -4,18 +4,22 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else each process of the tests compiles the package and its tests again
 
-.PHONY: install demo docs lint test test-slow clean
+.PHONY: install demo demo-recognition demo-retrieval docs lint test test-slow clean
 
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'  # Python compiles what it imports
 	touch $@
 
-demo: install           ## make videos of moving shapes, learn to name and to find them, write runs/demo*/run/*.html
+demo: demo-recognition demo-retrieval  ## make videos of moving shapes, learn to name and to find them, write runs/demo*/run/*.html
+
+demo-recognition: install
 	$(BIN)/side4video demo
+
+demo-retrieval: install
 	$(BIN)/side4video demo retrieval
 
 docs: install           ## the documentation as a site in build/docs

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -47,9 +48,9 @@ def check_modules() -> None:
 def check_help(folder: Path) -> None:
     from side4video.cli import COMMANDS
 
-    for name in ("", *COMMANDS):
-        done = run(folder, *filter(None, [name]), "--help")
-        assert done.returncode == 0, f"{name} --help: {done.stderr}"
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for done in pool.map(lambda name: run(folder, *filter(None, [name]), "--help"), ("", *COMMANDS)):
+            assert done.returncode == 0, f"{' '.join(done.args)}: {done.stderr}"
     print(f"help of {len(COMMANDS)} commands")
 
 

@@ -71,7 +71,13 @@ COUNTS = [
 ]
 
 
-@pytest.mark.parametrize(("builder", "options", "size", "num_classes", "expected"), COUNTS)
+@pytest.mark.parametrize(
+    ("builder", "options", "size", "num_classes", "expected"),
+    [  # in every run one of each method and option
+        pytest.param(*one, marks=pytest.mark.slow if any(one[:2] == other[:2] for other in COUNTS[:place]) else ())
+        for place, one in enumerate(COUNTS)
+    ],
+)
 def test_trained_parameters(builder, options, size, num_classes, expected):
     assert count(build_without_memory(builder, size, num_classes, **options)) == expected
 
@@ -102,7 +108,13 @@ def test_dist_parts_equal_the_authors_sizes():
 @pytest.mark.parametrize(
     ("size", "total", "trained"),
     # the first column is the authors', the second (patch, class, position and word embeddings frozen) a sum over shapes
-    [("B/32", 151_277_313, 123_540_993), ("B/16", 149_620_737, 123_540_993), ("L/14", 427_616_513, 388_743_681)],
+    [
+        ("B/32", 151_277_313, 123_540_993),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (("B/16", 149_620_737, 123_540_993), ("L/14", 427_616_513, 388_743_681))
+        ),
+    ],
 )
 def test_trained_parameters_of_clip4clip(size, total, trained):
     with torch.device("meta"):

@@ -247,42 +247,52 @@ def test_files_of_a_killed_build_are_removed_by_the_next_one(small_run, warm, tm
     assert len(files(folder)) == 4
 
 
+@pytest.fixture(scope="module")
+def finished_cache(small_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    train_cache(small_run(), folder)
+    return folder
+
+
+@pytest.fixture
+def cache_file(finished_cache, tmp_path):
+    """The file of a copy of a finished cache in `tmp_path`."""
+    shutil.copytree(finished_cache, tmp_path, dirs_exist_ok=True)
+    (path,) = tmp_path.glob("*.npy")
+    return path
+
+
 @pytest.mark.parametrize("damage", ["short", "foreign"])
-def test_a_damaged_file_is_refused_with_the_remedy(damage, small_run, tmp_path):
-    cache, *_ = train_cache(small_run(), tmp_path)
-    content = cache.path.read_bytes()
-    cache.path.write_bytes(content[:-1000] if damage == "short" else b"something else")
+def test_a_damaged_file_is_refused_with_the_remedy(damage, cache_file, small_run, tmp_path):
+    content = cache_file.read_bytes()
+    cache_file.write_bytes(content[:-1000] if damage == "short" else b"something else")
     with pytest.raises(ValueError, match="Remove it; the next run computes it again"):
         train_cache(small_run(), tmp_path)
 
 
-def test_pickled_arrays_are_refused(small_run, tmp_path):
-    cache, *_ = train_cache(small_run(), tmp_path)
-    np.save(cache.path, np.array([{"an": "object"}]), allow_pickle=True)
+def test_pickled_arrays_are_refused(cache_file, small_run, tmp_path):
+    np.save(cache_file, np.array([{"an": "object"}]), allow_pickle=True)
     with pytest.raises(ValueError, match="is corrupt"):
         train_cache(small_run(), tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\0"])
-def test_a_file_truncated_in_its_header_is_refused(content, small_run, tmp_path):
-    cache, *_ = train_cache(small_run(), tmp_path)
-    cache.path.write_bytes(content)
+def test_a_file_truncated_in_its_header_is_refused(content, cache_file, small_run, tmp_path):
+    cache_file.write_bytes(content)
     with pytest.raises(ValueError, match="is corrupt"):
         train_cache(small_run(), tmp_path)
 
 
 @pytest.mark.parametrize("change", [lambda a: a[1:], lambda a: a[:, 1:], lambda a: a[["label"]].copy(), np.ravel])
-def test_arrays_of_another_clip_set_are_refused(change, small_run, tmp_path):
-    cache, *_ = train_cache(small_run(), tmp_path)
-    np.save(cache.path, change(np.load(cache.path)))
+def test_arrays_of_another_clip_set_are_refused(change, cache_file, small_run, tmp_path):
+    np.save(cache_file, change(np.load(cache_file)))
     with pytest.raises(ValueError, match="is corrupt"):
         train_cache(small_run(), tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"failures": 1}', '{"failures": {"99": "x"}}', "[" * 100_000])
-def test_a_damaged_description_is_refused(text, small_run, tmp_path):
-    cache, *_ = train_cache(small_run(), tmp_path)
-    cache.path.with_suffix(".json").write_text(text)
+def test_a_damaged_description_is_refused(text, cache_file, small_run, tmp_path):
+    cache_file.with_suffix(".json").write_text(text)
     with pytest.raises(ValueError, match="is corrupt"):
         train_cache(small_run(), tmp_path)
 

@@ -255,7 +255,7 @@ def saved_bytes(size, memory, num_clips):
 
 @pytest.mark.parametrize(
     ("size", "memory"),
-    [pytest.param(*key, marks=pytest.mark.slow if key[0] in {"l14", "e14"} else ()) for key in LIMITS_MB],
+    [pytest.param(*key, marks=pytest.mark.slow if key[0] != "b16" else ()) for key in LIMITS_MB],
 )
 def test_saved_bytes_per_clip(size, memory):
     """Bytes of one more clip. 16-bit copies of the weights, which autocast makes once, are not counted."""
