@@ -147,12 +147,16 @@ def correlate(x: Float[Tensor, "B T G D"], radius: int) -> Float[Tensor, "B S G 
 
     Places outside the frame count as zero (correlation volumes: Teed and Deng, RAFT, arXiv 2003.12039).
     """
-    side = math.isqrt(x.shape[2])
-    x = F.normalize(x, dim=-1).unflatten(2, (side, side))
-    following = F.pad(x[:, 1:], (0, 0, radius, radius, radius, radius))
-    around = range(2 * radius + 1)
-    shifted = [following[:, :, row : row + side, column : column + side] for row in around for column in around]
-    return torch.stack([(x[:, :-1] * other).sum(-1) for other in shifted], dim=-1).flatten(2, 3)
+    side, x = math.isqrt(x.shape[2]), F.normalize(x, dim=-1)
+    around = torch.arange(-radius, radius + 1)
+    places = torch.cartesian_prod(torch.arange(side), torch.arange(side))[:, None] + torch.cartesian_prod(
+        around, around
+    )
+    inside = ((places >= 0) & (places < side)).all(-1).to(x.device)  # (G, K)
+    rows, columns = places.clamp(0, side - 1).unbind(-1)
+    cosines = x[:, :-1] @ x[:, 1:].transpose(-1, -2)  # of all pairs: one matrix product is faster than K shifted ones
+    neighbours = (rows * side + columns).to(x.device).expand(*cosines.shape[:2], -1, -1)
+    return cosines.gather(-1, neighbours) * inside
 
 
 class CorrelationProbe(Probe):

@@ -58,7 +58,7 @@ def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainR
         fingerprint=model.backbone.fingerprint,
         scores=scores,
         run={
-            "train_samples": len(tokens.videos.unique()),
+            "train_samples": len(tokens.places),
             "steps": 0,
             "epochs": 0.0,
             "seconds": time.monotonic() - started,

@@ -94,7 +94,7 @@ class Search:
         for data in frame_choices(self.config).values():
             config = changed(self.config, {"data": data})
             tokens, folds, notes = training_tokens(config, self.data, self.backbone)
-            places = tokens.videos.numpy()
+            places = tokens.places
             if not tried:
                 for note in notes:
                     print(note)
@@ -118,7 +118,7 @@ class Search:
         chosen = choose_probe(candidate.probe, tokens, folds, num_classes=count, seed=self.config.seed, known=known)
         known[candidate.probe] = chosen
         assert chosen.found is not None
-        places = tokens.videos.numpy()[folds.scored].tolist()
+        places = tokens.places[folds.scored].tolist()
         changes = candidate.changes | {"probe": chosen.config.model_dump(mode="json")}
         right = dict(zip(places, chosen.found.right, strict=True))
         losses = {place: min(loss, MAX_LOSS) for place, loss in zip(places, chosen.found.losses, strict=True)}

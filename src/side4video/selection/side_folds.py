@@ -12,7 +12,7 @@ from side4video.data.transforms import seeded
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.video_model import VideoModel, build_video_model
 from side4video.tasks.clip_batches import ClipBatches
-from side4video.tasks.clips import autocast, evaluation_clips
+from side4video.tasks.clips import autocast, evaluation_clips, pool_views
 from side4video.tasks.recognition.data import RecognitionData, as_evaluated, training_clips
 from side4video.tasks.recognition.evaluate import score_views
 from side4video.tasks.recognition.folds import Folds, make_folds
@@ -57,7 +57,7 @@ class SideFolds:
         cached = config.model_copy(update={"seed": CACHE_SEED})
         self.train_clips = training_clips(data, config=cached, backbone=backbone)
         videos = as_evaluated(data.train, config.data)
-        self.test_clips = evaluation_clips(videos, config=config, backbone=backbone, num_clips=1, num_crops=1)
+        self.test_clips = evaluation_clips(videos, config=config, backbone=backbone)
 
     def scores(self, train: ndarray, held: ndarray, groups: list[str] | None) -> dict[int, tuple[ndarray, int]]:
         """Train on some clips of the list; return probabilities (C,) and label of each readable held-out clip.
@@ -120,8 +120,11 @@ class SideFolds:
     def _predictions(self, model: VideoModel, held: set[int]) -> Iterator[tuple[int, tuple[ndarray, int]]]:
         for batch in self.batches.test(self.test_clips, videos_per_batch=1, shared=False):
             if batch.indices and batch.indices[0] in held:
-                scores = score_views(model, batch.clips, device=self.device, chunk=1)
-                yield batch.indices[0], (scores[0].cpu().numpy(), int(batch.labels[0]))
+                settings = self.config.eval
+                by_view = score_views(
+                    model, batch.clips, device=self.device, chunk=settings.batch, precision=settings.precision
+                )
+                yield batch.indices[0], (pool_views(by_view, settings).cpu().numpy(), int(batch.labels[0]))
 
 
 class _Places:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from side4video.config import ProbeConfig
 from side4video.tasks.recognition.folds import make_folds
-from side4video.tasks.recognition.probe_fitting import choose_probe, fit_probe, probe_logits
+from side4video.tasks.recognition.probe_fitting import choose_probe, fit_probe, probe_logits, video_scores
 from side4video.tasks.recognition.probe_tokens import ProbeTokens
 
 T, SIDE, D = 4, 3, 8
@@ -34,7 +35,7 @@ def chosen_of(appearance, motion, name):
 
 def chosen(tokens, name="combined", **options):
     classes = int(tokens.labels.max()) + 1
-    folds = make_folds(tokens.labels.tolist(), None, class_names="abcd"[:classes])
+    folds = make_folds(tokens.clip_labels.tolist(), None, class_names="abcd"[:classes])
     return choose_probe(name, tokens, folds, num_classes=classes, **options)
 
 
@@ -60,11 +61,69 @@ def test_known_families_are_not_tried_again():
     assert chosen(tokens, known=known | {"linear": known["motion"]}) != expected
 
 
-def test_the_fitted_probe_is_the_one_that_was_cross_validated():
-    """Fitted on a fold's training part, it recognises the same held-out clips."""
-    tokens, found = clips(32, appearance=True, motion=True), chosen_of(True, True, "combined")
-    folds = make_folds(tokens.labels.tolist(), None, class_names="abcd")
+def views_of(tokens, rows, **changes):
+    """The views at the indices `rows`; `changes`: other fields."""
+    patches = {block: part[rows] for block, part in tokens.patches.items()}
+    fields = {"pooled": tokens.pooled[rows], "patches": patches, "videos": tokens.videos[rows]}
+    return ProbeTokens(**{**fields, "labels": tokens.labels[rows], **changes})
+
+
+def with_views(tokens, **changes):
+    """Three equal views of each clip."""
+    return views_of(tokens, torch.arange(len(tokens.labels)).repeat_interleave(3), **changes)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("views", [1, 3])
+def test_the_fitted_probe_is_the_one_that_was_cross_validated(views, mirrored):
+    """Fitted on a fold's training part, it recognises the same held-out clips; views count as in a test."""
+    tokens = clips(32, appearance=True, motion=True)
+    if views == 3:
+        noise = torch.randn(96, T, D, generator=torch.Generator().manual_seed(1)) * 2
+        tokens = with_views(tokens, pooled=tokens.pooled.repeat_interleave(3, dim=0) + noise)
+    if mirrored:
+        tokens = views_of(tokens, torch.arange(len(tokens.labels)), mirrored_labels=tokens.labels)
+    found = chosen(tokens, "linear")
+    folds = make_folds(tokens.clip_labels.tolist(), None, class_names="abcd")
     for (train, held), share in zip(folds.parts, found.found.right_by_fold, strict=True):
         probe = fit_probe(found.config, tokens, train, num_classes=4)
-        right = probe_logits(probe, tokens, found.config)[held].argmax(axis=1) == tokens.labels.numpy()[held]
-        assert np.mean(right) == pytest.approx(share)
+        scored = views_of(tokens, torch.from_numpy(tokens.rows_of(held)))
+        scores, labels = video_scores(probe_logits(probe, scored, found.config), scored)
+        assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(share)
+
+
+def test_clips_that_only_their_middle_view_tells_apart_are_not_recognised():
+    """The other views look like the other class, so a test of all views fails; so must the cross-validation."""
+    middle = clips(32, appearance=True, motion=False)
+    assert np.mean(chosen(middle, "linear").found.right) > 0.9
+    pooled = with_views(middle).pooled
+    pooled[0::3, :, 0] = pooled[2::3, :, 0] = 4.0 - pooled[1::3, :, 0]
+    assert np.mean(chosen(with_views(middle, pooled=pooled), "linear").found.right) < 0.6
+
+
+def moving_columns(column, count=16):
+    """Clips of two classes; in one of them patches of a column change over time."""
+    random = torch.Generator().manual_seed(column)
+    labels = torch.arange(count) % 2
+    patches = torch.randn(count, T, SIDE, SIDE, D, generator=random) * 0.1
+    patches[:, :, :, column] += torch.randn(count, T, SIDE, D, generator=random) * labels[:, None, None, None]
+    return ProbeTokens(torch.zeros(count, T, D), {3: patches.flatten(2, 3)}, torch.arange(count), labels)
+
+
+def test_a_probe_trained_on_mirrored_views_recognises_mirrored_clips():
+    left, right = moving_columns(0), moving_columns(2)
+    rows, config = torch.arange(16), ProbeConfig(name="motion", block=3, grid=3)
+    recognised = {}
+    for name, labels in {"as it is": None, "mirrored": left.labels, "exchanged": 1 - left.labels}.items():
+        probe = fit_probe(config, views_of(left, rows, mirrored_labels=labels), num_classes=2)
+        recognised[name] = (probe_logits(probe, right, config).argmax(axis=1) == right.labels.numpy()).mean()
+    assert recognised["as it is"] < 0.7
+    assert recognised["mirrored"] == 1
+    assert recognised["exchanged"] < 0.5
+
+
+def test_as_many_views_are_trained_on_as_the_limit_allows():
+    tokens = with_views(clips(2, appearance=True, motion=False), mirrored_labels=torch.tensor([0, 0, 0, 1, 1, 1]))
+    assert tokens.training_rows(np.array([1]), limit=100).tolist() == [4, 10, 3, 9, 5, 11]
+    assert tokens.training_rows(np.array([0, 1]), limit=4).tolist() == [1, 7, 4, 10]
+    assert tokens.training_rows(np.array([0, 1]), limit=1).tolist() == [1, 4]

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.table import Table
 
 from side4video.config import ProbeConfig, ProbeName, RunConfig
@@ -15,7 +16,7 @@ from side4video.data.loading.loader import test_loader
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import choose_workers, evaluation_clips
-from side4video.tasks.recognition.data import RecognitionData, as_evaluated, evaluated_groups
+from side4video.tasks.recognition.data import RecognitionData, as_evaluated, evaluated_groups, mirrored_classes
 from side4video.tasks.recognition.folds import Folds, make_folds
 from side4video.tasks.recognition.metrics import top_k_accuracy
 from side4video.tasks.recognition.probe_fitting import ChosenProbe, choose_probe, fit_probe, probe_logits, video_scores
@@ -114,14 +115,22 @@ def standard_error(right: Sequence[bool]) -> float:
 def training_tokens(
     config: RunConfig, data: RecognitionData, backbone: FrozenBackbone
 ) -> tuple[ProbeTokens, Folds, tuple[str, ...]]:
-    """Return tokens of one view of each training clip, folds that keep recordings together, and notes."""
+    """Return tokens of the training clips, folds that keep recordings together, and notes.
+
+    The clips have the views of test clips: a sampling that recognises only the middle of a clip must not look better in
+    cross-validation than it is in a test. Where training mirrors clips, probes are trained on mirrored views, too.
+    """
     assert data.train is not None
     videos = as_evaluated(data.train, config.data)
-    clips = evaluation_clips(videos, config=config, backbone=backbone, num_clips=1, num_crops=1)
-    tokens = probe_tokens_of(clips, config=config, backbone=backbone)
+    tokens = probe_tokens_of(
+        evaluation_clips(videos, config=config, backbone=backbone), config=config, backbone=backbone
+    )
+    if config.augment.flip:
+        exchanged = mirrored_classes(data, config.data)
+        tokens = replace(tokens, mirrored_labels=torch.tensor([exchanged.get(c, c) for c in tokens.labels.tolist()]))
     grouping = evaluated_groups(data.train, config.data)
-    groups = None if grouping.groups is None else [grouping.groups[place] for place in tokens.videos.tolist()]
-    folds = make_folds(tokens.labels.tolist(), groups, class_names=data.class_names, seed=config.seed)
+    groups = None if grouping.groups is None else [grouping.groups[place] for place in tokens.places]
+    folds = make_folds(tokens.clip_labels.tolist(), groups, class_names=data.class_names, seed=config.seed)
     return tokens, folds, (grouping.origin, *folds.notes)
 
 
@@ -157,7 +166,7 @@ def measure_baselines(
     majority = None
     if test is not None:
         _, labels = video_scores(np.zeros((len(test.labels), count)), test)
-        majority = float((labels == tokens.labels.mode().values.item()).mean())
+        majority = float((labels == np.bincount(tokens.clip_labels).argmax()).mean())
     return Baselines(
         chance=1 / count,
         majority=majority,

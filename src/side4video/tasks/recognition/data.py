@@ -213,18 +213,22 @@ def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
     )
 
 
+def mirrored_classes(data: RecognitionData, config: DataConfig) -> dict[int, int]:
+    """Return the class of mirrored clips, for classes that change: "turn left" and "turn right" are exchanged."""
+    return {} if config.arrow_of_time else flip_label_pairs(data.class_names)
+
+
 def training_clips(
     data: RecognitionData, *, config: RunConfig, backbone: FrozenBackbone, video_cache: VideoCache | None = None
 ) -> TrainClips:
     """Return the training set with random augmentation."""
     if data.train is None:
         raise ValueError("No training set: give --data.train.")
-    flip_labels = None if config.data.arrow_of_time else flip_label_pairs(data.class_names)
     return train_clips(
         data.train.videos,
         config=config,
         backbone=backbone,
-        flip_labels=flip_labels,
+        flip_labels=mirrored_classes(data, config.data),
         video_cache=video_cache,
         num_labels=data.num_labels,
     )

@@ -174,10 +174,17 @@ def cross_validate(
     strengths: Sequence[float] = STRENGTHS,
     weights: Float[ndarray, " F"] | None = None,
     class_weights: Float[ndarray, " C"] | None = None,
+    clips: Int[ndarray, " V"] | None = None,
 ) -> list[CrossValidated]:
-    """Held-out log loss and recognised clips for every strength, over the same folds; arguments as in `fit`."""
+    """Held-out log loss and recognised clips for every strength, over the same folds; other arguments as in `fit`.
+
+    Args:
+        folds: indices of rows.
+        strengths: values of C to try.
+        clips: clip of each row; the softmax of a clip's held-out rows is averaged. None: each row is a clip.
+    """
     with threadpool_limits(1):  # several threads are slower on matrices this small
-        return _cross_validate(features, labels, folds, num_classes, strengths, weights, class_weights)
+        return _cross_validate(features, labels, folds, num_classes, strengths, weights, class_weights, clips)
 
 
 def _cross_validate(
@@ -188,6 +195,7 @@ def _cross_validate(
     strengths: Sequence[float],
     weights: ndarray | None,
     class_weights: ndarray | None,
+    clips: ndarray | None,
 ) -> list[CrossValidated]:
     held_logits = {strength: np.full((len(labels), num_classes), np.nan) for strength in strengths}
     for train, held in folds.parts:
@@ -199,25 +207,39 @@ def _cross_validate(
         fits = _fit_reduced(reduced, labels[train], num_classes, cs, class_weights)
         for strength, (weight, bias) in zip(strengths, fits, strict=True):
             held_logits[strength][held] = others @ weight.T + bias
-    return [score_held_out(strength, held_logits[strength], labels, folds, class_weights) for strength in strengths]
+    return [
+        score_held_out(strength, held_logits[strength], labels, folds, class_weights, clips) for strength in strengths
+    ]
 
 
 def score_held_out(
-    strength: float, logits: ndarray, labels: ndarray, folds: Folds, class_weights: ndarray | None = None
+    strength: float,
+    logits: ndarray,
+    labels: ndarray,
+    folds: Folds,
+    class_weights: ndarray | None = None,
+    clips: ndarray | None = None,
 ) -> CrossValidated:
-    """Score a candidate by its held-out logits (V, C); rows that are never held out are ignored."""
-    scored = folds.scored
-    right = logits.argmax(axis=1) == labels
-    own = logits[scored, labels[scored]]
-    losses = np.logaddexp.reduce(logits[scored], axis=1) - own
+    """Score a candidate by its held-out logits (V, C); rows that are never held out are ignored.
+
+    `clips`: clip of each row; the softmax of a clip's rows is averaged, as a test does. None: each row is a clip.
+    """
+    rows = folds.scored
+    logs = logits[rows] - np.logaddexp.reduce(logits[rows], axis=1, keepdims=True)
+    _, first, clip = np.unique(rows if clips is None else clips[rows], return_index=True, return_inverse=True)
+    probabilities = np.zeros((len(first), logits.shape[1]))
+    np.add.at(probabilities, clip, np.exp(logs) / np.bincount(clip)[clip, None])
+    label_of = labels[rows[first]]
+    right = probabilities.argmax(axis=1) == label_of
+    losses = -np.log(np.maximum(probabilities[np.arange(len(first)), label_of], np.finfo(float).tiny))
     if class_weights is not None:
-        losses = losses * class_weights[labels[scored]]
+        losses = losses * class_weights[label_of]
     return CrossValidated(
         strength,
         float(losses.mean()),
         tuple(losses.tolist()),
-        tuple(bool(value) for value in right[scored]),
-        tuple(float(right[held].mean()) for _, held in folds.parts),
+        tuple(bool(value) for value in right),
+        tuple(float(right[np.unique(clip[np.isin(rows, held)])].mean()) for _, held in folds.parts),
     )
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from numpy import ndarray
-from torch import Tensor
 
 from side4video.config import ProbeConfig, ProbeName
 from side4video.config.probe import ProbePart
@@ -22,7 +22,7 @@ from side4video.tasks.recognition.logistic_regression import (
     fit,
     score_held_out,
 )
-from side4video.tasks.recognition.probe_tokens import ProbeTokens
+from side4video.tasks.recognition.probe_tokens import ProbeTokens, mirror
 
 EPOCHS, BATCH, RATE, DECAY = 40, 16, 1e-3, 0.1
 """Training of the attentive probe: AdamW with a cosine learning rate."""
@@ -30,6 +30,8 @@ COMBINED: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlatio
 """Families that a combined probe may contain."""
 WEIGHTS = (0.5, 1.0, 2.0)
 """Weights that are tried for each part after the first."""
+MAX_ROWS = 480
+"""A probe is trained on at most this many views of all clips, mirrored ones included, but on one of each or more."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,16 @@ def probe_options(name: ProbeName, blocks: Sequence[int], grids: int) -> list[Pr
 
 
 @torch.no_grad()
-def features_of(probe: Probe, tokens: ProbeTokens, config: ProbeConfig) -> Float[ndarray, "V F"]:
-    """Return the probe's features of each view, before standardisation."""
-    return torch.cat([probe.features(part) for part in tokens.parts(config)]).numpy()
+def features_of(probe: Probe, tokens: ProbeTokens, config: ProbeConfig) -> Float[ndarray, "rows F"]:
+    """Return the probe's features of each row, before standardisation."""
+    ways = (False,) if tokens.mirrored_labels is None else (False, True)
+    return torch.cat([probe.features(part) for way in ways for part in tokens.parts(config, mirrored=way)]).numpy()
+
+
+def _row_folds(tokens: ProbeTokens, folds: Folds) -> Folds:
+    """The folds of clips as folds of rows: trained on `MAX_ROWS`, tested on all views, as test clips are."""
+    parts = [(tokens.training_rows(train, MAX_ROWS), tokens.rows_of(held)) for train, held in folds.parts]
+    return Folds(tuple(parts))
 
 
 def choose_probe(
@@ -93,11 +102,11 @@ def choose_probe(
     seed: int = 0,
     known: Mapping[ProbeName, ChosenProbe] | None = None,
 ) -> ChosenProbe:
-    """Choose the options of a family with the smallest held-out log loss.
+    """Choose the options of a family with the smallest held-out log loss; a clip's scores are the mean over its views.
 
     Args:
         name: the family.
-        tokens: tokens of the training clips, one view of each, in the order of the folds' indices.
+        tokens: tokens of the training clips, with as many views as test clips have.
         folds: folds of these clips.
         num_classes: C.
         seed: seed of the attentive probe's training.
@@ -109,20 +118,32 @@ def choose_probe(
     options = probe_options(name, sorted(tokens.patches), grids)
     if not folds.parts:
         return ChosenProbe(options[0], None)
-    labels = tokens.labels.numpy()
     chosen = []
     for option in options:
         if name == "attentive":
-            logits = np.full((len(labels), num_classes), np.nan)
-            for train, held in folds.parts:
-                probe = fit_probe(option, tokens, train, num_classes=num_classes, seed=seed)
-                logits[held] = probe_logits(probe, tokens, option)[held]
-            found = score_held_out(1.0, logits, labels, folds)
+            found = _cross_validate_attentive(option, tokens, folds, num_classes, seed)
         else:
             features = features_of(_build(option, tokens, num_classes), tokens, option)
-            found = choose(cross_validate(features, labels, folds, num_classes=num_classes))
+            found = _cross_validate(features, tokens, folds, num_classes=num_classes)
         chosen.append(ChosenProbe(option.model_copy(update={"strength": found.strength}), found))
     return min(chosen, key=lambda one: one.loss)
+
+
+def _cross_validate(features: ndarray, tokens: ProbeTokens, folds: Folds, **options: Any) -> CrossValidated:
+    rows, clips = _row_folds(tokens, folds), tokens.row_clips
+    return choose(cross_validate(features, tokens.row_labels, rows, clips=clips, **options))
+
+
+def _cross_validate_attentive(
+    option: ProbeConfig, tokens: ProbeTokens, folds: Folds, num_classes: int, seed: int
+) -> CrossValidated:
+    logits = np.full((len(tokens.labels), num_classes), np.nan)
+    for train, held in folds.parts:
+        probe = fit_probe(option, tokens, train, num_classes=num_classes, seed=seed)
+        rows = tokens.rows_of(held)
+        logits[rows] = probe_logits(probe, tokens, option)[rows]
+    clips = tokens.row_clips[: len(logits)]
+    return score_held_out(1.0, logits, tokens.labels.numpy(), _row_folds(tokens, folds), clips=clips)
 
 
 def _combine(
@@ -136,9 +157,15 @@ def _combine(
         name="combined", parts=(_part(singles[first].config, 1.0),), strength=singles[first].config.strength
     )
     best = ChosenProbe(config, singles[first].found)
-    while remaining and folds.parts:
+    if not folds.parts:
+        return best
+    features = {
+        name: features_of(_build(singles[name].config, tokens, num_classes), tokens, singles[name].config)
+        for name in names
+    }
+    while remaining:
         tried = [
-            (name, _with_part(best.config, _part(singles[name].config, weight), tokens, folds, num_classes))
+            (name, _with_part(best.config, _part(singles[name].config, weight), features, tokens, folds, num_classes))
             for name in remaining
             for weight in WEIGHTS
         ]
@@ -151,21 +178,25 @@ def _combine(
 
 
 def _with_part(
-    config: ProbeConfig, part: ProbePart, tokens: ProbeTokens, folds: Folds, num_classes: int
+    config: ProbeConfig,
+    part: ProbePart,
+    features: Mapping[ProbeName, ndarray],
+    tokens: ProbeTokens,
+    folds: Folds,
+    num_classes: int,
 ) -> ChosenProbe:
     """Cross-validate a combined probe with one more part, at strengths near its own."""
     strengths = [value for value in STRENGTHS if 0.05 < value / config.strength < 20]
     config = config.model_copy(update={"parts": (*config.parts, part)})
-    probe = _build(config, tokens, num_classes)
-    found = choose(
-        cross_validate(
-            features_of(probe, tokens, config),
-            tokens.labels.numpy(),
-            folds,
-            num_classes=num_classes,
-            strengths=strengths,
-            weights=_weights(probe, config),
-        )
+    own = [features[part.name] for part in config.parts]
+    sizes, weights = [one.shape[1] for one in own], [part.weight for part in config.parts]
+    found = _cross_validate(
+        np.concatenate(own, axis=1),
+        tokens,
+        folds,
+        num_classes=num_classes,
+        strengths=strengths,
+        weights=part_weights(sizes, weights).numpy(),
     )
     return ChosenProbe(config.model_copy(update={"strength": found.strength}), found)
 
@@ -189,19 +220,21 @@ def _build(config: ProbeConfig, tokens: ProbeTokens, num_classes: int) -> Probe:
 def fit_probe(
     config: ProbeConfig, tokens: ProbeTokens, clips: ndarray | None = None, *, num_classes: int, seed: int = 0
 ) -> Probe:
-    """Fit a probe to all clips, or to the clips at the indices `clips`; it is returned in eval mode.
+    """Fit a probe to all clips, or to the clips with the numbers `clips`; it is returned in eval mode.
+
+    It is trained on several views of a clip, mirrored ones included, see `ProbeTokens.training_rows`.
 
     Raises:
         ValueError: all clips are of one class.
     """
-    rows = torch.arange(len(tokens.labels)) if clips is None else torch.from_numpy(clips)
+    clips = np.arange(len(tokens.places)) if clips is None else clips
     if config.name == "attentive":
-        return _train_attentive(config, tokens, rows, num_classes, seed)
+        return _train_attentive(config, tokens, clips, num_classes, seed)
     probe = _build(config, tokens, num_classes)
-    features = features_of(probe, tokens, config)[rows]
+    rows = tokens.training_rows(clips, MAX_ROWS)
     found = fit(
-        features,
-        tokens.labels[rows].numpy(),
+        features_of(probe, tokens, config)[rows],
+        tokens.row_labels[rows],
         num_classes=num_classes,
         strength=config.strength,
         weights=_weights(probe, config),
@@ -218,19 +251,24 @@ def fit_probe(
 
 
 def _train_attentive(
-    config: ProbeConfig, tokens: ProbeTokens, rows: Tensor, num_classes: int, seed: int
+    config: ProbeConfig, tokens: ProbeTokens, clips: ndarray, num_classes: int, seed: int
 ) -> AttentiveProbe:
+    """An epoch has one view of each clip, drawn at random."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         probe = _build(config, tokens, num_classes).train()
         assert isinstance(probe, AttentiveProbe)
+        views = torch.from_numpy(tokens.training_rows(clips, MAX_ROWS)).unflatten(0, (len(clips), -1))
+        patches, labels, count = tokens.read(config.block), torch.from_numpy(tokens.row_labels), len(tokens.labels)
         optimizer = torch.optim.AdamW(probe.parameters(), lr=RATE, weight_decay=DECAY)
-        steps = EPOCHS * -(-len(rows) // BATCH)
+        steps = EPOCHS * -(-len(clips) // BATCH)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(EPOCHS):
-            for part in rows[torch.randperm(len(rows))].tensor_split(-(-len(rows) // BATCH)):
-                logits = probe(tokens.read(config.block)[part])
-                loss = F.cross_entropy(logits, tokens.labels[part], label_smoothing=0.1)
+            drawn = views.gather(1, torch.randint(views.shape[1], (len(views), 1)))[:, 0]
+            for rows in drawn[torch.randperm(len(drawn))].tensor_split(-(-len(drawn) // BATCH)):
+                x = patches[rows % count]
+                x = torch.where((rows >= count)[:, None, None, None], mirror(x), x)
+                loss = F.cross_entropy(probe(x), labels[rows], label_smoothing=0.1)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy import ndarray
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
@@ -25,37 +29,91 @@ from side4video.video.remote import state_or_none
 
 @dataclass(frozen=True)
 class ProbeTokens:
-    """Tokens of V views, with the video and the class of each view.
+    """Tokens of V views of M clips, with the list index and the class of each view.
+
+    Every clip has the same number of views, one after the other. As *rows*, views are numbered 0..V-1 and, if mirrored
+    clips keep or exchange their class, mirrored views V..2V-1: their patches are mirrored on the grid. That is cheaper
+    than reading mirrored frames, and nearly the same for a model trained on mirrored pictures.
 
     Attributes:
         pooled: (V, T, D), float32, pooled summary of each frame.
         patches: number of each backbone block -> its patches (V, T, G, D), float16.
         videos: (V,), list index of each view's video.
         labels: (V,), class of each view.
+        mirrored_labels: (V,), class of each mirrored view; None: probes are not trained on mirrored views.
 
-    >>> labels = torch.tensor([0, 1])
-    >>> tokens = ProbeTokens(torch.zeros(2, 8, 16), {3: torch.zeros(2, 8, 49, 16)}, torch.arange(2), labels)
+    >>> labels, videos = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 5, 5])
+    >>> tokens = ProbeTokens(torch.zeros(4, 8, 16), {3: torch.zeros(4, 8, 49, 16)}, videos, labels)
     >>> tokens.read(-1).shape, tokens.read(3).shape
-    (torch.Size([2, 8, 16]), torch.Size([2, 8, 49, 16]))
+    (torch.Size([4, 8, 16]), torch.Size([4, 8, 49, 16]))
+    >>> tokens.places.tolist(), tokens.clip_labels.tolist(), tokens.rows_of(np.array([1])).tolist()
+    ([0, 5], [0, 1], [2, 3])
     """
 
     pooled: Float[Tensor, "V T D"]
     patches: dict[int, Float[Tensor, "V T G D"]]
     videos: Int[Tensor, " V"]
     labels: Int[Tensor, " V"]
+    mirrored_labels: Int[Tensor, " V"] | None = None
+
+    @cached_property
+    def places(self) -> Int[ndarray, " M"]:
+        """List index of each clip."""
+        return self.videos.unique_consecutive().numpy()
+
+    @cached_property
+    def views(self) -> int:
+        """Number of views of each clip."""
+        return len(self.videos) // len(self.places)
+
+    @cached_property
+    def clip_labels(self) -> Int[ndarray, " M"]:
+        """Class of each clip."""
+        return self.labels[:: self.views].numpy()
+
+    @cached_property
+    def row_labels(self) -> Int[ndarray, " rows"]:
+        """Class of each row."""
+        mirrored = [] if self.mirrored_labels is None else [self.mirrored_labels]
+        return torch.cat([self.labels, *mirrored]).numpy()
+
+    @cached_property
+    def row_clips(self) -> Int[ndarray, " rows"]:
+        """Clip of each row, 0..M-1."""
+        clips = np.arange(len(self.videos)) // self.views
+        return clips if self.mirrored_labels is None else np.tile(clips, 2)
+
+    def rows_of(self, clips: Int[ndarray, " clips"]) -> Int[ndarray, " rows"]:
+        """Return the rows of the clips' views as they are, not mirrored."""
+        return (clips[:, None] * self.views + np.arange(self.views)).ravel()
+
+    def training_rows(self, clips: Int[ndarray, " clips"], limit: int) -> Int[ndarray, " rows"]:
+        """Return the rows to train on: of each clip its middle view, that mirrored, a view further out, and so on.
+
+        As many per clip as are at most `limit` for all M clips, and at least one.
+
+        >>> labels, views = torch.zeros(3, dtype=torch.long), torch.zeros(3, 8, 16)
+        >>> tokens = ProbeTokens(views, {}, torch.zeros(3), labels, mirrored_labels=labels)
+        >>> tokens.training_rows(np.array([0]), limit=3).tolist()
+        [1, 4, 0]
+        """
+        outwards = np.argsort(np.abs(np.arange(self.views) - (self.views - 1) / 2), kind="stable")
+        shifts = outwards[:, None] + np.array([0] if self.mirrored_labels is None else [0, len(self.labels)])
+        chosen = shifts.ravel()[: max(1, limit // len(self.places))]
+        return (clips[:, None] * self.views + chosen).ravel()
 
     def read(self, block: int) -> Tensor:
         """Return the tokens that a probe of this block reads; -1: the pooled summaries."""
         return self.pooled if block < 0 else self.patches[block]
 
-    def parts(self, config: ProbeConfig, size: int = 64) -> Iterator[Any]:
+    def parts(self, config: ProbeConfig, size: int = 64, *, mirrored: bool = False) -> Iterator[Any]:
         """Yield what the probe of these settings reads, `size` views at a time."""
-        if config.name != "combined":
-            yield from self.read(config.block).split(size)
-            return
-        blocks = {part.block for part in config.parts}
+        blocks = {part.block for part in config.parts} if config.name == "combined" else {config.block}
         for start in range(0, len(self.labels), size):
-            yield {block: self.read(block)[start : start + size] for block in blocks}
+            tokens = {block: self.read(block)[start : start + size] for block in blocks}
+            if mirrored:
+                tokens = {block: mirror(part) if block >= 0 else part for block, part in tokens.items()}
+            yield tokens if config.name == "combined" else tokens[config.block]
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return all tensors by name, as stored in a file."""
@@ -69,6 +127,16 @@ class ProbeTokens:
             int(name.removeprefix("block")): tokens for name, tokens in tensors.items() if name.startswith("block")
         }
         return cls(tensors["pooled"], patches, tensors["videos"], tensors["labels"])
+
+
+def mirror(patches: Float[Tensor, "V T G D"]) -> Float[Tensor, "V T G D"]:
+    """Exchange left and right of the grid of patches.
+
+    >>> mirror(torch.arange(4.0).reshape(1, 1, 4, 1)).flatten().tolist()
+    [1.0, 0.0, 3.0, 2.0]
+    """
+    side = math.isqrt(patches.shape[2])
+    return patches.unflatten(2, (side, side)).flip(3).flatten(2, 3)
 
 
 def probe_blocks(num_blocks: int) -> tuple[int, ...]:

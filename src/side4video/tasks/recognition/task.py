@@ -111,7 +111,7 @@ class RecognitionTask:
         if not (self.config.eval.probe or fits_head) or (resumed and (out / PROBE).is_file()):
             return
         assert self.data.train is not None
-        train = self._evaluation_clips(self.data.train, num_clips=1, num_crops=1)
+        train = self._evaluation_clips(self.data.train)
         probe, score = probe_accuracy(
             self.model.backbone,
             train=self._test_batches(train, shared=False),
@@ -207,7 +207,7 @@ class RecognitionTask:
     def _test_batches(self, clips: TestClips, *, shared: bool = True) -> Iterable[Batch]:
         return self.batches.test(clips, videos_per_batch=videos_per_batch(self.config.eval), shared=shared)
 
-    def _evaluation_clips(self, videos: VideoList, **views: int) -> TestClips:
+    def _evaluation_clips(self, videos: VideoList) -> TestClips:
         evaluated = as_evaluated(videos, self.config.data)
         return evaluation_clips(
             evaluated,
@@ -215,7 +215,6 @@ class RecognitionTask:
             backbone=self.model.backbone,
             video_cache=self.video_cache,
             num_labels=self.data.num_labels,
-            **views,
         )
 
     def _start_from_class_names(self) -> None:

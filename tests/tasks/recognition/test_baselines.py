@@ -1,0 +1,44 @@
+"""Tokens of training clips for probes: the views of a test, and mirrored views with the right class."""
+
+import shutil
+
+import pytest
+import torch
+
+from side4video.models.video_model import build_backbone
+from side4video.tasks.recognition.baselines import training_tokens
+from side4video.tasks.recognition.data import read_data
+
+
+@pytest.fixture(scope="module")
+def tokens_of(small_run, motion_videos, tmp_path_factory):
+    """Tokens of two clips of "turn left" and two of "turn right", with other settings."""
+    folder = tmp_path_factory.mktemp("turns")
+    sources = sorted((motion_videos / "train").glob("*/*.mp4"))
+    for place, name in enumerate(("turn left", "turn right")):
+        (folder / name).mkdir()
+        for source in sources[2 * place : 2 * place + 2]:
+            shutil.copy(source, folder / name / source.name)
+
+    def tokens(**groups):
+        config = small_run(**groups)
+        config = config.model_copy(update={"data": config.data.model_copy(update={"train": folder, "test": None})})
+        found, _, _ = training_tokens(
+            config, read_data(config.data), build_backbone(config, device=torch.device("cpu"))
+        )
+        return found
+
+    return tokens
+
+
+def test_training_clips_have_the_views_of_test_clips(tokens_of):
+    tokens = tokens_of(eval={"resize": 40, "clips": 2, "crops": 3})
+    assert tokens.views == 6
+    assert tokens.places.tolist() == [0, 1, 2, 3]
+    assert tokens.clip_labels.tolist() == [0, 0, 1, 1]
+    assert not torch.equal(tokens.pooled[0], tokens.pooled[5])
+    assert tokens.mirrored_labels is None  # augment.flip is 0
+
+
+def test_left_and_right_are_exchanged_in_mirrored_views(tokens_of):
+    assert tokens_of(augment={"resize": 32, "flip": 0.5}).mirrored_labels.tolist() == [1, 1, 0, 0]
