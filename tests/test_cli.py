@@ -271,6 +271,7 @@ def test_memory_is_planned_for_recipes_and_models(capsys, tmp_path):
     assert "stay free" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_memory_uses_the_data_set_and_plans_the_printed_commands(capsys, tmp_path):
     """A classifier on 64 channels has 65 parameters per class."""
     plans = []
@@ -281,7 +282,9 @@ def test_memory_uses_the_data_set_and_plans_the_printed_commands(capsys, tmp_pat
         plans.append(json.loads((tmp_path / "plan.json").read_text()))
     assert plans[0]["trained_parameters"] - plans[1]["trained_parameters"] == (400 - 174) * 65
     assert [(plan["clips_per_pass"], plan["passes"]) for plan in plans] == [(32, 1), (32, 8)]
-    capsys.readouterr()
+
+
+def test_memory_for_more_processes_than_videos_is_refused(capsys):
     for processes in ("0", "129"):
         assert main(["memory", "ssv2-b16", *TINY.split(), "--processes", processes]) == 2
         assert f"processes = {processes} cannot share a batch of 128 videos. Use 1 to 128." in capsys.readouterr().err

@@ -118,7 +118,7 @@ def test_yaml_cannot_run_code(tmp_path):
     [
         pytest.param(b"about: caf\xe9", id="Latin-1"),
         pytest.param("about: café".encode("utf-16"), id="UTF-16"),
-        pytest.param(b"seed: " + b"[" * 100_000, id="nested"),
+        pytest.param(b"seed: " + b"[" * 10_000, id="nested"),
         pytest.param(b"about: 2001-99-99", id="no date"),
         pytest.param(b"about: \0", id="NUL"),
         pytest.param(b"? [1, 2]\n: 3", id="a list as a name"),

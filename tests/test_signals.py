@@ -50,7 +50,7 @@ def command(name, many, out):
         ("predict", False),
         pytest.param("embed", True, marks=pytest.mark.slow),
         pytest.param("evaluate", True, marks=pytest.mark.slow),
-        ("check-data", True),
+        pytest.param("check-data", True, marks=pytest.mark.slow),
     ],
 )
 def test_sigterm_ends_a_command(name, whole_job, warm, many, tmp_path):

@@ -11,6 +11,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from importlib import import_module
@@ -137,6 +138,7 @@ def child(request):
         os.dup2(log, descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.update(request["environment"])
+    tempfile.tempdir = None  # the variables may name another folder
     util.spawnv_passfds = start_program
     set_limits(request["file_size_limit"], request["more_memory"])
     if request["script"] is not None:

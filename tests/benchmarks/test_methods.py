@@ -266,6 +266,7 @@ def tensor_of_ours(state, key):
     return state[key.replace("attention.out_proj", "attention.project")]
 
 
+@pytest.mark.slow
 def test_clip4clip_starts_with_the_similarity_of_clip():
     import open_clip
 

@@ -5,7 +5,7 @@ import torch
 
 from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig, parse_config
 from side4video.memory.advice import advise, parse_size, usable_bytes
-from side4video.memory.planning import StepPlanner, largest_within, resolve_types, target_of
+from side4video.memory.planning import StepPlanner, config_of_process, largest_within, resolve_types, target_of
 from side4video.memory.training_step import (
     ACTIVATIONS,
     BACKBONE_WEIGHTS,
@@ -169,6 +169,10 @@ def test_precision_is_16_bits_on_a_gpu_and_32_on_a_cpu():
     assert on_gpu.peak[CLIPS] == on_cpu.peak[CLIPS]
     assert resolve_types(RunConfig(), "gpu").train.precision == "bf16"
     assert resolve_types(RunConfig(train=TrainConfig(precision="fp16")), "gpu").train.precision == "fp16"
+
+
+def test_a_process_has_its_share_of_the_batch():
+    assert [config_of_process(settings(train={"batch": 10}), number).train.batch for number in (1, 4, 10)] == [10, 3, 1]
 
 
 def test_step_size_uses_the_largest_micro_batch():

@@ -63,6 +63,7 @@ def test_stored_config_repeats_the_run_without_the_search(finished, tmp_path):
     assert not (tmp_path / "again" / "search").exists()
 
 
+@pytest.mark.slow
 def test_interrupted_search_resumes(finished, searching, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished / "search", folder / "search")
@@ -103,7 +104,9 @@ COMBINED = {
 
 
 @pytest.mark.parametrize(
-    "probe", [{"name": "motion", "block": 1, "grid": 2}, COMBINED], ids=lambda probe: probe["name"]
+    "probe",
+    [pytest.param({"name": "motion", "block": 1, "grid": 2}, marks=pytest.mark.slow), COMBINED],
+    ids=lambda probe: probe["name"],
 )
 def test_trained_probe_is_an_adapter(probe, small_run, motion_videos, tmp_path):
     config = small_run(probe=probe, eval={"probe": f"linear,{probe['name']}"})

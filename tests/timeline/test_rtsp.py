@@ -53,7 +53,7 @@ def brightness(frame):
 
 def test_frames_of_a_camera_come_in_order_and_after_a_break(camera):
     sender, reports, windows = send(camera, num_frames=120, speed=4, drop_at=(50,)), [], []
-    reader = LiveReader(camera.address, reconnect_seconds=8, report=reports.append)
+    reader = LiveReader(camera.address, reconnect_seconds=4, report=reports.append)
     with reader.start(num_frames=4, spacing_seconds=3 / FPS):
         while not isinstance(found := reader.newest(after=windows[-1][-1].point + 1 if windows else 0), LiveEnd):
             windows.append(found)
@@ -65,9 +65,9 @@ def test_frames_of_a_camera_come_in_order_and_after_a_break(camera):
     assert shown == sorted(shown)
     assert shown[0] < 50 < 100 < shown[-1]
     assert [report.removeprefix(f"{camera.address}: ") for report in reports] == [
-        "the stream ended. Connecting again for 8 seconds.",
+        "the stream ended. Connecting again for 4 seconds.",
         "the stream is back.",
-        "the stream ended. Connecting again for 8 seconds.",
+        "the stream ended. Connecting again for 4 seconds.",
     ]
     assert not found.is_error
 

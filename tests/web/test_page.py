@@ -138,6 +138,7 @@ def test_videos_play_from_the_best_window(open_page, indexed, name):
         wait_for(video, "video.webkitAudioDecodedByteCount > 0")
 
 
+@pytest.mark.slow
 def test_muting_one_video_mutes_all(open_page, indexed):
     page = open_page("/?q=a+ring")
     first, second = (card_of(page, indexed.videos / name).locator("video") for name in ("long.mp4", "old.avi"))
@@ -201,6 +202,7 @@ def test_filters(open_page):
     expect(page.locator(".count")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_search_without_filters_link(open_page, address):
     page = open_page("/?q=a+ring&where=camera%3Dnorth")
     expect(page.locator(".card")).to_have_count(4)
@@ -233,6 +235,7 @@ def test_upload(open_page, indexed):
     shoot(page, "upload-dark")
 
 
+@pytest.mark.slow
 def test_drag_and_drop_upload(open_page, indexed):
     page = open_page()
     page.evaluate(
@@ -335,6 +338,7 @@ def test_filters_are_chips_that_can_be_removed(open_page):
     assert "camera" not in page.url
 
 
+@pytest.mark.slow
 def test_back_after_an_upload_returns_to_the_query(open_page, indexed):
     page = open_page()
     search(page, "a ring")
@@ -413,6 +417,7 @@ def test_the_timeline_of_a_recognition_model(open_page, indexed):
     expect(page.get_by_role("link", name="Find classes over time")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_texts_and_a_clip_together(open_page, indexed):
     page = open_page()
     page.get_by_role("searchbox").fill("a ring")
@@ -461,9 +466,9 @@ def test_a_video_of_the_index_and_a_text(open_page):
 @pytest.mark.parametrize(
     ("width", "scheme"),
     [
-        (360, "dark"),
+        pytest.param(360, "dark", marks=pytest.mark.slow),
         pytest.param(1280, "light", marks=pytest.mark.slow),
-        pytest.param(768, "light", marks=pytest.mark.slow),
+        (768, "light"),
         pytest.param(2560, "dark", marks=pytest.mark.slow),
     ],
 )

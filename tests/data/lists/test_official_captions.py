@@ -248,6 +248,7 @@ class TestMsvd:
         assert (len(found.videos), sum(map(len, found.captions))) == (num_videos, num_captions)
         assert (found.split, found.notes) == (split, ())
 
+    @pytest.mark.slow
     @needs_annotations
     def test_the_real_captions_as_a_python_2_pickle(self, tmp_path):
         folder = ANNOTATIONS / "MSVD"

@@ -156,7 +156,7 @@ class TestBroken:
         assert len(outcomes) == 3
 
     def test_deep_nesting(self):
-        depth = 200_000
+        depth = 50_000
         value = load(b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b".")
         for _ in range(depth - 1):
             (value,) = value

@@ -85,6 +85,7 @@ def test_evaluation_continues_without_hanging_videos(hanging, tmp_path):
             assert torch.equal(frames, clips[index].frames[0])
 
 
+@pytest.mark.slow
 def test_training_waits_one_timeout_per_video(tmp_path):
     clips = TrainClips(videos(tmp_path, 5, {3}), sampling=SAMPLING, transform=train_transform, seed=0)
     steps = 3 * 6

@@ -54,6 +54,7 @@ def test_a_class_of_one_cue_starts_with_it(cue, name):
     assert found.found.loss <= chosen_of(*cues, name).found.loss
 
 
+@pytest.mark.slow
 def test_known_families_are_not_tried_again():
     known = {name: chosen_of(True, True, name) for name in FAMILIES}
     tokens, expected = clips(32, appearance=True, motion=True), chosen_of(True, True, "combined")

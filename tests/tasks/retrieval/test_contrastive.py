@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 import torch.nn.functional as F
 from open_clip.loss import SigLipLoss
 from torch import nn
@@ -146,7 +145,7 @@ SHARES = [
 """Clips of both processes, the parts in which each computes its own, and the loss."""
 
 
-def _process(rank, port, folder):
+def share_of_a_process(rank, port, folder):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     try:
         for case, (sizes, parts, kind) in enumerate(SHARES):
@@ -164,11 +163,22 @@ def _process(rank, port, folder):
         dist.destroy_process_group()
 
 
+SCRIPT = """
+import sys
+from pathlib import Path
+from tasks.retrieval.test_contrastive import share_of_a_process
+share_of_a_process(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
 @pytest.fixture(scope="module")
-def two_processes(tmp_path_factory):
+def two_processes(tmp_path_factory, warm):
     """The folder of their results."""
-    folder = tmp_path_factory.mktemp("two")
-    multiprocessing.spawn(_process, args=(free_port(), folder), nprocs=2)
+    folder, port = tmp_path_factory.mktemp("two"), free_port()
+    (folder / "script.py").write_text(SCRIPT)
+    runs = [warm.start(rank, port, folder, script=folder / "script.py") for rank in range(2)]
+    for code, printed in [run.finish() for run in runs]:
+        assert code == 0, printed
     return folder
 
 
