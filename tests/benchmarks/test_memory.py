@@ -78,6 +78,7 @@ def test_norms_compute_in_32_bits_under_autocast_only():
         assert F.layer_norm(x, (4,), weight).dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 def test_every_method_takes_timed_steps():
     backbone = load_backbone(SIZE.backbone, weights="random", image_size=32, model_args=SMALL)
     cpu = torch.device("cpu")

@@ -85,6 +85,7 @@ def test_explain_needs_a_class_and_no_sentences(run, video, tmp_path, capsys):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_the_report_explains_right_and_wrong_clips(run):
     plain = write_run_report(run).read_text()
     explained = write_run_report(run, explain=True).read_text()

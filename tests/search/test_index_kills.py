@@ -156,6 +156,7 @@ def test_a_kill_inside_a_film_costs_what_was_not_committed(warm, adapter, film, 
     assert not (killed / ".partial").exists()
 
 
+@pytest.mark.slow
 def test_sigterm_inside_a_film_keeps_every_window(warm, adapter, film, tmp_path):
     index = tmp_path / "index"
     run = warm.start(*command(film.parent, index, adapter, commit_seconds=3600))

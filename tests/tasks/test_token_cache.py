@@ -61,7 +61,7 @@ def counted(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("arrow", [False, True])
+@pytest.mark.parametrize("arrow", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_batches_hold_the_tokens_and_labels_of_the_same_augmented_clips(arrow, small_run, tmp_path):
     config = small_run(data={"arrow_of_time": arrow, "repeats": 2}, augment={"flip": 0.5, "erasing": 0.0})
     cache, clips, model = train_cache(config, tmp_path)

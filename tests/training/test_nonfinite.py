@@ -65,6 +65,7 @@ def test_the_same_clips_can_be_read_again(poisoned, small_run, tmp_path, monkeyp
     assert different == [[1, 0, 0, 3, 3]], "bit for bit, but for the pixel that was spoiled"
 
 
+@pytest.mark.slow
 def test_the_run_resumes_with_skip_or_after_the_cause_is_fixed(small_run, tmp_path, monkeypatch):
     train(small_run(), out=tmp_path / "whole")
     with monkeypatch.context() as patch:

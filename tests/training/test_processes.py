@@ -187,6 +187,7 @@ def test_a_signal_to_torchrun_saves_before_all_processes_end(small_run, tmp_path
         assert json.loads(file.metadata()["progress"])["step"] == done
 
 
+@pytest.mark.slow
 def test_all_processes_skip_a_step_with_a_nonfinite_loss_in_one(small_run, train_on, tmp_path):
     """The videos of one step of one process become infinite."""
     script = tmp_path / "poisoned.py"

@@ -313,6 +313,7 @@ def test_works_without_scripts(open_page, indexed):
     expect(page.get_by_role("heading", level=1)).to_have_text("Similar to 0001.mp4")
 
 
+@pytest.mark.slow
 def test_api_documentation(open_page):
     page = open_page("/docs")
     expect(page.get_by_role("heading", name="GET /api/search", exact=True)).to_be_visible()
@@ -351,6 +352,7 @@ def test_back_after_an_upload_returns_to_the_query(open_page, indexed):
     expect(page.get_by_role("searchbox")).to_have_value("a ring")
 
 
+@pytest.mark.slow
 def test_fingers_have_targets_of_40_pixels(open_page):
     page = open_page("/?q=a+ring&where=camera%3Dnorth", width=360, height=740, has_touch=True, is_mobile=True)
     for target in page.locator(
@@ -450,6 +452,7 @@ def test_combining_works_without_scripts(open_page, indexed):
     expect(page.get_by_role("heading", level=1)).to_have_text("“a ring” + “a star” + like 0001.mp4")
 
 
+@pytest.mark.slow
 def test_a_video_of_the_index_and_a_text(open_page):
     page = open_page("/?q=a+ring")
     page.locator(".card").first.get_by_role("link", name="More like this").click()

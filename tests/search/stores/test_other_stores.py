@@ -120,6 +120,7 @@ def test_refused_credentials_are_reported(object_store, environment):
     open_store(object_store, create=True).close()
 
 
+@pytest.mark.slow
 def test_command_reports_unusable_addresses(object_store, capsys):
     assert main(["index", "nothing", "--to", "s3://nowhere/index", "--model", "none"]) == 2
     said = capsys.readouterr().err
