@@ -15,11 +15,14 @@ import psutil
 import pytest
 
 from crashing_transforms import CrashingEvalTransform, SlowEvalTransform
+from s3_server import BUCKET, running_s3
 from search.test_index_kills import assert_same, content, indexed
 from side4video.cli import main
 from side4video.demo.videos import write_video
+from side4video.search.stores.open_store import open_store
 from side4video.tasks import clips
 from side4video.training.loop import train
+from side4video.video.remote import video_path
 from test_shared_commands import numbers_apart
 
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="needs the extra `ray`")
@@ -41,6 +44,15 @@ def environment():
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("OMP_NUM_THREADS", "1")
         yield patch
+
+
+@pytest.fixture
+def s3(environment):
+    """An object store whose credentials are in the environment of the nodes."""
+    with running_s3() as variables:
+        for name, value in (variables | {"AWS_ENDPOINT_URL": variables["AWS_ENDPOINT"]}).items():
+            environment.setenv(name, value)
+        yield f"s3://{BUCKET}"
 
 
 @pytest.fixture
@@ -81,6 +93,35 @@ def videos(captioned_videos, tmp_path):
 
 def run(*arguments):
     return main(list(map(str, arguments)))
+
+
+def test_videos_at_addresses(s3, cluster, adapters, captioned_videos, tmp_path, capsys):
+    """The driver and the nodes read the store; results and embeddings are those of one process on files."""
+    for path in sorted((captioned_videos / "test").glob("*/*.mp4")):
+        (video_path(f"{s3}/test") / path.parent.name / path.name).write_bytes(path.read_bytes())
+    found = {}
+    for name, source in (("files", captioned_videos / "test"), ("store", f"{s3}/test")):
+        engine = ["--engine", "ray" if name == "store" else "local"]
+        recognition, retrieval = adapters / "recognition", adapters / "retrieval"
+        assert run("predict", recognition, source, "--json", tmp_path / f"{name}.json", *engine) == 0
+        assert run("embed", retrieval, source, "--out", tmp_path / f"{name}.npz", *engine) == 0
+        assert run("check-data", "--data.test", source, "--out", tmp_path / f"{name}-checked", *engine) == 0
+        assert run("index", source, "--to", tmp_path / name, "--model", retrieval, "--device", "cpu", *engine) == 0
+        rows = json.loads((tmp_path / f"{name}.json").read_text())["predictions"]
+        windows = open_store(tmp_path / name)
+        paths = list(windows.files())
+        means = [[window.mean for window in own] for own in windows.windows_of(paths)]
+        with np.load(tmp_path / f"{name}.npz") as embedded:
+            frames = embedded["frames"]
+        starts = str(source)
+        found[name] = ([row["classes"] for row in rows], [path.removeprefix(starts) for path in paths], means, frames)
+    assert len(found["store"][1]) == 8
+    assert found["store"][:2] == found["files"][:2]
+    for one, other in zip(found["store"][2:], found["files"][2:], strict=True):
+        assert np.array_equal(one, other)
+    capsys.readouterr()
+    assert run("index", f"{s3}/test", "--to", tmp_path / "store", "--engine", "ray") == 0
+    assert "0 embedded, 8 unchanged" in capsys.readouterr().out
 
 
 def test_ray_gives_the_results_of_one_process(cluster, adapters, videos, tmp_path, monkeypatch, capsys):
