@@ -33,7 +33,7 @@ from side4video.demo.videos import MotionVideos, make_motion_videos
 
 ROOT = Path(__file__).parents[1]
 TINY = "--backbone.weights random --backbone.image-size 32 --side.width 16"
-TINY_ARGS = "--backbone.model-args patch_size 8 embed_dim 32 depth 2 num_heads 2"
+TINY_ARGS = "--backbone.model-args patch_size 8 embed_dim 32 depth 1 num_heads 2"
 TINY_TEXT = "--text.weights random --text.model-args embed_dim 16 width 32 heads 2 layers 1"
 ONCE = "--train.epochs 1 --train.batch 8 --data.workers 0 --augment.resize 32 --eval.resize 32"
 CLIP = f"--backbone.name vit_base_patch16_clip_quickgelu_224 {TINY} {TINY_ARGS}"
@@ -42,7 +42,7 @@ CLIP = f"--backbone.name vit_base_patch16_clip_quickgelu_224 {TINY} {TINY_ARGS}"
 SMALL = {
     name: shlex.split(flags)
     for name, flags in {
-        "own-clips": f"--backbone.name vit_tiny_patch16_224 {TINY} {TINY_ARGS} --side.taps 0 1 --train.epochs 1 "
+        "own-clips": f"--backbone.name vit_tiny_patch16_224 {TINY} {TINY_ARGS} --side.taps 0 --train.epochs 1 "
         "--data.workers 0 --search off",
         "own-clips-8gb": f"{CLIP} {TINY_TEXT} {ONCE} --data.num-frames 4",
         "own-captions": f"{CLIP} {TINY_TEXT} {ONCE}",
