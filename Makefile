@@ -30,7 +30,7 @@ lint: install           ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint              ## the whole test suite
+test: install           ## all tests but the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-slow: install      ## the tests marked slow, which take minutes each

@@ -3,8 +3,10 @@
 python benchmarks/long_videos.py
 
 Makes films of moving squares (H.264 in mp4, 10 frames per second, a key frame every 5 seconds), repeats each
-measurement in fresh processes without loader processes, and reports medians: wall and processor seconds, and the bytes
-that read calls asked for (`rchar` of /proc/self/io, page cache included; Linux). About 6 minutes on two idle cores.
+measurement in fresh processes without loader processes, all films in turn, and reports medians: wall and processor
+seconds, and the bytes that read calls asked for (`rchar` of /proc/self/io, page cache included; Linux). A process also
+measures a film of one minute: the difference, per further window, leaves out what every start takes. About 8 minutes on
+two idle cores.
 
 To measure another way to go through a film, write a function from `Film` to the number of windows, and add it to
 `MEASUREMENTS`.
@@ -204,33 +206,43 @@ def run_one(name: str, path: str, seconds: int) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):  # progress bars
         short = Path(folder) / "short.mp4"
         make_film(short, 1)
-        for film in (Film(short, 60, Path(folder) / "first"), Film(Path(path), seconds, Path(folder) / "then")):
-            film.folder.mkdir()  # the first film loads libraries
-            windows = MEASUREMENTS[name](film)
-    print(json.dumps({"windows": windows, **_found}))
+        films = [(short, 60), (short, 60), (Path(path), seconds)]  # the first one loads libraries
+        found = []
+        for number, (film, length) in enumerate(films):
+            own = Film(film, length, Path(folder) / str(number))
+            own.folder.mkdir()
+            found.append({"windows": MEASUREMENTS[name](own)} | _found)
+    _, start, whole = found
+    further = {key: whole[key] - start[key] for key in whole}
+    per_window = {f"{key}_per_further_window": further[key] / further["windows"] for key in _found}
+    print(json.dumps(whole | per_window))
 
 
-def measure(name: str, path: Path, minutes: int, rounds: int) -> dict[str, Any]:
-    """Medians over fresh processes, in all and per window."""
-    runs = []
-    for _ in range(rounds):
-        what = json.dumps([name, str(path), minutes * 60])
-        done = subprocess.run([sys.executable, __file__, "--one", what], check=True, stdout=subprocess.PIPE, text=True)
-        runs.append(json.loads(done.stdout.splitlines()[-1]))
+def measure(name: str, path: Path, minutes: int) -> dict[str, float]:
+    """One measurement in a fresh process."""
+    what = json.dumps([name, str(path), minutes * 60])
+    done = subprocess.run([sys.executable, __file__, "--one", what], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def summarise(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Medians, in all and per window."""
     found = {key: median(run[key] for run in runs) for key in runs[0]}
-    per_window = {f"{key}_per_window": found[key] / found["windows"] for key in found if key != "windows"}
-    return {"task": name, "minutes": minutes, "file_bytes": path.stat().st_size, **found, **per_window}
+    in_all = ("seconds", "processor_seconds", "bytes")
+    return found | {f"{key}_per_window": found[key] / found["windows"] for key in in_all}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| work | film | windows | seconds | ms per window, processor | kB read per window |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| work | film | windows | seconds | CPU ms per window | per further window | kB read | per further window |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        numbers = f"{row['windows']:,.0f} | {row['seconds']:.1f} | {1000 * row['processor_seconds_per_window']:.1f}"
-        lines.append(f"| {row['task']} | {row['minutes']} min | {numbers} | {row['bytes_per_window'] / 1000:.1f} |")
+        numbers = [f"{row['windows']:,.0f}", f"{row['seconds']:.1f}"]
+        for key, factor in (("processor_seconds", 1000), ("bytes", 1 / 1000)):
+            numbers += [f"{factor * row[f'{key}_per_{which}']:.2f}" for which in ("window", "further_window")]
+        lines.append(f"| {row['task']} | {row['minutes']} min | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
 
@@ -240,15 +252,20 @@ def main(given: list[str] | None = None) -> None:
     if arguments.one is not None:
         run_one(*json.loads(arguments.one))
         return
-    rows = []
+    names = arguments.only or tuple(MEASUREMENTS)
     with tempfile.TemporaryDirectory() as folder:
-        for minutes in arguments.minutes:
-            path = Path(folder) / f"{minutes}.mp4"
+        films = {minutes: Path(folder) / f"{minutes}.mp4" for minutes in arguments.minutes}
+        for minutes, path in films.items():
             make_film(path, minutes)
-            for name in arguments.only or MEASUREMENTS:
-                rows.append(measure(name, path, minutes, arguments.rounds))
-                print(table(rows[-1:]).splitlines()[-1], flush=True)
-            path.unlink()
+        runs: dict[tuple[str, int], list[dict[str, float]]] = {(name, m): [] for name in names for m in films}
+        for number in range(arguments.rounds):
+            for (name, minutes), own in runs.items():
+                own.append(measure(name, films[minutes], minutes))
+                print(f"round {number + 1}: {name}, {minutes} minutes: {own[-1]['seconds']:.1f} s", flush=True)
+        rows = [
+            {"task": name, "minutes": minutes, "file_bytes": films[minutes].stat().st_size, **summarise(own)}
+            for (name, minutes), own in runs.items()
+        ]
     print(table(rows))
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     versions = {name: version(name) for name in ("av", "torch")}

@@ -58,9 +58,14 @@ KINDS = {"console", "python", "csv", "jsonl", "sh", "text", "bibtex"}
 RUNNERS = ("torchrun ", "srun ", "make ", "side4video ", "python ", "pip ", "uvx ", "pipx ", "#SBATCH ", "[ ")
 WITHOUT_FILES = ("side4video memory ", "side4video recipes", "side4video backbones")
 """What these print depends on nothing that a page made, so a command that several pages show runs once."""
+SLOW_PAGES = {
+    "docs/how-to/export.md",
+    "docs/how-to/own-data.md",
+    "docs/how-to/plan-memory.md",
+    "docs/reference/adapters.md",
+}
+"""Each takes ten seconds. Their commands are tested in sharing/, data/lists/, memory/ and adapters/ in every run."""
 ONLY_IN_SLOW_TESTS = {  # the tests of these files run the same kinds of commands in every run
-    "docs/how-to/export.md": ("side4video export runs/mine small.onnx",),  # sharing/test_export.py
-    "docs/how-to/plan-memory.md": ("side4video memory e14", "side4video memory b16"),  # memory/test_cards.py
     "docs/tutorials/first-clip.md": ("side4video train runs/demo/run/config.yaml",),  # test_cli.py
 }
 """Commands that take many seconds."""
@@ -212,7 +217,9 @@ def at_home(user_folder, hub, tmp_path, monkeypatch):
 pytestmark = pytest.mark.usefixtures("short_reports")
 
 
-@pytest.mark.parametrize("document", WITH_COMMANDS)
+@pytest.mark.parametrize(
+    "document", [pytest.param(page, marks=pytest.mark.slow) if page in SLOW_PAGES else page for page in WITH_COMMANDS]
+)
 def test_commands_and_python_run_as_written(document, at_home, finished_commands):
     run_page(document, at_home, finished_commands, left_out=ONLY_IN_SLOW_TESTS.get(document, ()))
 

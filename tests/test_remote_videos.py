@@ -44,6 +44,7 @@ def runs(store, motion_videos, small_run, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_training_in_a_store_equals_training_on_disk(runs):
     here, there = (
         [{**json.loads(line), "seconds": 0} for line in (runs / name / "log.jsonl").read_text().splitlines()]
@@ -54,6 +55,7 @@ def test_training_in_a_store_equals_training_on_disk(runs):
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_predict_takes_addresses_folders_and_patterns(runs, store, motion_videos, tmp_path, capsys):
     local = sorted(motion_videos.glob("test/*/*.mp4"))
     outputs = []

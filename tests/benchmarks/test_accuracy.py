@@ -80,6 +80,7 @@ def test_every_rival_runs_once(make, capsys):
     assert (given.work / "log.jsonl").read_text() == log
 
 
+@pytest.mark.slow
 def test_run_out_of_time_resumes_and_settings_are_separate(make):
     given = make(methods=("full",), minutes=0.0)
     accuracy.main(given)

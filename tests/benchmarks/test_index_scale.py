@@ -14,6 +14,7 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(index_scale, "OPTIMISE_WINDOWS", index_scale.CHUNK)
 
 
+@pytest.mark.slow
 def test_small_run_that_is_interrupted(in_this_process, tmp_path):
     flags = ["--out", str(tmp_path / "out.json"), "--folder", str(tmp_path / "index"), "--questions", "2"]
     index_scale.main([*flags, "--sizes", "4000", "--keep"])

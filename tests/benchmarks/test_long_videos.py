@@ -18,3 +18,5 @@ def test_a_small_run(tmp_path, capsys):
     ]
     assert all(row["bytes"] > row["file_bytes"] * (row["task"] == "index") for row in rows), "an index hashes the file"
     assert all(row["seconds_per_window"] > 0 for row in rows)
+    further = {(row["task"], row["minutes"]): row["bytes_per_further_window"] for row in rows}
+    assert 0 < further["index", 2] < min(row["bytes_per_window"] for row in rows if row["task"] == "index")

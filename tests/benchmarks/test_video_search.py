@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 
 import video_search
@@ -10,6 +11,7 @@ from side4video.models.similarity import VideoFeatures, similarity
 from video_search import Best, Videos
 
 
+@pytest.mark.slow
 def test_small_search_run(tmp_path):
     options = ["--questions", "4", "--rounds", "1", "--shortlists", "30", "120", "--folder", str(tmp_path)]
     sizes = ["--sizes", "120", "--means", "150"]

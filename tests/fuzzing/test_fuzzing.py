@@ -21,7 +21,7 @@ from side4video.data.lists.text_files import DataError
 
 ALLOWED = (ValueError, DataError, ConfigError, FileNotFoundError)  # these themselves: subclasses are accidents
 LONGEST_MESSAGE = 20_000
-SHORT, LONG = 5, 1000
+SHORT, LONG = 2, 1000
 
 
 def check_case(case):

@@ -22,7 +22,7 @@ TOWERS = {
 
 
 @pytest.mark.parametrize(
-    "name", [name if name.startswith("xlm") else pytest.param(name, marks=pytest.mark.slow) for name in TOWERS]
+    "name", [name if name.startswith("mt5") else pytest.param(name, marks=pytest.mark.slow) for name in TOWERS]
 )
 def test_memory_is_planned_without_weights_and_tokeniser(name, tmp_path, capfd):
     model, _, tag = name.partition(".")

@@ -106,6 +106,7 @@ def test_index_survives_30_kills_at_random_moments(warm, adapter, many, tmp_path
     assert_same(content(killed), expected)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_finished_videos(warm, adapter, few, tmp_path):
     index = tmp_path / "index"
     run = warm.start(*command(few, index, adapter))

@@ -50,6 +50,7 @@ def gone_on(home, small_run):
     return home / "run"
 
 
+@pytest.mark.slow
 def test_the_data_moved_and_the_epochs_grew(gone_on):
     stored = load_config(gone_on / "config.yaml")
     assert stored.data.train == gone_on.parent / "moved/clips/train"

@@ -21,7 +21,7 @@ def steps(folder):
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_run_survives_kills_at_random_moments(kills, warm, recipe, tmp_path):
-    epochs = 6 if kills > 1 else 3
+    epochs = 6 if kills > 1 else 2
     num_steps = 8 * epochs
     settings = recipe(train={"epochs": epochs, "batch": 3, "checkpoint_minutes": 0}, head={"dropout": 0.2})
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -117,7 +117,7 @@ def test_search_and_go_back(open_page, indexed, address):
 QUESTIONS = ["a ring", "a star", "something else", "a shape moves clockwise", "red", "up", "a dog", "slow", "left", "b"]
 
 
-@pytest.mark.parametrize("name", ["long.mp4", "old.avi"])
+@pytest.mark.parametrize("name", [pytest.param("long.mp4", marks=pytest.mark.slow), "old.avi"])
 def test_videos_play_from_the_best_window(open_page, indexed, name):
     path = indexed.videos / name
     index = indexed.open()

@@ -19,9 +19,10 @@ from web.small_server import TIMEOUT_SECONDS, get
         pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),  # in the middle of its start
     ],
 )
-def test_serve_runs_until_a_signal(indexed, tmp_path, number, asks, warm):
+def test_serve_runs_until_a_signal(indexed, tmp_path, number, asks, warm, request):
     command = ("serve", indexed.index, "--port", "0", "--device", "cpu", "--token", "auto")
     server = warm.start(*command, environment={"TMPDIR": tmp_path})
+    request.addfinalizer(server.kill)
     wait_until(lambda: "?token=" in server.said().partition("\n")[0], seconds=TIMEOUT_SECONDS)
     address, token = server.said().split()[0].split("?token=")
     if asks:

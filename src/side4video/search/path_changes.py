@@ -54,7 +54,7 @@ def relocate(store: Store, old: str, new: str) -> dict[str, str]:
         FileNotFoundError: `new` does not exist.
         StoreError: the store of `new` does not answer.
     """
-    start, target = _absolute(old), str(listed_path(Path(_absolute(new))))
+    start, target = _absolute(old), str(listed_path(video_path(_absolute(new))))
     states = list_remote(video_path(new), VIDEO_SUFFIXES) if is_address(new) and can_list(video_path(new)) else {}
     if not states and (not is_address(new) or can_list(video_path(new))) and not Path(new).exists():
         raise FileNotFoundError(f"--relocate: {new} does not exist. Give the present folder of the videos.")

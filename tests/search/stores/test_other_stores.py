@@ -28,7 +28,7 @@ def object_store(environment, monkeypatch):
     return f"s3://{BUCKET}/{uuid.uuid4()}"
 
 
-@pytest.fixture(params=["s3", "qdrant+local"])
+@pytest.fixture(params=[pytest.param("s3", marks=pytest.mark.slow), "qdrant+local"])
 def address(request, tmp_path):
     if request.param == "s3":
         return request.getfixturevalue("object_store")
@@ -86,8 +86,18 @@ def test_searching_a_bucket_without_an_index_creates_nothing(object_store, envir
 
 REFUSED = [
     ("s3://nowhere/index", {}, "the bucket does not exist. Create it"),
-    ("s3://bucket/index", {"AWS_ENDPOINT": "http://127.0.0.1:1"}, "the object store does not answer. Check the net"),
-    ("s3://bucket/index", {"AWS_ALLOW_HTTP": "false"}, "its endpoint uses http, not https. Set AWS_ALLOW_HTTP"),
+    pytest.param(
+        "s3://bucket/index",
+        {"AWS_ENDPOINT": "http://127.0.0.1:1"},
+        "the object store does not answer. Check the net",
+        marks=pytest.mark.slow,
+    ),
+    pytest.param(
+        "s3://bucket/index",
+        {"AWS_ALLOW_HTTP": "false"},
+        "its endpoint uses http, not https. Set AWS_ALLOW_HTTP",
+        marks=pytest.mark.slow,
+    ),
     (
         "s3://bucket/index",
         {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"},

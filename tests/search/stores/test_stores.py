@@ -389,6 +389,7 @@ def write_at_the_same_time(store, address, warm, *, seconds):
         assert_whole(store, done=done, at=at, before={}, only=prefix)
 
 
+@pytest.mark.slow
 def test_concurrent_writers_lose_nothing(several_processes, store, address, warm):
     write_at_the_same_time(store, address, warm, seconds=1)
 
