@@ -211,7 +211,7 @@ def main(command: Sequence[str] | None = None) -> None:
         serve += ["--backbone-weights", arguments.backbone_weights]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        address = server.stdout.readline().split()[0]
+        address = next(line for line in server.stdout if line.startswith("http")).split()[0]
         try:
             found = asyncio.run(measure(address.rstrip("/"), arguments, server.pid))
         finally:

@@ -88,14 +88,17 @@ class ServedFiles:
             return file
         path = Path(file.path)
         try:
-            real, found = path.resolve(strict=True), path.stat()
-        except (OSError, RuntimeError):
+            found = path.stat()
+        except OSError:
             raise NotServedError("This video no longer exists at its indexed path.") from None
         if not stat.S_ISREG(found.st_mode):
             raise NotServedError("The indexed path of this video is no longer a file.")
         if (found.st_size, found.st_mtime_ns) != (file.size, file.modified):
             raise NotServedError(_CHANGED)
-        if real != path and _content_of(real, found.st_ino, found.st_mtime_ns, found.st_ctime_ns) != file.content:
+        if _linked_content(path, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns) not in (
+            None,
+            file.content,
+        ):
             raise NotServedError("The indexed path of this video is now a link to another file.")
         return file
 
@@ -114,10 +117,15 @@ class ServedFiles:
 
 
 @lru_cache(maxsize=65536)
-def _content_of(real: Path, *state: int) -> str | None:
-    """The hash of a file's content in this state; None if it cannot be read."""
-    del state  # part of the cache key
+def _linked_content(path: Path, *state: int) -> str | None:
+    """The hash of the content of a path that leads through a link, empty if it cannot be read; None without a link.
+
+    It is found once for a file in one state: resolving links for each picture of each answer would take most of the
+    time of a server with many clients.
+    """
+    del state  # part of the cache key: the link may lead to another file later
     try:
-        return hash_content(real)
-    except OSError:
-        return None
+        real = path.resolve(strict=True)
+        return None if real == path else hash_content(real)
+    except (OSError, RuntimeError):
+        return ""
