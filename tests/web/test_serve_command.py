@@ -1,13 +1,15 @@
 """The command `serve`: it prints its address, ends on Ctrl-C, and refuses invalid arguments before it loads a model."""
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 
 import httpx
 import pytest
 
 from side4video.cli import main
-from warm_process import wait_until
 from web.small_server import TIMEOUT_SECONDS, get
 
 
@@ -19,19 +21,24 @@ from web.small_server import TIMEOUT_SECONDS, get
         pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),  # in the middle of its start
     ],
 )
-def test_serve_runs_until_a_signal(indexed, tmp_path, number, asks, warm, request):
-    command = ("serve", indexed.index, "--port", "0", "--device", "cpu", "--token", "auto")
-    server = warm.start(*command, environment={"TMPDIR": tmp_path})
-    request.addfinalizer(server.kill)
-    wait_until(lambda: "?token=" in server.said().partition("\n")[0], seconds=TIMEOUT_SECONDS)
-    address, token = server.said().split()[0].split("?token=")
-    if asks:
-        answer = get(f"{address}api/search?q=a", headers={"authorization": f"Bearer {token}"})
-        assert len(answer.json()["results"]) == 10
-        assert get(address).status_code == 401
-        assert [path.name for path in tmp_path.glob("side4video-*")]
-    server.send_signal(number)
-    code, said = server.finish()
+def test_serve_runs_until_a_signal(indexed, tmp_path, number, asks, request):
+    command = [sys.executable, "-m", "side4video", "serve", str(indexed.index), "--port", "0", "--device", "cpu"]
+    command += ["--token", "auto"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        request.addfinalizer(server.kill)
+        printed = server.stdout.readline()
+        address, token = printed.split()[0].split("?token=")
+        if asks:
+            answer = get(f"{address}api/search?q=a", headers={"authorization": f"Bearer {token}"})
+            assert len(answer.json()["results"]) == 10
+            assert get(address).status_code == 401
+            assert [path.name for path in tmp_path.glob("side4video-*")]
+        server.send_signal(number)
+        code = server.wait(TIMEOUT_SECONDS)
+        said = server.stderr.read()
     assert (code, "Traceback" in said) == (0, False), said
     assert not list(tmp_path.glob("side4video-*"))
     with pytest.raises(httpx.ConnectError):

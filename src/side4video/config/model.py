@@ -179,13 +179,13 @@ def check_towers(backbone: BackboneConfig, text: TextConfig) -> None:
     """
     model, _, tag = backbone.name.partition(".")
     is_open_clip = model != model.lower()  # timm's names have no capitals, and open_clip's have some
-    own = (model, tag) if is_open_clip else CLIP_TOWERS.get(backbone.name)
+    own = (model, tag or text.tag) if is_open_clip else CLIP_TOWERS.get(backbone.name)
     from_hub = backbone.weights == text.weights == "hub"
     if own is None or own == (text.name, text.tag) or not (from_hub or (is_open_clip and own[0] != text.name)):
         return
     raise ValueError(
         f"text.name = {text.name!r} with text.tag = {text.tag!r} was not trained with {backbone.name}. Use text.name "
-        f"{own[0]} and text.tag {own[1] or 'of the same weights'}."
+        f"{own[0]} and text.tag {own[1]}."
     )
 
 

@@ -85,14 +85,14 @@ def check_pair(backbone: BackboneConfig, text: TextConfig) -> None:
     model, _, tag = backbone.name.partition(".")
     is_open_clip = open_clip.get_model_config(model) is not None
     known = {named.name: named.text for named in NAMED_BACKBONES.values() if named.text}
-    own = (model, tag) if is_open_clip else known.get(backbone.name)
+    own = (model, tag or text.tag) if is_open_clip else known.get(backbone.name)
     if own is None:
         return
     hub = backbone.weights == text.weights == "hub"
     if (text.name != own[0] and (hub or is_open_clip)) or (text.tag != own[1] and hub):
         raise ValueError(
             f"text.name = {text.name!r} with text.tag = {text.tag!r} was not trained with {backbone.name}. Use "
-            f"text.name {own[0]} and text.tag {own[1] or 'of the same weights'}."
+            f"text.name {own[0]} and text.tag {own[1]}."
         )
 
 
