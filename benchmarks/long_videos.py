@@ -89,12 +89,19 @@ class Arguments:
 
     out: Path = Path("docs/figures/long-videos.json")
     minutes: tuple[int, ...] = (10, 60, 240)
+    """Lengths of films, 2 or more."""
     rounds: int = 3
     """Repetitions of each measurement."""
     only: tuple[str, ...] = ()
     """Names of measurements. Default: all."""
     one: str | None = None
     """Internal: a measurement to run in this process, as JSON."""
+
+    def __post_init__(self) -> None:
+        if min(self.minutes) < 2:
+            raise ValueError(
+                f"minutes: {min(self.minutes)} is too short: a film of one minute is subtracted. Use 2 or more."
+            )
 
 
 def make_film(path: Path, minutes: int) -> None:
