@@ -9,7 +9,7 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
 
 
 def refuse_addresses(command: str, arguments: Sequence[str]) -> None:
-    """Check that outputs are no addresses. Those that may be are left out: `train --out` and `index --to`.
+    """Refuse addresses as outputs, apart from `train --out` and `index --to`, which write to stores.
 
     >>> refuse_addresses("train", ["own-clips", "--out", "s3://bucket/run"])
     >>> try:

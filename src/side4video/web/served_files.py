@@ -120,12 +120,14 @@ class ServedFiles:
 def _linked_content(path: Path, *state: int) -> str | None:
     """The hash of the content of a path that leads through a link, empty if it cannot be read; None without a link.
 
-    It is found once for a file in one state: resolving links for each picture of each answer would take most of the
-    time of a server with many clients.
+    It is found once for a file in one state (device, inode, times); a link that leads to another file has another state.
+    Resolving links for each picture of each answer would slow down a server with many clients.
     """
-    del state  # part of the cache key: the link may lead to another file later
     try:
         real = path.resolve(strict=True)
+        found = real.stat()
+        if (found.st_dev, found.st_ino) != state[:2]:  # exchanged since its state was read
+            return ""
         return None if real == path else hash_content(real)
     except (OSError, RuntimeError):
         return ""
