@@ -120,7 +120,7 @@ class ServedFiles:
 def _linked_content(path: Path, *state: int) -> str | None:
     """The hash of the content of a path that leads through a link, empty if it cannot be read; None without a link.
 
-    It is found once for a file in one state (device, inode, times); a link that leads to another file has another state.
+    It is found once for a file in one state (device, inode, times); a link to another file has another one.
     Resolving links for each picture of each answer would slow down a server with many clients.
     """
     try:
