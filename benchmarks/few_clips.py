@@ -43,7 +43,7 @@ class Arguments:
     """Weights of ViT-Tiny: a file, hub or random."""
     only_sets: tuple[str, ...] = tuple(DATA_SETS)
     splits: tuple[str, ...] = SPLITS
-    probes: tuple[str, ...] = ("linear", "motion", "space-time", "correlation")
+    probes: tuple[str, ...] = ("linear", "motion", "space-time", "correlation", "flow", "speed")
     """Baselines; attentive takes minutes more for each run."""
     seeds: int = 3
     epochs: int = 20

@@ -7,12 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from side4video.config.probe import FLOW_BLOCK
 from side4video.inference import explanation
 from side4video.inference.explanation import attention_weights, explain_clip
 from side4video.models.backbones.loading import load_backbone
 from side4video.models.heads import ClassificationHead
 from side4video.models.probe_model import ProbeModel
-from side4video.models.probes import AttentiveProbe, LinearProbe
+from side4video.models.probes import AttentiveProbe, CombinedProbe, FlowProbe, LinearProbe, SpeedProbe
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.video_model import VideoModel
 
@@ -237,3 +238,38 @@ def test_an_attentive_probe_has_evidence_at_places_and_attention_that_sums_to_on
         mixed = torch.stack([head @ value for head, value in zip(weights, values[0], strict=True)])
         torch.testing.assert_close(mixed.flatten(), probe.features(tokens.patches)[0])  # these weights are used
     np.testing.assert_allclose(attention.reshape(-1), weights.mean(0).numpy(), rtol=1e-4)
+
+
+def moving_square(speed):
+    """A bright square in the lower left part, on noise; it moves to the right by `speed` pixels per frame."""
+    clip = 0.3 * torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).repeat(FRAMES, 1, 1, 1)
+    for frame in range(FRAMES):
+        clip[frame, :, 18:26, 2 + speed * frame : 10 + speed * frame] += 2.0
+    return clip
+
+
+def test_probes_of_flow_see_changes_where_something_moves():
+    torch.manual_seed(0)
+    probe = SpeedProbe(num_classes=3, num_frames=FRAMES, grid=2)
+    model, clip = probe_model(probe, FLOW_BLOCK), moving_square(2)
+    with torch.no_grad():
+        probe.linear.weight.zero_()[1] = 1.0  # the faster, the larger the score
+        probe.linear.bias.zero_()
+    (evidence,) = explain_clip(model, clip, labels=[1], class_names=NAMES)
+    shown, still = margins(model, torch.stack([clip, clip[:1].expand_as(clip)]))
+    assert abs(evidence.appearance) < 1e-4
+    assert evidence.change == pytest.approx(float(shown[1] - still[1]), rel=1e-3)
+    places = evidence.change_places.sum(axis=0)
+    assert places.shape == (GRID, GRID)
+    assert places[2:].sum() > 4 * abs(places[:2]).sum() > 0
+
+
+def test_a_combined_probe_of_tokens_and_flow_adds_up():
+    torch.manual_seed(0)
+    parts = [(-1, LinearProbe(width=32, num_classes=3)), (FLOW_BLOCK, FlowProbe(num_classes=3, num_frames=FRAMES))]
+    model, clip = probe_model(CombinedProbe(parts, num_classes=3), -1), moving_square(1)
+    assert model.read_blocks == (1,)
+    (evidence,) = explain_clip(model, clip, labels=[1], class_names=NAMES)
+    shown, grey = margins(model, torch.stack([clip, torch.zeros_like(clip)]))
+    assert evidence.appearance + evidence.change == pytest.approx(float(shown[1] - grey[1]), rel=1e-3)
+    assert min(abs(evidence.appearance), abs(evidence.change)) > 0.01

@@ -4,6 +4,10 @@ import pytest
 import torch
 
 from side4video.config import PROBES, ProbeConfig
+from side4video.config.probe import FLOW_BLOCK
+from side4video.models.backbones.loading import load_backbone
+from side4video.models.optical_flow import clip_flow
+from side4video.models.probe_model import ProbeModel
 from side4video.models.probes import (
     AttentiveProbe,
     CorrelationProbe,
@@ -93,7 +97,7 @@ def test_attention_sums_to_one_and_positions_in_time_make_it_see_order():
     torch.testing.assert_close(probe(x), probe(x.flip(1)))
 
 
-@pytest.mark.parametrize("name", [name for name in PROBES if name != "combined"])
+@pytest.mark.parametrize("name", [name for name in PROBES if name not in ("combined", "flow", "speed")])
 def test_finer_patches_are_averaged_first(name):
     fine = torch.randn(1, T, 14**2, D)
     read, coarse = (fine[:, :, 0], fine[:, :, 0]) if name == "linear" else (fine, average_to_grid(fine, 7))
@@ -107,6 +111,19 @@ def test_a_combined_probe_reads_the_features_of_its_parts():
     expected = torch.cat([linear.features(x[-1]), motion.features(x[0])], dim=1)
     torch.testing.assert_close(probe.features(x), expected)
     assert {name for name, _ in probe.named_parameters()} == {"linear.weight", "linear.bias"}
+
+
+@pytest.mark.parametrize("name", ["flow", "speed"])
+def test_a_model_computes_the_flow_that_its_probe_reads(name):
+    backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=32, model_args={"depth": 1})
+    probe = probe_of(name, grid=2)
+    torch.nn.init.normal_(probe.linear.weight)
+    clips = torch.randn(2, T, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    model = ProbeModel(backbone=backbone, probe=probe, block=FLOW_BLOCK)
+    assert model.read_blocks == ()
+    with torch.no_grad():
+        torch.testing.assert_close(model(clips), probe(clip_flow(clips, backbone)))
+        assert not torch.allclose(model(clips), model(clips.flip(1)))
 
 
 def test_parts_of_equal_weight_contribute_equally():

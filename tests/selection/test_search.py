@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from side4video.adapters.adapter import read_adapter
-from side4video.config import ConfigError, load_config
+from side4video.config import PROBES, ConfigError, load_config
 from side4video.inference.predictor import Predictor
 from side4video.reports.run_report import write_run_report
 from side4video.selection.fold_results import read_search
@@ -55,6 +55,14 @@ def test_search_writes_a_table_a_choice_and_an_adapter(finished):
     assert max(len(one.right) for one in result.tried) == result.num_clips == 24
     assert load_config(finished / "config.yaml").search == "off"
     assert read_adapter(finished).scores["videos"] == 8
+
+
+def test_a_search_of_probes_tries_them_in_both_samplings_and_no_side_network(finished, searching, tmp_path):
+    found = read_search(train(searching(search="probes"), out=tmp_path / "run").folder)
+    names = [f"{name} probe, {frames}" for name in PROBES if name != "attentive" for frames in ("segments", "dense")]
+    assert [one.name for one in found.tried] == names
+    rows = {one.name: one.losses for one in read_search(finished).tried}
+    assert all(rows[one.name] == one.losses for one in found.tried)
 
 
 def test_stored_config_repeats_the_run_without_the_search(finished, tmp_path):

@@ -165,6 +165,16 @@ def test_settings_that_do_not_fit_are_refused(tmp_path):
     assert not out.exists()
 
 
+def test_a_probe_of_optical_flow_is_refused(tmp_path):
+    backbone = MORE_KINDS["a head on a grid, correlations, gates"]["backbone"]
+    parts = [{"name": name, "block": -1, "grid": 1, "weight": 1.0} for name in ("linear", "flow")]
+    for number, probe in enumerate([{"name": "speed"}, {"name": "combined", "parts": parts}]):
+        folder = make_adapter(tmp_path / str(number), {"backbone": backbone, "probe": probe})
+        with pytest.raises(ValueError, match=r"reads optical flow, which OpenCV computes.*--search off"):
+            export_adapter(folder, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
 def test_the_metadata_is_complete(tmp_path):
     folder = make_adapter(tmp_path / "adapter", MORE_KINDS["fused head, no attention"])
     described = describe_export(*load_adapter(folder, device=CPU))

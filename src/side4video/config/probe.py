@@ -1,13 +1,16 @@
 """Settings of a probe that is trained instead of a side network."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, PositiveInt, model_validator
 
 from side4video.config.settings import Settings
 
-ProbeName = Literal["linear", "motion", "space-time", "correlation", "combined", "attentive"]
-PROBES: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlation", "combined", "attentive")
+ProbeName = Literal["linear", "motion", "space-time", "correlation", "flow", "speed", "combined", "attentive"]
+PROBES: tuple[ProbeName, ...] = get_args(ProbeName)
+FLOW_BLOCK = -2
+"""Stands for the optical flow of the frames where other probes read a backbone block."""
+_FLOW_PROBES = ("flow", "speed")
 
 
 class ProbePart(Settings):
@@ -19,7 +22,7 @@ class ProbePart(Settings):
         2.0
     """
 
-    name: Literal["linear", "motion", "space-time", "correlation"]
+    name: Literal["linear", "motion", "space-time", "correlation", "flow", "speed"]
     """Family of the probe, see `probe.name`."""
     block: int = Field(ge=-1)
     """Backbone block, see `probe.block`."""
@@ -37,14 +40,15 @@ class ProbeConfig(Settings):
         10.0
     """
 
-    name: Literal["none", "linear", "motion", "space-time", "correlation", "combined", "attentive"] = "none"
+    name: Literal["none"] | ProbeName = "none"
     """none: train a side network. linear: the mean frame; motion: how much each place changes; space-time: how each
-    place differs from its mean, frame by frame; correlation: which way tokens move; combined: several of these, with
-    weights; attentive: learned attention."""
+    place differs from its mean, frame by frame; correlation: which way tokens move; flow: which way pixels move;
+    speed: how fast pixels move; combined: several of these, with weights; attentive: learned attention."""
     parts: tuple[ProbePart, ...] = ()
     """combined: the probes whose features it reads. The search chooses them and their weights."""
     block: int = Field(default=-1, ge=-1)
-    """Backbone block whose patches it reads, counted from 0; -1: the pooled summary of the last block (linear)."""
+    """Backbone block whose patches it reads, counted from 0; -1: the pooled summary of the last block (linear). flow
+    and speed read the frames instead."""
     grid: PositiveInt = 7
     """Number of rows and columns to which its features are averaged."""
     channels: PositiveInt = 32
@@ -57,3 +61,12 @@ class ProbeConfig(Settings):
         if (self.name == "combined") != bool(self.parts):
             raise ValueError("probe.parts are the parts of the probe combined: give both, or neither.")
         return self
+
+
+def block_read(probe: ProbeConfig | ProbePart) -> int:
+    """The backbone block that a probe reads; -1: the pooled summary; `FLOW_BLOCK`: optical flow.
+
+    >>> block_read(ProbeConfig(name="motion", block=7)), block_read(ProbeConfig(name="flow"))
+    (7, -2)
+    """
+    return FLOW_BLOCK if probe.name in _FLOW_PROBES else probe.block

@@ -41,9 +41,10 @@ class RunConfig(Settings):
     """Training."""
     eval: EvalConfig = EvalConfig()
     """Evaluation."""
-    search: Literal["off", "quick", "thorough"] = "off"
-    """Compare probes and side networks by cross-validation on the training clips, then train the best one on all of
-    them. For few clips. config.yaml in the run folder then contains the chosen settings, with search off."""
+    search: Literal["off", "probes", "quick", "thorough"] = "off"
+    """Compare probes and, with quick or thorough, side networks by cross-validation on the training clips, then train
+    the best one on all of them. For few clips. config.yaml in the run folder then contains the chosen settings, with
+    search off."""
     seed: int = Field(default=1024, ge=0)
     """Seed of everything random."""
 

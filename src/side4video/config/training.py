@@ -196,8 +196,8 @@ class EvalConfig(Settings):
     """Retrieval: also report ranks after dual-softmax re-ranking, which needs all queries at once."""
     probe: Annotated[str, BeforeValidator(_probe_names)] = ""
     """Also report scores of the frozen model alone. Recognition: names of probes on its tokens (linear, motion,
-    space-time, correlation, attentive), separated by commas; true means linear, empty or false none. Retrieval: true
-    reports its zero-shot ranks."""
+    space-time, correlation, attentive) or on optical flow (flow, speed), or combined, separated by commas; true means
+    linear, empty or false none. Retrieval: true reports its zero-shot ranks."""
 
     @property
     def probes(self) -> tuple[ProbeName, ...]:

@@ -1,10 +1,11 @@
 """Explanations: computes how much each place of each frame adds to the margin of a class.
 
 The method is Integrated Gradients (Sundararajan et al. 2017, arXiv 1703.01365) on the inputs of the trained part: the
-frozen tokens and, with a stem, the pixels. There are two kinds of paths:
+frozen tokens and, with a stem, the pixels; for some probes, optical flow. There are two kinds of paths:
 
-* appearance: from a grey clip to a still clip, whose tokens are the clip's mean over time;
-* change: for each frame, from the clip in which this frame is the mean of the others to the clip itself.
+* appearance: from a grey clip to a still clip, whose tokens are the clip's mean over time, and whose flow is 0;
+* change: for each frame, from the clip in which this frame is the mean of the others, and its flow 0, to the clip
+  itself.
 
 The evidence of a frame is therefore what the margin loses without it (occlusion in time, Zeiler & Fergus 2013, arXiv
 1311.2901). The gradients distribute it over the frame's places. A single path for all frames would show little about
@@ -24,8 +25,10 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
+from side4video.config.probe import FLOW_BLOCK
 from side4video.models.backbones.loading import BlockTokens
-from side4video.models.probe_model import ProbeHead
+from side4video.models.optical_flow import FLOW_GRID, clip_flow
+from side4video.models.probe_model import ProbeHead, ProbeModel
 from side4video.models.probes import AttentiveProbe
 from side4video.models.side.side_block import SideBlock
 from side4video.models.side.side_network import SideNetwork
@@ -41,7 +44,7 @@ several points of several paths. With large ones it takes one: activations need 
 
 TrainedInputs = dict[tuple[str, int], Tensor]
 """Inputs of the trained part for a batch of clips, by kind and block: "pixels" (B, T, 3, S, S), "patches" (B, T, N, D),
-"summary" (B, T, 1, D) and "pooled" (B, T, D)."""
+"summary" (B, T, 1, D), "pooled" (B, T, D) and "flow" (B, T, F, 2)."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ def explain_clip(
     model.eval()
     shown, grey = _read_inputs(model, clip[None]), _read_inputs(model, torch.zeros_like(clip[None, :1]))
     still = {key: value.mean(dim=1, keepdim=True).expand_as(value) for key, value in shown.items()}
+    still |= {key: torch.zeros_like(value) for key, value in shown.items() if key == ("flow", FLOW_BLOCK)}
     grey = {key: value.expand_as(shown[key]) for key, value in grey.items()}
     with torch.no_grad():
         logits, still_logits, grey_logits = (_logits(model, read)[0] for read in (shown, still, grey))
@@ -188,12 +192,16 @@ def _read_inputs(model: VideoModel, clips: Float[Tensor, "B T 3 S S"]) -> Traine
         read["summary", tokens.block] = tokens.summary.float()
         if tokens.block == model.backbone.num_blocks - 1:
             read["pooled", tokens.block] = model.backbone.pool(tokens).float()
+    if isinstance(model, ProbeModel) and FLOW_BLOCK in model.probe_blocks:
+        read["flow", FLOW_BLOCK] = clip_flow(clips, model.backbone)
     return read
 
 
 def _logits(model: VideoModel, read: TrainedInputs) -> Float[Tensor, "B C"]:
     blocks = (BlockTokens(b, read["patches", b], read["summary", b]) for b in model.read_blocks)
-    return model.classify(read["pixels", 0], blocks, read.get(("pooled", model.backbone.num_blocks - 1))).float()
+    flow = {kind: value for (kind, _), value in read.items() if kind == "flow"}  # only probes read flow
+    pooled = read.get(("pooled", model.backbone.num_blocks - 1))
+    return model.classify(read["pixels", 0], blocks, pooled, **flow).float()
 
 
 def _margin(logits: Float[Tensor, "*rows C"], label: int) -> Float[Tensor, "*rows"]:
@@ -239,8 +247,9 @@ def _integrate_frames(model: VideoModel, shown: TrainedInputs, labels: Sequence[
         paths = torch.arange(len(frames))
         end = {key: value.expand(len(frames), *value.shape[1:]) for key, value in shown.items()}
         without = {key: value.clone() for key, value in end.items()}
-        for value in without.values():
-            value[paths, frames] = (value.sum(dim=1) - value[paths, frames]) / (num_frames - 1)
+        for (kind, _), value in without.items():
+            others = (value.sum(dim=1) - value[paths, frames]) / (num_frames - 1)
+            value[paths, frames] = 0.0 * others if kind == "flow" else others
         for total, part in zip(found, _integrate(model, without, end, labels), strict=True):
             for key, value in part.items():
                 total[key][0, frames] = value[paths, frames]
@@ -248,12 +257,16 @@ def _integrate_frames(model: VideoModel, shown: TrainedInputs, labels: Sequence[
 
 
 def _sum_by_patch(model: VideoModel, evidence: TrainedInputs) -> Float[Tensor, "T R C"]:
-    """The sum of pixels and patches, by patch."""
+    """The sum of pixels, patches and flow, by patch."""
     rows = model.backbone.image_size // model.backbone.patch_size
     pixels = evidence["pixels", 0][0].sum(dim=1)  # (T, S, S)
     total = pixels.unflatten(2, (rows, -1)).unflatten(1, (rows, -1)).sum(dim=(2, 4))
     patches = (values[0].sum(dim=-1) for (kind, _), values in evidence.items() if kind == "patches")
-    return sum((part.unflatten(1, (rows, rows)) for part in patches), total).cpu()
+    total = sum((part.unflatten(1, (rows, rows)) for part in patches), total)
+    for flow in (values[0].sum(dim=-1) for (kind, _), values in evidence.items() if kind == "flow"):  # (T, F)
+        own = torch.arange(FLOW_GRID, device=flow.device) * rows // FLOW_GRID
+        total.flatten(1).index_add_(1, (own[:, None] * rows + own).flatten(), flow)
+    return total.cpu()
 
 
 def _sum_by_frame(evidence: TrainedInputs) -> Float[Tensor, " T"]:

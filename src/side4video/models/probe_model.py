@@ -7,8 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from side4video.config import RunConfig
+from side4video.config.probe import FLOW_BLOCK, block_read
 from side4video.models.backbones.loading import BlockTokens, FrozenBackbone
 from side4video.models.heads import ClassificationHead
+from side4video.models.optical_flow import clip_flow
 from side4video.models.probes import CombinedProbe, Probe, build_probe
 from side4video.models.side.side_network import SideNetwork
 from side4video.models.video_model import VideoModel, build_backbone
@@ -38,8 +40,8 @@ class ProbeModel(VideoModel):
     Args:
         backbone: the frozen image model.
         probe: the probe; fit it, or load its weights, later.
-        block: backbone block whose patches the probe reads; -1: the pooled summary of the last block. A combined
-            probe has its own blocks.
+        block: backbone block whose patches the probe reads; -1: the pooled summary of the last block; `FLOW_BLOCK`:
+            optical flow of the frames. A combined probe has its own blocks.
 
     Raises:
         ValueError: the backbone has no such block.
@@ -55,7 +57,7 @@ class ProbeModel(VideoModel):
     def __init__(self, *, backbone: FrozenBackbone, probe: Probe, block: int) -> None:
         self.probe_blocks = probe.blocks if isinstance(probe, CombinedProbe) else (block,)
         for own in self.probe_blocks:
-            if not -1 <= own < backbone.num_blocks:
+            if not FLOW_BLOCK <= own < backbone.num_blocks:
                 raise ValueError(
                     f"probe.block = {own}, but {backbone.name} has {backbone.num_blocks} blocks, from 0 on."
                 )
@@ -70,20 +72,26 @@ class ProbeModel(VideoModel):
         )
         super().__init__(backbone=backbone, side=no_side, head=ProbeHead(probe))
         last = backbone.num_blocks - 1
-        self.read_blocks = tuple(sorted({last if own < 0 else own for own in self.probe_blocks}))
+        self.read_blocks = tuple(sorted({last if own == -1 else own for own in self.probe_blocks if own != FLOW_BLOCK}))
 
     def classify(
         self,
-        frames: Float[Tensor, "B T 3 H W"],  # noqa: ARG002
+        frames: Float[Tensor, "B T 3 H W"],
         blocks: Iterable[BlockTokens],
         pooled: Float[Tensor, "B T D"] | None = None,
+        flow: Float[Tensor, "B T G 2"] | None = None,
     ) -> Float[Tensor, "B C"]:
-        """Logits of clips whose frozen tokens are given; see `VideoModel.classify`."""
+        """Logits of clips whose frozen tokens are given; see `VideoModel.classify`.
+
+        `flow` is the result of `clip_flow`, by default computed if the probe needs it.
+        """
         read: dict[int, Tensor] = {} if pooled is None else {-1: pooled}
         for tokens in blocks:
             read[tokens.block] = tokens.patches
             if -1 in self.probe_blocks and -1 not in read and tokens.block == self.backbone.num_blocks - 1:
                 read[-1] = self.backbone.pool(tokens)
+        if FLOW_BLOCK in self.probe_blocks:
+            read[FLOW_BLOCK] = clip_flow(frames, self.backbone) if flow is None else flow
         if missing := [block for block in self.probe_blocks if block not in read]:
             raise ValueError(f"The probe reads backbone blocks {missing}, which were not given.")
         return self.head(read if isinstance(self.head.classifier, CombinedProbe) else read[self.probe_blocks[0]])
@@ -98,4 +106,4 @@ def build_probe_model(config: RunConfig, *, num_classes: int, device: torch.devi
     backbone = build_backbone(config, device=device)
     frames = config.data.num_frames
     probe = build_probe(config.probe, width=backbone.width, num_frames=frames, num_classes=num_classes)
-    return ProbeModel(backbone=backbone, probe=probe, block=config.probe.block).to(device)
+    return ProbeModel(backbone=backbone, probe=probe, block=block_read(config.probe)).to(device)

@@ -2,7 +2,8 @@
 
 They are the baselines of a side network. Each reads one cue: appearance (linear), amount of motion (motion), place
 and order of motion (space-time), direction of motion (correlation), several of these with weights (combined), all of
-them with learned attention (attentive).
+them with learned attention (attentive). Two read the frames themselves: which way (flow) and how fast (speed) pixels
+move.
 """
 
 import math
@@ -14,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from side4video.config import ProbeConfig
+from side4video.config.probe import block_read
+from side4video.models.optical_flow import ORIENTATIONS, SPEEDS, direction_histograms, speed_histograms
 from side4video.models.side.side_block import centre_in_time
 
 COARSE_GRID = 7
@@ -186,11 +189,53 @@ class CorrelationProbe(Probe):
         return torch.cat([average_to_grid(correlate(part, RADIUS), self.grid).flatten(1) for part in centred], dim=1)
 
 
+class FlowProbe(Probe):
+    """Direction of motion, finer than tokens: histograms of optical flow between neighbouring frames.
+
+    Args:
+        num_classes: C.
+        num_frames: T, 2 or more.
+        grid: rows and columns of the histograms' places.
+
+    >>> FlowProbe(num_classes=5, num_frames=8, grid=3)(torch.zeros(2, 8, 784, 2)).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(self, *, num_classes: int, num_frames: int, grid: int = 3) -> None:
+        super().__init__((num_frames - 1) * 3 * ORIENTATIONS * grid**2, num_classes)
+        self.grid = grid
+
+    def features(self, x: Float[Tensor, "B T G 2"]) -> Float[Tensor, "B F"]:
+        """The histograms of all pairs of frames, from `optical_flow`."""
+        return direction_histograms(x, self.grid).flatten(1)
+
+
+class SpeedProbe(Probe):
+    """Speed of motion: how many pixels move how fast between neighbouring frames.
+
+    Args:
+        num_classes: C.
+        num_frames: T, 2 or more.
+        grid: rows and columns of places.
+
+    >>> SpeedProbe(num_classes=5, num_frames=8, grid=3)(torch.zeros(2, 8, 784, 2)).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(self, *, num_classes: int, num_frames: int, grid: int = 1) -> None:
+        super().__init__((num_frames - 1) * len(SPEEDS) * grid**2, num_classes)
+        self.grid = grid
+
+    def features(self, x: Float[Tensor, "B T G 2"]) -> Float[Tensor, "B F"]:
+        """The shares of all pairs of frames, from `optical_flow`."""
+        return speed_histograms(x, self.grid).flatten(1)
+
+
 class CombinedProbe(Probe):
     """Several cues: the features of other probes side by side; each part has its own weight, see `part_weights`.
 
     Args:
-        parts: backbone block and probe of each part; a part's own classifier is not used.
+        parts: what each part reads (`block_read`) and its probe; a part's own classifier is not used.
         num_classes: C.
 
     >>> parts = [(-1, LinearProbe(width=16, num_classes=5)), (3, MotionProbe(width=16, num_classes=5))]
@@ -208,7 +253,7 @@ class CombinedProbe(Probe):
             probe.linear = probe.mean = probe.scale = None  # type: ignore[assignment]
 
     def features(self, x: Mapping[int, Tensor]) -> Float[Tensor, "B F"]:  # type: ignore[override]
-        """The features of all parts, from the tokens of each block; -1: the pooled summaries (B, T, D)."""
+        """The features of all parts, from what each reads: tokens by block, or see `block_read`."""
         return torch.cat([part.features(x[block]) for block, part in zip(self.blocks, self.parts, strict=True)], dim=1)  # type: ignore[operator]
 
     def forward(self, x: Mapping[int, Tensor]) -> Float[Tensor, "B C"]:  # type: ignore[override]
@@ -294,10 +339,10 @@ def build_probe(config: ProbeConfig, *, width: int, num_frames: int, num_classes
     if config.name == "linear":
         return LinearProbe(width=width, num_classes=num_classes)
     if config.name == "combined":
-        configs = [(part.block, ProbeConfig(name=part.name, block=part.block, grid=part.grid)) for part in config.parts]
+        configs = [ProbeConfig(name=part.name, block=part.block, grid=part.grid) for part in config.parts]
         built = [
-            (block, build_probe(own, width=width, num_frames=num_frames, num_classes=num_classes))
-            for block, own in configs
+            (block_read(own), build_probe(own, width=width, num_frames=num_frames, num_classes=num_classes))
+            for own in configs
         ]
         return CombinedProbe(built, num_classes)
     if num_frames < 2:
@@ -306,6 +351,10 @@ def build_probe(config: ProbeConfig, *, width: int, num_frames: int, num_classes
         return MotionProbe(width=width, num_classes=num_classes, grid=config.grid)
     if config.name == "correlation":
         return CorrelationProbe(num_classes=num_classes, num_frames=num_frames, grid=config.grid)
+    if config.name == "flow":
+        return FlowProbe(num_classes=num_classes, num_frames=num_frames, grid=config.grid)
+    if config.name == "speed":
+        return SpeedProbe(num_classes=num_classes, num_frames=num_frames, grid=config.grid)
     if config.name == "space-time":
         return SpaceTimeProbe(
             width=width, num_classes=num_classes, num_frames=num_frames, grid=config.grid, channels=config.channels

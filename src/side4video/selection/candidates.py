@@ -6,7 +6,7 @@ from typing import Any, Literal
 from side4video.config import PROBES, ProbeName, RunConfig, parse_config
 from side4video.models.probes import COARSE_GRID
 
-Effort = Literal["quick", "thorough"]
+Effort = Literal["probes", "quick", "thorough"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def frame_choices(config: RunConfig) -> dict[str, dict[str, Any]]:
 
 
 def probe_candidates(config: RunConfig, effort: Effort) -> list[Candidate]:
-    """Return each family of probes with each way to sample frames; "quick" leaves out the attentive probe.
+    """Return each family of probes with each way to sample frames; only "thorough" has the attentive probe.
 
     The attentive probe is trained step by step, which takes longer than all others together.
     """
@@ -77,13 +77,15 @@ def side_candidates(effort: Effort, *, rows: int, num_frames: int) -> list[Candi
     All read patches averaged to at most 7 x 7, so that they share cached tokens.
 
     Args:
-        effort: "quick" for two, "thorough" for all.
+        effort: "probes" for none, "quick" for two, "thorough" for all.
         rows: rows of the backbone's patches.
         num_frames: T.
 
     >>> [candidate.name for candidate in side_candidates("quick", rows=14, num_frames=8)]
     ['side network of the recipe', 'correlation, grid head']
     """
+    if effort == "probes":
+        return []
     alone = {"fused": False, "frozen_probe": False}
     coarse, grid = min(COARSE_GRID, rows), [num_frames, min(3, rows), min(3, rows)]
     moving, gridded = {"correlation": min(2, coarse - 1)}, {"grid": grid}

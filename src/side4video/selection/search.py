@@ -76,8 +76,7 @@ class Search:
             result = SearchResult((), chosen.name, reason, time.monotonic() - started, notes, 0)
             self.changes = chosen.changes
         else:
-            sides = self._try_sides(probes, folds, places)
-            tried = [*probes, *sides]
+            tried = [*probes, *self._try_sides(probes, folds, places)]
             complete = [one for one in tried if len(one.right) == len(folds.scored)]
             found, reason = choose(complete)
             self.changes = found.changes

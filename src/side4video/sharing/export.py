@@ -20,7 +20,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from side4video.adapters.adapter import Adapter, load_adapter
+from side4video.config.probe import FLOW_BLOCK
 from side4video.models.backbones.quantisation import unpack_linear_layers
+from side4video.models.probe_model import ProbeModel
 from side4video.models.retrieval_model import RetrievalModel
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import VideoModel
@@ -116,8 +118,8 @@ def export_adapter(
         opset: version of the ONNX operators, 18 or more. Default: that of torch.
 
     Raises:
-        ValueError: unsupported file type, number type or operators, an invalid adapter, or a head that needs the
-            adapter's number of frames.
+        ValueError: unsupported file type, number type or operators, an invalid adapter, a head that needs the
+            adapter's number of frames, or a probe that reads optical flow.
         FileNotFoundError: there is no adapter.
         ModuleNotFoundError: ONNX is requested and the extra `export` is not installed.
         RuntimeError: the outputs of the exported model differ from PyTorch's.
@@ -129,6 +131,11 @@ def export_adapter(
         Path(adapter), device=torch.device("cpu"), backbone_weights=backbone_weights, dtype="float32"
     )
     unpack_linear_layers(model.backbone)
+    if isinstance(model, ProbeModel) and FLOW_BLOCK in model.probe_blocks:
+        raise ValueError(
+            f"{adapter} reads optical flow, which OpenCV computes; only PyTorch's operations can be exported. Train "
+            "a side network (--search off) to export it."
+        )
     if dynamic_frames and read.config.head.grid is not None:
         raise ValueError(
             f"dynamic_frames: the head of {adapter} averages frames to the cells of head.grid = "

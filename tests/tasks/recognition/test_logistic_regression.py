@@ -56,6 +56,15 @@ def test_constant_features_have_no_weight():
     assert fit(wider, labels, num_classes=3).scale[-1] == 0
 
 
+@pytest.mark.parametrize("num_features", [1, 50])  # fewer and more than clips
+def test_clips_whose_features_are_all_constant_get_the_shares_of_the_classes(num_features):
+    features, labels = np.full((8, num_features), 3.0), np.array([0, 0, 0, 1] * 2)
+    found = fit(features, labels, num_classes=2).logits(features[:1] + 1)[0]
+    assert np.exp(found[0] - found[1]) == pytest.approx(3, rel=1e-3)
+    folds = make_folds(labels.tolist(), None, class_names="ab", num_folds=2)
+    assert choose(cross_validate(features, labels, folds, num_classes=2)).right == (True, True, True, False) * 2
+
+
 def test_noise_gets_a_weak_probe_and_signal_a_strong_one():
     strengths = {}
     for signal in (0.0, 3.0):

@@ -7,12 +7,17 @@ import pytest
 import torch
 
 from side4video.config import ProbeConfig
+from side4video.models.optical_flow import FLOW_GRID
 from side4video.tasks.recognition.folds import make_folds
 from side4video.tasks.recognition.probe_fitting import choose_probe, fit_probe, probe_logits, video_scores
 from side4video.tasks.recognition.probe_tokens import ProbeTokens
 
 T, SIDE, D = 4, 3, 8
-FAMILIES = ("linear", "motion", "space-time", "correlation")
+FAMILIES = ("linear", "motion", "space-time", "correlation", "flow", "speed")
+
+
+def no_flow(count):
+    return torch.zeros(count, T, FLOW_GRID**2, 2)
 
 
 @cache
@@ -25,7 +30,7 @@ def clips(count, *, appearance, motion):
     still = torch.randn(count, 1, SIDE**2, D, generator=random)
     patches = still + torch.randn(count, T, SIDE**2, D, generator=random) * (0.1 + moves[:, None, None, None])
     labels = 2 * looks + moves if appearance and motion else looks if appearance else moves
-    return ProbeTokens(pooled, {3: patches, 7: patches.flip(0)}, torch.arange(count), labels)
+    return ProbeTokens(pooled, {3: patches, 7: patches.flip(0)}, no_flow(count), torch.arange(count), labels)
 
 
 @cache
@@ -65,7 +70,12 @@ def test_known_families_are_not_tried_again():
 def views_of(tokens, rows, **changes):
     """The views at the indices `rows`; `changes`: other fields."""
     patches = {block: part[rows] for block, part in tokens.patches.items()}
-    fields = {"pooled": tokens.pooled[rows], "patches": patches, "videos": tokens.videos[rows]}
+    fields = {
+        "pooled": tokens.pooled[rows],
+        "patches": patches,
+        "flow": tokens.flow[rows],
+        "videos": tokens.videos[rows],
+    }
     return ProbeTokens(**{**fields, "labels": tokens.labels[rows], **changes})
 
 
@@ -108,7 +118,8 @@ def moving_columns(column, count=16):
     labels = torch.arange(count) % 2
     patches = torch.randn(count, T, SIDE, SIDE, D, generator=random) * 0.1
     patches[:, :, :, column] += torch.randn(count, T, SIDE, D, generator=random) * labels[:, None, None, None]
-    return ProbeTokens(torch.zeros(count, T, D), {3: patches.flatten(2, 3)}, torch.arange(count), labels)
+    patches = {3: patches.flatten(2, 3)}
+    return ProbeTokens(torch.zeros(count, T, D), patches, no_flow(count), torch.arange(count), labels)
 
 
 def test_a_probe_trained_on_mirrored_views_recognises_mirrored_clips():

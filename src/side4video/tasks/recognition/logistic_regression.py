@@ -133,6 +133,8 @@ def _reduce(rows: Float[ndarray, "V F"]) -> tuple[Float[ndarray, "F R"], Float[n
     """Return an orthonormal basis of the rows, whose span contains the solution, and the rows in it; R <= V."""
     if rows.shape[1] <= len(rows):
         return np.eye(rows.shape[1]), rows
+    if not rows.any():  # all features are constant, as those of motion in clips that do not move
+        return np.eye(rows.shape[1], 1), rows[:, :1]
     values, vectors = np.linalg.eigh(rows @ rows.T)
     kept = values > values.max() * 1e-7
     lengths = np.sqrt(values[kept])

@@ -26,7 +26,7 @@ from side4video.tasks.recognition.probe_tokens import ProbeTokens, mirror
 
 EPOCHS, BATCH, RATE, DECAY = 40, 16, 1e-3, 0.1
 """Training of the attentive probe: AdamW with a cosine learning rate."""
-COMBINED: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlation")
+COMBINED: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlation", "flow", "speed")
 """Families that a combined probe may contain."""
 WEIGHTS = (0.5, 1.0, 2.0)
 """Weights that are tried for each part after the first."""
@@ -77,6 +77,8 @@ def probe_options(name: ProbeName, blocks: Sequence[int], grids: int) -> list[Pr
     if name == "correlation":
         early = blocks[:-1] or blocks
         return [ProbeConfig(name=name, block=block, grid=grid) for grid in (coarse, 1) for block in early]
+    if name in ("flow", "speed"):
+        return [ProbeConfig(name=name, grid=grid) for grid in (3, 1)]
     return [ProbeConfig(name=name, block=blocks[-1], grid=fine)]
 
 

@@ -19,10 +19,12 @@ from tqdm import tqdm
 
 from side4video.atomic_files import write_tensors
 from side4video.config import ProbeConfig, RunConfig
+from side4video.config.probe import FLOW_BLOCK, block_read
 from side4video.data.datasets import TestClips
 from side4video.data.loading.batch import Batch
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.backbones.token_identity import token_identity
+from side4video.models.optical_flow import clip_flow, mirror_flow
 from side4video.models.probes import coarse_patches
 from side4video.video.remote import state_or_none
 
@@ -38,12 +40,14 @@ class ProbeTokens:
     Attributes:
         pooled: (V, T, D), float32, pooled summary of each frame.
         patches: number of each backbone block -> its patches (V, T, G, D), float16.
+        flow: (V, T, F, 2), float16, optical flow of the frames, see `optical_flow`.
         videos: (V,), list index of each view's video.
         labels: (V,), class of each view.
         mirrored_labels: (V,), class of each mirrored view; None: probes are not trained on mirrored views.
 
     >>> labels, videos = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 5, 5])
-    >>> tokens = ProbeTokens(torch.zeros(4, 8, 16), {3: torch.zeros(4, 8, 49, 16)}, videos, labels)
+    >>> patches, flow = {3: torch.zeros(4, 8, 49, 16)}, torch.zeros(4, 8, 784, 2)
+    >>> tokens = ProbeTokens(torch.zeros(4, 8, 16), patches, flow, videos, labels)
     >>> tokens.read(-1).shape, tokens.read(3).shape
     (torch.Size([4, 8, 16]), torch.Size([4, 8, 49, 16]))
     >>> tokens.places.tolist(), tokens.clip_labels.tolist(), tokens.rows_of(np.array([1])).tolist()
@@ -52,6 +56,7 @@ class ProbeTokens:
 
     pooled: Float[Tensor, "V T D"]
     patches: dict[int, Float[Tensor, "V T G D"]]
+    flow: Float[Tensor, "V T F 2"]
     videos: Int[Tensor, " V"]
     labels: Int[Tensor, " V"]
     mirrored_labels: Int[Tensor, " V"] | None = None
@@ -92,8 +97,8 @@ class ProbeTokens:
 
         As many per clip as are at most `limit` for all M clips, and at least one.
 
-        >>> labels, views = torch.zeros(3, dtype=torch.long), torch.zeros(3, 8, 16)
-        >>> tokens = ProbeTokens(views, {}, torch.zeros(3), labels, mirrored_labels=labels)
+        >>> labels, pooled, flow = torch.zeros(3, dtype=torch.long), torch.zeros(3, 8, 16), torch.zeros(3, 8, 784, 2)
+        >>> tokens = ProbeTokens(pooled, {}, flow, torch.zeros(3), labels, mirrored_labels=labels)
         >>> tokens.training_rows(np.array([0]), limit=3).tolist()
         [1, 4, 0]
         """
@@ -103,22 +108,25 @@ class ProbeTokens:
         return (clips[:, None] * self.views + chosen).ravel()
 
     def read(self, block: int) -> Tensor:
-        """Return the tokens that a probe of this block reads; -1: the pooled summaries."""
+        """Return what a probe of this block reads, see `block_read`."""
+        if block == FLOW_BLOCK:
+            return self.flow
         return self.pooled if block < 0 else self.patches[block]
 
     def parts(self, config: ProbeConfig, size: int = 64, *, mirrored: bool = False) -> Iterator[Any]:
         """Yield what the probe of these settings reads, `size` views at a time."""
-        blocks = {part.block for part in config.parts} if config.name == "combined" else {config.block}
+        blocks = {block_read(part) for part in config.parts or (config,)}
         for start in range(0, len(self.labels), size):
             tokens = {block: self.read(block)[start : start + size] for block in blocks}
             if mirrored:
-                tokens = {block: mirror(part) if block >= 0 else part for block, part in tokens.items()}
-            yield tokens if config.name == "combined" else tokens[config.block]
+                tokens = {block: mirrored_view(part, block) for block, part in tokens.items()}
+            yield tokens if config.name == "combined" else tokens[block_read(config)]
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return all tensors by name, as stored in a file."""
         patches = {f"block{block}": tokens for block, tokens in self.patches.items()}
-        return {"pooled": self.pooled, "videos": self.videos, "labels": self.labels} | patches
+        fields = {"pooled": self.pooled, "flow": self.flow, "videos": self.videos, "labels": self.labels}
+        return fields | patches
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "ProbeTokens":
@@ -126,7 +134,14 @@ class ProbeTokens:
         patches = {
             int(name.removeprefix("block")): tokens for name, tokens in tensors.items() if name.startswith("block")
         }
-        return cls(tensors["pooled"], patches, tensors["videos"], tensors["labels"])
+        return cls(tensors["pooled"], patches, tensors["flow"], tensors["videos"], tensors["labels"])
+
+
+def mirrored_view(tokens: Tensor, block: int) -> Tensor:
+    """What a probe of this block reads (`block_read`) of mirrored views."""
+    if block == FLOW_BLOCK:
+        return mirror_flow(tokens)
+    return tokens if block < 0 else mirror(tokens)
 
 
 def mirror(patches: Float[Tensor, "V T G D"]) -> Float[Tensor, "V T G D"]:
@@ -174,6 +189,7 @@ def _compute(batches: Iterable[Batch], backbone: FrozenBackbone, blocks: Sequenc
     pooled: list[Tensor] = []
     labels: list[Tensor] = []
     videos: list[int] = []
+    flow: list[Tensor] = []
     patches: dict[int, list[Tensor]] = defaultdict(list)
     for batch in tqdm(batches, desc="tokens for probes", unit="batch", dynamic_ncols=True, leave=False):
         if not batch.views:
@@ -183,12 +199,13 @@ def _compute(batches: Iterable[Batch], backbone: FrozenBackbone, blocks: Sequenc
                 patches[tokens.block].append(coarse_patches(tokens.patches).half().cpu())
             if tokens.block == backbone.num_blocks - 1:
                 pooled.append(backbone.pool(tokens).float().cpu())
+        flow.append(clip_flow(batch.clips, backbone).half())
         labels.append(batch.labels)
         videos += [index for index, views in zip(batch.indices, batch.views, strict=True) for _ in range(views)]
     if not pooled:
         raise ValueError("No video of the set can be read. Check it with side4video check-data.")
     stacked = {block: torch.cat(parts) for block, parts in patches.items()}
-    return ProbeTokens(torch.cat(pooled), stacked, torch.tensor(videos), torch.cat(labels))
+    return ProbeTokens(torch.cat(pooled), stacked, torch.cat(flow), torch.tensor(videos), torch.cat(labels))
 
 
 def _digest(clips: TestClips, backbone: FrozenBackbone, config: RunConfig, blocks: Sequence[int]) -> str:
@@ -198,7 +215,7 @@ def _digest(clips: TestClips, backbone: FrozenBackbone, config: RunConfig, block
         for v in clips.videos
     ]
     content = [
-        1,
+        2,
         token_identity(backbone),
         asdict(clips.sampling),
         clips.num_clips,
