@@ -28,7 +28,7 @@ EPOCHS, BATCH, RATE, DECAY = 40, 16, 1e-3, 0.1
 """Training of the attentive probe: AdamW with a cosine learning rate."""
 COMBINED: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlation", "flow", "speed")
 """Families that a combined probe may contain."""
-WEIGHTS = (0.5, 1.0, 2.0)
+WEIGHTS = (0.5, 1.0)
 """Weights that are tried for each part after the first."""
 MAX_ROWS = 480
 """A probe is trained on at most this many views of all clips, mirrored ones included, but on one of each or more."""
