@@ -24,7 +24,7 @@ import tyro
 from rivals import OURS
 from rivals.data_sets import DATA_SETS, set_config
 from rivals.log import Log
-from rivals.ours import run_ours, with_run
+from rivals.ours import choose_probe_alone, run_ours, with_run
 from rivals.picture import draw_curves, summarise
 from side4video.atomic_files import write_json
 from side4video.tasks.recognition.data import read_data
@@ -46,6 +46,8 @@ class Arguments:
     image_size: int = 224
     minutes: float = math.inf
     """Begin nothing new after so many minutes."""
+    probes_alone: bool = False
+    """Choose among probes, without side networks, training and reports."""
     ours_flags: tuple[str, ...] = ()
     """Further flags of `train own-clips`, such as --search thorough."""
     work: Path = Path("runs/learning-curve")
@@ -58,7 +60,11 @@ class Arguments:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides about results; lines of the log with other settings are not used."""
-        return {"epochs": self.epochs, "image_size": self.image_size, "ours": [*self.ours_flags]}
+        return {
+            "epochs": self.epochs,
+            "image_size": self.image_size,
+            "ours": ["probes alone"] if self.probes_alone else [*self.ours_flags],
+        }
 
 
 def run_missing(arguments: Arguments, log: Log) -> None:
@@ -83,7 +89,11 @@ def run_missing(arguments: Arguments, log: Log) -> None:
                 if time.monotonic() - started > 60 * arguments.minutes:
                     return
                 out = arguments.work / f"{name}-{shots}-{seed}"
-                log.add(**key, **run_ours(config, out, seed=seed, flags=[*arguments.ours_flags]))
+                if arguments.probes_alone:
+                    found, _ = choose_probe_alone(config, out, seed=seed)
+                else:
+                    found = run_ours(config, out, seed=seed, flags=[*arguments.ours_flags])
+                log.add(**key, **found)
 
 
 def _smallest_class(config: Any) -> int:

@@ -72,17 +72,19 @@ def choose_probe_alone(config: RunConfig, out: Path, *, seed: int) -> tuple[dict
     data = read_data(config.data, seed=seed)
     assert data.test is not None
     scores = {}
-    for one in result.tried:
-        own = changed(config, {"data": one.changes.get("data", {})})
+    candidates = {one.name: one.changes for one in result.tried} or {result.chosen: search.changes}
+    for name, changes in candidates.items():
+        own = changed(config, {"data": changes.get("data", {})})
         train, _, _ = training_tokens(own, data, search.backbone)
         clips = evaluation_clips(as_evaluated(data.test, own.data), config=own, backbone=search.backbone)
         test = probe_tokens_of(clips, config=own, backbone=search.backbone)
-        probe = ProbeConfig.model_validate(one.changes["probe"])
+        probe = ProbeConfig.model_validate(changes["probe"])
         fitted = fit_probe(probe, train, num_classes=len(data.class_names), seed=seed)
         found, labels = video_scores(probe_logits(fitted, test, probe), test)
-        scores[one.name] = float((found.argmax(axis=1) == labels).mean())
+        scores[name] = float((found.argmax(axis=1) == labels).mean())
     row = {"accuracy": scores[result.chosen], "seconds": time.perf_counter() - started, "saved_bytes": 0}
-    return row | {"probes": scores, "num_clips": len(labels)}, result
+    probes = {name.replace(" probe", ""): score for name, score in scores.items()}
+    return row | {"probes": probes, "num_clips": len(labels)}, result
 
 
 def probe_scores(out: Path) -> dict[str, float]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import accuracy
+import few_clips
 import learning_curve
 from rivals import OURS, RIVALS
 from rivals.picture import summarise
@@ -164,6 +165,32 @@ def test_learning_curve_uses_the_given_clips_per_class(sets, tmp_path):
     config = (given.work / "egogestar-2-0/config.yaml").read_text()
     assert "shots: 2" in config
     assert given.out.with_suffix(".svg").exists()
+
+
+@pytest.mark.slow
+def test_the_choice_among_probes_alone_is_that_of_the_command(sets, tmp_path):
+    rows = {}
+    for alone in (True, False):
+        given = few_clips.Arguments(
+            sets=sets,
+            weights="random",
+            only_sets=("egogestar",),
+            splits=("as given",),
+            seeds=1,
+            image_size=32,
+            probes_alone=alone,
+            work=tmp_path / str(alone),
+            out=tmp_path / f"{alone}.json",
+            ours_flags=("--data.workers", "0", "--search", "probes"),
+            model_args=SMALL,
+        )
+        few_clips.main(given)
+        (rows[alone],) = json.loads(given.out.read_text())["runs"]
+    for figure in ("chosen", "accuracy", "cv", "num_clips"):
+        assert rows[True][figure] == rows[False][figure]
+    frames = rows[True]["chosen"].split(", ")[1]  # the report scores probes on the frames of the choice
+    for name, score in rows[False]["probes"].items():
+        assert rows[True]["probes"][f"{name}, {frames}"] == score
 
 
 def test_unknown_names_are_refused(make):
