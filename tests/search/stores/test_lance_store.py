@@ -1,5 +1,7 @@
 """LanceDB only: its index of many windows, vectors cached in memory, and deleted files."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import lancedb
@@ -223,3 +225,25 @@ def test_windows_that_another_store_added_are_replaced(tmp_path):
     one.replace(["/c.mp4", "/b.mp4"], [*make_windows("/c.mp4"), *make_windows("/b.mp4", 2, seed=1)])
     assert_same_windows(windows_of(other, "/b.mp4"), make_windows("/b.mp4", 2, seed=1))
     assert one.count_windows() == 4
+
+
+DIVIDED = """
+import sys
+from datetime import timedelta
+import numpy as np, pyarrow as pa
+from side4video.search.stores import lance_store
+import lancedb
+from lancedb.index import IvfRq
+means = np.random.default_rng(0).standard_normal((60_000, 8)).astype(np.float16)
+rows = pa.table({"mean": pa.FixedSizeListArray.from_arrays(pa.array(means.ravel()), 8)})
+table = lancedb.connect(sys.argv[1]).create_table("windows", rows)
+table.create_index("mean", config=IvfRq(distance_type="dot", num_partitions=2, num_bits=4))
+table.optimize(cleanup_older_than=timedelta(hours=1))
+"""
+
+
+@pytest.mark.slow
+def test_lancedb_does_not_warn_that_it_divides_large_partitions(tmp_path):
+    """It does so in every optimisation of a grown index, with a line for each of thousands of partitions."""
+    command = [sys.executable, "-c", DIVIDED, str(tmp_path / "index")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""

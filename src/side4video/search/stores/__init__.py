@@ -21,3 +21,7 @@
 * store.py: the interface of a store.
 * window_rows.py: windows as table rows.
 """
+
+import os
+
+os.environ.setdefault("LANCEDB_LOG", "error")  # it warns about each part of an index that it divides

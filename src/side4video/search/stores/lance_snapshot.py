@@ -25,7 +25,7 @@ from side4video.search.stores.window_rows import (
 
 EXACT_WINDOWS = 250_000
 """Up to this many windows, search is exact and in memory: 512 MB of mean vectors with 512 numbers each."""
-NPROBES = 64
+NPROBES = 256
 """Number of partitions of LanceDB's index to search, of 8192 windows each."""
 OVERFETCH = 2
 """The index stores rounded numbers, so it returns so many times the limit of windows for exact comparison."""
