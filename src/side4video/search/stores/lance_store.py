@@ -1,6 +1,5 @@
 """Store windows in LanceDB: in a folder or an object store, without a server."""
 
-import math
 import re
 import threading
 import warnings
@@ -45,9 +44,9 @@ MAX_UNINDEXED_WINDOWS = 10_000
 """Number of windows that may be missing in LanceDB's index; these are compared one by one."""
 
 PARTITION_WINDOWS = 8192
-"""Windows per partition of LanceDB's index, on average, up to 1 million windows."""
-PARTITION_ROOT = 8
-"""There are at most `sqrt(windows) / PARTITION_ROOT` partitions: LanceDB compares each window with each of them."""
+"""Windows per partition of LanceDB's index, on average."""
+MAX_PARTITIONS = 256
+"""Partitions of LanceDB's index at most: it compares each window with each of them."""
 INDEX_GROWTH = 2
 """The index is rebuilt, with more partitions, if the windows have grown by this factor since it was built."""
 _INDEX_NAME = "mean_of_{}_windows"
@@ -329,7 +328,7 @@ def _build_index(table: Table) -> None:
     """
     _drop_indexes(table)
     num_windows = table.count_rows()
-    partitions = max(min(num_windows // PARTITION_WINDOWS, math.isqrt(num_windows) // PARTITION_ROOT), 1)
+    partitions = min(max(num_windows // PARTITION_WINDOWS, 1), MAX_PARTITIONS)
     config: IvfRq | IvfFlat = IvfFlat(distance_type="dot", num_partitions=partitions)
     if table.schema.field("mean").type.list_size % 8 == 0:  # LanceDB's condition
         config = IvfRq(distance_type="dot", num_partitions=partitions, num_bits=4)
