@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import lancedb
 import numpy as np
@@ -162,6 +163,28 @@ def test_table_is_readable_by_other_programs(tmp_path):
     row = lancedb.connect(tmp_path / "index").open_table("windows").to_arrow().to_pylist()[0]
     assert (row["path"], row["number"], row["size"], row["metadata"]) == ("/a.mp4", 0, 1234, '{"camera": "north"}')
     assert len(row["frames"]) == INFO.num_frames * WIDTH
+
+
+def test_a_large_index_is_left_alone_until_it_is_built_again(indexed, vector, monkeypatch):
+    monkeypatch.setattr(lance_store, "PARTITION_WINDOWS", 100)
+    monkeypatch.setattr(lance_store, "MAX_PARTITIONS", 5)  # 600 windows are more than 5 x 100
+    monkeypatch.setattr(lance_store, "MAX_UNINDEXED_WINDOWS", 0)
+    store, windows = indexed
+    for count, name, unindexed in ((74, "mean_of_600_windows", 74), (1, "mean_of_675_windows", 0)):
+        later = [make_windows(f"/{count}-{number}.mp4")[0] for number in range(count)]
+        windows += later
+        store.replace([window.file.path for window in later], later)
+        store.optimise()
+        assert names_of_indexes(store) == [name]
+        assert store._table.index_stats(name).num_unindexed_rows == unindexed
+        assert_same_windows(store.nearest(vector, limit=20, filter=EVERYTHING), brute_force(windows, vector, 20))
+    again = [make_windows(f"/{number}.mp4", seed=1)[0] for number in range(90)]  # more than an eighth of all windows
+    before = sum(path.stat().st_size for path in Path(store._address).rglob("*.lance"))
+    store.replace([window.file.path for window in again], again)
+    store.optimise()
+    assert names_of_indexes(store) == ["mean_of_675_windows"]
+    assert store._table.index_stats("mean_of_675_windows").num_unindexed_rows == 0
+    assert sum(path.stat().st_size for path in Path(store._address).rglob("*.lance")) < 1.1 * before
 
 
 def names_of_indexes(store):

@@ -49,6 +49,12 @@ MAX_PARTITIONS = 256
 """Partitions of LanceDB's index at most: it compares each window with each of them."""
 INDEX_GROWTH = 2
 """The index is rebuilt, with more partitions, if the windows have grown by this factor since it was built."""
+LARGE_INDEX_GROWTH = 9 / 8
+"""The same for an index with `MAX_PARTITIONS`. Until then it is left alone, and new windows are compared one by one.
+
+Whenever LanceDB optimises an index, it divides partitions of more than 16,384 windows into ones of about 4,096, which
+takes longer than to build the index.
+"""
 _INDEX_NAME = "mean_of_{}_windows"
 """The index's name in LanceDB holds the number of windows that it was built for."""
 
@@ -236,8 +242,11 @@ class LanceStore:
             return
         with write_lock(self._address) as locked:
             kept = RETENTION_LOCKED if locked else RETENTION
-            outgrown = _has_outgrown_index(table, self._exact_windows)
-            if with_retries(lambda: self._needs_compaction(table, kept)):
+            indexed = _num_indexed(table)
+            large = indexed > PARTITION_WINDOWS * MAX_PARTITIONS
+            outgrown = self._has_outgrown_index(table, indexed, LARGE_INDEX_GROWTH if large else INDEX_GROWTH)
+            outgrown |= large and self._num_outdated > OUTDATED_SHARE * table.count_rows()
+            if (outgrown or not large) and with_retries(lambda: self._needs_compaction(table, kept)):
                 if outgrown:
                     _drop_indexes(table)  # LanceDB would first add all new windows to them, as slowly as it builds one
                 with warnings.catch_warnings():  # LanceDB warns that removing all versions needs exclusive access
@@ -251,6 +260,10 @@ class LanceStore:
     def close(self) -> None:
         """Release the cached data."""
         self._snapshot = self._table = None
+
+    def _has_outgrown_index(self, table: Table, indexed: int, growth: float) -> bool:
+        """Whether there are too many windows for a search without an index, or for the index of `indexed` windows."""
+        return table.count_rows() > self._exact_windows and table.count_rows() >= growth * indexed
 
     def _needs_compaction(self, table: Table, kept: timedelta) -> bool:
         if self._num_outdated > OUTDATED_SHARE * table.count_rows():
@@ -309,11 +322,10 @@ class LanceStore:
         return with_retries(lambda: default if (snapshot := self._current()) is None else query(snapshot))
 
 
-def _has_outgrown_index(table: Table, exact_windows: int) -> bool:
-    """Whether there are too many windows for a search without an index, or for the index that was built."""
+def _num_indexed(table: Table) -> int:
+    """Number of windows that the index was built for; 0 without an index."""
     found = [re.fullmatch(_INDEX_NAME.format(r"(\d+)"), index.name) for index in table.list_indices()]
-    built_for = max((int(match[1]) for match in found if match), default=0)
-    return table.count_rows() > exact_windows and table.count_rows() >= INDEX_GROWTH * built_for
+    return max((int(match[1]) for match in found if match), default=0)
 
 
 def _drop_indexes(table: Table) -> None:
