@@ -25,8 +25,8 @@ from side4video.search.stores.window_rows import (
 
 EXACT_WINDOWS = 250_000
 """Up to this many windows, search is exact and in memory: 512 MB of mean vectors with 512 numbers each."""
-NPROBES = 256
-"""Number of partitions of LanceDB's index to search, of 8192 windows each."""
+NPROBES = 128
+"""Number of partitions of LanceDB's index to search: all up to 1 million windows, half of the 256 of a large index."""
 OVERFETCH = 2
 """The index stores rounded numbers, so it returns so many times the limit of windows for exact comparison."""
 MIN_FETCHED = 1000
