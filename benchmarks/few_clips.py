@@ -52,7 +52,7 @@ class Arguments:
     minutes: float = math.inf
     """Start no new run after so many minutes."""
     probes_alone: bool = False
-    """Choose among probes, without side networks, training and reports: a tenth of the time."""
+    """Choose among probes, without side networks, training and reports, which is much faster."""
     ours_flags: tuple[str, ...] = ()
     """More flags of `train own-clips`, such as --search thorough."""
     work: Path = Path("runs/few-clips")

@@ -1,6 +1,6 @@
 """This package's own row: the command `train own-clips`, with its search, and the probes of the same run.
 
-Or its search alone, among probes alone: a tenth of the time, and the same choice unless a side network is better.
+Or its search alone, among probes alone: much faster, and the same choice unless a side network is better.
 """
 
 import json

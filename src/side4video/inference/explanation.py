@@ -249,7 +249,7 @@ def _integrate_frames(model: VideoModel, shown: TrainedInputs, labels: Sequence[
         without = {key: value.clone() for key, value in end.items()}
         for (kind, _), value in without.items():
             others = (value.sum(dim=1) - value[paths, frames]) / (num_frames - 1)
-            value[paths, frames] = 0.0 * others if kind == "flow" else others
+            value[paths, frames] = torch.zeros_like(others) if kind == "flow" else others
         for total, part in zip(found, _integrate(model, without, end, labels), strict=True):
             for key, value in part.items():
                 total[key][0, frames] = value[paths, frames]

@@ -23,7 +23,7 @@ FLOW_GRID = 28
 ORIENTATIONS = 8
 """Bins of direction in a histogram."""
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Pixels per frame."""
+"""Speeds that are told apart, in pixels of a frame of `FLOW_SIDE` per frame of the clip."""
 
 
 def optical_flow(pixels: UInt8[Tensor, "B T 3 H W"]) -> Float[Tensor, "B T G 2"]:

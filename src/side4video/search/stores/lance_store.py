@@ -41,7 +41,7 @@ MAX_PENDING_CHANGES = 32
 OUTDATED_SHARE = 1 / 8
 """Share of all windows that one process may replace or remove before files are compacted."""
 MAX_UNINDEXED_WINDOWS = 10_000
-"""Number of windows that may be missing in LanceDB's index; these are compared one by one."""
+"""Number of windows that may be missing in LanceDB's index, up to `MAX_PARTITIONS`; they are compared one by one."""
 
 PARTITION_WINDOWS = 8192
 """Windows per partition of LanceDB's index, on average."""
@@ -53,7 +53,7 @@ LARGE_INDEX_GROWTH = 9 / 8
 """The same for an index with `MAX_PARTITIONS`. Until then it is left alone, and new windows are compared one by one.
 
 Whenever LanceDB optimises an index, it divides partitions of more than 16,384 windows into ones of about 4,096, which
-takes longer than to build the index.
+is slower than building the index.
 """
 _INDEX_NAME = "mean_of_{}_windows"
 """The index's name in LanceDB holds the number of windows that it was built for."""
