@@ -484,3 +484,16 @@ def test_axe_finds_no_accessibility_error_in_players_and_combined_queries(open_p
         assert found.violations_count == 0, found.generate_report()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         shoot(page, f"axe-{name}-{width}-{scheme}")
+
+
+def test_a_link_has_the_place_of_a_video_that_never_played(open_page, indexed, address):
+    path = indexed.videos / "long.mp4"
+    page = open_page("/?q=zebra+lion&path=*long.mp4", permissions=["clipboard-read", "clipboard-write"])
+    card = card_of(page, path)
+    video = card.locator("video")
+    video.evaluate("video => { video.onloadedmetadata = () => { video.currentTime = 29; }; video.load(); }")
+    wait_for(video, "!video.seeking && Math.abs(video.currentTime - 29) < 0.1")
+    card.get_by_role("button", name="Copy the link").click()
+    expect(card.locator(".copy")).to_have_text("Copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == f"{address}/watch/{identify(str(path))}?t=29.000"

@@ -113,7 +113,7 @@ function combine(button) {
 
 async function copyLink(button) {
   const video = button.closest(".card, .watch").querySelector("video");
-  const isPlayed = video && video.played.length;
+  const isPlayed = video && (video.played.length || video.currentTime > 0); // after a seek, `played` is empty for a moment
   const seconds = isPlayed ? video.currentTime + Number(video.dataset.begins) : Number(button.dataset.seconds);
   const link = `${location.origin}${button.dataset.link}?t=${seconds.toFixed(3)}`;
   try {
