@@ -10,8 +10,8 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'  # Python compiles what it imports
+	$(BIN)/python -m pip install --quiet uv  # six times as fast as pip
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
 	touch $@
 
 demo: demo-recognition demo-retrieval  ## make videos of moving shapes, learn to name and to find them, write runs/demo*/run/*.html
