@@ -54,7 +54,12 @@ class Arguments:
     methods: tuple[str, ...] = (OURS, *RIVALS)
     seeds: int = 3
     folds: int = 2
+    """Parts of the training clips, to choose learning rates."""
+    tried_folds: int = 2
+    """Folds on which each learning rate is tried; 1 takes half of the time."""
     epochs: int = 20
+    batch: int = 16
+    """Clips of a step; 8 with half of the epochs is as many steps in half of the time."""
     image_size: int = 224
     """Side of the frames in pixels; 112 takes a quarter of the time."""
     minutes: float = math.inf
@@ -81,7 +86,8 @@ class Arguments:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that change results; lines of the log with other settings are ignored."""
-        return {"epochs": self.epochs, "folds": self.folds, "image_size": self.image_size, "ours": [*self.ours_flags]}
+        names = ("epochs", "batch", "folds", "tried_folds", "image_size")
+        return {name: getattr(self, name) for name in names} | {"ours": [*self.ours_flags]}
 
 
 class Comparison:
@@ -97,7 +103,7 @@ class Comparison:
         self.backbone = load_backbone(
             BACKBONE, weights=arguments.weights, image_size=arguments.image_size, model_args=arguments.model_args
         )
-        self.schedule = Schedule(arguments.epochs)
+        self.schedule = Schedule(arguments.epochs, arguments.batch)
 
     def parts(self) -> Iterator[Any]:
         """Functions that each run one part that is not finished yet; learning rates come before seeds."""
@@ -108,7 +114,7 @@ class Comparison:
                     continue
                 sets = self._load(name)
                 for rate in RATES:
-                    for fold in range(self.arguments.folds):
+                    for fold in range(self.arguments.tried_folds):
                         key = {"set": name, "method": method, "rate": rate, "fold": fold}
                         if not self.log.find(**key):
                             yield partial(self._try_rate, sets, key)
@@ -125,7 +131,8 @@ class Comparison:
             for method in (method for method in self.arguments.methods if method != OURS):
                 seconds = self._time_step(sets, method)
                 steps = self.arguments.epochs * math.ceil(len(sets.train.labels) / self.schedule.batch)
-                rates = len(RATES) * (self.arguments.folds - 1)  # each trains on all folds but one
+                folds = self.arguments.folds
+                rates = len(RATES) * self.arguments.tried_folds * (folds - 1) / folds  # trained on all folds but one
                 minutes = seconds * steps * (rates + self.arguments.seeds) / 60 / cores
                 total += minutes
                 print(f"{name:15} {method:12} {seconds:6.2f} CPU s per step, {steps} steps, {minutes:6.1f} min in all")
@@ -138,9 +145,10 @@ class Comparison:
                 yield partial(self._run_ours, key)
 
     def _run_ours(self, key: dict[str, Any]) -> None:
-        out = self.arguments.work / f"{key['set']}-{key['seed']}-{self.arguments.image_size}-{self.arguments.epochs}"
-        config = with_run(self._config(key["set"]), epochs=self.arguments.epochs, cache=self.arguments.work / "tokens")
-        self.log.add(**key, **run_ours(config, out, seed=key["seed"], flags=[*self.arguments.ours_flags]))
+        given = self.arguments
+        out = given.work / f"{key['set']}-{key['seed']}-{given.image_size}-{given.epochs}-{given.batch}"
+        config = with_run(self._config(key["set"]), epochs=given.epochs, batch=given.batch, cache=given.work / "tokens")
+        self.log.add(**key, **run_ours(config, out, seed=key["seed"], flags=[*given.ours_flags]))
 
     def _try_rate(self, sets: PixelSets, key: dict[str, Any]) -> None:
         folds = make_folds(
@@ -186,7 +194,7 @@ class Comparison:
         """The rate with the highest mean accuracy over the folds; the lowest one on ties."""
 
         def mean(rate: float) -> float:
-            folds = range(self.arguments.folds)
+            folds = range(self.arguments.tried_folds)
             found = [self.log.find(set=key["set"], method=key["method"], rate=rate, fold=fold) for fold in folds]
             return float(np.mean([row["accuracy"] for row in found if row is not None]))
 

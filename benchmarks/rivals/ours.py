@@ -24,9 +24,9 @@ from side4video.tasks.recognition.data import as_evaluated, read_data
 from side4video.tasks.recognition.probe_fitting import fit_probe, probe_logits, video_scores
 
 
-def with_run(config: RunConfig, *, epochs: int, cache: Path, shots: int | None = None) -> RunConfig:
-    """The settings with another number of epochs, folder of tokens, and number of training clips per class."""
-    train = config.train.model_copy(update={"epochs": epochs})
+def with_run(config: RunConfig, *, epochs: int, cache: Path, batch: int = 16, shots: int | None = None) -> RunConfig:
+    """The settings with another length of the training, folder of tokens, and number of training clips per class."""
+    train = config.train.model_copy(update={"epochs": epochs, "batch": batch})
     data = config.data.model_copy(update={"cache": cache, "shots": shots})
     return config.model_copy(update={"train": train, "data": data})
 

@@ -26,7 +26,7 @@ class Schedule:
     """The length of the training, the same for all rivals."""
 
     epochs: int
-    batch: int = 16
+    batch: int
 
 
 def build(rival: Rival, backbone: FrozenBackbone, *, num_classes: int, num_frames: int, seed: int) -> nn.Module:
