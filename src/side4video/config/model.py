@@ -1,5 +1,6 @@
 """Settings of the model: backbone, side network, classifier and text tower; and the presets of the paper's models."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
@@ -169,8 +170,15 @@ class TextConfig(Settings):
         return self
 
 
-def check_towers(backbone: BackboneConfig, text: TextConfig) -> None:
+def check_towers(
+    backbone: BackboneConfig, text: TextConfig, known: Mapping[str, tuple[str, str]] = CLIP_TOWERS
+) -> None:
     """Refuse a text tower that was not trained with the backbone: their embeddings cannot be compared.
+
+    Args:
+        backbone: settings of the image model.
+        text: settings of the text tower.
+        known: name and tag of the text tower of each timm model; an open_clip model has its own.
 
     Raises:
         ValueError: the names belong to different models, or the hub's weights of backbone and text tower do.
@@ -179,7 +187,7 @@ def check_towers(backbone: BackboneConfig, text: TextConfig) -> None:
     """
     model, _, tag = backbone.name.partition(".")
     is_open_clip = model != model.lower()  # timm's names have no capitals, and open_clip's have some
-    own = (model, tag or text.tag) if is_open_clip else CLIP_TOWERS.get(backbone.name)
+    own = (model, tag or text.tag) if is_open_clip else known.get(backbone.name)
     from_hub = backbone.weights == text.weights == "hub"
     if own is None or own == (text.name, text.tag) or not (from_hub or (is_open_clip and own[0] != text.name)):
         return

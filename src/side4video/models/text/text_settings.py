@@ -6,7 +6,7 @@ from typing import Any
 
 import open_clip
 
-from side4video.config import BackboneConfig, TextConfig
+from side4video.config import BackboneConfig, TextConfig, check_towers
 from side4video.models.backbones.names import NAMED_BACKBONES
 
 DEFAULT_CONTEXT = 77
@@ -75,25 +75,14 @@ def text_settings(name: str, model_args: dict[str, Any] | None = None) -> TextSe
 
 
 def check_pair(backbone: BackboneConfig, text: TextConfig) -> None:
-    """Refuse a text tower that was not trained with the backbone: their embeddings cannot be compared.
+    """Refuse a text tower that was not trained with the backbone, as `check_towers` does, for all named backbones.
 
     >>> check_pair(BackboneConfig(name="PE-Core-B-16.meta"), TextConfig(name="PE-Core-B-16", tag="meta"))
 
     Raises:
         ValueError: the two belong to different models, or their weights on the hub do.
     """
-    model, _, tag = backbone.name.partition(".")
-    is_open_clip = open_clip.get_model_config(model) is not None
-    known = {named.name: named.text for named in NAMED_BACKBONES.values() if named.text}
-    own = (model, tag or text.tag) if is_open_clip else known.get(backbone.name)
-    if own is None:
-        return
-    hub = backbone.weights == text.weights == "hub"
-    if (text.name != own[0] and (hub or is_open_clip)) or (text.tag != own[1] and hub):
-        raise ValueError(
-            f"text.name = {text.name!r} with text.tag = {text.tag!r} was not trained with {backbone.name}. Use "
-            f"text.name {own[0]} and text.tag {own[1]}."
-        )
+    check_towers(backbone, text, {named.name: named.text for named in NAMED_BACKBONES.values() if named.text})
 
 
 def text_embed_dim(name: str, model_args: dict[str, Any] | None = None) -> int:
