@@ -15,7 +15,6 @@ from side4video.models.probes import (
     SpaceTimeProbe,
     average_to_grid,
     build_probe,
-    correlate,
     part_weights,
 )
 
@@ -64,17 +63,6 @@ def test_space_time_sees_only_changes():
     torch.testing.assert_close(probe.features(x), probe.features(x + tokens(1)[:, :1]), rtol=0, atol=1e-5)
     moved = (x - x.mean(dim=1, keepdim=True)) @ probe.projection
     torch.testing.assert_close(probe.features(x), moved.flatten(1), rtol=0, atol=1e-6)
-
-
-def test_correlations_by_brute_force():
-    x = tokens(clips=1)
-    found = correlate(x, 1).unflatten(2, (SIDE, SIDE))
-    grid = x.unflatten(2, (SIDE, SIDE))
-    for frame, row, column, up, left in [(0, 3, 3, 0, 0), (1, 2, 4, 1, -1), (2, 0, 0, 1, 1), (0, 0, 0, -1, 0)]:
-        inside = 0 <= row + up < SIDE and 0 <= column + left < SIDE
-        other = grid[0, frame + 1, row + up, column + left] if inside else torch.zeros(D)
-        expected = torch.nn.functional.cosine_similarity(grid[0, frame, row, column], other, dim=0)
-        torch.testing.assert_close(found[0, frame, row, column, (up + 1) * 3 + left + 1], expected)
 
 
 def test_the_correlation_probe_sees_where_a_pattern_moves():

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from side4video.config import ProbeConfig
 from side4video.config.probe import block_read
 from side4video.models.optical_flow import ORIENTATIONS, SPEEDS, direction_histograms, speed_histograms
+from side4video.models.side.motion import correlate
 from side4video.models.side.side_block import centre_in_time
 
 COARSE_GRID = 7
@@ -143,23 +144,6 @@ class SpaceTimeProbe(Probe):
     def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
         """Difference of each place from its mean over the clip, frame by frame."""
         return (centre_in_time(average_to_grid(coarse_patches(x), self.grid)) @ self.projection).flatten(1)
-
-
-def correlate(x: Float[Tensor, "B T G D"], radius: int) -> Float[Tensor, "B S G K"]:
-    """Cosines of each token with the tokens around its place in the next frame, S = T - 1, K = (2 radius + 1)^2.
-
-    Places outside the frame count as zero (correlation volumes: Teed and Deng, RAFT, arXiv 2003.12039).
-    """
-    side, x = math.isqrt(x.shape[2]), F.normalize(x, dim=-1)
-    around = torch.arange(-radius, radius + 1)
-    places = torch.cartesian_prod(torch.arange(side), torch.arange(side))[:, None] + torch.cartesian_prod(
-        around, around
-    )
-    inside = ((places >= 0) & (places < side)).all(-1).to(x.device)  # (G, K)
-    rows, columns = places.clamp(0, side - 1).unbind(-1)
-    cosines = x[:, :-1] @ x[:, 1:].transpose(-1, -2)  # of all pairs: one matrix product is faster than K shifted ones
-    neighbours = (rows * side + columns).to(x.device).expand(*cosines.shape[:2], -1, -1)
-    return cosines.gather(-1, neighbours) * inside
 
 
 class CorrelationProbe(Probe):

@@ -58,20 +58,23 @@ class TokenCorrelation(nn.Module):
 
     def forward(self, patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T N d"]:
         """Map frozen patches, a square grid row by row, to the term that is added to the side tokens."""
-        return self.linear(correlate(patches, self.radius).to(compute_dtype(self.linear.weight)))
+        with without_autocast(patches.device.type):
+            x = patches.float()
+            cosines = F.pad(correlate(x - x.mean(dim=2, keepdim=True), self.radius), (0, 0, 0, 0, 0, 1))
+        return self.linear(cosines.to(compute_dtype(self.linear.weight)))
 
 
-def correlate(patches: Float[Tensor, "B T N D"], radius: int) -> Float[Tensor, "B T N K"]:
-    """Cosines of each token with the tokens around its place in the next frame; zeros for the last frame."""
-    side = math.isqrt(patches.shape[2])
-    with without_autocast(patches.device.type):
-        x = patches.float()
-        x = F.normalize(x - x.mean(dim=2, keepdim=True), dim=-1).unflatten(2, (side, side))
-        following = F.pad(x[:, 1:], (0, 0, radius, radius, radius, radius, 0, 1))
-        around = range(2 * radius + 1)
-        cosines = [
-            (x * following[:, :, row : row + side, column : column + side]).sum(-1)
-            for row in around
-            for column in around
-        ]
-        return torch.stack(cosines, dim=-1).flatten(2, 3)
+def correlate(x: Float[Tensor, "B T N D"], radius: int) -> Float[Tensor, "B S N K"]:
+    """Cosines of each token with the tokens around its place in the next frame, S = T - 1, K = (2 radius + 1)^2.
+
+    N is a square grid, row by row. Places outside the frame count as zero (correlation volumes: Teed and Deng, RAFT,
+    arXiv 2003.12039).
+    """
+    side, x = math.isqrt(x.shape[2]), F.normalize(x, dim=-1)
+    steps = torch.arange(-radius, radius + 1)
+    places = torch.cartesian_prod(torch.arange(side), torch.arange(side))[:, None] + torch.cartesian_prod(steps, steps)
+    inside = ((places >= 0) & (places < side)).all(-1).to(x.device)  # (N, K)
+    rows, columns = places.clamp(0, side - 1).unbind(-1)
+    cosines = x[:, :-1] @ x[:, 1:].transpose(-1, -2)  # of all pairs: one matrix product is faster than K shifted ones
+    neighbours = (rows * side + columns).to(x.device).expand(*cosines.shape[:2], -1, -1)
+    return cosines.gather(-1, neighbours) * inside
