@@ -19,7 +19,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ import torch
 import tyro
 
 from rivals import OURS, RIVALS
-from rivals.data_sets import BACKBONE, DATA_SETS, PixelSets, load_sets, set_config
+from rivals.arguments import FewClipsArguments, check_known
+from rivals.data_sets import BACKBONE, PixelSets, load_sets
 from rivals.log import Log
-from rivals.ours import run_ours, with_run
 from rivals.picture import draw, markdown, summarise
 from rivals.training import Schedule, build, loss, run_rival, saved_bytes_per_clip
 from side4video.atomic_files import write_json
@@ -43,51 +43,27 @@ RATES = (1 / 3, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(FewClipsArguments):
     """What to run."""
 
-    sets: Path
-    """Folder of the development sets."""
-    weights: str
-    """Weights of ViT-Tiny: a file, hub or random."""
-    only_sets: tuple[str, ...] = tuple(DATA_SETS)
     methods: tuple[str, ...] = (OURS, *RIVALS)
-    seeds: int = 3
     folds: int = 2
     """Parts of the training clips, to choose learning rates."""
     tried_folds: int = 2
     """Folds on which each learning rate is tried; 1 takes half of the time."""
-    epochs: int = 20
-    batch: int = 16
-    """Clips of a step; 8 with half of the epochs is as many steps in half of the time."""
-    image_size: int = 224
-    """Side of the frames in pixels; 112 takes a quarter of the time."""
-    minutes: float = math.inf
-    """Start no new part after so many minutes."""
     estimate: bool = False
     """Time one step of each rival on each set and print what everything takes; train nothing."""
-    ours_flags: tuple[str, ...] = ()
-    """More flags of `train own-clips`, such as --search thorough."""
     work: Path = Path("runs/accuracy")
-    """Folder for the log, the clips' pixels and our runs."""
     out: Path = Path("docs/figures/accuracy.json")
     """Result; the picture is next to it, as .svg."""
-    model_args: dict[str, int] = field(default_factory=dict)
-    """Arguments of a smaller image model, for tests."""
 
     def __post_init__(self) -> None:
-        for name, given, known in (
-            ("only-sets", self.only_sets, tuple(DATA_SETS)),
-            ("methods", self.methods, (OURS, *RIVALS)),
-        ):
-            if unknown := set(given) - set(known):
-                raise ValueError(f"{name}: {', '.join(sorted(unknown))} not known. Use some of {', '.join(known)}.")
+        super().__post_init__()
+        check_known("methods", self.methods, (OURS, *RIVALS))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that change results; lines of the log with other settings are ignored."""
-        names = ("epochs", "batch", "folds", "tried_folds", "image_size")
-        return {name: getattr(self, name) for name in names} | {"ours": [*self.ours_flags]}
+        return super().settings | {"folds": self.folds, "tried_folds": self.tried_folds}
 
 
 class Comparison:
@@ -147,8 +123,8 @@ class Comparison:
     def _run_ours(self, key: dict[str, Any]) -> None:
         given = self.arguments
         out = given.work / f"{key['set']}-{key['seed']}-{given.image_size}-{given.epochs}-{given.batch}"
-        config = with_run(self._config(key["set"]), epochs=given.epochs, batch=given.batch, cache=given.work / "tokens")
-        self.log.add(**key, **run_ours(config, out, seed=key["seed"], flags=[*given.ours_flags]))
+        found, _ = given.run_ours(given.config(key["set"]), out, seed=key["seed"])
+        self.log.add(**key, **found)
 
     def _try_rate(self, sets: PixelSets, key: dict[str, Any]) -> None:
         folds = make_folds(
@@ -212,13 +188,7 @@ class Comparison:
         return min(seconds)
 
     def _load(self, name: str) -> PixelSets:
-        return load_sets(self._config(name), self.backbone, self.arguments.work / "pixels")
-
-    def _config(self, name: str) -> Any:
-        given = self.arguments
-        return set_config(
-            name, sets=given.sets, weights=given.weights, image_size=given.image_size, model_args=given.model_args
-        )
+        return load_sets(self.arguments.config(name), self.backbone, self.arguments.work / "pixels")
 
 
 def main(arguments: Arguments) -> None:

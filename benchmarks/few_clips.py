@@ -9,13 +9,12 @@ at the end, or after --minutes.
 
 import datetime
 import json
-import math
 import os
 import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -23,53 +22,28 @@ from typing import Any
 import torch
 import tyro
 
-from rivals.data_sets import DATA_SETS, set_config
+from rivals.arguments import FewClipsArguments
+from rivals.data_sets import DATA_SETS
 from rivals.log import Log
-from rivals.ours import choose_probe_alone, run_ours, with_run
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
-from side4video.selection.fold_results import SearchResult, read_search
 
 SPLITS = ("as given", "swapped")
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(FewClipsArguments):
     """What to run."""
 
-    sets: Path
-    """Folder of the development sets."""
-    weights: str
-    """Weights of ViT-Tiny: a file, hub or random."""
-    only_sets: tuple[str, ...] = tuple(DATA_SETS)
     splits: tuple[str, ...] = SPLITS
     probes: tuple[str, ...] = ("linear", "motion", "space-time", "correlation", "flow", "speed")
     """Baselines; attentive takes minutes more for each run."""
-    seeds: int = 3
-    epochs: int = 20
-    image_size: int = 224
-    """Side of the frames in pixels."""
-    minutes: float = math.inf
-    """Start no new run after so many minutes."""
-    probes_alone: bool = False
-    """Choose among probes, without side networks, training and reports, which is much faster."""
-    ours_flags: tuple[str, ...] = ()
-    """More flags of `train own-clips`, such as --search thorough."""
     work: Path = Path("runs/few-clips")
-    """Folder of the log and the runs."""
     out: Path = Path("docs/figures/few-clips.json")
-    model_args: dict[str, int] = field(default_factory=dict)
-    """Arguments of a smaller image model, for tests."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that change results; lines of the log with other settings are ignored."""
-        return {
-            "epochs": self.epochs,
-            "image_size": self.image_size,
-            "probes": [*self.probes],
-            "ours": ["probes alone"] if self.probes_alone else [*self.ours_flags],
-        }
+        return super().settings | {"probes": [*self.probes]}
 
 
 def swapped(config: RunConfig) -> RunConfig:
@@ -86,14 +60,7 @@ def missing(arguments: Arguments, log: Log) -> Iterator[tuple[dict[str, Any], Ru
                 key = {"set": name, "split": split, "seed": seed}
                 if log.find(**key):
                     continue
-                config = set_config(
-                    name,
-                    sets=arguments.sets,
-                    weights=arguments.weights,
-                    image_size=arguments.image_size,
-                    model_args=arguments.model_args,
-                )
-                config = with_run(config, epochs=arguments.epochs, cache=arguments.work / "tokens")
+                config = arguments.config(name)
                 probes = {"probe": ",".join(arguments.probes)}
                 config = config.model_copy(update={"eval": config.eval.model_copy(update=probes)})
                 yield key, config if split == "as given" else swapped(config)
@@ -102,13 +69,9 @@ def missing(arguments: Arguments, log: Log) -> Iterator[tuple[dict[str, Any], Ru
 def run(key: dict[str, Any], config: RunConfig, arguments: Arguments) -> dict[str, Any]:
     """Run the command once; the result of `run_ours`, the choice of the search, and the number of test clips."""
     out = arguments.work / f"{key['set']}-{key['split'].replace(' ', '-')}-{key['seed']}"
-    search: SearchResult | None
-    if arguments.probes_alone:
-        found, search = choose_probe_alone(config, out, seed=key["seed"])
-    else:
-        found = run_ours(config, out, seed=key["seed"], flags=[*arguments.ours_flags])
+    found, search = arguments.run_ours(config, out, seed=key["seed"])
+    if not arguments.probes_alone:
         found["num_clips"] = json.loads((out / "evaluation.json").read_text())["num_videos"]
-        search = read_search(out)
     assert search is not None
     chosen = {"chosen": search.chosen, "search_seconds": search.seconds}
     return found | chosen | {"cv": {one.name: one.mean for one in search.tried}}

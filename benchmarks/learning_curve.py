@@ -9,62 +9,34 @@ interrupted script continues with the same command. It writes the JSON file and 
 """
 
 import datetime
-import math
 import os
 import platform
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
 from rivals import OURS
-from rivals.data_sets import DATA_SETS, set_config
+from rivals.arguments import FewClipsArguments
 from rivals.log import Log
-from rivals.ours import choose_probe_alone, run_ours, with_run
 from rivals.picture import draw_curves, summarise
 from side4video.atomic_files import write_json
 from side4video.tasks.recognition.data import read_data
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(FewClipsArguments):
     """What to run."""
 
-    sets: Path
-    """Folder of the development sets."""
-    weights: str
-    """Weights of ViT-Tiny: a file, hub or random."""
-    only_sets: tuple[str, ...] = tuple(DATA_SETS)
     shots: tuple[int, ...] = (2, 5, 10, 20, 40)
     """Training clips of each class."""
-    seeds: int = 3
-    epochs: int = 20
-    image_size: int = 224
-    minutes: float = math.inf
-    """Begin nothing new after so many minutes."""
-    probes_alone: bool = False
-    """Choose among probes, without side networks, training and reports."""
-    ours_flags: tuple[str, ...] = ()
-    """Further flags of `train own-clips`, such as --search thorough."""
     work: Path = Path("runs/learning-curve")
-    """Folder of the log and the runs."""
     out: Path = Path("docs/figures/learning-curve.json")
     """Result; the picture is next to it, as .svg."""
-    model_args: dict[str, int] = field(default_factory=dict)
-    """For a smaller image model in tests."""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What decides about results; lines of the log with other settings are not used."""
-        return {
-            "epochs": self.epochs,
-            "image_size": self.image_size,
-            "ours": ["probes alone"] if self.probes_alone else [*self.ours_flags],
-        }
 
 
 def run_missing(arguments: Arguments, log: Log) -> None:
@@ -72,16 +44,9 @@ def run_missing(arguments: Arguments, log: Log) -> None:
     started = time.monotonic()
     for shots in arguments.shots:
         for name in arguments.only_sets:
-            config = set_config(
-                name,
-                sets=arguments.sets,
-                weights=arguments.weights,
-                image_size=arguments.image_size,
-                model_args=arguments.model_args,
-            )
+            config = arguments.config(name, shots=shots)
             if shots > _smallest_class(config):
                 continue
-            config = with_run(config, epochs=arguments.epochs, cache=arguments.work / "tokens", shots=shots)
             for seed in range(arguments.seeds):
                 key = {"set": name, "method": OURS, "seed": seed, "shots": shots}
                 if log.find(**key):
@@ -89,16 +54,13 @@ def run_missing(arguments: Arguments, log: Log) -> None:
                 if time.monotonic() - started > 60 * arguments.minutes:
                     return
                 out = arguments.work / f"{name}-{shots}-{seed}"
-                if arguments.probes_alone:
-                    found, _ = choose_probe_alone(config, out, seed=seed)
-                else:
-                    found = run_ours(config, out, seed=seed, flags=[*arguments.ours_flags])
+                found, _ = arguments.run_ours(config, out, seed=seed)
                 log.add(**key, **found)
 
 
 def _smallest_class(config: Any) -> int:
     """Training clips of the class that has fewest."""
-    videos = read_data(config.data.model_copy(update={"arrow_of_time": False})).train.videos
+    videos = read_data(config.data.model_copy(update={"arrow_of_time": False, "shots": None})).train.videos
     return min(Counter(video.label for video in videos).values())
 
 

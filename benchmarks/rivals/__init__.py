@@ -1,5 +1,6 @@
 """Other training methods on the same few clips: their list, data, training, and the picture of the comparison.
 
+* arguments.py: what all scripts for few clips take as arguments.
 * data_sets.py: the development sets, and their augmented clips as pixels on disk.
 * log.py: finished parts of a long benchmark, so that it can be resumed.
 * training.py: one rival trained and scored.
