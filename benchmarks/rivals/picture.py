@@ -14,15 +14,20 @@ from rivals import OURS, RIVALS
 from rivals.data_sets import DATA_SETS
 
 Row = dict[str, Any]
-_OURS, _OTHERS, _PROBES = "#c0392b", "#2c3e50", "#7f8c8d"
-_X = (("saved_bytes", 1e6, "kept for the backward pass, MB per clip"), ("seconds", 1, "seconds to train"))
+_OURS, _PROBES = "#d55e00", "#7f8c8d"
+_COLOURS = (_OURS, "#000000", "#0072b2", "#009e73", "#cc79a7", "#e69f00")  # told apart by colour-blind people, too
+_MARKERS = "osD^vP"
+_X = (
+    ("saved_bytes", 1e6, "kept for the backward pass, MB per clip"),
+    ("all_seconds", 1, "seconds to choose settings and train"),
+)
 
 
 def summarise(parts: list[Row]) -> list[Row]:
     """One row for each set and method, over the finished seeds.
 
     "accuracy" and "deviation" (standard deviation over the seeds; None for one seed) are 0 to 1. "seconds" measure the
-    training of a rival, and the whole command with its search for ours; "choosing_seconds" the choice of a rival's
+    training of a rival, and the whole command with its search for ours; "all_seconds" include the choice of a rival's
     learning rate. Probes have neither bytes nor seconds.
     """
     rows = []
@@ -36,7 +41,7 @@ def summarise(parts: list[Row]) -> list[Row]:
             ]
             scores = [row["accuracy"] for row in seeds]
             seconds = mean(row["seconds"] for row in seeds)
-            costs = {"saved_bytes": seeds[0]["saved_bytes"], "seconds": seconds, "choosing_seconds": sum(tried)}
+            costs = {"saved_bytes": seeds[0]["saved_bytes"], "seconds": seconds, "all_seconds": seconds + sum(tried)}
             rows.append(_row(name, method, scores) | costs)
             for probe in seeds[0].get("probes", {}):
                 rows.append(_row(name, f"{probe} probe", [row["probes"][probe] for row in seeds]))
@@ -71,38 +76,42 @@ def _cell(row: Row | None) -> str:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Accuracy against saved bytes (above) and seconds (below), a column for each set; probes are dotted lines."""
+    """Accuracy against saved bytes (above) and seconds (below), a column for each set; the best probe is a line."""
     sets = [name for name in DATA_SETS if any(row["set"] == name for row in rows)]
     if not sets:
         return
     with plt.rc_context({"svg.hashsalt": "accuracy", "svg.fonttype": "none", "font.size": 8}):
-        figure, panels = plt.subplots(2, len(sets), figsize=(2.6 * len(sets) + 1, 5.2), squeeze=False, sharey="col")
+        figure, panels = plt.subplots(2, len(sets), figsize=(2.6 * len(sets) + 2, 5.2), squeeze=False, sharey="col")
         for column, name in enumerate(sets):
             own = [row for row in rows if row["set"] == name]
             for panel, (key, unit, label) in zip(panels[:, column], _X, strict=True):
                 _panel(panel, own, key, unit)
                 panel.set_xlabel(label)
             panels[0, column].set_title(DATA_SETS[name].title)
-            panels[1, column].set_ylabel("test accuracy, %" if column == 0 else "")
         panels[0, 0].set_ylabel("test accuracy, %")
-        figure.tight_layout()
+        panels[1, 0].set_ylabel("test accuracy, %")
+        found = [panel.get_legend_handles_labels() for panel in panels.flat]
+        handles = {label: handle for one in found for handle, label in zip(*one, strict=True)}
+        figure.legend(handles.values(), handles.keys(), loc="center right", frameon=False)
+        figure.tight_layout(rect=(0, 0, 1 - 1.4 / figure.get_figwidth(), 1))
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None})
         plt.close(figure)
 
 
 def _panel(panel: Any, rows: list[Row], key: str, unit: float) -> None:
-    for row in rows:
-        height = 100 * row["accuracy"]
-        if key not in row:
-            panel.axhline(height, color=_PROBES, linestyle=":", linewidth=0.8)
-            panel.annotate(row["method"], (0.01, height), xycoords=("axes fraction", "data"), color=_PROBES, fontsize=5)
-            continue
-        x, color = max(row[key] / unit, 0.01), _OURS if row["method"] == OURS else _OTHERS
-        panel.errorbar(x, height, yerr=100 * (row["deviation"] or 0), fmt="o", color=color, capsize=2, markersize=4)
-        panel.annotate(_title(row["method"]), (x, height), xytext=(3, 4), textcoords="offset points", fontsize=6)
-    panel.set_xscale("log")
-    panel.margins(x=0.25, y=0.15)
+    probes = [row["accuracy"] for row in rows if key not in row]
+    if probes:
+        panel.axhline(100 * max(probes), color=_PROBES, linestyle=":", linewidth=1, label="best probe")
+    for method, color, marker in zip((OURS, *RIVALS), _COLOURS, _MARKERS, strict=True):
+        for row in (row for row in rows if row["method"] == method):
+            height, error = 100 * row["accuracy"], 100 * (row["deviation"] or 0)
+            style = {"fmt": marker, "color": color, "capsize": 2, "markersize": 5, "label": _title(method)}
+            panel.errorbar(row[key] / unit, height, yerr=error, **style)
+    if key == "saved_bytes":
+        panel.set_xscale("symlog", linthresh=1)
+    panel.margins(x=0.08)
+    panel.set_ylim(0, 100)
     panel.spines[["top", "right"]].set_visible(False)
 
 
