@@ -116,30 +116,29 @@ def _panel(panel: Any, rows: list[Row], key: str, unit: float) -> None:
 
 
 def draw_curves(rows: list[Row], path: Path) -> None:
-    """Accuracy over the number of clips per class: ours and each probe, a panel for each set."""
+    """Accuracy over the number of clips per class, a panel for each set: ours, and the best probe of the test."""
     sets = [name for name in DATA_SETS if any(row["set"] == name for row in rows)]
     if not sets:
         return
     with plt.rc_context({"svg.hashsalt": "curve", "svg.fonttype": "none", "font.size": 8}):
-        figure, panels = plt.subplots(1, len(sets), figsize=(2.6 * len(sets) + 1, 2.8), squeeze=False)
+        figure, panels = plt.subplots(1, len(sets), figsize=(2 * len(sets) + 1, 2.6), squeeze=False, sharey=True)
         for panel, name in zip(panels[0], sets, strict=True):
-            for method in dict.fromkeys(row["method"] for row in rows if row["set"] == name):
-                own = [row for row in rows if row["set"] == name and row["method"] == method]
-                panel.errorbar(
-                    [row["shots"] for row in own],
-                    [100 * row["accuracy"] for row in own],
-                    yerr=[100 * (row["deviation"] or 0) for row in own],
-                    label=method,
-                    marker="o",
-                    markersize=3,
-                    capsize=2,
-                    **({"color": _OURS} if method == OURS else {"linestyle": ":"}),
-                )
+            ours = [row for row in rows if row["set"] == name and row["method"] == OURS]
+            shots, errors = [row["shots"] for row in ours], [100 * (row["deviation"] or 0) for row in ours]
+            heights = [100 * row["accuracy"] for row in ours]
+            panel.errorbar(shots, heights, yerr=errors, color=_OURS, marker="o", markersize=4, capsize=2, label=OURS)
+            singles = [row for row in rows if row["set"] == name and row["method"] != OURS]
+            singles = [row for row in singles if not row["method"].startswith("combined")]
+            best = [
+                max((100 * row["accuracy"] for row in singles if row["shots"] == shot), default=0) for shot in shots
+            ]
+            panel.plot(shots, best, color=_PROBES, linestyle=":", marker="s", markersize=3, label="best single probe")
             panel.set_title(DATA_SETS[name].title)
             panel.set_xlabel("training clips per class")
+            panel.set_ylim(0, 100)
             panel.spines[["top", "right"]].set_visible(False)
         panels[0, 0].set_ylabel("test accuracy, %")
-        panels[0, 0].legend(frameon=False, fontsize=6)
+        panels[0, 0].legend(frameon=False, fontsize=7, loc="lower right")
         figure.tight_layout()
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None})
