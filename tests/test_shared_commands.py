@@ -94,7 +94,8 @@ def test_two_processes_give_the_results_of_one(commands, work, warm):
     for output in outputs:
         assert f"exit codes {codes}" in output
         assert "frame #" not in output
-    assert [line.split()[0] for line in outputs[1].splitlines()] == ["command"] * len(commands) + ["exit"]
+    first_words = [line.split()[0] for line in outputs[1].partition("exit codes")[0].splitlines()]
+    assert first_words == ["command"] * len(commands)  # Triton 3.9 may list leaked objects when Python ends
     for (out, _), part in zip(said.values(), outputs[0].split("command ")[1:], strict=True):
         listed_lines = [line for line in out.splitlines() if line.startswith(("not read", "  1. ", "  2. "))]
         assert all(line in part for line in listed_lines)
