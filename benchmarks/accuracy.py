@@ -3,10 +3,11 @@
 python benchmarks/accuracy.py --sets SETS --weights vit_tiny_patch16_224.safetensors --estimate
 python benchmarks/accuracy.py --sets SETS --weights vit_tiny_patch16_224.safetensors --minutes 30
 
-SETS is made by few_clips_sets.py. All methods start from the same ViT-Tiny and see the same frames, crops and flips (8
-augmented copies of each clip) for the same number of epochs. A rival's learning rate is the best of three in grouped
-cross-validation inside the training clips; the test clips are scored once, at the end, for each seed. Ours is the
-command `train own-clips`, whose search chooses in the same way; its probes have their own rows.
+SETS is made by few_clips_sets.py. All methods start from the same ViT-Tiny. Rivals see the frames, crops and flips of
+the eight augmented copies of each clip that our side network is trained on, for the same number of epochs. A rival's
+learning rate is the best of three in grouped cross-validation inside the training clips; the test clips are scored
+once, at the end, for each seed. Ours is the command `train own-clips`, whose search chooses in the same way; its probes
+have their own rows and are trained on views without random crops.
 
 Every finished part is a line of the log, so an interrupted run continues with the same command. At the end, or after
 --minutes, the script writes the JSON file and the picture from the finished parts.

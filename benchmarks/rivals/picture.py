@@ -129,10 +129,11 @@ def draw_curves(rows: list[Row], path: Path) -> None:
             panel.errorbar(shots, heights, yerr=errors, color=_OURS, marker="o", markersize=4, capsize=2, label=OURS)
             singles = [row for row in rows if row["set"] == name and row["method"] != OURS]
             singles = [row for row in singles if not row["method"].startswith("combined")]
-            best = [
-                max((100 * row["accuracy"] for row in singles if row["shots"] == shot), default=0) for shot in shots
-            ]
-            panel.plot(shots, best, color=_PROBES, linestyle=":", marker="s", markersize=3, label="best single probe")
+            if singles:
+                best = [max(100 * row["accuracy"] for row in singles if row["shots"] == shot) for shot in shots]
+                panel.plot(
+                    shots, best, color=_PROBES, linestyle=":", marker="s", markersize=3, label="best single probe"
+                )
             panel.set_title(DATA_SETS[name].title)
             panel.set_xlabel("training clips per class")
             panel.set_ylim(0, 100)
