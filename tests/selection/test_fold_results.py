@@ -1,6 +1,19 @@
 """The choice between candidates: the best, or a simpler one that is not clearly worse."""
 
-from side4video.selection.fold_results import FoldResults, SearchResult, choose, error_of_difference, read_search
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from side4video.selection.fold_results import (
+    FoldResults,
+    SearchResult,
+    choose,
+    error_of_difference,
+    guess_classes,
+    read_search,
+)
+from side4video.tasks.recognition.folds import make_folds
 
 
 def tried(name, level, rights):
@@ -42,3 +55,26 @@ def test_results_round_trip(tmp_path):
     assert read_search(tmp_path) == result
     assert result.rows() == [("a (chosen)", "50.0 +- 50.0", "0.50", "2", "1")]
     assert read_search(tmp_path / "elsewhere") is None
+
+
+def test_guessing_scores_the_shares_of_the_other_folds():
+    labels, places = np.array([0] * 12 + [1] * 4), np.arange(16) + 100
+    folds = make_folds(labels.tolist(), None, class_names=["a", "b"])
+    found = guess_classes(labels, places, folds)
+    assert found.right == {place: label == 0 for place, label in zip(places.tolist(), labels, strict=True)}
+    assert math.isclose(found.loss, 0.75 * -math.log(0.75) + 0.25 * -math.log(0.25))
+
+
+def test_a_choice_that_is_not_better_than_guessing_is_named(tmp_path):
+    labels = np.arange(100) % 2
+    folds = make_folds(labels.tolist(), None, class_names=["a", "b"])
+    guess = guess_classes(labels, np.arange(100), folds)
+    noise = np.random.default_rng(0).normal(0.69, 0.3, 100)
+    chance = FoldResults("probe", 0, {}, guess.right, dict(enumerate(noise.tolist())), 1.0)
+    better = replace(chance, losses=dict(enumerate((noise - 0.3).tolist())))
+    result = SearchResult((chance,), "probe", "probe: the best.", 1.0, (), 100, guess)
+    assert "probe is not clearly better than guessing" in result.warning
+    assert replace(result, tried=(better,)).warning is None
+    assert [row[0] for row in result.rows()] == ["probe (chosen)", "majority class"]
+    result.write(tmp_path)
+    assert read_search(tmp_path) == result

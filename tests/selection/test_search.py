@@ -52,7 +52,7 @@ def test_search_writes_a_table_a_choice_and_an_adapter(finished):
     result = read_search(finished)
     assert {one.name for one in result.tried} >= {"linear probe, segments", "side network of the recipe"}
     assert result.chosen in {one.name for one in result.tried}
-    assert max(len(one.right) for one in result.tried) == result.num_clips == 24
+    assert max(len(one.right) for one in result.tried) == result.num_clips == len(result.guess.right) == 24
     assert load_config(finished / "config.yaml").search == "off"
     assert read_adapter(finished).scores["videos"] == 8
 
@@ -100,6 +100,21 @@ def test_wrong_test_labels_change_only_the_score(finished, searching, motion_vid
     assert_same(weights(folder), weights(finished))
     truth, poisoned = (json.loads((run / "evaluation.json").read_text()) for run in (finished, folder))
     assert truth["confusion"] != poisoned["confusion"]
+
+
+def test_labels_that_mean_nothing_give_a_warning_on_the_screen_and_in_the_report(
+    searching, motion_videos, tmp_path, capsys
+):
+    for split in ("train", "test"):
+        rows = [
+            f"{clip},{'ab'[place % 2]}" for place, clip in enumerate(sorted((motion_videos / split).rglob("*.mp4")))
+        ]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["path,label", *rows]))
+    data = {"train": tmp_path / "train.csv", "test": tmp_path / "test.csv"}
+    folder = train(searching(search="probes", data=data), out=tmp_path / "run").folder
+    warning = "is not clearly better than guessing"
+    assert warning in capsys.readouterr().out
+    assert warning in write_run_report(folder, explain=False).read_text()
 
 
 COMBINED = {

@@ -140,9 +140,8 @@ def _search_tables(folder: Path) -> list[ReportTable]:
     found = read_search(folder)
     if found is None:
         return []
-    note = (
-        f"Chosen: {found.reason} The search took {found.seconds:.0f} s and read no test clip. {' '.join(found.notes)}"
-    )
+    chosen = f"Chosen: {found.reason} The search took {found.seconds:.0f} s and read no test clip."
+    note = " ".join(part for part in (chosen, found.warning, *found.notes) if part)
     return [ReportTable(title="Candidates, by cross-validation", note=note, head=SEARCH_HEAD, rows=found.rows())]
 
 

@@ -1,15 +1,19 @@
 """Results of candidates on held-out clips: stored fold by fold, compared clip by clip, shown as a table."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
 from rich.table import Table
 
 from side4video.atomic_files import write_json
 from side4video.tasks.recognition.baselines import standard_error, with_error
+from side4video.tasks.recognition.folds import Folds
 
 RESULT = "search.json"
 MAX_LOSS = 5.0
@@ -80,6 +84,33 @@ class FoldResults:
         )
 
 
+def log_loss(probability: float) -> float:
+    """The log loss of a clip whose class has this probability, at most `MAX_LOSS`."""
+    return -math.log(max(probability, math.exp(-MAX_LOSS)))
+
+
+def guess_classes(labels: Int[ndarray, " clips"], places: Int[ndarray, " clips"], folds: Folds) -> FoldResults:
+    """The result of guessing: the scores of every held-out clip are the shares of the classes in the other folds.
+
+    Args:
+        labels: class of each clip.
+        places: index of each clip in the list of training clips.
+        folds: folds of these clips, which must not be empty.
+
+    >>> clips = np.arange(4)
+    >>> found = guess_classes(np.array([0, 0, 0, 1]), clips, Folds(((clips, clips),)))
+    >>> found.mean, round(found.loss, 2)
+    (0.75, 0.56)
+    """
+    right, losses = {}, {}
+    for train, held in folds.parts:
+        shares = np.bincount(labels[train], minlength=labels.max() + 1) / len(train)
+        for place, label in zip(places[held].tolist(), labels[held], strict=True):
+            right[place] = bool(label == shares.argmax())
+            losses[place] = log_loss(shares[label])
+    return FoldResults("majority class", 0, {}, right, losses, 0.0)
+
+
 def error_of_difference(one: FoldResults, other: FoldResults) -> tuple[float, float]:
     """Return by how much the loss of `other` is above that of `one` on their common clips, and its standard error."""
     places = sorted(one.losses.keys() & other.losses.keys())
@@ -134,10 +165,27 @@ class SearchResult:
     """How clips were grouped, and deviations from the settings."""
     num_clips: int
     """Number of training clips that were held out."""
+    guess: FoldResults | None = None
+    """What guessing scores on the same clips."""
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence if the chosen candidate is not better than guessing by two standard errors of the log loss."""
+        if self.guess is None:
+            return None
+        chosen = next(one for one in self.tried if one.name == self.chosen)
+        gain, error = error_of_difference(chosen, self.guess)
+        if gain > 2 * error:
+            return None
+        return (
+            f"warning: {chosen.name} is not clearly better than guessing: its log loss is {chosen.loss:.2f}, "
+            f"that of the classes' shares {self.guess.loss:.2f}. Expect chance. Check the labels, or record more clips."
+        )
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Name, accuracy in percent with standard error, log loss, clips, seconds; the best candidate first."""
+        """Name, accuracy in percent with standard error, log loss, clips, seconds; the best first, guessing last."""
         ordered = sorted(self.tried, key=lambda one: (-len(one.right), one.loss))
+        ordered += [] if self.guess is None else [self.guess]
         return [
             (
                 one.name + (" (chosen)" if one.name == self.chosen else ""),
@@ -171,4 +219,5 @@ def read_search(out: Path) -> SearchResult | None:
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
     tried = tuple(FoldResults.from_json(one) for one in content["tried"])
-    return SearchResult(**content | {"tried": tried, "notes": tuple(content["notes"])})
+    guess = FoldResults.from_json(content["guess"]) if content.get("guess") else None
+    return SearchResult(**content | {"tried": tried, "notes": tuple(content["notes"]), "guess": guess})

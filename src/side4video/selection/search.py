@@ -19,6 +19,8 @@ from side4video.selection.fold_results import (
     SearchResult,
     choose,
     error_of_difference,
+    guess_classes,
+    log_loss,
 )
 from side4video.selection.side_folds import SideFolds
 from side4video.system.tables import Console
@@ -81,11 +83,18 @@ class Search:
             found, reason = choose(complete)
             self.changes = found.changes
             seconds = sum(one.seconds for one in tried)
-            result = SearchResult(tuple(tried), found.name, reason, seconds, notes, len(folds.scored))
+            guess = self._guess(folds, places)
+            result = SearchResult(tuple(tried), found.name, reason, seconds, notes, len(folds.scored), guess)
             Console().print(result.table())
         print(f"Chosen: {result.reason} The search took {result.seconds:.0f} s.")
+        if result.warning:
+            print(result.warning)
         result.write(self.out)
         return result
+
+    def _guess(self, folds: Folds, places: np.ndarray) -> FoldResults:
+        assert self.data.train is not None
+        return guess_classes(np.array([self.data.train.videos[place].label for place in places]), places, folds)
 
     def _try_probes(self) -> tuple[list[FoldResults], Folds, np.ndarray, tuple[str, ...]]:
         """Try each family of probes on all folds; return results, folds, list index of each clip, and notes."""
@@ -173,10 +182,7 @@ class Search:
                 started = time.monotonic()
                 scored = sides.scores(train, held, None if groups is None else list(groups))
                 right = {place: bool(scores.argmax() == label) for place, (scores, label) in scored.items()}
-                losses = {
-                    place: min(-math.log(max(float(scores[label]), 1e-9)), MAX_LOSS)
-                    for place, (scores, label) in scored.items()
-                }
+                losses = {place: log_loss(float(scores[label])) for place, (scores, label) in scored.items()}
                 return FoldResults(candidate.name, candidate.level, changes, right, losses, time.monotonic() - started)
 
             results.append(self._kept(candidate, f"fold{number}", try_fold))
