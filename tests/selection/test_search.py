@@ -65,6 +65,14 @@ def test_a_search_of_probes_tries_them_in_both_samplings_and_no_side_network(fin
     assert all(rows[one.name] == one.losses for one in found.tried)
 
 
+def test_directions_of_time_are_searched(searching, tmp_path):
+    folder = train(searching(search="probes", data={"arrow_of_time": True}), out=tmp_path / "run").folder
+    found = read_search(folder)
+    assert found.num_clips == 48
+    assert found.guess.mean == 0.5
+    assert read_adapter(folder).class_names == ("forward", "reversed")
+
+
 def test_stored_config_repeats_the_run_without_the_search(finished, tmp_path):
     train(load_config(finished / "config.yaml"), out=tmp_path / "again")
     assert_same(weights(finished), weights(tmp_path / "again"))

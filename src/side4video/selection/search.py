@@ -25,7 +25,13 @@ from side4video.selection.fold_results import (
 from side4video.selection.side_folds import SideFolds
 from side4video.system.tables import Console
 from side4video.tasks.recognition.baselines import training_tokens
-from side4video.tasks.recognition.data import RecognitionData, evaluated_groups, read_data, refuse_several_labels
+from side4video.tasks.recognition.data import (
+    RecognitionData,
+    as_evaluated,
+    evaluated_groups,
+    read_data,
+    refuse_several_labels,
+)
 from side4video.tasks.recognition.folds import Folds
 from side4video.tasks.recognition.probe_fitting import ChosenProbe, choose_probe
 from side4video.tasks.recognition.probe_tokens import ProbeTokens
@@ -94,7 +100,8 @@ class Search:
 
     def _guess(self, folds: Folds, places: np.ndarray) -> FoldResults:
         assert self.data.train is not None
-        return guess_classes(np.array([self.data.train.videos[place].label for place in places]), places, folds)
+        videos = as_evaluated(self.data.train, self.config.data)
+        return guess_classes(np.array([videos[place].label for place in places]), places, folds)
 
     def _try_probes(self) -> tuple[list[FoldResults], Folds, np.ndarray, tuple[str, ...]]:
         """Try each family of probes on all folds; return results, folds, list index of each clip, and notes."""
