@@ -13,6 +13,7 @@ from side4video.adapters.adapter import find_adapter, read_adapter
 from side4video.atomic_files import write_json
 from side4video.cli import main
 from side4video.config import load_config
+from side4video.selection.probe_run import train_probe
 from side4video.sharing.model_card import MARKER, CardFacts, card_text, write_model_card
 from side4video.training.loop import train
 
@@ -173,6 +174,22 @@ def test_names_are_escaped(run):
     assert r"a \| b" in text
     assert r"\[x\](http://y)" in text
     assert "two lines" in text
+
+
+def test_a_probe_is_not_called_a_side_network(small_run, tmp_path):
+    parts = [{"name": name, "block": -1, "grid": 1, "weight": 1.0} for name in ("linear", "flow")]
+    for probe, reads in (
+        ({"name": "speed", "grid": 1}, "the `speed` probe, reads optical flow of the frames."),
+        (
+            {"name": "combined", "parts": parts},
+            "the `combined` probe, reads the tokens of the frozen image model `vit_tiny_patch16_224` and optical flow",
+        ),
+    ):
+        out = tmp_path / probe["name"]
+        train_probe(small_run(probe=probe, data={"test": None}), out=out)
+        text = write_model_card(out / "last").read_text()
+        assert reads in text
+        assert "spatial-temporal side network" not in text
 
 
 def test_retrieval(small_retrieval_run, tmp_path):

@@ -68,19 +68,21 @@ def write_run_report(folder: Path, *, explain: bool = False) -> Path:
 
 
 def compare_frozen_and_trained(folder: Path) -> dict[str, float]:
-    """Return the score of the frozen model, if it was measured, and the score with the side network."""
+    """Return the score of the frozen model, if it was measured, and the score with what was trained."""
+    probe = load_config(folder / "config.yaml").probe.name
+    trained_part = "side network" if probe == "none" else f"{probe} probe"
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     if "top1" in evaluation:
         frozen, trained = read_probe(folder), evaluation["top1"]
-        names = ("linear probe on the frozen features: top-1", "with the side network: top-1")
+        names = ("linear probe on the frozen features: top-1", f"with the {trained_part}: top-1")
     elif "cooccurrence" in evaluation:
         frozen, trained = read_probe(folder), evaluation["mean_average_precision"]
-        names = ("linear probe on the frozen features: mAP", "with the side network: mAP")
+        names = ("linear probe on the frozen features: mAP", f"with the {trained_part}: mAP")
     else:
         path = folder / ZERO_SHOT
         frozen = _recall_at_1(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
         trained = _recall_at_1(evaluation)
-        names = ("zero-shot with the frozen model: R@1", "with the side network: R@1")
+        names = ("zero-shot with the frozen model: R@1", f"with the {trained_part}: R@1")
     return ({} if frozen is None else {names[0]: frozen}) | {names[1]: trained}
 
 

@@ -132,6 +132,7 @@ def card_text(folder: Path, facts: CardFacts, *, picture: bool) -> str:
         about=config.about,
         retrieval=retrieval,
         backbone=config.backbone,
+        probe=config.probe,
         weights_file=None if named else config.backbone.weights,
         fingerprint=adapter.fingerprint,
         backbone_license=describe_backbone_license(source.license, config.backbone.weights),
