@@ -1,5 +1,6 @@
 """Choosing probes by cross-validation: a combined probe uses the cues that a class needs, and no others."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -132,6 +133,17 @@ def test_a_probe_trained_on_mirrored_views_recognises_mirrored_clips():
     assert recognised["as it is"] < 0.7
     assert recognised["mirrored"] == 1
     assert recognised["exchanged"] < 0.5
+
+
+def test_exchanged_classes_do_not_confuse_a_probe_of_pooled_summaries():
+    tokens = clips(32, appearance=True, motion=False)
+    exchanged = replace(tokens, mirrored_labels=1 - tokens.labels)
+    for name in ("linear", "combined"):
+        found = chosen(exchanged, name)
+        assert np.mean(found.found.right) > 0.9
+        fitted = fit_probe(found.config, exchanged, num_classes=2)
+        scores, labels = video_scores(probe_logits(fitted, exchanged, found.config), exchanged)
+        assert (scores.argmax(axis=1) == labels).mean() > 0.9
 
 
 def test_as_many_views_are_trained_on_as_the_limit_allows():

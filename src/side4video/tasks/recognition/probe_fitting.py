@@ -125,8 +125,9 @@ def choose_probe(
         if name == "attentive":
             found = _cross_validate_attentive(option, tokens, folds, num_classes, seed)
         else:
-            features = features_of(_build(option, tokens, num_classes), tokens, option)
-            found = _cross_validate(features, tokens, folds, num_classes=num_classes)
+            own = tokens.for_probe(option)
+            features = features_of(_build(option, own, num_classes), own, option)
+            found = _cross_validate(features, own, folds, num_classes=num_classes)
         chosen.append(ChosenProbe(option.model_copy(update={"strength": found.strength}), found))
     return min(chosen, key=lambda one: one.loss)
 
@@ -190,7 +191,8 @@ def _with_part(
     """Cross-validate a combined probe with one more part, at strengths near its own."""
     strengths = [value for value in STRENGTHS if 0.05 < value / config.strength < 20]
     config = config.model_copy(update={"parts": (*config.parts, part)})
-    own = [features[part.name] for part in config.parts]
+    tokens = tokens.for_probe(config)
+    own = [features[part.name][: len(tokens.row_labels)] for part in config.parts]
     sizes, weights = [one.shape[1] for one in own], [part.weight for part in config.parts]
     found = _cross_validate(
         np.concatenate(own, axis=1),
@@ -232,7 +234,7 @@ def fit_probe(
     clips = np.arange(len(tokens.places)) if clips is None else clips
     if config.name == "attentive":
         return _train_attentive(config, tokens, clips, num_classes, seed)
-    probe = _build(config, tokens, num_classes)
+    probe, tokens = _build(config, tokens, num_classes), tokens.for_probe(config)
     rows = tokens.training_rows(clips, MAX_ROWS)
     found = fit(
         features_of(probe, tokens, config)[rows],

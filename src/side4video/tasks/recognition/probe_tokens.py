@@ -5,7 +5,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -91,6 +91,37 @@ class ProbeTokens:
     def rows_of(self, clips: Int[ndarray, " clips"]) -> Int[ndarray, " rows"]:
         """Return the rows of the clips' views as they are, not mirrored."""
         return (clips[:, None] * self.views + np.arange(self.views)).ravel()
+
+    def only(self, places: Int[ndarray, " clips"]) -> "ProbeTokens":
+        """Return the tokens of some clips, by list index.
+
+        >>> labels, pooled, flow = torch.tensor([0, 1]), torch.zeros(2, 8, 16), torch.zeros(2, 8, 784, 2)
+        >>> ProbeTokens(pooled, {}, flow, torch.tensor([4, 7]), labels).only(np.array([7])).places.tolist()
+        [7]
+        """
+        if np.array_equal(places, self.places):
+            return self
+        rows = torch.from_numpy(self.rows_of(np.flatnonzero(np.isin(self.places, places))))
+        return replace(
+            self,
+            pooled=self.pooled[rows],
+            patches={block: tokens[rows] for block, tokens in self.patches.items()},
+            flow=self.flow[rows],
+            videos=self.videos[rows],
+            labels=self.labels[rows],
+            mirrored_labels=None if self.mirrored_labels is None else self.mirrored_labels[rows],
+        )
+
+    def for_probe(self, config: ProbeConfig) -> "ProbeTokens":
+        """Return the tokens without mirrored views, if a probe of these settings would learn wrong classes from them.
+
+        A clip and its mirrored view have the same pooled summary. Where mirrored clips exchange their class, a probe
+        that reads it would learn both classes from each clip.
+        """
+        reads_pooled = any(block_read(part) == -1 for part in config.parts or (config,))
+        if not reads_pooled or self.mirrored_labels is None or torch.equal(self.mirrored_labels, self.labels):
+            return self
+        return replace(self, mirrored_labels=None)
 
     def training_rows(self, clips: Int[ndarray, " clips"], limit: int) -> Int[ndarray, " rows"]:
         """Return the rows to train on: of each clip its middle view, that mirrored, a view further out, and so on.
