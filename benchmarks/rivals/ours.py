@@ -75,7 +75,7 @@ def choose_probe_alone(config: RunConfig, out: Path, *, seed: int) -> tuple[dict
     candidates = {one.name: one.changes for one in result.tried} or {result.chosen: search.changes}
     for name, changes in candidates.items():
         own = changed(config, {"data": changes.get("data", {})})
-        train, _, _ = training_tokens(own, data, search.backbone)
+        train = training_tokens(own, data, search.backbone)
         clips = evaluation_clips(as_evaluated(data.test, own.data), config=own, backbone=search.backbone)
         test = probe_tokens_of(clips, config=own, backbone=search.backbone)
         probe = ProbeConfig.model_validate(changes["probe"])

@@ -1,16 +1,20 @@
 """A search on small real videos: its files, repeating and resuming it, and that it reads no test clip."""
 
+import itertools
 import json
 import shutil
 
+import av
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from side4video.adapters.adapter import read_adapter
 from side4video.config import PROBES, ConfigError, load_config
+from side4video.data.sampling import FrameSampling
 from side4video.inference.predictor import Predictor
-from side4video.reports.run_report import write_run_report
+from side4video.reports.run_report import compare_frozen_and_trained, write_run_report
 from side4video.selection.fold_results import read_search
 from side4video.selection.run import train
 from side4video.training.loop import train as train_with_the_loop
@@ -93,15 +97,79 @@ def test_interrupted_search_resumes(finished, searching, tmp_path):
     assert_same(weights(folder), weights(finished))
 
 
+def wrong_labels(folder, copy):
+    """A copy of a folder of classes in which each class has the clips of another one."""
+    classes = sorted(path.name for path in folder.iterdir())
+    for name, wrong in zip(classes, classes[1:] + classes[:1], strict=True):
+        shutil.copytree(folder / name, copy / wrong)
+
+
+def started_search(finished, folder):
+    """A run folder whose search is complete, but whose training has not begun."""
+    shutil.copytree(finished / "search", folder / "search")
+    return folder
+
+
+def test_resume_with_other_labels_is_refused(finished, searching, motion_videos, tmp_path):
+    wrong_labels(motion_videos / "train", tmp_path / "clips")
+    data = {"train": tmp_path / "clips"}
+    with pytest.raises(ConfigError, match="started with other data"):
+        train(searching(data=data), out=started_search(finished, tmp_path / "run"), resume=True)
+
+
+def test_a_missing_test_set_ends_the_search_before_it_starts(searching, tmp_path):
+    with pytest.raises(ValueError, match="absent"):
+        train(searching(data={"test": tmp_path / "absent"}), out=tmp_path / "run")
+    assert not (tmp_path / "run" / "search").exists()
+
+
+def test_a_search_resumes_with_another_test_set(finished, searching, motion_videos, tmp_path):
+    shutil.copytree(motion_videos / "test", tmp_path / "elsewhere")
+    folder = started_search(finished, tmp_path / "run")
+    train(searching(data={"test": tmp_path / "elsewhere"}), out=folder, resume=True)
+    assert outcome(folder) == outcome(finished)
+
+
+def write_noisy_clip(path, seed, *, damaged=()):
+    """A Motion JPEG video of 40 random frames, in which some frames cannot be decoded."""
+    random = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(path, "w") as file:
+        stream = file.add_stream("mjpeg", rate=10, width=32, height=32, pix_fmt="yuvj420p")
+        for number in range(40):
+            frame = av.VideoFrame.from_ndarray(random.integers(0, 255, (32, 32, 3), np.uint8), "rgb24")
+            for packet in stream.encode(frame):
+                written = packet
+                if number in damaged:
+                    written = av.Packet(bytes(64))
+                    written.pts, written.dts, written.time_base = packet.pts, packet.dts, packet.time_base
+                    written.stream, written.is_keyframe = stream, True
+                file.mux(written)
+        file.mux(stream.encode())
+
+
+def test_candidates_are_compared_on_the_clips_that_every_sampling_can_read(searching, tmp_path, capsys):
+    dense, segments = (set(FrameSampling(4, name).test(40)[0]) for name in ("dense", "segments"))
+    damaged = {("a", 0): {min(dense - segments)}, ("b", 1): {min(segments - dense)}}
+    for label, place in itertools.product("ab", range(4)):
+        clip = tmp_path / "clips" / label / f"{label}{place}.avi"
+        write_noisy_clip(clip, 2 * place + (label == "b"), damaged=damaged.get((label, place), ()))
+    data = {"train": tmp_path / "clips", "test": None}
+    config = searching(search="probes", data=data)
+    result = read_search(train(config, out=tmp_path / "run").folder)
+    assert {len(one.right) for one in result.tried} == {6}
+    assert "2 of 8 training clips cannot be read completely: a/a0.avi, b/b1.avi." in capsys.readouterr().out
+    with pytest.raises(ValueError, match="on-error skip"):
+        train(searching(search="probes", data=data | {"on_error": "stop"}), out=tmp_path / "stopped")
+
+
 def test_resume_with_other_settings_is_refused(finished, searching):
     with pytest.raises(ConfigError, match=r"train.lr: 0.001 -> 0.5"):
         train(searching(train={"lr": 0.5}), out=finished, resume=True)
 
 
 def test_wrong_test_labels_change_only_the_score(finished, searching, motion_videos, tmp_path):
-    classes = sorted(path.name for path in (motion_videos / "test").iterdir())
-    for name, wrong in zip(classes, classes[1:] + classes[:1], strict=True):
-        shutil.copytree(motion_videos / "test" / name, tmp_path / "poisoned" / wrong)
+    wrong_labels(motion_videos / "test", tmp_path / "poisoned")
     folder = tmp_path / "run"
     train(searching(data={"test": tmp_path / "poisoned"}), out=folder)
     assert outcome(folder) == outcome(finished)
@@ -140,8 +208,10 @@ COMBINED = {
     ids=lambda probe: probe["name"],
 )
 def test_trained_probe_is_an_adapter(probe, small_run, motion_videos, tmp_path):
-    config = small_run(probe=probe, eval={"probe": f"linear,{probe['name']}"})
+    config = small_run(probe=probe, eval={"probe": f"linear,{probe['name']}", "final_clips": 2})
     result = train(config, out=tmp_path / "run")
+    assert result.final.views == 2
+    assert [*compare_frozen_and_trained(tmp_path / "run")][-1] == f"with the {probe['name']} probe: top-1"
     clip = next((motion_videos / "test").rglob("*.mp4"))
     predicted = Predictor(tmp_path / "run").predict(clip)[0].name
     name = clip.relative_to(motion_videos / "test").as_posix()
@@ -169,11 +239,21 @@ def test_training_loop_refuses_search_settings(searching, tmp_path):
         train_with_the_loop(searching(), out=tmp_path / "run")
 
 
+def test_several_processes_are_refused(searching, small_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="Let one process search"):
+        train(searching(), out=tmp_path / "run")
+    with pytest.raises(ValueError, match="fitted by one process"):
+        train(small_run(probe={"name": "linear"}), out=tmp_path / "run")
+
+
 def test_two_clips_give_the_linear_probe(searching, motion_videos, tmp_path, capsys):
     clips = sorted((motion_videos / "train").rglob("*.mp4"))
-    (tmp_path / "train.csv").write_text(f"path,label\n{clips[0]},a\n{clips[-1]},b\n")
-    train(searching(data={"train": tmp_path / "train.csv", "test": None}), out=tmp_path / "run")
+    (tmp_path / "train.csv").write_text(f"path,label\n{clips[0]},turn left\n{clips[-1]},b\n")
+    data = {"train": tmp_path / "train.csv", "test": None}
+    train(searching(data=data, augment={"flip": 0.5}), out=tmp_path / "run")
     printed = capsys.readouterr().out
+    assert "mirrors clips of 'turn left'" in printed
     assert "No cross-validation: 2 clips of 2 classes" in printed
     assert "no two could be compared" in printed
     assert load_config(tmp_path / "run" / "config.yaml").probe.name == "linear"

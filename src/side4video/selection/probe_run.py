@@ -6,6 +6,7 @@ from pathlib import Path
 from side4video.adapters.adapter import Adapter, save_adapter
 from side4video.atomic_files import write_json
 from side4video.config import RunConfig
+from side4video.distributed.processes import launched_processes
 from side4video.models.probe_model import ProbeModel, build_probe_model
 from side4video.models.video_model import choose_device
 from side4video.system.devices import device_name
@@ -13,12 +14,13 @@ from side4video.system.tables import Console
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clip_length import median_clip_seconds
 from side4video.tasks.clips import evaluation_clips
-from side4video.tasks.recognition.baselines import BASELINES, measure_baselines, training_tokens
-from side4video.tasks.recognition.data import RecognitionData, as_evaluated, read_data, refuse_several_labels
+from side4video.tasks.recognition.baselines import BASELINES, measure_baselines, training_tokens, unread_clips
+from side4video.tasks.recognition.data import RecognitionData, announce, as_evaluated, read_data, refuse_several_labels
 from side4video.tasks.recognition.evaluate import evaluate
 from side4video.tasks.recognition.probe_fitting import fit_probe
 from side4video.tasks.recognition.scores import Evaluation
 from side4video.tasks.unread import reported_headline, withheld_scores_reason
+from side4video.training.final_evaluation import evaluate_best
 from side4video.training.loop import TrainResult
 from side4video.training.run_folder import check_run_folder, claim_run_folder
 from side4video.training.run_log import RunLog, peak_memory_mb
@@ -29,18 +31,25 @@ def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainR
 
     Raises:
         ConfigError: `out` holds another run, or its run was started with other settings.
-        DataError, ValueError: the data or the model cannot be used.
+        DataError, ValueError: the data or the model cannot be used, or several processes were launched.
     """
+    if launched_processes() > 1:
+        raise ValueError(
+            f"probe.name {config.probe.name}: a probe is fitted by one process. Start it without torchrun."
+        )
     check_run_folder(out, config, resume=resume)
     started = time.monotonic()
     device = choose_device(config.train.device)
     data = read_data(config.data, seed=config.seed)
+    announce(data, config)
     if data.train is None:
         raise ValueError("No training set: give --data.train.")
     refuse_several_labels(data, f"probe.name {config.probe.name}", "train a side network (--probe.name none)")
     model = build_probe_model(config, num_classes=len(data.class_names), device=device)
     claim_run_folder(out, config)
-    tokens, _, _ = training_tokens(config, data, model.backbone)
+    tokens = training_tokens(config, data, model.backbone)
+    for warning in unread_clips(tokens.places, config, data):
+        print(warning)
     probe = fit_probe(config.probe, tokens, num_classes=len(data.class_names), seed=config.seed)
     model.head.classifier.load_state_dict(probe.state_dict())  # type: ignore[union-attr]
     model.eval()
@@ -69,7 +78,7 @@ def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainR
     )
     for name in ("last",) if evaluation is None else ("best", "last"):
         save_adapter(out / name, model, adapter)
-    return TrainResult(out, evaluation)
+    return TrainResult(out, evaluation, evaluate_best(config, out, evaluation))
 
 
 def _evaluate(model: ProbeModel, data: RecognitionData, config: RunConfig, log: RunLog) -> Evaluation:

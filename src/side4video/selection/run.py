@@ -12,6 +12,7 @@ from side4video.selection.search import Search
 from side4video.training.loop import TrainResult
 from side4video.training.loop import train as train_side_network
 from side4video.training.run_folder import CONFIG, check_run_folder, config_changes
+from side4video.training.run_inputs import check_same_inputs, has_inputs, write_inputs
 from side4video.training.run_mirror import mirror_of, run_folder, shown_place
 from side4video.video.remote import video_path
 
@@ -64,14 +65,18 @@ def _train(config: RunConfig, out: Path, *, resume: bool, init_from: Path | None
 def _searched(config: RunConfig, out: Path, *, resume: bool) -> tuple[RunConfig, bool]:
     """Return the settings that the search chose, now or earlier, and whether to resume their run."""
     if launched_processes() > 1:
-        raise ValueError("A search takes one process. Let one process search, then train its config.yaml with several.")
-    settings = out / "search" / "settings.yaml"
+        raise ValueError(
+            "A search takes one process. Let one process search; if it chooses a side network, several can train its "
+            "config.yaml."
+        )
+    folder = out / "search"
+    settings = folder / "settings.yaml"
     if (out / CONFIG).is_file() and not settings.is_file():
         check_run_folder(out, config, resume=resume)
     if settings.is_file():
         if not resume:
             raise ConfigError(f"{out} holds a search already. Add --resume to continue it, or choose another --out.")
-        if changes := config_changes(load_config(settings), config):
+        if changes := config_changes(load_config(settings), config, moved=has_inputs(folder)):
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
                 f"The search in {out} was started with other settings:\n{listed}\nResume with the same, or choose "
@@ -81,6 +86,9 @@ def _searched(config: RunConfig, out: Path, *, resume: bool) -> tuple[RunConfig,
             return load_config(out / CONFIG), True
     check_run_folder(out, config, resume=resume)
     search = Search(config, out)
+    data = search.identity()
+    check_same_inputs(folder, search.backbone, data)
     write_text(settings, dump_config(config))
+    write_inputs(folder, search.backbone, data)
     search.run()
     return changed(config, search.changes), False

@@ -3,8 +3,10 @@
 import math
 import time
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from functools import partial, reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +26,11 @@ from side4video.selection.fold_results import (
 )
 from side4video.selection.side_folds import SideFolds
 from side4video.system.tables import Console
-from side4video.tasks.recognition.baselines import training_tokens
+from side4video.tasks.data_identity import identify_videos
+from side4video.tasks.recognition.baselines import training_folds, training_tokens
 from side4video.tasks.recognition.data import (
     RecognitionData,
+    announce,
     as_evaluated,
     evaluated_groups,
     read_data,
@@ -65,14 +69,19 @@ class Search:
         self.folder, self.out = out / "search", out
         cache = config.data.cache or self.folder / "tokens"
         self.config = changed(config, {"data": {"cache": str(cache), "test": None}})
-        self.data: RecognitionData = read_data(self.config.data, seed=config.seed)
-        for warning in self.data.warnings:
-            print(f"warning: {warning}")
-        refuse_several_labels(self.data, "The search", "add --search off to train one side network")
-        if self.data.train is None:
+        data = read_data(config.data, seed=config.seed)  # with the test list, so that its faults end the run now
+        announce(data, config)
+        refuse_several_labels(data, "The search", "add --search off to train one side network")
+        if data.train is None:
             raise ValueError("No training set: give --data.train.")
+        self.data: RecognitionData = replace(data, test=None)
         self.device = choose_device(config.train.device)
         self.backbone: FrozenBackbone = build_backbone(self.config, device=self.device)
+
+    def identity(self) -> dict[str, Any]:
+        """What identifies the training clips, also if they have moved."""
+        assert self.data.train is not None
+        return {"train": identify_videos(self.data.train.videos, self.data.class_names)}
 
     def run(self) -> SearchResult:
         """Try all candidates, print the table and store it as search.json."""
@@ -104,17 +113,18 @@ class Search:
         return guess_classes(np.array([videos[place].label for place in places]), places, folds)
 
     def _try_probes(self) -> tuple[list[FoldResults], Folds, np.ndarray, tuple[str, ...]]:
-        """Try each family of probes on all folds; return results, folds, list index of each clip, and notes."""
+        """Try each family of probes on all folds; return results, folds, list index of each clip, and notes.
+
+        All candidates are compared on the clips that can be read with both samplings.
+        """
+        choices = list(frame_choices(self.config).values())
+        places = reduce(np.intersect1d, (self._tokens(data).places for data in choices))
+        folds, notes = training_folds(places, self.config, self.data)
+        for note in notes:
+            print(note)
         tried: list[FoldResults] = []
-        for data in frame_choices(self.config).values():
-            config = changed(self.config, {"data": data})
-            tokens, folds, notes = training_tokens(config, self.data, self.backbone)
-            places = tokens.places
-            if not tried:
-                for note in notes:
-                    print(note)
-            if not folds.parts:
-                return [], folds, places, notes
+        for data in choices if folds.parts else ():
+            tokens = self._tokens(data).only(places)
             known: dict[ProbeName, ChosenProbe] = {}
             for candidate in probe_candidates(self.config, self.effort):
                 if candidate.changes.get("data", {}) != data:
@@ -122,6 +132,10 @@ class Search:
                 tried.append(self._kept(candidate, "all", partial(self._probe, candidate, tokens, folds, known)))
         order = [candidate.name for candidate in probe_candidates(self.config, self.effort)]
         return sorted(tried, key=lambda one: order.index(one.name)), folds, places, notes
+
+    def _tokens(self, data: dict[str, Any]) -> ProbeTokens:
+        """The tokens of the training clips with other settings of `data`: computed once, then read from the cache."""
+        return training_tokens(changed(self.config, {"data": data}), self.data, self.backbone)
 
     def _probe(
         self, candidate: Candidate, tokens: ProbeTokens, folds: Folds, known: dict[ProbeName, ChosenProbe]

@@ -117,12 +117,13 @@ def _train(
         task = build_task(config, device, video_cache_in(out, config.data))
         if resume:
             check_same_weights(out, task.model.backbone)
-            check_same_inputs(out, task)
+            remedy = f" and start from this run's adapter with --init-from {out}"
+            check_same_inputs(out, task.model.backbone, task.identity(), remedy=remedy)
         if init_from is not None:
             print_once(load_from(task.model, init_from, config=config, class_names=task.class_names))
         if is_main_process():
             claim_run_folder(out, config)
-            write_inputs(out, task)
+            write_inputs(out, task.model.backbone, task.identity())
         run = _Run(config, out, device, stop, task, resume=resume)
         if epochs_before is not None:
             run.go_on(epochs_before)

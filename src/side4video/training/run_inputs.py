@@ -6,7 +6,7 @@ from typing import Any
 
 from side4video.atomic_files import write_json
 from side4video.config import ConfigError
-from side4video.tasks.task import Task
+from side4video.models.backbones.frozen_backbone import FrozenBackbone
 
 INPUTS = "inputs.json"
 
@@ -16,19 +16,25 @@ def has_inputs(out: Path) -> bool:
     return (out / INPUTS).is_file()
 
 
-def write_inputs(out: Path, task: Task) -> None:
-    """Write the fingerprints of a new run."""
-    write_json(out / INPUTS, {"weights": task.model.backbone.fingerprint, **task.identity()})
+def write_inputs(out: Path, backbone: FrozenBackbone, data: dict[str, Any]) -> None:
+    """Write the fingerprints of a new run: of the backbone and of the data, see `Task.identity`."""
+    write_json(out / INPUTS, {"weights": backbone.fingerprint, **data})
 
 
-def check_same_inputs(out: Path, task: Task) -> None:
+def check_same_inputs(out: Path, backbone: FrozenBackbone, data: dict[str, Any], *, remedy: str = "") -> None:
     """Check that a run is resumed with the weights and the data that it was started with, wherever they are now.
+
+    Args:
+        out: folder of the run, or of its search.
+        backbone: the frozen model now.
+        data: what identifies the data now, see `Task.identity`.
+        remedy: more advice for the error.
 
     Raises:
         ConfigError: they differ; the error names each.
     """
     started = _read(out)
-    backbone, now = task.model.backbone, json.loads(json.dumps(task.identity()))
+    now = json.loads(json.dumps(data))
     weights = started.pop("weights", None)
     problems = [_describe(name, started[name], now.get(name)) for name in started if started[name] != now.get(name)]
     if weights is not None and not backbone.has_fingerprint(weights):
@@ -37,8 +43,7 @@ def check_same_inputs(out: Path, task: Task) -> None:
         raise ConfigError(
             f"{out} was started with other data or weights:\n"
             + "\n".join(f"  {problem}" for problem in problems)
-            + "\nResume with the same ones, which may lie elsewhere, or choose another --out and start from this run's "
-            f"adapter with --init-from {out}."
+            + f"\nResume with the same ones, which may lie elsewhere, or choose another --out{remedy}."
         )
 
 

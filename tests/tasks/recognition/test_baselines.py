@@ -23,10 +23,7 @@ def tokens_of(small_run, motion_videos, tmp_path_factory):
     def tokens(**groups):
         config = small_run(**groups)
         config = config.model_copy(update={"data": config.data.model_copy(update={"train": folder, "test": None})})
-        found, _, _ = training_tokens(
-            config, read_data(config.data), build_backbone(config, device=torch.device("cpu"))
-        )
-        return found
+        return training_tokens(config, read_data(config.data), build_backbone(config, device=torch.device("cpu")))
 
     return tokens
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from numpy import ndarray
 from rich.table import Table
 
 from side4video.config import ProbeConfig, ProbeName, RunConfig
 from side4video.data.datasets import TestClips
+from side4video.data.lists.text_files import first_few
 from side4video.data.loading.loader import test_loader
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.loading import FrozenBackbone
@@ -112,10 +115,8 @@ def standard_error(right: Sequence[bool]) -> float:
     return float(np.std(right, ddof=1) / len(right) ** 0.5) if len(right) > 1 else 0.0
 
 
-def training_tokens(
-    config: RunConfig, data: RecognitionData, backbone: FrozenBackbone
-) -> tuple[ProbeTokens, Folds, tuple[str, ...]]:
-    """Return tokens of the training clips, folds that keep recordings together, and notes.
+def training_tokens(config: RunConfig, data: RecognitionData, backbone: FrozenBackbone) -> ProbeTokens:
+    """Return the tokens of the training clips that can be read.
 
     The clips have the views of test clips: a sampling that recognises only the middle of a clip must not look better in
     cross-validation than it is in a test. Where training mirrors clips, probes are trained on mirrored views, too.
@@ -128,10 +129,41 @@ def training_tokens(
     if config.augment.flip:
         exchanged = mirrored_classes(data, config.data)
         tokens = replace(tokens, mirrored_labels=torch.tensor([exchanged.get(c, c) for c in tokens.labels.tolist()]))
-    grouping = evaluated_groups(data.train, config.data)
-    groups = None if grouping.groups is None else [grouping.groups[place] for place in tokens.places]
-    folds = make_folds(tokens.clip_labels.tolist(), groups, class_names=data.class_names, seed=config.seed)
-    return tokens, folds, (grouping.origin, *folds.notes)
+    return tokens
+
+
+def training_folds(
+    places: Int[ndarray, " clips"], config: RunConfig, data: RecognitionData
+) -> tuple[Folds, tuple[str, ...]]:
+    """Divide training clips into folds that keep recordings together; return them, and notes to print.
+
+    Args:
+        places: indices of the clips in the list of training clips.
+        config, data: settings and data of the run.
+    """
+    assert data.train is not None
+    videos, grouping = as_evaluated(data.train, config.data), evaluated_groups(data.train, config.data)
+    labels = [videos[place].label for place in places]
+    groups = None if grouping.groups is None else [grouping.groups[place] for place in places]
+    folds = make_folds(labels, groups, class_names=data.class_names, seed=config.seed)
+    return folds, (*unread_clips(places, config, data), grouping.origin, *folds.notes)
+
+
+def unread_clips(places: Int[ndarray, " clips"], config: RunConfig, data: RecognitionData) -> tuple[str, ...]:
+    """A warning that names the training clips that are not at `places`, if there are any.
+
+    Raises:
+        ValueError: there are some, and `data.on_error` is "stop".
+    """
+    assert data.train is not None
+    videos = as_evaluated(data.train, config.data)
+    unread = list(dict.fromkeys(videos[place].name for place in sorted(set(range(len(videos))) - set(places.tolist()))))
+    if not unread:
+        return ()
+    found = f"{len(unread)} of {len(data.train.videos)} training clips cannot be read completely: {first_few(unread)}."
+    if config.data.on_error == "stop":
+        raise ValueError(f"{found} Repair or remove them, or skip them with --data.on-error skip.")
+    return (f"warning: {found} They are left out. side4video check-data names the reasons.",)
 
 
 def probe_tokens_of(clips: TestClips, *, config: RunConfig, backbone: FrozenBackbone) -> ProbeTokens:
@@ -149,7 +181,8 @@ def measure_baselines(
     config: RunConfig, data: RecognitionData, backbone: FrozenBackbone, *, test_clips: TestClips | None
 ) -> Baselines:
     """Choose, fit and test the probes named in `config.eval.probe`; print how clips were grouped."""
-    tokens, folds, notes = training_tokens(config, data, backbone)
+    tokens = training_tokens(config, data, backbone)
+    folds, notes = training_folds(tokens.places, config, data)
     for note in notes:
         print_once(note)
     test = None if test_clips is None else _scored_tokens(test_clips, config=config, backbone=backbone)

@@ -10,8 +10,10 @@ from side4video.data.lists.annotations import LabelledVideo, VideoList, check_vi
 from side4video.data.lists.configured_lists import Split, read_configured_list
 from side4video.data.lists.groups import Grouping, find_groups
 from side4video.data.lists.overlap import check_overlap
+from side4video.data.lists.segments import describe_parts
 from side4video.data.lists.text_files import ClassIndex, DataError, first_few
 from side4video.data.transforms import flip_label_pairs
+from side4video.distributed.processes import print_once
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import train_clips
 from side4video.tasks.subset import choose_videos, describe_choice
@@ -211,6 +213,20 @@ def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
         f"augment.flip = {flip} mirrors clips of {', '.join(map(repr, directed))}, whose names give a direction, and "
         "keeps their label. Use --augment.flip 0 if a mirrored clip shows another class."
     )
+
+
+def announce(data: RecognitionData, config: RunConfig) -> None:
+    """Print how the lists were understood, and warnings about them and about mirrored clips."""
+    flips = None if config.data.arrow_of_time else flip_warning(data.class_names, config.augment.flip)
+    for note in data.notes:
+        print_once(note)
+    for warning in (*data.warnings, *([flips] if flips else [])):
+        print_once(f"warning: {warning}")
+    if data.choice:
+        print_once(data.choice)
+    for name, videos in (("training", data.train), ("evaluation", data.test)):
+        if videos is not None and (parts := describe_parts(videos.videos)):
+            print_once(f"{name}: {parts}")
 
 
 def mirrored_classes(data: RecognitionData, config: DataConfig) -> dict[int, int]:

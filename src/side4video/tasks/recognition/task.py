@@ -14,7 +14,6 @@ from side4video.atomic_files import write_json
 from side4video.config import RunConfig
 from side4video.data.datasets import TestClips
 from side4video.data.lists.annotations import VideoList
-from side4video.data.lists.segments import describe_parts
 from side4video.data.loading.balanced_draws import BalancedDraws
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
@@ -27,11 +26,11 @@ from side4video.tasks.data_identity import identify_videos
 from side4video.tasks.recognition.baselines import BASELINES, measure_baselines
 from side4video.tasks.recognition.class_weights import class_weights, describe_weights
 from side4video.tasks.recognition.data import (
+    announce,
     as_evaluated,
     check_metric,
     check_several_labels,
     evaluated_groups,
-    flip_warning,
     read_data,
     training_clips,
 )
@@ -67,16 +66,7 @@ class RecognitionTask:
         self.config, self.device, self.video_cache = config, device, video_cache
         check_resize(config)
         self.data = read_data(config.data, seed=config.seed)
-        flips = None if config.data.arrow_of_time else flip_warning(self.data.class_names, config.augment.flip)
-        for note in self.data.notes:
-            print_once(note)
-        for warning in (*self.data.warnings, *([flips] if flips else [])):
-            print_once(f"warning: {warning}")
-        if self.data.choice:
-            print_once(self.data.choice)
-        for name, videos in (("training", self.data.train), ("evaluation", self.data.test)):
-            if videos is not None and (parts := describe_parts(videos.videos)):
-                print_once(f"{name}: {parts}")
+        announce(self.data, config)
         self.class_names = self.data.class_names
         check_metric(config.train.best_by, self.data)
         check_several_labels(self.data, config)
