@@ -53,6 +53,7 @@ MORE_KINDS = {
         "side": {"width": 16},
         "head": {"fused": True},
     },
+    "a probe with attention": {"backbone": DEEP, "probe": {"name": "attentive", "block": 1, "grid": 2}},
     "retrieval with EVA": {"task": "retrieval", "backbone": ROPE, "text": TEXT, "side": {"width": 16}},
 }
 

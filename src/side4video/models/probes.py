@@ -304,7 +304,7 @@ class AttentiveProbe(Probe):
     def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B D"]:
         """The values, weighted by attention."""
         keys, values = self._keys_and_values(x)
-        query = self.query[None, :, None].expand(len(x), -1, -1, -1)  # (B, heads, 1, D / heads)
+        query = self.query[None, :, None].expand(x.shape[0], -1, -1, -1)  # (B, heads, 1, D / heads)
         return self.dropout(F.scaled_dot_product_attention(query, keys, values).flatten(1))
 
 
