@@ -269,6 +269,11 @@ class TestKinetics:
         assert (checked.num_listed, checked.num_found) == (4, 3)
         assert "1 of 4 videos are missing: 'gone________000100_000110'; they are skipped." in checked.warnings
 
+    def test_the_index_of_pandas_is_no_split(self, tmp_path):
+        text = ",label,youtube_id,time_start,time_end\n0,run,abcdefghijk,1,11\n1,sit,abcdefghijl,0,10\n"
+        found = read_video_list(write(tmp_path / "k.csv", text), split="train")
+        assert labels(found) == {"abcdefghijk_000001_000011": 0, "abcdefghijl_000000_000010": 1}
+
     def test_test_list_without_labels(self, tmp_path):
         text = "youtube_id,time_start,time_end,split\nabcdefghijk,1,11,test\n"
         found = read_video_list(write(tmp_path / "k.csv", text), class_names=["x"])

@@ -63,6 +63,42 @@ class TestHeaders:
         with pytest.raises(DataError, match="several labels for one video, such as '0,2'"):
             read(write(tmp_path / "a.txt", "a.mp4 0,2\nb.mp4 1,2\n"), delimiter=" ")
 
+    @pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+    def test_the_index_of_pandas_is_no_split_time_or_group(self, tmp_path, index):
+        rows = "17,a.mp4,x,0.5,1.5\n18,b.mp4,y,1,\n"
+        source = write(tmp_path / "a.csv", f"{index},video,label,start,end\n{rows}")
+        found = read_video_list(source, split="train")
+        assert read(source) == [("a.mp4", "x"), ("b.mp4", "y")]
+        assert [(one.start_seconds, one.end_seconds, one.group) for one in found.videos] == [
+            (0.5, 1.5, None),
+            (1.0, None, None),
+        ]
+        assert ("ignored: 'unnamed:_0'" in " ".join(found.notes)) == bool(index)
+
+    @pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+    def test_the_index_of_pandas_is_no_frame_rate(self, tmp_path, index):
+        times = []
+        for name in (index, "number"):
+            source = write(tmp_path / "a.csv", f"{name},video,label,start_frame,end_frame\n50,a.mp4,x,25,50\n")
+            [video] = read_video_list(source).videos
+            times.append((video.start_seconds, video.end_seconds))
+        assert times[0] == times[1]
+
+    @pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+    def test_the_index_of_pandas_is_no_label_and_no_class(self, tmp_path, index):
+        assert read(write(tmp_path / "a.csv", f"{index},video,verb\n0,a.mp4,x\n1,b.mp4,y\n")) == [
+            ("a.mp4", "x"),
+            ("b.mp4", "y"),
+        ]
+        of_classes = write(tmp_path / "b.csv", f"{index},video,x,y\n0,a.mp4,1,0\n1,b.mp4,0,1\n")
+        assert read_video_list(of_classes).class_names == ("x", "y")
+        [video] = read_video_list(write(tmp_path / "c.csv", f"{index},video\n7,a.mp4\n")).videos
+        assert video.label is None
+
+    def test_fields_without_a_name_are_ignored_in_json(self, tmp_path):
+        source = write(tmp_path / "a.jsonl", '{"": 0, "video": "a.mp4", "verb": "x"}\n')
+        assert read(source) == [("a.mp4", "x")]
+
     @needs_faults
     @pytest.mark.parametrize(
         "name",

@@ -44,6 +44,8 @@ ROLES: dict[str, tuple[str, ...]] = {
 """Names of the columns of each role, the best first."""
 _ONES = frozenset({"1", "1.0", "true"})
 _BITS = _ONES | {"0", "0.0", "false"}
+_PANDAS_INDEX = re.compile(r"unnamed:_\d+")
+"""`Unnamed: 0`: a column without a name that pandas read and wrote again."""
 _LOOKS_LIKE_TIME = re.compile(r"(^|_)(start|begin|end|stop|finish|onset|offset|timestamp)(_|$)")
 
 
@@ -94,11 +96,13 @@ def choose_columns(
             f"{source} has no column of paths; its columns are {first_few(names)}. Name one of them path, or give "
             "--data.columns path NAME."
         )
-    rest = [name for name in names if name and name not in found.values()]
-    if "label" not in found and len(rest) == 1 and len(found) == 1:
-        found["label"] = rest.pop()
+    rest = [name for name in names if name not in found.values()]
+    data = [name for name in rest if not _PANDAS_INDEX.fullmatch(name)]
+    if "label" not in found and len(data) == 1 and len(found) == 1:
+        found["label"] = data[0]
+        rest.remove(data[0])
     ignored = _check_times(found, rest, source)
-    classes = () if "label" in found else _class_columns(ignored, rows)
+    classes = () if "label" in found else _class_columns([name for name in ignored if name in data], rows)
     ignored = [name for name in ignored if name not in classes]
     shown = ", ".join(f"{role} = {found[role]!r}" for role in ROLES if role in found)
     per_class = f"; one column of 0 and 1 for each of {len(classes)} classes: {first_few(classes)}" if classes else ""

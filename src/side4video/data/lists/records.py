@@ -17,6 +17,8 @@ LINE = "line number"
 def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]]:
     """The rows of a CSV as dictionaries from column name to field; missing last fields are left out.
 
+    Columns without a name, such as the index that pandas writes, are ignored.
+
     Args:
         source: the file.
         numbered: also give the line of each row, as the field `LINE`.
@@ -25,7 +27,7 @@ def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]
     columns = split_header(lines[0][1]) if lines else []
     records = []
     for number, fields in _split_rows(lines[1:], header_delimiter(lines[0][1]) if lines else ",", source):
-        record = dict(zip(columns, (field.strip() for field in fields), strict=False))
+        record = {name: field.strip() for name, field in zip(columns, fields, strict=False) if name}
         if len(fields) > len(columns):
             raise DataError(
                 f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that contain a "

@@ -62,7 +62,7 @@ def table_of_objects(objects: Sequence[tuple[int, Any]], options: ReadOptions, s
             raise DataError(f'{source}, line {number}, is no object {{"video": ..., "label": ...}}.')
         spelling |= {column_name(name): name for name in content}
         fields = {column_name(name): _as_field(value) for name, value in content.items()}
-        records.append({name: text for name, text in fields.items() if text is not None} | {LINE: str(number)})
+        records.append({name: text for name, text in fields.items() if name and text is not None} | {LINE: str(number)})
     columns = dict.fromkeys(name for record in records for name in record)
     filled = [dict.fromkeys(columns, "") | record for record in records]
     return _read_table(filled, options, source, spelling=spelling)
