@@ -1,5 +1,6 @@
 """Columns of lists by their names and content, the units of times, and what is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,15 @@ TIMES = [
     ("begin", "stop"),
     ("start", "stop"),
     ("start_timestamp", "stop_timestamp"),
+    ("startTime", "endTime"),
+    ("starttime", "endtime"),
+    ("from", "to"),
 ]
+SPANS = ["[0.5, 1.5]", "(0.5,1.5)", "0.5-1.5", "0:00.5 - 0:01.5", "0.5,1.5", "0.5 1.5", "0.5 to 1.5"]
+
+
+def times_of(path: Path, **options):
+    return [(video.start_seconds, video.end_seconds) for video in read_video_list(path, **options).videos]
 
 
 def write(path: Path, text: str) -> Path:
@@ -113,10 +122,84 @@ class TestTimes:
     @pytest.mark.parametrize("names", TIMES)
     def test_usual_names(self, tmp_path, names):
         source = write(tmp_path / "a.csv", f"video,label,{names[0]},{names[1]}\na.mp4,x,0:00:00.5,1.5\nb.mp4,x,,\n")
-        times = [(video.start_seconds, video.end_seconds) for video in read_video_list(source).videos]
-        assert times == [(0.5, 1.5), (None, None)]
+        assert times_of(source) == [(0.5, 1.5), (None, None)]
 
-    @pytest.mark.parametrize("names", ["start,finish", "t_onset,t_offset", "stop,clip start"])
+    def test_camel_case_of_all_roles(self, tmp_path):
+        source = write(tmp_path / "a.csv", "videoName,className,startFrame,endFrame,frameRate\na.mp4,x,5,15,10\n")
+        assert read(source) == [("a.mp4", "x")]
+        assert times_of(source) == [(0.45, 1.45)]
+
+    @pytest.mark.parametrize("name", ["duration", "durationSeconds", "duration_sec"])
+    def test_start_and_duration(self, tmp_path, name):
+        text = f"video,label,start,{name}\na.mp4,x,1:00,2.5\nb.mp4,x,,4\nc.mp4,x,3,\n"
+        source = write(tmp_path / "a.csv", text)
+        assert times_of(source) == [(60, 62.5), (None, 4), (3, None)]
+        assert f"duration = '{name.lower()}'" in " ".join(read_video_list(source).notes)
+
+    def test_a_duration_alone_or_with_an_end_is_that_of_the_file(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,label,duration,start,end\na.mp4,x,60,1,2\n")
+        assert times_of(source) == [(1, 2)]
+        assert times_of(write(tmp_path / "b.csv", "video,label,duration\na.mp4,x,60\n")) == [(None, None)]
+
+    @pytest.mark.parametrize("span", SPANS)
+    @pytest.mark.parametrize("name", ["segment", "timestamps", "time"])
+    def test_start_and_end_in_one_field(self, tmp_path, name, span):
+        source = write(tmp_path / "a.csv", f'video,label,{name}\na.mp4,x,"{span}"\nb.mp4,x,\n')
+        assert times_of(source) == [(0.5, 1.5), (None, None)]
+
+    @pytest.mark.parametrize("name", ["segment", "timestamp", "timestamps"])
+    def test_pairs_of_json(self, tmp_path, name):
+        records = [{"video": "a.mp4", "label": "x", name: [0.5, 1.5]}, {"video": "b.mp4", "label": "x", name: None}]
+        assert times_of(write(tmp_path / "a.json", json.dumps(records))) == [(0.5, 1.5), (None, None)]
+        lines = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))
+        assert times_of(lines) == [(0.5, 1.5), (None, None)]
+        assert times_of(lines, columns={"segment": name}) == [(0.5, 1.5), (None, None)]
+
+    @pytest.mark.parametrize(
+        "times",
+        [
+            {"segments": [[0.5, 1.5], [2, 3]]},
+            {"segments": [{"start": 0.5, "end": 1.5}]},
+            {"segment": [0.5, 1.5, 2]},
+            {"segment": [0.5, None]},
+            {"start": {"seconds": 1}, "end": {"seconds": 2}},
+            {"interval": [1, 2]},
+            {"time": "1-2", "timestamps": [1, 2]},
+            {"start": 1, "segment": [1, 2]},
+        ],
+        ids=str,
+    )
+    def test_other_times_of_json_are_refused(self, tmp_path, times):
+        source = write(tmp_path / "a.json", json.dumps([{"video": "a.mp4", "label": "x", **times}]))
+        with pytest.raises(DataError, match="times of unknown meaning"):
+            read_video_list(source)
+
+    @pytest.mark.parametrize(
+        "column", ["from,a door", "time,12:30", "segment,3", "range,wide", 'time,"1,5"', "friends,2", "context,1"]
+    )
+    def test_other_columns_are_no_times(self, tmp_path, column):
+        name, _, field = column.partition(",")
+        assert times_of(write(tmp_path / "a.csv", f"video,label,{name}\na.mp4,x,{field}\n")) == [(None, None)]
+
+    def test_an_end_frame_alone_is_read(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,label,end_frame,fps\na.mp4,x,15,10\n")
+        assert times_of(source) == [(None, 1.45)]
+
+    @pytest.mark.parametrize(
+        "names",
+        [
+            *(
+                "start,finish",
+                "t_onset,t_offset",
+                "stop,clip start",
+                "clipStartTime",
+                "start(s),end(s)",
+                "startMs,endMs",
+            ),
+            *("first_frame,last_frame", "start,end_frame", "start_frame,end", "start,length", "start_frame,num_frames"),
+            *("start,duration_ms", "from", "to_frame"),
+        ],
+    )
     def test_half_an_interval_is_refused(self, tmp_path, names):
         source = write(tmp_path / "a.csv", f"video,label,{names}\na.mp4,x{',1' * len(names.split(','))}\n")
         with pytest.raises(DataError, match="times of unknown meaning"):

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from side4video.data.lists.caption_files import CaptionFile, Record, read_table
-from side4video.data.lists.columns import END_COLUMNS, PATH_COLUMNS, START_COLUMNS
+from side4video.data.lists.columns import PATH_COLUMNS
 from side4video.data.lists.records import CAPTION_COLUMNS, column_name
 from side4video.data.lists.segments import TIME_FORMS, parse_seconds
 from side4video.data.lists.split_names import choose_split
 from side4video.data.lists.text_files import DataError, first_few
+from side4video.data.lists.time_columns import END_COLUMNS, START_COLUMNS
 
 SPLIT_IN_NAME = re.compile(
     r"(?<![a-z])(training|train|validation|validate|valid|val|testing|test)(_[12](?!\d))?(?![a-z])"

@@ -70,12 +70,37 @@ def column_name(name: str) -> str:
     return re.sub(r"[\s-]", "_", name.strip(' "').lower())
 
 
+class Several(str):
+    """A field that was a list in JSON: its values are `labels`.
+
+    >>> Several(["run", "jump"]).labels
+    ('run', 'jump')
+    """
+
+    labels: tuple[str, ...]
+
+    def __new__(cls, values: Sequence[str]) -> "Several":
+        """The values separated by commas, as the text."""
+        field = super().__new__(cls, ", ".join(values))
+        field.labels = tuple(values)
+        return field
+
+
+def joined_spellings(*names: str) -> tuple[str, ...]:
+    """Normalised column names, and the same without `_`: `startTime` and `starttime` are `start_time`.
+
+    >>> joined_spellings("start_time", "start")
+    ('start_time', 'start', 'starttime')
+    """
+    return tuple(dict.fromkeys((*names, *(name.replace("_", "") for name in names))))
+
+
 def find_column(records: list[dict[str, str]], names: Sequence[str]) -> str | None:
     """The first of `names` that is a column of the records."""
     return next((name for name in names if records and name in records[0]), None)
 
 
-def parse_time(text: str | None, source: Path | str) -> float | None:
+def parse_time(text: object, source: Path | str) -> float | None:
     """A time in seconds; None for an empty field."""
     time = parse_seconds(text)
     if time is not None and math.isnan(time):
