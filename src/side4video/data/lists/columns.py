@@ -13,7 +13,7 @@ from side4video.data.lists.time_columns import (
     FPS_COLUMNS,
     START_COLUMNS,
     START_FRAME_COLUMNS,
-    TIME_ROLES,
+    describe_unread,
     find_times,
 )
 from side4video.video.decoding import VIDEO_SUFFIXES
@@ -102,9 +102,10 @@ def choose_columns(
             f"{source} has no column of paths; its columns are {first_few(names)}. Name one of them path, or give "
             "--data.columns path NAME."
         )
-    found, unread = find_times(found, names, rows, nested=nested)
-    if unread:
-        raise DataError(_describe_unread(unread, found, source))
+    times = find_times(found, names, rows, nested=nested)
+    if times.unread:
+        raise DataError(describe_unread(times, source, remedy=", or give --data.columns start NAME end NAME"))
+    found = times.of_role
     rest = [name for name in names if name not in found.values()]
     data = [name for name in rest if not _PANDAS_INDEX.fullmatch(name)]
     if "label" not in found and len(data) == 1 and len(found) == 1:
@@ -135,12 +136,3 @@ def _column_of_files(names: Sequence[str], rows: Sequence[Mapping[str, str]]) ->
     """The only column whose fields all end like video files."""
     files = [name for name in names if rows and all(row.get(name, "").lower().endswith(VIDEO_SUFFIXES) for row in rows)]
     return files[0] if len(files) == 1 else None
-
-
-def _describe_unread(unread: Sequence[str], found: Mapping[str, str], source: Path) -> str:
-    known = [f"{role} = {found[role]!r}" for role in TIME_ROLES if role in found]
-    return (
-        f"{source} has times of unknown meaning: {first_few(unread)}; known are {', '.join(known) or 'none'}. "
-        "Name the columns start and end (seconds or h:mm:ss), or give --data.columns start NAME end NAME. Remove "
-        "columns that are no times of segments."
-    )

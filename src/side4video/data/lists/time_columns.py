@@ -3,10 +3,12 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from side4video.data.lists.records import Several, joined_spellings
 from side4video.data.lists.segments import parse_seconds
+from side4video.data.lists.text_files import first_few
 
 START_COLUMNS = joined_spellings(
     *("start_seconds", "start", "start_time", "time_start", "start_sec", "start_secs", "start_s", "start_timestamp"),
@@ -79,6 +81,15 @@ def find_times(
         unread += [of_role[role] for role in ("start_frame", "end_frame") if role in of_role]
     unread += [of_role[role] for role in TIME_ROLES if of_role.get(role) in nested]
     return Times(of_role, unread)
+
+
+def describe_unread(times: Times, source: Path, *, remedy: str = "") -> str:
+    """An error about columns that look like times and are not read."""
+    known = [f"{role} = {times.of_role[role]!r}" for role in TIME_ROLES if role in times.of_role]
+    return (
+        f"{source} has times of unknown meaning: {first_few(times.unread)}; known are {', '.join(known) or 'none'}. "
+        f"Name the columns start and end (seconds or h:mm:ss){remedy}. Remove columns that are no times of segments."
+    )
 
 
 def _by_content(found: Mapping[str, str], names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
