@@ -72,6 +72,14 @@ class TestHeaders:
         with pytest.raises(DataError, match="several labels for one video, such as '0,2'"):
             read(write(tmp_path / "a.txt", "a.mp4 0,2\nb.mp4 1,2\n"), delimiter=" ")
 
+    def test_the_header_decides_which_columns_exist(self, tmp_path):
+        """Rows may leave out their last fields, also the first row."""
+        source = write(
+            tmp_path / "a.csv", "video,label,start,end,split\na.mp4,x\nb.mp4,y,0.5,1.5,train\nc.mp4,x,,,test\n"
+        )
+        assert times_of(source) == [(None, None), (0.5, 1.5), (None, None)]
+        assert read(source, split="test") == [("c.mp4", "x")]
+
     @pytest.mark.parametrize("index", ["", "Unnamed: 0"])
     def test_the_index_of_pandas_is_no_split_time_or_group(self, tmp_path, index):
         rows = "17,a.mp4,x,0.5,1.5\n18,b.mp4,y,1,\n"

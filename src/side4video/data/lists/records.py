@@ -15,7 +15,7 @@ LINE = "line number"
 
 
 def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]]:
-    """The rows of a CSV as dictionaries from column name to field; missing last fields are left out.
+    """The rows of a CSV as dictionaries from column name to field; missing last fields are empty.
 
     Columns without a name, such as the index that pandas writes, are ignored.
 
@@ -25,9 +25,10 @@ def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]
     """
     lines = read_numbered_lines(source)
     columns = split_header(lines[0][1]) if lines else []
+    empty = {name: "" for name in columns if name}
     records = []
     for number, fields in _split_rows(lines[1:], header_delimiter(lines[0][1]) if lines else ",", source):
-        record = {name: field.strip() for name, field in zip(columns, fields, strict=False) if name}
+        record = empty | {name: field.strip() for name, field in zip(columns, fields, strict=False) if name}
         if len(fields) > len(columns):
             raise DataError(
                 f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that contain a "
