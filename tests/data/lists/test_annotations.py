@@ -116,6 +116,24 @@ class TestList:
             "c,d": 0,
         }
 
+    @pytest.mark.parametrize("delimiter", [",", ", ", ";", "; ", "\t"])
+    def test_quotes_are_no_part_of_names(self, tmp_path, delimiter):
+        text = f'a.mp4{delimiter}"run"\n"b b.mp4"{delimiter}"sit, then lie"\nc.mp4{delimiter}run\n'
+        found = read_video_list(write(tmp_path / "l.txt", text))
+        named = read_video_list(write(tmp_path / "l.csv", f"video{delimiter}label\n{text}"))
+        assert found.class_names == named.class_names == ("run", "sit, then lie")
+        assert labels(found) == labels(named) == {"a.mp4": 0, "b b.mp4": 1, "c.mp4": 0}
+
+    def test_quotes_are_no_part_of_names_after_a_blank(self, tmp_path):
+        found = read_video_list(write(tmp_path / "l.txt", 'a.mp4 "run fast"\n"b b.mp4" "sit"\nc.mp4 sit\n'))
+        assert found.class_names == ("run fast", "sit")
+        assert labels(found) == {"a.mp4": 0, "b b.mp4": 1, "c.mp4": 1}
+
+    @pytest.mark.parametrize("delimiter", [",", "\t", " "])
+    def test_quotes_inside_a_label_stay(self, tmp_path, delimiter):
+        text = f'a.mp4{delimiter}say "hello"\nb.mp4{delimiter}run\n'
+        assert read_video_list(write(tmp_path / "l.txt", text)).class_names == ("run", 'say "hello"')
+
     def test_frame_folders(self, tmp_path):
         touch(tmp_path, "frames/v1/img_00001.jpg", "frames/v2/img_00001.jpg")
         found = read_video_list(write(tmp_path / "l.txt", "v1 30 1\nv2 4 0"), root=tmp_path / "frames")

@@ -40,7 +40,7 @@ def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]
 
 def _split_rows(lines: Sequence[tuple[int, str]], delimiter: str, source: Path) -> Iterator[tuple[int, list[str]]]:
     """The fields of each row, with the number of its last line."""
-    rows = csv.reader((line for _, line in lines), delimiter=delimiter)
+    rows = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True)
     try:
         for fields in rows:
             yield lines[rows.line_num - 1][0], fields
