@@ -63,6 +63,11 @@ class TestHeaders:
         with pytest.raises(DataError, match=r"'lable=verb' do not exist\. The roles are path, label"):
             read(source, columns={"lable": "verb"})
 
+    def test_a_column_of_captions_is_no_label_but_may_be_a_class(self, tmp_path):
+        assert read(write(tmp_path / "a.csv", "video,verb,caption\na.mp4,x,a man cuts\n")) == [("a.mp4", "x")]
+        classes = write(tmp_path / "b.csv", "video,text,speech\na.mp4,1,0\nb.mp4,0,1\n")
+        assert read_video_list(classes).class_names == ("text", "speech")
+
     def test_a_list_without_paths_names_its_columns(self, tmp_path):
         source = write(tmp_path / "a.csv", "number,label\n1,x\n")
         with pytest.raises(DataError, match=r"no column of paths; its columns are 'number', 'label'"):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from side4video.data.lists.records import joined_spellings
+from side4video.data.lists.records import CAPTION_COLUMNS, joined_spellings
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.time_columns import (
     END_COLUMNS,
@@ -108,10 +108,11 @@ def choose_columns(
     found = times.of_role
     rest = [name for name in names if name not in found.values()]
     data = [name for name in rest if not _PANDAS_INDEX.fullmatch(name)]
-    if "label" not in found and len(data) == 1 and len(found) == 1:
-        found["label"] = data[0]
-        rest.remove(data[0])
+    no_captions = [name for name in data if name not in CAPTION_COLUMNS]
     classes = () if "label" in found else _class_columns(data, rows)
+    if "label" not in found and not classes and len(no_captions) == 1 and len(found) == 1:
+        found["label"] = no_captions[0]
+        rest.remove(no_captions[0])
     ignored = [name for name in rest if name not in classes]
     shown = ", ".join(f"{role} = {found[role]!r}" for role in ROLES if role in found)
     per_class = f"; one column of 0 and 1 for each of {len(classes)} classes: {first_few(classes)}" if classes else ""
