@@ -14,6 +14,12 @@ from side4video.checking.entries import Entry, describe_task, detect_task, read_
 from side4video.config import DataConfig
 from side4video.data.lists.annotations import LabelledVideo, read_video_list
 from side4video.data.lists.captions import read_caption_list
+from side4video.data.lists.groups import find_groups
+
+
+def write_lines(path, *lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 def video(name, label=None, start=None, end=None):
@@ -116,6 +122,27 @@ def test_times_round_trip(tmp_path):
     write_clean_list(tmp_path / "train.csv", entries, class_names=("run",))
     read = read_video_list(tmp_path / "train.csv").videos
     assert [(one.start_seconds, one.end_seconds) for one in read] == [(0.1, 1 / 3), (2.5, None), (None, None)]
+
+
+def test_groups_round_trip(tmp_path):
+    groups = ["monday, 1", None, "tuesday"]
+    entries = [Entry(replace(video(f"{n}.mp4", 0, 0.5, None), group=group)) for n, group in enumerate(groups)]
+    write_clean_list(tmp_path / "train.csv", entries, class_names=("run",))
+    read = read_video_list(tmp_path / "train.csv").videos
+    assert [(one.group, one.start_seconds) for one in read] == [(group, 0.5) for group in groups]
+
+
+@pytest.mark.parametrize("setting", ["column", "file", "g[0-9]+"])
+def test_groups_of_the_setting_are_those_of_the_clean_list(tmp_path, setting):
+    rows = [("g1_a.mp4", "g1"), ("g2_a.mp4", "g2"), ("g1_b.mp4", "g1")]
+    header, given = ("camera", "camera") if setting == "column" else ("note", setting)
+    write_lines(tmp_path / "list.csv", f"video,label,{header}", *(f"{name},run,{group}" for name, group in rows))
+    if setting == "file":
+        given = str(write_lines(tmp_path / "groups.csv", "path,group", *map(",".join, rows)))
+    [read] = read_entries(DataConfig(train=tmp_path / "list.csv", group=given), "recognition")
+    write_clean_list(tmp_path / "train.csv", read.entries, class_names=read.class_names)
+    clean = read_video_list(tmp_path / "train.csv").videos
+    assert find_groups(clean, None).groups == ("g1", "g2", "g1")
 
 
 def test_captions_round_trip(tmp_path):

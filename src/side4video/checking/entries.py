@@ -1,6 +1,6 @@
 """Read the sets that the settings name as entries: what the list states about each video, not checked yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from side4video.data.lists.caption_files import load_caption_file
 from side4video.data.lists.captions import read_caption_list
 from side4video.data.lists.columns import LABEL_COLUMNS
 from side4video.data.lists.configured_lists import read_configured_list
+from side4video.data.lists.groups import find_groups
 from side4video.data.lists.list_formats import detect_format
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import CAPTION_COLUMNS, column_name
@@ -94,7 +95,11 @@ def _read(
         return EntrySet(name, found.source, entries, notes=(*found.understood, *found.notes))
     listed = read_configured_list(config, name, class_names=known or None)
     assert listed is not None
-    return EntrySet(name, listed.source, tuple(map(Entry, listed.videos)), listed.class_names, listed.notes)
+    videos = listed.videos
+    if name == "train" and config.group is not None:  # a clean list has other names, so it states the groups
+        groups = find_groups(videos, config.group).groups or (None,) * len(videos)
+        videos = tuple(replace(video, group=group) for video, group in zip(videos, groups, strict=True))
+    return EntrySet(name, listed.source, tuple(map(Entry, videos)), listed.class_names, listed.notes)
 
 
 def detect_task(config: DataConfig) -> Task:
