@@ -398,6 +398,17 @@ class TestFiles:
         assert (checked.num_listed, checked.num_found, checked.warnings) == (3, 3, ())
         assert checked.captions == found
 
+    @pytest.mark.parametrize("hidden", ["@eaDir", ".Trash-1000/files", "#recycle", "deep/.cache"])
+    def test_hidden_folders_are_not_searched(self, tmp_path, hidden):
+        touch(tmp_path, f"v/{hidden}/video0.mp4", "v/deep/video0.mp4", f"v/{hidden}/video1.mp4", "v/deep/._video1.mp4")
+        source = write_records(tmp_path / "d.csv", *({"video_id": f"video{n}", "sentence": "x"} for n in range(2)))
+        found = read_caption_list(source, root=tmp_path / "v")
+        assert [video.path.relative_to(tmp_path / "v").as_posix() for video in found.videos] == [
+            "deep/video0.mp4",
+            "video1",
+        ]
+        assert found.notes == ()
+
     def test_own_names_are_used_exactly(self, tmp_path):
         """Another file of the same stem, or in another folder, may be another video."""
         touch(tmp_path, "a.avi", "x/b.mp4")
