@@ -106,7 +106,7 @@ class TestHeaders:
             times.append((video.start_seconds, video.end_seconds))
         assert times[0] == times[1]
 
-    @pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+    @pytest.mark.parametrize("index", ["", "Unnamed: 0", "Unnamed: 0.1"])
     def test_the_index_of_pandas_is_no_label_and_no_class(self, tmp_path, index):
         assert read(write(tmp_path / "a.csv", f"{index},video,verb\n0,a.mp4,x\n1,b.mp4,y\n")) == [
             ("a.mp4", "x"),
@@ -138,7 +138,8 @@ class TestTimes:
         assert times_of(source) == [(0.5, 1.5), (None, None)]
 
     def test_camel_case_of_all_roles(self, tmp_path):
-        source = write(tmp_path / "a.csv", "videoName,className,startFrame,endFrame,frameRate\na.mp4,x,5,15,10\n")
+        header = "id,videoName,className,startFrame,endFrame,frameRate"
+        source = write(tmp_path / "a.csv", f"{header}\n7,a.mp4,x,5,15,10\n")
         assert read(source) == [("a.mp4", "x")]
         assert times_of(source) == [(0.45, 1.45)]
 

@@ -1,6 +1,5 @@
 """Which column of a list contains the paths, labels, times, splits and groups."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +44,8 @@ ROLES: dict[str, tuple[str, ...]] = {
 """Names of the columns of each role, the best first. Segments and durations are found by `find_times`."""
 _ONES = frozenset({"1", "1.0", "true"})
 _BITS = _ONES | {"0", "0.0", "false"}
-_PANDAS_INDEX = re.compile(r"unnamed:_\d+")
-"""`Unnamed: 0`: a column without a name that pandas read and wrote again."""
+_PANDAS_INDEX = "unnamed:_"
+"""`Unnamed: 0`, `Unnamed: 0.1`: columns without a name that pandas read and wrote again."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def choose_columns(
         raise DataError(describe_unread(times, source, remedy=", or give --data.columns start NAME end NAME"))
     found = times.of_role
     rest = [name for name in names if name not in found.values()]
-    data = [name for name in rest if not _PANDAS_INDEX.fullmatch(name)]
+    data = [name for name in rest if not name.startswith(_PANDAS_INDEX)]
     no_captions = [name for name in data if name not in CAPTION_COLUMNS]
     classes = () if "label" in found else _class_columns(data, rows)
     if "label" not in found and not classes and len(no_captions) == 1 and len(found) == 1:

@@ -91,9 +91,9 @@ def joined_spellings(*names: str) -> tuple[str, ...]:
     """Normalised column names, and the same without `_`: `startTime` and `starttime` are `start_time`.
 
     >>> joined_spellings("start_time", "start")
-    ('start_time', 'start', 'starttime')
+    ('start_time', 'starttime', 'start')
     """
-    return tuple(dict.fromkeys((*names, *(name.replace("_", "") for name in names))))
+    return tuple(dict.fromkeys(form for name in names for form in (name, name.replace("_", ""))))
 
 
 def find_column(records: list[dict[str, str]], names: Sequence[str]) -> str | None:
