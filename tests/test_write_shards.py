@@ -204,6 +204,14 @@ def test_segments_are_stored_with_their_video_once(motion_videos, tmp_path):
     assert len({video.path for video in after.videos}) == 2
 
 
+def test_classes_come_before_texts_and_the_choice_is_printed(motion_videos, tmp_path, capsys):
+    path = next((motion_videos / "train").glob("*/*.mp4"))
+    (tmp_path / "list.csv").write_text(f"video,label,text\n{path},run,a shape\n")
+    assert write(tmp_path / "list.csv", tmp_path / "out") == 0
+    assert "Read as a list of classes (action recognition)" in capsys.readouterr().out
+    assert read_video_list(tmp_path / "out").class_names == ("run",)
+
+
 def test_several_labels_are_kept(motion_videos, tmp_path):
     paths = sorted((motion_videos / "train").glob("*/*.mp4"))[:3]
     labels = (["a", "b"], ["b"], [])

@@ -133,6 +133,14 @@ def test_captions_are_kept(clips, tmp_path):
     assert not (tmp_path / "out/class_names.json").exists()
 
 
+def test_classes_come_before_texts_and_the_choice_is_printed(clips, tmp_path, capsys):
+    (tmp_path / "list.csv").write_text("video,label,description\nrun/1.mp4,run,first\nsit/1.mp4,sit,second\n")
+    arguments = ["--data.train", str(tmp_path / "list.csv"), "--data.root", str(clips / "train")]
+    assert main(["check-data", *arguments, "--out", str(tmp_path / "out")]) == 0
+    assert "note: Read as a list of classes (action recognition). For its captions" in capsys.readouterr().out
+    assert read_video_list(tmp_path / "out/train.csv").class_names == ("run", "sit")
+
+
 def test_recipe_sets_task_and_frames(clips, tmp_path, capsys):
     arguments = ["--data.train", str(clips / "train"), "--out", str(tmp_path / "out")]
     assert main(["check-data", "own-clips", *arguments, "--data.num-frames", "11"]) == 0

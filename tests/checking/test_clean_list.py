@@ -10,10 +10,16 @@ from hypothesis import strategies as st
 
 from side4video.atomic_files import write_json
 from side4video.checking.clean_list import check_numeric_class_names, write_clean_list
-from side4video.checking.entries import Entry, detect_task, read_entries
+from side4video.checking.entries import Entry, describe_task, detect_task, read_entries
 from side4video.config import DataConfig
 from side4video.data.lists.annotations import LabelledVideo, read_video_list
 from side4video.data.lists.captions import read_caption_list
+from side4video.data.lists.groups import find_groups
+
+
+def write_lines(path, *lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 def video(name, label=None, start=None, end=None):
@@ -118,6 +124,27 @@ def test_times_round_trip(tmp_path):
     assert [(one.start_seconds, one.end_seconds) for one in read] == [(0.1, 1 / 3), (2.5, None), (None, None)]
 
 
+def test_groups_round_trip(tmp_path):
+    groups = ["monday, 1", None, "tuesday"]
+    entries = [Entry(replace(video(f"{n}.mp4", 0, 0.5, None), group=group)) for n, group in enumerate(groups)]
+    write_clean_list(tmp_path / "train.csv", entries, class_names=("run",))
+    read = read_video_list(tmp_path / "train.csv").videos
+    assert [(one.group, one.start_seconds) for one in read] == [(group, 0.5) for group in groups]
+
+
+@pytest.mark.parametrize("setting", ["column", "file", "g[0-9]+"])
+def test_groups_of_the_setting_are_those_of_the_clean_list(tmp_path, setting):
+    rows = [("g1_a.mp4", "g1"), ("g2_a.mp4", "g2"), ("g1_b.mp4", "g1")]
+    header, given = ("camera", "camera") if setting == "column" else ("note", setting)
+    write_lines(tmp_path / "list.csv", f"video,label,{header}", *(f"{name},run,{group}" for name, group in rows))
+    if setting == "file":
+        given = str(write_lines(tmp_path / "groups.csv", "path,group", *map(",".join, rows)))
+    [read] = read_entries(DataConfig(train=tmp_path / "list.csv", group=given), "recognition")
+    write_clean_list(tmp_path / "train.csv", read.entries, class_names=read.class_names)
+    clean = read_video_list(tmp_path / "train.csv").videos
+    assert find_groups(clean, None).groups == ("g1", "g2", "g1")
+
+
 def test_captions_round_trip(tmp_path):
     captions = ('a man, "on" a horse', "zwei Männer\nund ein Pferd", "a\ttab; and more", "caption")
     entries = [Entry(video("a b.mp4"), captions), Entry(video("c.mp4", None, 1.0, 2.0), ("one",))]
@@ -135,16 +162,41 @@ def test_task_is_detected_from_the_files(tmp_path):
         "captions.csv": "video,caption\na.mp4,a man runs\n",
         "lines.jsonl": '{"video": "a.mp4", "caption": "x"}\n{"video": "b.mp4", "caption": "y"}\n',
         "captions.json": json.dumps({"a.mp4": ["a man runs"]}),
+        "both.csv": "video,label,description\na.mp4,run,a man runs\n",
+        "both.jsonl": '{"video": "a.mp4", "text": "a man runs", "class": "run"}\n{"video": "b.mp4", "class": "run"}\n',
+        "both.json": json.dumps([{"video": "a.mp4", "caption": "a man runs", "className": "run"}]),
         "something.json": json.dumps([{"id": "1", "label": "x", "template": "X"}]),
     }
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
     guessed = {name: detect_task(DataConfig(test=tmp_path / name)) for name in contents}
     assert guessed == dict.fromkeys(["captions.csv", "lines.jsonl", "captions.json"], "retrieval") | dict.fromkeys(
-        ["labels.csv", "list.txt", "something.json"], "recognition"
+        ["labels.csv", "list.txt", "something.json", "both.csv", "both.jsonl", "both.json"], "recognition"
     )
     assert detect_task(DataConfig(test=tmp_path)) == "recognition"
     assert detect_task(DataConfig(test=tmp_path / "list.txt", captions=tmp_path / "captions.json")) == "retrieval"
+
+
+@pytest.mark.parametrize("name", ["caption", "captions", "sentence", "text", "description", "query"])
+def test_a_list_with_a_column_of_labels_is_a_list_of_classes(tmp_path, name):
+    (tmp_path / "both.csv").write_text(f"video,label,{name}\na.mp4,run,a man runs\n")
+    config = DataConfig(test=tmp_path / "both.csv")
+    task = detect_task(config)
+    assert (task, read_entries(config, task)[0].class_names) == ("recognition", ("run",))
+    assert describe_task(config, task) == (
+        f"Read as a list of classes (action recognition). For its captions instead, give --data.columns caption {name}."
+    )
+    config = DataConfig(test=tmp_path / "both.csv", columns={"caption": name})
+    assert read_entries(config, detect_task(config))[0].entries[0].captions == ("a man runs",)
+
+
+@pytest.mark.parametrize("name", ["caption", "sentence", "text"])
+def test_captions_are_no_labels(tmp_path, name):
+    (tmp_path / "captions.csv").write_text(f"video,{name}\na.mp4,a man runs\n")
+    assert read_video_list(tmp_path / "captions.csv").videos[0].label is None
+    named = read_video_list(tmp_path / "captions.csv", columns={"label": name})
+    assert named.class_names == ("a man runs",)
+    assert detect_task(DataConfig(test=tmp_path / "captions.csv", columns={"label": name})) == "recognition"
 
 
 def test_no_sets_are_refused():

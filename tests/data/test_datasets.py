@@ -1,6 +1,7 @@
 """Clips for training and evaluation, from videos whose frame n has the grey level 20 + 10 n."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,12 @@ class TestTraining:
         assert torch.equal(clip.frames[0].flip(0), clip.frames[1])
         assert not torch.equal(clip.frames[0], clip.frames[2])
         assert frame_numbers(clip.frames[0]) == sorted(frame_numbers(clip.frames[0]))
+
+    def test_arrow_of_time_ignores_several_labels(self, videos):
+        several = [replace(video, label=None, labels=(0, 1)) for video in videos]
+        assert train_clips(several, arrow_of_time=True)[ClipKey(0, 0)].labels == [0, 1]
+        with pytest.raises(ValueError, match="num_labels"):
+            train_clips(several)
 
     def test_labels_are_required(self, videos):
         unlabelled = [videos[0], LabelledVideo(path=videos[1].path, label=None, name="b")]

@@ -401,6 +401,29 @@ def test_words_are_found_in_any_case_and_punctuation():
     assert flip_label_pairs(names) == {0: 1, 1: 0, 6: 7, 7: 6}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("SwipeLeft", "SwipeRight"),
+        ("swipeLeft", "swipeRight"),
+        ("LeftHandWave", "RightHandWave"),
+        ("PTZLeft", "PTZRight"),
+        ("lean leftwards", "lean rightwards"),
+        ("MoveLeftward", "move rightward"),
+        ("leftmost", "rightmost"),
+    ],
+)
+def test_words_are_found_in_camel_case_and_with_endings(names):
+    assert flip_label_pairs(names) == {0: 1, 1: 0}
+
+
+@pytest.mark.parametrize(
+    "names", [("TurnUpright", "TurnUpleft"), ("Bright", "Bleft"), ("rightful", "leftful"), ("cleft", "cright")]
+)
+def test_parts_of_words_are_no_sides(names):
+    assert flip_label_pairs(names) == {}
+
+
 def test_classes_without_sides_have_no_pairs():
     assert flip_label_pairs(["Punch", "PushUps"]) == {}
     assert flip_label_pairs([]) == {}

@@ -61,6 +61,13 @@ def test_the_run_is_scored_by_map(run):
     assert json.loads((run.folder / "probe.json").read_text()).keys() == {"mAP"}
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_the_arrow_of_time_ignores_the_labels(lists, small_run, tmp_path, cached):
+    data = lists | {"arrow_of_time": True, "cache": tmp_path / "tokens" if cached else None}
+    found = train(small_run(data=data, train={"epochs": 1, "batch": 3}), out=tmp_path / "run").evaluation
+    assert (found.class_names, found.num_videos) == (("forward", "reversed"), 4)
+
+
 def test_the_adapter_keeps_its_thresholds_and_where_they_come_from(run, lists):
     adapter = read_adapter(run.folder)
     assert adapter.thresholds == run.evaluation.thresholds

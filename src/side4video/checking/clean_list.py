@@ -27,7 +27,7 @@ def check_numeric_class_names(class_names: Sequence[str]) -> None:
 
 
 def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Sequence[str] = ()) -> None:
-    """Write the columns `video,label` or `video,caption`, and start and end in seconds if any entry has them.
+    """Write the columns `video,label` or `video,caption`; start and end in seconds and group if any entry has them.
 
     Paths are absolute, so you can move the list. Labels are class names; several of a video are separated by
     `LABEL_SEPARATOR`, and a video of a multi-label list without labels has an empty field. If a class name looks like a
@@ -43,14 +43,17 @@ def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Seque
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     what = "label" if class_names else "caption"
-    writer.writerow(["video", what, *(("start_seconds", "end_seconds") if timed else ())])
+    grouped = any(entry.video.group is not None for entry in entries)
+    header = ["video", what, *(("start_seconds", "end_seconds") if timed else ()), *(("group",) if grouped else ())]
+    writer.writerow(header)
     labels = _written_labels(entries, class_names)
     for entry in entries:
         video = entry.video
         times = ["" if time is None else repr(time) for time in (video.start_seconds, video.end_seconds)]
         shown = [LABEL_SEPARATOR.join(labels[label] for label in video.all_labels)] if class_names else entry.captions
         for field in shown:
-            writer.writerow([str(video.path.absolute()), field, *(times if timed else ())])
+            further = [*(times if timed else ()), *((video.group or "",) if grouped else ())]
+            writer.writerow([str(video.path.absolute()), field, *further])
     write_text(path, text.getvalue())
 
 

@@ -18,7 +18,7 @@ from side4video.atomic_files import write_json, write_text
 from side4video.checking.arguments import CheckDataArguments
 from side4video.checking.clean_list import LABEL_SEPARATOR, check_numeric_class_names, write_clean_list
 from side4video.checking.content import file_size
-from side4video.checking.entries import EntrySet, Task, detect_task, read_entries
+from side4video.checking.entries import EntrySet, Task, describe_task, detect_task, read_entries
 from side4video.checking.escaping import escape_surrogates, escape_unprintable
 from side4video.checking.findings import KINDS, Finding
 from side4video.checking.page import write_check_page
@@ -54,7 +54,10 @@ def check_data(arguments: CheckDataArguments, task: Task | None = None) -> int:
         DataError: a list cannot be read.
         ValueError: no set is given, two class names spell the same number, or the output folder contains other files.
     """
-    sets = read_entries(arguments.data, task or detect_task(arguments.data))
+    if task is None:
+        task = detect_task(arguments.data)
+        print(f"note: {describe_task(arguments.data, task)}")
+    sets = read_entries(arguments.data, task)
     for one in sets:
         check_numeric_class_names(one.class_names)
     _prepare_folder(arguments)

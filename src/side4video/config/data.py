@@ -58,8 +58,9 @@ class DataConfig(Settings):
     """Frames per second of frame folders, required for lists that give times or frame numbers of them; and of frame
     numbers in lists, which are by default those of the video file."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Columns of a CSV or JSON lines by their role (path, label, start, end, start_frame, end_frame, split, group), if
-    their names are not the usual ones. Of shards, suffixes of members or fields of the json members; also caption."""
+    """Columns of a CSV or JSON lines by their role (path, label, start, end, segment, duration, start_frame, end_frame,
+    fps, split, group), if their names are not the usual ones. Of shards, suffixes of members or fields of the json
+    members; also caption."""
     group: str | None = None
     """Which training clips were cut from the same recording; folds, val_fraction and cross-validation keep them
     together. A column of the CSV,

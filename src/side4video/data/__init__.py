@@ -4,6 +4,7 @@
 * loading/: loader processes: order, batches, watchdog.
 * crops.py: which part of a frame the model sees.
 * datasets.py: one clip, random or exhaustive.
+* directions.py: left, right and clockwise in the names of classes.
 * mixing.py: mixup and cutmix.
 * rand_augment.py: RandAugment for clips.
 * sampling.py: which frames make a clip.

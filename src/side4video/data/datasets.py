@@ -134,7 +134,8 @@ class TrainClips(Dataset):
         num_labels: number of classes of a multi-label set; None: each video has one class.
 
     Raises:
-        ValueError: `repeats` is below 1, or a video has no label and `arrow_of_time` is off.
+        ValueError: `repeats` is below 1, a video has no label and `arrow_of_time` is off, or videos have several labels
+            and `num_labels` is None.
 
     >>> from side4video.data.transforms import TrainTransform
     >>> video = LabelledVideo(path=Path("clip.mp4"), label=1, name="clip.mp4")
@@ -161,12 +162,14 @@ class TrainClips(Dataset):
     ):
         if repeats < 1:
             raise ValueError(f"{repeats = } must be 1 or more: each video needs a clip.")
-        self.videos = videos
+        self.videos = [replace(video, labels=None) for video in videos] if arrow_of_time else videos
         self.arrow_of_time = arrow_of_time
         self.num_labels = num_labels
         without = (video for video in videos if _label_of(video) is None)
         if not arrow_of_time and (unlabelled := next(without, None)):
             raise ValueError(f"{unlabelled.name} has no label, but training needs one for each video.")
+        if num_labels is None and any(video.labels is not None for video in self.videos):
+            raise ValueError("num_labels is None, but videos have several labels. Give the number of classes.")
         self.sampling = sampling
         self.transform = transform
         self.seed = seed

@@ -5,7 +5,6 @@ numpy and torch. Wrap each call in `seeded` to make it repeatable.
 """
 
 import random
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, get_args
@@ -17,6 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from side4video.data.crops import CropStyle, PaperCrop, RandomCrop, check_crop_fits, crop_corners
+from side4video.data.directions import mirrored_name
 from side4video.data.rand_augment import build_rand_augment
 from side4video.parameters import check_count
 
@@ -24,8 +24,6 @@ Label = int | tuple[int, ...] | None
 """Class of a clip, its classes in a multi-label list, or None if it is unknown."""
 
 Interpolation = Literal["bilinear", "bicubic"]
-
-_MIRROR_WORD = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
 
 
 def check_views(num_clips: int, num_crops: int) -> None:
@@ -262,7 +260,7 @@ def flip_label_pairs(class_names: Sequence[str]) -> dict[int, int]:
     {0: 1, 1: 0}
     """
     label_of = {_letters(name): label for label, name in enumerate(class_names)}
-    mirrored = [label_of.get(_letters(_MIRROR_WORD.sub(_other_side, name))) for name in class_names]
+    mirrored = [label_of.get(_letters(mirrored_name(name))) for name in class_names]
     return {
         label: other
         for label, other in enumerate(mirrored)
@@ -291,7 +289,3 @@ def _check_frames(frames: Tensor) -> None:
 
 def _letters(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
-
-
-def _other_side(word: re.Match[str]) -> str:
-    return "right" if word[0].lower() == "left" else "left"

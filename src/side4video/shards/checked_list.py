@@ -1,12 +1,13 @@
 """Read a list and open every video of it, so that problems are known before anything is written."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tqdm import tqdm
 
-from side4video.checking.entries import Entry, EntrySet, Task, detect_task, read_entries
+from side4video.checking.entries import Entry, EntrySet, Task, describe_task, detect_task, read_entries
 from side4video.checking.findings import Finding
 from side4video.checking.probe import Probe, ProbeTask, probe_video
 from side4video.checking.set_checker import Part, find_problems, part_of
@@ -50,6 +51,7 @@ def read_checked(source: Path, data: DataConfig, *, split: Split, processes: int
     task = detect_task(config)
     listed = next(one for one in read_entries(config, task) if one.name == split)
     [checked] = find_problems([listed], _probe(listed.entries, data, processes=processes, seconds=seconds))
+    listed = replace(listed, notes=(describe_task(config, task), *listed.notes))
     return CheckedEntries(listed, task, checked.clean, tuple(found for found in checked.findings if found.is_error))
 
 

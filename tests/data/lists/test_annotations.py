@@ -116,6 +116,24 @@ class TestList:
             "c,d": 0,
         }
 
+    @pytest.mark.parametrize("delimiter", [",", ", ", ";", "; ", "\t"])
+    def test_quotes_are_no_part_of_names(self, tmp_path, delimiter):
+        text = f'a.mp4{delimiter}"run"\n"b b.mp4"{delimiter}"sit, then lie"\nc.mp4{delimiter}run\n'
+        found = read_video_list(write(tmp_path / "l.txt", text))
+        named = read_video_list(write(tmp_path / "l.csv", f"video{delimiter}label\n{text}"))
+        assert found.class_names == named.class_names == ("run", "sit, then lie")
+        assert labels(found) == labels(named) == {"a.mp4": 0, "b b.mp4": 1, "c.mp4": 0}
+
+    def test_quotes_are_no_part_of_names_after_a_blank(self, tmp_path):
+        found = read_video_list(write(tmp_path / "l.txt", 'a.mp4 "run fast"\n"b b.mp4" "sit"\nc.mp4 sit\n'))
+        assert found.class_names == ("run fast", "sit")
+        assert labels(found) == {"a.mp4": 0, "b b.mp4": 1, "c.mp4": 1}
+
+    @pytest.mark.parametrize("delimiter", [",", "\t", " "])
+    def test_quotes_inside_a_label_stay(self, tmp_path, delimiter):
+        text = f'a.mp4{delimiter}say "hello"\nb.mp4{delimiter}run\n'
+        assert read_video_list(write(tmp_path / "l.txt", text)).class_names == ("run", 'say "hello"')
+
     def test_frame_folders(self, tmp_path):
         touch(tmp_path, "frames/v1/img_00001.jpg", "frames/v2/img_00001.jpg")
         found = read_video_list(write(tmp_path / "l.txt", "v1 30 1\nv2 4 0"), root=tmp_path / "frames")
@@ -268,6 +286,11 @@ class TestKinetics:
         checked = check_video_list(found, allow_missing=True)
         assert (checked.num_listed, checked.num_found) == (4, 3)
         assert "1 of 4 videos are missing: 'gone________000100_000110'; they are skipped." in checked.warnings
+
+    def test_the_index_of_pandas_is_no_split(self, tmp_path):
+        text = ",label,youtube_id,time_start,time_end\n0,run,abcdefghijk,1,11\n1,sit,abcdefghijl,0,10\n"
+        found = read_video_list(write(tmp_path / "k.csv", text), split="train")
+        assert labels(found) == {"abcdefghijk_000001_000011": 0, "abcdefghijl_000000_000010": 1}
 
     def test_test_list_without_labels(self, tmp_path):
         text = "youtube_id,time_start,time_end,split\nabcdefghijk,1,11,test\n"

@@ -1,5 +1,7 @@
 """Captioned videos in general formats: reading, checking, errors and warnings."""
 
+import csv
+import io
 import json
 import random
 import re
@@ -17,6 +19,17 @@ def write(path: Path, content: str | bytes | list | dict) -> Path:
         content = json.dumps(content)
     path.write_bytes(content.encode() if isinstance(content, str) else content)  # bytes: line ends stay as they are
     return path
+
+
+def write_records(path: Path, *records: dict) -> Path:
+    """The records as CSV, JSON lines or a JSON list."""
+    if path.suffix == ".csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, records[0])
+        writer.writeheader()
+        writer.writerows(records)
+        return write(path, text.getvalue())
+    return write(path, "\n".join(map(json.dumps, records)) if path.suffix == ".jsonl" else list(records))
 
 
 def touch(root: Path, *names: str) -> None:
@@ -105,6 +118,60 @@ class TestOwnData:
             ("b", None, None),
         ]
         assert found.captions == (("x", "z"), ("y",), ("w",))
+
+    @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
+    @pytest.mark.parametrize(
+        ("columns", "values"),
+        [(("startTime", "endTime"), (0.5, 1.5)), (("from", "to"), (0.5, 1.5)), (("start", "duration"), (0.5, 1))],
+        ids=str,
+    )
+    def test_times_with_other_names(self, tmp_path, name, columns, values):
+        source = write_records(
+            tmp_path / name, {"video": "a", "caption": "x", **dict(zip(columns, values, strict=True))}
+        )
+        found = read_caption_list(source)
+        assert [(video.start_seconds, video.end_seconds) for video in found.videos] == [(0.5, 1.5)]
+        assert f"Times: start = '{columns[0].lower()}'" in found.understood[0]
+
+    @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
+    @pytest.mark.parametrize("column", ["timestamp", "segment", "time"])
+    def test_start_and_end_in_one_field(self, tmp_path, name, column):
+        source = write_records(tmp_path / name, {"video": "a", "caption": "x", column: [0.5, 1.5]})
+        found = read_caption_list(source)
+        assert [(video.start_seconds, video.end_seconds) for video in found.videos] == [(0.5, 1.5)]
+
+    @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
+    @pytest.mark.parametrize("columns", [("onset", "offset"), ("start", "finish"), ("start", "length"), ("startMs",)])
+    def test_unread_times_are_refused(self, tmp_path, name, columns):
+        source = write_records(tmp_path / name, {"video": "a", "caption": "x", **dict.fromkeys(columns, 1)})
+        assert f"times of unknown meaning: '{columns[-1].lower()}'" in problems(source).replace("'onset', ", "")
+
+    def test_unread_times_of_json_are_refused(self, tmp_path):
+        for times in ({"timestamps": [[0, 1], [2, 3]]}, {"segments": [{"start": 0, "end": 1}]}):
+            source = write_records(tmp_path / "d.json", {"video": "a", "caption": "x", **times})
+            assert "times of unknown meaning" in problems(source)
+
+    def test_frame_numbers_are_refused_unless_there_are_seconds(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,caption,start_frame,endFrame\na,x,0,20\n")
+        assert "frame numbers in 'start_frame', 'endframe'. Write start and end in seconds" in problems(source)
+        both = write(tmp_path / "b.csv", "video,caption,start,end_sec,stop_frame\na,x,0,1,3\n")
+        assert read_caption_list(both).videos[0].end_seconds == 1
+
+    def test_durations_of_files_are_no_times(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,caption,duration\na,x,60\n")
+        assert read_caption_list(source).videos[0].end_seconds is None
+
+    @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
+    @pytest.mark.parametrize("column", ["split", "Subset", "set", "partition"])
+    def test_other_split_columns_in_any_case(self, tmp_path, name, column):
+        rows = [("a", "Train"), ("b", "train"), ("c", "Validation")]
+        records = [{"video": video, "caption": "x", column: split} for video, split in rows]
+        source = write_records(tmp_path / name, *records)
+        train = read_caption_list(source, split="train")
+        assert (list(as_dict(train)), train.split) == (["a", "b"], "train")
+        assert train.understood == (f"Split 'train' of the column '{column.lower()}': 2 of 3 rows.",)
+        assert list(as_dict(read_caption_list(source, split="test"))) == ["c"]
+        assert read_caption_list(source).split == "train + validation"
 
     @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
     def test_split_column(self, tmp_path, name):
@@ -330,6 +397,17 @@ class TestFiles:
         checked = check_caption_list(found)
         assert (checked.num_listed, checked.num_found, checked.warnings) == (3, 3, ())
         assert checked.captions == found
+
+    @pytest.mark.parametrize("hidden", ["@eaDir", ".Trash-1000/files", "#recycle", "deep/.cache"])
+    def test_hidden_folders_are_not_searched(self, tmp_path, hidden):
+        touch(tmp_path, f"v/{hidden}/video0.mp4", "v/deep/video0.mp4", f"v/{hidden}/video1.mp4", "v/deep/._video1.mp4")
+        source = write_records(tmp_path / "d.csv", *({"video_id": f"video{n}", "sentence": "x"} for n in range(2)))
+        found = read_caption_list(source, root=tmp_path / "v")
+        assert [video.path.relative_to(tmp_path / "v").as_posix() for video in found.videos] == [
+            "deep/video0.mp4",
+            "video1",
+        ]
+        assert found.notes == ()
 
     def test_own_names_are_used_exactly(self, tmp_path):
         """Another file of the same stem, or in another folder, may be another video."""

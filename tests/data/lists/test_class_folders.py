@@ -34,6 +34,20 @@ def test_other_files_are_counted_by_suffix(tmp_path):
     assert found.notes[-1] == "1 videos, 2 classes: 'x' (1), 'y' (0)."
 
 
+def test_folders_without_videos_next_to_splits_are_no_classes(tmp_path):
+    touch(tmp_path, "train/x/a.mp4", "val/x/b.mp4", "annotations/train.csv", "labels/a.txt")
+    found = read_video_list(tmp_path, split="train")
+    assert (found.class_names, [video.name for video in found.videos]) == (("x",), ["train/x/a.mp4"])
+    assert "Left out, because they contain no videos: 'annotations', 'labels'." in found.notes
+    touch(tmp_path, "extra/x/c.mp4")
+    assert read_video_list(tmp_path, split="train").class_names == ("annotations", "extra", "labels", "train", "val")
+
+
+def test_one_class_called_like_a_split_is_a_class(tmp_path):
+    touch(tmp_path, "train/a.mp4", "plane/notes.txt")
+    assert read_video_list(tmp_path, split="train").class_names == ("plane", "train")
+
+
 def test_thumbnails_are_no_videos(tmp_path):
     touch(tmp_path, "x/a.mp4", "x/@eaDir/a.mp4/SYNOVIDEO_VIDEO_SCREENSHOT.jpg", "x/.thumbs/img_00001.jpg")
     touch(tmp_path, "x/session1/b.mp4", "x/session1/poster.jpg", "x/session1/thumb_1.jpg", "x/art/cover.png")

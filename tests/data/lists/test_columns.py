@@ -1,5 +1,6 @@
 """Columns of lists by their names and content, the units of times, and what is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,15 @@ TIMES = [
     ("begin", "stop"),
     ("start", "stop"),
     ("start_timestamp", "stop_timestamp"),
+    ("startTime", "endTime"),
+    ("starttime", "endtime"),
+    ("from", "to"),
 ]
+SPANS = ["[0.5, 1.5]", "(0.5,1.5)", "0.5-1.5", "0:00.5 - 0:01.5", "0.5,1.5", "0.5 1.5", "0.5 to 1.5"]
+
+
+def times_of(path: Path, **options):
+    return [(video.start_seconds, video.end_seconds) for video in read_video_list(path, **options).videos]
 
 
 def write(path: Path, text: str) -> Path:
@@ -54,6 +63,11 @@ class TestHeaders:
         with pytest.raises(DataError, match=r"'lable=verb' do not exist\. The roles are path, label"):
             read(source, columns={"lable": "verb"})
 
+    def test_a_column_of_captions_is_no_label_but_may_be_a_class(self, tmp_path):
+        assert read(write(tmp_path / "a.csv", "video,verb,caption\na.mp4,x,a man cuts\n")) == [("a.mp4", "x")]
+        classes = write(tmp_path / "b.csv", "video,text,speech\na.mp4,1,0\nb.mp4,0,1\n")
+        assert read_video_list(classes).class_names == ("text", "speech")
+
     def test_a_list_without_paths_names_its_columns(self, tmp_path):
         source = write(tmp_path / "a.csv", "number,label\n1,x\n")
         with pytest.raises(DataError, match=r"no column of paths; its columns are 'number', 'label'"):
@@ -62,6 +76,50 @@ class TestHeaders:
     def test_several_labels_are_refused(self, tmp_path):
         with pytest.raises(DataError, match="several labels for one video, such as '0,2'"):
             read(write(tmp_path / "a.txt", "a.mp4 0,2\nb.mp4 1,2\n"), delimiter=" ")
+
+    def test_the_header_decides_which_columns_exist(self, tmp_path):
+        """Rows may leave out their last fields, also the first row."""
+        source = write(
+            tmp_path / "a.csv", "video,label,start,end,split\na.mp4,x\nb.mp4,y,0.5,1.5,train\nc.mp4,x,,,test\n"
+        )
+        assert times_of(source) == [(None, None), (0.5, 1.5), (None, None)]
+        assert read(source, split="test") == [("c.mp4", "x")]
+
+    @pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+    def test_the_index_of_pandas_is_no_split_time_or_group(self, tmp_path, index):
+        rows = "17,a.mp4,x,0.5,1.5\n18,b.mp4,y,1,\n"
+        source = write(tmp_path / "a.csv", f"{index},video,label,start,end\n{rows}")
+        found = read_video_list(source, split="train")
+        assert read(source) == [("a.mp4", "x"), ("b.mp4", "y")]
+        assert [(one.start_seconds, one.end_seconds, one.group) for one in found.videos] == [
+            (0.5, 1.5, None),
+            (1.0, None, None),
+        ]
+        assert ("ignored: 'unnamed:_0'" in " ".join(found.notes)) == bool(index)
+
+    @pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+    def test_the_index_of_pandas_is_no_frame_rate(self, tmp_path, index):
+        times = []
+        for name in (index, "number"):
+            source = write(tmp_path / "a.csv", f"{name},video,label,start_frame,end_frame\n50,a.mp4,x,25,50\n")
+            [video] = read_video_list(source).videos
+            times.append((video.start_seconds, video.end_seconds))
+        assert times[0] == times[1]
+
+    @pytest.mark.parametrize("index", ["", "Unnamed: 0", "Unnamed: 0.1"])
+    def test_the_index_of_pandas_is_no_label_and_no_class(self, tmp_path, index):
+        assert read(write(tmp_path / "a.csv", f"{index},video,verb\n0,a.mp4,x\n1,b.mp4,y\n")) == [
+            ("a.mp4", "x"),
+            ("b.mp4", "y"),
+        ]
+        of_classes = write(tmp_path / "b.csv", f"{index},video,x,y\n0,a.mp4,1,0\n1,b.mp4,0,1\n")
+        assert read_video_list(of_classes).class_names == ("x", "y")
+        [video] = read_video_list(write(tmp_path / "c.csv", f"{index},video\n7,a.mp4\n")).videos
+        assert video.label is None
+
+    def test_fields_without_a_name_are_ignored_in_json(self, tmp_path):
+        source = write(tmp_path / "a.jsonl", '{"": 0, "video": "a.mp4", "verb": "x"}\n')
+        assert read(source) == [("a.mp4", "x")]
 
     @needs_faults
     @pytest.mark.parametrize(
@@ -77,10 +135,85 @@ class TestTimes:
     @pytest.mark.parametrize("names", TIMES)
     def test_usual_names(self, tmp_path, names):
         source = write(tmp_path / "a.csv", f"video,label,{names[0]},{names[1]}\na.mp4,x,0:00:00.5,1.5\nb.mp4,x,,\n")
-        times = [(video.start_seconds, video.end_seconds) for video in read_video_list(source).videos]
-        assert times == [(0.5, 1.5), (None, None)]
+        assert times_of(source) == [(0.5, 1.5), (None, None)]
 
-    @pytest.mark.parametrize("names", ["start,finish", "t_onset,t_offset", "stop,clip start"])
+    def test_camel_case_of_all_roles(self, tmp_path):
+        header = "id,videoName,className,startFrame,endFrame,frameRate"
+        source = write(tmp_path / "a.csv", f"{header}\n7,a.mp4,x,5,15,10\n")
+        assert read(source) == [("a.mp4", "x")]
+        assert times_of(source) == [(0.45, 1.45)]
+
+    @pytest.mark.parametrize("name", ["duration", "durationSeconds", "duration_sec"])
+    def test_start_and_duration(self, tmp_path, name):
+        text = f"video,label,start,{name}\na.mp4,x,1:00,2.5\nb.mp4,x,,4\nc.mp4,x,3,\n"
+        source = write(tmp_path / "a.csv", text)
+        assert times_of(source) == [(60, 62.5), (None, 4), (3, None)]
+        assert f"duration = '{name.lower()}'" in " ".join(read_video_list(source).notes)
+
+    def test_a_duration_alone_or_with_an_end_is_that_of_the_file(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,label,duration,start,end\na.mp4,x,60,1,2\n")
+        assert times_of(source) == [(1, 2)]
+        assert times_of(write(tmp_path / "b.csv", "video,label,duration\na.mp4,x,60\n")) == [(None, None)]
+
+    @pytest.mark.parametrize("span", SPANS)
+    @pytest.mark.parametrize("name", ["segment", "timestamps", "time"])
+    def test_start_and_end_in_one_field(self, tmp_path, name, span):
+        source = write(tmp_path / "a.csv", f'video,label,{name}\na.mp4,x,"{span}"\nb.mp4,x,\n')
+        assert times_of(source) == [(0.5, 1.5), (None, None)]
+
+    @pytest.mark.parametrize("name", ["segment", "timestamp", "timestamps"])
+    def test_pairs_of_json(self, tmp_path, name):
+        records = [{"video": "a.mp4", "label": "x", name: [0.5, 1.5]}, {"video": "b.mp4", "label": "x", name: None}]
+        assert times_of(write(tmp_path / "a.json", json.dumps(records))) == [(0.5, 1.5), (None, None)]
+        lines = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))
+        assert times_of(lines) == [(0.5, 1.5), (None, None)]
+        assert times_of(lines, columns={"segment": name}) == [(0.5, 1.5), (None, None)]
+
+    @pytest.mark.parametrize(
+        "times",
+        [
+            {"segments": [[0.5, 1.5], [2, 3]]},
+            {"segments": [{"start": 0.5, "end": 1.5}]},
+            {"segment": [0.5, 1.5, 2]},
+            {"segment": [0.5, None]},
+            {"start": {"seconds": 1}, "end": {"seconds": 2}},
+            {"interval": [1, 2]},
+            {"time": "1-2", "timestamps": [1, 2]},
+            {"start": 1, "segment": [1, 2]},
+        ],
+        ids=str,
+    )
+    def test_other_times_of_json_are_refused(self, tmp_path, times):
+        source = write(tmp_path / "a.json", json.dumps([{"video": "a.mp4", "label": "x", **times}]))
+        with pytest.raises(DataError, match="times of unknown meaning"):
+            read_video_list(source)
+
+    @pytest.mark.parametrize(
+        "column", ["from,a door", "time,12:30", "segment,3", "range,wide", 'time,"1,5"', "friends,2", "context,1"]
+    )
+    def test_other_columns_are_no_times(self, tmp_path, column):
+        name, _, field = column.partition(",")
+        assert times_of(write(tmp_path / "a.csv", f"video,label,{name}\na.mp4,x,{field}\n")) == [(None, None)]
+
+    def test_an_end_frame_alone_is_read(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,label,end_frame,fps\na.mp4,x,15,10\n")
+        assert times_of(source) == [(None, 1.45)]
+
+    @pytest.mark.parametrize(
+        "names",
+        [
+            *(
+                "start,finish",
+                "t_onset,t_offset",
+                "stop,clip start",
+                "clipStartTime",
+                "start(s),end(s)",
+                "startMs,endMs",
+            ),
+            *("first_frame,last_frame", "start,end_frame", "start_frame,end", "start,length", "start_frame,num_frames"),
+            *("start,duration_ms", "from", "to_frame"),
+        ],
+    )
     def test_half_an_interval_is_refused(self, tmp_path, names):
         source = write(tmp_path / "a.csv", f"video,label,{names}\na.mp4,x{',1' * len(names.split(','))}\n")
         with pytest.raises(DataError, match="times of unknown meaning"):

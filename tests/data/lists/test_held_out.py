@@ -101,7 +101,9 @@ class TestFraction:
 
     def test_one_clip_is_too_few(self, tmp_path):
         write_clips(tmp_path, ["run/1.mp4", "run/2.mp4", "walk/1.mp4"])
-        with pytest.raises(DataError, match=r"1 of 2 classes have fewer clips than the 2 parts .* 'walk' \(1\)"):
+        with pytest.raises(
+            DataError, match=r"1 of 2 classes have fewer clips than the 2 parts .* 'walk' \(1\).*these classes\.$"
+        ):
             split(tmp_path, val_fraction=0.2)
 
 
@@ -157,6 +159,12 @@ class TestGroups:
             DataError, match=r"have fewer groups than the 2 parts of the split: 'run' \(1\), 'walk' \(1\)"
         ):
             split(tmp_path, val_fraction=0.25, group="[ab]_")
+
+    def test_the_error_names_the_origin_of_groups_and_the_setting(self, tmp_path):
+        write_clips(tmp_path, [f"{label}/{label}_clip_{n}.mp4" for label in ("run", "walk") for n in range(4)])
+        with pytest.raises(DataError, match=r"names, read as numbered parts .* give --data\.group: a column, a file"):
+            split(tmp_path, val_fraction=0.25)
+        assert len(split(tmp_path, val_fraction=0.25, group=".+")["test"]) == 2
 
     def test_several_labels(self, tmp_path):
         lines = [

@@ -221,12 +221,13 @@ def test_captions_of_segments_and_splits(tmp_path):
     samples = [
         {"__key__": "0", "mp4": b"v", "json": {"segments": parts, "split": "train"}},
         {"__key__": "1", "mp4": b"v", "txt": "three", "json": {"split": "val"}},
+        {"__key__": "2", "mp4": b"v", "txt": "four", "json": {"split": "Val"}},
     ]
     shard = write_with_webdataset(tmp_path / "0.tar", samples)
     listed = read_caption_list(shard, split="train")
     assert listed.captions == (("one",), ("two", "2"))
     assert [(video.start_seconds, video.end_seconds) for video in listed.videos] == [(0.0, 1.0), (1.0, None)]
-    assert read_caption_list(shard, split="test").captions == (("three",),)
+    assert read_caption_list(shard, split="test").captions == (("three",), ("four",))
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

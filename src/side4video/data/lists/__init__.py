@@ -16,6 +16,7 @@
 * overlap.py: evaluation videos among the training videos.
 * path_traversal.py: refuse paths that leave the root folder.
 * text_files.py: text files and class names.
+* time_columns.py: which columns contain times, and start and end of a row.
 * list_formats.py: all formats, how each is recognised and read.
 * list_source.py: a file or folder whose format is detected.
 * plain_lists.py: lists without a header.

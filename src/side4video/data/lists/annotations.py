@@ -69,8 +69,9 @@ def read_video_list(
         group: column of a `csv` that names the recording of each video. Default: a column called `group`.
         class_numbers: whether numeric labels are indices into the names in `class_names`. False: they are an error,
             because the numbering of the names is not known.
-        columns: columns of a `csv` or `jsonl` by their role: path, label, start, end, start_frame, end_frame, split,
-            group. Default: columns of usual names. Of a `webdataset`, members by their suffix or fields of json.
+        columns: columns of a `csv` or `jsonl` by their role: path, label, start, end, segment (start and end in one
+            field), duration, start_frame, end_frame, fps, split, group. Default: columns of usual names. Of a
+            `webdataset`, members by their suffix or fields of json.
         fps: frames per second of frame numbers, which count from 0; the end is exclusive. Default: the rate that the
             list states, or the times of the frames in the video file; required for folders of frames.
         multi_label: whether videos have any number of labels. Rows of the same video and times are then merged, and

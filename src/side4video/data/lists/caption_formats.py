@@ -5,16 +5,17 @@ Readers return rows of videos and their captions; `captions.py` finds the files 
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from side4video.data.lists.caption_files import CaptionFile, Record, read_table
-from side4video.data.lists.columns import END_COLUMNS, PATH_COLUMNS, START_COLUMNS
+from side4video.data.lists.columns import PATH_COLUMNS, ROLES, SPLIT_COLUMNS
 from side4video.data.lists.records import CAPTION_COLUMNS, column_name
 from side4video.data.lists.segments import TIME_FORMS, parse_seconds
-from side4video.data.lists.split_names import choose_split
+from side4video.data.lists.split_names import describe_split, places_of_split
 from side4video.data.lists.text_files import DataError, first_few
+from side4video.data.lists.time_columns import TIME_ROLES, Times, describe_unread, find_times, start_and_end
 
 SPLIT_IN_NAME = re.compile(
     r"(?<![a-z])(training|train|validation|validate|valid|val|testing|test)(_[12](?!\d))?(?![a-z])"
@@ -53,7 +54,7 @@ class CaptionTable(NamedTuple):
 
 
 def read_csv_captions(file: CaptionFile, split: str | None) -> CaptionTable:
-    """Read a CSV with columns of videos and captions. Optional columns: start and end in seconds, and `split`."""
+    """Read a CSV with columns of videos and captions. Optional columns: times in seconds, and `split` or `subset`."""
     if file.kind != "text":
         raise DataError(f"{file.path} is JSON, not CSV. Use format auto or json.")
     records, problems = read_table(file)
@@ -135,12 +136,14 @@ def _read_records(
                 f"{file.path} has no column of {called}s among {first_few(sorted(columns))}. Name it {called}."
             )
             raise DataError(*problems)
-    records, split = _select_split(records, wanted_split, file.path)
+    times = _find_times(records)
+    problems += _unread_times(times, file.path)
+    records, split, understood = _select_split(records, wanted_split, file.path)
     rows, wrong = [], _InvalidRecords()
     for place, fields in records:
         name = _field(fields, PATH_COLUMNS)
         captions = _captions(fields)
-        start, end = (parse_seconds(_field(fields, known)) for known in (START_COLUMNS, END_COLUMNS))
+        start, end = map(parse_seconds, start_and_end(fields, times.of_role | _times_by_name(fields)))
         if isinstance(name, int) and not isinstance(name, bool) and name.bit_length() < 64:
             name = str(name)
         if not isinstance(name, str) or not name.strip():
@@ -151,7 +154,31 @@ def _read_records(
             wrong.add(f"times that are not {TIME_FORMS}", place)
         else:
             rows.append(CaptionRow(name.strip(), captions, (), start, end))
-    return CaptionTable(rows, split, [*problems, *wrong.sentences(file.path)], _unused_columns(records, file.path))
+    problems += wrong.sentences(file.path)
+    shown = [f"{role} = {times.of_role[role]!r}" for role in TIME_ROLES if role in times.of_role]
+    if shown:
+        understood = (f"Times: {', '.join(shown)}.", *understood)
+    return CaptionTable(rows, split, problems, _unused_columns(records, file.path), understood=understood)
+
+
+def _find_times(records: Sequence[Record]) -> Times:
+    names = list(dict.fromkeys(name for record in records for name in record.fields))
+    return find_times(_times_by_name(dict.fromkeys(names)), names, [record.fields for record in records])
+
+
+def _times_by_name(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The columns of times with usual names. Objects in one file may have different ones."""
+    found = {role: next((name for name in ROLES[role] if name in fields), None) for role in TIME_ROLES}
+    return {role: name for role, name in found.items() if name is not None}
+
+
+def _unread_times(times: Times, path: Path) -> list[str]:
+    frames = [times.of_role[role] for role in ("start_frame", "end_frame") if role in times.of_role]
+    if times.unread:
+        return [describe_unread(times, path)]
+    if frames:
+        return [f"{path} has frame numbers in {first_few(frames)}. Write start and end in seconds for captions."]
+    return []
 
 
 def _captions(fields: dict[str, Any]) -> tuple[str, ...] | None:
@@ -204,13 +231,14 @@ class _InvalidRecords:
         return [f"{path} has {what} in {first_few(places)}." for what, places in self._places.items()]
 
 
-def _select_split(records: list[Record], wanted: str | None, path: Path) -> tuple[list[Record], str]:
-    """The records of the given split and its name; all records if no split is given or the file contains only one."""
-    splits = list(dict.fromkeys(str(record.fields.get("split") or "") for record in records))
-    if wanted is None or len(splits) <= 1:
-        return records, all_splits(splits) or split_in_name(path)
-    chosen = choose_split(splits, wanted, path)
-    return [record for record in records if str(record.fields.get("split") or "") == chosen], chosen
+def _select_split(records: list[Record], wanted: str | None, path: Path) -> tuple[list[Record], str, tuple[str, ...]]:
+    """The records of the given split, its name and a sentence about it; all records if there is nothing to choose."""
+    column = next((name for name in SPLIT_COLUMNS if any(name in record.fields for record in records)), "")
+    splits = [str(record.fields.get(column) or "").strip() for record in records]
+    chosen, places = places_of_split(splits, wanted, path)
+    note = describe_split(chosen, column, len(places), len(records))
+    known = chosen or all_splits(dict.fromkeys(split.lower() for split in splits)) or split_in_name(path)
+    return [records[place] for place in places], known, note
 
 
 def all_splits(splits: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ class CaptionList:
     """Unique videos without labels, and at least one caption for each, in the order of the file.
 
     `split` names the split to print with results (`test (1k-A; ...)`, `train`), or is empty if it is unknown. `source`
-    is the file that was read; `notes` are warnings about it, `understood` are sentences about how shards were read.
+    is the file that was read; `notes` are warnings about it, `understood` are sentences about how it was read.
 
     >>> found = read_caption_list("captions.csv")
     >>> len(found.videos), found.captions[0]
@@ -91,8 +91,8 @@ def read_caption_list(
         format: format of the file of captions: `auto`, or one of `msrvtt`, `msvd`, `vatex`, `didemo`, `activitynet`,
             `lsmdc`, `csv`, `json`, `jsonl`, `webdataset`.
         split: `train`, `val` or `test`: the part to read from a file that labels several parts (MSR-VTT's JSON, a
-            column `split`). Raises for public files that contain all parts without labels. Ignored otherwise, and if
-            `source` is a list of videos.
+            column `split`, `subset`, `set` or `partition`). Raises for public files that contain all parts without
+            labels. Ignored otherwise, and if `source` is a list of videos.
         outside_root: whether videos may be outside of a given `root`; see `read_video_list`.
         columns: members or json fields of shards by their role: caption, split, start, end. Ignored for other formats.
 

@@ -29,7 +29,11 @@ def read_class_folders(source: Path, options: ReadOptions) -> Table:
     """
     classes, prefix = class_folders(source), ""
     notes = []
-    if classes and all(name.lower() in SPLIT_SYNONYMS for name in classes):
+    others = [name for name in classes if name.lower() not in SPLIT_SYNONYMS]
+    if len(classes) - len(others) > 1 and not any(_videos_in(source, name, Counter()) for name in others):
+        notes += [f"Left out, because they contain no videos: {first_few(others)}."] if others else []
+        classes, others = [name for name in classes if name not in others], []
+    if classes and not others:
         if options.split is None:
             raise DataError(
                 f"{source} contains {first_few(classes)}, which are splits and not classes. Give one of them."

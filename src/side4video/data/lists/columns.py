@@ -1,33 +1,31 @@
 """Which column of a list contains the paths, labels, times, splits and groups."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from side4video.data.lists.records import CAPTION_COLUMNS, joined_spellings
 from side4video.data.lists.text_files import DataError, first_few
+from side4video.data.lists.time_columns import (
+    END_COLUMNS,
+    END_FRAME_COLUMNS,
+    FPS_COLUMNS,
+    START_COLUMNS,
+    START_FRAME_COLUMNS,
+    describe_unread,
+    find_times,
+)
 from side4video.video.decoding import VIDEO_SUFFIXES
 
-PATH_COLUMNS = (
-    *("path", "video_path", "file_path", "filepath", "clip_path", "filename", "file_name", "file", "video"),
+PATH_COLUMNS = joined_spellings(
+    *("path", "video_path", "file_path", "clip_path", "filename", "file_name", "file", "video"),
     *("video_name", "video_file", "video_id", "clip", "clip_name", "id"),
 )
-LABEL_COLUMNS = (
+LABEL_COLUMNS = joined_spellings(
     *("class_name", "label_name", "class", "label", "labels", "category", "action", "class_label", "action_label"),
     *("tag", "target", "class_id", "label_id", "class_index"),
 )
-START_COLUMNS = (
-    *("start_seconds", "start", "start_time", "time_start", "start_sec", "start_secs", "start_s", "start_timestamp"),
-    *("begin", "begin_seconds", "begin_time", "t_start"),
-)
-END_COLUMNS = (
-    *("end_seconds", "end", "end_time", "time_end", "end_sec", "end_secs", "end_s", "end_timestamp"),
-    *("stop", "stop_seconds", "stop_time", "t_end", "stop_timestamp", "stop_sec"),
-)
-START_FRAME_COLUMNS = ("start_frame", "frame_start", "begin_frame", "first_frame")
-END_FRAME_COLUMNS = ("end_frame", "stop_frame", "frame_end")
 SPLIT_COLUMNS = ("split", "subset", "set", "partition")
-FPS_COLUMNS = ("fps", "frame_rate", "framerate")
 GROUP_COLUMNS = ("group", "groups", "recording", "session")
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -35,16 +33,19 @@ ROLES: dict[str, tuple[str, ...]] = {
     "label": LABEL_COLUMNS,
     "start": START_COLUMNS,
     "end": END_COLUMNS,
+    "segment": (),
+    "duration": (),
     "start_frame": START_FRAME_COLUMNS,
     "end_frame": END_FRAME_COLUMNS,
     "fps": FPS_COLUMNS,
     "split": SPLIT_COLUMNS,
     "group": GROUP_COLUMNS,
 }
-"""Names of the columns of each role, the best first."""
+"""Names of the columns of each role, the best first. Segments and durations are found by `find_times`."""
 _ONES = frozenset({"1", "1.0", "true"})
 _BITS = _ONES | {"0", "0.0", "false"}
-_LOOKS_LIKE_TIME = re.compile(r"(^|_)(start|begin|end|stop|finish|onset|offset|timestamp)(_|$)")
+_PANDAS_INDEX = "unnamed:_"
+"""`Unnamed: 0`, `Unnamed: 0.1`: columns without a name that pandas read and wrote again."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,12 @@ class Columns:
 
 
 def choose_columns(
-    names: Sequence[str], given: Mapping[str, str], source: Path, *, rows: Sequence[Mapping[str, str]] = ()
+    names: Sequence[str],
+    given: Mapping[str, str],
+    source: Path,
+    *,
+    rows: Sequence[Mapping[str, str]] = (),
+    nested: Sequence[str] = (),
 ) -> Columns:
     """Find the columns of a list by their names; an unknown column of paths by its content.
 
@@ -74,6 +80,7 @@ def choose_columns(
         given: columns that the settings name, by role.
         source: the list, for errors.
         rows: the fields of the rows.
+        nested: fields of JSON that cannot be read.
 
     Raises:
         DataError: there is no column of paths, a given column or role does not exist, or times have unknown names.
@@ -94,12 +101,18 @@ def choose_columns(
             f"{source} has no column of paths; its columns are {first_few(names)}. Name one of them path, or give "
             "--data.columns path NAME."
         )
-    rest = [name for name in names if name and name not in found.values()]
-    if "label" not in found and len(rest) == 1 and len(found) == 1:
-        found["label"] = rest.pop()
-    ignored = _check_times(found, rest, source)
-    classes = () if "label" in found else _class_columns(ignored, rows)
-    ignored = [name for name in ignored if name not in classes]
+    times = find_times(found, names, rows, nested=nested)
+    if times.unread:
+        raise DataError(describe_unread(times, source, remedy=", or give --data.columns start NAME end NAME"))
+    found = times.of_role
+    rest = [name for name in names if name not in found.values()]
+    data = [name for name in rest if not name.startswith(_PANDAS_INDEX)]
+    no_captions = [name for name in data if name not in CAPTION_COLUMNS]
+    classes = () if "label" in found else _class_columns(data, rows)
+    if "label" not in found and not classes and len(no_captions) == 1 and len(found) == 1:
+        found["label"] = no_captions[0]
+        rest.remove(no_captions[0])
+    ignored = [name for name in rest if name not in classes]
     shown = ", ".join(f"{role} = {found[role]!r}" for role in ROLES if role in found)
     per_class = f"; one column of 0 and 1 for each of {len(classes)} classes: {first_few(classes)}" if classes else ""
     return Columns(
@@ -123,24 +136,3 @@ def _column_of_files(names: Sequence[str], rows: Sequence[Mapping[str, str]]) ->
     """The only column whose fields all end like video files."""
     files = [name for name in names if rows and all(row.get(name, "").lower().endswith(VIDEO_SUFFIXES) for row in rows)]
     return files[0] if len(files) == 1 else None
-
-
-def _check_times(found: dict[str, str], rest: list[str], source: Path) -> list[str]:
-    """Remove frame numbers if there are times, and return the ignored columns; refuse times of unknown meaning.
-
-    A start alone is valid: the segment ends with the file.
-    """
-    if "start" in found and "end" in found:
-        rest = [*rest, *(found.pop(role) for role in ("start_frame", "end_frame") if role in found)]
-    if "fps" in found and "start_frame" not in found:
-        rest = [*rest, found.pop("fps")]
-    pairs = [[role in found for role in pair] for pair in (("start", "end"), ("start_frame", "end_frame"))]
-    unread = [name for name in rest if _LOOKS_LIKE_TIME.search(name)]
-    if unread and not any(map(all, pairs)):
-        known = [f"{role} = {found[role]!r}" for role in ("start", "end", "start_frame", "end_frame") if role in found]
-        raise DataError(
-            f"{source} has times of unknown meaning: {first_few(unread)}; known are {', '.join(known) or 'none'}. "
-            "Name the columns start and end (seconds or h:mm:ss), or give --data.columns start NAME end NAME. Remove "
-            "columns that are no times of segments."
-        )
-    return rest

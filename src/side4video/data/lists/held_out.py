@@ -10,7 +10,7 @@ import numpy as np
 
 from side4video.config import DataConfig
 from side4video.data.lists.annotations import LabelledVideo, VideoList
-from side4video.data.lists.groups import find_groups
+from side4video.data.lists.groups import Grouping, find_groups
 from side4video.data.lists.text_files import MAX_SHOWN, DataError, first_few, shorten
 
 _TRIES = 20
@@ -42,13 +42,13 @@ def part_of_list(listed: VideoList, config: DataConfig, name: Literal["train", "
     else:
         shares, held = [1 / config.folds] * config.folds, config.fold - 1
         what = f"fold {config.fold} of {config.folds}"
-    _check_enough(labels, groups, listed, len(shares))
+    _check_enough(labels, groups, listed, len(shares), remedy=_remedy(grouping))
     parts = divide(labels, groups, shares, seed=config.split_seed)
     if missing := _incomplete(labels, parts, len(shares)):
         names = first_few(listed.class_names[label] for label in missing)
         raise DataError(
             f"{listed.source}: groups hold so many clips of {names} that a part has none of them. Give another "
-            "--data.split-seed, fewer folds, or more recordings."
+            f"--data.split-seed, fewer folds, or more recordings.{_remedy(grouping)}"
         )
     is_held = [part == held for part in parts]
     kept = [video for video, out in zip(listed.videos, is_held, strict=True) if out == (name == "test")]
@@ -124,7 +124,19 @@ def _incomplete(labels: Sequence[tuple[int, ...]], parts: Sequence[int], num_par
     return sorted(label for label, found in parts_of.items() if len(found) < num_parts)
 
 
-def _check_enough(labels: Sequence[tuple[int, ...]], groups: Sequence[str], listed: VideoList, num_parts: int) -> None:
+def _remedy(grouping: Grouping) -> str:
+    """Where groups come from, and how to give others."""
+    if grouping.groups is None:
+        return ""
+    return (
+        f" {grouping.origin} If these are not your recordings, give --data.group: a column, a file, or a pattern over "
+        "the names ('.+' makes each name a group)."
+    )
+
+
+def _check_enough(
+    labels: Sequence[tuple[int, ...]], groups: Sequence[str], listed: VideoList, num_parts: int, *, remedy: str
+) -> None:
     groups_of = defaultdict(set)
     for own, group in zip(labels, groups, strict=True):
         for label in own:
@@ -136,7 +148,7 @@ def _check_enough(labels: Sequence[tuple[int, ...]], groups: Sequence[str], list
         raise DataError(
             f"{listed.source}: {len(few)} of {len(listed.class_names)} classes have fewer {what} than the {num_parts} "
             f"parts of the split: {shown}{', ...' if len(few) > MAX_SHOWN else ''}. Give more {what} of each, fewer "
-            "folds, or a list without these classes."
+            f"folds, or a list without these classes.{remedy}"
         )
 
 

@@ -76,7 +76,10 @@ def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:
         problems.append(f"{len(wrong)} labels are outside 0 to {count - 1}: {examples}. {hint}")
     unlabelled = [video.name for video in videos if video.label is None and video.labels is None]
     if require_labels and unlabelled:
-        problems.append(f"{len(unlabelled)} videos have no label: {first_few(unlabelled)}. Give a labelled list.")
+        problems.append(
+            f"{len(unlabelled)} videos have no label: {first_few(unlabelled)}. Give a labelled list, "
+            "or name its column of labels: --data.columns label NAME."
+        )
     return problems
 
 

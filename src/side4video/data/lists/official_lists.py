@@ -3,12 +3,13 @@
 import re
 from pathlib import Path
 
-from side4video.data.lists.columns import END_COLUMNS, LABEL_COLUMNS, START_COLUMNS
+from side4video.data.lists.columns import LABEL_COLUMNS
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import find_column, parse_time, read_records
 from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.split_names import select_split
 from side4video.data.lists.text_files import ClassIndex, DataError, first_few, read_class_names, read_json, read_lines
+from side4video.data.lists.time_columns import END_COLUMNS, START_COLUMNS
 
 UCF101_LIST = re.compile(r"(train|test|val)list\d*", re.IGNORECASE)
 HMDB51_LIST = re.compile(r"(.+)_test_split(\d)\.txt")

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from side4video.data.lists.class_numbers import INTEGER, labels_to_indices
 from side4video.data.lists.rows import ReadOptions, Row, Table
-from side4video.data.lists.text_files import DataError, first_few, read_lines, shorten
+from side4video.data.lists.text_files import DataError, first_few, read_lines, shorten, unquote
 from side4video.video.decoding import VIDEO_SUFFIXES
 
 DELIMITERS = ("::", "\t", ",", ";", " ")
 LONGEST_LINE = 10_000  # characters of `path label`; paths have at most 4,096
 SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
 VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
+_QUOTED_LABEL = r'(.+?){}\s*("(?:[^"]|"")*")'
 PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
 
 
@@ -59,15 +60,17 @@ def _sniff_delimiter(lines: list[str]) -> str | None:
 def _split_line(line: str, delimiter: str, columns: int) -> tuple[str, str | None]:
     """Path and label of a line whose last `columns` fields are the label; None as label if they are missing."""
     if delimiter == " " and columns == 1 and (match := PATH_AND_REST.fullmatch(line)):
-        return match[1], match[2]  # the label may have several words
-    if delimiter == "," and line.startswith('"'):
+        return match[1], unquote(match[2])  # the label may have several words
+    if delimiter != " " and columns == 1 and (match := re.fullmatch(_QUOTED_LABEL.format(re.escape(delimiter)), line)):
+        fields = [match[1], match[2]]
+    elif delimiter == "," and line.startswith('"'):
         fields = next(csv.reader([line], skipinitialspace=True))
     else:
         fields = line.rsplit(None if delimiter == " " else delimiter, columns)
     label = fields[-1].strip()
     if len(fields) <= columns or not label or VIDEO_SUFFIX.search(label):
         return line, None
-    return delimiter.join(fields[:-columns]).strip(), label
+    return unquote(delimiter.join(fields[:-columns]).strip()), unquote(label)
 
 
 def _split_after_path(line: str, delimiter: str) -> tuple[str, str | None]:

@@ -15,7 +15,9 @@ LINE = "line number"
 
 
 def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]]:
-    """The rows of a CSV as dictionaries from column name to field; missing last fields are left out.
+    """The rows of a CSV as dictionaries from column name to field; missing last fields are empty.
+
+    Columns without a name, such as the index that pandas writes, are ignored.
 
     Args:
         source: the file.
@@ -23,9 +25,10 @@ def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]
     """
     lines = read_numbered_lines(source)
     columns = split_header(lines[0][1]) if lines else []
+    empty = {name: "" for name in columns if name}
     records = []
     for number, fields in _split_rows(lines[1:], header_delimiter(lines[0][1]) if lines else ",", source):
-        record = dict(zip(columns, (field.strip() for field in fields), strict=False))
+        record = empty | {name: field.strip() for name, field in zip(columns, fields, strict=False) if name}
         if len(fields) > len(columns):
             raise DataError(
                 f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that contain a "
@@ -37,7 +40,7 @@ def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]
 
 def _split_rows(lines: Sequence[tuple[int, str]], delimiter: str, source: Path) -> Iterator[tuple[int, list[str]]]:
     """The fields of each row, with the number of its last line."""
-    rows = csv.reader((line for _, line in lines), delimiter=delimiter)
+    rows = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True)
     try:
         for fields in rows:
             yield lines[rows.line_num - 1][0], fields
@@ -68,12 +71,37 @@ def column_name(name: str) -> str:
     return re.sub(r"[\s-]", "_", name.strip(' "').lower())
 
 
+class Several(str):
+    """A field that was a list in JSON: its values are `labels`.
+
+    >>> Several(["run", "jump"]).labels
+    ('run', 'jump')
+    """
+
+    labels: tuple[str, ...]
+
+    def __new__(cls, values: Sequence[str]) -> "Several":
+        """The values separated by commas, as the text."""
+        field = super().__new__(cls, ", ".join(values))
+        field.labels = tuple(values)
+        return field
+
+
+def joined_spellings(*names: str) -> tuple[str, ...]:
+    """Normalised column names, and the same without `_`: `startTime` and `starttime` are `start_time`.
+
+    >>> joined_spellings("start_time", "start")
+    ('start_time', 'starttime', 'start')
+    """
+    return tuple(dict.fromkeys(form for name in names for form in (name, name.replace("_", ""))))
+
+
 def find_column(records: list[dict[str, str]], names: Sequence[str]) -> str | None:
     """The first of `names` that is a column of the records."""
     return next((name for name in names if records and name in records[0]), None)
 
 
-def parse_time(text: str | None, source: Path | str) -> float | None:
+def parse_time(text: object, source: Path | str) -> float | None:
     """A time in seconds; None for an empty field."""
     time = parse_seconds(text)
     if time is not None and math.isnan(time):

@@ -25,12 +25,25 @@ def select_split(
     All records are returned if no split is given, or if `column` (default: one of `SPLIT_COLUMNS`) has one value only.
     """
     column = column or find_column(records, SPLIT_COLUMNS) or ""
-    splits = sorted({record.get(column, "") for record in records})
-    if options.split is None or len(splits) <= 1:
-        return records, ()
-    chosen = choose_split(splits, options.split, source).lower()
-    kept = [record for record in records if record.get(column, "").lower() == chosen]
-    return kept, (f"Split {chosen!r} of the column {column!r}: {len(kept)} of {len(records)} rows.",)
+    chosen, places = places_of_split([record.get(column, "") for record in records], options.split, source)
+    return [records[place] for place in places], describe_split(chosen, column, len(places), len(records))
+
+
+def places_of_split(values: Sequence[str], wanted: str | None, source: Path) -> tuple[str, list[int]]:
+    """The chosen split in lower case, and the places of its rows; "" and all places if there is nothing to choose.
+
+    >>> places_of_split(["Train", "val", "train"], "train", Path("list.csv"))
+    ('train', [0, 2])
+    """
+    if wanted is None or len({value.lower() for value in values}) <= 1:
+        return "", list(range(len(values)))
+    chosen = choose_split(sorted(set(values)), wanted, source).lower()
+    return chosen, [place for place, value in enumerate(values) if value.lower() == chosen]
+
+
+def describe_split(chosen: str, column: str, num_chosen: int, num_rows: int) -> tuple[str, ...]:
+    """A sentence about the rows of a split; none if no split was chosen."""
+    return (f"Split {chosen!r} of the column {column!r}: {num_chosen} of {num_rows} rows.",) if chosen else ()
 
 
 def choose_split(splits: Sequence[str], wanted: str, source: Path) -> str:

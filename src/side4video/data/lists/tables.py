@@ -11,6 +11,7 @@ from side4video.data.lists.columns import PATH_COLUMNS, Columns, choose_columns,
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import (
     LINE,
+    Several,
     column_name,
     header_delimiter,
     header_fields,
@@ -21,6 +22,7 @@ from side4video.data.lists.records import (
 from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.split_names import select_split
 from side4video.data.lists.text_files import DataError, parse_json, read_lines, read_numbered_lines, shorten
+from side4video.data.lists.time_columns import start_and_end
 from side4video.video.decoding import VIDEO_SUFFIXES
 
 _PATH_AND_LABEL = ("path", "label")
@@ -57,31 +59,17 @@ def table_of_objects(objects: Sequence[tuple[int, Any]], options: ReadOptions, s
     """The table of JSON objects, each with its line or number; fields of other kinds are ignored."""
     records = []
     spelling: dict[str, str] = {}
+    nested: dict[str, None] = {}
     for number, content in objects:
         if not isinstance(content, dict):
             raise DataError(f'{source}, line {number}, is no object {{"video": ..., "label": ...}}.')
         spelling |= {column_name(name): name for name in content}
         fields = {column_name(name): _as_field(value) for name, value in content.items()}
-        records.append({name: text for name, text in fields.items() if text is not None} | {LINE: str(number)})
+        records.append({name: text for name, text in fields.items() if name and text is not None} | {LINE: str(number)})
+        nested |= dict.fromkeys(name for name, text in fields.items() if text is None)
     columns = dict.fromkeys(name for record in records for name in record)
     filled = [dict.fromkeys(columns, "") | record for record in records]
-    return _read_table(filled, options, source, spelling=spelling)
-
-
-class Several(str):
-    """A field that was a list in JSON: its values are `labels`.
-
-    >>> Several(["run", "jump"]).labels
-    ('run', 'jump')
-    """
-
-    labels: tuple[str, ...]
-
-    def __new__(cls, values: Sequence[str]) -> "Several":
-        """The values separated by commas, as the text."""
-        field = super().__new__(cls, ", ".join(values))
-        field.labels = tuple(values)
-        return field
+    return _read_table(filled, options, source, spelling=spelling, nested=list(nested))
 
 
 def _as_field(value: object) -> str | None:
@@ -101,14 +89,19 @@ def _as_field(value: object) -> str | None:
 
 
 def _read_table(
-    records: list[dict[str, str]], options: ReadOptions, source: Path, *, spelling: Mapping[str, str]
+    records: list[dict[str, str]],
+    options: ReadOptions,
+    source: Path,
+    *,
+    spelling: Mapping[str, str],
+    nested: Sequence[str] = (),
 ) -> Table:
-    """The rows of records; `spelling` is how the file writes the names of the columns."""
+    """The rows of records; `spelling` is how the file writes the names of the columns, `nested` are unread fields."""
     names = [name for name in records[0] if name != LINE] if records else list(_PATH_AND_LABEL)
     given = {role: column_name(name) for role, name in options.columns.items()}
     if options.group and column_name(options.group) in names:
         given = {"group": column_name(options.group), **given}
-    columns = choose_columns(names, given, source, rows=records)
+    columns = choose_columns(names, given, source, rows=records, nested=nested)
     records, notes = select_split(records, options, source, column=columns.get("split"))
     path = columns.get("path") or ""
     if options.group and "group" not in given:
@@ -120,10 +113,10 @@ def _read_table(
             raise DataError(f"{source}: the column {path} is {what} in {shorten(record)}. Give every row one path.")
         line = int(record[LINE])
         place = f"{source}, line {line}"
-        first, last = (parse_time(record.get(columns.get(role) or ""), place) for role in ("start", "end"))
+        first, last = (parse_time(time, place) for time in start_and_end(record, columns.of_role))
         of_class, of_group = (record.get(columns.get(role) or "") or None for role in ("label", "group"))
         row = Row(record[path], of_class, (record[path],), first, last, of_group, line)
-        if columns.get("start_frame") is not None:
+        if columns.of_role.keys() & {"start_frame", "end_frame"}:
             row = row._replace(**_frames(record, columns, place))
         rows.append(
             row._replace(label=None, labels=labels)

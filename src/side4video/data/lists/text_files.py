@@ -133,17 +133,22 @@ def check_class_names(names: Sequence[str], *, source: str) -> None:
 def _names_in_lines(lines: list[str]) -> tuple[str, ...]:
     for start in (0, 1):  # 1: below a header
         numbered = [NUMBERED_LINE.fullmatch(line) for line in lines[start:]]
-        pairs = [(int(match[1]), _unquote(match[2])) for match in numbered if match]
+        pairs = [(int(match[1]), unquote(match[2])) for match in numbered if match]
         if pairs and len(pairs) == len(lines) - start and sorted(n for n, _ in pairs) in _valid_numberings(len(pairs)):
             return tuple(name for _, name in sorted(pairs))
-    return tuple(_unquote(line) for line in lines)
+    return tuple(unquote(line) for line in lines)
 
 
 def _valid_numberings(count: int) -> tuple[list[int], list[int]]:
     return list(range(count)), list(range(1, count + 1))
 
 
-def _unquote(name: str) -> str:
+def unquote(name: str) -> str:
+    """A field of CSV without the quotes around it, if it has any.
+
+    >>> unquote('"run, fast"'), unquote('say "hello"')
+    ('run, fast', 'say "hello"')
+    """
     quoted = len(name) > 1 and name[0] == name[-1] == '"'
     return name[1:-1].replace('""', '"') if quoted else name
 

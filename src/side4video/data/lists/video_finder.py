@@ -8,6 +8,7 @@ from pathlib import Path
 
 from side4video.system.paths import folded_name, ignores_case
 from side4video.video.decoding import VIDEO_SUFFIXES
+from side4video.video.hidden import is_hidden
 from side4video.video.remote import StoreError, can_list, is_address, listed_path, video_path
 from side4video.video.remote_listing import names_in
 from side4video.video.shard_paths import names_in_shard
@@ -53,6 +54,7 @@ def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]
     """The sorted paths of videos with these names, with or without suffix, in any folder below `root`, by name.
 
     A folder with such a name counts as a folder of frames and is not searched. Links to folders are followed once.
+    Hidden files and folders (`is_hidden`) are ignored.
     """
     form = folded_name if ignores_case(str(root), scan_folder(root)) else composed
     wanted: dict[str, list[str]] = defaultdict(list)
@@ -65,6 +67,8 @@ def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]
             folders.clear()
             continue
         seen.add(real)
+        folders[:] = [folder for folder in folders if not is_hidden(folder)]
+        files = [file for file in files if not is_hidden(file)]
         for entry in (*folders, *files):
             for spelling in {form(entry), form(strip_suffix(entry))} & wanted.keys():
                 for name in wanted[spelling]:

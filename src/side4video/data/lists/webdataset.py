@@ -13,7 +13,7 @@ from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import CAPTION_COLUMNS, parse_time
 from side4video.data.lists.rows import ReadOptions, Table
 from side4video.data.lists.shard_samples import Sample, SampleSet, read_samples, split_folders
-from side4video.data.lists.split_names import choose_split
+from side4video.data.lists.split_names import places_of_split
 from side4video.data.lists.tables import table_of_objects
 from side4video.data.lists.text_files import DataError, first_few, read_class_names
 from side4video.video.remote import can_list, is_address
@@ -217,11 +217,8 @@ def _of_split(
 ) -> tuple[Sequence[Sample], str]:
     names = (column,) if column else SPLIT_COLUMNS
     of_sample = [next((str(s.field(name)) for name in names if s.field(name) is not None), "") for s in samples]
-    splits = sorted(set(of_sample))
-    if wanted is None or len(splits) < 2:
-        return samples, ""
-    chosen = choose_split(splits, wanted, source)
-    return [sample for sample, own in zip(samples, of_sample, strict=True) if own == chosen], chosen
+    chosen, places = places_of_split(of_sample, wanted, source)
+    return [samples[place] for place in places], chosen
 
 
 def shards_have_captions(source: Path) -> bool:

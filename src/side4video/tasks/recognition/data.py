@@ -1,11 +1,11 @@
 """Reads, checks and chooses the labelled videos of a run."""
 
-import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from side4video.config import DataConfig, RunConfig
 from side4video.data.datasets import ARROW_OF_TIME, TrainClips, forward_and_reversed
+from side4video.data.directions import has_direction
 from side4video.data.lists.annotations import LabelledVideo, VideoList, check_video_list
 from side4video.data.lists.configured_lists import Split, read_configured_list
 from side4video.data.lists.groups import Grouping, find_groups
@@ -18,8 +18,6 @@ from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import train_clips
 from side4video.tasks.subset import choose_videos, describe_choice
 from side4video.video.decoding import VideoCache
-
-_DIRECTION = re.compile(r"(?<![a-z])(left|right|((counter|anti)[ _-]?)?clockwise)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
     True
     """
     swapped = flip_label_pairs(class_names)
-    directed = [name for label, name in enumerate(class_names) if label not in swapped and _DIRECTION.search(name)]
+    directed = [name for label, name in enumerate(class_names) if label not in swapped and has_direction(name)]
     if not flip or not directed:
         return None
     return (

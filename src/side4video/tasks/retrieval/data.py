@@ -32,7 +32,7 @@ class RetrievalData:
     choice: str | None = None
     """A sentence about the selected training subset; None if all videos are used."""
     notes: tuple[str, ...] = ()
-    """How shards were understood: their number, the videos, where the captions are."""
+    """How the lists were understood: splits, columns of times, and the number, videos and captions of shards."""
 
 
 def read_caption_data(config: DataConfig, *, seed: int | None = None) -> RetrievalData:

@@ -1,0 +1,176 @@
+"""Columns of times: which give start and end of a segment, what they say of a row, and which are refused."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from side4video.data.lists.records import Several, joined_spellings
+from side4video.data.lists.segments import parse_seconds
+from side4video.data.lists.text_files import first_few
+
+START_COLUMNS = joined_spellings(
+    *("start_seconds", "start", "start_time", "time_start", "start_sec", "start_secs", "start_s", "start_timestamp"),
+    *("begin", "begin_seconds", "begin_time", "t_start", "from_seconds", "from_time", "time_from"),
+)
+END_COLUMNS = joined_spellings(
+    *("end_seconds", "end", "end_time", "time_end", "end_sec", "end_secs", "end_s", "end_timestamp"),
+    *("stop", "stop_seconds", "stop_time", "t_end", "stop_timestamp", "stop_sec", "to_seconds", "to_time", "time_to"),
+)
+START_FRAME_COLUMNS = joined_spellings("start_frame", "frame_start", "begin_frame", "first_frame")
+END_FRAME_COLUMNS = joined_spellings("end_frame", "stop_frame", "frame_end", "frame_stop")
+FPS_COLUMNS = joined_spellings("fps", "frame_rate")
+SEGMENT_COLUMNS = joined_spellings(
+    *("segment", "segments", "timestamp", "timestamps", "time", "times", "segment_seconds"),
+    *("time_span", "time_range", "time_interval"),
+)
+"""Start and end in one field, if all fields are such pairs."""
+DURATION_COLUMNS = joined_spellings("duration", "duration_seconds", "duration_sec", "duration_secs", "duration_s")
+"""Length of a segment, if there is a start and no end."""
+TIME_ROLES = ("start", "end", "segment", "duration", "start_frame", "end_frame", "fps")
+
+_UNITS = r"(times?|timestamps?|sec|secs|seconds|ms|msec|millis|frames?|idx|index)"
+_LOOKS_LIKE_TIME = re.compile(
+    r"(^|[^a-z])(start|begin|end|stop|finish|onset|offset|timestamps?)([^a-z]|$)"
+    rf"|(start|begin|end|stop|finish|onset|offset)_?{_UNITS}([^a-z]|$)|(^|[^a-z])(from|to|first|last)_?{_UNITS}([^a-z]|$)"
+)
+_LOOKS_LIKE_LENGTH = re.compile(r"(^|[^a-z])(duration|dur|length|len)([^a-z]|$)|num_?frames|n_?frames")
+_MAY_BE_PAIRS = {*SEGMENT_COLUMNS, "interval", "intervals", "span", "spans", "range", "window", "period"}
+_TIME = r"([\d:.]+)"
+_SPANS = (
+    re.compile(rf"[\[(]\s*{_TIME}\s*[,;]\s*{_TIME}\s*[\])]"),
+    re.compile(rf"{_TIME}(?:\s*[;\u2013-]\s*|,?\s+|\s+to\s+){_TIME}"),
+    re.compile(rf"(?=.*[.:]){_TIME},{_TIME}"),  # 1,5 may be one number
+)
+
+
+class Times(NamedTuple):
+    """The columns of times by their role, and the unread columns that look like times.
+
+    >>> find_times({}, ["video", "from", "to"], [{"from": "0.5", "to": "2"}]).of_role
+    {'start': 'from', 'end': 'to'}
+    """
+
+    of_role: dict[str, str]
+    unread: list[str]
+
+
+def find_times(
+    found: Mapping[str, str], names: Sequence[str], rows: Iterable[Mapping[str, Any]], *, nested: Sequence[str] = ()
+) -> Times:
+    """Find the columns of times that their content shows, and leave out those that others make superfluous.
+
+    Seconds come before frame numbers. A start or an end alone is valid: the segment begins or ends with the file.
+
+    Args:
+        found: columns by role, as far as their names show it.
+        names: all columns.
+        rows: the fields of the rows.
+        nested: fields of JSON that cannot be read.
+    """
+    rows = list(rows)
+    of_role = _without_superfluous({**found, **_by_content(found, names, rows)})
+    is_half = bool(of_role.keys() & {"start", "end", "start_frame", "end_frame"})
+    unread = [] if _is_complete(of_role) else [
+        name
+        for name in dict.fromkeys((*names, *nested))
+        if name not in of_role.values() and _looks_like_time(name, rows, name in nested, is_half)
+    ]  # fmt: skip
+    if {"start", "end_frame"} <= of_role.keys() or {"end", "start_frame"} <= of_role.keys():
+        unread += [of_role[role] for role in ("start_frame", "end_frame") if role in of_role]
+    unread += [of_role[role] for role in TIME_ROLES if of_role.get(role) in nested]
+    return Times(of_role, unread)
+
+
+def describe_unread(times: Times, source: Path, *, remedy: str = "") -> str:
+    """An error about columns that look like times and are not read."""
+    known = [f"{role} = {times.of_role[role]!r}" for role in TIME_ROLES if role in times.of_role]
+    return (
+        f"{source} has times of unknown meaning: {first_few(times.unread)}; known are {', '.join(known) or 'none'}. "
+        f"Name the columns start and end (seconds or h:mm:ss){remedy}. Remove columns that are no times of segments."
+    )
+
+
+def _by_content(found: Mapping[str, str], names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    free = [name for name in names if name not in found.values()]
+    known = found.keys() & {"start", "end", "segment", "start_frame", "end_frame"}
+    if not known and all(name in free and _all_fields(rows, name, _is_time) for name in ("from", "to")):
+        return {"start": "from", "end": "to"}
+    pairs = [name for name in SEGMENT_COLUMNS if name in free and _all_fields(rows, name, parse_span)]
+    if not known and len(pairs) == 1:
+        return {"segment": pairs[0]}
+    lengths = [name for name in DURATION_COLUMNS if name in free and _all_fields(rows, name, _is_time)]
+    return {"duration": lengths[0]} if known == {"start"} and lengths and "duration" not in found else {}
+
+
+def _without_superfluous(of_role: Mapping[str, str]) -> dict[str, str]:
+    roles = of_role.keys()
+    out: set[str] = set()
+    if "segment" in roles:
+        out |= {"start", "end", "duration"}
+    if "end" in roles or "start" not in roles:
+        out.add("duration")
+    if _is_complete({role: name for role, name in of_role.items() if not role.endswith("frame")}):
+        out |= {"start_frame", "end_frame"}
+    elif {"start_frame", "end_frame"} <= roles:
+        out |= {"start", "end"}
+    if not (roles - out) & {"start_frame", "end_frame"}:
+        out.add("fps")
+    return {role: name for role, name in of_role.items() if role not in out}
+
+
+def _is_complete(of_role: Mapping[str, str]) -> bool:
+    whole = ({"segment"}, {"start", "end"}, {"start", "duration"}, {"start_frame", "end_frame"})
+    return any(roles <= of_role.keys() for roles in whole)
+
+
+def _looks_like_time(name: str, rows: Sequence[Mapping[str, Any]], is_nested: bool, is_half: bool) -> bool:
+    if _LOOKS_LIKE_TIME.search(name) or (is_half and _LOOKS_LIKE_LENGTH.search(name)):
+        return True
+    if name in _MAY_BE_PAIRS:
+        has_lists = any(isinstance(row.get(name), (list, dict, Several)) for row in rows)
+        return is_nested or has_lists or _all_fields(rows, name, parse_span)
+    return name in ("from", "to") and _all_fields(rows, name, _is_time)
+
+
+def _all_fields(rows: Sequence[Mapping[str, Any]], name: str, check: Callable[[Any], object]) -> bool:
+    """Whether there is a field that is not empty, and all such fields pass the check."""
+    fields = [field for row in rows if (field := row.get(name)) not in (None, "")]
+    return bool(fields) and all(map(check, fields))
+
+
+def _is_time(value: object) -> bool:
+    return (seconds := parse_seconds(value)) is not None and not math.isnan(seconds)
+
+
+def parse_span(value: object) -> tuple[object, object] | None:
+    """Start and end in one field of CSV or JSON, as the list writes them; None for anything else.
+
+    >>> parse_span([0.5, 2]), parse_span("[0.5, 2]"), parse_span("0:05-0:10"), parse_span("1,5")
+    ((0.5, 2), ('0.5', '2'), ('0:05', '0:10'), None)
+    """
+    if isinstance(value, str):
+        pair: Sequence[object] = next(
+            (match.groups() for form in _SPANS if (match := form.fullmatch(value.strip()))), ()
+        )
+    else:
+        pair = value if isinstance(value, (list, tuple)) else ()
+    return (pair[0], pair[1]) if len(pair) == 2 and all(map(_is_time, pair)) else None
+
+
+def start_and_end(fields: Mapping[str, Any], of_role: Mapping[str, str]) -> tuple[Any, Any]:
+    """Start and end of a row for `parse_seconds`, which finds those that are no times.
+
+    >>> start_and_end({"start": "1:00", "duration": "2.5"}, {"start": "start", "duration": "duration"})
+    ('1:00', 62.5)
+    """
+    start, end, segment, duration = (
+        fields.get(of_role[role]) if role in of_role else None for role in ("start", "end", "segment", "duration")
+    )
+    if segment not in (None, ""):
+        return parse_span(segment) or (segment, segment)
+    length = parse_seconds(duration)
+    if length is None or math.isnan(length):
+        return start, end if length is None else duration
+    return start, (parse_seconds(start) or 0.0) + length
