@@ -411,6 +411,10 @@ def test_words_are_found_in_any_case_and_punctuation():
         ("lean leftwards", "lean rightwards"),
         ("MoveLeftward", "move rightward"),
         ("leftmost", "rightmost"),
+        ("circle_clockwise", "circle_anticlockwise"),
+        ("TurnHandClockwise", "Turn Hand Counter-Clockwise"),
+        ("rotate cw", "rotateCCW"),
+        ("left hand clockwise", "right hand anticlockwise"),
     ],
 )
 def test_words_are_found_in_camel_case_and_with_endings(names):
@@ -418,9 +422,13 @@ def test_words_are_found_in_camel_case_and_with_endings(names):
 
 
 @pytest.mark.parametrize(
-    "names", [("TurnUpright", "TurnUpleft"), ("Bright", "Bleft"), ("rightful", "leftful"), ("cleft", "cright")]
+    "names",
+    [
+        *(("TurnUpright", "TurnUpleft"), ("Bright", "Bleft"), ("rightful", "leftful"), ("cleft", "cright")),
+        ("left hand clockwise", "right hand clockwise"),
+    ],
 )
-def test_parts_of_words_are_no_sides(names):
+def test_parts_of_words_and_half_of_the_directions_are_no_pairs(names):
     assert flip_label_pairs(names) == {}
 
 

@@ -165,7 +165,8 @@ class AugmentConfig(Settings):
     was trained (bicubic for CLIP). paper: width over height uniform in 3/4..4/3, the two swapped with probability 1/2,
     resized bilinearly."""
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Probability of a mirrored clip; labels of classes whose names differ only in left and right are swapped."""
+    """Probability of a mirrored clip; labels of classes whose names differ only in left and right, or in clockwise and
+    anticlockwise, are swapped."""
     rand_augment: str | None = None
     """RandAugment in timm's notation, such as rand-m7-n4-mstd0.5-inc1."""
     colour_jitter: float = Field(default=0.0, ge=0.0)

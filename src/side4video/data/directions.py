@@ -1,4 +1,4 @@
-"""Directions in the names of classes, which a mirrored clip would contradict: left, right, clockwise."""
+"""Directions in the names of classes, which change in a mirrored clip: left and right, clockwise and anticlockwise."""
 
 import re
 
@@ -8,14 +8,26 @@ _ENDING = r"(?=(wards?|most|hand(ed)?|side)?(?![a-z]))"
 _SIDE = re.compile(rf"(?<![a-z])(left|right){_ENDING}", re.IGNORECASE)
 _TURN = re.compile(r"(?<![a-z])(((counter|anti)[ _-]?)?clockwise|c?cw)(?![a-z])", re.IGNORECASE)
 
+_TURNS = ("clockwise", "anticlockwise")
+
+
+def plain_name(name: str) -> str:
+    """The name in lower case, with blanks between words of camelCase and one spelling of clockwise and anticlockwise.
+
+    >>> plain_name("TurnCounter-Clockwise"), plain_name("rotate CW"), plain_name("Stand upright")
+    ('turn anticlockwise', 'rotate clockwise', 'stand upright')
+    """
+    return _TURN.sub(lambda turn: _TURNS[not _is_clockwise(turn)], _words(name).lower())
+
 
 def mirrored_name(name: str) -> str:
-    """The name with left and right exchanged, and with blanks between words of camelCase.
+    """The `plain_name` of what a mirrored clip shows: left and right, clockwise and anticlockwise are exchanged.
 
-    >>> mirrored_name("SwipeLeft"), mirrored_name("lean rightwards"), mirrored_name("Stand upright")
-    ('Swipe right', 'lean leftwards', 'Stand upright')
+    >>> mirrored_name("SwipeLeft"), mirrored_name("lean rightwards"), mirrored_name("turn CCW")
+    ('swipe right', 'lean leftwards', 'turn clockwise')
     """
-    return _SIDE.sub(lambda side: "right" if side[0].lower() == "left" else "left", _words(name))
+    turned = _TURN.sub(lambda turn: _TURNS[_is_clockwise(turn)], plain_name(name))
+    return _SIDE.sub(lambda side: "right" if side[0] == "left" else "left", turned)
 
 
 def has_direction(name: str) -> bool:
@@ -25,6 +37,10 @@ def has_direction(name: str) -> bool:
     (True, False)
     """
     return any(direction.search(_words(name)) for direction in (_SIDE, _TURN))
+
+
+def _is_clockwise(turn: re.Match[str]) -> bool:
+    return turn[0].lower() in ("clockwise", "cw")
 
 
 def _words(name: str) -> str:

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from side4video.data.crops import CropStyle, PaperCrop, RandomCrop, check_crop_fits, crop_corners
-from side4video.data.directions import mirrored_name
+from side4video.data.directions import mirrored_name, plain_name
 from side4video.data.rand_augment import build_rand_augment
 from side4video.parameters import check_count
 
@@ -252,14 +252,14 @@ class EvalTransform:
 
 
 def flip_label_pairs(class_names: Sequence[str]) -> dict[int, int]:
-    """New labels of mirrored clips: pairs of classes whose names differ only in the words left and right.
+    """New labels of mirrored clips: pairs of classes whose names differ only in left and right, or clockwise and anti-.
 
     The comparison ignores case and everything but letters and digits. Classes without a partner are not in the result.
 
-    >>> flip_label_pairs(["Turn left", "turn right", "Stand upright", "Look left"])
-    {0: 1, 1: 0}
+    >>> flip_label_pairs(["Turn left", "turn right", "Stand upright", "Look left", "Clockwise", "counter-clockwise"])
+    {0: 1, 1: 0, 4: 5, 5: 4}
     """
-    label_of = {_letters(name): label for label, name in enumerate(class_names)}
+    label_of = {_letters(plain_name(name)): label for label, name in enumerate(class_names)}
     mirrored = [label_of.get(_letters(mirrored_name(name))) for name in class_names]
     return {
         label: other

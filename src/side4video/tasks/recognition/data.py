@@ -198,7 +198,7 @@ def check_metric(name: str | None, data: RecognitionData) -> None:
 def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
     """Return a warning about classes whose names give a direction, which mirrored clips would contradict, or None.
 
-    Pairs of classes that differ only in left and right need no warning: mirrored clips get the other label.
+    Pairs of classes that differ only in the direction need no warning: mirrored clips get the other label.
 
     >>> flip_warning(["turn left", "turn right"], 0.5) is None
     True
