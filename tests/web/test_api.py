@@ -58,6 +58,9 @@ def test_filters(client, indexed):
         ({"q": "x", "where": "camera"}, "not a condition"),
         ({"q": "x", "where": "colour=red"}, "no column 'colour'"),
         ({"q": "x", "where": "year>=soon"}, "is a column of numbers"),
+        ({"q": "x", "where": "year=2020" + " " * 2000}, "the maximum is 2,000"),
+        ({"q": "x", "where": " " * 60_000 + '"'}, "the maximum is 2,000"),
+        ({"q": "x", "where": ["year>2000"] * 51}, "where"),
         ({"q": "x", "path": "x" * 501}, "path"),
     ],
 )

@@ -10,7 +10,8 @@ from side4video.search.stores.numbers import parse_number
 from side4video.search.subtitle_index import SUBTITLE_WEIGHT
 
 _MAX_FILTER_LENGTH = 500
-_MAX_CONDITIONS = 50
+MAX_CONDITIONS = 50
+"""Maximum number of conditions of a request."""
 DEFAULT_RESULTS = 12
 
 TopK = Annotated[int, Query(ge=1, description="maximum number of results")]
@@ -19,7 +20,7 @@ PathPattern = Annotated[
 ]
 Where = Annotated[
     list[str],
-    Query(max_length=_MAX_CONDITIONS, description="conditions such as year>=2020 or place=Berlin; all must be met"),
+    Query(max_length=MAX_CONDITIONS, description="conditions such as year>=2020 or place=Berlin; all must be met"),
 ]
 
 Texts = Annotated[list[str], Query(description="the query; several texts are combined")]
@@ -38,16 +39,19 @@ def make_filter(
     """The filter of a request.
 
     Raises:
-        HTTPException: 422 if a condition is invalid, or names an unknown column or a text that no video has.
+        HTTPException: 422 if a condition is invalid, or names an unknown column or a text that no video has; or if the
+            path or the list of conditions is too long.
 
     >>> make_filter(["year>=2020"], None, {"year": float}).conditions[0].value
     2020.0
     """
-    conditions = [text for text in where if text.strip()]
+    conditions, path = [text for text in where if text.strip()], (path or "").strip() or None
+    if len(conditions) > MAX_CONDITIONS:
+        raise HTTPException(422, f"There are {len(conditions)} conditions; the maximum is {MAX_CONDITIONS}.")
+    if path and len(path) > _MAX_FILTER_LENGTH:
+        raise HTTPException(422, f"path: it has {len(path)} characters; the maximum is {_MAX_FILTER_LENGTH}.")
     try:
-        return parse_filter(
-            conditions[:_MAX_CONDITIONS], path.strip() if path and path.strip() else None, columns, values
-        )
+        return parse_filter(conditions, path, columns, values)
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
 

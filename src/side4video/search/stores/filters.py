@@ -16,12 +16,15 @@ Values = Mapping[str, Collection[str | float | bool]]
 """The values that occur in each column."""
 
 _QUOTED = r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\''
-_COLUMN = re.compile(rf"\s*(?:(?P<quoted>{_QUOTED})|(?P<bare>[^=!<>~\"']+?))\s*(?=[=!<>~]|$)")
+# Conditions come from clients: each expression has one way to match a text, so it takes linear time.
+_COLUMN = re.compile(rf"\s*+(?:(?P<quoted>{_QUOTED})\s*+|(?P<bare>[^=!<>~\"'\s][^=!<>~\"']*+))(?=[=!<>~]|$)")
 _OPERATOR = re.compile(r"!=|<=|>=|=|<|>|~")
-_VALUE = re.compile(rf"\s*(?:(?P<quoted>{_QUOTED})|(?P<bare>[^\"'].*?))\s*$", re.DOTALL)
-_JOINED = re.compile(r"\s(?:AND|OR|and|or|&&|\|\|)\s+[^=!<>~]+(?:!=|<=|>=|=|<|>|~)")
+_VALUE = re.compile(rf"\s*+(?:(?P<quoted>{_QUOTED})\s*+|(?P<bare>[^\"'\s].*+))$", re.DOTALL)
+_JOINED = re.compile(r"\s(?:AND|OR|and|or|&&|\|\|)\s[^=!<>~]++(?:!=|<=|>=|=|<|>|~)")
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 _MAX_NAMED = 3
+MAX_CONDITION_LENGTH = 2000
+"""Maximum number of characters of a condition."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,17 @@ def parse_condition(text: str, columns: Mapping[str, type], values: Values | Non
         values: the values of the columns. If given, a text that no video has is an error.
 
     Raises:
-        ValueError: the syntax is wrong, the column does not exist, the value does not have the column's type, no video
-            has this value, or text is compared by order.
+        ValueError: the text is longer than `MAX_CONDITION_LENGTH`, the syntax is wrong, the column does not exist, the
+            value does not have the column's type, no video has this value, or text is compared by order.
 
     >>> parse_condition("title~dog", {"title": str})
     Condition(column='title', operator='~', value='dog')
     """
+    if len(text) > MAX_CONDITION_LENGTH:
+        raise ValueError(
+            f"A condition has {len(text):,} characters; the maximum is {MAX_CONDITION_LENGTH:,}. Use COLUMN~PART to "
+            "find a part of a long text."
+        )
     name, operator, value, is_quoted = _split(text)
     column = _find_column(text, name, columns)
     kind = columns[column]
