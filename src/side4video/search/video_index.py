@@ -278,8 +278,14 @@ class VideoIndex:
         def score(windows: Sequence[Window]) -> NDArray[np.float32]:
             return pictures(windows) + np.float32(weight) * spoken.scores_of(windows)
 
-        places = spoken.best_places(limit=ranking.shortlist, allowed=make_test(ranking.filter))
-        more = self._store.windows_at(places)
+        test = make_test(ranking.filter)
+        now = None if ranking.filter == EVERYTHING else self._store.files()  # metadata may have changed
+
+        def allowed(file: IndexedFile) -> bool:
+            return now is None or (file.path in now and test(now[file.path]))
+
+        places = spoken.best_places(limit=ranking.shortlist, allowed=allowed)
+        more = [window for window in self._store.windows_at(places) if test(window.file)]
         return ranking.best_parts(self._store, vector, score, without=without, more=more)
 
 
@@ -293,7 +299,7 @@ def _to_result(part: Occurrence, matches: Sequence[Match], spoken: SubtitleQuery
     if spoken is not None:
         best = max(matches, key=lambda match: match.similarity, default=None)
         near = part.best.start_seconds if best is None else best.seconds
-        cues = spoken.matches(part.best.file.path, part.start_seconds, part.end_seconds, near_seconds=near)
+        cues = spoken.matches(part.best.file, part.start_seconds, part.end_seconds, near_seconds=near)
         said = float(spoken.scores_of([part.best])[0])
     return SearchResult(
         part.best.file,
