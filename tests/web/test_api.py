@@ -1,15 +1,19 @@
 """The JSON API of a real server: its answers and its errors."""
 
 import asyncio
+import shutil
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from side4video import Predictor
 from side4video.search.stores.filters import Condition, Filter
+from side4video.search.stores.open_store import open_store
+from side4video.search.video_index import VideoIndex
 from side4video.video.video_file import VideoFile
 from side4video.web.served_files import identify
-from web.small_server import TIMEOUT_SECONDS
+from web.small_server import TIMEOUT_SECONDS, get, running_server
 
 
 def search(client, **parameters):
@@ -182,6 +186,25 @@ def test_concurrent_queries_share_a_batch(client, address, service):
     assert max(sizes) > 4, sizes
     alone = search(client, q="a star 7", top_k=3)
     assert [one["path"] for one in answers[7].json()["results"]] == [one["path"] for one in alone]
+
+
+def test_an_index_that_another_model_made_again_needs_a_restart(indexed, tmp_path, monkeypatch):
+    shutil.copytree(indexed.index, tmp_path / "index")
+    monkeypatch.setattr("side4video.search.video_index.CHECK_SECONDS", 0.0)
+    index = VideoIndex.open(tmp_path / "index", device="cpu")
+    with running_server(index) as (address, _):
+        assert get(f"{address}/api/search", params={"q": "a star"}).status_code == 200
+        store = open_store(tmp_path / "index")
+        store.write_info(replace(index.info, fingerprint="another-model-altogether"))
+        store.close()
+        for path in ("/api/search?q=a+star", f"/api/like/{identify(str(indexed.videos / 'long.mp4'))}"):
+            answer = get(address + path)
+            assert answer.status_code == 503
+            assert answer.json()["detail"].endswith("another model or other settings. Restart the server.")
+        page = get(f"{address}/?q=a+star", headers={"accept": "text/html"})
+        assert page.status_code == 503
+        assert "Restart the server." in page.text
+    index.close()
 
 
 def test_info_and_schema(client):
