@@ -1,6 +1,7 @@
 """The JSON API of a real server: its answers and its errors."""
 
 import asyncio
+import re
 import shutil
 from dataclasses import replace
 
@@ -48,6 +49,24 @@ def test_filters(client, indexed):
     assert [one["path"] for one in search(client, q="a ring", where="camera=south")] == [
         one.file.path for one in expected
     ]
+
+
+def test_filters_of_the_page_without_a_question(client, indexed):
+    def shown(**parameters):
+        page = client.get("/", params=parameters, headers={"accept": "text/html"})
+        return page.status_code, re.findall(r"camera</span> (\w+)</span>", page.text), page.text
+
+    status, cameras, text = shown()
+    assert (status, set(cameras), "<h1>Videos in this index</h1>" in text) == (200, {"north", "south"}, True)
+    status, cameras, text = shown(where="camera=north")
+    assert (status, set(cameras), len(cameras)) == (200, {"north"}, 4)
+    assert "<h1>Videos that match the filters</h1>" in text
+    assert len(shown(**{"min:year": "2024", "where": "camera=south"})[1]) == 1
+    assert "old.avi" in shown(path="*/old.avi")[2]
+    assert "No video matches these filters" in shown(path="/nowhere")[2]
+    for name, value in (("where", "nonsense"), ("where", "colour=red"), ("min:year", "soon"), ("path", "x" * 501)):
+        status, _, text = shown(**{name: value})
+        assert (status, 'role="alert"' in text) == (422, True)
 
 
 @pytest.mark.parametrize(

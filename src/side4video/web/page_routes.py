@@ -41,7 +41,9 @@ def page_routes(pages: Pages) -> APIRouter:
     async def home(request: Request) -> HTMLResponse:
         fields = [(name, value) for name, value in request.query_params.multi_items() if value.strip()]
         if not any(name in ("q", "not", "like") for name, _ in fields):
-            return pages.page(request, PageContent(title="Videos in this index", results=await service.sample_videos()))
+            filter = _filter_of(service, fields)
+            title = "Videos in this index" if filter == Filter() else "Videos that match the filters"
+            return pages.page(request, PageContent(title=title, results=await service.sample_videos(filter)))
         like = dict(fields).get("like")
         return await _results(pages, request, _query_of(service, fields, has_example=like is not None), like)
 
