@@ -58,6 +58,7 @@ def test_filters_of_the_page_without_a_question(client, indexed):
 
     status, cameras, text = shown()
     assert (status, set(cameras), "<h1>Videos in this index</h1>" in text) == (200, {"north", "south"}, True)
+    assert "year</span> 2019</span>" in text
     status, cameras, text = shown(where="camera=north")
     assert (status, set(cameras), len(cameras)) == (200, {"north"}, 4)
     assert "<h1>Videos that match the filters</h1>" in text

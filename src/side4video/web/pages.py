@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from side4video.search.results import split_at
 from side4video.search.stores.filters import write_condition
+from side4video.search.stores.numbers import value_text
 from side4video.search.subtitle_index import SUBTITLE_WEIGHT
 from side4video.web.page_content import PageContent
 from side4video.web.request_parameters import MAX_CONDITIONS
@@ -50,6 +51,7 @@ class Pages:
             "languages": lambda cues: list(dict.fromkeys(cue.language for cue in cues)),
             "marked": mark_words,
             "short_first": lambda metadata: sorted(metadata.items(), key=lambda pair: len(str(pair[1])) > LONG_VALUE),
+            "value_text": value_text,
             "short_name": lambda path: "/".join(Path(path).parts[-2:]),
         }
         self._page = environment.get_template("page.html.jinja")

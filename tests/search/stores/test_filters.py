@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 import pytest
 
+from side4video.search.metadata import column_types
 from side4video.search.stores import filters
 from side4video.search.stores.dates import Period
 from side4video.search.stores.filter_matching import fulfils, make_test
@@ -164,6 +165,26 @@ def test_dates_are_compared_with_whole_periods(condition, expected):
     condition = parse_condition(condition, COLUMNS)
     assert [day for day in days if fulfils({"shot_on": day}, condition)] == expected
     assert not fulfils({}, condition)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("camera=7", [7.0, "7"]),
+        ("camera!=7", ["north", True, 1234567.0]),
+        ("camera=1234567", [1234567.0]),
+        ("camera~345", [1234567.0]),
+        ("camera=true", [True]),
+        ("camera=north", ["north"]),
+    ],
+)
+def test_a_column_with_numbers_and_text_is_compared_as_text(condition, expected):
+    values = [7.0, "7", "north", True, 1234567.0]
+    columns = column_types({"camera": value} for value in values)
+    parsed = parse_condition(condition, columns, {"camera": set(values)})
+    assert [value for value in values if fulfils({"camera": value}, parsed)] == expected
+    with pytest.raises(ValueError, match=r"no video has camera '7\.0'. Values are .*'7'"):
+        parse_condition("camera=7.0", columns, {"camera": set(values)})
 
 
 @pytest.mark.parametrize(("on_disk", "given"), [("NFC", "NFD"), ("NFD", "NFC")])

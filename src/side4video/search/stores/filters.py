@@ -8,7 +8,7 @@ from datetime import date
 from typing import Literal, cast
 
 from side4video.search.stores.dates import Period, parse_period
-from side4video.search.stores.numbers import parse_number
+from side4video.search.stores.numbers import parse_number, value_text
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 """`~`: the text contains the value; case is ignored."""
@@ -180,13 +180,13 @@ def _text_condition(
     text: str, column: str, operator: Operator, value: str, known: Collection[str | float | bool]
 ) -> Condition:
     if operator in {"<", "<=", ">", ">="}:
-        offending = [str(one) for one in known if not _is_ordered(one)]
+        offending = [value_text(one) for one in known if not _is_ordered(one)]
         because = f", because of {', '.join(map(repr, sorted(offending)[:_MAX_NAMED]))}" if offending else ""
         raise ValueError(
             f"{text!r}: {column} is a column of text{because}, and text has no order. Use =, != or ~; or correct the "
             "CSV (numbers such as 7.5, dates such as 2024-05-17, empty fields where nothing is known) and index again."
         )
-    if operator != "~" and known and value not in (names := {str(one) for one in known}):
+    if operator != "~" and known and value not in (names := {value_text(one) for one in known}):
         if hint := _joined(value):
             raise ValueError(f"{text!r}: {hint}")
         folded = [name for name in names if name.casefold() == value.casefold()]
