@@ -45,9 +45,13 @@ async function show(address, { copiesFields = false, ...options } = {}) {
   try {
     const response = await fetch(address, { ...options, headers: { Accept: "text/html" }, signal: request.signal });
     const text = await response.text();
-    if (response.headers.get("content-type")?.startsWith("text/html")) {
-      const page = new DOMParser().parseFromString(text, "text/html");
-      main.replaceWith(page.getElementById("results"));
+    const isPage = response.headers.get("content-type")?.startsWith("text/html");
+    const page = isPage ? new DOMParser().parseFromString(text, "text/html") : null;
+    const found = page?.getElementById("results");
+    if (response.status === 401 || (response.ok && isPage && !found)) {
+      location.reload(); // the server or a proxy asks who you are
+    } else if (found) {
+      main.replaceWith(found);
       for (const place of [".filters summary", ".combine summary"]) copyContent(page, place);
       prepareVideos();
       if (copiesFields) copyFields(page);
