@@ -308,6 +308,19 @@ def test_narrow_window(open_page, scheme):
     shoot(page, f"narrow-{scheme}")
 
 
+def test_skipping_to_the_results_loads_nothing(open_page, address):
+    page = open_page("/?q=a+ring")
+    loaded = []
+    page.on("request", lambda request: loaded.append(request.url) if request.resource_type == "fetch" else None)
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#results")).to_be_focused()
+    page.get_by_role("searchbox").fill("a star")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a star”")
+    assert loaded == [f"{address}/?q=a+star"]
+
+
 def test_keyboard_only(open_page):
     page = open_page()
     expect(page.get_by_role("searchbox")).to_be_focused()

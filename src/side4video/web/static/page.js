@@ -198,6 +198,11 @@ document.addEventListener("click", (event) => {
     copyLink(copy);
     return;
   }
+  if (event.target.closest(".skip") && isPlainClick(event)) {
+    event.preventDefault(); // a change of the address's fragment counts as Back, which loads the results again
+    results().focus();
+    return;
+  }
   const word = event.target.closest(".word, .moment");
   if (word && isPlainClick(event)) {
     const video = word.closest(".card, .watch").querySelector("video");
