@@ -193,7 +193,7 @@ def test_a_video_that_was_replaced_has_no_scores_of_the_old_subtitles():
     assert query.matches(longer[0].file, 0.0, 2.0, near_seconds=0.0) == ()
 
 
-@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("weight", [-0.1, 1000.5, 1e39, float("nan"), float("inf")])
 def test_wrong_weights_are_refused(index, weight):
     with pytest.raises(ValueError, match="subtitle_weight"):
         index.search("zebra", subtitle_weight=weight)

@@ -65,7 +65,13 @@ def test_filters_of_the_page_without_a_question(client, indexed):
     assert len(shown(**{"min:year": "2024", "where": "camera=south"})[1]) == 1
     assert "old.avi" in shown(path="*/old.avi")[2]
     assert "No video matches these filters" in shown(path="/nowhere")[2]
-    for name, value in (("where", "nonsense"), ("where", "colour=red"), ("min:year", "soon"), ("path", "x" * 501)):
+    for name, value in (
+        ("where", "nonsense"),
+        ("where", "colour=red"),
+        ("min:year", "soon"),
+        ("path", "x" * 501),
+        ("path", "\0"),
+    ):
         status, _, text = shown(**{name: value})
         assert (status, 'role="alert"' in text) == (422, True)
 
@@ -86,6 +92,8 @@ def test_filters_of_the_page_without_a_question(client, indexed):
         ({"q": "x", "where": " " * 60_000 + '"'}, "the maximum is 2,000"),
         ({"q": "x", "where": ["year>2000"] * 51}, "where"),
         ({"q": "x", "path": "x" * 501}, "path"),
+        ({"q": "x", "path": "a\0b"}, "zero character"),
+        ({"q": "x", "subtitle_weight": "1e39"}, "subtitle_weight"),
     ],
 )
 def test_invalid_parameters_are_refused(client, parameters, says):

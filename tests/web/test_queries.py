@@ -67,10 +67,10 @@ def test_titles_and_explanations(query, title, computed):
 def test_conditions_and_numbers_of_the_form():
     fields = [("min:year", "2020"), ("where", "a=b"), ("has:title", "dog"), ("q", "x"), ("max:", "1"), ("where", " ")]
     assert form_conditions(fields) == ["a=b", "year>=2020", "title~dog"]
-    assert form_number("0,5".replace(",", "."), "subtitles", 0.2) == 0.5
-    for text in ("-1", "much", "nan", "inf"):
+    assert form_number("0,5".replace(",", "."), "subtitles", 0.2, maximum=10) == 0.5
+    for text in ("-1", "much", "nan", "inf", "10.5"):
         with pytest.raises(HTTPException, match="subtitles="):
-            form_number(text, "subtitles", 0.2)
+            form_number(text, "subtitles", 0.2, maximum=10)
 
 
 def test_choices_of_a_column_are_what_conditions_compare():

@@ -17,6 +17,8 @@ from side4video.subtitles.words import find_words
 
 SUBTITLE_WEIGHT = 0.2
 """Default weight of subtitles: a window whose subtitles contain all words of a query scores this much more."""
+MAX_SUBTITLE_WEIGHT = 1000.0
+"""Far below the largest number of 32 bits; pictures count for nothing long before."""
 _SHOWN_CUES = 3
 _SHORTEST_SECONDS = 1e-3  # of a cue that ends when it starts
 

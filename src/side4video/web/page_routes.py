@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import UploadFile as StarletteUploadFile
 
 from side4video.search.stores.filters import Filter
-from side4video.search.subtitle_index import SUBTITLE_WEIGHT
+from side4video.search.subtitle_index import MAX_SUBTITLE_WEIGHT, SUBTITLE_WEIGHT
 from side4video.video.video_error import VideoError
 from side4video.web.api import Clip, find_file, find_timeline, find_videos, to_http_error
 from side4video.web.page_content import PageContent, WatchedVideo
@@ -148,7 +148,7 @@ def _filter_of(service: SearchService, fields: Fields) -> Filter:
 
 def _query_of(service: SearchService, fields: Fields, *, has_example: bool) -> ClientQuery:
     texts, unwanted = ([value for name, value in fields if name == kind] for kind in ("q", "not"))
-    weight = form_number(dict(fields).get("subtitles"), "subtitles", SUBTITLE_WEIGHT)
+    weight = form_number(dict(fields).get("subtitles"), "subtitles", SUBTITLE_WEIGHT, maximum=MAX_SUBTITLE_WEIGHT)
     limit = service.settings.max_query_letters
     return read_query(texts, unwanted, subtitle_weight=weight, max_letters=limit, has_example=has_example)
 

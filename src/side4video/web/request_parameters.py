@@ -7,7 +7,7 @@ from fastapi import HTTPException, Query
 
 from side4video.search.stores.filters import Filter, Operator, Values, parse_filter, write_condition
 from side4video.search.stores.numbers import parse_number
-from side4video.search.subtitle_index import SUBTITLE_WEIGHT
+from side4video.search.subtitle_index import MAX_SUBTITLE_WEIGHT, SUBTITLE_WEIGHT
 
 _MAX_FILTER_LENGTH = 500
 MAX_CONDITIONS = 50
@@ -28,7 +28,10 @@ Unwanted = Annotated[list[str], Query(alias="not", description="texts that must 
 SubtitleWeight = Annotated[
     float,
     Query(
-        ge=0, allow_inf_nan=False, description=f"weight of subtitles, {SUBTITLE_WEIGHT} by default; 0: pictures only"
+        ge=0,
+        le=MAX_SUBTITLE_WEIGHT,
+        allow_inf_nan=False,
+        description=f"weight of subtitles, {SUBTITLE_WEIGHT} by default; 0: pictures only",
     ),
 ]
 
@@ -84,18 +87,18 @@ def form_conditions(fields: Iterable[tuple[str, str]]) -> list[str]:
     return conditions + others
 
 
-def form_number(text: str | None, name: str, default: float) -> float:
-    """A number of the form, at least 0; empty: the default.
+def form_number(text: str | None, name: str, default: float, *, maximum: float) -> float:
+    """A number of the form, from 0 to `maximum`; empty: the default.
 
     Raises:
         HTTPException: 422 if it is not such a number.
 
-    >>> form_number("0.5", "subtitles", 0.2), form_number("", "subtitles", 0.2)
+    >>> form_number("0.5", "subtitles", 0.2, maximum=1.0), form_number("", "subtitles", 0.2, maximum=1.0)
     (0.5, 0.2)
     """
     if text is None or not text.strip():
         return default
     number = parse_number(text.strip())
-    if number is None or number < 0:
-        raise HTTPException(422, f"{name}={text} is not a number of 0 or more.")
+    if number is None or not 0 <= number <= maximum:
+        raise HTTPException(422, f"{name}={text} is not a number from 0 to {maximum:g}.")
     return number

@@ -106,7 +106,13 @@ def parse_condition(text: str, columns: Mapping[str, type], values: Values | Non
 def parse_filter(
     conditions: Iterable[str], path: str | None, columns: Mapping[str, type], values: Values | None = None
 ) -> Filter:
-    """Parse conditions, see `parse_condition`, and combine them with a path pattern."""
+    """Parse conditions, see `parse_condition`, and combine them with a path pattern.
+
+    Raises:
+        ValueError: a condition is invalid, or the path has a zero character.
+    """
+    if path is not None and "\0" in path:
+        raise ValueError(f"path: {path!r} contains a zero character, which no path has. Leave it out.")
     return Filter(tuple(parse_condition(text, columns, values) for text in conditions), path)
 
 
