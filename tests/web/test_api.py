@@ -180,6 +180,20 @@ def test_a_moment_is_a_file_to_keep(client, indexed, tmp_path):
     assert client.get(f"/moments/{found['id']}.mp4", params={"start": 0, "end": 601}).status_code == 422
 
 
+def test_parts_that_are_too_long_have_no_download(indexed):
+    index = indexed.open()
+    with running_server(index, max_clip_seconds=5) as (address, _):
+        found = get(f"{address}/api/search", params={"q": "a star"}).json()["results"]
+        for one in found:
+            assert (one["download"] is None) == (one["name"] in ("long.mp4", "old.avi"))
+        assert {get(address + one["download"]).status_code for one in found if one["download"]} == {200}
+        page = get(address, headers={"accept": "text/html"}).text
+        assert 'aria-label="Copy the link to this moment of long.mp4"' in page
+        assert 'aria-label="Download this moment of long.mp4"' not in page
+        assert 'aria-label="Download this moment of clockwise/0001.mp4"' in page
+    index.close()
+
+
 def test_timeline_of_an_indexed_video(client, indexed, classifier_run):
     path = sorted(indexed.videos.glob("*/*.mp4"))[0]
     answer = client.get(f"/api/timeline/{identify(str(path))}").json()

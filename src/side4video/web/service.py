@@ -77,7 +77,9 @@ class SearchService:
         self.columns: list[ColumnResponse] = []
         self.column_types: dict[str, type] = {}
         self.column_values: dict[str, frozenset[str | float | bool]] = {}
-        self.videos = VideoResponses(self.served_files, root=settings.root_path)
+        self.videos = VideoResponses(
+            self.served_files, root=settings.root_path, max_download_seconds=settings.max_clip_seconds
+        )
         self.timelines = None if classifier is None else Timelines(classifier)
         self.has_subtitles = False
         self._describing = ThreadPoolExecutor(_DESCRIBING_THREADS, thread_name_prefix="describe")
