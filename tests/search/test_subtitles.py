@@ -207,6 +207,21 @@ def test_an_index_that_is_older_than_subtitles(index, folder, tmp_path):
     old.close()
 
 
+def test_files_with_unknown_suffixes_have_subtitles_too(model, folder, tmp_path):
+    named = []
+    for letter, video in zip("cab", folder[1], strict=False):
+        named.append(tmp_path / f"films/{letter}.dat")
+        named[0].parent.mkdir(exist_ok=True)
+        shutil.copy(video, named[-1])
+        named[-1].with_suffix(".en.srt").write_text(SRT.format(f"A film {letter}."))
+    store = open_store(tmp_path / "index", create=True)
+    report = update_index(store, model, [str(path) for path in named], address=tmp_path / "index", workers=0)
+    assert report.with_subtitles == 3
+    for path in named:
+        assert texts(store.subtitles(), path)[0] == f"A film {path.stem}."
+    store.close()
+
+
 def test_text_tracks_of_videos_are_read(update, folder):
     videos, _ = folder
     write_matroska(videos / "film.mkv", (SRT.format("An okapi &amp; friends."), "eng"))
