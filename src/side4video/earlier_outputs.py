@@ -54,7 +54,7 @@ def _known_hashes(path: Path) -> dict[str, str] | None:
     """The hashes in the JSON of an earlier run; None: there is none, or it is another file."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     known = content.get("files") if isinstance(content, dict) else None
     is_ours = isinstance(known, dict) and all(name.startswith(f"{path.stem}.") for name in known)

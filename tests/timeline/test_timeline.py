@@ -203,6 +203,9 @@ def test_files_of_others_are_not_replaced(film, tmp_path, capsys):
         assert not printed.out  # refused before any work
         assert other.read_text() == '{"files": "mine"}'
         other.unlink()
+    (tmp_path / "film.json").write_text("[" * 100_000)
+    assert predict(*line) == 2
+    (tmp_path / "film.json").unlink()
     assert predict(*line) == 0
     assert predict(*line, "--min-seconds", "0") == 0  # replaces its own
     (tmp_path / "film.vtt").unlink()
