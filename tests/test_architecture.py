@@ -13,7 +13,7 @@ from longest_first import LONGEST_FIRST
 SOURCE = Path(__file__).parents[1] / "src" / "side4video"
 
 FLOORS = (
-    {"system", "output_targets"},
+    {"system", "output_targets", "earlier_outputs"},
     {"shapes", "atomic_files", "parameters", "config", "distributed"},
     {"video", "models/backbones"},
     {"models/side", "models/text", "data/lists", "moments"},

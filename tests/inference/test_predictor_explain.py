@@ -79,6 +79,19 @@ def test_files_of_one_video_are_directly_in_the_folder(run, video, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {f"{video.name}.html", f"{video.name}.json"}
 
 
+def test_explanations_replace_only_their_own_files(run, video, tmp_path, capsys):
+    line = ["predict", str(run), str(video), "--device", "cpu", "--explain", str(tmp_path)]
+    other = tmp_path / f"{video.name}.json"
+    other.write_text('{"title": "a page about this video"}')
+    assert main(line) == 2
+    assert f"--explain would replace files that no earlier run wrote, or that were changed since: {other}" in (
+        capsys.readouterr().err
+    )
+    assert other.read_text() == '{"title": "a page about this video"}'
+    other.unlink()
+    assert main(line) == main(line) == 0
+
+
 def test_explain_needs_a_class_and_no_sentences(run, video, tmp_path, capsys):
     assert main(["predict", str(run), str(video), "--top-k", "0", "--explain", str(tmp_path / "x")]) == 2
     assert "top_k = 0 must be a whole number of 1 or more" in capsys.readouterr().err

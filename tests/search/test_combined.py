@@ -11,7 +11,7 @@ from side4video import VideoIndex
 from side4video.cli import main
 from side4video.search.combined import split_query
 from side4video.search.indexing import update_index
-from side4video.search.photos import is_photo
+from side4video.search.photos import is_photo, read_photo
 from side4video.search.stores.open_store import open_store
 from side4video.video.decoding import VideoError, VideoFile
 
@@ -85,6 +85,19 @@ def test_photos_are_known_by_their_content(tmp_path, videos):
     shutil.copy(tmp_path / "photo.jpg", tmp_path / "photo.mp4")
     assert is_photo(tmp_path / "photo.mp4")
     assert not is_photo(min(videos.glob("*/*.mp4")))
+
+
+def test_photos_with_16_bits_and_transparency(tmp_path):
+    levels = np.array([[0, 257, 32_767, 65_535]], np.uint16)
+    Image.fromarray(levels).save(tmp_path / "grey.png")
+    assert np.asarray(read_photo(tmp_path / "grey.png"))[..., 0].tolist() == [[0, 1, 127, 255]]
+    Image.fromarray(levels.astype(np.int32)).save(tmp_path / "grey.tiff")
+    assert np.asarray(read_photo(tmp_path / "grey.tiff"))[..., 2].tolist() == [[0, 1, 127, 255]]
+    Image.new("RGBA", (1, 1), (200, 100, 50, 0)).save(tmp_path / "clear.png")
+    assert np.asarray(read_photo(tmp_path / "clear.png")).tolist() == [[[0, 0, 0]]]
+    Image.fromarray(np.float32([[0.5]])).save(tmp_path / "levels.tiff")
+    with pytest.raises(VideoError, match=r"this photo cannot be read \(its levels of mode F are not 16-bit"):
+        read_photo(tmp_path / "levels.tiff")
 
 
 def test_truncated_photos_are_refused(index, tmp_path):

@@ -233,6 +233,22 @@ def test_long_video_with_a_corrupt_end_is_unread_as_a_whole(update, videos, stor
     assert str(path) not in store.files()
 
 
+def test_a_renamed_folder_and_the_same_metadata(update, videos, store, tmp_path):
+    facts = tmp_path / "meta" / "facts.csv"
+    facts.parent.mkdir()
+    rows = [f"{path.relative_to(videos)},{number}" for number, path in enumerate(sorted(videos.rglob("*.mp4")))]
+    facts.write_text("path,number\n" + "\n".join(rows) + "\n")
+    update(metadata=read_metadata(facts))
+    before = {path: dict(file.metadata) for path, file in store.files().items()}
+    films = videos.rename(tmp_path / "films")
+    report = update(films, metadata=read_metadata(facts))
+    assert (report.embedded, report.moved, report.unknown) == (0, 8, [])
+    after = {path: dict(file.metadata) for path, file in store.files().items()}
+    assert after == {path.replace(str(videos), str(films)): metadata for path, metadata in before.items()}
+    next(films.rglob("*.mp4")).unlink()
+    assert len(update(films, metadata=read_metadata(facts)).unknown) == 1
+
+
 def test_metadata_changes_without_embedding(update, videos, store, tmp_path):
     facts, paths = tmp_path / "facts.csv", paths_of(videos)
     facts.write_text(f"path,camera,year\n{paths[0]},north,2020\n{paths[1]},south,2021\nunknown.mp4,x,1\n")

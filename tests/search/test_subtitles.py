@@ -168,7 +168,32 @@ def test_a_change_by_another_process_is_seen(index, update, folder):
     assert index.search("aardvark", top_k=1)[0].file.path == str(folder[1][6])
 
 
-@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+def test_filters_use_the_present_metadata(index, folder, tmp_path):
+    _, paths = folder
+    store = open_store(tmp_path / "index")
+    for camera, other in (("north", "south"), ("south", "north")):
+        store.set_metadata({str(path): {"camera": camera if path == paths[0] else other} for path in paths})
+        found = by_path(index.search("zebra", top_k=8, filter=index.filter([f"camera={camera}"])))
+        assert found.keys() == {str(paths[0])}
+        assert found[str(paths[0])].subtitle_score == 1
+        others = by_path(index.search("zebra", top_k=8, filter=index.filter([f"camera={other}"])))
+        assert others.keys() == {*map(str, paths[1:])}
+        first = index.search("zebra", top_k=1, shortlist=1, subtitle_weight=10, filter=index.filter(["camera=south"]))
+        assert first[0].subtitle_score == 1  # outside the shortlist of pictures
+    store.close()
+
+
+def test_a_video_that_was_replaced_has_no_scores_of_the_old_subtitles():
+    (old,), longer, (other,) = make_windows("/a.mp4"), make_windows("/a.mp4", 5, seed=1), make_windows("/b.mp4")
+    cues = {"/a.mp4": VideoSubtitles("", (Cue(0, 1, "A lion."),)), "/b.mp4": VideoSubtitles("", (Cue(0, 1, "Zebra."),))}
+    query = SubtitleIndex(cues, {window.file.path: window.file for window in (old, other)}, INFO).query(["zebra lion"])
+    assert query.scores_of([old, other]) == pytest.approx([0.5, 0.5])
+    assert query.scores_of([*longer, other]).tolist() == [*[0.0] * 5, 0.5]
+    assert query.matches(old.file, 0.0, 2.0, near_seconds=0.0)
+    assert query.matches(longer[0].file, 0.0, 2.0, near_seconds=0.0) == ()
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1000.5, 1e39, float("nan"), float("inf")])
 def test_wrong_weights_are_refused(index, weight):
     with pytest.raises(ValueError, match="subtitle_weight"):
         index.search("zebra", subtitle_weight=weight)
@@ -180,6 +205,21 @@ def test_an_index_that_is_older_than_subtitles(index, folder, tmp_path):
     pictures = index.search("zebra", top_k=8, subtitle_weight=0)
     assert old.search("zebra", top_k=8) == pictures
     old.close()
+
+
+def test_files_with_unknown_suffixes_have_subtitles_too(model, folder, tmp_path):
+    named = []
+    for letter, video in zip("cab", folder[1], strict=False):
+        named.append(tmp_path / f"films/{letter}.dat")
+        named[0].parent.mkdir(exist_ok=True)
+        shutil.copy(video, named[-1])
+        named[-1].with_suffix(".en.srt").write_text(SRT.format(f"A film {letter}."))
+    store = open_store(tmp_path / "index", create=True)
+    report = update_index(store, model, [str(path) for path in named], address=tmp_path / "index", workers=0)
+    assert report.with_subtitles == 3
+    for path in named:
+        assert texts(store.subtitles(), path)[0] == f"A film {path.stem}."
+    store.close()
 
 
 def test_text_tracks_of_videos_are_read(update, folder):

@@ -1,6 +1,7 @@
 """Searching an index from end to end, against brute force by the embedder."""
 
 import shutil
+from copy import copy
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from search.windows import windows_of
 from side4video import Embedder, VideoIndex
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.models.similarity import VideoFeatures, similarity
+from side4video.search import video_index
 from side4video.search.indexing import update_index
 from side4video.search.metadata import MetadataFile
 from side4video.search.stores.filters import Condition, Filter
 from side4video.search.stores.open_store import open_store
+from side4video.search.video_index import IndexReplacedError
 from side4video.search.windows import cut_windows
 from side4video.tasks.clips import evaluation_clips
 from side4video.video.decoding import VideoError
@@ -48,6 +51,32 @@ def test_results_equal_brute_force(adapter, model, videos, tmp_path):
         assert len({video.file.path for video in best}) == 5, text
         assert all(scores[video.file.path] >= fifth - 2 * ROUNDING for video in best), text
         assert [video.score for video in best] == sorted((video.score for video in best), reverse=True)
+
+
+def test_an_index_that_another_model_made_again_is_not_searched(model, videos, tmp_path, monkeypatch):
+    make_index(tmp_path / "index", model, [videos])
+    clip = sorted(videos.glob("*/*.mp4"))[0]
+    index = open_index(tmp_path / "index")
+    monkeypatch.setattr(video_index, "CHECK_SECONDS", 0.0)
+    searches = [
+        lambda: index.search("a star"),
+        lambda: index.search_like(clip),
+        lambda: index.search_combined(["a star", "a ring"]),
+    ]
+    moved = copy(model)
+    moved.name = "elsewhere/run"
+    for same in (model, moved):
+        shutil.rmtree(tmp_path / "index")
+        make_index(tmp_path / "index", same, [videos])
+        assert all(search() for search in searches)
+    other = copy(model)
+    other.fingerprint = "-".join([*model.fingerprint.split("-")[:2], "other"])
+    shutil.rmtree(tmp_path / "index")
+    make_index(tmp_path / "index", other, [videos])
+    for search in searches:
+        with pytest.raises(IndexReplacedError, match=r"index was made again with another model.*Open it again"):
+            search()
+    index.close()
 
 
 def test_best_windows_of_long_videos_equal_brute_force(adapter, model, tmp_path, write_noise):

@@ -174,7 +174,9 @@ def test_the_command_writes_every_form(predictor, film, tmp_path, capsys):
     assert "17 windows of 2 s every 0.5 s" in printed
     assert len(re.findall(r"clockwise  +\d", printed)) == len(moments)
     (content,) = json.loads(found.read_text())["timelines"]
-    assert content == expected.to_json() == json.loads((out / "film.json").read_text())
+    single = json.loads((out / "film.json").read_text())
+    assert single.pop("files").keys() == {f"film{suffix}" for suffix in (".csv", ".vtt", ".srt", ".html")}
+    assert content == expected.to_json() == single
     with rows.open() as file:
         table = list(csv.DictReader(file))
     assert [(row["label"], float(row["start"])) for row in table] == [(m.name, m.start_seconds) for m in moments]
@@ -186,6 +188,32 @@ def test_the_command_writes_every_form(predictor, film, tmp_path, capsys):
     for clip, moment in zip(clips, moments, strict=True):
         with VideoFile(clip) as video:
             assert video.duration_seconds == pytest.approx(moment.end_seconds - moment.start_seconds, abs=0.05)
+
+
+def test_files_of_others_are_not_replaced(film, tmp_path, capsys):
+    shutil.copy(film, tmp_path / "film.mp4")
+    line = [tmp_path / "film.mp4", "--timeline", "--window-seconds", "2", "--min-score", "0", "--out", tmp_path]
+    for suffix in (".srt", ".vtt", ".csv", ".html", ".json"):
+        other = tmp_path / f"film{suffix}"
+        other.write_text('{"files": "mine"}')
+        assert predict(*line) == 2
+        printed = capsys.readouterr()
+        assert str(other) in printed.err
+        assert "another folder with --out, or move or delete" in printed.err
+        assert not printed.out  # refused before any work
+        assert other.read_text() == '{"files": "mine"}'
+        other.unlink()
+    (tmp_path / "film.json").write_text("[" * 100_000)
+    assert predict(*line) == 2
+    (tmp_path / "film.json").unlink()
+    assert predict(*line) == 0
+    assert predict(*line, "--min-seconds", "0") == 0  # replaces its own
+    (tmp_path / "film.vtt").unlink()
+    assert predict(*line) == 0
+    corrected = (tmp_path / "film.csv").read_text() + "film.mp4,0,1,clockwise,1\n"
+    (tmp_path / "film.csv").write_text(corrected)
+    assert predict(*line) == 2
+    assert (tmp_path / "film.csv").read_text() == corrected
 
 
 def test_a_broken_film_is_reported_and_the_others_are_not_lost(film, tmp_path, capsys):

@@ -115,7 +115,7 @@ def test_no_address_in_the_content_of_a_remote_file_is_opened(server, folder, ki
     monkeypatch.setattr(
         remote_file.RemoteFile, "name", "clip.m3u8" if kind == "playlist" else "clip.mp4", raising=False
     )
-    with pytest.raises(VideoError, match="InvalidDataError"):
+    with pytest.raises(VideoError, match="it is a list of other files or addresses"):
         open_video(server.address("clip.m3u8"))
     assert "/secret.ts" not in server.asked
 

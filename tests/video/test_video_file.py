@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from side4video.video.container import open_container
+from side4video.subtitles.tracks import read_tracks
+from side4video.video.audio import decode_audio
+from side4video.video.container import listed_seconds, open_container
+from side4video.video.cutting import copy_clip
 from side4video.video.decoding import VideoError, VideoFile
+from side4video.video.playback import browser_type, picture_at
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data with real videos is not there")
@@ -80,6 +84,41 @@ def test_frames_equal_the_written_ones(clip):
     assert read.shape == (3, 3, *SIZE)
     written = torch.from_numpy(np.stack([picture(number) for number in (0, 31, 59)])).permute(0, 3, 1, 2)
     assert (read.float() - written.float()).abs().mean() < 5
+
+
+LISTS = {
+    "concat.mp4": "ffconcat version 1.0\nfile 'hidden.mp4'\n",
+    "concat.ts": "ffconcat version 1.0\nfile '.hidden/film.mp4'\n",
+    "hls.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhidden.ts\n#EXT-X-ENDLIST\n",
+    "hls.mp4": "\n#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhidden.ts\n#EXT-X-ENDLIST\n",
+    "session.mp4": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+    "a=rtpmap:96 H264/90000\n",
+    "dash.mp4": '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"></MPD>',
+    "imf.mp4": '<?xml version="1.0"?>\n<CompositionPlaylist xmlns="http://www.smpte-ra.org/schemas/2067-3/2016">'
+    "</CompositionPlaylist>",
+}
+"""Files that name others, under names with which FFmpeg follows some of them."""
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_of_other_files_are_no_videos(tmp_path, name):
+    (tmp_path / ".hidden").mkdir()
+    write_video(tmp_path / ".hidden/film.mp4")
+    write_video(tmp_path / "hidden.mp4")
+    write_video(tmp_path / "hidden.ts")
+    path = tmp_path / name
+    path.write_text(LISTS[name])
+    reason = r"it is a list of other files or addresses \(a playlist\), not a video\.$"
+    for read in (VideoFile, browser_type, lambda path: picture_at(path, 0.0)):
+        with pytest.raises(VideoError, match=reason):
+            read(path)
+    with pytest.raises(VideoError, match="a playlist"):
+        copy_clip(path, tmp_path / "out.mp4", start_seconds=0.0, end_seconds=1.0)
+    with pytest.raises(ValueError, match="a playlist"):
+        read_tracks(path)
+    assert decode_audio(path, video_start_seconds=0.0, start_seconds=0.0, end_seconds=1.0) is None
+    assert listed_seconds(path) is None
+    assert not (tmp_path / "out.mp4").exists()
 
 
 @pytest.mark.parametrize(

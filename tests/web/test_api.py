@@ -1,15 +1,20 @@
 """The JSON API of a real server: its answers and its errors."""
 
 import asyncio
+import re
+import shutil
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from side4video import Predictor
 from side4video.search.stores.filters import Condition, Filter
+from side4video.search.stores.open_store import open_store
+from side4video.search.video_index import VideoIndex
 from side4video.video.video_file import VideoFile
 from side4video.web.served_files import identify
-from web.small_server import TIMEOUT_SECONDS
+from web.small_server import TIMEOUT_SECONDS, get, running_server
 
 
 def search(client, **parameters):
@@ -46,6 +51,31 @@ def test_filters(client, indexed):
     ]
 
 
+def test_filters_of_the_page_without_a_question(client, indexed):
+    def shown(**parameters):
+        page = client.get("/", params=parameters, headers={"accept": "text/html"})
+        return page.status_code, re.findall(r"camera</span> (\w+)</span>", page.text), page.text
+
+    status, cameras, text = shown()
+    assert (status, set(cameras), "<h1>Videos in this index</h1>" in text) == (200, {"north", "south"}, True)
+    assert "year</span> 2019</span>" in text
+    status, cameras, text = shown(where="camera=north")
+    assert (status, set(cameras), len(cameras)) == (200, {"north"}, 4)
+    assert "<h1>Videos that match the filters</h1>" in text
+    assert len(shown(**{"min:year": "2024", "where": "camera=south"})[1]) == 1
+    assert "old.avi" in shown(path="*/old.avi")[2]
+    assert "No video matches these filters" in shown(path="/nowhere")[2]
+    for name, value in (
+        ("where", "nonsense"),
+        ("where", "colour=red"),
+        ("min:year", "soon"),
+        ("path", "x" * 501),
+        ("path", "\0"),
+    ):
+        status, _, text = shown(**{name: value})
+        assert (status, 'role="alert"' in text) == (422, True)
+
+
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
@@ -58,7 +88,12 @@ def test_filters(client, indexed):
         ({"q": "x", "where": "camera"}, "not a condition"),
         ({"q": "x", "where": "colour=red"}, "no column 'colour'"),
         ({"q": "x", "where": "year>=soon"}, "is a column of numbers"),
+        ({"q": "x", "where": "year=2020" + " " * 2000}, "the maximum is 2,000"),
+        ({"q": "x", "where": " " * 60_000 + '"'}, "the maximum is 2,000"),
+        ({"q": "x", "where": ["year>2000"] * 51}, "where"),
         ({"q": "x", "path": "x" * 501}, "path"),
+        ({"q": "x", "path": "a\0b"}, "zero character"),
+        ({"q": "x", "subtitle_weight": "1e39"}, "subtitle_weight"),
     ],
 )
 def test_invalid_parameters_are_refused(client, parameters, says):
@@ -145,6 +180,20 @@ def test_a_moment_is_a_file_to_keep(client, indexed, tmp_path):
     assert client.get(f"/moments/{found['id']}.mp4", params={"start": 0, "end": 601}).status_code == 422
 
 
+def test_parts_that_are_too_long_have_no_download(indexed):
+    index = indexed.open()
+    with running_server(index, max_clip_seconds=5) as (address, _):
+        found = get(f"{address}/api/search", params={"q": "a star"}).json()["results"]
+        for one in found:
+            assert (one["download"] is None) == (one["name"] in ("long.mp4", "old.avi"))
+        assert {get(address + one["download"]).status_code for one in found if one["download"]} == {200}
+        page = get(address, headers={"accept": "text/html"}).text
+        assert 'aria-label="Copy the link to this moment of long.mp4"' in page
+        assert 'aria-label="Download this moment of long.mp4"' not in page
+        assert 'aria-label="Download this moment of clockwise/0001.mp4"' in page
+    index.close()
+
+
 def test_timeline_of_an_indexed_video(client, indexed, classifier_run):
     path = sorted(indexed.videos.glob("*/*.mp4"))[0]
     answer = client.get(f"/api/timeline/{identify(str(path))}").json()
@@ -179,6 +228,25 @@ def test_concurrent_queries_share_a_batch(client, address, service):
     assert max(sizes) > 4, sizes
     alone = search(client, q="a star 7", top_k=3)
     assert [one["path"] for one in answers[7].json()["results"]] == [one["path"] for one in alone]
+
+
+def test_an_index_that_another_model_made_again_needs_a_restart(indexed, tmp_path, monkeypatch):
+    shutil.copytree(indexed.index, tmp_path / "index")
+    monkeypatch.setattr("side4video.search.video_index.CHECK_SECONDS", 0.0)
+    index = VideoIndex.open(tmp_path / "index", device="cpu")
+    with running_server(index) as (address, _):
+        assert get(f"{address}/api/search", params={"q": "a star"}).status_code == 200
+        store = open_store(tmp_path / "index")
+        store.write_info(replace(index.info, fingerprint="another-model-altogether"))
+        store.close()
+        for path in ("/api/search?q=a+star", f"/api/like/{identify(str(indexed.videos / 'long.mp4'))}"):
+            answer = get(address + path)
+            assert answer.status_code == 503
+            assert answer.json()["detail"].endswith("another model or other settings. Restart the server.")
+        page = get(f"{address}/?q=a+star", headers={"accept": "text/html"})
+        assert page.status_code == 503
+        assert "Restart the server." in page.text
+    index.close()
 
 
 def test_info_and_schema(client):

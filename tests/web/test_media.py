@@ -77,7 +77,7 @@ def test_part_without_a_frame(client, indexed):
     assert "no frame" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(("seconds", "level"), [(0, 0), (7.3, 56), (19, 152), (500, 184)])
+@pytest.mark.parametrize(("seconds", "level"), [(0, 0), (7.3, 56), (19, 152), (500, 184), (1e300, 184)])
 def test_poster_shows_the_frame_at_the_requested_time(client, indexed, seconds, level):
     answer = client.get(f"/posters/{id_of(indexed.videos / 'old.avi')}", params={"seconds": seconds})
     assert answer.headers["content-type"] == "image/jpeg"

@@ -11,7 +11,7 @@ import pytest
 
 from side4video.search.stores.filters import Filter
 from side4video.web.served_files import identify
-from web.small_server import TIMEOUT_SECONDS
+from web.small_server import TIMEOUT_SECONDS, running_server
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 expect = sync_api.expect
@@ -177,6 +177,40 @@ def test_click_on_a_word_seeks(open_page, indexed):
     wait_for(card.locator("video"), f"!video.paused && Math.abs(video.currentTime - {seconds}) < 2")
 
 
+@pytest.mark.parametrize("kind", ["question", "upload"])
+def test_a_server_with_another_token_asks_for_it(browser, indexed, kind):
+    index = indexed.open()
+    with running_server(index, token="abcdefgh1") as (address, _):
+        context = browser.new_context(base_url=address)
+        page = context.new_page()
+        page.set_default_timeout(1000 * TIMEOUT_SECONDS)
+        page.goto("/?token=abcdefgh1")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Videos in this index")
+        context.clear_cookies()  # as after a restart with another token
+        if kind == "question":
+            page.get_by_role("searchbox").fill("a ring")
+            page.keyboard.press("Enter")
+        else:
+            page.get_by_label("Search by clip").set_input_files(sorted(indexed.videos.glob("*/*.mp4"))[2])
+        page.get_by_label("Token").fill("abcdefgh1")
+        page.get_by_role("button", name="Open").click()
+        expected = "“a ring”" if kind == "question" else "Videos in this index"
+        expect(page.get_by_role("heading", level=1)).to_have_text(expected)
+        context.close()
+    index.close()
+
+
+def test_pages_of_a_proxy_are_no_results(open_page):
+    open_page.refusals.add(502)
+    page = open_page()
+    page.route("**/?q=*", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad</h1>"))
+    page.get_by_role("searchbox").fill("a ring")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("The server returned status 502.")
+    page.unroute("**/?q=*")
+    search(page, "a ring")  # and all goes on
+
+
 def test_filters(open_page):
     page = open_page()
     page.locator(".filters summary").click()
@@ -272,6 +306,19 @@ def test_narrow_window(open_page, scheme):
             assert box["x"] >= 0, kind
             assert box["x"] + box["width"] <= 360, kind
     shoot(page, f"narrow-{scheme}")
+
+
+def test_skipping_to_the_results_loads_nothing(open_page, address):
+    page = open_page("/?q=a+ring")
+    loaded = []
+    page.on("request", lambda request: loaded.append(request.url) if request.resource_type == "fetch" else None)
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#results")).to_be_focused()
+    page.get_by_role("searchbox").fill("a star")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("“a star”")
+    assert loaded == [f"{address}/?q=a+star"]
 
 
 def test_keyboard_only(open_page):

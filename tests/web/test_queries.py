@@ -3,6 +3,8 @@
 import pytest
 from fastapi import HTTPException
 
+from side4video.search.stores.records import IndexedFile
+from side4video.web.columns import describe_columns
 from side4video.web.page_content import PageContent, fold_copies
 from side4video.web.queries import ClientQuery, read_query
 from side4video.web.request_parameters import form_conditions, form_number
@@ -65,10 +67,20 @@ def test_titles_and_explanations(query, title, computed):
 def test_conditions_and_numbers_of_the_form():
     fields = [("min:year", "2020"), ("where", "a=b"), ("has:title", "dog"), ("q", "x"), ("max:", "1"), ("where", " ")]
     assert form_conditions(fields) == ["a=b", "year>=2020", "title~dog"]
-    assert form_number("0,5".replace(",", "."), "subtitles", 0.2) == 0.5
-    for text in ("-1", "much", "nan", "inf"):
+    assert form_number("0,5".replace(",", "."), "subtitles", 0.2, maximum=10) == 0.5
+    for text in ("-1", "much", "nan", "inf", "10.5"):
         with pytest.raises(HTTPException, match="subtitles="):
-            form_number(text, "subtitles", 0.2)
+            form_number(text, "subtitles", 0.2, maximum=10)
+
+
+def test_choices_of_a_column_are_what_conditions_compare():
+    files = [
+        IndexedFile(str(number), "", 1, 0, 2.0, {"camera": value, "views": 1234560.0 + number})
+        for number, value in enumerate((7.0, "7", "north", False))
+    ]
+    camera, views = describe_columns(files)
+    assert (camera.kind, camera.choices) == ("text", ["7", "false", "north"])
+    assert (views.kind, views.lowest, views.highest) == ("number", 1234560, 1234563)
 
 
 def video(name, content, *, weak=False, start=0.0):

@@ -11,7 +11,7 @@ from side4video.commands.engine import ChosenEngine, EngineName, RayOptions, che
 from side4video.commands.inputs import is_one_file
 from side4video.commands.live import is_live, print_live
 from side4video.commands.moment_output import MomentOutput
-from side4video.commands.timelines import print_timelines
+from side4video.commands.timelines import check_timeline_files, print_timelines
 from side4video.parameters import check_count, check_number
 from side4video.timeline.timeline import TimelineSettings
 
@@ -103,6 +103,12 @@ def predict(arguments: list[str]) -> int:
     if live:
         return _watch(given, live)
     paths = list(expand_inputs(given.videos, exclude=given.exclude))
+    if given.out is not None:
+        check_timeline_files(given.out, paths)
+    if given.explain is not None:
+        from side4video.reports.explanation_page import check_explanation_files
+
+        check_explanation_files(given.explain, paths)
     with choose_engine(given.engine, given.ray, device=given.device) as engine:
         run = _rank if given.text else _classify
         return run(given, paths, engine, config.backbone)
@@ -180,7 +186,7 @@ def _classify(given: PredictArguments, paths: list[Path], engine: ChosenEngine, 
     if given.explain is not None:
         from side4video.reports.explanation_page import write_explanations
 
-        write_explanations(predictor, answers, given.explain)
+        write_explanations(predictor, answers, given.explain, videos=paths)
     return 1 if failures else 0
 
 

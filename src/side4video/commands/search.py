@@ -81,11 +81,12 @@ def search(arguments: list[str]) -> int:
     from side4video.data.lists.text_files import read_lines
     from side4video.search.allowed_addresses import allowed_addresses
     from side4video.search.combined import split_query
+    from side4video.search.subtitle_index import MAX_SUBTITLE_WEIGHT
     from side4video.search.video_index import VideoIndex
 
     check_count(given.top_k, "top_k")
     check_count(given.shortlist, "shortlist")
-    check_number(given.subtitle_weight, "subtitle_weight", minimum=0)
+    check_number(given.subtitle_weight, "subtitle_weight", minimum=0, maximum=MAX_SUBTITLE_WEIGHT)
     texts = [*given.text, *literal, *(read_lines(given.queries) if given.queries else ())]
     if not texts and given.like is None:
         raise ValueError("Nothing to search for: give words in quotes, --queries FILE or --like VIDEO.")

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from side4video.timeline.timeline import Timeline, TimelineSettings
 
 
+def check_timeline_files(out: Path, paths: Sequence[Path]) -> None:
+    """Check that the files of the timelines replace no others.
+
+    Raises:
+        FileExistsError: they do.
+    """
+    from side4video.earlier_outputs import refuse_other_files
+    from side4video.timeline.files import SUFFIXES
+
+    refuse_other_files([out / name for name in _names(paths)], SUFFIXES, flag="--out")
+
+
 def print_timelines(
     predictor: "Predictor",
     paths: Sequence[Path],

@@ -1,16 +1,29 @@
 """Explanations of single videos: a page with heatmaps over the frames, and the numbers as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from side4video.atomic_files import write_json
+from side4video.earlier_outputs import hash_files, refuse_other_files
 from side4video.inference.explanation import Explanation
 from side4video.inference.predictor import Predictor
 from side4video.reports.report import ClipExample, write_report
 from side4video.system.paths import relative_names
 
 
-def write_explanations(predictor: Predictor, answers: Mapping[Path, str], folder: Path) -> None:
+def check_explanation_files(folder: Path, videos: Sequence[Path]) -> None:
+    """Check that `write_explanations` replaces only files that it wrote.
+
+    Raises:
+        FileExistsError: it would replace others.
+    """
+    names = relative_names(list(map(str, videos)))
+    refuse_other_files([folder / name for name in names], (".html", ".json"), flag="--explain")
+
+
+def write_explanations(
+    predictor: Predictor, answers: Mapping[Path, str], folder: Path, *, videos: Sequence[Path] | None = None
+) -> None:
     """Explain one class for each video, as an HTML page and a JSON file.
 
     The files are FOLDER/NAME.html and FOLDER/NAME.json. NAME is the path of the video, with its suffix, relative to the
@@ -20,16 +33,19 @@ def write_explanations(predictor: Predictor, answers: Mapping[Path, str], folder
         predictor: the model.
         answers: path of each video -> the class to explain.
         folder: output folder, created if it does not exist; existing files are replaced.
+        videos: all videos of the run, for the names. Default: those of `answers`.
 
     Raises:
         VideoError: a video cannot be read.
     """
-    names = dict(zip(answers, relative_names(list(map(str, answers))), strict=True))
+    videos = list(answers) if videos is None else videos
+    names = dict(zip(videos, relative_names(list(map(str, videos))), strict=True))
     for path, name in answers.items():
         place = folder / names[path]
         explanation = predictor.explain(path, classes=[name])
-        write_json(place.with_name(f"{place.name}.json"), explanation.to_json())
-        write_explanation_page(place.with_name(f"{place.name}.html"), explanation)
+        page = place.with_name(f"{place.name}.html")
+        write_explanation_page(page, explanation)
+        write_json(place.with_name(f"{place.name}.json"), {**explanation.to_json(), "files": hash_files([page])})
 
 
 def write_explanation_page(path: Path, explanation: Explanation) -> None:

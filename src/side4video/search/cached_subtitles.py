@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from side4video.parameters import check_number
 from side4video.search.stores.records import IndexInfo
 from side4video.search.stores.store import Store
-from side4video.search.subtitle_index import SubtitleIndex, SubtitleQuery
+from side4video.search.subtitle_index import MAX_SUBTITLE_WEIGHT, SubtitleIndex, SubtitleQuery
 
 
 class CachedSubtitles:
@@ -33,9 +33,9 @@ class CachedSubtitles:
         """The subtitles for some texts, see `SubtitleIndex.query`; None: there are none, or they have no weight.
 
         Raises:
-            ValueError: the weight is below 0 or not finite.
+            ValueError: the weight is not from 0 to `MAX_SUBTITLE_WEIGHT`.
         """
-        check_number(weight, "subtitle_weight", minimum=0)
+        check_number(weight, "subtitle_weight", minimum=0, maximum=MAX_SUBTITLE_WEIGHT)
         if not weight or not (wanted or unwanted):
             return None
         index = self.current()

@@ -118,7 +118,8 @@ def _make_plan(
 ) -> _Plan:
     indexed = store.files()
     changes = find_changes(inputs, indexed, exclude=exclude, root=root)
-    by_path, unknown = metadata.match({*indexed, *changes.all_paths}) if metadata else (None, [])
+    remaining = {*indexed, *changes.all_paths} - {*changes.gone}
+    by_path, unknown = metadata.match(remaining) if metadata else (None, [])
     return _Plan(info, indexed, changes, by_path, unknown)
 
 

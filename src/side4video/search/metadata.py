@@ -12,7 +12,7 @@ from side4video.data.lists.records import find_column, read_records
 from side4video.data.lists.text_files import MAX_SHOWN, DataError, first_few, shorten
 from side4video.data.lists.video_finder import composed
 from side4video.search.stores.dates import is_date, read_dates
-from side4video.search.stores.numbers import parse_number
+from side4video.search.stores.numbers import parse_exact_number
 from side4video.search.stores.records import Metadata
 from side4video.system.paths import as_listed, real_path
 
@@ -110,6 +110,7 @@ def read_metadata(source: Path) -> MetadataFile:
     """Read a CSV with a column of paths (`PATH_COLUMNS`) and any other columns.
 
     A column holds numbers, booleans or dates if all its fields do, else text. Missing fields (`MISSING`) are left out.
+    Whole numbers above 2**53 are text.
 
     Raises:
         DataError: the file cannot be read, has no rows or no path column, or a path is empty.
@@ -139,7 +140,7 @@ def read_column(fields: list[str]) -> Column:
     """Read the fields of a column as numbers, booleans or dates if all that are not missing allow it, else as text."""
     given = [text for text in fields if text.lower() not in MISSING]
     dates, order = read_dates(given)
-    numbers: list[Value | None] = [parse_number(text) for text in given]
+    numbers: list[Value | None] = [parse_exact_number(text) for text in given]
     booleans: list[Value | None] = [_BOOLEANS.get(text.lower()) for text in given]
     missing = f"{len(fields) - len(given)} missing" if len(given) < len(fields) else ""
     for kind, values, note in (("numbers", numbers, ""), ("true or false", booleans, ""), ("dates", dates, order)):

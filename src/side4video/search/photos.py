@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from side4video.video.rgb_pictures import to_rgb
 from side4video.video.video_error import VideoError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -24,13 +25,13 @@ def is_photo(path: Path) -> bool:
 
 
 def read_photo(path: Path) -> Image.Image:
-    """A photo in RGB, upright as its EXIF data says.
+    """A photo in RGB, as `to_rgb` reads the pictures of frame folders.
 
     Raises:
         VideoError: it cannot be read.
     """
     try:
         with Image.open(path, formats=_FORMATS) as photo:
-            return ImageOps.exif_transpose(photo).convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            return Image.fromarray(to_rgb(photo))
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise VideoError(path, f"this photo cannot be read ({error}).") from None

@@ -17,6 +17,8 @@ from side4video.subtitles.words import find_words
 
 SUBTITLE_WEIGHT = 0.2
 """Default weight of subtitles: a window whose subtitles contain all words of a query scores this much more."""
+MAX_SUBTITLE_WEIGHT = 1000.0
+"""Far below the largest number of 32 bits; pictures count for nothing long before."""
 _SHOWN_CUES = 3
 _SHORTEST_SECONDS = 1e-3  # of a cue that ends when it starts
 
@@ -93,15 +95,16 @@ class SubtitleIndex:
         ]
 
     def rows_of(self, windows: Sequence[Window]) -> NDArray[np.int64]:
-        """The row of each window in the scores; -1: its video has no subtitles."""
+        """The row of each window in the scores; -1: its video has no subtitles, or was replaced since."""
         none = -1
         return np.array(
-            [
-                none if (first := self._first.get(window.file.path)) is None else first + window.number
-                for window in windows
-            ],
+            [self._first[window.file.path] + window.number if self.knows(window.file) else none for window in windows],
             np.int64,
         )
+
+    def knows(self, file: IndexedFile) -> bool:
+        """Whether a video has subtitles here, for its present content."""
+        return file.path in self._first and self.files[file.path].content == file.content
 
     def place_of(self, row: int) -> tuple[str, int]:
         """Path and number of the window of a row."""
@@ -134,7 +137,7 @@ class SubtitleQuery:
         """(windows,) scores, 0 to 1; with unwanted texts -1 to 1."""
         rows = self.index.rows_of(windows)
         found = np.zeros(len(rows), np.float32)
-        has_subtitles = (rows >= 0) & (rows < len(self.scores))
+        has_subtitles = rows >= 0
         found[has_subtitles] = self.scores[rows[has_subtitles]]
         return found
 
@@ -143,7 +146,7 @@ class SubtitleQuery:
 
         Args:
             limit: maximum number of windows.
-            allowed: whether windows of a video may be found.
+            allowed: whether windows of a video may be found. It gets the video as it was when the subtitles were read.
         """
         found: list[tuple[str, int]] = []
         passes: dict[str, bool] = {}
@@ -159,13 +162,15 @@ class SubtitleQuery:
         return found
 
     def matches(
-        self, path: str, start_seconds: float, end_seconds: float, *, near_seconds: float
+        self, file: IndexedFile, start_seconds: float, end_seconds: float, *, near_seconds: float
     ) -> tuple[SubtitleMatch, ...]:
         """Up to three cues of a part of a video with the most words of the query, in the order of their times.
 
         Without such a cue, the one that is shown at `near_seconds`.
         """
-        marked = [self._mark(cue) for cue in self.index.cues_between(path, start_seconds, end_seconds)]
+        if not self.index.knows(file):
+            return ()
+        marked = [self._mark(cue) for cue in self.index.cues_between(file.path, start_seconds, end_seconds)]
         best = sorted(
             ((number, match) for number, match in marked if number),
             key=lambda pair: (-pair[0], abs(pair[1].start_seconds - near_seconds)),

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,17 +56,18 @@ def update_subtitles(store: Store, paths: Collection[str]) -> SubtitleReport:
     files, known, report = store.files(), store.subtitles(), SubtitleReport()
     changed: dict[str, VideoSubtitles | None] = dict.fromkeys(known.keys() - files.keys())
     due = []
-    folders: dict[str, Mapping[str, list[tuple[str, str]]] | None] = {}
+    folders: dict[str, dict[str, str]] = defaultdict(dict)
     for path in sorted(files.keys() & set(paths)):
         folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = _sidecars_in(video_path(folder), name, report)
-        if (sidecars := folders[folder]) is None:
+        folders[folder][name] = path
+    for folder, names in folders.items():
+        if (sidecars := _sidecars_in(video_path(folder), names, report)) is None:
             continue
-        own = [(video_path(folder) / other, language) for other, language in sidecars.get(name, ())]
-        state = _state(files[path], [place for place, _ in own])
-        if path not in known or known[path].state != state:
-            due.append((path, own, state))
+        for name, path in names.items():
+            own = [(video_path(folder) / other, language) for other, language in sidecars.get(name, ())]
+            state = _state(files[path], [place for place, _ in own])
+            if path not in known or known[path].state != state:
+                due.append((path, own, state))
     with ThreadPoolExecutor(_READING_THREADS) as pool:
         results = pool.map(lambda one: _read(one[0], one[1]), due)
         progress = tqdm(results, desc="subtitles", unit="video", total=len(due), leave=False, delay=1)
@@ -80,12 +82,17 @@ def update_subtitles(store: Store, paths: Collection[str]) -> SubtitleReport:
     return report
 
 
-def _sidecars_in(folder: Path, name: str, report: SubtitleReport) -> Mapping[str, list[tuple[str, str]]] | None:
-    """The subtitle files of each video in a folder; None if its store does not answer."""
+def _sidecars_in(
+    folder: Path, names: Iterable[str], report: SubtitleReport
+) -> Mapping[str, list[tuple[str, str]]] | None:
+    """The subtitle files of each video in a folder, and of the files with these names, whose suffixes may be unknown.
+
+    None if its store does not answer.
+    """
     if not can_list(folder):
         return {}
     try:
-        return match_sidecars(scan_folder(folder), videos=(name,))
+        return match_sidecars(scan_folder(folder), videos=names)
     except StoreError as error:
         report.unread.append(UnreadVideo(str(folder), reason_of(error)))
         return None

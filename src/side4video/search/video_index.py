@@ -1,6 +1,8 @@
 """Search in an index of videos, by text or by an example video."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -30,6 +32,22 @@ EVERYTHING = Filter()
 SHORTLIST = 500
 """Number of windows that the nearest-neighbour search returns for exact scoring."""
 
+CHECK_SECONDS = 1.0
+"""A search reads the description of the index again if the last time is longer ago."""
+
+
+class IndexReplacedError(RuntimeError):
+    """The index was made again with another model or other settings since it was opened.
+
+    >>> str(IndexReplacedError("index"))
+    'index was made again with another model or other settings since it was opened. Open it again.'
+    """
+
+    def __init__(self, address: str | Path) -> None:
+        super().__init__(
+            f"{address} was made again with another model or other settings since it was opened. Open it again."
+        )
+
 
 class VideoIndex:
     """Indexed videos and the model that embedded them. `side4video index` makes an index.
@@ -52,6 +70,7 @@ class VideoIndex:
         self.info, self.address = info, address
         self._store, self._model = store, model
         self.subtitles = CachedSubtitles(store, info)
+        self._checked_at = time.monotonic()
 
     @classmethod
     def open(
@@ -121,6 +140,7 @@ class VideoIndex:
 
         Raises:
             ValueError: the query is empty, `top_k`, `shortlist` or `moments` is below 1, or `subtitle_weight` below 0.
+            IndexReplacedError: the index was made again with another model since it was opened.
         """
         options = {"top_k": top_k, "shortlist": shortlist, "moments": moments, "min_score": min_score}
         return self.search_many([text], filter=filter, subtitle_weight=subtitle_weight, **options)[0]  # type: ignore[arg-type]
@@ -137,6 +157,7 @@ class VideoIndex:
         subtitle_weight: float = SUBTITLE_WEIGHT,
     ) -> list[list[SearchResult]]:
         """Like `search` for several queries, which go through the text tower in one batch."""
+        self._check_same_model()
         texts = as_list(texts)
         ranking = Ranking(top_k=top_k, filter=filter, shortlist=shortlist, moments=moments, min_score=min_score)
         features = self._model.embed_texts(texts)
@@ -166,6 +187,7 @@ class VideoIndex:
         Raises:
             VideoError: the example cannot be read.
         """
+        self._check_same_model()
         ranking = Ranking(top_k=top_k, filter=filter, shortlist=shortlist, moments=moments, min_score=min_score)
         path, vector = example_vector(video, self._store, self._model, self.info)
         best = ranking.best_parts(self._store, vector, _cosines(vector), without=path)
@@ -205,6 +227,7 @@ class VideoIndex:
             raise ValueError(
                 f"Nothing is wanted, only {list(unwanted)} unwanted. Add words or an example to search for."
             )
+        self._check_same_model()
         ranking = Ranking(top_k=top_k, filter=filter, shortlist=shortlist, moments=moments, min_score=min_score)
         kind, width = self.info.similarity, self.info.embed_dim
         wanted, others = (self._model.embed_texts(some) if some else None for some in (texts, unwanted))
@@ -261,6 +284,14 @@ class VideoIndex:
         """Close files and connections."""
         self._store.close()
 
+    def _check_same_model(self) -> None:
+        if time.monotonic() - self._checked_at < CHECK_SECONDS:
+            return
+        info = self._store.read_info()
+        if info is not None and replace(self.info, model=info.model, package_version=info.package_version) != info:
+            raise IndexReplacedError(self.address)
+        self._checked_at = time.monotonic()
+
     def _best_parts(
         self,
         ranking: Ranking,
@@ -278,8 +309,14 @@ class VideoIndex:
         def score(windows: Sequence[Window]) -> NDArray[np.float32]:
             return pictures(windows) + np.float32(weight) * spoken.scores_of(windows)
 
-        places = spoken.best_places(limit=ranking.shortlist, allowed=make_test(ranking.filter))
-        more = self._store.windows_at(places)
+        test = make_test(ranking.filter)
+        now = None if ranking.filter == EVERYTHING else self._store.files()  # metadata may have changed
+
+        def allowed(file: IndexedFile) -> bool:
+            return now is None or (file.path in now and test(now[file.path]))
+
+        places = spoken.best_places(limit=ranking.shortlist, allowed=allowed)
+        more = [window for window in self._store.windows_at(places) if test(window.file)]
         return ranking.best_parts(self._store, vector, score, without=without, more=more)
 
 
@@ -293,7 +330,7 @@ def _to_result(part: Occurrence, matches: Sequence[Match], spoken: SubtitleQuery
     if spoken is not None:
         best = max(matches, key=lambda match: match.similarity, default=None)
         near = part.best.start_seconds if best is None else best.seconds
-        cues = spoken.matches(part.best.file.path, part.start_seconds, part.end_seconds, near_seconds=near)
+        cues = spoken.matches(part.best.file, part.start_seconds, part.end_seconds, near_seconds=near)
         said = float(spoken.scores_of([part.best])[0])
     return SearchResult(
         part.best.file,

@@ -21,6 +21,7 @@
 * remote_cache.py: a cache of blocks of remote files on this disk.
 * remote_file.py: a remote file, read in blocks.
 * remote_listing.py: folders and patterns at addresses.
+* rgb_pictures.py: pictures of any mode as RGB.
 * shard_index.py: the members of a tar archive.
 * shard_paths.py: paths of videos in tar archives, and patterns of shards.
 * stored_input.py: videos given as bytes or file objects.

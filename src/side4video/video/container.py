@@ -6,16 +6,39 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from side4video.video.file_access import ffmpeg_input, is_on_disk
+from side4video.video.file_access import ffmpeg_input, is_on_disk, open_bytes
+from side4video.video.shard_index import ShardError
 
 # Some files (in HMDB51, for example) have metadata that is not UTF-8. Before PyAV 19 this is an error unless ignored.
 _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
+_LISTS = {"concat", "hls", "applehttp", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vobsub", "lavfi", "avisynth"}
+_LISTS |= {"vapoursynth", "dvdvideo"}
+_SELF_CONTAINED = {
+    "format_whitelist": ",".join(sorted(name for name in av.formats_available if _LISTS.isdisjoint(name.split(","))))
+}
+"""All formats but those whose files name other files and addresses. FFmpeg looks at the content: a file of any name may
+be such a list, and would have it open files that nobody gave, such as hidden and excluded ones."""
+_LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"# VobSub")
+_LIST_ELEMENTS = (b"<MPD", b"CompositionPlaylist>")
+
 _NO_OTHER_ADDRESS = {"protocol_whitelist": "none"}
-"""A remote file or a member of a shard may be a playlist, whatever its name: FFmpeg then opens no address in it."""
+"""The same for a remote file or a member of a remote shard, in case that FFmpeg knows a format of lists that is not in
+`_LISTS`."""
 
 FFMPEG_VERSION = repr(sorted(av.library_versions.items()))
 """Other versions may list other packets of a file."""
+
+
+class PlaylistError(ValueError):
+    """A file is a list of other files or addresses, such as a playlist, and not a video.
+
+    >>> str(PlaylistError())
+    'it is a list of other files or addresses (a playlist), not a video.'
+    """
+
+    def __init__(self) -> None:
+        super().__init__("it is a list of other files or addresses (a playlist), not a video.")
 
 
 def file_address(path: Path) -> str:
@@ -35,18 +58,34 @@ def open_container(path: str | Path, options: dict[str, str] | None = None, **mo
     Fraction(12, 1)
 
     Args:
-        path: the file as a `Path`, whose name may contain colons, or a path of `remote.video_path`; or text, an address
-            that FFmpeg understands.
+        path: the file as a `Path`, whose name may contain colons, or a path of `remote.video_path`, which must not be a
+            list of other files; or text, an address that FFmpeg understands.
         options: FFmpeg's options for the container.
         more: further arguments of `av.open`.
 
     Raises:
+        PlaylistError: the file is a list of other files.
         av.FFmpegError, OSError, ValueError: FFmpeg cannot read the file.
     """
-    given = path if isinstance(path, str) else ffmpeg_input(path)
-    if not isinstance(given, str):
-        options = {**(options or {}), **_NO_OTHER_ADDRESS}
-    return av.open(given, "r", options=options, **_METADATA_OPTIONS, **more)
+    if isinstance(path, str):
+        return av.open(path, "r", options=options, **_METADATA_OPTIONS, **more)
+    given = ffmpeg_input(path)
+    options = {**_SELF_CONTAINED, **(options or {}), **({} if isinstance(given, str) else _NO_OTHER_ADDRESS)}
+    try:
+        return av.open(given, "r", options=options, **_METADATA_OPTIONS, **more)
+    except av.FFmpegError as error:
+        if _is_list(path):
+            raise PlaylistError from error
+        raise
+
+
+def _is_list(path: Path) -> bool:
+    try:
+        with open_bytes(path) as file:
+            start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except (OSError, ShardError):
+        return False
+    return start.startswith(_LIST_STARTS) or (start.startswith(b"<") and any(one in start for one in _LIST_ELEMENTS))
 
 
 def listed_seconds(path: Path) -> float | None:

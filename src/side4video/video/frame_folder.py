@@ -11,13 +11,13 @@ from typing import Self
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from side4video.video.rgb_pictures import to_rgb
 from side4video.video.video_error import VideoError, check_indices
 
 DEFAULT_TEMPLATE = "img_{:05d}.jpg"
-_LARGEST_LEVEL = 65_535
 _NUMBERED_PICTURE = re.compile(
     r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\D{0,3}\.(?:jpe?g|png|webp|bmp|tiff?))", re.IGNORECASE
 )
@@ -105,30 +105,9 @@ class FrameFolder:
     def _read_image(self, index: int) -> np.ndarray:
         try:
             with Image.open(self._files[index]) as image:
-                return _to_rgb(image)
+                return to_rgb(image)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise VideoError(self.path, f"{self._files[index].name} is not a readable image ({error}).") from error
-
-
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    """The picture as viewers show it: uint8 (height, width, 3).
-
-    EXIF orientation is applied; transparent pixels are black; 16-bit levels 0 to 65,535 become 0 to 255.
-
-    Raises:
-        ValueError: levels of a picture with more than 8 bits are outside 0 to 65,535, or not whole numbers.
-    """
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.mode == "F" or image.mode.startswith("I"):
-        levels = np.asarray(image)
-        if image.mode == "F" or levels.min() < 0 or levels.max() > _LARGEST_LEVEL:
-            raise ValueError(f"its levels of mode {image.mode} are not 16-bit numbers, convert it to 8 or 16 bits")
-        grey = np.round(levels / (_LARGEST_LEVEL / 255)).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "black"), image).convert("RGB"))
-    return np.asarray(image.convert("RGB"))
 
 
 def _list_frames(folder: Path, template: str | None) -> list[Path]:

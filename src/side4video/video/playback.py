@@ -20,7 +20,7 @@ from PIL import Image
 from side4video.atomic_files import replacing
 from side4video.video import packets
 from side4video.video.audio import AudioTrack, decode_audio
-from side4video.video.container import file_address, open_container
+from side4video.video.container import PlaylistError, file_address, open_container
 from side4video.video.orientation import Orientation, orientation_of
 from side4video.video.video_error import VideoError
 
@@ -233,5 +233,7 @@ def _size(shown: _TimedFrame, largest_side: int) -> dict[str, int]:
 def _raise_video_errors(path: Path) -> Iterator[None]:
     try:
         yield
+    except PlaylistError as error:
+        raise VideoError(path, str(error)) from error
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error

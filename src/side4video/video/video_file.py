@@ -14,6 +14,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from side4video.video import packets
+from side4video.video.container import PlaylistError
 from side4video.video.file_access import is_on_disk
 from side4video.video.frame_table import FrameTable
 from side4video.video.listing import list_frames
@@ -217,6 +218,8 @@ def _raise_video_errors(path: Path) -> Iterator[None]:
         raise VideoError(path, "there is no such file.", "missing") from error
     except StoreError as error:
         raise VideoError(path, error.reason) from error
+    except PlaylistError as error:
+        raise VideoError(path, str(error)) from error
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error
 

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from side4video.search.video_index import IndexReplacedError
 from side4video.web.api import api_routes
 from side4video.web.media import media_routes
 from side4video.web.page_content import PageContent
@@ -56,6 +57,11 @@ def make_app(service: SearchService) -> FastAPI:
     async def invalid_request(request: Request, error: RequestValidationError) -> Response:
         reasons = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
         return _error_response(request, pages, 422, reasons)
+
+    @app.exception_handler(IndexReplacedError)
+    async def index_replaced(request: Request, _: IndexReplacedError) -> Response:
+        reason = "The index was made again with another model or other settings. Restart the server."
+        return _error_response(request, pages, 503, reason)
 
     @app.exception_handler(Exception)
     async def server_error(request: Request, error: Exception) -> Response:

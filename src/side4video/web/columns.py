@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from side4video.search.stores.dates import is_date
+from side4video.search.stores.numbers import value_text
 from side4video.search.stores.records import IndexedFile
 from side4video.web.responses import ColumnResponse
 
@@ -37,5 +38,6 @@ def _describe(name: str, values: set[str | float | bool]) -> ColumnResponse:
         return ColumnResponse(
             name=name, kind="date", choices=[], lowest=None, highest=None, first=days[0], last=days[-1]
         )
-    choices = sorted(map(str, values)) if len(values) <= MAX_CHOICES else []
-    return ColumnResponse(name=name, kind="text", choices=choices, lowest=None, highest=None)
+    choices = sorted(set(map(value_text, values)))
+    shown = choices if len(choices) <= MAX_CHOICES else []
+    return ColumnResponse(name=name, kind="text", choices=shown, lowest=None, highest=None)

@@ -85,7 +85,7 @@ def media_routes(service: SearchService) -> APIRouter:
 
     @router.get("/posters/{identifier}", response_class=Response)
     async def poster(identifier: str, seconds: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0) -> Response:
-        """The frame of a video at a given time, as JPEG."""
+        """The frame of a video at a given time, as JPEG; after the end, the last one."""
         return await _make_poster(service, await find_file(service, identifier), seconds)
 
     return router
@@ -110,6 +110,8 @@ async def _make_part(
 
 
 async def _make_poster(service: SearchService, file: IndexedFile, seconds: float) -> Response:
+    seconds = min(seconds, file.duration_seconds)
+
     async def make(out: Path) -> None:
         await asyncio.to_thread(_write_poster, video_path(file.path), seconds, out)
 

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import UploadFile as StarletteUploadFile
 
 from side4video.search.stores.filters import Filter
-from side4video.search.subtitle_index import SUBTITLE_WEIGHT
+from side4video.search.subtitle_index import MAX_SUBTITLE_WEIGHT, SUBTITLE_WEIGHT
 from side4video.video.video_error import VideoError
 from side4video.web.api import Clip, find_file, find_timeline, find_videos, to_http_error
 from side4video.web.page_content import PageContent, WatchedVideo
@@ -41,7 +41,9 @@ def page_routes(pages: Pages) -> APIRouter:
     async def home(request: Request) -> HTMLResponse:
         fields = [(name, value) for name, value in request.query_params.multi_items() if value.strip()]
         if not any(name in ("q", "not", "like") for name, _ in fields):
-            return pages.page(request, PageContent(title="Videos in this index", results=await service.sample_videos()))
+            filter = _filter_of(service, fields)
+            title = "Videos in this index" if filter == Filter() else "Videos that match the filters"
+            return pages.page(request, PageContent(title=title, results=await service.sample_videos(filter)))
         like = dict(fields).get("like")
         return await _results(pages, request, _query_of(service, fields, has_example=like is not None), like)
 
@@ -146,7 +148,7 @@ def _filter_of(service: SearchService, fields: Fields) -> Filter:
 
 def _query_of(service: SearchService, fields: Fields, *, has_example: bool) -> ClientQuery:
     texts, unwanted = ([value for name, value in fields if name == kind] for kind in ("q", "not"))
-    weight = form_number(dict(fields).get("subtitles"), "subtitles", SUBTITLE_WEIGHT)
+    weight = form_number(dict(fields).get("subtitles"), "subtitles", SUBTITLE_WEIGHT, maximum=MAX_SUBTITLE_WEIGHT)
     limit = service.settings.max_query_letters
     return read_query(texts, unwanted, subtitle_weight=weight, max_letters=limit, has_example=has_example)
 

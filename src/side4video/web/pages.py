@@ -12,8 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from side4video.search.results import split_at
 from side4video.search.stores.filters import write_condition
+from side4video.search.stores.numbers import value_text
 from side4video.search.subtitle_index import SUBTITLE_WEIGHT
 from side4video.web.page_content import PageContent
+from side4video.web.request_parameters import MAX_CONDITIONS
 from side4video.web.responses import CueResponse
 from side4video.web.service import SearchService
 
@@ -49,6 +51,7 @@ class Pages:
             "languages": lambda cues: list(dict.fromkeys(cue.language for cue in cues)),
             "marked": mark_words,
             "short_first": lambda metadata: sorted(metadata.items(), key=lambda pair: len(str(pair[1])) > LONG_VALUE),
+            "value_text": value_text,
             "short_name": lambda path: "/".join(Path(path).parts[-2:]),
         }
         self._page = environment.get_template("page.html.jinja")
@@ -64,7 +67,7 @@ class Pages:
     ) -> HTMLResponse:
         """The page with the given content in its lower part; `fields` of the form, by default those of the URL."""
         given = [(name, value) for name, value in fields or request.query_params.multi_items() if value.strip()]
-        filters = [(name, value) for name, value in given if name.startswith(_FILTER_FIELDS)]
+        filters = [(name, value) for name, value in given if name.startswith(_FILTER_FIELDS)][: MAX_CONDITIONS + 1]
         texts = [value for name, value in given if name == "q"]
         content = self._page.render(
             shown=shown,

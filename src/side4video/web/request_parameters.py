@@ -7,10 +7,11 @@ from fastapi import HTTPException, Query
 
 from side4video.search.stores.filters import Filter, Operator, Values, parse_filter, write_condition
 from side4video.search.stores.numbers import parse_number
-from side4video.search.subtitle_index import SUBTITLE_WEIGHT
+from side4video.search.subtitle_index import MAX_SUBTITLE_WEIGHT, SUBTITLE_WEIGHT
 
 _MAX_FILTER_LENGTH = 500
-_MAX_CONDITIONS = 50
+MAX_CONDITIONS = 50
+"""Maximum number of conditions of a request."""
 DEFAULT_RESULTS = 12
 
 TopK = Annotated[int, Query(ge=1, description="maximum number of results")]
@@ -19,7 +20,7 @@ PathPattern = Annotated[
 ]
 Where = Annotated[
     list[str],
-    Query(max_length=_MAX_CONDITIONS, description="conditions such as year>=2020 or place=Berlin; all must be met"),
+    Query(max_length=MAX_CONDITIONS, description="conditions such as year>=2020 or place=Berlin; all must be met"),
 ]
 
 Texts = Annotated[list[str], Query(description="the query; several texts are combined")]
@@ -27,7 +28,10 @@ Unwanted = Annotated[list[str], Query(alias="not", description="texts that must 
 SubtitleWeight = Annotated[
     float,
     Query(
-        ge=0, allow_inf_nan=False, description=f"weight of subtitles, {SUBTITLE_WEIGHT} by default; 0: pictures only"
+        ge=0,
+        le=MAX_SUBTITLE_WEIGHT,
+        allow_inf_nan=False,
+        description=f"weight of subtitles, {SUBTITLE_WEIGHT} by default; 0: pictures only",
     ),
 ]
 
@@ -38,16 +42,19 @@ def make_filter(
     """The filter of a request.
 
     Raises:
-        HTTPException: 422 if a condition is invalid, or names an unknown column or a text that no video has.
+        HTTPException: 422 if a condition is invalid, or names an unknown column or a text that no video has; or if the
+            path or the list of conditions is too long.
 
     >>> make_filter(["year>=2020"], None, {"year": float}).conditions[0].value
     2020.0
     """
-    conditions = [text for text in where if text.strip()]
+    conditions, path = [text for text in where if text.strip()], (path or "").strip() or None
+    if len(conditions) > MAX_CONDITIONS:
+        raise HTTPException(422, f"There are {len(conditions)} conditions; the maximum is {MAX_CONDITIONS}.")
+    if path and len(path) > _MAX_FILTER_LENGTH:
+        raise HTTPException(422, f"path: it has {len(path)} characters; the maximum is {_MAX_FILTER_LENGTH}.")
     try:
-        return parse_filter(
-            conditions[:_MAX_CONDITIONS], path.strip() if path and path.strip() else None, columns, values
-        )
+        return parse_filter(conditions, path, columns, values)
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
 
@@ -80,18 +87,18 @@ def form_conditions(fields: Iterable[tuple[str, str]]) -> list[str]:
     return conditions + others
 
 
-def form_number(text: str | None, name: str, default: float) -> float:
-    """A number of the form, at least 0; empty: the default.
+def form_number(text: str | None, name: str, default: float, *, maximum: float) -> float:
+    """A number of the form, from 0 to `maximum`; empty: the default.
 
     Raises:
         HTTPException: 422 if it is not such a number.
 
-    >>> form_number("0.5", "subtitles", 0.2), form_number("", "subtitles", 0.2)
+    >>> form_number("0.5", "subtitles", 0.2, maximum=1.0), form_number("", "subtitles", 0.2, maximum=1.0)
     (0.5, 0.2)
     """
     if text is None or not text.strip():
         return default
     number = parse_number(text.strip())
-    if number is None or number < 0:
-        raise HTTPException(422, f"{name}={text} is not a number of 0 or more.")
+    if number is None or not 0 <= number <= maximum:
+        raise HTTPException(422, f"{name}={text} is not a number from 0 to {maximum:g}.")
     return number

@@ -76,7 +76,9 @@ class VideoResponse(_Response):
     video: str | None = Field(description="URL that a browser can play; null if the file cannot be shown")
     video_starts_at: float = Field(description="time in the whole video at which `video` starts")
     link: str | None = Field(default=None, description="URL of a page with the player at the best moment")
-    download: str | None = Field(default=None, description="URL of the part from start to end as a file")
+    download: str | None = Field(
+        default=None, description="URL of the part from start to end as a file; null if it is too long"
+    )
     problem: str | None = Field(description="reason why the file cannot be shown; null if it can")
 
 

@@ -17,6 +17,7 @@ from side4video.checking.escaping import escape_surrogates
 from side4video.search.allowed_addresses import allowed_addresses
 from side4video.search.metadata import column_types, column_values
 from side4video.search.results import SearchResult
+from side4video.search.stores.filter_matching import make_test
 from side4video.search.stores.filters import Filter
 from side4video.search.stores.records import IndexedFile
 from side4video.web.columns import describe_columns
@@ -76,7 +77,9 @@ class SearchService:
         self.columns: list[ColumnResponse] = []
         self.column_types: dict[str, type] = {}
         self.column_values: dict[str, frozenset[str | float | bool]] = {}
-        self.videos = VideoResponses(self.served_files, root=settings.root_path)
+        self.videos = VideoResponses(
+            self.served_files, root=settings.root_path, max_download_seconds=settings.max_clip_seconds
+        )
         self.timelines = None if classifier is None else Timelines(classifier)
         self.has_subtitles = False
         self._describing = ThreadPoolExecutor(_DESCRIBING_THREADS, thread_name_prefix="describe")
@@ -140,11 +143,15 @@ class SearchService:
         best = await self.queue.run(partial(self.classifier.predict, clip, top_k=_TOP_CLASSES))
         return ClassesResponse(classes=[ClassResponse(name=one.name, score=one.score) for one in best])
 
-    async def sample_videos(self) -> list[VideoResponse]:
-        """A few videos from the whole index, for the page without a query."""
-        files = list(self.served_files.files.values())
+    async def sample_videos(self, filter: Filter) -> list[VideoResponse]:
+        """A few videos from all that pass a filter, for the page without a query."""
+        return await asyncio.to_thread(self._describe_sample, filter)
+
+    def _describe_sample(self, filter: Filter) -> list[VideoResponse]:
+        passes = make_test(filter)
+        files = [file for file in self.served_files.files.values() if passes(file)]
         chosen = files[:: max(1, len(files) // _HOME_PAGE_VIDEOS)][:_HOME_PAGE_VIDEOS]
-        return await asyncio.to_thread(lambda: list(self._describing.map(self.describe_file, chosen)))
+        return list(self._describing.map(self.describe_file, chosen))
 
     def describe_file(self, file: IndexedFile) -> VideoResponse:
         """A whole video, without a query."""

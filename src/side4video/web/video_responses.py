@@ -27,13 +27,14 @@ class VideoResponses:
     Args:
         files: the files that may be shown.
         root: the sub-path of all URLs; empty: none.
+        max_download_seconds: longer parts have no URL of a file.
 
-    >>> VideoResponses(ServedFiles({}), root="").name_of("/videos/dog.mp4")
+    >>> VideoResponses(ServedFiles({}), root="", max_download_seconds=600).name_of("/videos/dog.mp4")
     '/videos/dog.mp4'
     """
 
-    def __init__(self, files: ServedFiles, *, root: str) -> None:
-        self._files, self._root = files, root
+    def __init__(self, files: ServedFiles, *, root: str, max_download_seconds: float) -> None:
+        self._files, self._root, self._max_download_seconds = files, root, max_download_seconds
         self._common_folder = ""
 
     def set_paths(self, paths: Iterable[str]) -> None:
@@ -59,6 +60,7 @@ class VideoResponses:
         end = found.end_seconds if at is None else file.duration_seconds
         start, video, problem = self._player(file, identifier, found.start_seconds, end)
         part = urlencode({"start": f"{found.start_seconds:.3f}", "end": f"{found.end_seconds:.3f}"})
+        is_short = found.end_seconds - found.start_seconds <= self._max_download_seconds
         return VideoResponse(
             id=identifier,
             name=self.name_of(file.path),
@@ -86,7 +88,7 @@ class VideoResponses:
             video=video,
             video_starts_at=start,
             link=None if problem else f"{root}/watch/{identifier}?t={found.start_seconds if at is None else at:.3f}",
-            download=None if problem else f"{root}/moments/{identifier}.mp4?{part}",
+            download=f"{root}/moments/{identifier}.mp4?{part}" if is_short and not problem else None,
             problem=problem,
         )
 

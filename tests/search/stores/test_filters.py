@@ -1,14 +1,25 @@
 """Conditions of filters as the command line reads them."""
 
+import contextlib
 import os
+import time
 import unicodedata
 from datetime import date, datetime
 
 import pytest
 
+from side4video.search.metadata import column_types
+from side4video.search.stores import filters
 from side4video.search.stores.dates import Period
 from side4video.search.stores.filter_matching import fulfils, make_test
-from side4video.search.stores.filters import Condition, Filter, parse_condition, parse_filter, write_condition
+from side4video.search.stores.filters import (
+    MAX_CONDITION_LENGTH,
+    Condition,
+    Filter,
+    parse_condition,
+    parse_filter,
+    write_condition,
+)
 from side4video.search.stores.records import IndexedFile
 
 COLUMNS = {"camera": str, "indoor": bool, "shot_on": date, "year": float}
@@ -60,6 +71,9 @@ def test_conditions(text, expected):
         ("camera=>north", r"'>' is too much after '='.*character 8"),
         ('camera="north', r"a quote is open \(character 8\)"),
         ("camera='north' gate", "text follows a quote"),
+        ("", "a column is missing"),
+        ("  'camera ", "a column is missing"),
+        ("camera =  ", "a value is missing"),
         ("camera north", r"one of = != < <= > >= ~ is missing \(character 13\)"),
         ("camera>=north", "camera is a column of text, and text has no order"),
         ("year=2019 AND camera=north", "'AND camera=' is a second condition"),
@@ -71,6 +85,31 @@ def test_conditions(text, expected):
 def test_invalid_conditions_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse_condition(text, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " " * 60_000 + '"',
+        "camera" + " " * 60_000 + '"',
+        "camera=b" + " " * 60_000 + "c",
+        "camera=" + '"' * 60_001,
+        "camera=" + " and" * 15_000,
+        "camera= and" + " " * 60_000,
+    ],
+)
+def test_the_time_grows_linearly_with_the_text(text):
+    started = time.process_time()
+    with contextlib.suppress(ValueError):
+        filters._split(text)
+    filters._joined(text)
+    assert time.process_time() - started < 20  # with backtracking: minutes to years
+
+
+def test_long_conditions_are_refused():
+    assert parse_condition("camera~" + "x" * (MAX_CONDITION_LENGTH - 7), COLUMNS).operator == "~"
+    with pytest.raises(ValueError, match=r"has 2,001 characters; the maximum is 2,000\. Use COLUMN~PART"):
+        parse_condition("camera~" + "x" * (MAX_CONDITION_LENGTH - 6), COLUMNS)
 
 
 def test_videos_without_metadata():
@@ -126,6 +165,26 @@ def test_dates_are_compared_with_whole_periods(condition, expected):
     condition = parse_condition(condition, COLUMNS)
     assert [day for day in days if fulfils({"shot_on": day}, condition)] == expected
     assert not fulfils({}, condition)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("camera=7", [7.0, "7"]),
+        ("camera!=7", ["north", True, 1234567.0]),
+        ("camera=1234567", [1234567.0]),
+        ("camera~345", [1234567.0]),
+        ("camera=true", [True]),
+        ("camera=north", ["north"]),
+    ],
+)
+def test_a_column_with_numbers_and_text_is_compared_as_text(condition, expected):
+    values = [7.0, "7", "north", True, 1234567.0]
+    columns = column_types({"camera": value} for value in values)
+    parsed = parse_condition(condition, columns, {"camera": set(values)})
+    assert [value for value in values if fulfils({"camera": value}, parsed)] == expected
+    with pytest.raises(ValueError, match=r"no video has camera '7\.0'. Values are .*'7'"):
+        parse_condition("camera=7.0", columns, {"camera": set(values)})
 
 
 @pytest.mark.parametrize(("on_disk", "given"), [("NFC", "NFD"), ("NFD", "NFC")])

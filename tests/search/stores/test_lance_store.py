@@ -1,5 +1,6 @@
 """LanceDB only: its index of many windows, vectors cached in memory, and deleted files."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,9 @@ from search.windows import INFO, WIDTH, assert_same_windows, make_windows, norma
 from side4video.search.stores import lance_snapshot, lance_store
 from side4video.search.stores.filters import Condition, Filter
 from side4video.search.stores.lance_store import LanceStore
+from side4video.search.stores.records import VideoSubtitles
 from side4video.search.stores.window_rows import window_schema
+from side4video.subtitles.cues import Cue
 
 EVERYTHING = Filter()
 
@@ -39,6 +42,27 @@ def indexed(tmp_path):
     store.optimise()
     assert len(store._table.list_indices()) == 1
     return store, windows
+
+
+def test_an_index_that_was_made_again_with_as_many_changes(tmp_path, vector):
+    reader = None
+    for seed in (1, 2):
+        writer = LanceStore(str(tmp_path / "index"))
+        writer.write_info(INFO)
+        windows = [make_windows(f"/{number}.mp4", seed=seed)[0] for number in range(20)]
+        writer.replace([window.file.path for window in windows], windows)
+        path = windows[0].file.path
+        writer.set_subtitles({path: VideoSubtitles("", (Cue(0, 1, f"Take {seed}"),))})
+        reader = reader or LanceStore(str(tmp_path / "index"))
+        assert_same_windows(reader.nearest(vector, limit=5, filter=EVERYTHING), brute_force(windows, vector, 5))
+        assert reader.files()[path].content == windows[0].file.content
+        assert reader.subtitles()[path].cues[0].text == f"Take {seed}"
+        version = reader.subtitles_version()
+        assert version == reader.subtitles_version()
+        shutil.rmtree(tmp_path / "index")
+        if seed == 1:
+            before = version
+    assert version != before
 
 
 def test_ann_index_finds_the_nearest_windows(indexed, vector):

@@ -192,7 +192,7 @@ FILTERS = [
     (Filter((Condition("title", "~", "straße"),)), "c"),
     (Filter((Condition("title", "~", "cat"),)), ""),
     (Filter((Condition("year", "=", 2024.0),)), "a"),
-    (Filter((Condition("year", "=", "2024"),)), "e"),
+    (Filter((Condition("year", "=", "2024"),)), "ae"),
     (Filter((Condition("year", "!=", 2024.0),)), "bcde"),
     (Filter((Condition("year", "<", 2024.5),)), "ad"),
     (Filter((Condition("year", "<=", 2024.5),)), "abd"),

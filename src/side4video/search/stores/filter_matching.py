@@ -8,6 +8,7 @@ from collections.abc import Callable
 from side4video.data.lists.video_finder import composed
 from side4video.search.stores.dates import Period, parse_period
 from side4video.search.stores.filters import Condition, Filter
+from side4video.search.stores.numbers import value_text
 from side4video.search.stores.records import IndexedFile, Metadata
 from side4video.system.paths import as_listed, real_path
 
@@ -26,7 +27,10 @@ def _kind(value: str | float | bool) -> type:
 
 
 def fulfils(metadata: Metadata, condition: Condition) -> bool:
-    """Whether a video's metadata fulfils a condition. Values of different types are never equal and have no order.
+    """Whether a video's metadata fulfils a condition.
+
+    A text is compared with the text of a value: "7" with 7.0. Other values of different types are never equal and have
+    no order.
 
     A date is compared with the whole period of the condition: `<=2024-05` includes all of May, and `>2024-05` starts in
     June.
@@ -37,8 +41,10 @@ def fulfils(metadata: Metadata, condition: Condition) -> bool:
     if condition.column not in metadata:
         return False
     own, other = metadata[condition.column], condition.value
+    if isinstance(other, str):
+        own = value_text(own)
     if condition.operator == "~":
-        return isinstance(own, str) and composed(str(other)).casefold() in composed(own).casefold()
+        return composed(str(other)).casefold() in composed(str(own)).casefold()
     if isinstance(other, Period):
         period = parse_period(own) if isinstance(own, str) else None
         return condition.operator == "!=" if period is None else _is_in(period, condition.operator, other)

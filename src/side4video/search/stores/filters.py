@@ -8,7 +8,7 @@ from datetime import date
 from typing import Literal, cast
 
 from side4video.search.stores.dates import Period, parse_period
-from side4video.search.stores.numbers import parse_number
+from side4video.search.stores.numbers import parse_number, value_text
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 """`~`: the text contains the value; case is ignored."""
@@ -16,12 +16,15 @@ Values = Mapping[str, Collection[str | float | bool]]
 """The values that occur in each column."""
 
 _QUOTED = r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\''
-_COLUMN = re.compile(rf"\s*(?:(?P<quoted>{_QUOTED})|(?P<bare>[^=!<>~\"']+?))\s*(?=[=!<>~]|$)")
+# Conditions come from clients: each expression has one way to match a text, so it takes linear time.
+_COLUMN = re.compile(rf"\s*+(?:(?P<quoted>{_QUOTED})\s*+|(?P<bare>[^=!<>~\"'\s][^=!<>~\"']*+))(?=[=!<>~]|$)")
 _OPERATOR = re.compile(r"!=|<=|>=|=|<|>|~")
-_VALUE = re.compile(rf"\s*(?:(?P<quoted>{_QUOTED})|(?P<bare>[^\"'].*?))\s*$", re.DOTALL)
-_JOINED = re.compile(r"\s(?:AND|OR|and|or|&&|\|\|)\s+[^=!<>~]+(?:!=|<=|>=|=|<|>|~)")
+_VALUE = re.compile(rf"\s*+(?:(?P<quoted>{_QUOTED})\s*+|(?P<bare>[^\"'\s].*+))$", re.DOTALL)
+_JOINED = re.compile(r"\s(?:AND|OR|and|or|&&|\|\|)\s[^=!<>~]++(?:!=|<=|>=|=|<|>|~)")
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 _MAX_NAMED = 3
+MAX_CONDITION_LENGTH = 2000
+"""Maximum number of characters of a condition."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,17 @@ def parse_condition(text: str, columns: Mapping[str, type], values: Values | Non
         values: the values of the columns. If given, a text that no video has is an error.
 
     Raises:
-        ValueError: the syntax is wrong, the column does not exist, the value does not have the column's type, no video
-            has this value, or text is compared by order.
+        ValueError: the text is longer than `MAX_CONDITION_LENGTH`, the syntax is wrong, the column does not exist, the
+            value does not have the column's type, no video has this value, or text is compared by order.
 
     >>> parse_condition("title~dog", {"title": str})
     Condition(column='title', operator='~', value='dog')
     """
+    if len(text) > MAX_CONDITION_LENGTH:
+        raise ValueError(
+            f"A condition has {len(text):,} characters; the maximum is {MAX_CONDITION_LENGTH:,}. Use COLUMN~PART to "
+            "find a part of a long text."
+        )
     name, operator, value, is_quoted = _split(text)
     column = _find_column(text, name, columns)
     kind = columns[column]
@@ -98,7 +106,13 @@ def parse_condition(text: str, columns: Mapping[str, type], values: Values | Non
 def parse_filter(
     conditions: Iterable[str], path: str | None, columns: Mapping[str, type], values: Values | None = None
 ) -> Filter:
-    """Parse conditions, see `parse_condition`, and combine them with a path pattern."""
+    """Parse conditions, see `parse_condition`, and combine them with a path pattern.
+
+    Raises:
+        ValueError: a condition is invalid, or the path has a zero character.
+    """
+    if path is not None and "\0" in path:
+        raise ValueError(f"path: {path!r} contains a zero character, which no path has. Leave it out.")
     return Filter(tuple(parse_condition(text, columns, values) for text in conditions), path)
 
 
@@ -172,13 +186,13 @@ def _text_condition(
     text: str, column: str, operator: Operator, value: str, known: Collection[str | float | bool]
 ) -> Condition:
     if operator in {"<", "<=", ">", ">="}:
-        offending = [str(one) for one in known if not _is_ordered(one)]
+        offending = [value_text(one) for one in known if not _is_ordered(one)]
         because = f", because of {', '.join(map(repr, sorted(offending)[:_MAX_NAMED]))}" if offending else ""
         raise ValueError(
             f"{text!r}: {column} is a column of text{because}, and text has no order. Use =, != or ~; or correct the "
             "CSV (numbers such as 7.5, dates such as 2024-05-17, empty fields where nothing is known) and index again."
         )
-    if operator != "~" and known and value not in (names := {str(one) for one in known}):
+    if operator != "~" and known and value not in (names := {value_text(one) for one in known}):
         if hint := _joined(value):
             raise ValueError(f"{text!r}: {hint}")
         folded = [name for name in names if name.casefold() == value.casefold()]

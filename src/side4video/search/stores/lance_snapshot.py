@@ -113,7 +113,11 @@ class LanceSnapshot:
 
     def files(self) -> dict[str, IndexedFile]:
         """Every video by its path, in order of the paths."""
-        return dict(sorted((file.path, file) for file in self._files[1]))
+        return dict(self._by_path)
+
+    @cached_property
+    def _by_path(self) -> dict[str, IndexedFile]:
+        return dict(sorted({file.path: file for file in self._files[1]}.items()))
 
     def windows_of(self, paths: Sequence[str]) -> list[Window]:
         """Windows of some videos, by path and number."""

@@ -20,7 +20,7 @@ from side4video.search.stores.filters import Filter
 from side4video.search.stores.index_locks import write_lock
 from side4video.search.stores.lance_snapshot import EXACT_WINDOWS, LanceSnapshot, path_condition
 from side4video.search.stores.lance_subtitles import LanceSubtitles
-from side4video.search.stores.lance_tables import create_table, explain_errors, open_table, with_retries
+from side4video.search.stores.lance_tables import create_table, explain_errors, folder_state, open_table, with_retries
 from side4video.search.stores.records import IndexedFile, IndexInfo, Metadata, VideoSubtitles, Window
 from side4video.search.stores.serialisation import info_from_text, info_to_text, metadata_to_text, path_to_text
 from side4video.search.stores.window_rows import to_rows, window_schema
@@ -98,15 +98,28 @@ class LanceStore:
 
     def __init__(self, address: str, *, exact_windows: int = EXACT_WINDOWS) -> None:
         self._address, self._exact_windows = address, exact_windows
+        self._lock = threading.RLock()
+        self._num_outdated = 0
+        self._folder_state = folder_state(address, INFO)
+        self._connect()
+
+    def _connect(self) -> None:
         self._connection = explain_errors(
-            address, lambda: lancedb.connect(address, read_consistency_interval=timedelta(0))
+            self._address, lambda: lancedb.connect(self._address, read_consistency_interval=timedelta(0))
         )
         self._subtitles = LanceSubtitles(self._connection)
         self._table: Table | None = None
         self._snapshot: LanceSnapshot | None = None
-        self._lock = threading.Lock()
-        self._num_outdated = 0
         self._paths, self._paths_version = set[str](), -1
+
+    def _connect_again_if_replaced(self) -> None:
+        """Open an index that was deleted and made again: a connection takes tables with equal versions for equal."""
+        with self._lock:
+            state = folder_state(self._address, INFO)
+            if state is not None and state != self._folder_state:
+                if self._folder_state is not None:
+                    self._connect()
+                self._folder_state = state
 
     def read_info(self) -> IndexInfo | None:
         """The description of the index; None: there is no index here.
@@ -115,6 +128,7 @@ class LanceStore:
             ValueError: a later version of this package made the index.
             ConnectionError: an object store does not answer, or denies access.
         """
+        self._connect_again_if_replaced()
         table = explain_errors(self._address, lambda: open_table(self._connection, INFO))
         rows = [] if table is None else table.to_arrow()["json"].to_pylist()
         return info_from_text(rows[-1], self._address) if rows else None
@@ -216,11 +230,14 @@ class LanceStore:
 
     def subtitles(self) -> dict[str, VideoSubtitles]:
         """Subtitles by path."""
+        self._connect_again_if_replaced()
         return self._subtitles.read()
 
     def subtitles_version(self) -> int:
-        """The version of the table of subtitles; 0 without one."""
-        return self._subtitles.version()
+        """A number for the version of the table of subtitles; 0 without one."""
+        self._connect_again_if_replaced()
+        version = self._subtitles.version()
+        return hash((version, self._folder_state)) if version else 0
 
     @_with_write_lock
     def set_subtitles(self, subtitles: Mapping[str, VideoSubtitles | None]) -> None:
@@ -298,6 +315,7 @@ class LanceStore:
         return table
 
     def _opened(self) -> Table | None:
+        self._connect_again_if_replaced()
         if self._table is None:  # not `if not`: an empty table is false too
             self._table = open_table(self._connection, WINDOWS)
         return self._table

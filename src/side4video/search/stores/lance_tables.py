@@ -1,5 +1,6 @@
 """Open and create LanceDB tables, explain connection errors, and repeat changes that conflict with other processes."""
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -26,6 +27,15 @@ def explain_errors(address: str, action: Callable[[], Result]) -> Result:
         if "://" not in address:
             raise
         raise ConnectionError(explain_connection_error(address, error)) from error
+
+
+def folder_state(address: str, name: str) -> tuple[int, int] | None:
+    """A value that is another one after the folder of a table was deleted and made again; None without a folder."""
+    try:
+        state = os.stat(os.path.join(address, f"{name}.lance"))  # noqa: PTH116, PTH118 (runs with every query)
+    except OSError:
+        return None
+    return state.st_ino, state.st_ctime_ns
 
 
 def open_table(connection: lancedb.DBConnection, name: str) -> Table | None:

@@ -45,9 +45,13 @@ async function show(address, { copiesFields = false, ...options } = {}) {
   try {
     const response = await fetch(address, { ...options, headers: { Accept: "text/html" }, signal: request.signal });
     const text = await response.text();
-    if (response.headers.get("content-type")?.startsWith("text/html")) {
-      const page = new DOMParser().parseFromString(text, "text/html");
-      main.replaceWith(page.getElementById("results"));
+    const isPage = response.headers.get("content-type")?.startsWith("text/html");
+    const page = isPage ? new DOMParser().parseFromString(text, "text/html") : null;
+    const found = page?.getElementById("results");
+    if (response.status === 401 || (response.ok && isPage && !found)) {
+      location.reload(); // the server or a proxy asks who you are
+    } else if (found) {
+      main.replaceWith(found);
       for (const place of [".filters summary", ".combine summary"]) copyContent(page, place);
       prepareVideos();
       if (copiesFields) copyFields(page);
@@ -192,6 +196,11 @@ document.addEventListener("click", (event) => {
   const copy = event.target.closest(".copy");
   if (copy) {
     copyLink(copy);
+    return;
+  }
+  if (event.target.closest(".skip") && isPlainClick(event)) {
+    event.preventDefault(); // a change of the address's fragment counts as Back, which loads the results again
+    results().focus();
     return;
   }
   const word = event.target.closest(".word, .moment");
