@@ -74,7 +74,7 @@ def choose_probe_alone(config: RunConfig, out: Path, *, seed: int) -> tuple[dict
     scores = {}
     candidates = {one.name: one.changes for one in result.tried} or {result.chosen: search.changes}
     for name, changes in candidates.items():
-        own = changed(config, {"data": changes.get("data", {})})
+        own = changed(search.config, {"data": changes.get("data", {})})
         train = training_tokens(own, data, search.backbone)
         clips = evaluation_clips(as_evaluated(data.test, own.data), config=own, backbone=search.backbone)
         test = probe_tokens_of(clips, config=own, backbone=search.backbone)

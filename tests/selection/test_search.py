@@ -130,15 +130,14 @@ def test_a_search_resumes_with_another_test_set(finished, searching, motion_vide
     assert outcome(folder) == outcome(finished)
 
 
-def write_noisy_clip(path, seed, *, damaged=()):
-    """A Motion JPEG video of 40 random frames, in which some frames cannot be decoded."""
-    random = np.random.default_rng(seed)
+def write_clip(path, frames, *, damaged=()):
+    """A Motion JPEG video in which the frames with the numbers `damaged` cannot be decoded."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames[0].shape[:2]
     with av.open(path, "w") as file:
-        stream = file.add_stream("mjpeg", rate=10, width=32, height=32, pix_fmt="yuvj420p")
-        for number in range(40):
-            frame = av.VideoFrame.from_ndarray(random.integers(0, 255, (32, 32, 3), np.uint8), "rgb24")
-            for packet in stream.encode(frame):
+        stream = file.add_stream("mjpeg", rate=10, width=width, height=height, pix_fmt="yuvj420p")
+        for number, frame in enumerate(frames):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")):
                 written = packet
                 if number in damaged:
                     written = av.Packet(bytes(64))
@@ -149,18 +148,45 @@ def write_noisy_clip(path, seed, *, damaged=()):
 
 
 def test_candidates_are_compared_on_the_clips_that_every_sampling_can_read(searching, tmp_path, capsys):
-    dense, segments = (set(FrameSampling(4, name).test(40)[0]) for name in ("dense", "segments"))
+    samplings = FrameSampling(4, "dense", stride=4), FrameSampling(4, "segments")
+    dense, segments = (set(sampling.test(40)[0]) for sampling in samplings)
     damaged = {("a", 0): {min(dense - segments)}, ("b", 1): {min(segments - dense)}}
     for label, place in itertools.product("ab", range(4)):
+        frames = np.random.default_rng([ord(label), place]).integers(0, 255, (40, 32, 32, 3), np.uint8)
         clip = tmp_path / "clips" / label / f"{label}{place}.avi"
-        write_noisy_clip(clip, 2 * place + (label == "b"), damaged=damaged.get((label, place), ()))
+        write_clip(clip, frames, damaged=damaged.get((label, place), ()))
     data = {"train": tmp_path / "clips", "test": None}
     config = searching(search="probes", data=data)
     result = read_search(train(config, out=tmp_path / "run").folder)
     assert {len(one.right) for one in result.tried} == {6}
-    assert "2 of 8 training clips cannot be read completely: a/a0.avi, b/b1.avi." in capsys.readouterr().out
+    assert "2 of 8 training clips cannot be read completely: 'a/a0.avi', 'b/b1.avi'." in capsys.readouterr().out
     with pytest.raises(ValueError, match="on-error skip"):
         train(searching(search="probes", data=data | {"on_error": "stop"}), out=tmp_path / "stopped")
+
+
+def passing_squares(label, place):
+    """Frames of a square that passes to the right (class a) or to the left (class b)."""
+    start, row = np.random.default_rng([ord(label), place]).integers(0, 12, 2)
+    frames = np.full((16, 64, 64, 3), 90, np.uint8)
+    for number, frame in enumerate(frames if label == "a" else frames[::-1]):
+        frame[20 + row : 32 + row, start + 2 * number : start + 2 * number + 12] = 220
+    return frames
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("right", "left")])
+def test_mirrored_clips_are_switched_off_where_they_contradict_the_classes(names, searching, tmp_path, capsys):
+    for label, place in itertools.product("ab", range(8)):
+        split = "train" if place < 6 else "test"
+        clip = tmp_path / split / names["ab".index(label)] / f"{place}.avi"
+        write_clip(clip, passing_squares(label, place))
+    data = {"train": tmp_path / "train", "test": tmp_path / "test", "sampling": "dense", "stride": 2}
+    config = searching(search="probes", data=data, augment={"flip": 0.5})
+    result = train(config, out=tmp_path / "run")
+    contradicts = names == ("a", "b")  # clips of "right" and "left" exchange their classes
+    assert load_config(result.folder / "config.yaml").augment.flip == (0.0 if contradicts else 0.5)
+    notes = [note for note in read_search(result.folder).notes if "augment.flip 0.5 -> 0" in note]
+    assert len(notes) == contradicts == capsys.readouterr().out.count("augment.flip 0.5 -> 0")
+    assert result.evaluation.top1 == 1.0
 
 
 def test_resume_with_other_settings_is_refused(finished, searching):

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from side4video.config import ProbeName, RunConfig
+from side4video.config import PROBES, ProbeName, RunConfig
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.side.side_network import resolve_taps
 from side4video.models.video_model import build_backbone, choose_device
@@ -42,6 +43,8 @@ from side4video.tasks.recognition.probe_tokens import ProbeTokens
 
 FIRST_FOLDS = 2
 """Folds of the first round; a candidate clearly worse than the best there is not tried on the other folds."""
+DIRECTED: tuple[ProbeName, ...] = ("space-time", "correlation", "flow")
+"""Probes that tell directions, with which the search checks whether mirrored clips contradict the classes."""
 SURVIVORS = 2
 """One in this many side networks continues after the first round."""
 
@@ -75,6 +78,9 @@ class Search:
         if data.train is None:
             raise ValueError("No training set: give --data.train.")
         self.data: RecognitionData = replace(data, test=None)
+        self.flip_changes: dict[str, dict[str, Any]] = {}
+        self._known: defaultdict[str, dict[ProbeName, ChosenProbe]] = defaultdict(dict)
+        self._seconds: dict[Path, float] = {}
         self.device = choose_device(config.train.device)
         self.backbone: FrozenBackbone = build_backbone(self.config, device=self.device)
 
@@ -96,9 +102,8 @@ class Search:
             tried = [*probes, *self._try_sides(probes, folds, places)]
             complete = [one for one in tried if len(one.right) == len(folds.scored)]
             found, reason = choose(complete)
-            self.changes = found.changes
-            seconds = sum(one.seconds for one in tried)
-            guess = self._guess(folds, places)
+            self.changes = found.changes | self.flip_changes
+            seconds, guess = sum(self._seconds.values()), self._guess(folds, places)
             result = SearchResult(tuple(tried), found.name, reason, seconds, notes, len(folds.scored), guess)
             Console().print(result.table())
         print(f"Chosen: {result.reason} The search took {result.seconds:.0f} s.")
@@ -117,25 +122,51 @@ class Search:
 
         All candidates are compared on the clips that can be read with both samplings.
         """
-        choices = list(frame_choices(self.config).values())
-        places = reduce(np.intersect1d, (self._tokens(data).places for data in choices))
+        samplings = frame_choices(self.config).values()
+        places = reduce(np.intersect1d, (self._tokens(self.config, data).places for data in samplings))
         folds, notes = training_folds(places, self.config, self.data)
         for note in notes:
             print(note)
-        tried: list[FoldResults] = []
-        for data in choices if folds.parts else ():
-            tokens = self._tokens(data).only(places)
-            known: dict[ProbeName, ChosenProbe] = {}
-            for candidate in probe_candidates(self.config, self.effort):
-                if candidate.changes.get("data", {}) != data:
-                    continue
-                tried.append(self._kept(candidate, "all", partial(self._probe, candidate, tokens, folds, known)))
-        order = [candidate.name for candidate in probe_candidates(self.config, self.effort)]
-        return sorted(tried, key=lambda one: order.index(one.name)), folds, places, notes
+        if not folds.parts:
+            return [], folds, places, notes
+        if self.config.augment.flip and (switched := self._check_flip(folds, places)):
+            print(switched)
+            notes = (*notes, switched)
+        return self._try_families(PROBES, self.config, folds, places), folds, places, notes
 
-    def _tokens(self, data: dict[str, Any]) -> ProbeTokens:
+    def _check_flip(self, folds: Folds, places: np.ndarray) -> str | None:
+        """Switch mirrored clips off, with a note, if the best probe of directions is clearly better without them."""
+        without = changed(self.config, {"augment": {"flip": 0.0}})
+        found = [self._try_families(DIRECTED, config, folds, places) for config in (without, self.config)]
+        if not all(found):
+            return None  # one frame has no directions
+        plain, mirrored = (min(tried, key=lambda one: one.loss) for tried in found)
+        difference, error = error_of_difference(plain, mirrored)
+        if difference <= error:
+            return None
+        flip, self.config, self.flip_changes = self.config.augment.flip, without, {"augment": {"flip": 0.0}}
+        return (
+            f"note: augment.flip {flip} -> 0: mirrored clips contradict the classes. Held-out clips have a log loss of "
+            f"{plain.loss:.2f} without them ({plain.name}) and of {mirrored.loss:.2f} with them ({mirrored.name})."
+        )
+
+    def _try_families(
+        self, families: Sequence[ProbeName], config: RunConfig, folds: Folds, places: np.ndarray
+    ) -> list[FoldResults]:
+        """Try families of probes with each sampling."""
+        part = "all" if config.augment.flip else "unmirrored"
+        candidates = [one for one in probe_candidates(config, self.effort) if one.probe in families]
+        tried = {}
+        for sampling, data in frame_choices(config).items():
+            tokens, known = self._tokens(config, data).only(places), self._known[f"{sampling} {part}"]
+            for one in candidates:
+                if one.changes.get("data", {}) == data:
+                    tried[one.name] = self._kept(one, part, partial(self._probe, one, tokens, folds, known))
+        return [tried[one.name] for one in candidates]
+
+    def _tokens(self, config: RunConfig, data: dict[str, Any]) -> ProbeTokens:
         """The tokens of the training clips with other settings of `data`: computed once, then read from the cache."""
-        return training_tokens(changed(self.config, {"data": data}), self.data, self.backbone)
+        return training_tokens(changed(config, {"data": data}), self.data, self.backbone)
 
     def _probe(
         self, candidate: Candidate, tokens: ProbeTokens, folds: Folds, known: dict[ProbeName, ChosenProbe]
@@ -216,8 +247,10 @@ class Search:
         """Load a stored result, or compute and store it."""
         path = self.folder / f"{candidate.file_name}-{part}.json"
         if path.is_file():
-            return FoldResults.read(path)
-        print(f"search: {candidate.name}, {part}", flush=True)
-        result: FoldResults = compute()
-        result.write(path)
+            result = FoldResults.read(path)
+        else:
+            print(f"search: {candidate.name}, {part}", flush=True)
+            result = compute()
+            result.write(path)
+        self._seconds[path] = result.seconds
         return result
