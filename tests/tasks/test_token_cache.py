@@ -177,7 +177,7 @@ def test_cache_is_rebuilt_only_if_its_content_would_differ(small_run, motion_vid
 
 
 def test_the_arrow_of_time_shares_the_file_of_the_classes(small_run, tmp_path, counted):
-    """Made by either, its labels are right for both; labels that a flip changes make another file."""
+    """Made by either without flips, its labels are right for both; labels that a flip changes make another file."""
     train_cache(small_run(data={"arrow_of_time": True}), tmp_path)
     used = sum(counted)
     cache, clips, model = train_cache(small_run(), tmp_path)
@@ -186,8 +186,11 @@ def test_the_arrow_of_time_shares_the_file_of_the_classes(small_run, tmp_path, c
     assert batch.labels.tolist() == [clips.videos[index].label for index in batch.indices]
     settings = {"transform": small_run().augment.model_dump(mode="json"), "pooled": True, "copies": COPIES}
     assert TokenCache(tmp_path, clips, model, **settings).path == cache.path
-    clips.transform.flip_labels = {0: 1, 1: 0}
-    assert TokenCache(tmp_path, clips, model, **settings).path != cache.path
+    assert clips.transform.flip_labels  # clockwise and anticlockwise
+    settings["transform"] |= {"flip": 0.5}
+    flipped = TokenCache(tmp_path, clips, model, **settings).path
+    clips.transform.flip_labels = {}
+    assert TokenCache(tmp_path, clips, model, **settings).path != flipped
 
 
 def test_an_interrupted_build_is_not_used(small_run, tmp_path, monkeypatch):
@@ -304,7 +307,7 @@ def test_too_little_disk_space_is_an_error_before_anything_is_written(small_run,
     assert files(tmp_path) == []
 
 
-def test_unreadable_videos_are_reported_each_time_and_never_replaced(small_run, motion_videos, tmp_path):
+def test_unreadable_videos_are_reported_each_time_and_never_replaced(small_run, motion_videos, tmp_path, capsys):
     videos = tmp_path / "videos"
     shutil.copytree(motion_videos / "train", videos)
     broken = videos / "clockwise" / "0001.mp4"
@@ -313,8 +316,10 @@ def test_unreadable_videos_are_reported_each_time_and_never_replaced(small_run, 
     train(config, out=tmp_path / "run")
     failures = [entry for entry in read_log(tmp_path / "run") if entry["kind"] == "failure"]
     assert [entry["path"] for entry in failures] == [str(broken)] * 2  # once per epoch
+    assert "Delete this file to read them again" not in capsys.readouterr().out
     with pytest.raises(RuntimeError, match=r"0001\.mp4.*--data\.on-error skip"):
         train(small_run(data=config.data.model_dump() | {"on_error": "stop"}), out=tmp_path / "stop")
+    assert "1 of 24 videos could not be read when" in capsys.readouterr().out
 
 
 def test_if_no_video_can_be_read_no_file_is_written(small_run, tmp_path):

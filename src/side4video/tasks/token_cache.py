@@ -27,8 +27,8 @@ from side4video.models.backbones.token_identity import token_identity
 from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.stored_clips import StoredClips, denormalise_pixels
+from side4video.video.file_access import content_state
 from side4video.video.frame_folder import DEFAULT_TEMPLATE
-from side4video.video.remote import state_or_none
 
 FORMAT_VERSION = 2
 CACHE_SEED = 0
@@ -151,7 +151,8 @@ class TokenCache:
             self._stored = replace(self._needed, blocks=tuple(sorted(taps | set(also_blocks))))
             found = folder / f"tokens-{_digest(description)}-{_digest(self._stored.to_json())[:8]}.npy"
         self.path, metadata_path = found, found.with_suffix(".json")
-        if not (self.path.is_file() and metadata_path.is_file()):
+        was_built_before = self.path.is_file() and metadata_path.is_file()
+        if not was_built_before:
             self._build(metadata_path, description, chunk=chunk, workers=workers, timeout_seconds=timeout_seconds)
         try:
             self._records = np.load(self.path, mmap_mode="r", allow_pickle=False)
@@ -163,6 +164,11 @@ class TokenCache:
                 for index, reason in failures.items()
             }
             self._check_shape()
+            if self._failures and was_built_before:
+                tqdm.write(
+                    f"{len(self._failures)} of {len(clips)} videos could not be read when {self.path} was built, and "
+                    "are left out. Delete this file to read them again."
+                )
         except Exception as error:  # NumPy can raise any exception for a corrupt header
             raise _corrupt(self.path, error) from error
 
@@ -227,6 +233,7 @@ class TokenCache:
     def _describe(self, transform: dict[str, Any]) -> dict[str, Any]:
         """Return everything that the tokens depend on; which of them are stored is in `_Columns`."""
         clips = self._clips
+        flip_labels: dict[int, int] = getattr(clips.transform, "flip_labels", {})
         return {
             "format": FORMAT_VERSION,
             "backbone": token_identity(self._model.backbone),
@@ -237,7 +244,7 @@ class TokenCache:
             **({"fps": clips.fps} if clips.fps else {}),
             **({"num_labels": clips.num_labels} if clips.num_labels else {}),
             "views": [self._copies, clips.repeats] if isinstance(clips, TrainClips) else [clips.num_clips],
-            "flip_labels": sorted(getattr(clips.transform, "flip_labels", {}).items()),
+            "flip_labels": sorted(flip_labels.items()) if transform.get("flip") else [],
             "videos": [_video_identity(video) for video in clips.videos],
         }
 
@@ -307,8 +314,8 @@ class TokenCache:
 
 
 def _video_identity(video: LabelledVideo) -> list[Any]:
-    """Identify a video by its path, the size and modification time of its file, its labels and its section."""
-    state = state_or_none(video.path)
+    """Identify a video by its path, the state of its content, its labels and its section."""
+    state = content_state(video.path)
     file = None if state is None else list(state)
     labels = [] if video.labels is None else [list(video.labels)]
     span = [video.start_seconds, video.end_seconds]

@@ -1,6 +1,8 @@
 """State and bytes of a video: a file of this machine, one at an address, or a member of a tar archive."""
 
+import hashlib
 import io
+import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,6 +55,25 @@ def state_or_none(path: Path) -> tuple[int, int | str] | None:
         return state_of(path)
     except (OSError, ShardError):
         return None
+
+
+def content_state(path: Path) -> tuple[int | str, ...] | None:
+    """A value that changes with the content of a video: of a file its `state_of`, of a folder of frames a hash.
+
+    The hash is of names, sizes and times of all files in the folder: files that are written again under the same names
+    do not change the folder's own time. None if there is no such video, or it cannot be asked.
+
+    >>> content_state(Path("clip.mp4")) == state_of(Path("clip.mp4"))
+    True
+    """
+    if is_address(path) or not path.is_dir():
+        return state_or_none(path)
+    try:
+        found = [(one.name, one.stat()) for one in os.scandir(path)]
+    except OSError:
+        return None
+    states = sorted((name, state.st_size, state.st_mtime_ns) for name, state in found)
+    return len(states), hashlib.sha256(repr(states).encode()).hexdigest()
 
 
 def open_bytes(path: Path) -> io.BufferedReader:

@@ -26,7 +26,7 @@ from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.backbones.token_identity import token_identity
 from side4video.models.optical_flow import clip_flow, mirror_flow
 from side4video.models.probes import coarse_patches
-from side4video.video.remote import state_or_none
+from side4video.video.file_access import content_state
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def _compute(batches: Iterable[Batch], backbone: FrozenBackbone, blocks: Sequenc
 def _digest(clips: TestClips, backbone: FrozenBackbone, config: RunConfig, blocks: Sequence[int]) -> str:
     """Hash everything that the tokens depend on."""
     videos = [
-        (str(v.path.resolve()), state_or_none(v.path), v.label, v.reverse, v.start_seconds, v.end_seconds)
+        (str(v.path.resolve()), content_state(v.path), v.label, v.reverse, v.start_seconds, v.end_seconds)
         for v in clips.videos
     ]
     content = [
