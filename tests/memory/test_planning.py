@@ -6,6 +6,7 @@ import torch
 from side4video.config import MODEL_PRESETS, RunConfig, TrainConfig, parse_config
 from side4video.memory.advice import advise, parse_size, usable_bytes
 from side4video.memory.planning import StepPlanner, config_of_process, largest_within, resolve_types, target_of
+from side4video.memory.tracking import AllocationTracker
 from side4video.memory.training_step import (
     ACTIVATIONS,
     BACKBONE_WEIGHTS,
@@ -16,11 +17,14 @@ from side4video.memory.training_step import (
     TRAINED_WEIGHTS,
     StepSize,
     TrainingStep,
+    similarity_bytes,
     step_size,
 )
 from side4video.models.build import build_model
 from side4video.models.retrieval_model import build_retrieval_model
+from side4video.models.similarity import TextFeatures, VideoFeatures, similarity
 from side4video.models.video_model import build_video_model
+from side4video.tasks.retrieval.contrastive import contrastive_loss
 
 CLASSES = 7
 
@@ -331,3 +335,19 @@ def test_estimate_of_a_retrieval_step_equals_a_real_step(memory, small_retrieval
         for parameter in build_retrieval_model(config, device=torch.device("cpu")).parameters()
         if parameter.requires_grad
     )
+
+
+def test_the_stated_bytes_of_similarities_are_those_of_a_real_loss(small_retrieval_run):
+    batch, width = 64, 16
+    config = small_retrieval_run(train={"batch": batch})
+    words, frames = config.text.max_words, config.data.num_frames
+
+    def random(*shape):
+        return torch.randn(*shape, requires_grad=True)
+
+    mask = torch.ones(batch, words, dtype=torch.bool)
+    texts = TextFeatures(random(batch, words, width), mask, random(batch, words), random(batch, width))
+    videos = VideoFeatures(random(batch, frames, width), random(batch, frames))
+    with AllocationTracker() as tracker:
+        contrastive_loss(similarity(texts, videos, "wti"), torch.tensor(4.6)).backward()
+    assert sum(tracker.peak.values()) == pytest.approx(similarity_bytes(config), rel=0.2)

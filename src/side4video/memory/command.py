@@ -10,6 +10,7 @@ from side4video.memory.advice import Advice, advise, format_size, parse_size
 from side4video.memory.cards import card_bytes
 from side4video.memory.measuring import STEPS, measure_step
 from side4video.memory.planning import StepPlanner, Target, config_of_process, target_of
+from side4video.memory.training_step import similarity_bytes
 from side4video.models.video_model import choose_device
 from side4video.system.devices import best_kind, is_gpu, total_bytes
 from side4video.system.tables import Console
@@ -49,6 +50,7 @@ def plan_memory(
     """
     if num_classes < 1:
         raise ValueError(f"classes = {num_classes} must be at least 1: a classifier has at least one class.")
+    similarities = similarity_bytes(config) if config.task == "retrieval" else 0
     config = config_of_process(config, processes)
     target = target_of(config)
     if measure:
@@ -63,7 +65,12 @@ def plan_memory(
     )
     for sentence in advice.sentences:
         console.print(sentence)
-    content = advice.to_json()
+    if similarities:
+        console.print(
+            f"Not in this plan: similarities of all captions and videos of the whole batch, about "
+            f"{format_size(similarities)}. They grow with the square of the batch, also with micro-batches."
+        )
+    content = advice.to_json() | ({"similarity_bytes": similarities} if similarities else {})
     if measure:
         estimate = next(mode.step.total for mode in advice.modes if mode.memory == config.train.memory)
         content["measured"] = _measure(config, num_classes, estimate, console)

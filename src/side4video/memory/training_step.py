@@ -81,7 +81,7 @@ def step_size(config: RunConfig) -> StepSize:
 class MemoryOnlyContrastiveLoss:
     """Reads all features of a retrieval model as the contrastive loss does, without the table of their similarities.
 
-    The table grows with the square of the batch and is not counted: for 128 captions and videos it takes about 0.1 GB.
+    The table grows with the square of the batch and is not counted, see `similarity_bytes`.
     All captions have the maximum length.
 
     >>> MemoryOnlyContrastiveLoss(RunConfig(task="retrieval")).max_words
@@ -97,6 +97,20 @@ class MemoryOnlyContrastiveLoss:
         texts, videos = model.embed_texts(ids, ids == 0, padded=True), model.embed_videos(clips)
         features = (texts.words, texts.weights, texts.sentence, videos.frames, videos.weights)
         return torch.stack([tensor.mean() for tensor in features]).sum() * model.logit_scale.exp(), labels.sum()
+
+
+def similarity_bytes(config: RunConfig) -> int:
+    """Bytes of the similarities that a retrieval step keeps: of all words and frames in the batch of all processes.
+
+    They are not part of the plan. At the peak, four tables of 32-bit numbers are alive, two of them gradients.
+
+    >>> similarity_bytes(RunConfig(task="retrieval", train={"batch": 128}, data={"num_frames": 12})) / 1e6
+    100.663296
+    """
+    pairs = config.train.batch**2
+    if config.text.similarity == "wti":
+        pairs *= config.text.max_words * config.data.num_frames
+    return 4 * 4 * pairs
 
 
 class TrainingStep:
