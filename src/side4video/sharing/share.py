@@ -17,7 +17,7 @@ from side4video.adapters.adapter import (
     read_weights,
 )
 from side4video.adapters.hub import is_downloaded, parse_hub_name, upload
-from side4video.adapters.untrusted import without_paths
+from side4video.adapters.untrusted import without_list_path, without_paths
 from side4video.atomic_files import replacing, write_json
 from side4video.models.build import build_model
 from side4video.models.side_tuned_model import SideTunedModel
@@ -100,6 +100,9 @@ def save_shareable(
     read_model_card(card)
     content = json.loads((source / CONFIG).read_text(encoding="utf-8"))
     content["settings"] = without_paths(read_adapter(source).config).model_dump(mode="json")
+    for about, name in ((content.get("thresholds"), "origin"), (content["scores"], "thresholds")):
+        if about and name in about:
+            about[name] = without_list_path(str(about[name]))
     write_json(folder / CONFIG, content)
     for file in (WEIGHTS, *TEXT_FILES, CARD, PICTURE):
         if (source / file).is_file():
