@@ -114,6 +114,15 @@ def test_other_files_of_an_adapter_are_not_shared(adapter, tmp_path):
     assert {"evaluation.json", "notes.txt"}.isdisjoint(path.name for path in (tmp_path / "given").iterdir())
 
 
+def test_the_tokeniser_of_another_adapter_does_not_stay(adapter, tmp_path):
+    (tmp_path / "given/text").mkdir(parents=True)
+    (tmp_path / "given/text/tokenizer.json").write_text("{}")
+    (tmp_path / "given/notes.txt").write_text("mine")
+    files = save_shareable(adapter, tmp_path / "given")
+    left = {path for path in (tmp_path / "given").rglob("*") if path.is_file()}
+    assert left == {*files, tmp_path / "given/notes.txt"}
+
+
 def test_retrieval(small_retrieval_run, tmp_path):
     train(small_retrieval_run(train={"epochs": 1}), out=tmp_path / "run")
     save_shareable(tmp_path / "run", tmp_path / "given")
