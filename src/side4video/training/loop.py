@@ -124,7 +124,7 @@ def _train(
         if is_main_process():
             claim_run_folder(out, config)
             write_inputs(out, task.model.backbone, task.identity())
-        run = _Run(config, out, device, stop, task, resume=resume)
+        run = _Run(config, out, device, stop, task, resume=resume, from_adapter=init_from is not None)
         if epochs_before is not None:
             run.go_on(epochs_before)
         trackers = _open_trackers(config, out, start_step=run.progress.step, resume=resume)
@@ -143,9 +143,17 @@ class _Run:
     """One run: its parts and its steps."""
 
     def __init__(
-        self, config: RunConfig, out: Path, device: torch.device, stop: StopSignals, task: Task, *, resume: bool
+        self,
+        config: RunConfig,
+        out: Path,
+        device: torch.device,
+        stop: StopSignals,
+        task: Task,
+        *,
+        resume: bool,
+        from_adapter: bool,
     ) -> None:
-        self.config, self.out, self.device, self.stop = config, out, device, stop
+        self.config, self.out, self.device, self.stop, self.from_adapter = config, out, device, stop, from_adapter
         self.task, self.model = task, task.model
         self.state = TrainingState(config, out, device, task, resume=resume)
         self.progress, self.trained = self.state.progress, self.state.trained
@@ -182,7 +190,7 @@ class _Run:
                 "while frozen tokens were computed for the probe or the cache", num_classes=num_classes
             ),
         ):
-            self.task.prepare(self.out, resumed=self.state.resumed)
+            self.task.prepare(self.out, resumed=self.state.resumed, from_adapter=self.from_adapter)
             batches = iter(()) if self.progress.stopped_early else self.task.train_batches(self.order)
         self.log = RunLog(
             self.out,

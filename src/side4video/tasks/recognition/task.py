@@ -88,7 +88,7 @@ class RecognitionTask:
         )
         self.batches = ClipBatches(config, self.model, pooled=config.head.fused or bool(config.eval.probe))
 
-    def prepare(self, out: Path, *, resumed: bool) -> None:
+    def prepare(self, out: Path, *, resumed: bool, from_adapter: bool = False) -> None:  # noqa: ARG002
         """Fit a linear probe if the settings ask for one: to start a fused head, to report next to the result, or both.
 
         A fused head that starts from class names gets their embeddings instead. A fused head loaded from an adapter
