@@ -10,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from side4video.config import ConfigError, TrainConfig, load_config, parse_config
+from side4video.tasks.recognition.task import RecognitionTask
 from side4video.training import trackers
 from side4video.training.loop import train
 from side4video.training.optimizer import learning_rate
@@ -147,6 +148,30 @@ def test_other_data_and_fewer_epochs_are_refused(gone_on, small_run, tmp_path, c
     settings = {"batch": 3, "patience": 1, "lr": 1e-8, "epochs": 1 if change == "epochs" else 3}
     with pytest.raises(ConfigError, match=complaint):
         train(small_run(data=paths, train=settings), out=gone_on, resume=True)
+
+
+@pytest.mark.parametrize("place", ["prepare", "step"])
+def test_more_epochs_survive_an_interruption_before_the_next_checkpoint(
+    small_run, tmp_path, monkeypatch, capsys, place
+):
+    def interrupt(*arguments, **named):
+        raise KeyboardInterrupt
+
+    settings = {"batch": 12, "lr": 1e-9, "patience": 1}
+    train(small_run(train=settings | {"epochs": 4}), out=tmp_path)
+    stopped = read_log(tmp_path)[-1]["step"]
+    assert stopped < 8, "it stopped early"
+    more = small_run(train=settings | {"epochs": 8})
+    with monkeypatch.context() as patch:
+        patch.setattr(RecognitionTask, place, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(more, out=tmp_path, resume=True)
+    capsys.readouterr()
+    train(more, out=tmp_path, resume=True)
+    assert "train.epochs: 4 -> 8" in capsys.readouterr().out
+    assert read_log(tmp_path)[-1]["step"] > stopped
+    train(more, out=tmp_path, resume=True)
+    assert "train.epochs" not in capsys.readouterr().out, "the number grew only once"
 
 
 def test_a_missing_tracker_is_named_in_one_line_before_any_work(small_run, tmp_path, monkeypatch):

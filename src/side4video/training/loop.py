@@ -125,8 +125,9 @@ def _train(
             claim_run_folder(out, config)
             write_inputs(out, task.model.backbone, task.identity())
         run = _Run(config, out, device, stop, task, resume=resume, from_adapter=init_from is not None)
-        if epochs_before is not None:
-            run.go_on(epochs_before)
+        before = run.progress.epochs or epochs_before  # config.yaml has the new number before a checkpoint has it
+        if before is not None and before < config.train.epochs:
+            run.go_on(before)
         trackers = _open_trackers(config, out, start_step=run.progress.step, resume=resume)
     return run.run(trackers)
 
