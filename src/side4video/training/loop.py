@@ -42,6 +42,8 @@ from side4video.training.run_folder import (
     claim_run_folder,
     earlier_epochs,
     flat_settings,
+    has_adapter,
+    has_begun,
 )
 from side4video.training.run_inputs import check_same_inputs, write_inputs
 from side4video.training.run_log import Meter, RunLog
@@ -115,9 +117,9 @@ def _train(
         converting_out_of_memory("while the model was built", num_classes=1),  # not known yet, and does not matter
     ):
         task = build_task(config, device, video_cache_in(out, config.data))
-        if resume:
+        if resume and has_begun(out):
             check_same_weights(out, task.model.backbone)
-            remedy = f" and start from this run's adapter with --init-from {out}"
+            remedy = f" and start from this run's adapter with --init-from {out}" if has_adapter(out) else ""
             check_same_inputs(out, task.model.backbone, task.identity(), remedy=remedy)
         if init_from is not None:
             print_once(load_from(task.model, init_from, config=config, class_names=task.class_names))
