@@ -74,20 +74,23 @@ def private(tmp_path, motion_videos):
         (folder / f"several-{split}.csv").write_text("\n".join(["path,label", *rows]))
         groups = [f"{video.relative_to(motion_videos / split)},g{place}" for place, video in enumerate(videos)]
         (folder / f"groups-{split}.csv").write_text("\n".join(["path,group", *groups]))
+        captions = [f"{video},a shape moves {video.parent.name.replace('_', ' ')}" for video in videos]
+        (folder / f"captions-{split}.csv").write_text("\n".join(["video,caption", *captions]))
         (folder / split).symlink_to(motion_videos / split)
     return folder
 
 
 def private_data(kind, folder):
-    if kind == "several labels":
-        return {"train": folder / "several-train.csv", "test": folder / "several-test.csv", "label_separator": "|"}
-    group = {"group": str(folder / "groups-train.csv")} if kind == "groups" else {}
-    return {"train": folder / "train", "test": folder / "test"} | group
+    start = {"captions": "captions-", "several labels": "several-"}.get(kind, "")
+    data = {split: folder / f"{start}{split}{'.csv' if start else ''}" for split in ("train", "test")}
+    further = {"groups": {"group": str(folder / "groups-train.csv")}, "several labels": {"label_separator": "|"}}
+    return data | further.get(kind, {})
 
 
-@pytest.mark.parametrize("kind", ["folders", "groups", "several labels"])
-def test_no_shared_file_names_a_private_folder(kind, private, small_run, tmp_path):
-    train(small_run(data=private_data(kind, private), train={"epochs": 1}), out=tmp_path / "run")
+@pytest.mark.parametrize("kind", ["folders", "groups", "several labels", "captions"])
+def test_no_shared_file_names_a_private_folder(kind, private, small_run, small_retrieval_run, tmp_path):
+    make = small_retrieval_run if kind == "captions" else small_run
+    train(make(data=private_data(kind, private), train={"epochs": 1}), out=tmp_path / "run")
     assert b"secret-project" in (tmp_path / "run/best/config.json").read_bytes()
     files = save_shareable(tmp_path / "run", tmp_path / "given")
     assert not [file.name for file in files if b"secret" in file.read_bytes() or b"anna" in file.read_bytes()]
