@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -26,10 +26,11 @@ class Hub:
     def newest(self, repo_id: str) -> str:
         return list(self.commits[repo_id])[-1]
 
-    def commit(self, repo_id: str, files: dict[str, bytes]) -> str:
-        """Add a commit that changes these files; returns its name."""
+    def commit(self, repo_id: str, files: dict[str, bytes], deleted: Sequence[str] = ()) -> str:
+        """Add a commit that changes and deletes these files; returns its name."""
         before = self.commits.setdefault(repo_id, {})
         content = {**before[self.newest(repo_id)], **files} if before else files
+        content = {name: content[name] for name in content if name not in deleted}
         name = hashlib.sha1(f"{repo_id}{len(before)}".encode()).hexdigest()
         before[name] = content
         return name
@@ -84,7 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(200, {"files": modes})
         lines = [json.loads(line) for line in body.splitlines()]
         files = [line["value"] for line in lines if line["key"] == "file"]
-        name = hub.commit(repo_id, {file["path"]: base64.b64decode(file["content"]) for file in files})
+        deleted = [line["value"]["path"] for line in lines if line["key"] == "deletedFile"]
+        name = hub.commit(repo_id, {file["path"]: base64.b64decode(file["content"]) for file in files}, deleted)
         return self._answer(
             200, {"success": True, "commitOid": name, "commitUrl": f"{hub.address}/{repo_id}/commit/{name}"}
         )

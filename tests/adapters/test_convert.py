@@ -1,18 +1,18 @@
 """Official checkpoints and adapters: bit-identical round trips, equal outputs, and errors."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from side4video.adapters.adapter import load_adapter
+from side4video.adapters.adapter import Adapter, load_adapter, save_adapter
 from side4video.adapters.convert import adapter_from_official, official_from_adapter
 from side4video.cli import main
-from side4video.config import dump_config, load_config, parse_config
+from side4video.config import HeadConfig, SideConfig, dump_config, load_config, parse_config
 from side4video.models.build import build_model
-from side4video.models.official import detect_layout, to_official
+from side4video.models.official import detect_layout, from_official, read_official_checkpoint, to_official
+from side4video.models.side_tuned_model import SideTunedModel
 
 CPU = torch.device("cpu")
 KINDS = [(task, tower) for task in ("recognition", "retrieval") for tower in ("clip", "eva")]
@@ -170,13 +170,89 @@ def test_settings_of_another_model_are_refused(case, tmp_path):
         convert(wider, folder, tmp_path / "adapter")
 
 
-def test_options_beyond_the_official_model_are_refused(small_run, tmp_path):
-    from side4video.training.loop import train
+def untrained(folder, **groups):
+    """An adapter of a new model with these settings."""
+    task = groups.pop("task", "recognition")
+    content = settings(task, "clip", "random")
+    for name, changes in groups.items():
+        content[name] = {**content.get(name, {}), **changes}
+    config = parse_config(content, source="test")
+    model = build_model(config, num_classes=len(CLASSES), device=CPU)
+    classes = CLASSES if task == "recognition" else ()
+    save_adapter(folder, model, Adapter(config, classes, model.backbone.fingerprint))
+    return folder
 
-    train(small_run(train={"epochs": 1}, side={"centred": True}), out=tmp_path / "run")
-    with pytest.raises(ValueError, match=r"uses side\.centred"):
-        official_from_adapter(tmp_path / "run", out=tmp_path / "official.pt")
-    assert not Path(tmp_path / "official.pt").exists()
+
+BEYOND = {
+    "side.stem": False,
+    "side.attention": False,
+    "side.centred": True,
+    "side.patch_grid": 2,
+    "side.temporal_difference": True,
+    "side.correlation": 1,
+    "side.num_heads": 2,
+    "head.grid": (1, 2, 2),
+    "head.fused": True,
+    "head.pooled_norm": True,
+    "probe.name": "linear",
+}
+WITHIN = {
+    "side.width": 32,
+    "side.taps": (1,),
+    "side.num_heads": 1,
+    "side.initial_values": "scaled",
+    "head.dropout": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_settings_beyond_the_official_model_are_refused(name, tmp_path):
+    group, setting = name.split(".")
+    untrained(tmp_path / "adapter", **{group: {setting: BEYOND[name]}})
+    with pytest.raises(ValueError, match=rf"adapter uses {name}, which the official model does not support"):
+        official_from_adapter(tmp_path / "adapter", out=tmp_path / "official.pt")
+    assert not (tmp_path / "official.pt").exists()
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_settings_of_the_official_model_are_converted(name, tmp_path):
+    group, setting = name.split(".")
+    untrained(tmp_path / "adapter", **{group: {setting: WITHIN[name]}})
+    assert official_from_adapter(tmp_path / "adapter", out=tmp_path / "official.pt") > 0
+    back = from_official(read_official_checkpoint(tmp_path / "official.pt"))
+    own = load_file(tmp_path / "adapter/model.safetensors")
+    assert back.keys() == own.keys()
+    assert all(torch.equal(back[tensor], own[tensor]) for tensor in own)
+
+
+def test_every_setting_of_the_model_is_tested():
+    """A new setting is refused until it is listed."""
+    names = {f"side.{name}" for name in SideConfig.model_fields} | {f"head.{name}" for name in HeadConfig.model_fields}
+    elsewhere = {"side.variant", "head.init", "head.frozen_probe"}  # every case; both others need a fused head
+    assert names == (BEYOND.keys() | WITHIN.keys() | elsewhere) - {"probe.name"}
+
+
+def test_a_text_tower_that_is_not_of_clip_is_refused(tmp_path):
+    untrained(tmp_path / "adapter", task="retrieval", text={"loss": "sigmoid"})
+    with pytest.raises(ValueError, match=r"uses text\.loss"):
+        official_from_adapter(tmp_path / "adapter", out=tmp_path / "official.pt")
+
+
+def test_no_trained_tensor_is_left_out(tmp_path, monkeypatch):
+    untrained(tmp_path / "adapter")
+    whole = SideTunedModel.trained_state
+    monkeypatch.setattr(SideTunedModel, "trained_state", lambda model: whole(model) | {"side.new": torch.ones(1)})
+    monkeypatch.setattr(SideTunedModel, "check_trained_state", lambda model, state: None)
+    with pytest.raises(ValueError, match=r"no place for its trained tensors side\.new"):
+        official_from_adapter(tmp_path / "adapter", out=tmp_path / "official.pt")
+    assert not (tmp_path / "official.pt").exists()
+
+
+def test_a_recipe_beyond_the_official_model_is_refused(case, tmp_path):
+    config, _, _, folder = case
+    other = config.model_copy(update={"side": config.side.model_copy(update={"centred": True})})
+    with pytest.raises(ValueError, match=r"The recipe uses side\.centred"):
+        convert(other, folder, tmp_path / "adapter")
 
 
 def test_class_names_must_be_as_many_as_classes(case, tmp_path):

@@ -10,9 +10,12 @@ import huggingface_hub
 import pytest
 import torch
 import yaml
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from hub_server import TOKEN, running_hub
-from side4video import Predictor, from_pretrained, push_to_hub
+from side4video import Embedder, Predictor, from_pretrained, push_to_hub
 from side4video.adapters.adapter import find_adapter, load_adapter
 from side4video.adapters.hub import download, is_downloaded, parse_hub_name
 from side4video.cli import main
@@ -81,6 +84,34 @@ def test_a_shared_adapter_gives_the_same_predictions(run, hub, motion_videos, tm
     assert is_downloaded(snapshot)
     assert not is_downloaded(run)
     assert sorted(path.name for path in snapshot.iterdir()) == ["config.json", "model.safetensors"]
+
+
+@pytest.fixture
+def tokeniser(tmp_path):
+    """A tokenizer.json of whole words with CLIP's number of tokens and its start and end, in a folder."""
+    words = ["a", "shape", "moves", "clockwise", "[UNK]"]
+    names = [*words, *(f"x{place}" for place in range(len(words), 49406)), "<|startoftext|>", "<|endoftext|>"]
+    made = Tokenizer(WordLevel({name: place for place, name in enumerate(names)}, unk_token="[UNK]"))
+    made.pre_tokenizer = Whitespace()
+    (tmp_path / "words").mkdir()
+    made.save(str(tmp_path / "words/tokenizer.json"))
+    return tmp_path / "words"
+
+
+def test_a_shared_adapter_has_its_tokeniser(tokeniser, small_retrieval_run, hub, tmp_path):
+    for name, text in (("own", {"tokenizer": str(tokeniser)}), ("clip", {})):
+        train(small_retrieval_run(text=text, train={"epochs": 1}), out=tmp_path / name)
+    push_to_hub(tmp_path / "own", "user/finds")
+    with_tokeniser = hub.newest("user/finds")
+    assert sorted(hub.commits["user/finds"][with_tokeniser]) == [*FILES[:3], "text/tokenizer.json", FILES[3]]
+    push_to_hub(tmp_path / "clip", "user/finds")
+    assert sorted(hub.commits["user/finds"][hub.newest("user/finds")]) == FILES, "CLIP's is part of open_clip"
+    for name, revision in (("own", with_tokeniser), ("clip", hub.newest("user/finds"))):
+        mine, shared = Embedder(tmp_path / name), Embedder(f"user/finds@{revision}")
+        ids = [one.model.tokenise(["a shape moves clockwise"])[0].tolist() for one in (mine, shared)]
+        assert ids[0] == ids[1]
+        features = [one.embed_texts(["a shape moves clockwise"]).features.words for one in (mine, shared)]
+        torch.testing.assert_close(*features, rtol=0, atol=0)
 
 
 def test_no_path_of_this_machine_is_uploaded(run, hub, motion_videos):

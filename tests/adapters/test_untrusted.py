@@ -73,6 +73,32 @@ def test_every_path_setting_is_removed():
     assert len(paths) >= 7
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/anna/groups",
+        "~/groups",
+        "C:\\groups.dat",
+        "\\\\host\\groups",
+        "s3://anna/groups",
+        "lists/groups.csv",
+    ],
+)
+def test_a_file_of_groups_is_removed(path):
+    assert without_paths(RunConfig(data={"group": path})).data.group is None
+
+
+def test_a_file_of_groups_without_an_ending_is_removed_where_it_exists(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "groups").write_text("path,group")
+    assert without_paths(RunConfig(data={"group": "groups"})).data.group is None
+
+
+@pytest.mark.parametrize("setting", ["session", r"\d+_(\w+)", "_g[0-9]+_", r"(day\d+)/.*\.mp4", "x" * 5000, "\0"])
+def test_columns_and_patterns_of_groups_are_kept(setting):
+    assert without_paths(RunConfig(data={"group": setting})).data.group == setting
+
+
 def test_prediction_ignores_paths_in_the_config(adapter, motion_videos, tmp_path):
     change(adapter, "data", train=str(tmp_path / "data"), cache=str(tmp_path / "tokens"), test=str(tmp_path / "data"))
     before = sorted(tmp_path.rglob("*"))

@@ -63,12 +63,67 @@ def test_all_other_settings_are_shared(run, tmp_path):
     assert own == given
 
 
+@pytest.fixture
+def private(tmp_path, motion_videos):
+    """A folder whose name nobody may see, with a list of each kind: of classes, several labels, captions and groups."""
+    folder = tmp_path / "home-of-anna/secret-project"
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        videos = sorted((motion_videos / split).glob("*/*.mp4"))
+        rows = [f"{video},{'left|fast' if place % 2 else 'left'}" for place, video in enumerate(videos)]
+        (folder / f"several-{split}.csv").write_text("\n".join(["path,label", *rows]))
+        groups = [f"{video.relative_to(motion_videos / split)},g{place}" for place, video in enumerate(videos)]
+        (folder / f"groups-{split}.csv").write_text("\n".join(["path,group", *groups]))
+        captions = [f"{video},a shape moves {video.parent.name.replace('_', ' ')}" for video in videos]
+        (folder / f"captions-{split}.csv").write_text("\n".join(["video,caption", *captions]))
+        (folder / split).symlink_to(motion_videos / split)
+    return folder
+
+
+def private_data(kind, folder):
+    start = {"captions": "captions-", "several labels": "several-"}.get(kind, "")
+    data = {split: folder / f"{start}{split}{'.csv' if start else ''}" for split in ("train", "test")}
+    further = {"groups": {"group": str(folder / "groups-train.csv")}, "several labels": {"label_separator": "|"}}
+    return data | further.get(kind, {})
+
+
+@pytest.mark.parametrize("kind", ["folders", "groups", "several labels", "captions"])
+def test_no_shared_file_names_a_private_folder(kind, private, small_run, small_retrieval_run, tmp_path):
+    make = small_retrieval_run if kind == "captions" else small_run
+    train(make(data=private_data(kind, private), train={"epochs": 1}), out=tmp_path / "run")
+    assert b"secret-project" in (tmp_path / "run/best/config.json").read_bytes()
+    files = save_shareable(tmp_path / "run", tmp_path / "given")
+    assert not [file.name for file in files if b"secret" in file.read_bytes() or b"anna" in file.read_bytes()]
+
+
+def test_adapters_of_earlier_versions_are_shared_without_the_path_of_their_test_list(adapter, tmp_path):
+    origin = "best F1 of each class on 40 videos of {}; 1 of 4 classes have fewer than 5 videos there and share one"
+    content = json.loads((adapter / "config.json").read_text())
+    long = origin.format("/home/anna/my videos of cats/val.csv")
+    content["thresholds"] = {"values": [0.5] * len(content["class_names"]), "origin": long}
+    content["scores"]["thresholds"] = long
+    write_json(adapter / "config.json", content)
+    save_shareable(adapter, tmp_path / "given")
+    given = json.loads((tmp_path / "given/config.json").read_text())
+    assert given["thresholds"]["origin"] == given["scores"]["thresholds"] == origin.format("val.csv")
+    assert "anna" not in (tmp_path / "given/README.md").read_text()
+
+
 def test_other_files_of_an_adapter_are_not_shared(adapter, tmp_path):
     (adapter / "evaluation.json").write_text("{}")
     (adapter / "notes.txt").write_text("mine")
     files = save_shareable(adapter, tmp_path / "given")
     assert {"evaluation.json", "notes.txt"}.isdisjoint(path.name for path in files)
     assert {"evaluation.json", "notes.txt"}.isdisjoint(path.name for path in (tmp_path / "given").iterdir())
+
+
+def test_the_tokeniser_of_another_adapter_does_not_stay(adapter, tmp_path):
+    (tmp_path / "given/text").mkdir(parents=True)
+    (tmp_path / "given/text/tokenizer.json").write_text("{}")
+    (tmp_path / "given/notes.txt").write_text("mine")
+    files = save_shareable(adapter, tmp_path / "given")
+    left = {path for path in (tmp_path / "given").rglob("*") if path.is_file()}
+    assert left == {*files, tmp_path / "given/notes.txt"}
 
 
 def test_retrieval(small_retrieval_run, tmp_path):

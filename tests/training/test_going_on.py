@@ -10,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from side4video.config import ConfigError, TrainConfig, load_config, parse_config
+from side4video.tasks.recognition.task import RecognitionTask
 from side4video.training import trackers
 from side4video.training.loop import train
 from side4video.training.optimizer import learning_rate
@@ -26,6 +27,15 @@ def home(motion_videos, tmp_path_factory):
         for motion in sorted((motion_videos / split).iterdir())[:2]:
             shutil.copytree(motion, home / "clips" / split / motion.name)
     return home
+
+
+@pytest.fixture
+def own_clips(motion_videos, tmp_path):
+    """Folders of clips of two classes, which a test may change."""
+    for split in ("train", "test"):
+        for motion in sorted((motion_videos / split).iterdir())[:2]:
+            shutil.copytree(motion, tmp_path / split / motion.name)
+    return {split: tmp_path / split for split in ("train", "test")}
 
 
 def config_for(small_run, **groups):
@@ -147,6 +157,68 @@ def test_other_data_and_fewer_epochs_are_refused(gone_on, small_run, tmp_path, c
     settings = {"batch": 3, "patience": 1, "lr": 1e-8, "epochs": 1 if change == "epochs" else 3}
     with pytest.raises(ConfigError, match=complaint):
         train(small_run(data=paths, train=settings), out=gone_on, resume=True)
+
+
+@pytest.mark.parametrize("place", ["prepare", "step"])
+def test_more_epochs_survive_an_interruption_before_the_next_checkpoint(
+    small_run, tmp_path, monkeypatch, capsys, place
+):
+    def interrupt(*arguments, **named):
+        raise KeyboardInterrupt
+
+    settings = {"batch": 12, "lr": 1e-9, "patience": 1}
+    train(small_run(train=settings | {"epochs": 4}), out=tmp_path)
+    stopped = read_log(tmp_path)[-1]["step"]
+    assert stopped < 8, "it stopped early"
+    more = small_run(train=settings | {"epochs": 8})
+    with monkeypatch.context() as patch:
+        patch.setattr(RecognitionTask, place, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(more, out=tmp_path, resume=True)
+    capsys.readouterr()
+    train(more, out=tmp_path, resume=True)
+    assert "train.epochs: 4 -> 8" in capsys.readouterr().out
+    assert read_log(tmp_path)[-1]["step"] > stopped
+    train(more, out=tmp_path, resume=True)
+    assert "train.epochs" not in capsys.readouterr().out, "the number grew only once"
+
+
+def test_data_may_change_until_the_first_checkpoint(own_clips, small_run, tmp_path, monkeypatch):
+    def interrupt(*arguments, **named):
+        raise KeyboardInterrupt
+
+    config = small_run(data=own_clips, train={"epochs": 1, "batch": 3})
+    with monkeypatch.context() as patch:
+        patch.setattr(RecognitionTask, "step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out=tmp_path / "run")
+    assert not (tmp_path / "run/last").exists()
+    sorted(own_clips["train"].glob("*/*.mp4"))[0].unlink()
+    train(config, out=tmp_path / "run", resume=True)
+    sorted(own_clips["train"].glob("*/*.mp4"))[0].unlink()
+    with pytest.raises(ConfigError, match=r"there were 5 videos, now there are 4\n.*with --init-from .*run\."):
+        train(config, out=tmp_path / "run", resume=True)
+
+
+def test_no_adapter_is_recommended_before_there_is_one(own_clips, small_run, tmp_path, monkeypatch):
+    """A run that was stopped in its first epoch has a checkpoint, but no adapter."""
+    config = small_run(data=own_clips, train={"epochs": 1, "batch": 3})
+    step, steps = RecognitionTask.step, []
+
+    def fail_in_second_step(task, *arguments, **named):
+        steps.append(1)
+        if len(steps) == 2:
+            raise OSError("the network disk is gone")
+        return step(task, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecognitionTask, "step", fail_in_second_step)
+        with pytest.raises(OSError, match="disk is gone"):
+            train(config, out=tmp_path / "run")
+    assert (tmp_path / "run/checkpoint.safetensors").is_file()
+    sorted(own_clips["train"].glob("*/*.mp4"))[0].unlink()
+    with pytest.raises(ConfigError, match=r"now there are 5\n.*or choose another --out\.$"):
+        train(config, out=tmp_path / "run", resume=True)
 
 
 def test_a_missing_tracker_is_named_in_one_line_before_any_work(small_run, tmp_path, monkeypatch):

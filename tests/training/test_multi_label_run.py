@@ -71,7 +71,7 @@ def test_the_arrow_of_time_ignores_the_labels(lists, small_run, tmp_path, cached
 def test_the_adapter_keeps_its_thresholds_and_where_they_come_from(run, lists):
     adapter = read_adapter(run.folder)
     assert adapter.thresholds == run.evaluation.thresholds
-    assert adapter.thresholds.origin.startswith(f"best F1 of each class on 2 videos of {lists['test']}")
+    assert adapter.thresholds.origin.startswith(f"best F1 of each class on 2 videos of {lists['test'].name}")
 
 
 def test_corrupt_thresholds_are_refused(run, tmp_path):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from side4video.adapters.adapter import Adapter, find_adapter, load_adapter, save_adapter
 from side4video.atomic_files import replacing
@@ -18,7 +19,14 @@ from side4video.models.official import (
     read_official_checkpoint,
     to_official,
 )
+from side4video.models.side.side_network import resolve_num_heads
 from side4video.models.side_tuned_model import SideTunedModel
+
+_OFFICIAL_SETTINGS = {
+    "side": {"variant", "width", "taps", "num_heads", "initial_values"},
+    "head": {"dropout", "init"},
+}
+"""Settings that the official code has too, or that do not change a trained model. Others must have their default."""
 
 
 def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> Adapter:
@@ -40,6 +48,7 @@ def adapter_from_official(checkpoint: Path, config: RunConfig, *, out: Path) -> 
     official = read_official_checkpoint(checkpoint)
     layout = detect_layout(official, source=str(checkpoint))
     _check_task(layout, config, checkpoint)
+    _check_official_settings(config, "The recipe")
     state = from_official(official, source=str(checkpoint))
     class_names = () if layout.retrieval else _class_names(config, len(state["head.linear.bias"]))
     own = config.model_copy(update={"text": config.text.model_copy(update={"weights": "random"})})
@@ -70,12 +79,17 @@ def official_from_adapter(folder: Path, *, out: Path) -> int:
         The number of tensors written.
 
     Raises:
-        ValueError: the adapter uses settings that the official model does not support, such as a fused head.
+        ValueError: the adapter uses settings that the official model does not support, such as a fused head, or a
+            trained tensor has no place in it. Nothing is written.
     """
     model, adapter = load_adapter(find_adapter(folder), device=torch.device("cpu"))
-    _check_official_support(model, adapter.config, folder)
+    _check_official_settings(adapter.config, str(folder))
+    if adapter.config.task == "retrieval":
+        _check_official_text(model, str(folder))
     side, retrieval = adapter.config.side, adapter.config.task == "retrieval"
-    state = to_official(model.trained_state(), Layout(side.variant, len(model.side.blocks), retrieval=retrieval))
+    trained = model.trained_state()
+    state = to_official(trained, Layout(side.variant, len(model.side.blocks), retrieval=retrieval))
+    _check_complete(trained, state, folder)
     with replacing(out) as temporary:
         torch.save({"model_state_dict": {name: tensor.contiguous() for name, tensor in state.items()}}, temporary)
     return len(state)
@@ -101,14 +115,44 @@ def _class_names(config: RunConfig, num_classes: int) -> tuple[str, ...]:
     return names
 
 
-def _check_official_support(model: SideTunedModel, config: RunConfig, folder: Path) -> None:
-    beyond = {
-        "side.stem": not config.side.stem,
-        "side.attention": not config.side.attention,
-        "side.centred": config.side.centred,
-        "head.fused": config.head.fused,
-        "head.pooled_norm": config.head.pooled_norm,
+def _check_official_settings(config: RunConfig, source: str) -> None:
+    """Refuse settings that change what the model computes and that the official code does not have."""
+    groups = {"side": config.side, "head": config.head}
+    given = [
+        f"{group}.{name}"
+        for group, settings in groups.items()
+        for name, field in type(settings).model_fields.items()
+        if name not in _OFFICIAL_SETTINGS[group] and getattr(settings, name) != field.default
+    ]
+    if resolve_num_heads(config.side.width, config.side.num_heads) != resolve_num_heads(config.side.width, None):
+        given.append("side.num_heads")
+    if config.probe.name != "none":
+        given.append("probe.name")
+    _refuse(given, source)
+
+
+def _check_official_text(model: SideTunedModel, source: str) -> None:
+    """Refuse text towers of other kinds than those of CLIP and EVA-CLIP."""
+    from side4video.models.retrieval_model import RetrievalModel  # imports open_clip, which takes seconds
+
+    assert isinstance(model, RetrievalModel)
+    other = {
+        "text.name": not model.text.causal or model.text.model.cls_emb is not None,
+        "text.tokenizer": bool(model.text_files()),
+        "text.loss": model.logit_bias is not None,
     }
-    if given := [name for name, is_given in beyond.items() if is_given]:
-        raise ValueError(f"{folder} uses {', '.join(given)}, which the official model does not support.")
-    assert model.side.positions is not None
+    _refuse([name for name, is_other in other.items() if is_other], source)
+
+
+def _refuse(given: list[str], source: str) -> None:
+    if given:
+        raise ValueError(f"{source} uses {', '.join(given)}, which the official model does not support.")
+
+
+def _check_complete(state: dict[str, Tensor], official: dict[str, Tensor], folder: Path) -> None:
+    """Refuse to write a file that does not contain every trained tensor."""
+    restored = from_official(official)
+    lost = sorted(name for name in state if name not in restored or not torch.equal(restored[name], state[name]))
+    if lost or restored.keys() != state.keys():
+        listed = ", ".join(lost or sorted(restored.keys() - state.keys()))[:1000]
+        raise ValueError(f"{folder}: the official model has no place for its trained tensors {listed}.")

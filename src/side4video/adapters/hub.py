@@ -156,13 +156,23 @@ def address_cache() -> Path:
     return Path(constants.HF_HOME) / "side4video-adapters"
 
 
-def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, message: str, token: str | None) -> str:
+def upload(
+    folder: Path,
+    repo_id: str,
+    *,
+    files: Sequence[str],
+    outdated: Sequence[str] = (),
+    private: bool,
+    message: str,
+    token: str | None,
+) -> str:
     """Upload files of a folder to a repository, which is created if it does not exist; returns its address.
 
     Args:
         folder: folder of the files.
         repo_id: `user/name`.
-        files: names of the files; nothing else is uploaded.
+        files: names of the files, below `folder` and with `/`; nothing else is uploaded.
+        outdated: files that are removed from the repository, if it has them.
         private: create a private repository; an existing one keeps its visibility.
         message: commit message.
         token: token of the hub. Default: the token of `hf auth login` or of HF_TOKEN.
@@ -177,7 +187,13 @@ def upload(folder: Path, repo_id: str, *, files: Sequence[str], private: bool, m
     hub = HfApi(token=token, library_name="side4video")
     try:
         address = hub.create_repo(repo_id, private=private, exist_ok=True)
-        hub.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=list(files), commit_message=message)
+        hub.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            allow_patterns=list(files),
+            delete_patterns=list(outdated),
+            commit_message=message,
+        )
     except (HTTPError, OSError, json.JSONDecodeError) as error:  # of the hub, of the connection, of a page
         raise OSError(f"{repo_id} cannot be uploaded to {constants.ENDPOINT}: {error}") from error
     return str(address)

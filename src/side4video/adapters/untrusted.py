@@ -1,31 +1,55 @@
-"""Check the settings of adapters that others made, before they are used.
+"""Check the settings of adapters that others made, before they are used; and remove paths from those that are shared.
 
 A config can contain paths; the paths of another machine are never opened on this one. Weights are read as safetensors,
 which contain only numbers, and nothing in an adapter is ever executed.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 from side4video.config import NAMED_WEIGHTS, DataConfig, RunConfig
+from side4video.system.paths import list_name
 
 _FRAME_TEMPLATE = re.compile(r"[\w .-]*\{:0?\d?d\}[\w .-]*", re.ASCII)
 # Control characters move a terminal's cursor, some Unicode characters reverse text, lone surrogates cannot be printed.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Paths of every system and addresses. A relative path has the ending of a list, as no video has.
+_PATH = re.compile(r"([/~]|\\\\).*|[A-Za-z]:[/\\].*|.*://.*|.*\w\.(csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
+_CHOSEN_ON = re.compile(r"(?<= videos of ).+?(?=; \d+ of \d+ classes |$)", re.DOTALL)
 _PATHS = [name for name, field in DataConfig.model_fields.items() if Path in get_args(field.annotation)]
 
 
 def without_paths(config: RunConfig) -> RunConfig:
-    """The settings without paths: no data, no caches, no file of class weights, and only the name of a weights file.
-    Videos outside of a list's root are not allowed either."""
-    data = config.data.model_copy(update=dict.fromkeys(_PATHS) | {"outside_root": "refuse"})
+    """The settings without paths: no data, no caches, no files of groups or class weights, and only the name of a
+    weights file. Videos outside of a list's root are not allowed either."""
+    group = None if is_path(config.data.group or "") else config.data.group
+    data = config.data.model_copy(update=dict.fromkeys(_PATHS) | {"group": group, "outside_root": "refuse"})
     backbone = config.backbone.model_copy(update={"weights": _file_name(config.backbone.weights)})
     text = config.text.model_copy(update={"weights": _file_name(config.text.weights), "tokenizer": None})
     weights = None if isinstance(config.train.class_weights, Path) else config.train.class_weights
     train = config.train.model_copy(update={"class_weights": weights})
     return config.model_copy(update={"data": data, "backbone": backbone, "text": text, "train": train})
+
+
+def is_path(setting: str) -> bool:
+    """Whether a setting that allows a file or something else is a file, also one of another machine.
+
+    >>> is_path("/home/anna/groups.csv"), is_path("session"), is_path(r"day(\\d+)/")
+    (True, False, False)
+    """
+    return os.path.isfile(setting) or _PATH.fullmatch(setting) is not None  # noqa: PTH113 - also of invalid paths
+
+
+def without_list_path(origin: str) -> str:
+    """The origin of thresholds with the name of their list only; earlier versions stored its whole path.
+
+    >>> without_list_path("best F1 of each class on 40 videos of /home/anna/val.csv")
+    'best F1 of each class on 40 videos of val.csv'
+    """
+    return _CHOSEN_ON.sub(lambda found: list_name(found[0]), origin)
 
 
 def check_untrusted(content: Any, config: RunConfig, *, source: str) -> None:

@@ -197,7 +197,7 @@ class EvalConfig(Settings):
     probe: Annotated[str, BeforeValidator(_probe_names)] = ""
     """Also report scores of the frozen model alone. Recognition: names of probes on its tokens (linear, motion,
     space-time, correlation, attentive) or on optical flow (flow, speed), or combined, separated by commas; true means
-    linear, empty or false none. Retrieval: true reports its zero-shot ranks."""
+    linear, empty or false none. Retrieval: true reports its zero-shot ranks, but not in a run from an adapter."""
 
     @property
     def probes(self) -> tuple[ProbeName, ...]:

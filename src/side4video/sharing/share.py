@@ -17,7 +17,7 @@ from side4video.adapters.adapter import (
     read_weights,
 )
 from side4video.adapters.hub import is_downloaded, parse_hub_name, upload
-from side4video.adapters.untrusted import without_paths
+from side4video.adapters.untrusted import without_list_path, without_paths
 from side4video.atomic_files import replacing, write_json
 from side4video.models.build import build_model
 from side4video.models.side_tuned_model import SideTunedModel
@@ -25,7 +25,7 @@ from side4video.models.video_model import choose_device
 from side4video.sharing.model_card import CARD, PICTURE, CardFacts, read_model_card, write_model_card
 
 SHARED_FILES = (WEIGHTS, CONFIG, *TEXT_FILES, CARD, PICTURE)
-"""The only files that are ever shared; the picture only if it exists."""
+"""The only files that are ever shared; the picture and the files of a tokeniser only if they exist."""
 
 
 def push_to_hub(
@@ -61,8 +61,11 @@ def push_to_hub(
         raise ValueError(f"{repo_id!r} is not a name on the hub. Use user/name, of letters, digits, dots and dashes.")
     with tempfile.TemporaryDirectory(prefix="side4video-") as folder:
         files = save_shareable(adapter, Path(folder), name=repo_id, license=license, dataset=dataset)
-        names = [file.name for file in files]
-        return upload(Path(folder), repo_id, files=names, private=private, message=message, token=token)
+        names = [file.relative_to(folder).as_posix() for file in files]
+        outdated = [name for name in SHARED_FILES if name not in names]
+        return upload(
+            Path(folder), repo_id, files=names, outdated=outdated, private=private, message=message, token=token
+        )
 
 
 def save_shareable(
@@ -79,7 +82,7 @@ def save_shareable(
 
     Args:
         adapter, license, dataset: as for `push_to_hub`.
-        folder: target folder; files of the same names are replaced.
+        folder: target folder; files of the same names are replaced, and those that this adapter lacks are removed.
         name: `user/name` on the hub, for the card; None if not known yet.
 
     Returns:
@@ -100,11 +103,16 @@ def save_shareable(
     read_model_card(card)
     content = json.loads((source / CONFIG).read_text(encoding="utf-8"))
     content["settings"] = without_paths(read_adapter(source).config).model_dump(mode="json")
+    for about, name in ((content.get("thresholds"), "origin"), (content["scores"], "thresholds")):
+        if about and name in about:
+            about[name] = without_list_path(str(about[name]))
     write_json(folder / CONFIG, content)
     for file in (WEIGHTS, *TEXT_FILES, CARD, PICTURE):
         if (source / file).is_file():
             with replacing(folder / file) as temporary:
                 shutil.copyfile(source / file, temporary)
+        else:
+            (folder / file).unlink(missing_ok=True)  # the tokeniser of an adapter that was shared before
     return [folder / file for file in SHARED_FILES if (folder / file).is_file()]
 
 

@@ -1,6 +1,7 @@
 """What systems differ in about paths: several drives, names in any case; and the cache folder."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from os import path as os_path
@@ -125,3 +126,12 @@ def _without_root(file: str) -> str:
     r"""`C:\a\1.mp4` becomes `C\a\1.mp4`, `\\server\share\1.mp4` becomes `server\share\1.mp4`."""
     drive, rest = os_path.splitdrive(file)
     return drive.replace(":", "").lstrip(os_path.sep) + rest
+
+
+def list_name(source: str) -> str:
+    """The name of a list's file or folder, without the folders above it.
+
+    >>> list_name("/home/anna/val.csv"), list_name("clips/val/"), list_name("C:\\\\clips\\\\val.csv")
+    ('val.csv', 'val', 'val.csv')
+    """
+    return re.split(r"[/\\]", source.rstrip("/\\"))[-1] or source

@@ -104,8 +104,14 @@ class Task(Protocol):
     draws: BalancedDraws | None
     """Draws the clips of an epoch, if `data.sampling_weights` is set; None: each clip is used once."""
 
-    def prepare(self, out: Path, *, resumed: bool) -> None:
-        """Prepare the first step, for example fit a probe; done once per run, not again after a resume."""
+    def prepare(self, out: Path, *, resumed: bool, from_adapter: bool = False) -> None:
+        """Prepare the first step, for example fit a probe; done once per run, not again after a resume.
+
+        Args:
+            out: the run folder.
+            resumed: the model has the weights of a checkpoint.
+            from_adapter: the model has the weights of an adapter.
+        """
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
         """The remaining micro-batches of a run, in the given order."""

@@ -43,6 +43,8 @@ class Progress:
     """Steps skipped because their loss or gradient was not finite."""
     evaluation_due: bool = False
     """The last step of an epoch is done, but its evaluation is not."""
+    epochs: int = 0
+    """`train.epochs` when the checkpoint was written; 0: unknown, as in checkpoints of earlier versions."""
     peak_memory_mb: float = 0.0
     """Peak memory, MiB; see `peak_memory_mb` of the run log."""
 

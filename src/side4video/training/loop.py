@@ -42,6 +42,8 @@ from side4video.training.run_folder import (
     claim_run_folder,
     earlier_epochs,
     flat_settings,
+    has_adapter,
+    has_begun,
 )
 from side4video.training.run_inputs import check_same_inputs, write_inputs
 from side4video.training.run_log import Meter, RunLog
@@ -115,18 +117,19 @@ def _train(
         converting_out_of_memory("while the model was built", num_classes=1),  # not known yet, and does not matter
     ):
         task = build_task(config, device, video_cache_in(out, config.data))
-        if resume:
+        if resume and has_begun(out):
             check_same_weights(out, task.model.backbone)
-            remedy = f" and start from this run's adapter with --init-from {out}"
+            remedy = f" and start from this run's adapter with --init-from {out}" if has_adapter(out) else ""
             check_same_inputs(out, task.model.backbone, task.identity(), remedy=remedy)
         if init_from is not None:
             print_once(load_from(task.model, init_from, config=config, class_names=task.class_names))
         if is_main_process():
             claim_run_folder(out, config)
             write_inputs(out, task.model.backbone, task.identity())
-        run = _Run(config, out, device, stop, task, resume=resume)
-        if epochs_before is not None:
-            run.go_on(epochs_before)
+        run = _Run(config, out, device, stop, task, resume=resume, from_adapter=init_from is not None)
+        before = run.progress.epochs or epochs_before  # config.yaml has the new number before a checkpoint has it
+        if before is not None and before < config.train.epochs:
+            run.go_on(before)
         trackers = _open_trackers(config, out, start_step=run.progress.step, resume=resume)
     return run.run(trackers)
 
@@ -143,9 +146,17 @@ class _Run:
     """One run: its parts and its steps."""
 
     def __init__(
-        self, config: RunConfig, out: Path, device: torch.device, stop: StopSignals, task: Task, *, resume: bool
+        self,
+        config: RunConfig,
+        out: Path,
+        device: torch.device,
+        stop: StopSignals,
+        task: Task,
+        *,
+        resume: bool,
+        from_adapter: bool,
     ) -> None:
-        self.config, self.out, self.device, self.stop = config, out, device, stop
+        self.config, self.out, self.device, self.stop, self.from_adapter = config, out, device, stop, from_adapter
         self.task, self.model = task, task.model
         self.state = TrainingState(config, out, device, task, resume=resume)
         self.progress, self.trained = self.state.progress, self.state.trained
@@ -182,7 +193,7 @@ class _Run:
                 "while frozen tokens were computed for the probe or the cache", num_classes=num_classes
             ),
         ):
-            self.task.prepare(self.out, resumed=self.state.resumed)
+            self.task.prepare(self.out, resumed=self.state.resumed, from_adapter=self.from_adapter)
             batches = iter(()) if self.progress.stopped_early else self.task.train_batches(self.order)
         self.log = RunLog(
             self.out,

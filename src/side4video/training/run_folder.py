@@ -62,14 +62,23 @@ def check_run_folder(out: Path, config: RunConfig, *, resume: bool) -> None:
             raise ConfigError(
                 f"{shown_place(out)} already contains a run. Add --resume to continue it, or choose another --out."
             )
-        has_begun = has_checkpoint(out) or (out / "last").exists()
-        if has_begun and (changes := _changes_on_resume(out, config)):
+        if has_begun(out) and (changes := _changes_on_resume(out, config)):
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
                 f"{shown_place(out)} was started with other settings:\n{listed}\nResume with the same settings, or "
                 "choose another --out. Only train.epochs may grow. Data that moved is recognised by its content, "
                 "unless the run was started by an earlier version: then make a link from the old place to the new one."
             )
+
+
+def has_begun(out: Path) -> bool:
+    """Whether a run folder contains something that was trained; otherwise a resumed run starts from the beginning."""
+    return has_checkpoint(out) or (out / "last").exists()
+
+
+def has_adapter(out: Path) -> bool:
+    """Whether a run folder contains an adapter: not before the end of the run's first epoch."""
+    return any((out / name / ADAPTER_CONFIG).is_file() for name in ("best", "last"))
 
 
 def _changes_on_resume(out: Path, config: RunConfig) -> list[str]:

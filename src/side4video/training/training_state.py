@@ -102,6 +102,7 @@ class TrainingState:
             return
         self._update_usage()
         self.progress.scaler = self.scaler.state_dict()
+        self.progress.epochs = self.config.train.epochs
         save_checkpoint(
             self.out,
             model=self.model,

@@ -64,6 +64,21 @@ def test_a_run_leaves_adapters_logs_scores_and_a_report(run):
     assert "Recall at 1" in page
 
 
+def test_trained_weights_are_not_scored_as_the_frozen_model(run, small_retrieval_run, tmp_path, capsys):
+    config = small_retrieval_run(eval={"probe": True}, train={"epochs": 1})
+    train(config, out=tmp_path / "next", init_from=run)
+    assert "the frozen model alone is not scored, because this run starts from the trained" in capsys.readouterr().out
+    assert [*compare_frozen_and_trained(tmp_path / "next")] == ["with the side network: R@1"]
+    longer = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 2})})
+    train(longer, out=tmp_path / "next", resume=True)
+    assert not (tmp_path / "next/zero_shot.json").exists(), "nor after a resume"
+
+
+def test_without_eval_probe_no_line_is_printed(run, small_retrieval_run, tmp_path, capsys):
+    train(small_retrieval_run(train={"epochs": 1}), out=tmp_path / "next", init_from=run)
+    assert "frozen model alone" not in capsys.readouterr().out
+
+
 def test_everything_but_the_backbone_is_trained_and_saved(run, small_retrieval_run):
     fresh = build_retrieval_model(small_retrieval_run(), device=CPU)
     trained = weights(run / "last")

@@ -59,12 +59,12 @@ def score_views(
 class ThresholdsFrom(NamedTuple):
     """Choose the thresholds of several labels on the evaluated set itself.
 
-    >>> ThresholdsFrom("clips/validation").source
-    'clips/validation'
+    >>> ThresholdsFrom("validation.csv").source
+    'validation.csv'
     """
 
     source: str
-    """Name of the set."""
+    """Name of the set, without folders: adapters that are shared contain it."""
 
 
 def evaluate(

@@ -19,6 +19,7 @@ from side4video.data.loading.batch import Batch
 from side4video.data.loading.order import TrainOrder
 from side4video.distributed.processes import is_main_process, print_once
 from side4video.models.video_model import VideoModel, build_video_model
+from side4video.system.paths import list_name
 from side4video.system.tables import Console
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, check_resize, evaluation_clips, videos_per_batch
@@ -87,7 +88,7 @@ class RecognitionTask:
         )
         self.batches = ClipBatches(config, self.model, pooled=config.head.fused or bool(config.eval.probe))
 
-    def prepare(self, out: Path, *, resumed: bool) -> None:
+    def prepare(self, out: Path, *, resumed: bool, from_adapter: bool = False) -> None:  # noqa: ARG002
         """Fit a linear probe if the settings ask for one: to start a fused head, to report next to the result, or both.
 
         A fused head that starts from class names gets their embeddings instead. A fused head loaded from an adapter
@@ -150,7 +151,7 @@ class RecognitionTask:
             class_names=self.class_names,
             device=self.device,
             settings=self.config.eval,
-            several=ThresholdsFrom(self.data.test.source) if self.data.multi_label else None,
+            several=ThresholdsFrom(list_name(self.data.test.source)) if self.data.multi_label else None,
         )
 
     def read_scores(self, content: dict[str, Any]) -> Evaluation | MultiLabelEvaluation:

@@ -93,12 +93,22 @@ class RetrievalTask:
         self.has_test_set = self.data.test is not None
         self.batches = ClipBatches(config, self.model, pooled=False)
 
-    def prepare(self, out: Path, *, resumed: bool) -> None:
-        """Score the frozen model alone if `eval.probe` is set and there is a test set."""
-        if self.config.eval.probe and self.has_test_set and not (resumed and (out / ZERO_SHOT).is_file()):
-            evaluation = self._evaluate("mean-pool")
-            if is_main_process():
-                write_json(out / ZERO_SHOT, evaluation.to_json())
+    def prepare(self, out: Path, *, resumed: bool, from_adapter: bool = False) -> None:
+        """Score the frozen model alone if `eval.probe` is set and there is a test set.
+
+        Only an untrained model has its scores: later the text tower and the image tower's last layers are trained.
+        """
+        if not self.config.eval.probe or not self.has_test_set or resumed:
+            return
+        if from_adapter:
+            print_once(
+                "eval.probe: the frozen model alone is not scored, because this run starts from the trained weights of "
+                "an adapter. A run without --init-from scores it."
+            )
+            return
+        evaluation = self._evaluate("mean-pool")
+        if is_main_process():
+            write_json(out / ZERO_SHOT, evaluation.to_json())
 
     def train_batches(self, order: TrainOrder) -> Iterator[Batch]:
         """The remaining micro-batches of a run."""
