@@ -61,7 +61,8 @@ class Search:
 
     >>> from side4video.adapters.adapter import read_adapter
     >>> config = read_adapter(Path("adapter")).config.model_copy(update={"search": "quick"})
-    >>> search = Search(config, Path("run"))
+    >>> search = Search(config, Path("run"))  # doctest: +ELLIPSIS
+    train: clips/train: Read as folder. 4 videos, ...
     >>> search.effort, search.data.class_names
     ('quick', ('anticlockwise', 'clockwise'))
     """
