@@ -1,4 +1,4 @@
-"""Which files of an output folder a new run may replace: those that an earlier run of this package wrote there."""
+"""Protect the user's files in an output folder: a run replaces only files that an earlier run wrote there."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Check the settings of adapters that others made, before they are used; and remove paths from those that are shared.
+"""Check the settings of downloaded adapters before use, and remove paths from the settings of shared adapters.
 
 A config can contain paths; the paths of another machine are never opened on this one. Weights are read as safetensors,
 which contain only numbers, and nothing in an adapter is ever executed.

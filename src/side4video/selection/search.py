@@ -81,7 +81,9 @@ class Search:
         self.data: RecognitionData = replace(data, test=None)
         self.flip_changes: dict[str, dict[str, Any]] = {}
         self._known: defaultdict[str, dict[ProbeName, ChosenProbe]] = defaultdict(dict)
+        """For each sampling, with mirrored clips or without: options of the families that were tried."""
         self._seconds: dict[Path, float] = {}
+        """Duration of each part of the search, by the file of its result."""
         self.device = choose_device(config.train.device)
         self.backbone: FrozenBackbone = build_backbone(self.config, device=self.device)
 
@@ -140,7 +142,7 @@ class Search:
         without = changed(self.config, {"augment": {"flip": 0.0}})
         found = [self._try_families(DIRECTED, config, folds, places) for config in (without, self.config)]
         if not all(found):
-            return None  # one frame has no directions
+            return None  # clips of one frame: there are no probes of directions
         plain, mirrored = (min(tried, key=lambda one: one.loss) for tried in found)
         difference, error = error_of_difference(plain, mirrored)
         if difference <= error:

@@ -82,7 +82,7 @@ def save_shareable(
 
     Args:
         adapter, license, dataset: as for `push_to_hub`.
-        folder: target folder; files of the same names are replaced, and those that this adapter lacks are removed.
+        folder: target folder; files of the same names are replaced, those of an earlier adapter removed.
         name: `user/name` on the hub, for the card; None if not known yet.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Columns of times: which give start and end of a segment, what they say of a row, and which are refused."""
+"""Find the columns that give start and end of a segment, read them, and refuse columns of unknown times."""
 
 import math
 import re
@@ -59,7 +59,7 @@ class Times(NamedTuple):
 def find_times(
     found: Mapping[str, str], names: Sequence[str], rows: Iterable[Mapping[str, Any]], *, nested: Sequence[str] = ()
 ) -> Times:
-    """Find the columns of times that their content shows, and leave out those that others make superfluous.
+    """Find columns of times by their content too, and drop redundant ones, such as frame numbers next to seconds.
 
     Seconds come before frame numbers. A start or an end alone is valid: the segment begins or ends with the file.
 
@@ -70,7 +70,7 @@ def find_times(
         nested: fields of JSON that cannot be read.
     """
     rows = list(rows)
-    of_role = _without_superfluous({**found, **_by_content(found, names, rows)})
+    of_role = _without_redundant({**found, **_by_content(found, names, rows)})
     is_half = bool(of_role.keys() & {"start", "end", "start_frame", "end_frame"})
     unread = [] if _is_complete(of_role) else [
         name
@@ -104,7 +104,7 @@ def _by_content(found: Mapping[str, str], names: Sequence[str], rows: Sequence[M
     return {"duration": lengths[0]} if known == {"start"} and lengths and "duration" not in found else {}
 
 
-def _without_superfluous(of_role: Mapping[str, str]) -> dict[str, str]:
+def _without_redundant(of_role: Mapping[str, str]) -> dict[str, str]:
     roles = of_role.keys()
     out: set[str] = set()
     if "segment" in roles:
@@ -160,7 +160,7 @@ def parse_span(value: object) -> tuple[object, object] | None:
 
 
 def start_and_end(fields: Mapping[str, Any], of_role: Mapping[str, str]) -> tuple[Any, Any]:
-    """Start and end of a row for `parse_seconds`, which finds those that are no times.
+    """Start and end of a row, not parsed yet: `parse_seconds` reports values that are no times.
 
     >>> start_and_end({"start": "1:00", "duration": "2.5"}, {"start": "start", "duration": "duration"})
     ('1:00', 62.5)
