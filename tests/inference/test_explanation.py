@@ -208,7 +208,8 @@ def test_explaining_does_not_change_the_model():
 
 def probe_model(probe, block):
     backbone = load_backbone("vit_tiny_patch16_224", weights="random", image_size=PATCH * GRID, model_args=SMALL)
-    torch.nn.init.normal_(probe.linear.weight)
+    for part in probe.parts if isinstance(probe, CombinedProbe) else [probe]:
+        torch.nn.init.normal_(part.linear.weight)
     return ProbeModel(backbone=backbone, probe=probe, block=block).eval()
 
 
@@ -267,7 +268,7 @@ def test_probes_of_flow_see_changes_where_something_moves():
 def test_a_combined_probe_of_tokens_and_flow_adds_up():
     torch.manual_seed(0)
     parts = [(-1, LinearProbe(width=32, num_classes=3)), (FLOW_BLOCK, FlowProbe(num_classes=3, num_frames=FRAMES))]
-    model, clip = probe_model(CombinedProbe(parts, num_classes=3), -1), moving_square(1)
+    model, clip = probe_model(CombinedProbe(parts, weights=[0.5, 2.0]), -1), moving_square(1)
     assert model.read_blocks == (1,)
     (evidence,) = explain_clip(model, clip, labels=[1], class_names=NAMES)
     shown, grey = margins(model, torch.stack([clip, torch.zeros_like(clip)]))

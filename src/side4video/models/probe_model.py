@@ -24,7 +24,7 @@ class ProbeHead(ClassificationHead):
     torch.Size([2, 5])
     """
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Probe | CombinedProbe) -> None:
         nn.Module.__init__(self)
         self.classifier = probe
         self.probe = None  # this is not a fused head
@@ -54,7 +54,7 @@ class ProbeModel(VideoModel):
     torch.Size([2, 5])
     """
 
-    def __init__(self, *, backbone: FrozenBackbone, probe: Probe, block: int) -> None:
+    def __init__(self, *, backbone: FrozenBackbone, probe: Probe | CombinedProbe, block: int) -> None:
         self.probe_blocks = probe.blocks if isinstance(probe, CombinedProbe) else (block,)
         for own in self.probe_blocks:
             if not FLOW_BLOCK <= own < backbone.num_blocks:

@@ -1,9 +1,9 @@
 """Probes: small classifiers that read the frozen model's tokens directly, without a side network.
 
 They are the baselines of a side network. Each reads one cue: appearance (linear), amount of motion (motion), place
-and order of motion (space-time), direction of motion (correlation), several of these with weights (combined), all of
-them with learned attention (attentive). Two read the frames themselves: which way (flow) and how fast (speed) pixels
-move.
+and order of motion (space-time), direction of motion (correlation). Two read the frames themselves: which way (flow)
+and how fast (speed) pixels move. The combined probe is a weighted sum of these, and the attentive probe learns which
+tokens to read.
 """
 
 import math
@@ -215,47 +215,29 @@ class SpeedProbe(Probe):
         return speed_histograms(x, self.grid).flatten(1)
 
 
-class CombinedProbe(Probe):
-    """Several cues: the features of other probes side by side; each part has its own weight, see `part_weights`.
+class CombinedProbe(nn.Module):
+    """Several cues: the weighted sum of other probes' logits (late fusion).
 
     Args:
-        parts: what each part reads (`block_read`) and its probe; a part's own classifier is not used.
-        num_classes: C.
+        parts: what each part reads (`block_read`) and its probe.
+        weights: weight of each part's logits.
 
     >>> parts = [(-1, LinearProbe(width=16, num_classes=5)), (3, MotionProbe(width=16, num_classes=5))]
-    >>> probe = CombinedProbe(parts, num_classes=5)
+    >>> probe = CombinedProbe(parts, weights=[0.5, 0.7])
     >>> probe({-1: torch.zeros(2, 8, 16), 3: torch.zeros(2, 8, 49, 16)}).shape
     torch.Size([2, 5])
     """
 
-    def __init__(self, parts: Sequence[tuple[int, Probe]], num_classes: int) -> None:
-        self.sizes = [len(probe.mean) for _, probe in parts]
-        super().__init__(sum(self.sizes), num_classes)
+    def __init__(self, parts: Sequence[tuple[int, Probe]], weights: Sequence[float]) -> None:
+        super().__init__()
         self.blocks = tuple(block for block, _ in parts)
         self.parts = nn.ModuleList(probe for _, probe in parts)
-        for probe in self.parts:
-            probe.linear = probe.mean = probe.scale = None  # type: ignore[assignment]
+        self.weights = tuple(weights)
 
-    def features(self, x: Mapping[int, Tensor]) -> Float[Tensor, "B F"]:  # type: ignore[override]
-        """The features of all parts, from what each reads: tokens by block, or see `block_read`."""
-        return torch.cat([part.features(x[block]) for block, part in zip(self.blocks, self.parts, strict=True)], dim=1)  # type: ignore[operator]
-
-    def forward(self, x: Mapping[int, Tensor]) -> Float[Tensor, "B C"]:  # type: ignore[override]
-        """Logits from the tokens of each block."""
-        return self.linear((self.features(x) - self.mean) * self.scale)
-
-
-def part_weights(sizes: Sequence[int], weights: Sequence[float]) -> Float[Tensor, " F"]:
-    """Factor of each standardised feature of a combined probe.
-
-    Parts of equal weight contribute equally to the similarity of two clips, whatever their number of features. The
-    mean square of the factors is 1, so that a strength suits any number of features.
-
-    >>> part_weights([1, 4], [1.0, 1.0])
-    tensor([1.5811, 0.7906, 0.7906, 0.7906, 0.7906])
-    """
-    squares = torch.cat([torch.full((size,), weight**2 / size) for size, weight in zip(sizes, weights, strict=True)])
-    return (squares / squares.mean()).sqrt()
+    def forward(self, x: Mapping[int, Tensor]) -> Float[Tensor, "B C"]:
+        """Logits from what each part reads: tokens by block, or see `block_read`."""
+        logits = [part(x[block]) for block, part in zip(self.blocks, self.parts, strict=True)]
+        return torch.stack([weight * own for weight, own in zip(self.weights, logits, strict=True)]).sum(dim=0)
 
 
 class AttentiveProbe(Probe):
@@ -308,7 +290,7 @@ class AttentiveProbe(Probe):
         return self.dropout(F.scaled_dot_product_attention(query, keys, values).flatten(1))
 
 
-def build_probe(config: ProbeConfig, *, width: int, num_frames: int, num_classes: int) -> Probe:
+def build_probe(config: ProbeConfig, *, width: int, num_frames: int, num_classes: int) -> Probe | CombinedProbe:
     """Build the probe of the settings; it is not fitted yet.
 
     Args:
@@ -320,15 +302,22 @@ def build_probe(config: ProbeConfig, *, width: int, num_frames: int, num_classes
     Raises:
         ValueError: the settings name no probe, or the probe compares frames and `num_frames` is 1.
     """
+    singles = [build_single(own, width=width, num_frames=num_frames, num_classes=num_classes) for own in config.singles]
+    return join_parts(config, singles)
+
+
+def join_parts(config: ProbeConfig, singles: Sequence[Probe]) -> Probe | CombinedProbe:
+    """Return the combined probe of the parts of its settings, or the only one."""
+    if config.name != "combined":
+        return singles[0]
+    blocks = [block_read(own) for own in config.singles]
+    return CombinedProbe([*zip(blocks, singles, strict=True)], [part.weight for part in config.parts])
+
+
+def build_single(config: ProbeConfig, *, width: int, num_frames: int, num_classes: int) -> Probe:
+    """Build a probe that is not a combined one; see `build_probe`."""
     if config.name == "linear":
         return LinearProbe(width=width, num_classes=num_classes)
-    if config.name == "combined":
-        configs = [ProbeConfig(name=part.name, block=part.block, grid=part.grid) for part in config.parts]
-        built = [
-            (block_read(own), build_probe(own, width=width, num_frames=num_frames, num_classes=num_classes))
-            for own in configs
-        ]
-        return CombinedProbe(built, num_classes)
     if num_frames < 2:
         raise ValueError(f"data.num_frames = {num_frames}: the probe {config.name} compares frames. Use 2 or more.")
     if config.name == "motion":

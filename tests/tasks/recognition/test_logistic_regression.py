@@ -29,17 +29,6 @@ def test_fit_equals_scikit_learn_on_standardised_features(num_features, classes)
     np.testing.assert_allclose(softmax, expected, atol=2e-3)
 
 
-def test_weights_are_those_of_the_kernel():
-    """Weighted features, more than clips: as logistic regression on features that were multiplied first."""
-    features, labels = clips(200)
-    weights = np.linspace(0.5, 2, 200)
-    found = fit(features, labels, num_classes=3, strength=5.0, weights=weights)
-    rows = (features - features.mean(axis=0)) / features.std(axis=0) * weights
-    expected = LogisticRegression(C=5.0 / 200, tol=1e-8, max_iter=10_000).fit(rows, labels).predict_proba(rows)
-    logits = found.logits(features)
-    np.testing.assert_allclose(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), expected, atol=2e-3)
-
-
 def test_a_class_without_clips_never_wins():
     features, labels = clips(8)
     assert fit(features, labels, num_classes=5).logits(features).argmax(axis=1).max() == 2

@@ -7,6 +7,7 @@
 * data.py: reads and checks the labelled videos of a run.
 * evaluate.py: scores every video once.
 * folds.py: divides the training clips into folds for cross-validation.
+* late_fusion.py: weights for a sum of several classifiers' logits.
 * loss.py: cross-entropy, binary for several labels, with label smoothing, mixup and cutmix.
 * metrics.py: accuracies, confusion.
 * multi_label_scores.py: the scores of an evaluation with several labels per video.

@@ -1,7 +1,7 @@
 """Multinomial logistic regression for few clips and many features; cross-validation chooses its strength."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -45,9 +45,11 @@ class CrossValidated:
         losses: log loss of each held-out clip, in the order of `Folds.scored`.
         right: whether each held-out clip was recognised, in the order of `Folds.scored`.
         right_by_fold: share of recognised clips among the held-out clips of each fold.
+        logits: logits of each row (V, C); NaN for rows that are never held out.
 
-    >>> weak = CrossValidated(1.0, loss=0.7, losses=(0.4, 1.0), right=(True, False), right_by_fold=(0.5,))
-    >>> strong = CrossValidated(10.0, loss=0.6, losses=(0.5, 0.7), right=(True, True), right_by_fold=(1.0,))
+    >>> logits = np.zeros((2, 2))
+    >>> weak = CrossValidated(1.0, 0.7, losses=(0.4, 1.0), right=(True, False), right_by_fold=(0.5,), logits=logits)
+    >>> strong = CrossValidated(10.0, 0.6, losses=(0.5, 0.7), right=(True, True), right_by_fold=(1.0,), logits=logits)
     >>> choose([weak, strong]).strength
     10.0
     """
@@ -57,6 +59,7 @@ class CrossValidated:
     losses: tuple[float, ...]
     right: tuple[bool, ...]
     right_by_fold: tuple[float, ...]
+    logits: Float[ndarray, "V C"] = field(compare=False, repr=False)
 
 
 def standardisation(features: Float[ndarray, "V F"]) -> tuple[Float[ndarray, " F"], Float[ndarray, " F"]]:
@@ -72,7 +75,6 @@ def fit(
     *,
     num_classes: int,
     strength: float = DEFAULT_STRENGTH,
-    weights: Float[ndarray, " F"] | None = None,
     class_weights: Float[ndarray, " C"] | None = None,
 ) -> Fitted:
     """Fit on standardised features; classes without clips get a bias so low that they are never predicted.
@@ -82,14 +84,12 @@ def fit(
         labels: 0..num_classes-1.
         num_classes: C.
         strength: C of the logistic regression, in units of 1 / number of features.
-        weights: factor of each standardised feature; None: 1.
         class_weights: weight of each class in the loss; None: 1.
 
     Raises:
         ValueError: all clips are of one class.
     """
     mean, scale = standardisation(features)
-    scale = scale if weights is None else scale * weights
     rows = (features - mean) * scale
     basis, reduced = _reduce(rows)
     ((weight, bias),) = _fit_reduced(reduced, labels, num_classes, [strength / rows.shape[1]], class_weights)
@@ -173,20 +173,17 @@ def cross_validate(
     folds: Folds,
     *,
     num_classes: int,
-    strengths: Sequence[float] = STRENGTHS,
-    weights: Float[ndarray, " F"] | None = None,
     class_weights: Float[ndarray, " C"] | None = None,
     clips: Int[ndarray, " V"] | None = None,
 ) -> list[CrossValidated]:
-    """Held-out log loss and recognised clips for every strength, over the same folds; other arguments as in `fit`.
+    """Held-out log loss and recognised clips for each of `STRENGTHS`, over the same folds; other arguments as in `fit`.
 
     Args:
         folds: indices of rows.
-        strengths: values of C to try.
         clips: clip of each row; the softmax of a clip's held-out rows is averaged. None: each row is a clip.
     """
     with threadpool_limits(1):  # several threads are slower on matrices this small
-        return _cross_validate(features, labels, folds, num_classes, strengths, weights, class_weights, clips)
+        return _cross_validate(features, labels, folds, num_classes, class_weights, clips)
 
 
 def _cross_validate(
@@ -194,23 +191,21 @@ def _cross_validate(
     labels: ndarray,
     folds: Folds,
     num_classes: int,
-    strengths: Sequence[float],
-    weights: ndarray | None,
     class_weights: ndarray | None,
     clips: ndarray | None,
 ) -> list[CrossValidated]:
-    held_logits = {strength: np.full((len(labels), num_classes), np.nan) for strength in strengths}
+    held_logits = {strength: np.full((len(labels), num_classes), np.nan) for strength in STRENGTHS}
     for train, held in folds.parts:
         mean, scale = standardisation(features[train])
-        scale = scale if weights is None else scale * weights
         basis, reduced = _reduce((features[train] - mean) * scale)
         others = (features[held] - mean) * scale @ basis
-        cs = [value / features.shape[1] for value in strengths]
+        cs = [value / features.shape[1] for value in STRENGTHS]
         fits = _fit_reduced(reduced, labels[train], num_classes, cs, class_weights)
-        for strength, (weight, bias) in zip(strengths, fits, strict=True):
+        for strength, (weight, bias) in zip(STRENGTHS, fits, strict=True):
             held_logits[strength][held] = others @ weight.T + bias
     return [
-        score_held_out(strength, held_logits[strength], labels, folds, class_weights, clips) for strength in strengths
+        score_held_out(strength, logits, labels, folds, class_weights, clips)
+        for strength, logits in held_logits.items()
     ]
 
 
@@ -242,6 +237,7 @@ def score_held_out(
         tuple(losses.tolist()),
         tuple(bool(value) for value in right),
         tuple(float(right[np.unique(clip[np.isin(rows, held)])].mean()) for _, held in folds.parts),
+        logits,
     )
 
 

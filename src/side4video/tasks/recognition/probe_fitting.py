@@ -1,8 +1,7 @@
 """Fits probes to training clips; cross-validation chooses their options and their regularisation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +11,10 @@ from numpy import ndarray
 
 from side4video.config import ProbeConfig, ProbeName
 from side4video.config.probe import ProbePart
-from side4video.models.probes import AttentiveProbe, CombinedProbe, Probe, build_probe, part_weights
+from side4video.models.probes import AttentiveProbe, CombinedProbe, Probe, build_single, join_parts
 from side4video.tasks.recognition.folds import Folds
+from side4video.tasks.recognition.late_fusion import cross_fused, fusion_weights
 from side4video.tasks.recognition.logistic_regression import (
-    STRENGTHS,
     CrossValidated,
     choose,
     cross_validate,
@@ -28,8 +27,8 @@ EPOCHS, BATCH, RATE, DECAY = 40, 16, 1e-3, 0.1
 """Training of the attentive probe: AdamW with a cosine learning rate."""
 COMBINED: tuple[ProbeName, ...] = ("linear", "motion", "space-time", "correlation", "flow", "speed")
 """Families that a combined probe may contain."""
-WEIGHTS = (0.5, 1.0)
-"""Weights that are tried for each part after the first."""
+MIN_WEIGHT = 0.01
+"""A combined probe leaves out parts of a smaller weight."""
 MAX_ROWS = 480
 """A probe is trained on at most this many views of all clips, mirrored ones included, but on one of each or more."""
 
@@ -42,7 +41,7 @@ class ChosenProbe:
         config: the options, including the strength.
         found: result of cross-validation; None if cross-validation is not possible.
 
-    >>> found = CrossValidated(10.0, loss=0.6, losses=(0.5, 0.7), right=(True, True), right_by_fold=(1.0,))
+    >>> found = CrossValidated(10.0, 0.6, (0.5, 0.7), (True, True), right_by_fold=(1.0,), logits=np.zeros((2, 2)))
     >>> ChosenProbe(ProbeConfig(name="linear"), found).loss
     0.6
     """
@@ -127,14 +126,10 @@ def choose_probe(
         else:
             own = tokens.for_probe(option)
             features = features_of(_build(option, own, num_classes), own, option)
-            found = _cross_validate(features, own, folds, num_classes=num_classes)
+            rows = _row_folds(own, folds)
+            found = choose(cross_validate(features, own.row_labels, rows, num_classes=num_classes, clips=own.row_clips))
         chosen.append(ChosenProbe(option.model_copy(update={"strength": found.strength}), found))
     return min(chosen, key=lambda one: one.loss)
-
-
-def _cross_validate(features: ndarray, tokens: ProbeTokens, folds: Folds, **options: Any) -> CrossValidated:
-    rows, clips = _row_folds(tokens, folds), tokens.row_clips
-    return choose(cross_validate(features, tokens.row_labels, rows, clips=clips, **options))
 
 
 def _cross_validate_attentive(
@@ -152,78 +147,40 @@ def _cross_validate_attentive(
 def _combine(
     tokens: ProbeTokens, folds: Folds, *, num_classes: int, known: Mapping[ProbeName, ChosenProbe]
 ) -> ChosenProbe:
-    """Start with the best family; add the family and weight with the lowest held-out log loss while that falls."""
+    """Choose the weights of all families with the smallest held-out log loss; leave out those of weight 0."""
     names = [name for name in COMBINED if tokens.pooled.shape[1] > 1 or name == "linear"]
-    singles = {name: known.get(name) or choose_probe(name, tokens, folds, num_classes=num_classes) for name in names}
-    first, *remaining = sorted(names, key=lambda name: singles[name].loss)
-    config = ProbeConfig(
-        name="combined", parts=(_part(singles[first].config, 1.0),), strength=singles[first].config.strength
-    )
-    best = ChosenProbe(config, singles[first].found)
-    if not folds.parts:
-        return best
-    features = {
-        name: features_of(_build(singles[name].config, tokens, num_classes), tokens, singles[name].config)
-        for name in names
-    }
-    while remaining:
-        tried = [
-            (name, _with_part(best.config, _part(singles[name].config, weight), features, tokens, folds, num_classes))
-            for name in remaining
-            for weight in WEIGHTS
-        ]
-        name, added = min(tried, key=lambda one: one[1].loss)
-        if added.loss >= best.loss:
-            break
-        best = added
-        remaining.remove(name)
-    return best
+    singles = [known.get(name) or choose_probe(name, tokens, folds, num_classes=num_classes) for name in names]
+    found = [one.found for one in singles if one.found is not None]
+    if not found:
+        return ChosenProbe(_sum_of(singles[:1], [1.0]), None)
+    rows, labels = _row_folds(tokens, folds), tokens.labels.numpy()
+    logits = np.stack([one.logits[: len(labels)] for one in found])
+    weights = fusion_weights(logits[:, rows.scored], labels[rows.scored])
+    fused = cross_fused(logits, labels, [held for _, held in rows.parts])
+    clips = tokens.row_clips[: len(labels)]
+    return ChosenProbe(_sum_of(singles, weights), score_held_out(1.0, fused, labels, rows, clips=clips))
 
 
-def _with_part(
-    config: ProbeConfig,
-    part: ProbePart,
-    features: Mapping[ProbeName, ndarray],
-    tokens: ProbeTokens,
-    folds: Folds,
-    num_classes: int,
-) -> ChosenProbe:
-    """Cross-validate a combined probe with one more part, at strengths near its own."""
-    strengths = [value for value in STRENGTHS if 0.05 < value / config.strength < 20]
-    config = config.model_copy(update={"parts": (*config.parts, part)})
-    tokens = tokens.for_probe(config)
-    own = [features[part.name][: len(tokens.row_labels)] for part in config.parts]
-    sizes, weights = [one.shape[1] for one in own], [part.weight for part in config.parts]
-    found = _cross_validate(
-        np.concatenate(own, axis=1),
-        tokens,
-        folds,
-        num_classes=num_classes,
-        strengths=strengths,
-        weights=part_weights(sizes, weights).numpy(),
-    )
-    return ChosenProbe(config.model_copy(update={"strength": found.strength}), found)
+def _sum_of(singles: Sequence[ChosenProbe], weights: Iterable[float]) -> ProbeConfig:
+    """The combined probe of the parts with a weight of 0.01 or more, in descending order; of the best if none has."""
+    parts = sorted(zip(singles, weights, strict=True), key=lambda part: -part[1])
+    kept = [part for part in parts if part[1] >= MIN_WEIGHT] or [(min(singles, key=lambda one: one.loss), 1.0)]
+    return ProbeConfig(name="combined", parts=tuple(_part(one.config, weight) for one, weight in kept))
 
 
 def _part(config: ProbeConfig, weight: float) -> ProbePart:
-    return ProbePart.model_validate({"name": config.name, "block": config.block, "grid": config.grid, "weight": weight})
-
-
-def _weights(probe: Probe, config: ProbeConfig) -> Float[ndarray, " F"] | None:
-    """Factors of the standardised features; None for a probe without parts."""
-    if not isinstance(probe, CombinedProbe):
-        return None
-    return part_weights(probe.sizes, [part.weight for part in config.parts]).numpy()
+    options = config.model_dump(include={"name", "block", "grid", "strength"})
+    return ProbePart(**options, weight=round(weight, 2))
 
 
 def _build(config: ProbeConfig, tokens: ProbeTokens, num_classes: int) -> Probe:
     _, frames, width = tokens.pooled.shape
-    return build_probe(config, width=width, num_frames=frames, num_classes=num_classes)
+    return build_single(config, width=width, num_frames=frames, num_classes=num_classes)
 
 
 def fit_probe(
     config: ProbeConfig, tokens: ProbeTokens, clips: ndarray | None = None, *, num_classes: int, seed: int = 0
-) -> Probe:
+) -> Probe | CombinedProbe:
     """Fit a probe to all clips, or to the clips with the numbers `clips`; it is returned in eval mode.
 
     It is trained on several views of a clip, mirrored ones included, see `ProbeTokens.training_rows`.
@@ -234,6 +191,10 @@ def fit_probe(
     clips = np.arange(len(tokens.places)) if clips is None else clips
     if config.name == "attentive":
         return _train_attentive(config, tokens, clips, num_classes, seed)
+    return join_parts(config, [_fit_single(own, tokens, clips, num_classes) for own in config.singles]).eval()
+
+
+def _fit_single(config: ProbeConfig, tokens: ProbeTokens, clips: ndarray, num_classes: int) -> Probe:
     probe, tokens = _build(config, tokens, num_classes), tokens.for_probe(config)
     rows = tokens.training_rows(clips, MAX_ROWS)
     found = fit(
@@ -241,7 +202,6 @@ def fit_probe(
         tokens.row_labels[rows],
         num_classes=num_classes,
         strength=config.strength,
-        weights=_weights(probe, config),
     )
     with torch.no_grad():
         for own, value in (
@@ -251,7 +211,7 @@ def fit_probe(
             (probe.linear.bias, found.bias),
         ):
             own.copy_(torch.from_numpy(value))
-    return probe.eval()
+    return probe
 
 
 def _train_attentive(
@@ -281,7 +241,7 @@ def _train_attentive(
 
 
 @torch.no_grad()
-def probe_logits(probe: Probe, tokens: ProbeTokens, config: ProbeConfig) -> Float[ndarray, "V C"]:
+def probe_logits(probe: Probe | CombinedProbe, tokens: ProbeTokens, config: ProbeConfig) -> Float[ndarray, "V C"]:
     """Return the logits of each view."""
     return torch.cat([probe(part) for part in tokens.parts(config)]).cpu().double().numpy()
 

@@ -118,8 +118,7 @@ class ProbeTokens:
         A clip and its mirrored view have the same pooled summary. Where mirrored clips exchange their class, a probe
         that reads it would learn both classes from each clip.
         """
-        reads_pooled = any(block_read(part) == -1 for part in config.parts or (config,))
-        if not reads_pooled or self.mirrored_labels is None or torch.equal(self.mirrored_labels, self.labels):
+        if block_read(config) != -1 or self.mirrored_labels is None or torch.equal(self.mirrored_labels, self.labels):
             return self
         return replace(self, mirrored_labels=None)
 
@@ -146,7 +145,7 @@ class ProbeTokens:
 
     def parts(self, config: ProbeConfig, size: int = 64, *, mirrored: bool = False) -> Iterator[Any]:
         """Yield what the probe of these settings reads, `size` views at a time."""
-        blocks = {block_read(part) for part in config.parts or (config,)}
+        blocks = {block_read(part) for part in config.singles}
         for start in range(0, len(self.labels), size):
             tokens = {block: self.read(block)[start : start + size] for block in blocks}
             if mirrored:
