@@ -41,6 +41,15 @@ MODELS = {
     "CLIP": ("CLIPModel", {"text_config": TEXT, "vision_config": VISION}, CLIP, "vision_model", {}),
     "CLIP-vision": ("CLIPVisionModel", VISION, CLIP, None, {}),
     "CLIP-vision-gelu": ("CLIPVisionModel", {**VISION, "hidden_act": "gelu"}, CLIP, None, {}),
+    "MetaCLIP2": (
+        "MetaClip2Model",
+        {"text_config": TEXT, "vision_config": VISION},
+        "vit_base_patch16_clip_224",
+        "vision_model",
+        {},
+    ),
+    "MetaCLIP2-vision-gelu": ("MetaClip2VisionModel", {**VISION, "hidden_act": "gelu"}, CLIP, None, {}),
+    "AltCLIP-vision": ("AltCLIPVisionModel", VISION, "vit_base_patch16_clip_224", None, {}),
     "CLIP-projection": ("CLIPVisionModelWithProjection", VISION, CLIP, "vision_model", {}),
     "SigLIP": ("SiglipModel", {"text_config": TEXT, "vision_config": VISION}, SIGLIP, "vision_model", {}),
     "SigLIP-vision": ("SiglipVisionModel", VISION, SIGLIP, None, {}),
@@ -72,6 +81,7 @@ MODELS = {
     "ViT": ("ViTModel", VISION, "vit_tiny_patch16_224", None, {}),
     "ViT-classifier": ("ViTForImageClassification", VISION, "vit_tiny_patch16_224", "vit", {}),
     "DeiT": ("DeiTModel", VISION, "deit_base_distilled_patch16_224", None, {}),
+    "MSN": ("ViTMSNModel", {**VISION, "hidden_act": "gelu_pytorch_tanh"}, "vit_tiny_patch16_224", None, {}),
     "MAE": ("ViTMAEModel", {**VISION, "mask_ratio": 0.0}, "vit_base_patch16_224.mae", None, {}),
     "MAE-pretraining": (
         "ViTMAEForPreTraining",
@@ -194,6 +204,19 @@ class TestConfigs:
         (folder / "config.json").unlink()
         assert activation_of(self.load(folder).model) == "quick_gelu"
         assert "activation quick_gelu (of the model; tensors do not tell)" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("kind", ["SigLIP-vision", "DINOv2-giant", "DINOv3-plus"])
+    @pytest.mark.parametrize("preprocessor", [None, '{"resample": 3}'])
+    def test_without_a_config_the_layout_decides(self, kind, preprocessor, tmp_path, pictures):
+        model, tower = make(kind)
+        model.save_pretrained(tmp_path)
+        (tmp_path / "config.json").unlink()
+        if preprocessor:
+            (tmp_path / "preprocessor_config.json").write_text(preprocessor)
+        _, _, name, _, more = MODELS[kind]
+        backbone = load_backbone(name, weights=tmp_path, image_size=32, model_args={**ARGS, **more})
+        assert activation_of(backbone.model) == ("gelu_tanh" if kind == "SigLIP-vision" else "silu")
+        check_tokens(backbone, hidden_states(kind, tower, pictures), pictures)
 
     def test_another_number_of_heads_is_refused(self, folder):
         with pytest.raises(ValueError, match=r"config\.json states 2 attention heads, .* has 4\. Set --backbone"):

@@ -81,9 +81,10 @@ def test_clip(tmp_path, own):
     assert torch.equal(state["logit_scale"], model.logit_scale)
 
 
+@pytest.mark.parametrize("kind", ["CLIPTextModel", "MetaClip2TextModel"])
 @pytest.mark.parametrize("stated", ["gelu", "quick_gelu"])
-def test_an_activation_that_contradicts_the_name_is_refused(tmp_path, stated):
-    make("CLIPTextModel", **TEXT, projection_dim=20, hidden_act=stated).save_pretrained(tmp_path)
+def test_an_activation_that_contradicts_the_name_is_refused(tmp_path, kind, stated):
+    make(kind, **TEXT, projection_dim=20, hidden_act=stated).save_pretrained(tmp_path)
     right, wrong = ("ViT-B-16", "ViT-B-16-quickgelu") if stated == "gelu" else ("ViT-B-16-quickgelu", "ViT-B-16")
     for path in (tmp_path, tmp_path / "model.safetensors"):
         check_text_activation(path, name=right, quick_gelu="quick" in right)

@@ -105,7 +105,7 @@ def read_image_weights(path: Path, *, key: str = "auto") -> ImageWeights:
         )
     tensors = _tower_tensors(state, tower)
     if tower.layout in _HUGGING_FACE:
-        stated = _over_defaults(stated, library_defaults(_library_type(tower, tensors)))
+        stated = _with_layout_defaults(stated, tower, tensors)
     return ImageWeights(path, kind, frozenset(state), tower, tensors, stated)
 
 
@@ -173,13 +173,13 @@ def _library_type(tower: Tower, tensors: Mapping[str, Tensor]) -> str:
     return "dinov2" if any("layer_scale1" in name for name in tensors) else "vit"
 
 
-def _over_defaults(stated: StatedSettings, defaults: StatedSettings) -> StatedSettings:
-    missing = {
-        name: getattr(defaults, name)
-        for name in ("activation", "epsilon")
-        if getattr(stated, name) is None and stated.source is None
-    }
-    return replace(stated, **missing)
+def _with_layout_defaults(stated: StatedSettings, tower: Tower, tensors: Mapping[str, Tensor]) -> StatedSettings:
+    """Add the library's defaults for this kind of model if no config file states how it computes."""
+    if stated.activation is not None or stated.epsilon is not None:
+        return stated
+    defaults = library_defaults(_library_type(tower, tensors))
+    gated = any(".mlp.weights_in." in name or ".mlp.gate_proj." in name for name in tensors)  # a fixed activation
+    return replace(stated, activation=None if gated else defaults.activation, epsilon=defaults.epsilon)
 
 
 def _fit_positions(

@@ -19,8 +19,9 @@ _ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
 }
+_CLIP_KINDS = ("clip", "metaclip_2", "altclip", "chinese_clip", "clipseg", "git", "kosmos_2")
 _DEFAULTS: dict[str, dict[str, Any]] = {  # config files may leave out the defaults of the library
-    "clip_vision_model": {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5},
+    **{f"{kind}_vision_model": {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5} for kind in _CLIP_KINDS},
     "siglip_vision_model": {"hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6},
     "siglip2_vision_model": {"hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6},
     "dinov2": {"hidden_act": "gelu", "layer_norm_eps": 1e-6},
@@ -30,8 +31,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {  # config files may leave out the defau
     "deit": {"hidden_act": "gelu", "layer_norm_eps": 1e-12},
     "ijepa": {"hidden_act": "gelu", "layer_norm_eps": 1e-12},
     "vit_mae": {"hidden_act": "gelu", "layer_norm_eps": 1e-12},
+    "vit_msn": {"hidden_act": "gelu", "layer_norm_eps": 1e-6},
 }
-_VISION_TYPES = {"clip": "clip_vision_model", "siglip": "siglip_vision_model", "siglip2": "siglip2_vision_model"}
+_TEXT_KINDS = {f"{kind}{end}" for kind in ("clip", "metaclip_2", "clipseg") for end in ("", "_text_model")}
+"""Kinds of models whose text tower is CLIP's, with QuickGELU if the config file states no activation."""
 _RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
 _MAX_BYTES = 2**24
 
@@ -45,7 +48,7 @@ class StatedSettings:
     """
 
     source: Path | None = None
-    """The config file."""
+    """The first config file that states an activation or a number of heads."""
     activation: Activation | None = None
     epsilon: float | None = None
     """Of the layer norms."""
@@ -80,7 +83,7 @@ def stated_text_activation(folder: Path) -> Activation | None:
             continue
         content = _content(path)
         text = _part(content, "text_config") if "text_config" in content else content
-        if str(content.get("model_type")) in {"clip", "clip_text_model"}:
+        if str(content.get("model_type")) in _TEXT_KINDS:
             return _ACTIVATIONS.get(str(text.get("hidden_act", "quick_gelu")))
         if "model_cfg" in content and "hf_model_name" not in _part(_part(content, "model_cfg"), "text_cfg"):
             return "quick_gelu" if _part(content, "model_cfg").get("quick_gelu") else "gelu"
@@ -102,7 +105,8 @@ def stated_settings(folder: Path) -> StatedSettings:
         path = folder / name
         if path.is_file() and path.stat().st_size <= _MAX_BYTES:
             stated = {key: value for key, value in read(_content(path)).items() if value is not None}
-            found |= ({"source": path} if stated and "source" not in found else {}) | stated
+            names_source = "source" not in found and not stated.keys().isdisjoint({"activation", "num_heads"})
+            found |= ({"source": path} if names_source else {}) | stated
     return StatedSettings(**found)
 
 
@@ -126,16 +130,16 @@ def _read_config(content: Mapping[str, Any]) -> dict[str, Any]:
         return _read_timm(content)
     if "model_type" not in content:
         return {}
-    vision = _part(content, "vision_config")
-    model_type = str(content["model_type"])
-    kind = _text(vision.get("model_type")) or _VISION_TYPES.get(model_type, model_type)
-    if kind not in _DEFAULTS:
+    given = _part(content, "vision_config") if "vision_config" in content else content
+    kind = _text(given.get("model_type")) or str(content["model_type"])
+    defaults = _DEFAULTS.get(kind) or _DEFAULTS.get(f"{kind}_vision_model")
+    if defaults is None and "patch_size" not in given:  # of no image model, such as a text tower's
         return {}
-    stated = {**_DEFAULTS[kind], **(vision if "vision_config" in content else content)}
+    stated = {**(defaults or {}), **given}
     gated = stated.get("use_swiglu_ffn")  # its activation is fixed, whatever hidden_act is
     return {
-        "activation": None if gated else _ACTIVATIONS.get(str(stated["hidden_act"])),
-        "epsilon": _number(stated["layer_norm_eps"]),
+        "activation": None if gated else _ACTIVATIONS.get(str(stated.get("hidden_act"))),
+        "epsilon": _number(stated.get("layer_norm_eps")),
         "num_heads": _whole(stated.get("num_attention_heads")),
         "image_size": None if kind.startswith("siglip2") else _size(stated.get("image_size")),
     }
