@@ -183,6 +183,19 @@ class TestPositionTables:
         tanh = load(tmp_path / "w.pt", state, position_grid=(4, 4), activation="gelu_tanh")
         assert token_identity(tanh) != token_identity(other)
 
+    @pytest.mark.parametrize(
+        ("name", "changes"),
+        [
+            ("vit_base_patch16_siglip_224", {"projection_width": 32}),  # keeps the attention pooling
+            (NAME, {"model_args": {**ARGS, "num_heads": 4}}),
+        ],
+    )
+    def test_what_no_tensor_tells_is_another_key_of_caches(self, name, changes):
+        args = {"weights": "random", "image_size": 32, "model_args": ARGS}
+        one, same, other = (load_backbone(name, **args | more) for more in ({}, {"chunk_frames": 2}, changes))
+        assert token_identity(one) == token_identity(same)
+        assert token_identity(one) != token_identity(other)
+
     def test_a_grid_of_another_size_is_refused(self, state, tmp_path):
         with pytest.raises(ValueError, match="table for 16 patches, not for 3 x 5"):
             load(tmp_path / "w.pt", state, position_grid=(3, 5))
