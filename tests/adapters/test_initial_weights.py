@@ -78,6 +78,23 @@ def test_the_same_size_is_not_mentioned(weights, tmp_path):
     assert report.endswith("including the classifier.")
 
 
+def test_a_classifier_of_another_shape_is_discarded(weights, tmp_path):
+    names = save(tmp_path / "one", *(one := build(weights, 32, seed=1, head={"grid": (2, 2, 2)})))
+    config, model = build(weights, 32, seed=2)
+    assert "its classifier for 2 classes was discarded" in load_from(
+        model, tmp_path / "one", config=config, class_names=names
+    )
+    assert torch.equal(model.side.positions, one[1].side.positions)
+
+
+def test_another_activation_is_reported(weights, tmp_path):
+    names = save(tmp_path / "one", *build(weights, 32, seed=1))
+    settings = {"name": NAME, "weights": str(weights), "image_size": 32, "model_args": ARGS, "activation": "gelu"}
+    config, model = build(weights, 32, seed=2, backbone=settings)
+    report = load_from(model, tmp_path / "one", config=config, class_names=names)
+    assert "Its frozen model had the activation quick_gelu; this run's has gelu." in report
+
+
 def test_other_weights_at_another_size_are_refused(weights, tmp_path):
     names = save(tmp_path / "small", *build("random", 32, seed=1))
     config, model = build(weights, 48, seed=2)

@@ -69,6 +69,20 @@ def test_a_run_is_not_resumed_with_other_preprocessing(begun):
         check_same_weights(out, backbone)
 
 
+def test_the_activation_is_compared_where_it_can_be_chosen(tmp_path):
+    gated = {"name": "eva02_tiny_patch14_224", "weights": "random", "image_size": 28, "model_args": {"depth": 1}}
+    plain = {"name": NAME, "weights": "random", "image_size": 32, "model_args": ARGS}
+    for backbone in (gated, plain):
+        config = settings(backbone=backbone, side={"width": 16})
+        model = build_model(config, num_classes=2, device=torch.device("cpu"))
+        adapter = Adapter(config=config, class_names=("a", "b"), fingerprint=model.backbone.fingerprint)
+        save_adapter(tmp_path / "last", model, adapter)
+        check_same_weights(tmp_path, model.backbone)
+    other = load_backbone(NAME, weights="random", image_size=32, model_args=ARGS, activation="quick_gelu")
+    with pytest.raises(ConfigError, match="started with the activation gelu; now it is quick_gelu"):
+        check_same_weights(tmp_path, other)
+
+
 def test_an_adapter_finds_its_weights_from_every_folder(tmp_path, monkeypatch):
     state = load_backbone(NAME, weights="random", image_size=32, model_args=ARGS).model.state_dict()
     save_file({name: tensor.clone() for name, tensor in state.items()}, tmp_path / "vit.safetensors")

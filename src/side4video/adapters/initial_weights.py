@@ -7,6 +7,7 @@ import torch
 from side4video.adapters.adapter import Adapter, read_adapter, read_weights
 from side4video.config import RunConfig
 from side4video.models.backbones.loading import FrozenBackbone, load_backbone
+from side4video.models.backbones.supported_models import ACTIVATIONS, activation_of
 from side4video.models.side.token_grid import resample_positions
 from side4video.models.side_tuned_model import SideTunedModel
 
@@ -17,7 +18,7 @@ POSITIONS = "side.positions"
 def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_names: tuple[str, ...]) -> str:
     """Load the trained tensors of an adapter into a new model, and return sentences that report what was loaded.
 
-    A classifier for other classes is discarded. If the adapter was trained on frames of another size, its position
+    A classifier for other classes or of another shape is discarded. If the adapter was trained on frames of another size, its position
     table is resampled. All other tensors must fit.
 
     Args:
@@ -41,9 +42,13 @@ def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_n
             resampled += f" Its position table was resampled from {old} to {new} rows."
     if adapter.preprocessing and (differences := model.backbone.preprocessing.differences(adapter.preprocessing)):
         resampled += f" Its frames were prepared in another way; this run has {differences}."
+    activation = activation_of(model.backbone.model)
+    if adapter.activation in ACTIVATIONS and adapter.activation != activation:
+        resampled += f" Its frozen model had the activation {adapter.activation}; this run's has {activation}."
     own = model.trained_state()
     classifier = {name for name in own.keys() | state.keys() if name.startswith(("head.linear.", "head.probe."))}
-    if adapter.class_names == class_names and own.keys() == state.keys():
+    fits = all(name in own and name in state and own[name].shape == state[name].shape for name in classifier)
+    if adapter.class_names == class_names and fits:
         model.load_trained_state(state)
         return f"Loaded all {len(state)} tensors of {folder}, including the classifier.{resampled}"
     kept = {name: tensor for name, tensor in state.items() if name not in classifier}

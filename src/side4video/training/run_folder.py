@@ -8,7 +8,7 @@ from side4video.adapters.adapter import read_adapter
 from side4video.atomic_files import check_writable, write_text
 from side4video.config import NAMED_WEIGHTS, ConfigError, RunConfig, dump_config, load_config, with_absolute_paths
 from side4video.models.backbones.frozen_backbone import FrozenBackbone
-from side4video.models.backbones.supported_models import activation_of
+from side4video.models.backbones.supported_models import ACTIVATIONS, activation_of
 from side4video.system.paths import real_path
 from side4video.training.checkpoint import has_checkpoint
 from side4video.training.run_inputs import has_inputs
@@ -109,7 +109,7 @@ def check_same_weights(out: Path, backbone: FrozenBackbone) -> None:
             f"{backbone.fingerprint}. Resume with the same weights, or choose another --out."
         )
     now = activation_of(backbone.model)
-    if started.activation not in {None, now}:
+    if started.activation in ACTIVATIONS and started.activation != now:  # others, as of gated MLPs, cannot be chosen
         raise ConfigError(
             f"{out} was started with the activation {started.activation}; now it is {now}. Resume with "
             f"--backbone.activation {started.activation}, or choose another --out."

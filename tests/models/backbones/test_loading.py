@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from side4video.models.backbones.loading import FrozenBackbone, list_backbones, load_backbone
+from side4video.models.backbones.supported_models import activation_of
 from side4video.models.text.text_tower import load_text_tower
 
 REAL_WEIGHTS = Path(__file__).parents[3] / "../shared/data/weights/vit_tiny_patch16_224.safetensors"
@@ -158,6 +159,14 @@ class TestFiles:
         for a, b in zip(backbone.iterate(clips, range(3)), loaded.iterate(clips, range(3)), strict=True):
             assert torch.equal(a.patches, b.patches)
         assert loaded.fingerprint == backbone.fingerprint
+
+    @pytest.mark.parametrize("name", ["vit_base_patch16_xp_224", "vit_small_patch16_18x2_224"])
+    def test_blocks_with_parallel_parts(self, tmp_path, name):
+        model = timm.create_model(name, img_size=32, depth=2, **SMALL).eval()
+        save_file(model.state_dict(), tmp_path / "w.safetensors")
+        backbone = load_tiny(tmp_path / "w.safetensors", name=name)
+        self.check_same(model, backbone)
+        assert activation_of(backbone.model) == "gelu"
 
     def test_names_of_openai_clip(self, tmp_path):
         open_clip = pytest.importorskip("open_clip", reason="the reference tower is open_clip's")

@@ -13,7 +13,7 @@ from side4video.models.backbones.image_weights import ImageWeights, fit_image_we
 from side4video.models.backbones.position_tables import Grid
 from side4video.models.backbones.preprocessing import Preprocessing
 from side4video.models.backbones.stated_settings import StatedSettings
-from side4video.models.backbones.supported_models import ACTIVATIONS, activation_of, create_model
+from side4video.models.backbones.supported_models import ACTIVATIONS, activation_of, create_model, num_heads_of
 from side4video.models.backbones.weight_files import check_state_dict
 from side4video.models.backbones.weight_kinds import is_openai_clip
 
@@ -144,7 +144,7 @@ def _build(weights: ImageWeights, name: str, args: dict[str, Any], chosen: str) 
 
 def _check_heads(weights: ImageWeights, name: str, model: Any) -> None:
     """Refuse another number of attention heads, which fits all shapes but gives other tokens."""
-    stated, own = weights.stated.num_heads, getattr(model.blocks[0].attn, "num_heads", None)
+    stated, own = weights.stated.num_heads, num_heads_of(model)
     if stated is not None and own is not None and stated != own:
         raise ValueError(
             f"{weights.stated.source} states {stated} attention heads, {name} has {own}. Set "

@@ -67,9 +67,14 @@ def activation_of(model: Any) -> str:
     >>> activation_of(timm.create_model("vit_tiny_patch16_224", depth=1))
     'gelu'
     """
-    mlp = getattr(model.blocks[0], "mlp", None)
-    kind = type(getattr(mlp, "act", None)).__name__
+    parts = model.blocks[0].named_modules()  # blocks with parallel parts have several MLPs, or none as a module
+    kind = next((type(part).__name__ for name, part in parts if name.rpartition(".")[2] in {"act", "mlp_act"}), "none")
     return _ACTIVATION_CLASSES.get(kind, kind)
+
+
+def num_heads_of(model: Any) -> int | None:
+    """Attention heads of the first block of a timm model; None: unknown."""
+    return next((part.num_heads for part in model.blocks[0].modules() if hasattr(part, "num_heads")), None)
 
 
 def square_grid(model: Any, name: str) -> tuple[int, int]:
