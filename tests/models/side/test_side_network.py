@@ -116,6 +116,18 @@ def test_token_batch_norm_is_batch_norm_3d():
     torch.testing.assert_close(ours.running_var, theirs.running_var)
 
 
+def test_a_single_row_is_normalised_with_the_running_statistics_and_does_not_change_them():
+    norm, row = TokenBatchNorm(3), torch.tensor([[5.0, 1.0, -3.0]], requires_grad=True)
+    norm.running_mean.fill_(1.0)
+    norm.running_var.fill_(4.0)
+    before = {name: buffer.clone() for name, buffer in norm.named_buffers()}
+    out = norm(row)
+    torch.testing.assert_close(out, torch.tensor([[2.0, 0.0, -2.0]]))
+    out.sum().backward()
+    torch.testing.assert_close(row.grad, torch.full((1, 3), 0.5))
+    assert all(torch.equal(buffer, before[name]) for name, buffer in norm.named_buffers())
+
+
 @pytest.mark.parametrize("num_frames", [1, 2, 5])
 def test_temporal_convolution_is_the_three_conv3d_layers(num_frames):
     torch.manual_seed(0)

@@ -20,6 +20,9 @@ class TokenBatchNorm(nn.BatchNorm1d):
     If a part of the network is recomputed in the backward pass, its statistics are computed and counted once. With
     `synced`, statistics cover the clips of all processes, on any device; all processes must then run the same passes.
 
+    One row alone, such as a single clip before `pooled_norm`, has no variance: the running statistics normalise it and
+    do not change.
+
     >>> TokenBatchNorm(8)(torch.randn(2, 4, 9, 8)).shape
     torch.Size([2, 4, 9, 8])
     """
@@ -29,12 +32,13 @@ class TokenBatchNorm(nn.BatchNorm1d):
     def forward(self, input: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
         """Normalise (..., d) over every axis except the last."""
         rows = input.flatten(0, -2)
-        if not self.training:
-            return super().forward(rows).view_as(input)
+        synced = self.synced and num_processes() > 1
+        if not self.training or (len(rows) == 1 and not synced):
+            running = self.running_mean, self.running_var
+            return F.batch_norm(rows, *running, self.weight, self.bias, training=False, eps=self.eps).view_as(input)
         run = current_pass()
         statistics = run.statistics.get(self) if run else None
         if statistics is None:
-            synced = self.synced and num_processes() > 1
             statistics = self._measure_all(rows) if synced else self._measure(rows)
             if run:
                 run.statistics[self] = statistics
