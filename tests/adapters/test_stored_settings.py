@@ -12,6 +12,7 @@ from side4video import Predictor
 from side4video.adapters.adapter import Adapter, load_adapter, read_adapter, save_adapter
 from side4video.config import parse_config
 from side4video.models.backbones.loading import load_backbone
+from side4video.models.backbones.supported_models import activation_of
 from side4video.models.build import build_model
 
 EARLIER = Path(__file__).parents[1] / "earlier"
@@ -41,6 +42,36 @@ def save(folder, weights, **backbone):
     model = build_model(config, num_classes=2, device=torch.device("cpu"))
     save_adapter(folder, model, Adapter(config, ("a", "b"), model.backbone.fingerprint))
     return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("vit_small_patch16_dinov3", {}),  # timm's Eva takes no activation
+        ("vit_pe_core_tiny_patch16_384", {}),
+        ("eva02_enormous_patch14_clip_224", {"patch_size": 8}),
+        ("eva02_base_patch16_clip_224", {}),  # a gated MLP
+        ("vit_base_patch16_siglip_224", {}),
+        (NAME, {"activation": "gelu"}),
+    ],
+)
+def test_adapters_of_every_kind_of_model_load(tmp_path, name, more):
+    own = {key: value for key, value in more.items() if key == "activation"}
+    args = {"depth": 1, "embed_dim": 64, "num_heads": 2, **{key: more[key] for key in more.keys() - own.keys()}}
+    folder = save(tmp_path, "random", name=name, model_args=args, **own)
+    model, adapter = load_adapter(folder, device="cpu")
+    assert (
+        activation_of(model.backbone.model)
+        == json.loads((folder / "config.json").read_text())["backbone"]["activation"]
+    )
+    assert model.backbone.fingerprint == adapter.fingerprint
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch16_dinov3", "eva02_base_patch16_clip_224"])
+def test_an_activation_that_cannot_be_changed_is_refused(name):
+    args = {"depth": 1, "embed_dim": 64, "num_heads": 2, "patch_size": 8}
+    with pytest.raises(ValueError, match=f"activation = 'gelu_tanh': {name} has .*cannot be changed"):
+        load_backbone(name, weights="random", image_size=32, model_args=args, activation="gelu_tanh")
 
 
 def save_as(path, weights, dtype):

@@ -18,8 +18,8 @@ POSITIONS = "side.positions"
 def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_names: tuple[str, ...]) -> str:
     """Load the trained tensors of an adapter into a new model, and return sentences that report what was loaded.
 
-    A classifier for other classes or of another shape is discarded. If the adapter was trained on frames of another size, its position
-    table is resampled. All other tensors must fit.
+    A classifier for other classes or of another shape is discarded. If the adapter was trained on frames of another
+    size, its position table is resampled. All other tensors must fit.
 
     Args:
         model: the new model.

@@ -3,6 +3,7 @@
 from typing import Any
 
 import timm
+import torch
 from timm.layers import get_act_layer
 from timm.models import model_entrypoint
 from timm.models.deit import VisionTransformerDistilled
@@ -51,14 +52,23 @@ def create_model(name: str, args: dict[str, Any], *, activation: str | None = No
     """Build a timm model, with one of `ACTIVATIONS` or the model's own.
 
     Raises:
-        ValueError: timm refuses the arguments.
+        ValueError: timm refuses the arguments, or the activation of this model cannot be changed.
     """
-    if activation is not None:
+    if activation is not None and activation != (own := _own_activation(name, args)):
+        if own not in ACTIVATIONS or class_name(name) == Eva.__name__:
+            raise ValueError(
+                f"activation = {activation!r}: {name} has {own}, which cannot be changed. Use the activation 'model'."
+            )
         args = args | {"act_layer": get_act_layer(activation)}
     try:
         return timm.create_model(name, **args)
     except (AssertionError, ArithmeticError, TypeError) as error:
         raise ValueError(f"timm cannot build {name} with {args}: {error}. Check model_args.") from error
+
+
+def _own_activation(name: str, args: dict[str, Any]) -> str:
+    with torch.device("meta"):  # takes no memory
+        return activation_of(create_model(name, {**args, "pretrained": False}))
 
 
 def activation_of(model: Any) -> str:
