@@ -48,6 +48,9 @@ def test_weights_may_move_and_are_compared_by_their_content(begun):
     before, moved = (settings(backbone={"weights": name}) for name in ("vit.safetensors", "/elsewhere/vit.pt"))
     assert config_changes(before, moved) == []
     assert config_changes(before, settings(backbone={"weights": "random"}))
+    before, moved = (settings(text={"weights": name}) for name in ("clip.safetensors", "/elsewhere/clip.pt"))
+    assert config_changes(before, moved) == []
+    assert config_changes(before, settings(text={"weights": "random"}))
     check_same_weights(out, backbone)
     other = load_backbone(NAME, weights="random", image_size=32, model_args=ARGS, seed=9)
     started = read_adapter(EARLIER).fingerprint

@@ -40,8 +40,9 @@ PATHS = (
     "train.class_weights",
 )
 """Settings with paths of data: the same place may be written in another way, or the data may have moved."""
-WEIGHTS = "backbone.weights"
-"""May be another file on resume: `check_same_weights` compares the fingerprint."""
+WEIGHTS = ("backbone.weights", "text.weights")
+"""May be other files on resume: `check_same_weights` compares the backbone's fingerprint, and the checkpoint contains
+the whole text tower."""
 EPOCHS = "train.epochs"
 """May grow on resume, see `train`."""
 
@@ -149,7 +150,7 @@ def config_changes(before: RunConfig, now: RunConfig, *, moved: bool = False, mo
         and not (name == "data.cache" and old.get(name) and new.get(name))
         and not (name == EPOCHS and more_epochs)
         and not (name in PATHS and old.get(name) and new.get(name) and (moved or _same_place(old[name], new[name])))
-        and not (name == WEIGHTS and not {old.get(name), new.get(name)} & set(NAMED_WEIGHTS))
+        and not (name in WEIGHTS and not {old.get(name), new.get(name)} & set(NAMED_WEIGHTS))
     ]
 
 
