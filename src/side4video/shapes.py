@@ -1,14 +1,11 @@
 """Names and shapes of the tensors that modules exchange.
 
-B clips, T frames per clip, C classes, H and W pixels, N = (H/p)(W/p) patches with sides of p pixels, D the backbone's
+B clips, T frames per clip, H and W pixels, N = (H/p)(W/p) patches with sides of p pixels, D the backbone's
 width. Patches are ordered row by row from the top left. The time axis is always the frames of a clip.
 """
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
-
-Frames = UInt8[Tensor, "T 3 H W"]
-"""Decoded frames of one video, RGB, 0 to 255."""
 
 Clips = Float[Tensor, "B T 3 H W"]
 """A batch of clips, normalised with the backbone's mean and standard deviation."""
@@ -21,6 +18,3 @@ SummaryTokens = Float[Tensor, "B T 1 D"]
 
 FrameEmbeddings = Float[Tensor, "B T D"]
 """One vector per frame."""
-
-Logits = Float[Tensor, "B C"]
-"""Class scores before the softmax."""

@@ -16,7 +16,7 @@ class MomentOutput:
     """Files for the moments that were found.
 
     Examples:
-        >>> MomentOutput(csv=Path("moments.csv")).is_asked_for, MomentOutput().is_asked_for
+        >>> MomentOutput(cut=Path("moments")).needs_times, MomentOutput(csv=Path("moments.csv")).needs_times
         (True, False)
     """
 
@@ -32,11 +32,6 @@ class MomentOutput:
     edit_list: Path | None = None
     """Write the moments one after the other as an edit list: .otio, or a format of an installed OpenTimelineIO
     adapter. Needs the extra otio."""
-
-    @property
-    def is_asked_for(self) -> bool:
-        """Whether any file is to be written."""
-        return any(place is not None for place in (self.csv, self.cut, self.edit_list))
 
     @property
     def needs_times(self) -> bool:

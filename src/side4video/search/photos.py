@@ -7,7 +7,6 @@ from PIL import Image, UnidentifiedImageError
 from side4video.video.rgb_pictures import to_rgb
 from side4video.video.video_error import VideoError
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
 
