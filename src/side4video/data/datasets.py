@@ -19,7 +19,7 @@ from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
 from side4video.data.transforms import Label, seeded
 from side4video.video.decoding import FrameFolder, VideoCache, VideoError, VideoFile, open_video, shared_cache
-from side4video.video.frame_array import FrameArray
+from side4video.video.frame_array import as_frames
 
 ARROW_OF_TIME = ("forward", "reversed")
 """Class names if the classes are the two directions of time."""
@@ -302,9 +302,10 @@ class TestClips(Dataset):
         moved.videos = [replace(video, path=video.path.absolute()) for video in self.videos]
         return moved
 
-    def views_of(self, frames: FrameArray) -> Tensor:
-        """All views of a video in memory, (V, T, 3, S, S), equal to those of a file with these frames."""
-        return self._transform(_clips_of(frames, self._choose(frames.num_frames)))
+    def views_of(self, frames: Any) -> Tensor:
+        """All views of a video in memory, (V, T, 3, S, S), as of a file with these frames, see `as_frames`."""
+        decoded = as_frames(frames)
+        return self._transform([decoded[clip] for clip in self._choose(len(decoded))])
 
     def _choose(self, num_frames: int) -> list[list[int]]:
         return self.sampling.test(num_frames, self.num_clips)
@@ -324,7 +325,7 @@ def _read_clips(
         return _clips_of(file, [clip[::-1] for clip in chosen] if video.reverse else chosen)
 
 
-def _clips_of(file: VideoFile | FrameFolder | FrameArray, clips: Sequence[Sequence[int]]) -> list[Tensor]:
+def _clips_of(file: VideoFile | FrameFolder, clips: Sequence[Sequence[int]]) -> list[Tensor]:
     wanted = sorted({frame for clip in clips for frame in clip})
     frames = file.read(wanted)
     place = {frame: position for position, frame in enumerate(wanted)}

@@ -30,7 +30,6 @@ from side4video.tasks.retrieval.embeddings import (
 )
 from side4video.tasks.retrieval.score_matrix import score_matrix
 from side4video.tasks.unread import UnreadVideo, separate_failures
-from side4video.video.frame_array import FrameArray
 from side4video.video.stored_input import VideoSource, as_path, name_of
 
 _VECTORS = ("frames", "video", "words", "sentence")
@@ -157,7 +156,7 @@ class Embedder:
         Raises:
             TypeError, ValueError: the frames have another type, shape, order of dimensions or number type.
         """
-        views = self._clips([], []).views_of(FrameArray(frames))
+        views = self._clips([], []).views_of(frames)
         return EmbeddedVideos((name,), embed_clips(self.model, views, device=self.device, chunk=1), ())
 
     def _clips(self, paths: Sequence[Path], names: Sequence[str]) -> TestClips:

@@ -34,7 +34,6 @@ from side4video.timeline.grid import choose_grid
 from side4video.timeline.live import LivePrediction, watch
 from side4video.timeline.timeline import DEFAULT_MIN_SCORE, Timeline, TimelineSettings
 from side4video.video.decoding import VideoError
-from side4video.video.frame_array import FrameArray
 from side4video.video.live_reader import RECONNECT_SECONDS, LiveEnd, LiveReader
 from side4video.video.remote import video_path
 from side4video.video.stored_input import VideoSource, as_path, name_of
@@ -146,7 +145,7 @@ class Predictor:
             TypeError, ValueError: the frames have another type, shape, order of dimensions or number type.
         """
         _check_top_k(top_k)
-        views = self._clips([]).views_of(FrameArray(frames))
+        views = self._clips([]).views_of(frames)
         return list(self._best_classes(views, top_k))
 
     def predict_video(self, path: VideoSource, *, top_k: int | None = None) -> VideoPrediction:

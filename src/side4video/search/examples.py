@@ -12,7 +12,6 @@ from side4video.search.stores.records import IndexInfo, Window
 from side4video.search.stores.store import Store
 from side4video.search.window_embedder import WindowEmbedder
 from side4video.system.paths import as_listed, real_path
-from side4video.video.frame_array import FrameArray
 from side4video.video.remote import is_address, video_path
 from side4video.video.video_error import VideoError
 
@@ -35,7 +34,7 @@ def example_vector(
     is_remote = is_address(video_path(video))
     path = str(video_path(video)) if is_remote else as_listed([os.path.abspath(video)])[0]  # noqa: PTH100 - links keep their names
     if not is_remote and is_photo(Path(path)):
-        views = model.test_clips().views_of(FrameArray([read_photo(Path(path))]))
+        views = model.test_clips().views_of([read_photo(Path(path))])
         mean = model.embed_clips(views).frames.mean(dim=(0, 1)).numpy()
     else:
         spellings = [path] if is_remote else [path, real_path(path)]

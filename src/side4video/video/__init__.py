@@ -6,7 +6,7 @@
 * decoding.py: open any video: a file or a folder of frames.
 * file_access.py: state and bytes of a video on disk, at an address or in a tar archive.
 * file_lock.py: a lock between processes.
-* frame_array.py: frames in memory, read like a video file.
+* frame_array.py: frames in memory, in the form of decoded frames.
 * frame_folder.py: frames of a folder with one image per frame.
 * frame_table.py: when each frame is shown, and where decoding can start.
 * hidden.py: names of files and folders that are ignored.

@@ -1,26 +1,20 @@
-"""Frames in memory, read like a video file."""
+"""Frames in memory, as arrays, tensors or pictures: checked, and brought into the form of decoded frames."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from side4video.video.video_error import check_indices
 
-NAME = Path("frames in memory")  # shown in errors in place of a path
+def as_frames(frames: Any) -> UInt8[Tensor, "T 3 H W"]:
+    """Check frames in memory, and return them as decoded files have them, in channels-last memory format.
 
-
-class FrameArray:
-    """Frames in memory, with the same methods as a `VideoFile`.
-
-    >>> frames = FrameArray(np.zeros((6, 32, 48, 3), np.uint8))
-    >>> frames.num_frames, frames.read([0, 5]).shape
-    (6, torch.Size([2, 3, 32, 48]))
+    >>> as_frames(np.zeros((6, 32, 48, 3), np.uint8)).shape
+    torch.Size([6, 3, 32, 48])
 
     Args:
         frames: RGB, 0 to 255, in one of these forms:
@@ -29,42 +23,10 @@ class FrameArray:
             * tensor, uint8, (T, 3, H, W), on any device,
             * list of T PIL images, or of T numpy arrays, uint8, (H, W, 3); all of one size.
 
-    Attributes:
-        num_frames: T.
-        height: Of a frame, in pixels.
-        width: Of a frame, in pixels.
-        frame_seconds: None: the frames have no times.
-
     Raises:
         TypeError: The frames have another type.
         ValueError: They have another shape, order of dimensions, number type or size, or there are none.
     """
-
-    def __init__(self, frames: Any) -> None:
-        self.path = NAME
-        self._frames = _as_tensor(frames)
-        self.num_frames, _, self.height, self.width = self._frames.shape
-        self.frame_seconds = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Do nothing: no file is open. The method exists because `VideoFile` has it."""
-
-    def read(self, indices: Sequence[int]) -> Tensor:
-        """The frames with these numbers, in this order; see `VideoFile.read`."""
-        check_indices(self.path, indices, num_frames=self.num_frames)
-        return self._frames[list(indices)]
-
-
-def _as_tensor(frames: Any) -> Tensor:
-    """Frames as uint8 (T, 3, H, W) in channels-last memory format, as decoded files have it."""
     if isinstance(frames, Tensor):
         return _from_tensor(frames).cpu().contiguous(memory_format=torch.channels_last)
     if isinstance(frames, np.ndarray):
