@@ -1,6 +1,5 @@
 """The progress bar of an update of an index: windows per second, remaining time, videos done."""
 
-from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
@@ -30,9 +29,7 @@ class IndexingProgress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
     def opened(self, path: str, *, num_windows: int, num_done: int = 0) -> None:
