@@ -1,6 +1,5 @@
 """Results of candidates on held-out clips: stored fold by fold, compared clip by clip, shown as a table."""
 
-import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from side4video.atomic_files import write_json
@@ -66,13 +66,7 @@ class FoldResults:
     @classmethod
     def read(cls, path: Path) -> "FoldResults":
         """Load a result of `write`."""
-        return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "FoldResults":
-        """Restore a result; JSON has the indices of clips as text."""
-        by_clip = {name: {int(place): value for place, value in content[name].items()} for name in ("right", "losses")}
-        return cls(**content | by_clip)
+        return TypeAdapter(cls).validate_json(path.read_bytes())
 
     def joined(self, other: "FoldResults") -> "FoldResults":
         """Join the results of one candidate on different clips."""
@@ -217,7 +211,4 @@ def read_search(out: Path) -> SearchResult | None:
     path = out / RESULT
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    tried = tuple(FoldResults.from_json(one) for one in content["tried"])
-    guess = FoldResults.from_json(content["guess"]) if content.get("guess") else None
-    return SearchResult(**content | {"tried": tried, "notes": tuple(content["notes"]), "guess": guess})
+    return TypeAdapter(SearchResult).validate_json(path.read_bytes())

@@ -12,12 +12,9 @@ from scipy.stats import rankdata
 from sklearn.metrics import coverage_error, top_k_accuracy_score
 
 from side4video.tasks.retrieval import dual_softmax, metrics, score_storage
-from side4video.tasks.retrieval.metrics import (
-    RetrievalScores,
-    retrieval_scores,
-    text_to_video_ranks,
-    video_to_text_ranks,
-)
+from side4video.tasks.retrieval.metrics import retrieval_scores, text_to_video_ranks, video_to_text_ranks
+from side4video.tasks.retrieval.scores import QueryResult, RetrievalEvaluation
+from side4video.tasks.unread import UnreadVideo
 
 MSRVTT_TEST = Path(__file__).parents[3] / "../shared/data/annotations/MSRVTT/MSRVTT_JSFUSION_test.csv"
 
@@ -159,8 +156,12 @@ def test_only_a_few_rows_are_in_memory_at_a_time(monkeypatch):
 
 
 def test_results_survive_json():
-    found = retrieval_scores(*random_case(4))
-    assert RetrievalScores.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
+    scores = retrieval_scores(*random_case(4))
+    query = QueryResult("a cat", "a.mp4", 1.5, best=("b.mp4", "a.mp4"), best_scores=(0.5, 0.25))
+    unread = (UnreadVideo("c.mp4", "it is empty."),)
+    for again in (None, scores):
+        found = RetrievalEvaluation("test.csv", "", "wti", 2, 3, scores, again, (query,), unread)
+        assert RetrievalEvaluation.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
 
 
 def test_the_definition_describes_what_was_ranked():

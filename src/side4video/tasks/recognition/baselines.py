@@ -1,6 +1,5 @@
 """Baselines without a side network: accuracy of probes on the frozen tokens, chance and the majority class."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from numpy import ndarray
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from side4video.config import ProbeConfig, ProbeName, RunConfig
@@ -96,9 +96,7 @@ def read_baselines(out: Path) -> Baselines | None:
     path = out / BASELINES
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    probes = tuple(Baseline(**one) for one in content["probes"])
-    return Baselines(**content | {"probes": probes, "notes": tuple(content["notes"])})
+    return TypeAdapter(Baselines).validate_json(path.read_bytes())
 
 
 def with_error(mean: float | None, error: float | None) -> str:

@@ -1,11 +1,12 @@
 """The result of an evaluation on videos with several labels, printed as a table and stored as JSON."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from side4video.adapters.adapter import Thresholds
@@ -148,19 +149,7 @@ class MultiLabelEvaluation:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "MultiLabelEvaluation":
         """Restore a result of `to_json`, also after a round trip through JSON."""
-        names = ("labels", "predicted", "classes", "scores")
-        read = {field.name: _as_tuples(content[field.name]) for field in fields(cls) if field.name in content}
-        return cls(
-            **read
-            | {
-                "thresholds": Thresholds(tuple(content["thresholds"]["values"]), content["thresholds"]["origin"]),
-                "predictions": tuple(
-                    SeveralPrediction(row["name"], **{name: tuple(row[name]) for name in names})
-                    for row in content["predictions"]
-                ),
-                "unread": tuple(UnreadVideo(**row) for row in content["unread"]),
-            }
-        )
+        return TypeAdapter(cls).validate_python(content)
 
     def headline(self) -> dict[str, float | int]:
         """The main numbers, for a log line."""

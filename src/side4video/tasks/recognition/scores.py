@@ -1,11 +1,12 @@
 """The result of an evaluation, printed as a table and stored as JSON."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from side4video.tasks.recognition.average_precision import average_precision
@@ -134,20 +135,7 @@ class Evaluation:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Evaluation":
         """Restore a result of `to_json`, also after a round trip through JSON."""
-        known = {field.name for field in fields(cls)}
-        return cls(
-            **{name: value for name, value in content.items() if name in known}
-            | {
-                "class_names": tuple(content["class_names"]),
-                "class_accuracies": tuple(content["class_accuracies"]),
-                "confusion": tuple(tuple(row) for row in content["confusion"]),
-                "predictions": tuple(
-                    Prediction(**row | {"classes": tuple(row["classes"]), "scores": tuple(row["scores"])})
-                    for row in content["predictions"]
-                ),
-                "unread": tuple(UnreadVideo(**row) for row in content["unread"]),
-            }
-        )
+        return TypeAdapter(cls).validate_python(content)
 
     def headline(self) -> dict[str, float | int]:
         """The main numbers, for a log line."""

@@ -4,8 +4,8 @@ A query's rank is 1 + the number of candidates that score better than its own + 
 them). So a model that gives all candidates the same score ranks in the middle, and duplicate captions count fairly.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -57,15 +57,6 @@ class RetrievalScores:
 
     text_to_video: DirectionScores
     video_to_text: DirectionScores
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything, as plain dictionaries."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "RetrievalScores":
-        """What `to_json` gave, after a round trip through JSON."""
-        return cls(**{direction: DirectionScores(**scores) for direction, scores in content.items()})
 
 
 def text_to_video_ranks(

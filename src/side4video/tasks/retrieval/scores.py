@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from side4video.tasks.retrieval.metrics import RetrievalScores
@@ -80,19 +81,7 @@ class RetrievalEvaluation:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "RetrievalEvaluation":
         """What `to_json` gave, after a round trip through JSON."""
-        dual_softmax = content["dual_softmax"]
-        return cls(
-            **content
-            | {
-                "scores": RetrievalScores.from_json(content["scores"]),
-                "dual_softmax": None if dual_softmax is None else RetrievalScores.from_json(dual_softmax),
-                "queries": tuple(
-                    QueryResult(**row | {"best": tuple(row["best"]), "best_scores": tuple(row["best_scores"])})
-                    for row in content["queries"]
-                ),
-                "unread": tuple(UnreadVideo(**row) for row in content["unread"]),
-            }
-        )
+        return TypeAdapter(cls).validate_python(content)
 
     def headline(self) -> dict[str, float | int]:
         """The main numbers, for a log line."""
