@@ -23,7 +23,7 @@ from side4video.data.loading.batch import Batch
 from side4video.inference.embedding_file import write_arrays
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clips import autocast, check_outputs
-from side4video.tasks.unread import UnreadVideo, separate_failures
+from side4video.tasks.unread import NoReadableVideosError, UnreadVideo, separate_failures
 
 Part = Literal["side", "frozen", "both"]
 """Which features: of the side network, of the frozen image model, or both."""
@@ -117,13 +117,12 @@ def join_features(results: Mapping[int, _Row | Failure], names: Sequence[str], *
         part: which features.
 
     Raises:
-        ValueError: no video can be read.
+        NoReadableVideosError: no video can be read.
         FloatingPointError: a feature is not finite.
     """
     found, unread = separate_failures(results)
     if not found:
-        reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-        raise ValueError(f"None of the {len(names)} videos can be read: {reasons}")
+        raise NoReadableVideosError(unread)
     sides = [side for side, _ in found.values() if side is not None]
     return ClipFeatures(
         paths=tuple(names[index] for index in found),

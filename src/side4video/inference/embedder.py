@@ -29,7 +29,7 @@ from side4video.tasks.retrieval.embeddings import (
     show_progress,
 )
 from side4video.tasks.retrieval.score_matrix import score_matrix
-from side4video.tasks.unread import UnreadVideo, separate_failures
+from side4video.tasks.unread import NoReadableVideosError, UnreadVideo, separate_failures
 from side4video.video.stored_input import VideoSource, as_path, name_of
 
 _VECTORS = ("frames", "video", "words", "sentence")
@@ -136,8 +136,7 @@ class Embedder:
             )
             found, unread = separate_failures(dict(show_progress(results, total=len(paths))))
         if not found:
-            reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-            raise ValueError(f"None of the {len(paths)} videos can be read: {reasons}")
+            raise NoReadableVideosError(unread)
         features = VideoFeatures.concatenate(list(found.values()))
         return EmbeddedVideos(tuple(names[index] for index in found), features, unread)
 

@@ -38,19 +38,20 @@ def separate_failures(
 
 
 class NoReadableVideosError(ValueError):
-    """No video of an evaluation set could be read; `unread` lists them with their reasons.
+    """No video of a set can be read; `unread` lists them with their reasons, `source` is the name of their list.
 
-    >>> error = NoReadableVideosError("None of the 1 videos can be read.", [UnreadVideo("a.mp4", "the file is empty")])
-    >>> error.unread[0].reason
-    'the file is empty'
+    >>> print(NoReadableVideosError([UnreadVideo("a.mp4", "the file is empty.")], "test.csv"))
+    None of the 1 videos of test.csv can be read: a.mp4: the file is empty.
     """
 
-    def __init__(self, message: str, unread: Sequence[UnreadVideo]) -> None:
-        super().__init__(message, tuple(unread))
-        self.unread = tuple(unread)
+    def __init__(self, unread: Sequence[UnreadVideo], source: str = "") -> None:
+        super().__init__(tuple(unread), source)
+        self.unread, self.source = tuple(unread), source
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        reasons = "; ".join(f"{video.name}: {video.reason}" for video in self.unread[:10])
+        source = f" of {self.source}" if self.source else ""
+        return f"None of the {len(self.unread)} videos{source} can be read: {reasons}"
 
 
 def withheld_scores_reason(*, num_read: int, num_unread: int, max_unread: float) -> str | None:

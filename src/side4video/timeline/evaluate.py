@@ -164,8 +164,7 @@ def score_timelines(
         NoReadableVideosError: there is no timeline.
     """
     if not timelines:
-        reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-        raise NoReadableVideosError(f"None of the {len(unread)} videos could be read: {reasons}", unread)
+        raise NoReadableVideosError(unread)
     paths = {timeline.path for timeline in timelines}
     segments = [segment for segment in labelled if segment.path in paths]
     moments = [moment for timeline in timelines for moment in timeline.moments]

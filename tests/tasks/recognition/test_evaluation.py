@@ -30,7 +30,7 @@ def test_the_sentence_has_value_rule_and_remedy():
 
 
 def test_the_error_survives_pickling():
-    error = NoReadableVideosError("none", [UnreadVideo("a", "empty")])
+    error = NoReadableVideosError([UnreadVideo("a", "empty")], "test.csv")
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, ValueError)
-    assert (str(again), again.unread) == ("none", (UnreadVideo("a", "empty"),))
+    assert (str(again), again.unread) == (str(error), (UnreadVideo("a", "empty"),))

@@ -56,7 +56,7 @@ def test_evaluation_counts_and_reports(scored):
 
 
 def test_an_evaluation_without_readable_videos_is_an_error():
-    with pytest.raises(ValueError, match="None of the 1 videos could be read: a: empty"):
+    with pytest.raises(ValueError, match="None of the 1 videos can be read: a: empty"):
         evaluation_from_scores(
             np.zeros((0, 2)),
             np.zeros(0, dtype=int),

@@ -218,8 +218,7 @@ def multi_label_evaluation(
         NoReadableVideosError: no video could be read.
     """
     if not len(scores):
-        reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-        raise NoReadableVideosError(f"None of the {len(unread)} videos could be read: {reasons}", unread)
+        raise NoReadableVideosError(unread)
     labelled = targets.sum(axis=1) > 0
     num_unlabelled = int((~labelled).sum())
     if unlabelled == "ignore":

@@ -185,8 +185,7 @@ def evaluation_from_scores(
         NoReadableVideosError: no video could be read.
     """
     if not len(scores):
-        reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-        raise NoReadableVideosError(f"None of the {len(unread)} videos could be read: {reasons}", unread)
+        raise NoReadableVideosError(unread)
     confusion = confusion_matrix(scores.argmax(axis=1), labels, len(class_names))
     accuracies = class_accuracies(confusion)
     return Evaluation(

@@ -63,9 +63,7 @@ def evaluate_retrieval(
         precision=settings.precision,
     )
     if not found:
-        reasons = "; ".join(f"{video.name}: {video.reason}" for video in unread[:10])
-        message = f"None of the {len(captions.videos)} videos of {captions.source} can be read: {reasons}"
-        raise NoReadableVideosError(message, unread)
+        raise NoReadableVideosError(unread, captions.source)
     read = list(found)
     queries = [(caption, column) for column, index in enumerate(read) for caption in captions.captions[index]]
     sentences = [caption for caption, _ in queries]
