@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from side4video.reports.report import Chart, ClipExample, class_scores, most_confused, write_report
+from side4video.reports.report import Chart, ClipExample, most_confused, write_report
 from side4video.reports.report_pictures import draw_panels
+from side4video.tasks.recognition.class_table import rows_of_confusion
 
 HOSTILE = '<script>alert("1")</script>'
 
@@ -160,16 +161,16 @@ def test_clip_of_unknown_class_is_neither_right_nor_wrong(tmp_path):
     assert "unknown predicted left (75.0 %)" in Page(tmp_path / "r.html").text
 
 
-def test_class_scores_agree_with_scikit_learn(counts):
-    scores = class_scores(confusion_matrix(*counts), list("abcde"))
+def test_rows_of_classes_agree_with_scikit_learn(counts):
+    scores = rows_of_confusion("abcde", confusion_matrix(*counts))
     precision, recall, _, clips = precision_recall_fscore_support(*counts)
-    assert [score.num_clips for score in scores] == clips.tolist()
+    assert [score.videos for score in scores] == clips.tolist()
     assert [score.precision for score in scores] == pytest.approx(precision.tolist())
     assert [score.recall for score in scores] == pytest.approx(recall.tolist())
 
 
 def test_classes_without_clips_or_predictions_have_no_share():
-    seen, unseen = class_scores(np.array([[0, 2], [0, 0]]), ["seen", "unseen"])
+    seen, unseen = rows_of_confusion(["seen", "unseen"], np.array([[0, 2], [0, 0]]))
     assert (seen.recall, seen.precision) == (0.0, None)
     assert (unseen.recall, unseen.precision) == (None, 0.0)
 

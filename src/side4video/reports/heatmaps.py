@@ -4,9 +4,6 @@ Frames are grey. Colours are cividis (Nuñez et al. 2018, PLOS ONE 13(7)), which
 the same with red-green colour blindness.
 """
 
-import base64
-import io
-
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
@@ -14,6 +11,7 @@ from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 
 from side4video.inference.explanation import ClassEvidence, Explanation
+from side4video.reports.report_pictures import png_url
 
 SHOWN_FRAMES = 8
 """Maximum number of frames shown per clip."""
@@ -83,13 +81,13 @@ def _strip(
         height = max(0.0, float(sums[frame]) / max(float(sums.max()), 1e-9))
         box = (left + SIDE // 4, bottom - round(height * (_BAR - 4)), left + 3 * SIDE // 4, bottom)
         draw.rectangle(box, fill=_colour(height))
-    return _png(strip)
+    return png_url(strip)
 
 
 def draw_colour_scale() -> str:
     """Draw the colours from no evidence, left, to the largest, right: PNG as a `data:` URL, 160 pixels wide."""
     ramp = np.tile(np.linspace(0, 1, 160), (12, 1))
-    return _png(_blend(np.full((12, 160), 128.0), ramp))
+    return png_url(_blend(np.full((12, 160), 128.0), ramp))
 
 
 def _strongest_frames(evidence: Float[ndarray, " T"]) -> list[int]:
@@ -119,9 +117,3 @@ def _colour(share: float) -> tuple[int, ...]:
 def _time(explanation: Explanation, frame: int) -> str:
     seconds = explanation.frame_seconds
     return f"frame {frame + 1}" if seconds is None else f"{seconds[frame]:.2f} s"
-
-
-def _png(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="png")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -16,8 +16,7 @@ from side4video.atomic_files import write_text
 from side4video.inference.explanation import ClassEvidence, Explanation
 from side4video.reports.heatmaps import draw_attention, draw_colour_scale, draw_evidence
 from side4video.reports.report_pictures import draw_confusion, draw_curves, draw_film_strip
-from side4video.tasks.recognition.class_table import class_rows
-from side4video.tasks.recognition.metrics import class_metrics
+from side4video.tasks.recognition.class_table import rows_of_confusion
 
 MAX_DRAWN_CLASSES = 60
 """Largest number of classes for a drawn confusion matrix; with more, only the most confused pairs are listed."""
@@ -108,23 +107,6 @@ class ClipExample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassScore:
-    """Scores of one class, 0 to 1, or None if undefined; `recall_interval` is the 95 % confidence interval (Wilson).
-
-    >>> class_scores(np.array([[3, 1], [0, 0]]), ["left", "right"])[0].recall
-    0.75
-    """
-
-    name: str
-    num_clips: int
-    num_right: int
-    recall: float | None
-    precision: float | None
-    f1: float | None
-    recall_interval: tuple[float, float] | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class ConfusedPair:
     """How often clips of one class were predicted as another.
 
@@ -136,25 +118,6 @@ class ConfusedPair:
     predicted_class: str
     num_clips: int
     share: float
-
-
-def class_scores(confusion: NDArray[np.integer], class_names: Sequence[str]) -> list[ClassScore]:
-    """Return each class's counts, recall, precision and F1 from a confusion matrix (C, C), row: true class."""
-    right, clips, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    found = class_metrics(true_positives=right, predicted=predicted, videos=clips)
-    rows = class_rows(tuple(class_names), found, true_positives=right, videos=clips)
-    return [
-        ClassScore(
-            name=row.name,
-            num_clips=row.videos,
-            num_right=int(right[place]),
-            recall=row.recall,
-            precision=row.precision,
-            f1=row.f1,
-            recall_interval=row.recall_interval,
-        )
-        for place, row in enumerate(rows)
-    ]
 
 
 def most_confused(confusion: NDArray[np.integer], class_names: Sequence[str], *, limit: int = 10) -> list[ConfusedPair]:
@@ -228,7 +191,9 @@ def write_report(
         else None,
         several_labels=num_clips is not None,
         confused_pairs=most_confused(confusion, class_names) if confusion is not None and num_clips is None else [],
-        classes=class_scores(confusion, class_names) if confusion is not None and num_clips is None else [],
+        classes=[]
+        if confusion is None or num_clips is not None
+        else [*zip(rows_of_confusion(class_names, confusion), confusion.diagonal().tolist(), strict=True)],
         colour_scale=draw_colour_scale() if any(example.explanation for example in examples) else None,
         examples=[
             (example, example.strips)

@@ -145,8 +145,13 @@ def draw_film_strip(frames: NDArray[np.uint8]) -> str:
     strip = Image.new("RGBA", (len(shown) * (size[0] + gap) - gap, size[1]))
     for index, frame in enumerate(shown):
         strip.paste(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS), (index * (size[0] + gap), 0))
+    return png_url(strip)
+
+
+def png_url(picture: Image.Image) -> str:
+    """A picture as PNG in a `data:` URL."""
     buffer = io.BytesIO()
-    strip.save(buffer, format="png")
+    picture.save(buffer, format="png")
     return _data_url(buffer.getvalue(), "image/png")
 
 

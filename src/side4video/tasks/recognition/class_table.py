@@ -1,12 +1,13 @@
 """Precision, recall and F1 of each class as rows of tables and JSON, and the warning about few videos."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from side4video.tasks.recognition.metrics import ClassMetrics, wilson_interval
+from side4video.tasks.recognition.metrics import class_metrics, wilson_interval
 
 WIDE_INTERVAL = 0.2
 """Confidence intervals of scores that are wider than this get a warning: below about 90 videos at 50 %, 40 at 95 %."""
@@ -34,9 +35,14 @@ class ClassRow:
 
 
 def class_rows(
-    names: tuple[str, ...], found: ClassMetrics, *, true_positives: Int[ndarray, " C"], videos: Int[ndarray, " C"]
+    names: Sequence[str],
+    *,
+    true_positives: Int[ndarray, " C"],
+    predicted: Int[ndarray, " C"],
+    videos: Int[ndarray, " C"],
 ) -> list[ClassRow]:
-    """One row per class."""
+    """One row per class, from counts as in `class_metrics`."""
+    found = class_metrics(true_positives=true_positives, predicted=predicted, videos=videos)
     return [
         ClassRow(
             name,
@@ -48,6 +54,16 @@ def class_rows(
         )
         for place, name in enumerate(names)
     ]
+
+
+def rows_of_confusion(names: Sequence[str], confusion: Int[ndarray, "C C"]) -> list[ClassRow]:
+    """One row per class, from a confusion matrix; row: true class, column: predicted class.
+
+    >>> [row.recall for row in rows_of_confusion(["left", "right"], np.array([[3, 1], [0, 0]]))]
+    [0.75, None]
+    """
+    right, predicted, videos = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
+    return class_rows(names, true_positives=right, predicted=predicted, videos=videos)
 
 
 def _defined(value: float) -> float | None:

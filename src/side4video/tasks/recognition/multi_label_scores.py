@@ -12,7 +12,7 @@ from rich.table import Table
 from side4video.adapters.adapter import Thresholds
 from side4video.tasks.recognition.average_precision import average_precision
 from side4video.tasks.recognition.class_table import ClassRow, class_rows, format_share
-from side4video.tasks.recognition.metrics import class_metrics, mean_of_defined
+from side4video.tasks.recognition.metrics import mean_of_defined
 from side4video.tasks.recognition.scores import KEPT_SCORES
 from side4video.tasks.unread import NoReadableVideosError, UnreadVideo
 
@@ -101,8 +101,7 @@ class MultiLabelEvaluation:
         """Precision, recall and F1 of each class at its threshold."""
         right = np.array([row[place] for place, row in enumerate(self.cooccurrence)], dtype=int)
         videos, predicted = np.array(self.videos, dtype=int), np.array(self.predicted, dtype=int)
-        found = class_metrics(true_positives=right, predicted=predicted, videos=videos)
-        return class_rows(self.class_names, found, true_positives=right, videos=videos)
+        return class_rows(self.class_names, true_positives=right, predicted=predicted, videos=videos)
 
     def _mean(self, name: str) -> float:
         values = [getattr(row, name) for row in self.classes]

@@ -10,10 +10,9 @@ from pydantic import TypeAdapter
 from rich.table import Table
 
 from side4video.tasks.recognition.average_precision import average_precision
-from side4video.tasks.recognition.class_table import ClassRow, class_rows, few_videos_warning
+from side4video.tasks.recognition.class_table import ClassRow, few_videos_warning, rows_of_confusion
 from side4video.tasks.recognition.metrics import (
     class_accuracies,
-    class_metrics,
     confusion_matrix,
     mean_class_accuracy,
     mean_of_defined,
@@ -105,9 +104,7 @@ class Evaluation:
     def classes(self) -> list[ClassRow]:
         """Precision, recall and F1 of each class."""
         confusion = np.array(self.confusion).reshape(len(self.class_names), len(self.class_names))
-        right, videos = confusion.diagonal(), confusion.sum(axis=1)
-        found = class_metrics(true_positives=right, predicted=confusion.sum(axis=0), videos=videos)
-        return class_rows(self.class_names, found, true_positives=right, videos=videos)
+        return rows_of_confusion(self.class_names, confusion)
 
     @property
     def macro_f1(self) -> float:
