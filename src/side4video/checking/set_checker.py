@@ -9,7 +9,7 @@ from side4video.checking.entries import Entry, EntrySet
 from side4video.checking.findings import KINDS, Finding
 from side4video.checking.probe import Probe
 from side4video.data.lists.annotations import LabelledVideo
-from side4video.data.lists.segments import describe_segment, is_segment, overlapping
+from side4video.data.lists.segments import describe_segment, is_segment, overlap_in_time, overlapping
 from side4video.video.remote import identity_of, video_path
 
 Part = tuple[str, float | None, float | None]
@@ -111,7 +111,7 @@ class _SetChecker:
             if position in self.excluded and position not in self.same_as:
                 continue
             for video in tested.get(self._content[str(entry.video.path)], []):
-                if _overlap(video, entry.video):
+                if overlap_in_time(video, entry.video):
                     self._add(position, "test-in-train", f"the evaluation set contains it as {video.name}.")
                     break
 
@@ -164,10 +164,3 @@ def _both(videos: Sequence[LabelledVideo], class_names: Sequence[str]) -> str:
         if video.all_labels
     )
     return f"the same content has two labels: {', '.join(list(named)[:4])}."
-
-
-def _overlap(one: LabelledVideo, other: LabelledVideo) -> bool:
-    """Whether two parts of one video overlap in time."""
-    starts = [video.start_seconds or 0.0 for video in (one, other)]
-    ends = [float("inf") if video.end_seconds is None else video.end_seconds for video in (one, other)]
-    return max(starts) < min(ends)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from side4video.data.lists.annotations import LabelledVideo
+from side4video.data.lists.segments import overlap_in_time
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.video.file_access import is_on_disk, open_bytes, state_or_none
 from side4video.video.remote import can_list, identity_of, video_path
@@ -40,7 +41,9 @@ def check_overlap(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo],
     trained = defaultdict(list)
     for video in train:
         trained[_identity(video, content)].append(video)
-    shared = [video for video in test if any(_overlap(video, other) for other in trained[_identity(video, content)])]
+    shared = [
+        video for video in test if any(overlap_in_time(video, other) for other in trained[_identity(video, content)])
+    ]
     if shared:
         what = f"{len(shared)} of {len(test)} evaluation videos are also training videos"
         sentence = f"{what}: {first_few(video.name for video in shared)}."
@@ -86,10 +89,3 @@ def _digest(path: str) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ShardError):
         return None
-
-
-def _overlap(one: LabelledVideo, other: LabelledVideo) -> bool:
-    """Whether two parts of one video overlap in time."""
-    starts = [video.start_seconds or 0.0 for video in (one, other)]
-    ends = [float("inf") if video.end_seconds is None else video.end_seconds for video in (one, other)]
-    return max(starts) < min(ends)

@@ -93,6 +93,13 @@ def describe_segment(video: Segment) -> str:
     return f"{video.name} from {video.start_seconds} to {video.end_seconds}{line}"
 
 
+def overlap_in_time(one: Segment, other: Segment) -> bool:
+    """Whether two parts of one file overlap in time; a part without a start or an end reaches to that of the file."""
+    starts = [video.start_seconds or 0.0 for video in (one, other)]
+    ends = [math.inf if video.end_seconds is None else video.end_seconds for video in (one, other)]
+    return max(starts) < min(ends)
+
+
 def overlapping(videos: Sequence[Segment]) -> Iterator[tuple[int, int]]:
     """Positions of segments that overlap in time with an earlier one of the same file, and of that one.
 
