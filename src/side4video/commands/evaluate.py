@@ -1,8 +1,11 @@
 """The command `evaluate`."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -10,6 +13,9 @@ from side4video.commands.positional import take_positional
 from side4video.commands.score_output import report_scores
 from side4video.config import DataConfig, EvalConfig
 from side4video.timeline.timeline import TimelineSettings
+
+if TYPE_CHECKING:
+    from side4video.tasks.task import Scores
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,6 @@ def evaluate(arguments: list[str]) -> int:
     from side4video.adapters.hub import is_downloaded
 
     settings = read_adapter(Path(folder)).config
-    retrieval = settings.task == "retrieval"
     default = EvaluateArguments(data=settings.data, eval=settings.eval)
     given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
 
@@ -58,8 +63,27 @@ def evaluate(arguments: list[str]) -> int:
         else found / f"{name}.json"
     )
     place = given.json or place  # the download cache stays as it is
+    evaluate_adapter = _choose_evaluation(given, settings.task)
+    return report_scores(
+        lambda: evaluate_adapter(
+            Path(folder),
+            data=given.data,
+            device=given.device,
+            backbone_weights=given.backbone_weights,
+            timeout_minutes=given.timeout_minutes,
+        ),
+        given.eval,
+        path=place,
+        refusal_path=given.json,
+    )
+
+
+def _choose_evaluation(given: EvaluateArguments, task: str) -> "Callable[..., Scores]":
+    """The function that evaluates, with its settings."""
     if given.timeline:
-        return _evaluate_timelines(folder, given, place)
+        from side4video.timeline.evaluate import evaluate_timelines
+
+        return partial(evaluate_timelines, settings=given.windows)
     if given.windows != TimelineSettings():
         raise ValueError("The settings of windows need --timeline.")
 
@@ -67,39 +91,10 @@ def evaluate(arguments: list[str]) -> int:
 
     prestart_workers(workers=given.data.workers)
 
-    if retrieval:
-        from side4video.tasks.retrieval.evaluate import evaluate_retrieval_adapter as evaluate_adapter
-    else:
-        from side4video.tasks.recognition.evaluate import evaluate_adapter  # type: ignore[assignment]
+    if task == "retrieval":
+        from side4video.tasks.retrieval.evaluate import evaluate_retrieval_adapter
 
-    return report_scores(
-        lambda: evaluate_adapter(
-            Path(folder),
-            data=given.data,
-            settings=given.eval,
-            device=given.device,
-            backbone_weights=given.backbone_weights,
-            timeout_minutes=given.timeout_minutes,
-        ),
-        given.eval,
-        path=place,
-        refusal_path=given.json,
-    )
+        return partial(evaluate_retrieval_adapter, settings=given.eval)
+    from side4video.tasks.recognition.evaluate import evaluate_adapter
 
-
-def _evaluate_timelines(folder: str, given: EvaluateArguments, place: Path) -> int:
-    from side4video.timeline.evaluate import evaluate_timelines
-
-    return report_scores(
-        lambda: evaluate_timelines(
-            Path(folder),
-            data=given.data,
-            settings=given.windows,
-            device=given.device,
-            backbone_weights=given.backbone_weights,
-            timeout_minutes=given.timeout_minutes,
-        ),
-        given.eval,
-        path=place,
-        refusal_path=given.json,
-    )
+    return partial(evaluate_adapter, settings=given.eval)
