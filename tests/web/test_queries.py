@@ -3,7 +3,7 @@
 import pytest
 from fastapi import HTTPException
 
-from side4video.search.stores.records import IndexedFile
+from side4video.search.metadata import column_types, column_values
 from side4video.web.columns import describe_columns
 from side4video.web.page_content import PageContent, fold_copies
 from side4video.web.queries import ClientQuery, read_query
@@ -74,11 +74,10 @@ def test_conditions_and_numbers_of_the_form():
 
 
 def test_choices_of_a_column_are_what_conditions_compare():
-    files = [
-        IndexedFile(str(number), "", 1, 0, 2.0, {"camera": value, "views": 1234560.0 + number})
-        for number, value in enumerate((7.0, "7", "north", False))
+    metadata = [
+        {"camera": value, "views": 1234560.0 + number} for number, value in enumerate((7.0, "7", "north", False))
     ]
-    camera, views = describe_columns(files)
+    camera, views = describe_columns(column_types(metadata), column_values(metadata))
     assert (camera.kind, camera.choices) == ("text", ["7", "false", "north"])
     assert (views.kind, views.lowest, views.highest) == ("number", 1234560, 1234563)
 

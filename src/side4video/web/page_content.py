@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from side4video.web.responses import ClassesResponse, CueResponse, TimelineResponse, VideoResponse
-
-GOLDEN_ANGLE = 137.508  # degrees: successive hues are far apart for any number of classes
+from side4video.timeline.page import coloured_rows
+from side4video.web.responses import ClassesResponse, CueResponse, MomentResponse, TimelineResponse, VideoResponse
 
 
 @dataclass(frozen=True)
@@ -48,18 +47,9 @@ class WatchedVideo:
     timeline_url: str | None = None
 
     @property
-    def rows(self) -> list[tuple[str, int, list[tuple[float, float, float]]]]:
-        """Of each class its name, its hue in degrees, and start, end and score of its moments."""
-        moments = [] if self.timeline is None else self.timeline.moments
-        names = list(dict.fromkeys(moment.name for moment in moments))
-        return [
-            (
-                name,
-                round(place * GOLDEN_ANGLE + 210) % 360,
-                [(one.start_seconds, one.end_seconds, one.score) for one in moments if one.name == name],
-            )
-            for place, name in enumerate(names)
-        ]
+    def rows(self) -> list[tuple[str, int, list[MomentResponse]]]:
+        """Of each class its name, its hue in degrees, and its moments."""
+        return [] if self.timeline is None else coloured_rows(self.timeline.moments)
 
 
 @dataclass(frozen=True, kw_only=True)

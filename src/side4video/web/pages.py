@@ -10,6 +10,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from side4video.moments.moment import clock_time
 from side4video.search.results import split_at
 from side4video.search.stores.filters import write_condition
 from side4video.search.stores.numbers import value_text
@@ -133,8 +134,4 @@ def format_time(seconds: float) -> str:
     >>> format_time(3.25), format_time(75.0), format_time(3671.98)
     ('0:03.2', '1:15.0', '1:01:12.0')
     """
-    tenths = round(seconds * 10)
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    rest = f"{tenths // 10:02d}.{tenths % 10}"
-    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
+    return clock_time(round(seconds, 1), decimals=1)

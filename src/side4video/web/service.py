@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -166,16 +167,7 @@ class SearchService:
         """The subtitles of a video of the index."""
         index = await asyncio.to_thread(self.index.subtitles.current)
         cues = [] if index is None else index.cues_between(file.path, 0.0, float("inf"))
-        return [
-            CueResponse(
-                text=cue.text,
-                start_seconds=cue.start_seconds,
-                end_seconds=cue.end_seconds,
-                language=cue.language,
-                found=[],
-            )
-            for cue in cues
-        ]
+        return [CueResponse(**asdict(cue), found=[]) for cue in cues]
 
     def info(self) -> InfoResponse:
         """The index and the server's limits."""
@@ -232,9 +224,9 @@ class SearchService:
 
     def _update_files(self, files: Mapping[str, IndexedFile]) -> None:
         self.served_files.replace(files)
-        self.columns = describe_columns(files.values())
         self.column_types = column_types(file.metadata for file in files.values())
         self.column_values = column_values(file.metadata for file in files.values())
+        self.columns = describe_columns(self.column_types, self.column_values)
         self.videos.set_paths(files)
         self.has_subtitles = bool((subtitles := self.index.subtitles.current()) and subtitles.num_videos)
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from side4video.search.stores.records import IndexedFile
-from side4video.web.responses import MomentResponse, TimelineResponse
+from side4video.web.responses import TimelineResponse
 
 if TYPE_CHECKING:
     from side4video.inference.predictor import Predictor
@@ -58,16 +58,4 @@ class Timelines:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _compute(self, path: str) -> TimelineResponse:
-        timeline = self._classifier.timeline(path)
-        return TimelineResponse(
-            duration_seconds=timeline.duration_seconds,
-            window_seconds=timeline.window_seconds,
-            stride_seconds=timeline.stride_seconds,
-            min_score=timeline.min_score,
-            moments=[
-                MomentResponse(
-                    name=one.name, score=one.score, start_seconds=one.start_seconds, end_seconds=one.end_seconds
-                )
-                for one in timeline.moments
-            ],
-        )
+        return TimelineResponse.model_validate(self._classifier.timeline(path).to_json())

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlencode
@@ -72,17 +73,8 @@ class VideoResponses:
             start_seconds=found.start_seconds,
             end_seconds=found.end_seconds,
             duration_seconds=file.duration_seconds,
-            matches=[MatchResponse(word=m.word, seconds=m.seconds, similarity=m.similarity) for m in found.matches],
-            subtitles=[
-                CueResponse(
-                    text=cue.text,
-                    start_seconds=cue.start_seconds,
-                    end_seconds=cue.end_seconds,
-                    language=cue.language,
-                    found=list(cue.found),
-                )
-                for cue in found.subtitles
-            ],
+            matches=[MatchResponse(**asdict(match)) for match in found.matches],
+            subtitles=[CueResponse(**asdict(cue)) for cue in found.subtitles],
             metadata=dict(file.metadata),
             poster=None if problem else f"{root}/posters/{identifier}?seconds={shown if at is None else at:.3f}",
             video=video,
