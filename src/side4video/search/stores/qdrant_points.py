@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
 from side4video.search.stores.records import IndexedFile, Window
 from side4video.search.stores.serialisation import metadata_from_text, metadata_to_text, path_from_text, path_to_text
@@ -26,13 +26,34 @@ Payload = dict[str, Any]
 Item = TypeVar("Item")
 
 
-def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """Items in portions of `POINTS_PER_REQUEST`.
+def batches(items: Sequence[Item], size: int = POINTS_PER_REQUEST) -> Iterator[Sequence[Item]]:
+    """Items in portions of `size`.
 
     >>> [len(some) for some in batches(range(300))]
     [256, 44]
     """
-    return (items[start : start + POINTS_PER_REQUEST] for start in range(0, len(items), POINTS_PER_REQUEST))
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def scroll(
+    client: QdrantClient, collection: str, *, limit: int, **options: Any
+) -> Iterator[tuple[Payload, list[float]]]:
+    """Payload and mean vector of all points of a collection, `limit` per request; none if there is no collection.
+
+    `options` of `QdrantClient.scroll` choose the points and what is read of them; by default no vectors.
+
+    >>> list(scroll(QdrantClient(":memory:"), "videos", limit=64))
+    []
+    """
+    if not client.collection_exists(collection):
+        return
+    offset = None
+    while True:
+        points, offset = client.scroll(collection, limit=limit, offset=offset, **options)
+        for point in points:
+            yield point.payload or {}, point.vector or []  # type: ignore[misc]
+        if offset is None:
+            return
 
 
 def path_in(texts: list[str]) -> models.FieldCondition:

@@ -24,6 +24,7 @@ from side4video.search.stores.qdrant_points import (
     newest_complete_revisions,
     path_in,
     point_id,
+    scroll,
     to_payload,
     window_of,
 )
@@ -281,19 +282,11 @@ class QdrantStore:
 
     def _scroll(self, condition: models.Filter, *, vectors: bool = False) -> Iterator[tuple[Payload, list[float]]]:
         """Payload and mean vector of points; without `vectors`, only `FILE_FIELDS` and no vector."""
-        if not self._client.collection_exists(self._collection):
-            return
-        offset = None
-        while True:
-            points, offset = self._client.scroll(
-                self._collection,
-                scroll_filter=condition,
-                limit=POINTS_PER_REQUEST if vectors else 16 * POINTS_PER_REQUEST,
-                offset=offset,
-                with_payload=True if vectors else FILE_FIELDS,
-                with_vectors=vectors,
-            )
-            for point in points:
-                yield point.payload or {}, point.vector or []  # type: ignore[misc]
-            if offset is None:
-                return
+        return scroll(
+            self._client,
+            self._collection,
+            limit=POINTS_PER_REQUEST if vectors else 16 * POINTS_PER_REQUEST,
+            scroll_filter=condition,
+            with_payload=True if vectors else FILE_FIELDS,
+            with_vectors=vectors,
+        )

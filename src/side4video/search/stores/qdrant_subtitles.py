@@ -2,11 +2,11 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from qdrant_client import QdrantClient, models
 
-from side4video.search.stores.qdrant_points import INFO_ID, Payload
+from side4video.search.stores.qdrant_points import INFO_ID, Payload, batches, scroll
 from side4video.search.stores.records import VideoSubtitles
 from side4video.search.stores.serialisation import cues_from_text, cues_to_text, path_from_text, path_to_text
 
@@ -31,7 +31,7 @@ class QdrantSubtitles:
         """See `Store.subtitles`."""
         return {
             path_from_text(payload["path"]): VideoSubtitles(payload["state"], cues_from_text(payload["cues"]))
-            for payload in self._scroll()
+            for payload, _ in scroll(self._client, self._collection, limit=_POINTS_PER_REQUEST)
             if "path" in payload
         }
 
@@ -48,9 +48,7 @@ class QdrantSubtitles:
             return
         if not self._client.collection_exists(self._collection):
             self._client.create_collection(self._collection, vectors_config={}, on_disk_payload=True)
-        items = list(subtitles.items())
-        for start in range(0, len(items), _POINTS_PER_REQUEST):
-            some = items[start : start + _POINTS_PER_REQUEST]
+        for some in batches(list(subtitles.items()), _POINTS_PER_REQUEST):
             points = [
                 models.PointStruct(id=_point_id(path), vector={}, payload=_payload(path, one))
                 for path, one in some
@@ -63,18 +61,6 @@ class QdrantSubtitles:
                 self._client.delete(self._collection, models.PointIdsList(points=removed), wait=True)
         mark = models.PointStruct(id=INFO_ID, vector={}, payload={"changed": time.time_ns()})
         self._client.upsert(self._collection, [mark], wait=True)
-
-    def _scroll(self) -> Iterator[Payload]:
-        if not self._client.collection_exists(self._collection):
-            return
-        offset = None
-        while True:
-            points, offset = self._client.scroll(
-                self._collection, limit=_POINTS_PER_REQUEST, offset=offset, with_payload=True
-            )
-            yield from (point.payload or {} for point in points)
-            if offset is None:
-                return
 
 
 def _point_id(path: str) -> str:
