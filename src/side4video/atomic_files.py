@@ -1,13 +1,15 @@
 """Write files atomically, so that a killed process never leaves a partial one; write streams directly."""
 
+import csv
 import errno
+import io
 import json
 import os
 import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +107,18 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically, indented, ending with a newline. Numbers must be finite."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV file atomically, as UTF-8.
+
+    >>> write_rows(Path("videos.csv"), ("video", "label"), [("1.mp4", "run, then jump")])
+    >>> Path("videos.csv").read_text()
+    'video,label\\n1.mp4,"run, then jump"\\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(path, text.getvalue())
 
 
 def write_tensors(

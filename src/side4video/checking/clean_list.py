@@ -1,11 +1,9 @@
 """Write a set as a CSV with labels or captions, which training and evaluation can read."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from side4video.atomic_files import write_text
+from side4video.atomic_files import write_rows
 from side4video.checking.entries import Entry
 from side4video.data.lists.class_numbers import INTEGER
 from side4video.data.lists.several_labels import unread_separator
@@ -40,12 +38,10 @@ def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Seque
         class_names: names of the labels. Give the same names when you read the list.
     """
     timed = any(entry.video.start_seconds is not None or entry.video.end_seconds is not None for entry in entries)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     what = "label" if class_names else "caption"
     grouped = any(entry.video.group is not None for entry in entries)
     header = ["video", what, *(("start_seconds", "end_seconds") if timed else ()), *(("group",) if grouped else ())]
-    writer.writerow(header)
+    rows: list[list[str]] = []
     labels = _written_labels(entries, class_names)
     for entry in entries:
         video = entry.video
@@ -53,8 +49,8 @@ def write_clean_list(path: Path, entries: Sequence[Entry], *, class_names: Seque
         shown = [LABEL_SEPARATOR.join(labels[label] for label in video.all_labels)] if class_names else entry.captions
         for field in shown:
             further = [*(times if timed else ()), *((video.group or "",) if grouped else ())]
-            writer.writerow([str(video.path.absolute()), field, *further])
-    write_text(path, text.getvalue())
+            rows.append([str(video.path.absolute()), field, *further])
+    write_rows(path, header, rows)
 
 
 def _written_labels(entries: Sequence[Entry], class_names: Sequence[str]) -> list[str]:

@@ -1,7 +1,5 @@
 """The command `side4video check-data`: open every file of a data set, print and write what is wrong."""
 
-import csv
-import io
 import os
 import time
 from collections import Counter
@@ -14,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from side4video.atomic_files import write_json, write_text
+from side4video.atomic_files import write_json, write_rows
 from side4video.checking.arguments import CheckDataArguments
 from side4video.checking.clean_list import LABEL_SEPARATOR, check_numeric_class_names, write_clean_list
 from side4video.checking.content import file_size
@@ -190,14 +188,12 @@ def _counts(one: CheckedSet) -> dict[str, object]:
 
 
 def _write_reasons(path: Path, findings: Sequence[Finding]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "path", "set", "kind", "severity", "reason"])
+    rows = []
     for found in findings:
         severity = "error" if found.is_error else "warning"
         row = [found.name, found.path, found.set, found.kind, severity, found.reason]
-        writer.writerow([escape_surrogates(field) for field in row])
-    write_text(path, text.getvalue())
+        rows.append([escape_surrogates(field) for field in row])
+    write_rows(path, ("name", "path", "set", "kind", "severity", "reason"), rows)
 
 
 def _print(out: Path, checked: Sequence[CheckedSet]) -> None:

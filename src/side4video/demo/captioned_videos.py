@@ -1,14 +1,12 @@
 """Writes the retrieval demonstration's videos: short real mp4 files and two CSV files with their captions."""
 
-import csv
-import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from side4video.atomic_files import write_text
+from side4video.atomic_files import write_rows
 from side4video.demo.moving_captions import MOTIONS, CrossingScene, MotionCaption, draw_crossing
 from side4video.demo.still_shapes import COLOURS, FORMS
 from side4video.demo.videos import FRAMES_PER_SECOND, write_or_check_settings, write_video
@@ -94,11 +92,5 @@ def make_captioned_videos(folder: Path, videos: CaptionedVideos | None = None) -
     for split in videos.splits:
         rows = [(path.relative_to(folder).as_posix(), str(clip[0])) for path, clip in wanted.items()]
         own = [row for row in rows if row[0].startswith(f"{split}/")]
-        write_text(folder / f"{split}.csv", _as_csv([("video", "caption"), *own]))
+        write_rows(folder / f"{split}.csv", ("video", "caption"), own)
     return len(missing)
-
-
-def _as_csv(rows: list[tuple[str, str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

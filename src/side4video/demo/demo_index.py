@@ -1,12 +1,10 @@
 """Builds a search index of the retrieval demonstration's test videos with metadata, and runs one query."""
 
-import csv
 import importlib.util
-import io
 import shutil
 from pathlib import Path
 
-from side4video.atomic_files import write_text
+from side4video.atomic_files import write_rows
 from side4video.demo.captioned_videos import CaptionedVideos
 from side4video.demo.moving_captions import MotionCaption
 from side4video.system.console import shell_words
@@ -64,9 +62,8 @@ def index_test_videos(folder: Path, *, run: Path, videos: Path, settings: Captio
 
 
 def _write_metadata(path: Path, captions: list[MotionCaption]) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("path", "form", "colour", "motion"))
-    for number, caption in enumerate(captions, start=1):
-        rows.writerow((f"test/{number:04d}.mp4", caption.form, caption.colour, caption.motion))
-    write_text(path, text.getvalue())
+    rows = [
+        (f"test/{number:04d}.mp4", caption.form, caption.colour, caption.motion)
+        for number, caption in enumerate(captions, start=1)
+    ]
+    write_rows(path, ("path", "form", "colour", "motion"), rows)

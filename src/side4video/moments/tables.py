@@ -1,11 +1,9 @@
 """Moments as CSV."""
 
-import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from side4video.atomic_files import write_text
+from side4video.atomic_files import write_rows
 from side4video.moments.moment import Moment
 
 COLUMNS = ("video", "start", "end", "label", "score")
@@ -24,13 +22,11 @@ def write_csv(path: Path, moments: Iterable[Moment]) -> None:
     /film.mp4,1.000,2.500,clockwise,0.9000
     <BLANKLINE>
     """
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
+    rows = []
     for moment in moments:
         times = f"{moment.start_seconds:.3f}", f"{moment.end_seconds:.3f}"
-        rows.writerow((_plain(str(moment.path.absolute())), *times, _plain(moment.name), f"{moment.score:.4f}"))
-    write_text(path, text.getvalue())
+        rows.append((_plain(str(moment.path.absolute())), *times, _plain(moment.name), f"{moment.score:.4f}"))
+    write_rows(path, COLUMNS, rows)
 
 
 def write_labels(path: Path, rows: Iterable[tuple[Path, str, float]]) -> None:
@@ -42,11 +38,8 @@ def write_labels(path: Path, rows: Iterable[tuple[Path, str, float]]) -> None:
     /film.mp4,clockwise,0.9000
     <BLANKLINE>
     """
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(("video", "label", "score"))
-    lines.writerows((_plain(str(video.absolute())), _plain(name), f"{score:.4f}") for video, name, score in rows)
-    write_text(path, text.getvalue())
+    plain = ((_plain(str(video.absolute())), _plain(name), f"{score:.4f}") for video, name, score in rows)
+    write_rows(path, ("video", "label", "score"), plain)
 
 
 def _plain(text: str) -> str:
