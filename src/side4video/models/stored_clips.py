@@ -1,7 +1,7 @@
 """Clips with cached frozen tokens, which a `VideoModel` reads instead of pixels."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import UInt8
@@ -41,39 +41,26 @@ class StoredClips:
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> "StoredClips":
         """Copy to another device; the tokens are transferred in 8 bits."""
-        return StoredClips(
-            {block: tokens.to(device, non_blocking=non_blocking) for block, tokens in self.blocks.items()},
-            None if self.pooled is None else self.pooled.to(device, non_blocking=non_blocking),
-            None if self.pixels is None else self.pixels.to(device, non_blocking=non_blocking),
-            self.mean,
-            self.std,
-        )
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def split(self, size: int) -> Sequence["StoredClips"]:
         """Split into parts of `size` clips; the last part may be smaller."""
-        return [self._part(slice(start, start + size)) for start in range(0, len(self), size)]
-
-    def _part(self, clips: slice) -> "StoredClips":
-        return StoredClips(
-            {block: Int8Tokens(tokens.values[clips], tokens.scales[clips]) for block, tokens in self.blocks.items()},
-            None if self.pooled is None else self.pooled[clips],
-            None if self.pixels is None else self.pixels[clips],
-            self.mean,
-            self.std,
-        )
+        starts = range(0, len(self), size)
+        return [self._map(lambda tensor, start=start: tensor[start : start + size]) for start in starts]  # type: ignore[misc]
 
     def with_reversed(self) -> "StoredClips":
         """Each clip and its reversed copy. The frozen model reads single frames, so the order of tokens is reversed."""
+        return self._map(lambda tensor: torch.stack([tensor, tensor.flip(1)], dim=1).flatten(0, 1))
 
-        def both(x: Tensor) -> Tensor:
-            return torch.stack([x, x.flip(1)], dim=1).flatten(0, 1)
-
-        return StoredClips(
-            {block: Int8Tokens(both(tokens.values), both(tokens.scales)) for block, tokens in self.blocks.items()},
-            None if self.pooled is None else both(self.pooled),
-            None if self.pixels is None else both(self.pixels),
-            self.mean,
-            self.std,
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "StoredClips":
+        """The clips with `change` applied to each tensor; the first axis is B."""
+        return replace(
+            self,
+            blocks={
+                block: Int8Tokens(change(tokens.values), change(tokens.scales)) for block, tokens in self.blocks.items()
+            },
+            pooled=None if self.pooled is None else change(self.pooled),
+            pixels=None if self.pixels is None else change(self.pixels),
         )
 
     def _tensors(self) -> list[Tensor]:

@@ -1,5 +1,7 @@
-"""Open a video file for reading with PyAV, whose versions take different arguments."""
+"""Open a video file for reading with PyAV, whose versions take different arguments, and explain its errors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,9 @@ import av
 from av.container import InputContainer
 
 from side4video.video.file_access import ffmpeg_input, is_on_disk, open_bytes
+from side4video.video.remote import StoreError
 from side4video.video.shard_index import ShardError
+from side4video.video.video_error import VideoError
 
 # Some files (in HMDB51, for example) have metadata that is not UTF-8. Before PyAV 19 this is an error unless ignored.
 _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -101,3 +105,18 @@ def listed_seconds(path: Path) -> float | None:
             return None if container.duration is None else container.duration / av.time_base
     except (av.FFmpegError, OSError, ValueError):
         return None
+
+
+@contextmanager
+def raising_video_errors(path: Path) -> Iterator[None]:
+    """In the block, errors of the decoder, the disk or a store become a `VideoError` of this file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise VideoError(path, "there is no such file.", "missing") from error
+    except StoreError as error:
+        raise VideoError(path, error.reason) from error
+    except PlaylistError as error:
+        raise VideoError(path, str(error)) from error
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error

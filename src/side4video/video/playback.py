@@ -4,7 +4,6 @@ Seconds count from the first frame, as everywhere in this package.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -20,7 +19,7 @@ from PIL import Image
 from side4video.atomic_files import replacing
 from side4video.video import packets
 from side4video.video.audio import AudioTrack, decode_audio
-from side4video.video.container import PlaylistError, file_address, open_container
+from side4video.video.container import file_address, open_container, raising_video_errors
 from side4video.video.orientation import Orientation, orientation_of
 from side4video.video.video_error import VideoError
 
@@ -58,7 +57,7 @@ def browser_type(path: Path) -> str | None:
     >>> browser_type(Path("clip.mp4"))
     'video/mp4'
     """
-    with _raise_video_errors(path), open_container(path) as container:
+    with raising_video_errors(path), open_container(path) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or not stream.codec_context:
             return None
@@ -102,7 +101,7 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
     """
     with (
         replacing(out) as temporary,
-        _raise_video_errors(path),
+        raising_video_errors(path),
         av.open(file_address(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container,
     ):
         stream: VideoStream | None = None
@@ -140,7 +139,7 @@ def picture_at(path: Path, seconds: float, *, largest_side: int = 480) -> Image.
         VideoError: the file cannot be read, or no frame can be decoded.
     """
     last = None
-    with _raise_video_errors(path):
+    with raising_video_errors(path):
         for shown in _frames_from(path, seconds, before=True):
             if shown.seconds > seconds and last is not None:
                 break
@@ -227,13 +226,3 @@ def _size(shown: _TimedFrame, largest_side: int) -> dict[str, int]:
     width, height = shown.frame.width * shown.pixel_aspect, float(shown.frame.height)
     scale = min(1.0, largest_side / max(width, height))
     return {"width": max(2, round(width * scale / 2) * 2), "height": max(2, round(height * scale / 2) * 2)}
-
-
-@contextmanager
-def _raise_video_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except PlaylistError as error:
-        raise VideoError(path, str(error)) from error
-    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
-        raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error

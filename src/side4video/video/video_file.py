@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +13,13 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from side4video.video import packets
-from side4video.video.container import PlaylistError
+from side4video.video.container import raising_video_errors
 from side4video.video.file_access import is_on_disk
 from side4video.video.frame_table import FrameTable
 from side4video.video.listing import list_frames
 from side4video.video.open_file import OpenFile
 from side4video.video.orientation import Orientation
-from side4video.video.remote import StoreError, video_path
+from side4video.video.remote import video_path
 from side4video.video.video_cache import VideoCache
 from side4video.video.video_error import VideoError, check_indices
 
@@ -74,7 +73,7 @@ class VideoFile:
         if is_local and not self.path.is_file():
             raise VideoError(self.path, "there is no such file.", "missing")
         try:
-            with _raise_video_errors(self.path):
+            with raising_video_errors(self.path):
                 self._table = self._file.find_table(lambda: list_frames(self._file))
             self._chosen = _choose_range(self._table, self.path, start_seconds, end_seconds)
         except VideoError:
@@ -126,7 +125,7 @@ class VideoFile:
         """The same as `read`, without torch: uint8 RGB, shape (len(indices), height, width, 3)."""
         check_indices(self.path, indices, num_frames=self.num_frames, num_listed=self.num_listed)
         wanted = {self._chosen[index] for index in indices}
-        with _raise_video_errors(self.path):
+        with raising_video_errors(self.path):
             frames = self._decode_frames(wanted)
             pictures = {index: self._picture(frame) for index, frame in frames.items()}
         missing, all_corrupt = sorted(wanted - pictures.keys()), all(frame.is_corrupt for frame in frames.values())
@@ -153,7 +152,7 @@ class VideoFile:
         if any(first >= second for first, second in pairwise(indices)):
             raise ValueError("The frame numbers do not ascend. Sort them, and use read for repeated ones.")
         num_frames = num_corrupt = 0
-        with _raise_video_errors(self.path):
+        with raising_video_errors(self.path):
             for frame in self._frames_in_order([self._chosen[index] for index in indices]):
                 num_frames, num_corrupt = num_frames + 1, num_corrupt + frame.is_corrupt
                 yield torch.from_numpy(np.ascontiguousarray(self._picture(frame))).permute(2, 0, 1)
@@ -207,21 +206,6 @@ class VideoFile:
         size = {"width": self._table.width, "height": self._table.height}
         picture = self._converter.reformat(frame, format="rgb24", threads=1, **size).to_ndarray()
         return Orientation(self._table.quarter_turns, self._table.is_mirrored).apply(picture)
-
-
-@contextmanager
-def _raise_video_errors(path: Path) -> Iterator[None]:
-    """Turn errors of the decoder or the disk into a `VideoError`."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise VideoError(path, "there is no such file.", "missing") from error
-    except StoreError as error:
-        raise VideoError(path, error.reason) from error
-    except PlaylistError as error:
-        raise VideoError(path, str(error)) from error
-    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
-        raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error
 
 
 def _until_missing(frames: Iterable[av.VideoFrame], expected: deque[int]) -> Iterator[av.VideoFrame]:

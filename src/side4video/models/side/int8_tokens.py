@@ -33,12 +33,6 @@ class Int8Tokens:
     values: Int8[Tensor, "*rows D"]
     scales: Float[Tensor, "*rows groups"]
 
-    def to(self, device: torch.device, *, non_blocking: bool = False) -> "Int8Tokens":
-        """Copy to another device."""
-        return Int8Tokens(
-            self.values.to(device, non_blocking=non_blocking), self.scales.to(device, non_blocking=non_blocking)
-        )
-
     def restore(self, dtype: torch.dtype) -> Float[Tensor, "*rows D"]:
         """Convert back to `dtype`. A value is off by at most half its group's scale: 1/254 of the group's maximum."""
         groups = self.values.to(dtype).unflatten(-1, (self.scales.shape[-1], -1))
