@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from measuring.saved_bytes import SavedBytes
 from measuring.step import Step, build_model
 from methods import Method, Size
 from side4video.memory.advice import usable_bytes
-from side4video.memory.tracking import AllocationTracker, SavedBytes
+from side4video.memory.tracking import AllocationTracker
 from side4video.models.backbones.loading import load_backbone
 
 FROZEN_WEIGHTS, TRAINED_WEIGHTS, OPTIMIZER, CLIPS = "frozen weights", "trained weights", "optimizer", "clips"

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 
 from measuring.counting import CARD_BYTES
+from measuring.saved_bytes import SavedBytes
 from measuring.step import Step, build_model
 from methods import Method, Size
 from side4video.memory.advice import usable_bytes
 from side4video.memory.planning import largest_within
-from side4video.memory.tracking import SavedBytes
 from side4video.models.backbones.loading import FrozenBackbone
 
 WARM_UPS, STEPS = 3, 5

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from measuring.saved_bytes import SavedBytes
 from side4video.adapters.adapter import load_adapter
 from side4video.cli import main
 from side4video.config import ProbeConfig, RunConfig, dump_config
-from side4video.memory.tracking import SavedBytes
 from side4video.selection.candidates import changed
 from side4video.selection.fold_results import SearchResult
 from side4video.selection.search import Search

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from measuring.saved_bytes import SavedBytes
 from rivals import Rival
 from rivals.data_sets import PixelSet
-from side4video.memory.tracking import SavedBytes
 from side4video.models.backbones.loading import FrozenBackbone
 
 LABEL_SMOOTHING = 0.1

@@ -8,6 +8,6 @@
 * random_clips.py: random clips for a training step.
 * repeated_blocks.py: runs identical blocks once and counts them all.
 * step_history.py: bytes at every moment of a step, for any number of clips.
-* tracking.py: counts bytes as they are allocated and saved.
+* tracking.py: counts bytes as they are allocated.
 * training_step.py: one training step on random clips whose bytes are counted.
 """

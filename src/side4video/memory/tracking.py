@@ -1,14 +1,14 @@
-"""Counts the bytes that PyTorch allocates: what a forward pass saves for the backward pass, and the peak of a step.
+"""Counts the bytes that PyTorch allocates, and the peak of a step.
 
-Both counters count distinct storages: views, and tensors that are saved twice, count once. They support real tensors
-and those of `FakeTensorMode`, which take no memory. The internal workspace of a kernel is not counted.
+Distinct storages are counted: views count once. Real tensors and those of `FakeTensorMode`, which take no memory, are
+supported. The internal workspace of a kernel is not counted.
 """
 
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,45 +21,6 @@ WORKSPACE = "workspace"
 
 _DEVICE_QUERY = torch.ops.prim.device.default
 """The most frequent operation of fake tensors; it allocates nothing."""
-
-
-class SavedBytes:
-    """Counts the bytes that autograd saves for the backward pass inside a `with` block.
-
-    Args:
-        exclude: tensors that exist anyway, such as the parameters of the model; their storages are not counted.
-
-    Attributes:
-        total: bytes of the distinct storages that were saved so far.
-
-    >>> layer, x = nn.Linear(4, 2), torch.zeros(3, 4)
-    >>> with SavedBytes(layer.parameters()) as saved:
-    ...     y = layer(x)
-    >>> saved.total  # only the input: 3 x 4 numbers of 4 bytes
-    48
-    """
-
-    def __init__(self, exclude: Iterable[Tensor] = ()) -> None:
-        self._excluded = [tensor.untyped_storage() for tensor in exclude]
-        self._known = {storage._cdata for storage in self._excluded}
-        self._kept: list[Any] = []  # kept alive, so that no address is used twice
-        self.total = 0
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
-
-    def _pack(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self._known:
-            self._known.add(storage._cdata)
-            self._kept.append(storage)
-            self.total += storage.nbytes()
-        return tensor
-
-    def __enter__(self) -> Self:
-        self._hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._hooks.__exit__(*error)
 
 
 class AllocationTracker(TorchDispatchMode):

@@ -8,7 +8,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
-from side4video.memory.tracking import SavedBytes
+from measuring.saved_bytes import SavedBytes
 from side4video.models.heads import ClassificationHead
 from side4video.models.side.batch_norm import TokenBatchNorm
 from side4video.models.side.recompute import current_pass, recompute

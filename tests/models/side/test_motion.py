@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from side4video.memory.tracking import SavedBytes
+from measuring.saved_bytes import SavedBytes
 from side4video.models.side.motion import TemporalDifference, TokenCorrelation, correlate
 from side4video.models.side.side_network import SideNetwork
 
