@@ -1,7 +1,7 @@
 """Read frames of one video, by number and by time.
 
 * audio.py: the audio of a part of a video as AAC, in sync with its frames.
-* container.py: open a video file with any supported PyAV version.
+* container.py: open a video file with any supported PyAV version, and explain its errors.
 * cutting.py: cut a part of a file without encoding it again.
 * decoding.py: open any video: a file or a folder of frames.
 * file_access.py: state and bytes of a video on disk, at an address or in a tar archive.

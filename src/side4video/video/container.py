@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from side4video.video.file_access import ffmpeg_input, is_on_disk, open_bytes
 from side4video.video.remote import StoreError
@@ -29,6 +30,9 @@ _LIST_ELEMENTS = (b"<MPD", b"CompositionPlaylist>")
 _NO_OTHER_ADDRESS = {"protocol_whitelist": "none"}
 """The same for a remote file or a member of a remote shard, in case that FFmpeg knows a format of lists that is not in
 `_LISTS`."""
+
+UNKNOWN_FPS = 25.0
+"""Of a stream that states no frame rate."""
 
 FFMPEG_VERSION = repr(sorted(av.library_versions.items()))
 """Other versions may list other packets of a file."""
@@ -90,6 +94,16 @@ def _is_list(path: Path) -> bool:
     except (OSError, ShardError):
         return False
     return start.startswith(_LIST_STARTS) or (start.startswith(b"<") and any(one in start for one in _LIST_ELEMENTS))
+
+
+def frame_rate(stream: VideoStream) -> float:
+    """Frames per second as the file states or FFmpeg guesses them, else `UNKNOWN_FPS`.
+
+    >>> with open_container("clip.mp4") as container:
+    ...     frame_rate(container.streams.video[0])
+    12.0
+    """
+    return float(stream.average_rate or stream.guessed_rate or UNKNOWN_FPS)
 
 
 def listed_seconds(path: Path) -> float | None:

@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 
 from side4video.video import packets
+from side4video.video.container import frame_rate
 from side4video.video.frame_table import FrameTable, seconds_since_first
 from side4video.video.open_file import OpenFile
 from side4video.video.orientation import orientation_of
@@ -13,7 +14,6 @@ from side4video.video.video_error import VideoError
 
 INDEXED_FROM_FRAMES = 1000
 """MP4 files on disk with fewer frames are read through, which takes less time than opening them twice."""
-_UNKNOWN_FPS = 25.0  # of a file that states neither times nor a frame rate
 
 
 def list_frames(file: OpenFile) -> FrameTable:
@@ -34,7 +34,7 @@ def list_frames(file: OpenFile) -> FrameTable:
     first, described = packets.scan(container, stream, known)
     if first is None:
         raise VideoError(file.path, f"no frame can be decoded ({len(described)} packets).", "no-frames")
-    fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
+    fps = frame_rate(stream)
     num_listed, time_base = stream.frames, Fraction(stream.time_base or 1)
     facts = packets.container_facts(container, stream, described)
     keys = packets.key_times(described, container)

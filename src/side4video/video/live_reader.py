@@ -13,7 +13,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from side4video.video.container import open_container
+from side4video.video.container import frame_rate, open_container
 from side4video.video.orientation import orientation_of
 from side4video.video.video_error import VideoError
 
@@ -23,7 +23,6 @@ RECONNECT_SECONDS = 30.0
 """Default: a network stream that does not come back within this time has ended."""
 _PAUSE_SECONDS = 0.5  # between attempts to connect
 _JUMP_SECONDS = 5.0  # timestamps that jump by more start a new count
-_UNKNOWN_FPS = 25.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class LiveReader:
         self._end: LiveEnd | None = None
         self._container, self._stream = self._open()
         self._alive, self._is_lost, self._num_pushed = time.monotonic(), False, 0
-        self.fps = float(self._stream.average_rate or self._stream.guessed_rate or _UNKNOWN_FPS)
+        self.fps = frame_rate(self._stream)
         self._size: tuple[int, int] | None = None
         self._ring: deque[LiveFrame] = deque()
         self._thread: threading.Thread | None = None

@@ -19,7 +19,7 @@ from PIL import Image
 from side4video.atomic_files import replacing
 from side4video.video import packets
 from side4video.video.audio import AudioTrack, decode_audio
-from side4video.video.container import file_address, open_container, raising_video_errors
+from side4video.video.container import file_address, frame_rate, open_container, raising_video_errors
 from side4video.video.orientation import Orientation, orientation_of
 from side4video.video.video_error import VideoError
 
@@ -37,7 +37,6 @@ _TIME_BASE = Fraction(1, 90_000)  # seconds: the time base of written clips
 _SEEKS_BEFORE = (0.0, 2.0, 15.0)  # seconds: some containers seek to a key frame after the requested time
 _MAX_FPS = 60
 _TOLERANCE = 1e-3  # seconds: times that differ by less are equal
-_UNKNOWN_FPS = 25.0  # of a file that states neither times nor a frame rate
 
 
 class _TimedFrame(NamedTuple):
@@ -195,7 +194,7 @@ def _decode(container: InputContainer, *, seek: float | None) -> Iterator[_Timed
         return
     stream.codec_context.thread_type = "SLICE"
     time_base = stream.time_base or Fraction(1, 1)
-    fps = float(stream.average_rate or stream.guessed_rate or _UNKNOWN_FPS)
+    fps = frame_rate(stream)
     aspect = float(stream.sample_aspect_ratio or 1)
     begin = stream.start_time or 0
     if seek is not None:
