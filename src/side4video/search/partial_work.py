@@ -38,13 +38,16 @@ class PartialWork:
         folder: see `partial_folder`; made with the first commit.
         info: description of the index; windows that another model or other settings made are not found.
 
+    >>> from dataclasses import replace
     >>> from side4video.search.stores.open_store import open_store
     >>> store = open_store("index")
     >>> window = next(store.windows_of(list(store.files())[:1]))[0]
+    >>> size, modified = state_of_file("clip.mp4")
+    >>> file = replace(window.file, path="clip.mp4", size=size, modified=modified)
     >>> work = PartialWork(Path("partial"), store.read_info())
-    >>> work.save(window.file, 2, [window])
-    >>> file, num_windows, windows = work.find(window.file.path)
-    >>> file.path == window.file.path, num_windows, bool((windows[0].mean == window.mean).all())
+    >>> work.save(file, 2, [window])
+    >>> found, num_windows, windows = work.find("clip.mp4")
+    >>> found == file, num_windows, bool((windows[0].mean == window.mean).all())
     (True, 2, True)
     """
 
