@@ -36,7 +36,11 @@ def test_a_run_resumes_and_ends_with_the_same_numbers(earlier):
     assert step["lr"] == pytest.approx(expected_step["lr"])
     names = ("epoch", "top1", "top5", "mean_class_accuracy", "videos", "unread")
     assert [evaluation[name] for name in names] == [expected_evaluation[name] for name in names]
-    assert norms("run/last") == pytest.approx(NUMBERS["norms"], rel=1e-5, abs=1e-6)
+    found, expected = norms("run/last"), NUMBERS["norms"]
+    assert found.keys() == expected.keys()
+    for name, norm in expected.items():
+        # The gradient of a bias before a norm or softmax is rounding errors, whose sign Adam follows on any processor.
+        assert found[name] == pytest.approx(norm, rel=1e-2 if name.endswith("bias") else 1e-5, abs=1e-6), name
 
 
 def test_an_index_gives_the_same_moments(earlier):
