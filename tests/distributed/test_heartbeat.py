@@ -1,5 +1,6 @@
 """Heartbeats on a real store: silent processes, processes that ended with an error, and none if all are alive."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -69,6 +70,40 @@ def test_no_process_is_named_if_all_send_heartbeats(store):
     assert "All other processes send heartbeats" in first.describe_lost_process()
     for call in (first, second):
         call.leave()
+
+
+def waiting(call):
+    """A thread in which a process waits for the others."""
+    thread = threading.Thread(target=call.wait_for_others)
+    thread.start()
+    return thread
+
+
+def test_a_process_waits_until_all_others_have_come(store):
+    calls = joined(store, 3)
+    for _ in range(3):
+        early = [waiting(call) for call in calls[:2]]
+        early[0].join(3 * heartbeat.SILENCE_SECONDS)
+        assert all(thread.is_alive() for thread in early)
+        calls[2].wait_for_others()
+        for thread in early:
+            thread.join(5 * heartbeat.SILENCE_SECONDS)
+            assert not thread.is_alive()
+    for call in calls:
+        call.leave()
+
+
+@pytest.mark.parametrize(
+    "ends", [lambda call: call.leave(), lambda call: call.__exit__(ValueError, ValueError(), None)]
+)
+def test_a_lost_process_is_not_waited_for(ends, store):
+    first, second = joined(store, 2)
+    early = waiting(first)
+    ends(second)
+    early.join(10 * heartbeat.SILENCE_SECONDS)
+    assert not early.is_alive()
+    assert first.describe_lost_process().startswith("Process 1 of 2 (")
+    first.leave()
 
 
 def test_a_process_that_never_joined_is_named(store):

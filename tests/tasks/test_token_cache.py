@@ -357,6 +357,11 @@ def test_mixing_pixels_is_refused(small_run, tmp_path):
         small_run(data={"cache": tmp_path}, augment={"mixup": 0.2})
 
 
+def test_weights_that_are_distributed_over_processes_are_refused(small_run, tmp_path):
+    with pytest.raises(ConfigError, match="One process computes data.cache, but train.shard_backbone distributes"):
+        small_run(data={"cache": tmp_path}, train={"shard_backbone": True})
+
+
 def test_a_run_resumes_with_a_moved_cache_to_the_same_weights(small_run, tmp_path, monkeypatch):
     def run(cache, out, **flags):
         return train(small_run(data={"cache": cache}, train={"checkpoint_minutes": 0}), out=tmp_path / out, **flags)

@@ -34,7 +34,7 @@ class EvaluateArguments:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     timeout_minutes: float = 60.0
-    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
+    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for others without heartbeats."""
     timeline: bool = False
     """Score timelines against the segments of --data.test, a list with start, end and class: mAP at tIoU 0.3 to 0.7."""
     windows: tyro.conf.OmitArgPrefixes[TimelineSettings] = field(default_factory=TimelineSettings)

@@ -27,7 +27,7 @@ class ZeroShotArguments:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     timeout_minutes: float = 60.0
-    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for the others."""
+    """Timeout for distributed runs (torchrun or SLURM): how long a process waits for others without heartbeats."""
     json: Path | None = None
     """File for the scores, every prediction and every unreadable file."""
 

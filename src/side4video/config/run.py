@@ -83,6 +83,11 @@ class RunConfig(Settings):
                 "augment.mixup and cutmix mix pixels, and data.cache stores tokens: leave out data.cache, or mixup and "
                 "cutmix."
             )
+        if self.train.shard_backbone and self.data.cache is not None:
+            raise ValueError(
+                "One process computes data.cache, but train.shard_backbone distributes the weights over all of them: "
+                "leave out one of the two."
+            )
         if (self.augment.mixup or self.augment.cutmix) and together < 2:
             raise ValueError(
                 "augment.mixup and cutmix mix the clips of a forward pass: train.micro_batch must be 2 or more."

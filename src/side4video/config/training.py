@@ -101,7 +101,8 @@ class TrainConfig(Settings):
     shard_backbone: bool = False
     """Distribute the frozen weights over all processes, for models that do not fit one card."""
     timeout_minutes: float = Field(default=10.0, gt=0.0)
-    """Timeout in minutes for waiting for other processes."""
+    """Timeout in minutes for waiting for other processes to join, within a training step, and while one sends no
+    heartbeats."""
     log_every: PositiveInt = 10
     """Steps between lines in log.jsonl."""
     checkpoint_minutes: float = Field(default=10.0, ge=0.0)

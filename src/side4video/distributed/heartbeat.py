@@ -1,7 +1,8 @@
-"""Heartbeats of the processes of a run: a process that loses its connection detects which other process is silent.
+"""Heartbeats of the processes of a run: they tell a process that works from one that was lost.
 
-Communication libraries report that a connection was closed or that an answer timed out, at best with an address. This
-module names the process: its rank, machine and process id, or the error that it ended with.
+A process waits for the others as long as their heartbeats go on, however long they work. Communication libraries report
+that a connection was closed or that an answer timed out, at best with an address. This module names the process: its
+rank, machine and process id, or the error that it ended with.
 """
 
 import os
@@ -17,6 +18,8 @@ BEAT_SECONDS = 0.5
 """Time between two heartbeats."""
 SILENCE_SECONDS = 5.0
 """A process without a heartbeat for so long counts as lost: a busy machine may delay heartbeats."""
+FIRST_PAUSE_SECONDS = 0.001
+"""First pause between two looks for the other processes that are waited for; each one is twice as long as the last."""
 LINGER_SECONDS = 3 * BEAT_SECONDS
 """How much longer than the others the process with the store lives, so that they can read the diagnosis."""
 _DIAGNOSIS = "diagnosis"
@@ -47,16 +50,17 @@ class Heartbeat:
         self._store = store.clone()  # a separate connection: other calls may block theirs
         self._rank, self._world = rank, world
         self._addresses: dict[int, str] = {}
-        self._stop, self._report_requested, self._diagnosis_known = (
-            threading.Event(),
-            threading.Event(),
-            threading.Event(),
-        )
+        self._stop, self._diagnosis_known = threading.Event(), threading.Event()
+        self._meetings = self._announced = self._met = 0
+        """Meetings of all processes that this one has come to, told the others, and has seen complete."""
+        self._come, self._complete = threading.Event(), threading.Event()
         self._diagnosis = ""
         self._store_is_lost = False
         self._last_answer = time.monotonic()
         self._last_beats: dict[int, tuple[bytes, float]] = {}
         """Last heartbeat of each process, and when it was received."""
+        self._observed_since: float | None = None
+        """Since when heartbeats are received; None: they are not."""
         self._thread = threading.Thread(target=self._send_beats, daemon=True)
 
     def __enter__(self) -> Self:
@@ -83,37 +87,58 @@ class Heartbeat:
     def leave(self) -> None:
         """Stop sending heartbeats; call this when no other process needs them any more."""
         self._stop.set()
+        self._come.set()
         self._thread.join(timeout=2 * BEAT_SECONDS)  # a thread that hangs in the store ends with this process
+
+    def wait_for_others(self) -> None:
+        """Wait until each process has called this as often as this one, as long as all others send heartbeats.
+
+        If one is silent or has ended, this returns early: the next exchange with it fails, at the latest after the
+        timeout, and the error can be explained by `describe_lost_process`.
+        """
+        self._observe()
+        self._meetings += 1
+        self._come.set()
+        while self._met < self._meetings:
+            if self._diagnosis_known.is_set() or self._store_hangs() or self._silent():
+                return
+            self._complete.wait(BEAT_SECONDS)
+            self._complete.clear()
+        self._observed_since = None
 
     def describe_lost_process(self) -> str:
         """Name the processes that are silent, or the error that one ended with, in a sentence.
 
-        Takes a little more than `SILENCE_SECONDS`, less if another process has detected it before.
+        Takes a little more than `SILENCE_SECONDS`, less if this or another process has detected it before.
         """
         if self._stop.is_set():
             return f"One of {self._world} processes was lost after the run was complete."
-        self._report_requested.set()
-        self._diagnosis_known.wait(SILENCE_SECONDS + 3 * BEAT_SECONDS)
+        self._observe()
+        self._diagnosis_known.wait(3 * BEAT_SECONDS + (0.0 if self._silent() else SILENCE_SECONDS))
         if not self._diagnosis and self._store_hangs():
             address = os.environ.get("MASTER_ADDR", "")
             self._diagnosis = f"{self._name(0)} was lost or cannot be reached: its address {address} does not answer."
         elif not self._diagnosis:
-            self._diagnosis = self._find_silent()
+            self._diagnosis = self._describe_silent()
             self._publish(self._diagnosis)
         return self._diagnosis
 
     def _store_hangs(self) -> bool:
         return self._store_is_lost or time.monotonic() - self._last_answer > SILENCE_SECONDS - BEAT_SECONDS
 
-    def _find_silent(self) -> str:
-        now = time.monotonic()
-        silent = [
-            rank
-            for rank in range(self._world)
-            if rank != self._rank
-            and (rank not in self._last_beats or now - self._last_beats[rank][1] >= SILENCE_SECONDS)
-        ]
-        if not silent:
+    def _observe(self) -> None:
+        if self._observed_since is None:
+            self._observed_since = time.monotonic()
+
+    def _silent(self) -> list[int]:
+        """Other processes without a heartbeat for `SILENCE_SECONDS` while heartbeats were received."""
+        assert self._observed_since is not None
+        before = time.monotonic() - SILENCE_SECONDS
+        last = {rank: self._last_beats.get(rank, (b"", 0.0))[1] for rank in range(self._world) if rank != self._rank}
+        return [rank for rank, received in last.items() if max(received, self._observed_since) <= before]
+
+    def _describe_silent(self) -> str:
+        if not (silent := self._silent()):
             return "All other processes send heartbeats, so one of them was busy for longer than the timeout."
         names = "; ".join(map(self._name, silent))
         return f"{names} {'was' if len(silent) == 1 else 'were'} lost: no heartbeat for {SILENCE_SECONDS:g} seconds."
@@ -143,16 +168,35 @@ class Heartbeat:
                 if not self._diagnosis_known.is_set() and self._store.check([_DIAGNOSIS]):
                     self._diagnosis = self._store.get(_DIAGNOSIS).decode()
                     self._diagnosis_known.set()
-                if self._report_requested.is_set():
+                if self._observed_since is not None:
                     self._read_beats()
                 self._last_answer = time.monotonic()
-                self._stop.wait(BEAT_SECONDS)
+                self._pause()
         except RuntimeError:
             self._store_is_lost = True  # its process has ended
             self._diagnosis_known.set()
 
+    def _pause(self) -> None:
+        """Wait for the next beat; meanwhile look whether all processes have come to the meeting of the main thread."""
+        end, pause = time.monotonic() + BEAT_SECONDS, FIRST_PAUSE_SECONDS
+        while (left := end - time.monotonic()) > 0 and not self._stop.is_set():
+            if self._met == self._meetings:
+                self._come.wait(left)
+                self._come.clear()
+                continue
+            new = self._meetings - self._announced
+            come = self._store.add("met", new)
+            self._announced += new
+            if come >= self._announced * self._world:
+                self._met = self._announced
+                self._complete.set()
+            else:
+                time.sleep(min(pause, left))
+                pause *= 2
+
     def _read_beats(self) -> None:
-        ranks = [rank for rank in range(self._world) if self._store.check([f"beat/{rank}"])]
+        has_all = len(self._addresses) == self._world
+        ranks = [rank for rank in range(self._world) if has_all or self._store.check([f"beat/{rank}"])]
         for rank, beat in zip(ranks, self._store.multi_get([f"beat/{rank}" for rank in ranks]), strict=True):
             if rank not in self._last_beats or self._last_beats[rank][0] != beat:
                 self._last_beats[rank] = (beat, time.monotonic())

@@ -30,6 +30,8 @@ _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS", "LOCAL_R
 # Not SLURM_NTASKS: in a batch script it counts tasks that are not started yet.
 
 _JOIN_COUNTER = itertools.count()
+_heartbeats: list[Heartbeat] = []
+"""That of this process, while it is joined with others."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -97,6 +99,7 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
         ) from error
     store = dist.PrefixStore(f"side4video-{next(_JOIN_COUNTER)}", rendezvous)  # ignores the keys of earlier runs
     with Heartbeat(store, rank=rank, world=world) as heartbeat:
+        _heartbeats.append(heartbeat)
         try:
             dist.init_process_group(
                 communication_backend(device),
@@ -108,7 +111,7 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
             )
             heartbeat.record_processes()
             yield
-            dist.barrier()
+            _barrier()
             heartbeat.leave()
             dist.barrier()  # process 0 keeps the store and must not exit before
         except RuntimeError as error:
@@ -117,6 +120,7 @@ def joined_processes(device: torch.device, *, timeout_minutes: float) -> Iterato
             lost = heartbeat.describe_lost_process()
             raise LostProcessError(f"{lost} The error in process {rank}: {_first_sentence(error)}.") from error
         finally:
+            _heartbeats.clear()
             if dist.is_initialized():
                 dist.destroy_process_group()
 
@@ -137,10 +141,25 @@ def _first_sentence(error: RuntimeError) -> str:
     return str(error).strip().splitlines()[0].split(". ")[0]
 
 
+def wait_for_others() -> None:
+    """Wait until all processes call this. One that works is waited for as long as its heartbeats go on.
+
+    All call it before they exchange data after work of unequal length: `timeout_minutes` limits the exchange only.
+    """
+    for heartbeat in _heartbeats:
+        heartbeat.wait_for_others()
+
+
+def _barrier() -> None:
+    wait_for_others()
+    dist.barrier()
+
+
 def gather_objects(thing: Result) -> list[Result]:
     """Collect an object from each process, in the order of ranks; only plain data and tensors on the CPU."""
     if num_processes() == 1:
         return [thing]
+    wait_for_others()
     found: list[Any] = [None] * num_processes()
     dist.all_gather_object(found, thing)
     return found
@@ -194,6 +213,7 @@ def broadcast_buffers(model: nn.Module) -> None:
     """Copy the main process's buffers of trained parts, such as BatchNorm's running statistics, to all processes."""
     if num_processes() == 1:
         return
+    wait_for_others()
     for name, buffer in model.named_buffers():
         if not name.startswith("backbone."):
             dist.broadcast(buffer, src=0)
@@ -209,10 +229,10 @@ def print_once(text: str) -> None:
 def main_process_first() -> Iterator[None]:
     """Run the block in the main process first, then in all others, which find what the first one wrote."""
     if num_processes() > 1 and not is_main_process():
-        dist.barrier()
+        _barrier()
     yield
     if num_processes() > 1 and is_main_process():
-        dist.barrier()
+        _barrier()
 
 
 def _environment_number(name: str, *, default: int, minimum: int = 0, maximum: int = 2**31 - 1) -> int:

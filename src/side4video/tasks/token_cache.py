@@ -273,7 +273,7 @@ class TokenCache:
             if records is None:
                 listed = "; ".join(f"{self._clips.videos[index].name}: {reason}" for index, reason in failures.items())
                 raise ValueError(f"None of the {len(self._clips)} videos can be read: {listed[:2000]}")
-            records.flush()  # type: ignore[attr-defined]
+            del records  # `replacing` flushes the file; NumPy would, too, but stop all threads for as long
             write_json(metadata_path, {"failures": failures, "content": description, "columns": self._stored.to_json()})
 
     def _reserve(self, path: Path, columns: dict[str, np.ndarray]) -> np.ndarray:

@@ -25,6 +25,7 @@ from side4video.distributed.processes import (
     process_rank,
     sum_gradients,
     sum_over_processes,
+    wait_for_others,
 )
 from side4video.models.video_model import choose_device
 from side4video.system.devices import seed_device, sum_dtype
@@ -164,6 +165,7 @@ class _Run:
         if config.train.sync_bn:
             self.model.sync_batch_norm()
         if config.train.shard_backbone and num_processes() > 1:
+            wait_for_others()
             self.model.shard_backbone()
         self.order = self._order()
         self.failures: list[Failure] = []
@@ -254,6 +256,7 @@ class _Run:
         """Do a step completely or not at all: on any error, roll back and save the state before it."""
         buffers, skipped = self.state.buffers(), self.progress.skipped
         self.weights_unchanged = True
+        wait_for_others()
         try:
             result = self._step(step, batches)
         except Exception:
