@@ -2,6 +2,7 @@
 
 import fnmatch
 import glob
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from side4video.data.lists.annotations import read_video_list
 from side4video.parameters import as_list
 from side4video.system.paths import as_listed
 from side4video.video.decoding import VIDEO_SUFFIXES, find_videos
+from side4video.video.hidden import is_hidden
 from side4video.video.remote import can_list, is_address, listed_path, video_path
-from side4video.video.remote_listing import About, list_remote
+from side4video.video.remote_listing import About, list_remote, walk
 from side4video.video.shard_paths import (
     find_shards,
     list_path,
@@ -59,11 +61,27 @@ def expand_inputs(
         elif path.exists():
             found = [path]
         else:
-            found = list(map(Path, as_listed(sorted(glob.glob(given, recursive=True)))))  # noqa: PTH207 (absolute patterns)
+            found = list(map(Path, as_listed(sorted(_matching(given)))))
         if not found:
             raise FileNotFoundError(_nothing_found(given))
         found = [path for path in found if not is_excluded(path, exclude)]
         yield from (path for path in found if not (path in seen or seen.add(path)))  # type: ignore[func-returns-value]
+
+
+def _matching(pattern: str) -> set[str]:
+    """The paths that match. `**` follows links to folders; the shortest path of a file counts."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        return set(glob.glob(pattern))  # noqa: PTH207 - absolute patterns
+    place, found = parts.index("**"), set[str]()
+    for top in glob.glob(str(Path(*parts[:place]))):  # noqa: PTH207
+        for parent, folders, _ in walk(Path(top)):
+            folders[:] = [name for name in folders if not is_hidden(name)]
+            found |= _matching(str(Path(glob.escape(parent), *(parts[place + 1 :] or "*"))))
+    once: dict[Path, str] = {}
+    for path in sorted(found, key=lambda path: (len(Path(path).parts), path)):
+        once.setdefault(Path(os.path.realpath(os.path.dirname(path)), os.path.basename(path)), path)  # noqa: PTH119, PTH120
+    return set(once.values())
 
 
 def _at_address(path: Path) -> list[Path]:

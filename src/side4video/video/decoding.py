@@ -5,7 +5,7 @@ from pathlib import Path
 from side4video.video.frame_folder import FrameFolder
 from side4video.video.hidden import is_hidden
 from side4video.video.remote import is_address, video_path
-from side4video.video.remote_listing import list_remote
+from side4video.video.remote_listing import list_remote, walk
 from side4video.video.video_cache import VideoCache, shared_cache
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
@@ -37,7 +37,7 @@ def find_videos(folder: str | Path) -> list[Path]:
     """Every video file in `folder` and its subfolders, sorted by path.
 
     A file is a video if its name ends with one of `VIDEO_SUFFIXES`. Files and folders that are hidden (`is_hidden`) are
-    ignored.
+    ignored. Links to folders are followed, each folder once (`walk`).
 
     Raises:
         NotADirectoryError: `folder` is not a directory.
@@ -48,9 +48,12 @@ def find_videos(folder: str | Path) -> list[Path]:
         return list(map(video_path, list_remote(folder, VIDEO_SUFFIXES)))
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a directory. Give a folder with videos.")
-    named = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    shown = (path for path in named if not any(map(is_hidden, path.relative_to(folder).parts)))
-    return sorted(path for path in shown if path.is_file())
+    found = []
+    for parent, folders, files in walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        shown = (name for name in files if name.lower().endswith(VIDEO_SUFFIXES) and not is_hidden(name))
+        found += [path for name in shown if (path := Path(parent, name)).is_file()]
+    return sorted(found)
 
 
 def open_video(

@@ -82,9 +82,13 @@ def names_in(folder: Path) -> set[str]:
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Like `os.walk` with links followed, for folders of this machine and at addresses."""
+    """Like `os.walk` with links followed, for folders of this machine and at addresses; each folder once.
+
+    A link to a folder above it, which would be a loop, is ignored. One to another visible folder below `folder` is not
+    followed, because that folder has a path of its own.
+    """
     if not is_address(folder):
-        yield from os.walk(folder, followlinks=True)
+        yield from _walk_here(folder)
         return
     pending = [folder]
     while pending:
@@ -93,6 +97,30 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
         folders = [_last(entry) for entry in entries if entry["type"] == "directory"]
         yield str(parent), folders, [_last(entry) for entry in entries if entry["type"] != "directory"]
         pending[:0] = [parent / name for name in folders]
+
+
+def _walk_here(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    top, behind_links, seen = Path(os.path.realpath(folder)), False, set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        if behind_links:  # the other folders are visited once without a check, which takes time on slow disks
+            real = os.path.realpath(parent)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+        links = {name: Path(os.path.realpath(path)) for name in folders if (path := Path(parent, name)).is_symlink()}
+        if links:
+            behind_links, here = True, Path(os.path.realpath(parent))
+            above = {top, *top.parents, here, *here.parents}
+            folders[:] = [name for name in folders if links.get(name) not in above]
+        folders.sort()
+        yield parent, folders, files
+        folders[:] = [name for name in folders if name not in links or not _is_visited(links[name], top)]
+
+
+def _is_visited(target: Path, top: Path) -> bool:
+    """Whether a folder is visited below `top` without a link: it is not hidden."""
+    return target.is_relative_to(top) and not any(map(is_hidden, target.relative_to(top).parts))
 
 
 def _match(pattern: Path) -> dict[str, About]:

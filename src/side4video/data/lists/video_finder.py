@@ -1,6 +1,5 @@
 """Find the videos that a list names, in data sets of about 240,000 files on slow disks."""
 
-import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -10,7 +9,7 @@ from side4video.system.paths import folded_name, ignores_case
 from side4video.video.decoding import VIDEO_SUFFIXES
 from side4video.video.hidden import is_hidden
 from side4video.video.remote import StoreError, can_list, is_address, listed_path, video_path
-from side4video.video.remote_listing import names_in
+from side4video.video.remote_listing import names_in, walk
 from side4video.video.shard_paths import names_in_shard
 
 
@@ -53,20 +52,15 @@ def strip_suffix(name: str) -> str:
 def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]]:
     """The sorted paths of videos with these names, with or without suffix, in any folder below `root`, by name.
 
-    A folder with such a name counts as a folder of frames and is not searched. Links to folders are followed once.
-    Hidden files and folders (`is_hidden`) are ignored.
+    A folder with such a name counts as a folder of frames and is not searched. Links to folders are followed, each
+    folder once (`walk`). Hidden files and folders (`is_hidden`) are ignored.
     """
     form = folded_name if ignores_case(str(root), scan_folder(root)) else composed
     wanted: dict[str, list[str]] = defaultdict(list)
     for name in names:
         wanted[form(name)].append(name)
-    found, seen = defaultdict(list), set()
-    for parent, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
+    found = defaultdict(list)
+    for parent, folders, files in walk(root):
         folders[:] = [folder for folder in folders if not is_hidden(folder)]
         files = [file for file in files if not is_hidden(file)]
         for entry in (*folders, *files):
