@@ -358,7 +358,7 @@ def test_mixing_pixels_is_refused(small_run, tmp_path):
 
 
 def test_weights_that_are_distributed_over_processes_are_refused(small_run, tmp_path):
-    with pytest.raises(ConfigError, match="One process computes data.cache, but train.shard_backbone distributes"):
+    with pytest.raises(ConfigError, match=r"but train\.shard_backbone distributes the weights"):
         small_run(data={"cache": tmp_path}, train={"shard_backbone": True})
 
 

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from side4video.data.lists.columns import PATH_COLUMNS
-from side4video.data.lists.records import CAPTION_COLUMNS, column_name, header_delimiter, split_header
+from side4video.data.lists.records import (
+    CAPTION_COLUMNS,
+    column_name,
+    fields_by_column,
+    header_delimiter,
+    number_captions,
+    split_header,
+)
 from side4video.data.lists.safe_unpickler import is_pickle, load_plain_pickle
 from side4video.data.lists.text_files import DataError, first_few, parse_json
 
@@ -135,13 +142,11 @@ def _load_json_lines(lines: list[tuple[int, str]], path: Path) -> CaptionFile:
     for number, line in lines:
         try:
             content = parse_json(line, f"{path}, line {number},")
+            if not isinstance(content, dict):
+                raise DataError(f'{path}, line {number}, is not an object {{"video": ..., "caption": ...}}.')
+            records.append(Record(f"line {number}", fields_by_column(content.items(), f"{path}, line {number}")))
         except DataError as error:
             problems += error.problems
-            continue
-        if isinstance(content, dict):
-            records.append(Record(f"line {number}", {column_name(name): value for name, value in content.items()}))
-        else:
-            problems.append(f'{path}, line {number}, is not an object {{"video": ..., "caption": ...}}.')
     if len(problems) > 10:
         problems = [*problems[:10], f"{path}: {len(problems)} lines cannot be read in total."]
     return CaptionFile(path, "jsonl", records, tuple(problems))
@@ -166,8 +171,8 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
             if not any(field.strip() for field in fields):
                 continue
             if not columns:
-                columns, repeated = _number_captions([column_name(field) for field in fields])
-                if repeated:
+                columns = number_captions([column_name(field) for field in fields])
+                if repeated := sorted(name for name, count in Counter(columns).items() if name and count > 1):
                     problems.append(f"{file.path} has several columns {first_few(repeated)}. Give each its own name.")
                 continue
             too_long += [f"line {reader.line_num}"] if len(fields) > len(columns) else []
@@ -183,16 +188,6 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
             "Put captions that contain the delimiter in double quotes."
         )
     return records, problems
-
-
-def _number_captions(columns: list[str]) -> tuple[list[str], list[str]]:
-    """Columns with numbers on repeated columns of captions (`caption_2`), and other columns that are repeated."""
-    counts: Counter[str] = Counter()
-    numbered = []
-    for name in columns:
-        counts[name] += 1
-        numbered.append(f"{name}_{counts[name]}" if name in CAPTION_COLUMNS and counts[name] > 1 else name)
-    return numbered, sorted(name for name, count in Counter(numbered).items() if name and count > 1)
 
 
 def is_lsmdc(lines: list[str]) -> bool:

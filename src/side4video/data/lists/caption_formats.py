@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from side4video.data.lists.caption_files import CaptionFile, Record, read_table
 from side4video.data.lists.columns import PATH_COLUMNS, ROLES, SPLIT_COLUMNS
-from side4video.data.lists.records import CAPTION_COLUMNS, column_name
+from side4video.data.lists.records import CAPTION_COLUMNS, column_name, fields_by_column
 from side4video.data.lists.segments import TIME_FORMS, parse_seconds
 from side4video.data.lists.split_names import describe_split, places_of_split
 from side4video.data.lists.text_files import DataError, first_few
@@ -71,7 +71,7 @@ def read_json_captions(file: CaptionFile, split: str | None) -> CaptionTable:
         content = [content]
     if isinstance(content, list):
         records = [
-            Record(f"entry {number}", {column_name(name): value for name, value in record.items()})
+            Record(f"entry {number}", fields_by_column(record.items(), f"{file.path}, entry {number}"))
             for number, record in enumerate(content, start=1)
             if isinstance(record, dict)
         ]

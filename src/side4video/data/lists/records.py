@@ -3,11 +3,15 @@
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from side4video.data.lists.segments import TIME_FORMS, parse_seconds
 from side4video.data.lists.text_files import DataError, read_numbered_lines, shorten
+
+Value = TypeVar("Value")
 
 CAPTION_COLUMNS = ("caption", "captions", "sentence", "sentences", "text", "description", "query")
 LINE = "line number"
@@ -17,23 +21,28 @@ LINE = "line number"
 def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]]:
     """The rows of a CSV as dictionaries from column name to field; missing last fields are empty.
 
-    Columns without a name, such as the index that pandas writes, are ignored.
+    Columns without a name, such as the index that pandas writes, are ignored. Further columns of captions get numbers
+    (`caption_2`).
 
     Args:
         source: the file.
         numbered: also give the line of each row, as the field `LINE`.
+
+    Raises:
+        DataError: a row has more fields than the header, or different values in two columns of the same name.
     """
     lines = read_numbered_lines(source)
-    columns = split_header(lines[0][1]) if lines else []
+    columns = number_captions(split_header(lines[0][1])) if lines else []
     empty = {name: "" for name in columns if name}
     records = []
     for number, fields in _split_rows(lines[1:], header_delimiter(lines[0][1]) if lines else ",", source):
-        record = empty | {name: field.strip() for name, field in zip(columns, fields, strict=False) if name}
         if len(fields) > len(columns):
             raise DataError(
                 f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that contain a "
                 "delimiter."
             )
+        named = ((name, field.strip()) for name, field in zip(columns, fields, strict=False) if name)
+        record = empty | fields_by_column(named, f"{source}, line {number}")
         records.append(record | {LINE: str(number)} if numbered else record)
     return records
 
@@ -69,6 +78,40 @@ def header_fields(line: str) -> list[str]:
 def column_name(name: str) -> str:
     """A normalised column name: lower case, with `_` for blanks and hyphens."""
     return re.sub(r"[\s-]", "_", name.strip(' "').lower())
+
+
+def fields_by_column(fields: Iterable[tuple[str, Value]], place: str) -> dict[str, Value]:
+    """The values of a row by normalised column name.
+
+    >>> fields_by_column([("Class Name", "run")], "line 2")
+    {'class_name': 'run'}
+
+    Raises:
+        DataError: two columns have the same name and different values; the error names `place`.
+    """
+    found: dict[str, Value] = {}
+    for name, value in fields:
+        column = column_name(name)
+        if (other := found.setdefault(column, value)) != value:
+            raise DataError(
+                f"{place}: two columns are called {column}, with {shorten(other)} and {shorten(value)}. Remove or "
+                "rename one."
+            )
+    return found
+
+
+def number_captions(columns: Sequence[str]) -> list[str]:
+    """Column names with numbers on repeated columns of captions.
+
+    >>> number_captions(["video", "caption", "caption"])
+    ['video', 'caption', 'caption_2']
+    """
+    counts: Counter[str] = Counter()
+    numbered = []
+    for name in columns:
+        counts[name] += 1
+        numbered.append(f"{name}_{counts[name]}" if name in CAPTION_COLUMNS and counts[name] > 1 else name)
+    return numbered
 
 
 class Several(str):

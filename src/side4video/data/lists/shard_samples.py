@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from side4video.data.lists.records import column_name
+from side4video.data.lists.records import column_name, fields_by_column
 from side4video.data.lists.split_names import SPLIT_SYNONYMS, choose_split
 from side4video.data.lists.text_files import DataError, first_few, parse_json
 from side4video.video.decoding import VIDEO_SUFFIXES
@@ -172,13 +172,12 @@ class _Reader:
             return {}
         try:
             content = parse_json(text, name)
+            if not isinstance(content, dict):
+                raise DataError(f"{name} is no JSON object.")
+            return fields_by_column(content.items(), name)
         except DataError as error:
             self._bad += error.problems
             return {}
-        if not isinstance(content, dict):
-            self._bad.append(f"{name} is no JSON object.")
-            return {}
-        return {column_name(field): value for field, value in content.items()}
 
     def finish(self, source: Path) -> list[Sample]:
         """The samples with a video. Raises `DataError` with all problems."""

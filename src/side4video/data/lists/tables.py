@@ -13,6 +13,7 @@ from side4video.data.lists.records import (
     LINE,
     Several,
     column_name,
+    fields_by_column,
     header_delimiter,
     header_fields,
     parse_number,
@@ -64,7 +65,8 @@ def table_of_objects(objects: Sequence[tuple[int, Any]], options: ReadOptions, s
         if not isinstance(content, dict):
             raise DataError(f'{source}, line {number}, is no object {{"video": ..., "label": ...}}.')
         spelling |= {column_name(name): name for name in content}
-        fields = {column_name(name): _as_field(value) for name, value in content.items()}
+        named = ((name, _as_field(value)) for name, value in content.items())
+        fields = fields_by_column(named, f"{source}, line {number}")
         records.append({name: text for name, text in fields.items() if name and text is not None} | {LINE: str(number)})
         nested |= dict.fromkeys(name for name, text in fields.items() if text is None)
     columns = dict.fromkeys(name for record in records for name in record)
