@@ -3,7 +3,7 @@
 import re
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial, wraps
 from typing import Concatenate, ParamSpec, TypeVar
@@ -100,7 +100,8 @@ class LanceStore:
         self._address, self._exact_windows = address, exact_windows
         self._lock = threading.RLock()
         self._num_outdated = 0
-        self._folder_state = folder_state(address, INFO)
+        self._folder_state: Hashable | None = folder_state(address, INFO)
+        """What is another value if the index was deleted and made again; None: not known."""
         self._connect()
 
     def _connect(self) -> None:
@@ -113,9 +114,14 @@ class LanceStore:
         self._paths, self._paths_version = set[str](), -1
 
     def _connect_again_if_replaced(self) -> None:
-        """Open an index that was deleted and made again: a connection takes tables with equal versions for equal."""
+        """Open an index that was deleted and made again: a connection takes tables with equal versions for equal.
+
+        An index in an object store is asked for its state when its description is read.
+        """
+        self._connect_again_if_other(folder_state(self._address, INFO))
+
+    def _connect_again_if_other(self, state: Hashable | None) -> None:
         with self._lock:
-            state = folder_state(self._address, INFO)
             if state is not None and state != self._folder_state:
                 if self._folder_state is not None:
                     self._connect()
@@ -129,7 +135,10 @@ class LanceStore:
             ConnectionError: an object store does not answer, or denies access.
         """
         self._connect_again_if_replaced()
-        table = explain_errors(self._address, lambda: open_table(self._connection, INFO))
+        connection = lancedb.connect(self._address) if "://" in self._address else self._connection
+        table = explain_errors(self._address, lambda: open_table(connection, INFO))
+        if table is not None and connection is not self._connection:
+            self._connect_again_if_other(table.list_versions()[-1]["timestamp"])
         rows = [] if table is None else table.to_arrow()["json"].to_pylist()
         return info_from_text(rows[-1], self._address) if rows else None
 
