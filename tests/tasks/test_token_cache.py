@@ -8,17 +8,20 @@ import pytest
 import torch
 
 from side4video.config import ConfigError, dump_config, load_config
+from side4video.data import datasets
 from side4video.data.datasets import ClipKey
 from side4video.data.loading.order import TrainOrder
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.stored_clips import StoredClips
 from side4video.models.video_model import build_video_model
+from side4video.tasks import token_cache
 from side4video.tasks.clips import evaluation_clips
 from side4video.tasks.recognition.data import as_evaluated, read_data, training_clips
 from side4video.tasks.recognition.task import read_probe
 from side4video.tasks.token_cache import TokenCache
 from side4video.training.loop import train
 from side4video.training.run_log import RunLog, read_log
+from side4video.video.video_error import VideoError
 from warm_process import wait_until
 
 COPIES = 3
@@ -316,10 +319,62 @@ def test_unreadable_videos_are_reported_each_time_and_never_replaced(small_run, 
     train(config, out=tmp_path / "run")
     failures = [entry for entry in read_log(tmp_path / "run") if entry["kind"] == "failure"]
     assert [entry["path"] for entry in failures] == [str(broken)] * 2  # once per epoch
-    assert "Delete this file to read them again" not in capsys.readouterr().out
+    assert "The next new run tries to read them again" not in capsys.readouterr().out
     with pytest.raises(RuntimeError, match=r"0001\.mp4.*--data\.on-error skip"):
         train(small_run(data=config.data.model_dump() | {"on_error": "stop"}), out=tmp_path / "stop")
-    assert "1 of 24 videos could not be read when" in capsys.readouterr().out
+    assert "1 of 24 videos could not be read for" in capsys.readouterr().out
+
+
+@pytest.fixture
+def outage(monkeypatch):
+    """A set of names of videos that cannot be read while they are in it."""
+    failing, read = set(), datasets._read_clips
+
+    def read_clips(video, choose, clips):
+        if video.name in failing:
+            raise VideoError(video.path, "no answer after 5 attempts (TimeoutError: ).")
+        return read(video, choose, clips)
+
+    monkeypatch.setattr(datasets, "_read_clips", read_clips)
+    return failing
+
+
+def test_videos_are_read_again_by_the_next_new_run_and_not_on_resume(small_run, tmp_path, outage, monkeypatch, capsys):
+    """The added tokens are those of a cache without an outage."""
+    _, clips, _ = train_cache(small_run(), tmp_path / "whole")
+    outage |= {clips.videos[3].name, clips.videos[7].name}
+
+    def run(out, *, epochs, **options):
+        monkeypatch.setattr(token_cache, "_built_or_tried", set())  # another process
+        config = small_run(data={"cache": tmp_path / "cache", "test": None}, train={"epochs": epochs})
+        train(config, out=tmp_path / out, **options)
+        return [entry["name"] for entry in read_log(tmp_path / out) if entry["kind"] == "failure"]
+
+    names = sorted(outage)
+    assert sorted(run("first", epochs=1)) == names
+    outage.remove(names[0])
+    assert sorted(run("first", epochs=2, resume=True)) == sorted(names * 2)
+    assert run("second", epochs=2) == [names[1]] * 2
+    assert "1 videos that could not be read before were added" in capsys.readouterr().out
+    outage.clear()
+    assert run("third", epochs=1) == []
+    (path,) = (tmp_path / "cache").glob("*.npy")
+    assert json.loads(path.with_suffix(".json").read_text())["failures"] == {}
+    same = small_run(seed=token_cache.CACHE_SEED)
+    cache, whole = (train_cache(same, tmp_path / name, copies=8, pooled=False)[0] for name in ("cache", "own"))
+    assert cache.path == path
+    assert np.array_equal(np.load(cache.path), np.load(whole.path))
+
+
+def test_a_cache_that_cannot_be_written_stays_as_it_is(small_run, tmp_path, outage, monkeypatch):
+    _, clips, _ = train_cache(small_run(), tmp_path / "whole")
+    outage |= {clips.videos[3].name}
+    train_cache(small_run(), tmp_path / "cache")
+    outage.clear()
+    monkeypatch.setattr(token_cache, "_built_or_tried", set())
+    monkeypatch.setattr(token_cache.os, "access", lambda *_: False)  # root may write everywhere
+    cache, *_ = train_cache(small_run(), tmp_path / "cache", try_again=True)
+    assert [failure.index for batch in cache.train_batches(order(clips, epochs=1)) for failure in batch.failures] == [3]
 
 
 def test_if_no_video_can_be_read_no_file_is_written(small_run, tmp_path):

@@ -8,7 +8,13 @@ from side4video.data.datasets import TestClips, TrainClips
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.loader import test_loader, train_loader
 from side4video.data.loading.order import TrainOrder
-from side4video.distributed.processes import main_process_first, num_processes, print_once, process_rank
+from side4video.distributed.processes import (
+    is_main_process,
+    main_process_first,
+    num_processes,
+    print_once,
+    process_rank,
+)
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.tasks.clips import choose_workers, videos_per_batch
 from side4video.tasks.token_cache import TokenCache
@@ -35,6 +41,9 @@ class ClipBatches:
         pooled: also cache the frozen model's pooled summary of each frame.
         also_blocks: further backbone blocks to cache, for other models that then read the same file.
 
+    Attributes:
+        try_again: read the videos again that a cached file lacks, see `TokenCache`; off unless a new run sets it.
+
     >>> from pathlib import Path
     >>> import torch
     >>> from side4video import load_adapter
@@ -52,6 +61,7 @@ class ClipBatches:
         self, config: RunConfig, model: SideTunedModel, *, pooled: bool, also_blocks: Sequence[int] = ()
     ) -> None:
         self._config, self._model, self._pooled, self._also_blocks = config, model, pooled, also_blocks
+        self.try_again = False
         self._workers, self._timeout = choose_workers(config.data.workers), config.data.timeout_seconds
 
     def train(self, clips: TrainClips, order: TrainOrder) -> Iterator[Batch]:
@@ -94,6 +104,7 @@ class ClipBatches:
                 copies=copies,
                 also_blocks=self._also_blocks,
                 limit_gb=self._config.data.cache_limit_gb,
+                try_again=self.try_again and is_main_process(),
                 chunk=self._config.eval.batch,
                 workers=self._workers,
                 timeout_seconds=self._timeout,

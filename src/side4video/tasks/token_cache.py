@@ -6,6 +6,7 @@ depend on.
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,7 @@ from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.loader import TIMEOUT_SECONDS, test_loader
 from side4video.data.loading.order import TrainOrder
+from side4video.data.loading.worker_watchdog import LostWorkerError
 from side4video.models.backbones.token_identity import token_identity
 from side4video.models.side.int8_tokens import Int8Tokens, to_int8
 from side4video.models.side_tuned_model import SideTunedModel
@@ -35,6 +37,8 @@ CACHE_SEED = 0
 """Seed of the augmentation of cached clips. It does not depend on the run's seed, so all runs share a cache."""
 SPARE_DISK = 0.1
 """Share of the free disk space that a cache must leave free."""
+_built_or_tried: set[Path] = set()
+"""Files that this process built, or whose unreadable videos it tried to read again: once is enough."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ class TokenCache:
         chunk: views per pass through the backbone.
         workers: number of processes that read videos.
         timeout_seconds: maximum time to read one video; see `train_loader`.
+        try_again: read the videos again that could not be read when the file was built, once per process. A timeout or
+            an outage of a server is no fact about a video. Off for a run that is resumed: it goes on with its videos.
 
     Raises:
         OSError: not enough disk space, a file larger than `limit_gb`, or the folder cannot be written.
@@ -141,6 +147,7 @@ class TokenCache:
         chunk: int = 8,
         workers: int = 0,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        try_again: bool = False,
     ) -> None:
         self._clips, self._model, self._copies, self._limit_gb = clips, model, copies, limit_gb
         taps, stem = set(model.side.taps), model.side.stem is not None
@@ -152,8 +159,12 @@ class TokenCache:
             found = folder / f"tokens-{_digest(description)}-{_digest(self._stored.to_json())[:8]}.npy"
         self.path, metadata_path = found, found.with_suffix(".json")
         was_built_before = self.path.is_file() and metadata_path.is_file()
+        options = {"chunk": chunk, "workers": workers, "timeout_seconds": timeout_seconds}
         if not was_built_before:
-            self._build(metadata_path, description, chunk=chunk, workers=workers, timeout_seconds=timeout_seconds)
+            self._build(metadata_path, description, options)
+        elif try_again and self.path not in _built_or_tried:
+            self._read_again(metadata_path, options)
+        _built_or_tried.add(self.path)
         try:
             self._records = np.load(self.path, mmap_mode="r", allow_pickle=False)
             failures = json.loads(metadata_path.read_text(encoding="utf-8"))["failures"]
@@ -166,8 +177,8 @@ class TokenCache:
             self._check_shape()
             if self._failures and was_built_before:
                 tqdm.write(
-                    f"{len(self._failures)} of {len(clips)} videos could not be read when {self.path} was built, and "
-                    "are left out. Delete this file to read them again."
+                    f"{len(self._failures)} of {len(clips)} videos could not be read for {self.path} and are left out. "
+                    "The next new run tries to read them again."
                 )
         except Exception as error:  # NumPy can raise any exception for a corrupt header
             raise _corrupt(self.path, error) from error
@@ -248,33 +259,61 @@ class TokenCache:
             "videos": [_video_identity(video) for video in clips.videos],
         }
 
-    def _build(
-        self, metadata_path: Path, description: dict[str, Any], *, chunk: int, workers: int, timeout_seconds: float
-    ) -> None:
+    def _build(self, metadata_path: Path, description: dict[str, Any], options: dict[str, Any]) -> None:
         """Compute and write all tokens. A killed process leaves no file that would be used as a cache."""
         for path in remove_abandoned(self.path.parent, "tokens-*.npy"):
             print(f"Removed {path}, an incomplete file of a killed process.")
-        views: Any = _Views(self._clips, self._copies)
-        loader = test_loader(views, batch_clips=1, workers=workers, timeout_seconds=timeout_seconds)
         failures: dict[int, str] = {}
         records: np.ndarray | None = None
         with replacing(self.path) as temporary:
-            for batch in tqdm(loader, desc="cache of tokens", unit="video", dynamic_ncols=True):
-                failures |= {failure.index: failure.reason for failure in batch.failures}
-                if not len(batch):
-                    continue
-                parts = [self._encode(part) for part in batch.clips.split(chunk)]
-                columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-                columns["label"] = batch.labels.numpy()
+            for index, columns in self._encoded(range(len(self._clips)), failures, **options):
                 if records is None:
                     records = self._reserve(temporary, columns)
                 for name, values in columns.items():
-                    records[name][batch.indices[0]] = values
+                    records[name][index] = values
             if records is None:
                 listed = "; ".join(f"{self._clips.videos[index].name}: {reason}" for index, reason in failures.items())
                 raise ValueError(f"None of the {len(self._clips)} videos can be read: {listed[:2000]}")
             del records  # `replacing` flushes the file; NumPy would, too, but stop all threads for as long
             write_json(metadata_path, {"failures": failures, "content": description, "columns": self._stored.to_json()})
+
+    def _read_again(self, metadata_path: Path, options: dict[str, Any]) -> None:
+        """Read the videos that could not be read before; what another process reads of the file does not change."""
+        try:
+            about = json.loads(metadata_path.read_text(encoding="utf-8"))
+            self._stored = _Columns(**about["columns"])
+            failures = {int(index): str(reason) for index, reason in about["failures"].items()}
+        except Exception as error:  # the JSON parser can raise any exception for a corrupt file
+            raise _corrupt(metadata_path, error) from error
+        if not failures or not all(os.access(path, os.W_OK) for path in (self.path, metadata_path.parent)):
+            return
+        records: Any = np.load(self.path, mmap_mode="r+", allow_pickle=False)
+        read = []
+        try:
+            for index, columns in self._encoded(sorted(failures), failures, **options):
+                for name, values in columns.items():
+                    records[name][index] = values
+                read.append(index)
+        except LostWorkerError as error:  # too many in a row take too long, or crash their reader
+            tqdm.write(f"{error} They stay left out.")
+        if not read:
+            return
+        records.flush()
+        write_json(metadata_path, about | {"failures": {key: why for key, why in failures.items() if key not in read}})
+        tqdm.write(f"{len(read)} videos that could not be read before were added to {self.path}.")
+
+    def _encoded(
+        self, indices: Sequence[int], failures: dict[int, str], *, chunk: int, workers: int, timeout_seconds: float
+    ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """The columns of each video that can be read; `failures` gets the reasons of the others."""
+        views: Any = _Views(self._clips, self._copies)
+        loader = test_loader(views, batch_clips=1, workers=workers, timeout_seconds=timeout_seconds, chosen=indices)
+        for batch in tqdm(loader, desc="cache of tokens", unit="video", dynamic_ncols=True):
+            failures |= {failure.index: failure.reason for failure in batch.failures}
+            if len(batch):
+                parts = [self._encode(part) for part in batch.clips.split(chunk)]
+                columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+                yield batch.indices[0], {**columns, "label": batch.labels.numpy()}
 
     def _reserve(self, path: Path, columns: dict[str, np.ndarray]) -> np.ndarray:
         dtype = np.dtype([(name, values.dtype, values.shape[1:]) for name, values in columns.items()])

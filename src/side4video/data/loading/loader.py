@@ -1,6 +1,7 @@
 """Data loaders for training and evaluation."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -50,6 +51,7 @@ def test_loader(
     timeout_seconds: float = TIMEOUT_SECONDS,  # noqa: PT028
     world: int = 1,  # noqa: PT028 - not a test despite its name
     rank: int = 0,  # noqa: PT028
+    chosen: Sequence[int] | None = None,  # noqa: PT028
 ) -> DataLoader[Batch]:
     """Load clips in the order of the list, each clip once.
 
@@ -58,8 +60,9 @@ def test_loader(
         batch_clips: clips in a batch.
         workers, timeout_seconds: see `train_loader`.
         world, rank: number of processes and rank of this one; it reads every `world`-th clip from `rank` on.
+        chosen: indices of the clips to load; None: all.
     """
-    own_indices = range(rank, len(dataset), world)
+    own_indices = (range(len(dataset)) if chosen is None else chosen)[rank::world]
     workers = _usable(min(workers, -(-len(own_indices) // batch_clips)))
     batches = [own_indices[start : start + batch_clips] for start in range(0, len(own_indices), batch_clips)]
     return ClipLoader(**_options(dataset, workers, timeout_seconds), batch_sampler=ResumableSampler(batches))

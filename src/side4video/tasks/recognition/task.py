@@ -92,8 +92,9 @@ class RecognitionTask:
         """Fit a linear probe if the settings ask for one: to start a fused head, to report next to the result, or both.
 
         A fused head that starts from class names gets their embeddings instead. A fused head loaded from an adapter
-        does not change.
+        does not change. A new run reads videos again that a token cache lacks.
         """
+        self.batches.try_again = not resumed
         from_names = self.config.head.init == "text"
         has_unset_probe = self.model.head.has_unset_probe and not resumed
         if has_unset_probe and from_names:

@@ -97,7 +97,9 @@ class RetrievalTask:
         """Score the frozen model alone if `eval.probe` is set and there is a test set.
 
         Only an untrained model has its scores: later the text tower and the image tower's last layers are trained.
+        A new run reads videos again that a token cache lacks.
         """
+        self.batches.try_again = not resumed
         if not self.config.eval.probe or not self.has_test_set or resumed:
             return
         if from_adapter:
