@@ -240,8 +240,8 @@ class TestCsv:
         assert labels(read_video_list(tmp_path / "x.csv", split="train")) == {"a.mp4": 0}
         assert labels(read_video_list(tmp_path / "x.csv", split="test")) == {"b.mp4": 1}  # val, for want of a test
         assert len(read_video_list(tmp_path / "x.csv").videos) == 2
-        with pytest.raises(DataError, match=r"no split 'dev'.*'train', 'val'"):
-            read_video_list(tmp_path / "x.csv", split="dev")
+        with pytest.raises(DataError, match=r"no split 'extra'.*'train', 'val'"):
+            read_video_list(tmp_path / "x.csv", split="extra")
 
     def test_unknown_class(self, tmp_path):
         with pytest.raises(DataError, match="'run'"):

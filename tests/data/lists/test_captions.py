@@ -188,7 +188,7 @@ class TestOwnData:
         test = read_caption_list(source, split="test")  # val, for want of a test
         assert (as_dict(test), test.split) == ({"b": ("y",)}, "val")
         assert read_caption_list(source).split == "train + val"
-        assert "no split 'dev'; its splits are 'train', 'val'" in problems(source, split="dev")
+        assert "no split 'extra'; its splits are 'train', 'val'" in problems(source, split="extra")
 
     @pytest.mark.parametrize(
         ("name", "split"),

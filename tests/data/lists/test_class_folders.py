@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from side4video.data.lists.annotations import DataError, read_video_list
+from side4video.data.lists.annotations import DataError, check_video_list, read_video_list
 from side4video.video.decoding import VIDEO_SUFFIXES
 
 FAULTS = Path(__file__).parents[3] / "../shared/data/faults"
@@ -80,3 +80,16 @@ def test_a_folder_without_classes(tmp_path):
 @pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
 def test_a_folder_with_rare_suffixes():
     assert names(FAULTS / "suffixes") == ["x/a.mp4", "y/b.ts", "y/h.qt", "y/m.ogg"]
+
+
+@pytest.mark.parametrize("second", ["dev", "Eval", "holdout"])
+def test_other_names_of_the_validation_set(tmp_path, second):
+    touch(tmp_path, "Train/run/a.mp4", "Train/walk/b.mp4", f"{second}/run/c.mp4", f"{second}/walk/d.mp4")
+    assert names(tmp_path, split="test") == [f"{second}/run/c.mp4", f"{second}/walk/d.mp4"]
+    assert read_video_list(tmp_path, split="train").class_names == ("run", "walk")
+
+
+def test_class_names_that_are_nearly_equal_are_reported(tmp_path):
+    touch(tmp_path, "Run fast/a.mp4", "run_fast/b.mp4", "walk/c.mp4")
+    warnings = check_video_list(read_video_list(tmp_path)).warnings
+    assert any("'Run fast' and 'run_fast'" in warning for warning in warnings)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from side4video.data.lists.annotations import DataError, read_video_list
+from side4video.data.lists.annotations import DataError, check_video_list, read_video_list
 
 FAULTS = Path(__file__).parents[3] / "../shared/data/faults"
 needs_faults = pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
@@ -256,3 +256,84 @@ class TestTimes:
     def test_lists_with_other_names(self, name):
         videos = read_video_list(FAULTS / f"unknown_columns/{name}.csv").videos
         assert [(video.start_seconds, video.end_seconds) for video in videos] == [(0.5, 1.0)] * 2
+
+
+class TestSpreadsheets:
+    """Tables as spreadsheet programs write them."""
+
+    def test_decimal_commas_and_empty_rows(self, tmp_path):
+        rows = "a.mp4;shot;0,5;2,25\r\na.mp4;pass;0:00:03,500;4\r\n;;;\r\n;;;\r\n"
+        source = write(tmp_path / "x.csv", f"\ufeffsep=;\r\nvideo;label;start;end\r\n{rows}")
+        assert times_of(source) == [(0.5, 2.25), (3.5, 4.0)]
+        assert [video.line for video in read_video_list(source).videos] == [3, 4]
+
+    @pytest.mark.parametrize("span", ["0,5-2,25", "0,5 ; 2,25", "0,5 2,25"])
+    def test_spans_with_decimal_commas(self, tmp_path, span):
+        source = write(tmp_path / "x.csv", f"video\tlabel\ttime\na.mp4\tshot\t{span}\n")
+        assert times_of(source) == [(0.5, 2.25)]
+
+    def test_a_time_with_a_decimal_comma_is_no_span(self, tmp_path):
+        rows = 'a.mp4,shot,"0:01,5"\na.mp4,shot,"0:03,5"\n'
+        with pytest.raises(DataError, match="times of unknown meaning: 'time'"):
+            read_video_list(write(tmp_path / "x.csv", f"video,label,time\n{rows}"))
+
+    def test_thousands_or_decimals_are_refused(self, tmp_path):
+        source = write(tmp_path / "x.csv", "video;label;start;end\na.mp4;shot;1,234;1,236\n")
+        with pytest.raises(DataError, match=r"line 2: '1,234' may be thousands or decimals. Write seconds"):
+            read_video_list(source)
+
+    @pytest.mark.parametrize(
+        ("header", "rows", "unread"),
+        [
+            ("Datei;action;Beginn;Ende", ["a.mp4;shot;0,5;2", "a.mp4;shot;3;4,5"], "'beginn', 'ende'"),
+            ("ファイル;action;開始;終了", ["a.mp4;shot;1;2", "a.mp4;shot;3;4"], "'開始', '終了'"),
+            ("fichier;action;début;fin", ["a.mp4;shot;0:01;0:02", "b.mp4;shot;0:03;0:04"], "'début', 'fin'"),
+            ("Datei;action;Start;Ende", ["a.mp4;shot;1;2", "a.mp4;shot;3;4"], "'ende'; known are start = 'start'"),
+            ("Datei;action;Start;Dauer", ["a.mp4;shot;7;2", "a.mp4;shot;9;2"], "'dauer'; known are start = 'start'"),
+            ("Datei;action;Zeit", ["a.mp4;shot;0:01", "a.mp4;shot;0:05"], "'zeit'"),
+        ],
+    )
+    def test_times_with_headers_in_other_languages_are_refused(self, tmp_path, header, rows, unread):
+        source = write(tmp_path / "x.csv", "\n".join([header, *rows]))
+        with pytest.raises(DataError, match=f"times of unknown meaning: {unread}"):
+            read_video_list(source)
+
+    @pytest.mark.parametrize(
+        "rows",
+        [["a.mp4,run,240,320", "b.mp4,run,240,320"], ["a.mp4,run,9:30,", "b.mp4,run,10:30,"], ["a.mp4,run,3,1"] * 2],
+    )
+    def test_other_numbers_are_no_times(self, tmp_path, rows):
+        source = write(tmp_path / "x.csv", "\n".join(["video,label,height,width", *rows]))
+        assert times_of(source) == [(None, None)] * 2
+
+    def test_a_table_without_paths_is_no_list_of_videos(self, tmp_path):
+        with pytest.raises(DataError, match="no column of paths; its columns are 'action', 'start', 'end'"):
+            read_video_list(write(tmp_path / "x.csv", "action,start,end\nshot,1,2\n"))
+
+    def test_a_table_without_a_header_is_refused(self, tmp_path):
+        with pytest.raises(DataError, match=r"such as 'a.mp4,run,0.5,2'.*path,label,start,end"):
+            read_video_list(write(tmp_path / "x.csv", "a.mp4,run,0.5,2\na.mp4,walk,3,4.5\n"))
+
+    def test_an_empty_path_names_its_line(self, tmp_path):
+        with pytest.raises(DataError, match=r"line 3: the column video is empty in .*'', 'run'"):
+            read_video_list(write(tmp_path / "x.csv", "video,label\na.mp4,run\n,run\n"))
+
+    def test_xml_of_other_tools_is_named(self, tmp_path):
+        source = write(tmp_path / "x.eaf", '<?xml version="1.0"?>\n<ANNOTATION_DOCUMENT/>\n')
+        with pytest.raises(DataError, match="XML that is not CVAT's"):
+            read_video_list(source)
+
+
+class TestNestedObjects:
+    def test_fields_of_inner_objects_are_columns(self, tmp_path):
+        objects = [{"video": {"path": f"{name}.mp4"}, "label": {"id": 7, "name": name}} for name in "ab"]
+        source = write(tmp_path / "x.jsonl", "\n".join(map(json.dumps, objects)))
+        with pytest.raises(DataError, match=r"no label.*--data.columns label NAME.*'label.id', 'label.name'"):
+            check_video_list(read_video_list(source))
+        assert read(source, columns={"label": "label.name"}) == [("a.mp4", "a"), ("b.mp4", "b")]
+
+    def test_times_of_inner_objects_are_not_ignored(self, tmp_path):
+        source = write(tmp_path / "x.jsonl", '{"video": "a.mp4", "label": "x", "span": {"start": 1, "end": 2}}')
+        with pytest.raises(DataError, match=r"times of unknown meaning: 'span.start', 'span.end'"):
+            read_video_list(source)
+        assert times_of(source, columns={"start": "span.start", "end": "span.end"}) == [(1.0, 2.0)]

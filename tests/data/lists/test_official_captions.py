@@ -67,7 +67,7 @@ class TestMsrvtt:
         assert (as_dict(found), found.split) == (expected, label)
         assert len(read_caption_list(source).videos) == 4
         assert read_caption_list(source).split == "train + validate + test (official split)"
-        assert "no split 'dev'" in problems(source, split="dev")
+        assert "no split 'extra'" in problems(source, split="extra")
 
     def test_list_and_official_json(self, tmp_path):
         captions = write(tmp_path / "MSRVTT_data.json", self.official())

@@ -29,6 +29,8 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
         raise DataError(
             f"{source} is not a list of videos: it has the line {shorten(long[0])}. Write one video per line."
         )
+    if lines[0].startswith("<"):
+        raise DataError(f"{source} is XML that is not CVAT's, or a web page. Write one video per line: `path label`.")
     delimiter = options.delimiter or _sniff_delimiter(lines)
     if delimiter is None:
         return Table([Row(line, None, (line,)) for line in lines])
@@ -44,6 +46,12 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     pairs = [_split_line(line, delimiter, max(numbers, 1)) for line in lines]
     if unlabelled := [path for path, label in pairs if label is None]:
         raise DataError(f"{source}: no label after {delimiter!r} in {first_few(unlabelled)}; other lines have one.")
+    fields = rf".*{SUFFIX}\s*{re.escape(delimiter)}.+"
+    if delimiter != " " and all(re.fullmatch(fields, path, re.IGNORECASE) for path, _ in pairs):
+        raise DataError(
+            f"{source} has more than path and label in each line, such as {shorten(lines[0])}, and no known header. "
+            "Write a first line such as path,label,start,end."
+        )
     return labels_to_indices([Row(path, label, (path,)) for path, label in pairs], options, source)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from side4video.data.lists.segments import TIME_FORMS, parse_seconds
+from side4video.data.lists.segments import THOUSANDS, TIME_FORMS, parse_seconds
 from side4video.data.lists.text_files import DataError, read_numbered_lines, shorten
 
 Value = TypeVar("Value")
@@ -21,8 +21,8 @@ LINE = "line number"
 def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]]:
     """The rows of a CSV as dictionaries from column name to field; missing last fields are empty.
 
-    Columns without a name, such as the index that pandas writes, are ignored. Further columns of captions get numbers
-    (`caption_2`).
+    Columns without a name, such as the index that pandas writes, are ignored, and so are rows without any field, which
+    spreadsheets write below a table. Further columns of captions get numbers (`caption_2`).
 
     Args:
         source: the file.
@@ -43,7 +43,8 @@ def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]
             )
         named = ((name, field.strip()) for name, field in zip(columns, fields, strict=False) if name)
         record = empty | fields_by_column(named, f"{source}, line {number}")
-        records.append(record | {LINE: str(number)} if numbered else record)
+        if any(fields):
+            records.append(record | {LINE: str(number)} if numbered else record)
     return records
 
 
@@ -148,7 +149,8 @@ def parse_time(text: object, source: Path | str) -> float | None:
     """A time in seconds; None for an empty field."""
     time = parse_seconds(text)
     if time is not None and math.isnan(time):
-        raise DataError(f"{source}: {shorten(text)} is not a time. Write {TIME_FORMS}.")
+        why = "may be thousands or decimals" if THOUSANDS.fullmatch(str(text)) else "is not a time"
+        raise DataError(f"{source}: {shorten(text)} {why}. Write {TIME_FORMS}.")
     return time
 
 

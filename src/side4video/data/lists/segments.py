@@ -9,6 +9,9 @@ from typing import Protocol, TypeGuard
 
 _CLOCK = re.compile(r"(?:(\d{1,4}):(?=[0-5]\d:))?(\d{1,4}):([0-5]\d(?:\.\d*)?)")
 """[h:]m:ss[.s]"""
+_DECIMAL_COMMA = re.compile(r"(-?[\d:]*\d),(\d+)")
+THOUSANDS = re.compile(r"-?\d{1,3},\d{3}")
+"""1,234 may be 1.234 or 1234."""
 TIME_FORMS = "seconds, m:ss or h:mm:ss, such as 83.5, 1:23.5 or 0:01:23.5"
 
 
@@ -45,8 +48,12 @@ class Segment(Protocol):
 def parse_seconds(value: object) -> float | None:
     """A time of a list in seconds; None if it is missing, NaN if it is no time.
 
+    A comma before decimals is read as a point, unless it may separate thousands.
+
     >>> parse_seconds("1:02:03.5"), parse_seconds("2:05"), parse_seconds(75), parse_seconds(""), parse_seconds("1:75")
     (3723.5, 125.0, 75.0, None, nan)
+    >>> parse_seconds("0:00:01,500"), parse_seconds("2,5"), parse_seconds("1,500")
+    (1.5, 2.5, nan)
 
     Args:
         value: a number of seconds, or text in one of `TIME_FORMS`.
@@ -55,6 +62,8 @@ def parse_seconds(value: object) -> float | None:
         return None
     if not isinstance(value, (int, float, str)) or isinstance(value, bool):
         return math.nan
+    if isinstance(value, str) and not THOUSANDS.fullmatch(value.strip()):
+        value = _DECIMAL_COMMA.sub(r"\1.\2", value) if _DECIMAL_COMMA.fullmatch(value.strip()) else value
     if isinstance(value, str) and (clock := _CLOCK.fullmatch(value.strip())):
         hours, minutes, seconds = clock.groups()
         return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds)

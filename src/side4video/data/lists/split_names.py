@@ -8,12 +8,13 @@ from side4video.data.lists.records import find_column
 from side4video.data.lists.rows import ReadOptions
 from side4video.data.lists.text_files import DataError, first_few
 
+_VALIDATION = ("val", "valid", "validation", "validate", "dev", "development", "eval", "evaluation", "holdout")
 SPLIT_SYNONYMS: dict[str, tuple[str, ...]] = {  # names of a split, the best first
     "train": ("training",),
     "training": ("train",),
-    "test": ("testing", "val", "valid", "validation", "validate"),
+    "test": ("testing", *_VALIDATION),
     "testing": ("test",),
-    **dict.fromkeys(("val", "valid", "validation", "validate"), ("val", "valid", "validation", "validate")),
+    **dict.fromkeys(_VALIDATION, _VALIDATION),
 }
 
 
@@ -51,7 +52,9 @@ def choose_split(splits: Sequence[str], wanted: str, source: Path) -> str:
     alike = SPLIT_SYNONYMS.get(wanted.lower(), ())
     chosen = [split for word in (wanted.lower(), *alike) for split in splits if split.lower() == word]
     if not chosen:
-        raise DataError(f"{source} has no split {wanted!r}; its splits are {first_few(splits)}.")
+        raise DataError(
+            f"{source} has no split {wanted!r}; its splits are {first_few(splits)}. Rename one of them {wanted}."
+        )
     return chosen[0]
 
 

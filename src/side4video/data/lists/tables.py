@@ -1,13 +1,13 @@
 """Lists with named columns: CSV with a header, and JSON lines."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from side4video.data.lists.class_numbers import labels_to_indices
-from side4video.data.lists.columns import PATH_COLUMNS, Columns, choose_columns, is_one
+from side4video.data.lists.columns import LABEL_COLUMNS, PATH_COLUMNS, Columns, choose_columns, is_one
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import (
     LINE,
@@ -23,19 +23,21 @@ from side4video.data.lists.records import (
 from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.split_names import select_split
 from side4video.data.lists.text_files import DataError, parse_json, read_lines, read_numbered_lines, shorten
-from side4video.data.lists.time_columns import start_and_end
+from side4video.data.lists.time_columns import END_COLUMNS, START_COLUMNS, start_and_end
 from side4video.video.decoding import VIDEO_SUFFIXES
 
 _PATH_AND_LABEL = ("path", "label")
 
 
 def is_csv(source: ListSource) -> bool:
-    """Whether the first line names columns: one is a usual name of paths, or the next lines have video files there.
+    """Whether the first line names columns: one is a usual name of paths, two are of labels or times, or the next lines
+    have video files below it.
 
     >>> is_csv(ListSource(Path("captions.csv")))
     True
     """
-    return bool(source.columns & set(PATH_COLUMNS)) or _has_header(source.lines)
+    others = source.columns & {*LABEL_COLUMNS, *START_COLUMNS, *END_COLUMNS}
+    return bool(source.columns & set(PATH_COLUMNS)) or len(others) > 1 or _has_header(source.lines)
 
 
 def read_csv(source: Path, options: ReadOptions) -> Table:
@@ -64,6 +66,7 @@ def table_of_objects(objects: Sequence[tuple[int, Any]], options: ReadOptions, s
     for number, content in objects:
         if not isinstance(content, dict):
             raise DataError(f'{source}, line {number}, is no object {{"video": ..., "label": ...}}.')
+        content = dict(_flat(content))
         spelling |= {column_name(name): name for name in content}
         named = ((name, _as_field(value)) for name, value in content.items())
         fields = fields_by_column(named, f"{source}, line {number}")
@@ -72,6 +75,19 @@ def table_of_objects(objects: Sequence[tuple[int, Any]], options: ReadOptions, s
     columns = dict.fromkeys(name for record in records for name in record)
     filled = [dict.fromkeys(columns, "") | record for record in records]
     return _read_table(filled, options, source, spelling=spelling, nested=list(nested))
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of an object; those of objects inside it as `outer.inner`.
+
+    >>> dict(_flat({"video": "a.mp4", "label": {"id": 3, "name": "run"}}))
+    {'video': 'a.mp4', 'label.id': 3, 'label.name': 'run'}
+    """
+    for name, value in content.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _as_field(value: object) -> str | None:
@@ -112,7 +128,10 @@ def _read_table(
     for record in records:
         if not record.get(path) or isinstance(record[path], Several):
             what = "a list" if record.get(path) else "empty"
-            raise DataError(f"{source}: the column {path} is {what} in {shorten(record)}. Give every row one path.")
+            raise DataError(
+                f"{source}, line {record[LINE]}: the column {path} is {what} in {shorten(list(record.values())[:-1])}. "
+                "Give every row one path."
+            )
         line = int(record[LINE])
         place = f"{source}, line {line}"
         first, last = (parse_time(time, place) for time in start_and_end(record, columns.of_role))

@@ -62,10 +62,11 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_numbered_lines(path: Path) -> list[tuple[int, str]]:
-    """The same as `read_lines`, with the number of each line in the file, from 1."""
+    """The same as `read_lines`, with the number of each line in the file, from 1; without `sep=;`, a mark of Excel."""
     # Not str.splitlines: it also splits at characters that captions and file names may contain.
     lines = enumerate(read_text(path).split("\n"), start=1)
-    return [(number, line.strip(" \r")) for number, line in lines if line.strip()]
+    texts = [(number, line.strip(" \r")) for number, line in lines if line.strip()]
+    return texts[1:] if texts and re.fullmatch(r'"?sep=.?"?', texts[0][1]) else texts
 
 
 def read_json(path: Path) -> Any:

@@ -1,5 +1,6 @@
 """Find the columns that give start and end of a segment, read them, and refuse columns of unknown times."""
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,9 +39,11 @@ _LOOKS_LIKE_TIME = re.compile(
 _LOOKS_LIKE_LENGTH = re.compile(r"(^|[^a-z])(duration|dur|length|len)([^a-z]|$)|num_?frames|n_?frames")
 _MAY_BE_PAIRS = {*SEGMENT_COLUMNS, "interval", "intervals", "span", "spans", "range", "window", "period"}
 _TIME = r"([\d:.]+)"
+_COMMA_TIME = r"([\d:]+,\d+)"
 _SPANS = (
     re.compile(rf"[\[(]\s*{_TIME}\s*[,;]\s*{_TIME}\s*[\])]"),
     re.compile(rf"{_TIME}(?:\s*[;\u2013-]\s*|,?\s+|\s+to\s+){_TIME}"),
+    re.compile(rf"{_COMMA_TIME}(?:\s*[;\u2013-]\s*|\s+|\s+to\s+){_COMMA_TIME}"),
     re.compile(rf"(?=.*[.:]){_TIME},{_TIME}"),  # 1,5 may be one number
 )
 
@@ -72,10 +75,13 @@ def find_times(
     rows = list(rows)
     of_role = _without_redundant({**found, **_by_content(found, names, rows)})
     is_half = bool(of_role.keys() & {"start", "end", "start_frame", "end_frame"})
+    free = [name for name in names if name not in of_role.values()]
+    unnamed = _unnamed_times(free, rows, of_role.get("path", ""), is_half)
     unread = [] if _is_complete(of_role) else [
         name
         for name in dict.fromkeys((*names, *nested))
-        if name not in of_role.values() and _looks_like_time(name, rows, name in nested, is_half)
+        if name not in of_role.values()
+        and (name in unnamed or _looks_like_time(name, rows, name in nested, is_half))
     ]  # fmt: skip
     if {"start", "end_frame"} <= of_role.keys() or {"end", "start_frame"} <= of_role.keys():
         unread += [of_role[role] for role in ("start_frame", "end_frame") if role in of_role]
@@ -134,6 +140,31 @@ def _looks_like_time(name: str, rows: Sequence[Mapping[str, Any]], is_nested: bo
     return name in ("from", "to") and _all_fields(rows, name, _is_time)
 
 
+def _unnamed_times(names: Sequence[str], rows: Sequence[Mapping[str, Any]], path: str, is_half: bool) -> list[str]:
+    """Columns with other names whose content seems to be times, as in a table with headers in another language.
+
+    These are two columns of clock times. If a file has several rows, they are any clock times, any numbers next to a
+    start or an end alone, and the first two neighbouring columns of which the second is larger in each row, if no two
+    rows have the same pair.
+    """
+    times = {name: [parse_seconds(row.get(name)) for row in rows] for name in names}
+    times = {
+        name: values for name, values in times.items() if all(value is not None and value >= 0 for value in values)
+    }
+    files = [row.get(path) for row in rows]
+    has_parts = len(set(files)) < len(files)
+    if has_parts and is_half:
+        return list(times)
+    clocks = [name for name in times if any(":" in str(row[name]) for row in rows)]
+    if len(clocks) > 1 - has_parts:
+        return clocks
+    for one, other in itertools.pairwise(times) if has_parts else ():
+        spans = list(zip(files, times[one], times[other], strict=True))
+        if len(set(spans)) == len(spans) and all(start < end for _, start, end in spans):
+            return [one, other]
+    return []
+
+
 def _all_fields(rows: Sequence[Mapping[str, Any]], name: str, check: Callable[[Any], object]) -> bool:
     """Whether there is a field that is not empty, and all such fields pass the check."""
     fields = [field for row in rows if (field := row.get(name)) not in (None, "")]
@@ -147,9 +178,11 @@ def _is_time(value: object) -> bool:
 def parse_span(value: object) -> tuple[object, object] | None:
     """Start and end in one field of CSV or JSON, as the list writes them; None for anything else.
 
-    >>> parse_span([0.5, 2]), parse_span("[0.5, 2]"), parse_span("0:05-0:10"), parse_span("1,5")
+    >>> parse_span([0.5, 2]), parse_span("[0.5, 2]"), parse_span("0:05-0:10"), parse_span("0:01,5")
     ((0.5, 2), ('0.5', '2'), ('0:05', '0:10'), None)
     """
+    if isinstance(value, str) and _is_time(value):
+        return None
     if isinstance(value, str):
         pair: Sequence[object] = next(
             (match.groups() for form in _SPANS if (match := form.fullmatch(value.strip()))), ()
