@@ -1,6 +1,7 @@
 import itertools
 import json
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -296,11 +297,20 @@ def test_missing_file_is_named(tmp_path):
         VideoFile(tmp_path / "gone.mp4")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a video", b"\x00" * 5000], ids=["empty", "text", "zeros"])
-def test_non_video_files_are_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty: 0 bytes"),
+        (b"not a video", "the file cannot be decoded"),
+        (b"\x00" * 5000, "the file cannot be decoded (InvalidDataError: Invalid data found when processing input)"),
+    ],
+    ids=["empty", "text", "zeros"],
+)
+def test_non_video_files_are_refused(tmp_path, content, reason):
     (tmp_path / "broken.mp4").write_bytes(content)
-    with pytest.raises(VideoError, match=r"broken\.mp4: the file cannot be decoded"):
+    with pytest.raises(VideoError, match=re.escape(f"broken.mp4: {reason}")) as refused:
         VideoFile(tmp_path / "broken.mp4")
+    assert str(refused.value).count("broken.mp4") == 1
 
 
 def test_audio_only_files_are_refused(tmp_path):

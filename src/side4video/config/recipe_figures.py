@@ -100,7 +100,8 @@ def headline_table() -> Table:
             numbers += f"; video to text {format_numbers(figures.video_to_text)}"
         suffix = f"-f{frames}" if len(figures.memory_gb) > 1 else ""
         table.add_row(name + suffix, str(frames), figures.views, numbers)
-        table.add_row("", "", "", f"Unknown: {figures.unknown}")
+        if figures.unknown:
+            table.add_row("", "", "", f"Unknown: {figures.unknown}")
     return table
 
 

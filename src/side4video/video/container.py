@@ -133,4 +133,7 @@ def raising_video_errors(path: Path) -> Iterator[None]:
     except PlaylistError as error:
         raise VideoError(path, str(error)) from error
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
-        raise VideoError(path, f"the file cannot be decoded ({type(error).__name__}: {error}).") from error
+        reason = getattr(error, "strerror", None) or error  # FFmpeg's text repeats the path
+        is_empty = is_on_disk(path) and path.is_file() and not path.stat().st_size
+        why = "is empty: 0 bytes" if is_empty else f"cannot be decoded ({type(error).__name__}: {reason})"
+        raise VideoError(path, f"the file {why}.") from error

@@ -204,6 +204,8 @@ class TestConfigs:
         (folder / "config.json").unlink()
         assert activation_of(self.load(folder).model) == "quick_gelu"
         assert "activation quick_gelu (of the model; tensors do not tell)" in capsys.readouterr().out
+        self.load(folder, activation="gelu")
+        assert "activation gelu (as set);" in capsys.readouterr().out
 
     @pytest.mark.parametrize("kind", ["SigLIP-vision", "DINOv2-giant", "DINOv3-plus"])
     @pytest.mark.parametrize("preprocessor", [None, '{"resample": 3}'])

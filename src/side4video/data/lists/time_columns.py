@@ -152,7 +152,7 @@ def _unnamed_times(names: Sequence[str], rows: Sequence[Mapping[str, Any]], path
         name: values for name, values in times.items() if all(value is not None and value >= 0 for value in values)
     }
     files = [row.get(path) for row in rows]
-    has_parts = len(set(files)) < len(files)
+    has_parts = bool(path) and len(set(files)) < len(files)  # without paths: captions, of which a video has several
     if has_parts and is_half:
         return list(times)
     clocks = [name for name in times if any(":" in str(row[name]) for row in rows)]

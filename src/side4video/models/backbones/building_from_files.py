@@ -138,7 +138,8 @@ def _build(weights: ImageWeights, name: str, args: dict[str, Any], chosen: str) 
             model,
             f"activation {wanted} ({'stated by ' + source if stated else 'of the model; tensors do not tell'})",
         )
-    reason = f"stated by {source}, not {own} as in {name}" if chosen == "auto" else f"as set; {source} states {stated}"
+    as_set = f"as set; {source} states {stated}" if stated else "as set"
+    reason = f"stated by {source}, not {own} as in {name}" if chosen == "auto" else as_set
     return model, f"activation {wanted} ({reason})"
 
 
