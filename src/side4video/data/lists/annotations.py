@@ -1,6 +1,6 @@
 """Read lists of labelled videos in any common format and match them with files on disk."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +12,14 @@ from side4video.data.lists.list_formats import FORMATS, detect_format
 from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
 from side4video.data.lists.rows import ReadOptions, Row
 from side4video.data.lists.several_labels import settle_labels
-from side4video.data.lists.text_files import MAX_SHOWN, DataError, check_class_names, read_class_names, shorten
+from side4video.data.lists.text_files import (
+    MAX_SHOWN,
+    DataError,
+    check_class_names,
+    read_class_names,
+    shorten,
+    spaced_name,
+)
 from side4video.data.lists.video_finder import VideoFinder
 from side4video.video.remote import video_path
 from side4video.video.shard_paths import is_shard_pattern, list_path
@@ -144,6 +151,7 @@ def read_video_list(
         *several,
         *labels.notes,
         _describe_classes(videos, labels.class_names),
+        *(() if given else _nearly_equal(labels.class_names)),
     )
     return VideoList(tuple(videos), labels.class_names, str(source), notes, is_multi_label)
 
@@ -176,6 +184,18 @@ def _describe_classes(videos: Sequence[LabelledVideo], class_names: Sequence[str
     shown = [f"{shorten(name)} ({counts[label]})" for label, name in enumerate(class_names[:MAX_SHOWN])]
     more = ", ..." if len(class_names) > MAX_SHOWN else ""
     return f"{len(videos)} videos, {len(class_names)} classes: {', '.join(shown)}{more}."
+
+
+def _nearly_equal(class_names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence about classes whose names differ only in case, blanks or underscores, if there are any."""
+    by_spelling = defaultdict(list)
+    for name in class_names:
+        by_spelling[spaced_name(name)].append(name)
+    if not (alike := [" and ".join(map(shorten, names)) for names in by_spelling.values() if len(names) > 1]):
+        return ()
+    return (
+        f"Different classes have nearly the same name: {', '.join(alike[:MAX_SHOWN])}. Correct them if they are one.",
+    )
 
 
 def _given_names(class_names: Sequence[str] | Path | None) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from side4video.data.lists.labelled_videos import CheckedList, LabelledVideo, VideoList
 from side4video.data.lists.segments import describe_segment, is_segment, overlapping
-from side4video.data.lists.text_files import MAX_SHOWN, DataError, first_few, shorten, spaced_name
+from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.video_finder import scan_folder
 from side4video.video.remote import can_list
 
@@ -122,12 +122,4 @@ def _list_warnings(video_list: VideoList) -> list[str]:
     used = {label for video in video_list.videos for label in video.all_labels}
     if empty := [name for label, name in enumerate(video_list.class_names) if label not in used]:
         warnings.append(f"{len(empty)} of {len(video_list.class_names)} classes have no video: {first_few(empty)}.")
-    by_spelling = defaultdict(list)
-    for name in video_list.class_names:
-        by_spelling[spaced_name(name)].append(name)
-    if alike := [" and ".join(map(shorten, names)) for names in by_spelling.values() if len(names) > 1]:
-        warnings.append(
-            f"class names differ only in case, blanks or underscores: {', '.join(alike[:MAX_SHOWN])}. They are "
-            "different classes; give them one spelling if they are not."
-        )
     return warnings
