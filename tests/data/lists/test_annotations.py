@@ -350,9 +350,10 @@ class TestSomethingSomething:
         found = read_video_list(write(tmp_path / "validation.json", self.records()), class_names=other)
         assert labels(found) == {"12": 0, "7": 1}
 
-    def test_a_missing_class_order_is_an_error(self, tmp_path):
+    @pytest.mark.parametrize("name", ["train.json", "mine.json"])
+    def test_a_missing_class_order_is_an_error(self, tmp_path, name):
         with pytest.raises(DataError, match=r"needs the class order: put labels\.json next to it"):
-            read_video_list(write(tmp_path / "train.json", self.records()))
+            read_video_list(write(tmp_path / name, self.records()))
 
     def test_other_json(self, tmp_path):
         with pytest.raises(

@@ -91,11 +91,12 @@ def read_something_v2(source: Path, options: ReadOptions) -> Table:
 def _read_labels_file(source: Path, options: ReadOptions) -> tuple[str, ...] | None:
     """Names from the data set's labels file. It is required, because the two versions have different orders."""
     stem = re.sub("train|validation|val|test", "labels", source.stem)
-    for path in (source.with_stem(stem), source.with_stem("labels")):
+    usual = [path for path in (source.with_stem(stem), source.with_stem("labels")) if path != source]
+    for path in usual:
         if path.is_file():
             return read_class_names(path)
     if options.class_names is None:
-        raise DataError(f"{source} needs the class order: put {stem}{source.suffix} next to it or give class_names.")
+        raise DataError(f"{source} needs the class order: put {usual[0].name} next to it or give class_names.")
     return None
 
 
