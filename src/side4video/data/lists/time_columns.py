@@ -147,10 +147,9 @@ def _unnamed_times(names: Sequence[str], rows: Sequence[Mapping[str, Any]], path
     start or an end alone, and the first two neighbouring columns of which the second is larger in each row, if no two
     rows have the same pair.
     """
-    times = {name: [parse_seconds(row.get(name)) for row in rows] for name in names}
-    times = {
-        name: values for name, values in times.items() if all(value is not None and value >= 0 for value in values)
-    }
+    parsed = {name: [parse_seconds(row.get(name)) for row in rows] for name in names}
+    known = {name: [value for value in values if value is not None and value >= 0] for name, values in parsed.items()}
+    times = {name: values for name, values in known.items() if len(values) == len(rows)}
     files = [row.get(path) for row in rows]
     has_parts = bool(path) and len(set(files)) < len(files)  # without paths: captions, of which a video has several
     if has_parts and is_half:
