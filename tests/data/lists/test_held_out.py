@@ -161,8 +161,8 @@ class TestGroups:
             split(tmp_path, val_fraction=0.25, group="[ab]_")
 
     def test_the_error_names_the_origin_of_groups_and_the_setting(self, tmp_path):
-        write_clips(tmp_path, [f"{label}/{label}_clip_{n}.mp4" for label in ("run", "walk") for n in range(4)])
-        with pytest.raises(DataError, match=r"names, read as numbered parts .* give --data\.group: a column, a file"):
+        write_clips(tmp_path, [f"{label}/v_{label}_g01_c0{n}.mp4" for label in ("run", "walk") for n in range(4)])
+        with pytest.raises(DataError, match=r"names, read as UCF101 .* give --data\.group: a column, a file"):
             split(tmp_path, val_fraction=0.25)
         assert len(split(tmp_path, val_fraction=0.25, group=".+")["test"]) == 2
 

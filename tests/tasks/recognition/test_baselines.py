@@ -2,11 +2,12 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from side4video.models.video_model import build_backbone
-from side4video.tasks.recognition.baselines import training_tokens
+from side4video.tasks.recognition.baselines import training_folds, training_tokens
 from side4video.tasks.recognition.data import read_data
 
 
@@ -39,3 +40,20 @@ def test_training_clips_have_the_views_of_test_clips(tokens_of):
 
 def test_left_and_right_are_exchanged_in_mirrored_views(tokens_of):
     assert tokens_of(augment={"resize": 32, "flip": 0.5}).mirrored_labels.tolist() == [1, 1, 0, 0]
+
+
+def test_copies_of_a_file_are_not_on_both_sides_of_a_fold(tmp_path, small_run):
+    """The clip 0 of class a is also 3 and, wrongly, in class b: a probe would know the held-out clip by heart."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for place in range(5):
+            (tmp_path / name / f"{name}{place}.mp4").write_bytes(f"{name}{place}".encode() * 1000)
+    for copy in ("a/a3.mp4", "b/b1.mp4"):
+        shutil.copy(tmp_path / "a" / "a0.mp4", tmp_path / copy)
+    config = small_run(data={"train": tmp_path, "test": None})
+    folds, notes = training_folds(np.arange(10), config, read_data(config.data))
+    assert any("Copies of one file stay together: 'a/a0.mp4', 'a/a3.mp4', 'b/b1.mp4'." in note for note in notes)
+    assert len(np.unique(folds.groups)) == 8
+    assert folds.groups[0] == folds.groups[3] == folds.groups[6]
+    for train, _ in folds.parts:
+        assert {0, 3, 6} <= {*train.tolist()} or not {0, 3, 6} & {*train.tolist()}

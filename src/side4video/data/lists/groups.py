@@ -15,9 +15,22 @@ NAME_PATTERNS = {
     "UCF101 (v_CLASS_gNN_cNN)": r"(?:^|/)(v_\w+_g\d+)_c\d+",
     "HMDB51 (MOVIE_CLASS_..._NUMBER)": r"(?:^|/)(.+)_[hful]_(?:cm|nm)_np\d_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+",
     "Kinetics (ID_START_END)": r"(?:^|/)([\w-]{11})_\d{6}_\d{6}",
-    "numbered parts (NAME_clip3, NAME-part3)": r"(?:^|/)([^/]+?)[_-](?:clip|part|seg|segment|chunk)[_-]?\d+",
 }
-"""Patterns of clip names that identify groups; group 1 of each expression is the name of the group."""
+"""Patterns of the names of public data sets; group 1 of each expression is the name of the group."""
+PARTS = "numbered parts (NAME_clip3, NAME-part3)"
+SESSION_FOLDERS = "folders below those of the classes"
+GUESSED_PATTERNS = {
+    "persons (person01, subject_2)": r"(?:^|[/_-])((?:person|subject|subj|actor|participant)[_-]?\d+)(?!\d)",
+    "days (NAME_2021-05-01)": r"(?:^|/)((?:[^/]*(?<!\d))?(?:19|20)\d\d[-_.]?(?:0\d|1[0-2])[-_.]?[0-3]\d)(?!\d)",
+    PARTS: r"(?:^|/)([^/]+?)[_-](?:clip|part|seg|segment|chunk)[_-]?\d+",
+    SESSION_FOLDERS: r"^(.+)/",
+    "a recording and a number (NAME_3)": r"(?:^|/)([^/]+?)[ _.-]+\(?\d+\)?(?:\.\w+)?$",
+}
+"""Patterns that can mislead, the coarsest first. They are used only if they divide most classes into several groups:
+cross-validation that ignores recordings is too high; one with groups that are no recordings is right if there are many.
+"""
+MIN_GROUPS, MIN_DIVIDED = 3, 0.75
+"""A guessed pattern is used if classes with this number of groups or more (`PARTS`: 2) have this share of the clips."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,8 @@ def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Groupin
         videos: clips of a list.
         setting: a CSV file with columns of paths and groups, the name of a column of the list, or a regular expression
             for the clips' names. Its first group, or the whole match, names the group. Default: the list's column
-            `group`, or the clips' names if they match one of `NAME_PATTERNS`, or the files of segments.
+            `group`, or the clips' names if they match one of `NAME_PATTERNS` or `GUESSED_PATTERNS`, or the files of
+            segments.
 
     Raises:
         DataError: some clips have no group by this setting.
@@ -60,16 +74,68 @@ def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Groupin
     if setting is not None:
         return _describe(_from_pattern(videos, setting), f"pattern {setting!r} over the names")
     for form, pattern in NAME_PATTERNS.items():
-        matches = [re.search(pattern, video.name) for video in videos]
-        if all(matches) and len({match[1] for match in matches if match}) > 1:
-            return _describe([match[1] for match in matches if match], f"names, read as {form}")
+        groups = _matches(videos, pattern)
+        if groups and len(set(groups)) > 1:
+            return _describe(groups, f"names, read as {form}")
+    unused = ""
+    for form, pattern in GUESSED_PATTERNS.items():
+        groups = _session_folders(videos) if form == SESSION_FOLDERS else _matches(videos, pattern)
+        if groups is None or not 1 < len(set(groups)) < len(groups):
+            continue
+        shown = f"{form}, such as {' and '.join(map(repr, sorted(set(groups))[:2]))}"
+        if _divided(groups, videos, 2 if form == PARTS else MIN_GROUPS) >= MIN_DIVIDED:
+            return _describe(groups, f"names, read as {shown}; if these are no recordings, give --data.group")
+        if _divided(groups, videos, 2) >= MIN_DIVIDED:
+            unused = unused or f" The names were not read as {shown}: classes have fewer than {MIN_GROUPS} of these."
     files = [str(video.path) for video in videos]
     if 1 < len(set(files)) < len(files):
         return _describe(files, "the file that each segment is a part of")
     return Grouping(
         None,
-        "No groups: no column or name shows which clips share a recording. If some do, give --data.group.",
+        f"No groups: no column or name shows which clips share a recording. If some do, give --data.group.{unused}",
     )
+
+
+def join_copies(grouping: Grouping, videos: Sequence[LabelledVideo], copies: Sequence[Sequence[int]]) -> Grouping:
+    """Join the groups of clips that are copies of each other.
+
+    >>> clips = [LabelledVideo(Path(name), 0, name) for name in ("a.mp4", "b.mp4", "copy of a.mp4")]
+    >>> join_copies(Grouping(None, "No groups."), clips, [[0, 2]]).groups
+    ('0', '1', '0')
+    """
+    if not copies:
+        return grouping
+    groups = list(grouping.groups or map(str, range(len(videos))))
+    for places in copies:
+        joined = {groups[place] for place in places}
+        groups = [min(joined) if group in joined else group for group in groups]
+    shown = first_few(videos[place].name for places in copies for place in places)
+    return Grouping(tuple(groups), f"{grouping.origin} Copies of one file stay together: {shown}.")
+
+
+def _matches(videos: Sequence[LabelledVideo], pattern: str) -> list[str] | None:
+    """Group 1 of the pattern in each name; None if some name does not match."""
+    found = [re.search(pattern, video.name, re.IGNORECASE) for video in videos]
+    return [match[1] for match in found if match] if all(found) else None
+
+
+def _session_folders(videos: Sequence[LabelledVideo]) -> list[str] | None:
+    """The folder of each clip without the levels that the classes decide; None if nothing is left."""
+    folders = [video.name.split("/")[:-1] for video in videos]
+    if len({len(parts) for parts in folders}) != 1:
+        return None
+    labels = [video.label for video in videos]
+    levels = [
+        level for level in zip(*folders, strict=True) if len(set(zip(labels, level, strict=True))) > len(set(labels))
+    ]
+    return ["/".join(parts) for parts in zip(*levels, strict=True)] or None
+
+
+def _divided(groups: Sequence[str], videos: Sequence[LabelledVideo], at_least: int) -> float:
+    """Share of the clips whose class has `at_least` groups, or as many groups as clips."""
+    clips = Counter(video.label for video in videos)
+    counts = Counter(label for label, _ in {(video.label, group) for video, group in zip(videos, groups, strict=True)})
+    return sum(clips[label] for label in clips if counts[label] >= min(at_least, clips[label])) / len(videos)
 
 
 def _describe(groups: Sequence[str], origin: str) -> Grouping:

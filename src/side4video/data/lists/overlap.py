@@ -1,7 +1,7 @@
 """Find videos of the evaluation set among the training videos, by path and by content."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -59,6 +59,24 @@ def check_overlap(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo],
             "training videos by path, not by content. check-data compares contents."
         ]
     return []
+
+
+def copies_of(videos: Sequence[LabelledVideo]) -> list[list[int]]:
+    """Places of the videos whose files have the same content under several names; empty for very large lists.
+
+    >>> copies_of([LabelledVideo(Path("clip.mp4"), 0, "clip.mp4")])
+    []
+    """
+    if len(videos) > LARGEST_COMPARED:
+        return []
+    sizes = {str(video.path): _size(video.path) for video in videos}
+    occurring = Counter(sizes.values())
+    digests = {path: _digest(path) for path, size in sizes.items() if size is not None and occurring[size] > 1}
+    found = defaultdict(list)
+    for place, video in enumerate(videos):
+        if digest := digests.get(str(video.path)):
+            found[digest].append(place)
+    return [places for places in found.values() if len({videos[place].path for place in places}) > 1]
 
 
 def _identity(video: LabelledVideo, content: dict[str, str]) -> str:

@@ -8,8 +8,8 @@ from side4video.data.datasets import ARROW_OF_TIME, TrainClips, forward_and_reve
 from side4video.data.directions import has_direction
 from side4video.data.lists.annotations import LabelledVideo, VideoList, check_video_list
 from side4video.data.lists.configured_lists import Split, read_configured_list
-from side4video.data.lists.groups import Grouping, find_groups
-from side4video.data.lists.overlap import check_overlap
+from side4video.data.lists.groups import Grouping, find_groups, join_copies
+from side4video.data.lists.overlap import check_overlap, copies_of
 from side4video.data.lists.segments import describe_parts
 from side4video.data.lists.text_files import ClassIndex, DataError, first_few
 from side4video.data.transforms import flip_label_pairs
@@ -129,8 +129,11 @@ def as_evaluated(videos: VideoList, config: DataConfig) -> list[LabelledVideo]:
 
 
 def evaluated_groups(videos: VideoList, config: DataConfig) -> Grouping:
-    """Return the groups of the clips of `as_evaluated`; both directions of a video are in the same group."""
-    found = find_groups(videos.videos, config.group)
+    """Return the groups of the clips of `as_evaluated`.
+
+    Both directions of a video are in the same group, and copies of one file.
+    """
+    found = join_copies(find_groups(videos.videos, config.group), videos.videos, copies_of(videos.videos))
     if not config.arrow_of_time:
         return found
     groups = found.groups or tuple(str(place) for place in range(len(videos.videos)))
