@@ -30,6 +30,32 @@ def test_means_and_differences_clip_by_clip():
     assert error == (4 * 0.5**2 / 3) ** 0.5 / 2  # deviation of 0, 1, 1, 0 over the root of 4
 
 
+def test_clips_of_one_recording_count_as_one_in_errors():
+    """Repeating every clip four times in its recording is no news; as independent clips it would halve the error."""
+    one, other = tried("a", 0, "1101"), tried("b", 1, "1010")
+    repeated = [
+        tried(two.name, two.level, "".join(letter * 4 for letter in text))
+        for two, text in ((one, "1101"), (other, "1010"))
+    ]
+    groups = {place: place // 4 for place in range(16)}
+    assert error_of_difference(*repeated, groups) == error_of_difference(one, other)
+    assert error_of_difference(*repeated)[1] < error_of_difference(one, other)[1]
+
+
+def test_recordings_decide_whether_a_side_network_is_clearly_better():
+    probe, side = tried("probe", 0, "1" * 60 + "0" * 40), tried("side", 3, "1" * 63 + "0" * 37)
+    assert choose([probe, side])[0] is side
+    assert choose([probe, side], {place: place // 10 for place in range(100)})[0] is probe  # all three in one recording
+
+
+def test_errors_in_the_table_know_recordings_and_are_never_zero():
+    groups = {place: place // 10 for place in range(40)}
+    half, all_right = tried("half", 0, "1" * 20 + "0" * 20), tried("all", 0, "1" * 40)
+    result = SearchResult((half, all_right), "half", "", 1.0, (), 40, groups=groups)
+    by_name = {name.split()[0]: right for name, right, *_ in result.rows()}
+    assert by_name == {"half": "50.0 +- 28.9", "all": "100.0 +- 1.7"}  # 28.9: four recordings; independent clips: 8.0
+
+
 def test_side_network_is_chosen_only_if_clearly_better_than_a_probe():
     probe, side = tried("probe", 0, "1" * 60 + "0" * 40), tried("side", 2, "1" * 62 + "0" * 38)
     noisy = tried("noisy", 2, "0" * 9 + "1" * 62 + "0" * 29)
@@ -50,7 +76,7 @@ def test_smaller_log_loss_decides_between_equal_accuracies():
 
 
 def test_results_round_trip(tmp_path):
-    result = SearchResult((tried("a", 0, "10"),), "a", "a: best", 2.0, ("no groups",), 2)
+    result = SearchResult((tried("a", 0, "10"),), "a", "a: best", 2.0, ("no groups",), 2, groups={0: 3, 1: 5})
     result.write(tmp_path)
     assert read_search(tmp_path) == result
     assert result.rows() == [("a (chosen)", "50.0 +- 50.0", "0.50", "2", "1")]
@@ -76,5 +102,8 @@ def test_a_choice_that_is_not_better_than_guessing_is_named(tmp_path):
     assert "probe is not clearly better than guessing" in result.warning
     assert replace(result, tried=(better,)).warning is None
     assert [row[0] for row in result.rows()] == ["probe (chosen)", "majority class"]
+    lucky = replace(chance, losses=dict(enumerate((noise - noise.mean() + guess.loss - 0.075).tolist())))  # 2.5 errors
+    assert replace(result, tried=(lucky,)).warning is None
+    assert replace(result, tried=(lucky, *[chance] * 13)).warning  # the best of 14
     result.write(tmp_path)
     assert read_search(tmp_path) == result

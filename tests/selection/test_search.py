@@ -17,6 +17,7 @@ from side4video.inference.predictor import Predictor
 from side4video.reports.run_report import compare_frozen_and_trained, write_run_report
 from side4video.selection.fold_results import read_search
 from side4video.selection.run import train
+from side4video.tasks.recognition.probe_fitting import MAX_ROWS
 from side4video.training.loop import train as train_with_the_loop
 
 
@@ -74,6 +75,9 @@ def test_directions_of_time_are_searched(searching, tmp_path):
     found = read_search(folder)
     assert found.num_clips == 48
     assert found.guess.mean == 0.5
+    assert all(
+        found.groups[place] == found.groups[place + 1] for place in range(0, 48, 2)
+    )  # one video, both directions
     assert read_adapter(folder).class_names == ("forward", "reversed")
 
 
@@ -173,8 +177,14 @@ def passing_squares(label, place):
     return frames
 
 
-@pytest.mark.parametrize("names", [("a", "b"), ("right", "left")])
-def test_mirrored_clips_are_switched_off_where_they_contradict_the_classes(names, searching, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("names", "max_rows"),
+    [(("a", "b"), MAX_ROWS), pytest.param(("a", "b"), 12, id="one view of each clip"), (("right", "left"), MAX_ROWS)],
+)
+def test_mirrored_clips_are_switched_off_where_they_contradict_the_classes(
+    names, max_rows, searching, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("side4video.tasks.recognition.probe_fitting.MAX_ROWS", max_rows)
     for label, place in itertools.product("ab", range(8)):
         split = "train" if place < 6 else "test"
         clip = tmp_path / split / names["ab".index(label)] / f"{place}.avi"
@@ -249,11 +259,16 @@ def test_trained_probe_is_an_adapter(probe, small_run, motion_videos, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
-    [({"search": "off", "probe": {"name": "motion", "block": 5}}, "has 2 blocks"), ({"seed": -1}, "seed")],
+    [
+        ({"search": "off", "probe": {"name": "motion", "block": 5}}, "has 2 blocks"),
+        ({"side": {"taps": [7]}}, "has 2 blocks"),
+        ({"seed": -1}, "seed"),
+    ],
 )
-def test_inconsistent_settings_are_refused(searching, tmp_path, changes, complaint):
+def test_inconsistent_settings_are_refused_before_anything_is_tried(searching, tmp_path, changes, complaint):
     with pytest.raises(ValueError, match=complaint):
         train(searching(**changes), out=tmp_path / "run")
+    assert not list((tmp_path / "run").rglob("*.json"))
 
 
 def test_an_adapter_to_start_from_is_refused(searching, tmp_path):

@@ -13,8 +13,7 @@ import numpy as np
 
 from side4video.config import PROBES, ProbeName, RunConfig
 from side4video.models.backbones.loading import FrozenBackbone
-from side4video.models.side.side_network import resolve_taps
-from side4video.models.video_model import build_backbone, choose_device
+from side4video.models.video_model import build_backbone, build_video_model, choose_device
 from side4video.selection.candidates import Candidate, Effort, changed, frame_choices, probe_candidates, side_candidates
 from side4video.selection.fold_results import (
     MAX_LOSS,
@@ -33,11 +32,11 @@ from side4video.tasks.recognition.data import (
     RecognitionData,
     announce,
     as_evaluated,
-    evaluated_groups,
     read_data,
     refuse_several_labels,
 )
 from side4video.tasks.recognition.folds import Folds
+from side4video.tasks.recognition.metrics import label_ranks
 from side4video.tasks.recognition.probe_fitting import ChosenProbe, choose_probe
 from side4video.tasks.recognition.probe_tokens import ProbeTokens
 
@@ -82,10 +81,24 @@ class Search:
         self.flip_changes: dict[str, dict[str, Any]] = {}
         self._known: defaultdict[str, dict[ProbeName, ChosenProbe]] = defaultdict(dict)
         """For each sampling, with mirrored clips or without: options of the families that were tried."""
+        self.groups: dict[int, int] = {}
+        """Number of each clip's group."""
         self._seconds: dict[Path, float] = {}
         """Duration of each part of the search, by the file of its result."""
         self.device = choose_device(config.train.device)
         self.backbone: FrozenBackbone = build_backbone(self.config, device=self.device)
+        rows, frames = math.isqrt(self.backbone.num_patches), self.config.data.num_frames
+        self.sides = {one.name: one for one in side_candidates(self.effort, rows=rows, num_frames=frames)}
+        built = [  # now, so that settings that do not suit the backbone are refused before probes are compared
+            build_video_model(
+                changed(self.config, one.changes),
+                num_classes=len(data.class_names),
+                device=self.device,
+                backbone=self.backbone,
+            )
+            for one in self.sides.values()
+        ]
+        self.cached_blocks = sorted({block for model in built for block in model.side.taps})
 
     def identity(self) -> dict[str, Any]:
         """What identifies the training clips, also if they have moved."""
@@ -104,10 +117,12 @@ class Search:
         else:
             tried = [*probes, *self._try_sides(probes, folds, places)]
             complete = [one for one in tried if len(one.right) == len(folds.scored)]
-            found, reason = choose(complete)
+            found, reason = choose(complete, self.groups)
             self.changes = found.changes | self.flip_changes
             seconds, guess = sum(self._seconds.values()), self._guess(folds, places)
-            result = SearchResult(tuple(tried), found.name, reason, seconds, notes, len(folds.scored), guess)
+            result = SearchResult(
+                tuple(tried), found.name, reason, seconds, notes, len(folds.scored), guess, self.groups
+            )
             Console().print(result.table())
         print(f"Chosen: {result.reason} The search took {result.seconds:.0f} s.")
         if result.warning:
@@ -128,6 +143,8 @@ class Search:
         samplings = frame_choices(self.config).values()
         places = reduce(np.intersect1d, (self._tokens(self.config, data).places for data in samplings))
         folds, notes = training_folds(places, self.config, self.data)
+        if folds.groups is not None:
+            self.groups = dict(zip(places.tolist(), folds.groups.tolist(), strict=True))
         for note in notes:
             print(note)
         if not folds.parts:
@@ -144,7 +161,7 @@ class Search:
         if not all(found):
             return None  # clips of one frame: there are no probes of directions
         plain, mirrored = (min(tried, key=lambda one: one.loss) for tried in found)
-        difference, error = error_of_difference(plain, mirrored)
+        difference, error = error_of_difference(plain, mirrored, self.groups)
         if difference <= error:
             return None
         flip, self.config, self.flip_changes = self.config.augment.flip, without, {"augment": {"flip": 0.0}}
@@ -195,29 +212,18 @@ class Search:
         """
         best = min(probes, key=lambda one: one.loss)
         own = min((one for one in probes if "data" not in one.changes), key=lambda one: one.loss)
-        difference, error = error_of_difference(best, own)
+        difference, error = error_of_difference(best, own, self.groups)
         data = best.changes.get("data", {}) if difference > error else {}
         first = range(min(FIRST_FOLDS, len(folds.parts)))
-        candidates = {
-            candidate.name: candidate
-            for candidate in side_candidates(
-                self.effort, rows=math.isqrt(self.backbone.num_patches), num_frames=self.config.data.num_frames
-            )
-        }
-        taps = [
-            resolve_taps(changed(self.config, one.changes).side.taps, self.backbone.num_blocks)
-            for one in candidates.values()
-        ]
-        self.cached_blocks = sorted({block for blocks in taps for block in blocks})
-        tried = {name: self._side(one, data, folds, places, first) for name, one in candidates.items()}
+        tried = {name: self._side(one, data, folds, places, first) for name, one in self.sides.items()}
         going_on = sorted(tried.values(), key=lambda one: one.loss)[: -(-len(tried) // SURVIVORS)]
         for one in going_on:
-            difference, error = error_of_difference(best, one)
+            difference, error = error_of_difference(best, one, self.groups)
             if difference > 2 * error:
                 continue
             rest = range(len(first), len(folds.parts))
             if rest:
-                tried[one.name] = one.joined(self._side(candidates[one.name], data, folds, places, rest))
+                tried[one.name] = one.joined(self._side(self.sides[one.name], data, folds, places, rest))
         return list(tried.values())
 
     def _side(self, candidate: Candidate, data: dict, folds: Folds, places: np.ndarray, numbers: range) -> FoldResults:
@@ -226,8 +232,6 @@ class Search:
         config = changed(self.config, changes)
         if self.effort == "quick":
             config = changed(config, {"train": {"epochs": max(1, config.train.epochs // 2)}})
-        assert self.data.train is not None
-        groups = evaluated_groups(self.data.train, config.data).groups
         results = []
         sides = SideFolds(config, self.data, self.backbone, self.device, cached_blocks=self.cached_blocks)
         for number in numbers:
@@ -235,8 +239,11 @@ class Search:
 
             def try_fold(train: np.ndarray = train, held: np.ndarray = held) -> FoldResults:
                 started = time.monotonic()
-                scored = sides.scores(train, held, None if groups is None else list(groups))
-                right = {place: bool(scores.argmax() == label) for place, (scores, label) in scored.items()}
+                scored = sides.scores(train, held, self.groups)
+                right = {
+                    place: bool(label_ranks(scores[None], np.array([label])) == 1)
+                    for place, (scores, label) in scored.items()
+                }
                 losses = {place: log_loss(float(scores[label])) for place, (scores, label) in scored.items()}
                 return FoldResults(candidate.name, candidate.level, changes, right, losses, time.monotonic() - started)
 

@@ -1,6 +1,6 @@
 """Trains a side network on the cached tokens of some clips and tests it on others, without files of a run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, evaluation_clips, pool_views
 from side4video.tasks.recognition.data import RecognitionData, as_evaluated, training_clips
 from side4video.tasks.recognition.evaluate import score_views
-from side4video.tasks.recognition.folds import Folds, make_folds
+from side4video.tasks.recognition.folds import make_folds
 from side4video.tasks.recognition.linear_probe import LinearProbe, frozen_features
 from side4video.tasks.recognition.loss import RecognitionLoss
 from side4video.tasks.token_cache import CACHE_SEED
@@ -59,19 +59,19 @@ class SideFolds:
         videos = as_evaluated(data.train, config.data)
         self.test_clips = evaluation_clips(videos, config=config, backbone=backbone)
 
-    def scores(self, train: ndarray, held: ndarray, groups: list[str] | None) -> dict[int, tuple[ndarray, int]]:
+    def scores(self, train: ndarray, held: ndarray, groups: Mapping[int, int]) -> dict[int, tuple[ndarray, int]]:
         """Train on some clips of the list; return probabilities (C,) and label of each readable held-out clip.
 
         Args:
             train: indices of the training clips; with arrow_of_time every video has two.
             held: indices of the held-out clips.
-            groups: group of each clip, to choose the strength of a fused head's probe.
+            groups: number of the group of each clip, to choose the strength of a fused head's probe.
         """
         model = self._model(train, groups)
         self._train(model, train)
         return dict(self._predictions(model, set(held.tolist())))
 
-    def _model(self, train: ndarray, groups: list[str] | None) -> VideoModel:
+    def _model(self, train: ndarray, groups: Mapping[int, int]) -> VideoModel:
         model = build_video_model(
             self.config, num_classes=len(self.data.class_names), device=self.device, backbone=self.backbone
         )
@@ -82,7 +82,8 @@ class SideFolds:
                 self.backbone, batches, device=self.device, description="features"
             )
             rows = np.flatnonzero(np.isin(places, train))
-            folds = _folds(labels[rows], [places[row] for row in rows], groups, self.data.class_names)
+            own = [str(groups[places[row]]) for row in rows]
+            folds = make_folds(labels[rows].tolist(), own, class_names=self.data.class_names)
             probe = LinearProbe(features[rows], labels[rows], num_classes=len(self.data.class_names), folds=folds)
             model.head.load_probe(torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
         return model
@@ -137,8 +138,3 @@ class _Places:
         for step in range(self.total_steps):
             for keys in self.order.step_batches(step):
                 yield [key._replace(index=int(self.places[key.index])) for key in keys]
-
-
-def _folds(labels: ndarray, places: list[int], groups: list[str] | None, class_names: tuple[str, ...]) -> Folds:
-    own = None if groups is None else [groups[place] for place in places]
-    return make_folds(labels.tolist(), own, class_names=class_names)

@@ -68,3 +68,10 @@ def test_held_out_clips_are_judged_by_models_that_did_not_see_them():
     folds = make_folds(labels.tolist(), None, class_names="abc")
     assert all(np.mean(one.right) < 0.6 for one in cross_validate(features, labels, folds, num_classes=3))
     assert (fit(features, labels, num_classes=3, strength=1e4).logits(features).argmax(axis=1) == labels).all()
+
+
+def test_ties_count_against_held_out_clips_as_in_a_test():
+    """Clips that all look the same: no class is preferred, so none is recognised."""
+    features, labels = np.full((8, 5), 3.0), np.array([0, 1] * 4)
+    folds = make_folds(labels.tolist(), None, class_names="ab", num_folds=2)
+    assert not any(choose(cross_validate(features, labels, folds, num_classes=2)).right)

@@ -151,3 +151,11 @@ def test_as_many_views_are_trained_on_as_the_limit_allows():
     assert tokens.training_rows(np.array([1]), limit=100).tolist() == [4, 10, 3, 9, 5, 11]
     assert tokens.training_rows(np.array([0, 1]), limit=4).tolist() == [1, 7, 4, 10]
     assert tokens.training_rows(np.array([0, 1]), limit=1).tolist() == [1, 4]
+
+
+def test_of_single_views_half_of_each_class_are_mirrored():
+    tokens = clips(6, appearance=True, motion=False)  # classes 0, 1, 0, 1, 0, 1
+    tokens = replace(tokens, mirrored_labels=tokens.labels)
+    assert tokens.training_rows(np.arange(6), limit=11).tolist() == [0, 1, 8, 9, 4, 5]
+    assert tokens.training_rows(np.array([2, 4]), limit=11).tolist() == [8, 4]  # the same without the other clips
+    assert replace(tokens, mirrored_labels=None).training_rows(np.arange(6), limit=11).tolist() == [*range(6)]

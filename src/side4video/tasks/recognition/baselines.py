@@ -21,7 +21,7 @@ from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import choose_workers, evaluation_clips
 from side4video.tasks.recognition.data import RecognitionData, as_evaluated, evaluated_groups, mirrored_classes
 from side4video.tasks.recognition.folds import Folds, make_folds
-from side4video.tasks.recognition.metrics import top_k_accuracy
+from side4video.tasks.recognition.metrics import label_ranks
 from side4video.tasks.recognition.probe_fitting import ChosenProbe, choose_probe, fit_probe, probe_logits, video_scores
 from side4video.tasks.recognition.probe_tokens import ProbeTokens, load_probe_tokens
 from side4video.tasks.unread import withheld_scores_reason
@@ -108,9 +108,35 @@ def with_error(mean: float | None, error: float | None) -> str:
     return "-" if mean is None or error is None else f"{100 * mean:.1f} +- {100 * error:.1f}"
 
 
-def standard_error(right: Sequence[bool]) -> float:
-    """Standard error of the mean of `right`, 0..1, for independent clips."""
-    return float(np.std(right, ddof=1) / len(right) ** 0.5) if len(right) > 1 else 0.0
+def standard_error(values: Sequence[float], groups: Sequence[int] | None = None) -> float:
+    """Standard error of the mean of `values` if clips of different groups are independent (Liang and Zeger 1986).
+
+    Args:
+        values: one per clip.
+        groups: number of each clip's group; None: each clip is its own group.
+
+    >>> standard_error([0.0, 1.0]), standard_error([0.0, 0.0, 1.0, 1.0], groups=[0, 0, 1, 1])
+    (0.5, 0.5)
+    """
+    if len(values) < 2:
+        return 0.0
+    numbers = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(numbers, weights=np.asarray(values, dtype=float) - np.mean(values))
+    return float((np.square(sums).sum() * len(sums) / max(len(sums) - 1, 1)) ** 0.5 / len(values))
+
+
+def accuracy_error(right: Sequence[bool], groups: Sequence[int] | None = None) -> float:
+    """Standard error of the share of `right`, 0..1, see `standard_error`; not 0 where all clips are right, or none.
+
+    It is at least half of the score interval of Wilson (1927) for one standard error and independent clips.
+
+    >>> accuracy_error([True, False]), round(accuracy_error([True] * 50), 3)
+    (0.5, 0.014)
+    """
+    if not len(right):
+        return 0.0
+    share = (sum(right) + 0.5) / (len(right) + 1)
+    return max(standard_error(right, groups), float((share * (1 - share) / (len(right) + 1)) ** 0.5))
 
 
 def training_tokens(config: RunConfig, data: RecognitionData, backbone: FrozenBackbone) -> ProbeTokens:
@@ -193,7 +219,9 @@ def measure_baselines(
         cv = None if not right else float(np.mean(right))
         scored = None if test is None else _test(chosen.config, tokens, test, count, config.seed)
         options = chosen.config.model_dump(mode="json")
-        found.append(Baseline(name, options, cv, standard_error(right) if right else None, *(scored or (None, None))))
+        groups = None if folds.groups is None else folds.groups[folds.scored].tolist()
+        error = accuracy_error(right, groups) if right else None
+        found.append(Baseline(name, options, cv, error, *(scored or (None, None))))
     majority = None
     if test is not None:
         _, labels = video_scores(np.zeros((len(test.labels), count)), test)
@@ -223,5 +251,5 @@ def _test(
     """Top-1 on the test videos, and its standard error."""
     probe = fit_probe(config, tokens, num_classes=num_classes, seed=seed)
     scores, labels = video_scores(probe_logits(probe, test, config), test)
-    top1 = top_k_accuracy(scores, labels, 1)
-    return top1, float((top1 * (1 - top1) / max(len(labels) - 1, 1)) ** 0.5)
+    right = label_ranks(scores, labels) == 1
+    return float(right.mean()), accuracy_error(right.tolist())

@@ -21,6 +21,7 @@ class Folds:
         parts: indices of the training clips and of the held-out clips of each fold; empty if no
             cross-validation is possible.
         notes: sentences about deviations from the request and their reasons.
+        groups: number of each clip's group; clips of different groups are independent. None: all are.
 
     >>> first, second = np.array([0, 2]), np.array([1, 3])
     >>> Folds(((first, second), (second, first))).scored.tolist()
@@ -29,6 +30,7 @@ class Folds:
 
     parts: tuple[tuple[Int[ndarray, " train"], Int[ndarray, " held"]], ...]
     notes: tuple[str, ...] = ()
+    groups: Int[ndarray, " clips"] | None = None
 
     @property
     def scored(self) -> Int[ndarray, " scored"]:
@@ -88,7 +90,7 @@ def make_folds(
     if untrained := {int(c) for train, _ in found for c in set(divisible) - set(labels_[train])}:
         names = ", ".join(class_names[c] for c in sorted(untrained))
         notes.append(f"{names}: all clips are in one group in some fold, which counts them as not recognised.")
-    return Folds(tuple(found), tuple(notes))
+    return Folds(tuple(found), tuple(notes), units)
 
 
 def _count(labels: ndarray, units: ndarray, label: int) -> int:

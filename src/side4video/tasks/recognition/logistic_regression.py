@@ -9,6 +9,7 @@ from numpy import ndarray
 from threadpoolctl import threadpool_limits
 
 from side4video.tasks.recognition.folds import Folds
+from side4video.tasks.recognition.metrics import label_ranks
 
 STRENGTHS = tuple(float(value) for value in np.logspace(-1, 5, 7))
 """Candidates for C, in units of 1 / number of features, so that they suit any number of standardised features."""
@@ -227,7 +228,7 @@ def score_held_out(
     probabilities = np.zeros((len(first), logits.shape[1]))
     np.add.at(probabilities, clip, np.exp(logs) / np.bincount(clip)[clip, None])
     label_of = labels[rows[first]]
-    right = probabilities.argmax(axis=1) == label_of
+    right = label_ranks(probabilities, label_of) == 1
     losses = -np.log(np.maximum(probabilities[np.arange(len(first)), label_of], np.finfo(float).tiny))
     if class_weights is not None:
         losses = losses * class_weights[label_of]

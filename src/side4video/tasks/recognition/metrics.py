@@ -7,18 +7,24 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 
+def label_ranks(scores: Float[ndarray, "V C"], labels: Int[ndarray, " V"]) -> Int[ndarray, " V"]:
+    """Rank of each video's label among the scores, from 1; it counts every class that scores at least as high.
+
+    >>> label_ranks(np.array([[0.7, 0.3], [0.5, 0.5]]), np.array([0, 1])).tolist()
+    [1, 2]
+    """
+    return (scores >= scores[np.arange(len(labels)), labels][:, None]).sum(axis=1)
+
+
 def top_k_accuracy(scores: Float[ndarray, "V C"], labels: Int[ndarray, " V"], k: int) -> float:
     """Share of videos whose label is among the k best scores, 0..1.
 
-    Ties count against the model, so a constant output scores 0: a label's rank counts every class that scores at
-    least as high.
+    Ties count against the model, so a constant output scores 0, see `label_ranks`.
 
     >>> top_k_accuracy(np.array([[0.7, 0.3], [0.5, 0.5]]), np.array([0, 1]), 1)
     0.5
     """
-    own = scores[np.arange(len(labels)), labels][:, None]
-    rank = (scores >= own).sum(axis=1)  # includes the label itself
-    return float((rank <= k).mean())
+    return float((label_ranks(scores, labels) <= k).mean())
 
 
 def confusion_matrix(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from safetensors.torch import load_file
 from torch import Tensor
@@ -125,7 +125,8 @@ class ProbeTokens:
     def training_rows(self, clips: Int[ndarray, " clips"], limit: int) -> Int[ndarray, " rows"]:
         """Return the rows to train on: of each clip its middle view, that mirrored, a view further out, and so on.
 
-        As many per clip as are at most `limit` for all M clips, and at least one.
+        As many per clip as are at most `limit` for all M clips, and at least one. If it is one, every second clip of a
+        class is mirrored.
 
         >>> labels, pooled, flow = torch.zeros(3, dtype=torch.long), torch.zeros(3, 8, 16), torch.zeros(3, 8, 784, 2)
         >>> tokens = ProbeTokens(pooled, {}, flow, torch.zeros(3), labels, mirrored_labels=labels)
@@ -135,7 +136,20 @@ class ProbeTokens:
         outwards = np.argsort(np.abs(np.arange(self.views) - (self.views - 1) / 2), kind="stable")
         shifts = outwards[:, None] + np.array([0] if self.mirrored_labels is None else [0, len(self.labels)])
         chosen = shifts.ravel()[: max(1, limit // len(self.places))]
-        return (clips[:, None] * self.views + chosen).ravel()
+        rows = clips[:, None] * self.views + chosen
+        if self.mirrored_labels is not None and len(chosen) == 1:
+            rows[self.is_second[clips]] += len(self.labels)
+        return rows.ravel()
+
+    @cached_property
+    def is_second(self) -> Bool[ndarray, " M"]:
+        """Whether each clip is the second, fourth, ... of its class."""
+        seen: Counter[int] = Counter()
+        numbers = []
+        for label in self.clip_labels.tolist():
+            seen[label] += 1
+            numbers.append(seen[label])
+        return np.array(numbers) % 2 == 0
 
     def read(self, block: int) -> Tensor:
         """Return what a probe of this block reads, see `block_read`."""
