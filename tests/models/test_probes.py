@@ -64,6 +64,14 @@ def test_space_time_sees_only_changes():
     torch.testing.assert_close(probe.features(x), moved.flatten(1), rtol=0, atol=1e-6)
 
 
+def test_still_clips_have_no_motion_made_of_rounding_errors():
+    still = tokens()[:, :1].expand(-1, 7, -1, -1)
+    assert still.mean(dim=1).ne(still[:, 0]).any()  # the mean of equal numbers is rounded
+    options = {"num_frames": 7, "num_classes": C}
+    assert not SpaceTimeProbe(width=D, **options).features(still).any()
+    assert not CorrelationProbe(**options).features(still).chunk(2, dim=1)[1].any()
+
+
 def test_the_correlation_probe_sees_where_a_pattern_moves():
     still = tokens(clips=1)[:, :1].unflatten(2, (SIDE, SIDE))
     right = torch.cat([still.roll(step, dims=3) for step in range(T)], dim=1).flatten(2, 3)

@@ -83,12 +83,19 @@ def test_results_round_trip(tmp_path):
     assert read_search(tmp_path / "elsewhere") is None
 
 
-def test_guessing_scores_the_shares_of_the_other_folds():
+def test_guessing_scores_the_shares_of_the_classes():
     labels, places = np.array([0] * 12 + [1] * 4), np.arange(16) + 100
     folds = make_folds(labels.tolist(), None, class_names=["a", "b"])
     found = guess_classes(labels, places, folds)
     assert found.right == {place: label == 0 for place, label in zip(places.tolist(), labels, strict=True)}
     assert math.isclose(found.loss, 0.75 * -math.log(0.75) + 0.25 * -math.log(0.25))
+
+
+def test_guessing_between_equal_classes_is_right_half_of_the_time_in_uneven_folds():
+    labels = np.arange(12) % 2  # six clips of each class in four folds
+    found = guess_classes(labels, np.arange(12), make_folds(labels.tolist(), None, class_names=["a", "b"]))
+    assert found.mean == 0.5
+    assert math.isclose(found.loss, math.log(2))
 
 
 def test_a_choice_that_is_not_better_than_guessing_is_named(tmp_path):
@@ -105,5 +112,8 @@ def test_a_choice_that_is_not_better_than_guessing_is_named(tmp_path):
     lucky = replace(chance, losses=dict(enumerate((noise - noise.mean() + guess.loss - 0.075).tolist())))  # 2.5 errors
     assert replace(result, tried=(lucky,)).warning is None
     assert replace(result, tried=(lucky, *[chance] * 13)).warning  # the best of 14
+    assert replace(
+        result, tried=(lucky,), groups={place: place // 50 for place in range(100)}
+    ).warning  # two recordings
     result.write(tmp_path)
     assert read_search(tmp_path) == result

@@ -46,6 +46,15 @@ def coarse_patches(patches: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T G D"
     return average_to_grid(patches.float(), min(COARSE_GRID, math.isqrt(patches.shape[2])))
 
 
+def changes_in_time(x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B T N D"]:
+    """Subtract each place's mean over the clip; exactly 0 if nothing changes, as rounding errors would become features.
+
+    >>> changes_in_time(torch.full((1, 7, 1, 1), 0.1)).abs().max().item()
+    0.0
+    """
+    return centre_in_time(x - x[:, :1])
+
+
 class Probe(nn.Module):
     """Base class of the probes: a linear layer on standardised features of a clip's frozen tokens.
 
@@ -143,7 +152,7 @@ class SpaceTimeProbe(Probe):
 
     def features(self, x: Float[Tensor, "B T N D"]) -> Float[Tensor, "B F"]:
         """Difference of each place from its mean over the clip, frame by frame."""
-        return (centre_in_time(average_to_grid(coarse_patches(x), self.grid)) @ self.projection).flatten(1)
+        return (changes_in_time(average_to_grid(coarse_patches(x), self.grid)) @ self.projection).flatten(1)
 
 
 class CorrelationProbe(Probe):
@@ -169,7 +178,7 @@ class CorrelationProbe(Probe):
         """Cosines of neighbours for each pair of frames and each place."""
         x = coarse_patches(x)
         x = F.layer_norm(x, x.shape[-1:])
-        centred = (x - x.mean(dim=2, keepdim=True), centre_in_time(x))
+        centred = (x - x.mean(dim=2, keepdim=True), changes_in_time(x))
         return torch.cat([average_to_grid(correlate(part, RADIUS), self.grid).flatten(1) for part in centred], dim=1)
 
 
