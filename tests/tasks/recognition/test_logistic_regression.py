@@ -75,3 +75,12 @@ def test_ties_count_against_held_out_clips_as_in_a_test():
     features, labels = np.full((8, 5), 3.0), np.array([0, 1] * 4)
     folds = make_folds(labels.tolist(), None, class_names="ab", num_folds=2)
     assert not any(choose(cross_validate(features, labels, folds, num_classes=2)).right)
+
+
+def test_features_of_32_bits_are_fitted_as_precisely_as_of_64():
+    features, labels = clips(400, signal=0.3, count=24)
+    features, folds = features.astype(np.float32), make_folds(labels.tolist(), None, class_names="abc")
+    single, double = (
+        cross_validate(given, labels, folds, num_classes=3) for given in (features, features.astype(float))
+    )
+    assert [one.loss for one in single] == pytest.approx([one.loss for one in double], rel=1e-6)

@@ -131,7 +131,11 @@ def fit_several(
 
 
 def _reduce(rows: Float[ndarray, "V F"]) -> tuple[Float[ndarray, "F R"], Float[ndarray, "V R"]]:
-    """Return an orthonormal basis of the rows, whose span contains the solution, and the rows in it; R <= V."""
+    """Return an orthonormal basis of the rows, whose span contains the solution, and the rows in it; R <= V.
+
+    Both are float64: in float32, directions of rounding errors would count as features, and fits would end early.
+    """
+    rows = rows.astype(np.float64)
     if rows.shape[1] <= len(rows):
         return np.eye(rows.shape[1]), rows
     if not rows.any():  # all features are constant, as those of motion in clips that do not move
