@@ -11,6 +11,7 @@ from PIL import Image
 
 from side4video.inference.explanation import ClassEvidence, Explanation
 from side4video.reports.heatmaps import SIDE, draw_attention, draw_colour_scale, draw_evidence
+from side4video.reports.report import ClipExample, write_report
 
 STEP = SIDE + 3  # a frame and the gap after it
 
@@ -106,7 +107,7 @@ def test_clip_without_evidence_is_grey():
     assert yellowness(strip, 1).max() == pytest.approx(0)
 
 
-def test_attention_has_no_appearance_picture():
+def test_attention_has_no_appearance_picture(tmp_path):
     places = np.zeros((4, 4, 4), np.float32)
     attention = np.full((4, 4, 4), 0.001)
     attention[2, 1, 3] = 0.937
@@ -119,5 +120,10 @@ def test_attention_has_no_appearance_picture():
         < 150
         < strip[:SIDE, 2 * STEP :, 0].max()
     )
+    shown = ClipExample(
+        name="1.mp4", frames=found.pictures, predicted_class="a", score=0.5, true_class="a", explanation=found
+    )
+    write_report(tmp_path / "report.html", title="Report", examples=[shown])
+    assert 'alt="Attention of the probe in 1.mp4"' in (tmp_path / "report.html").read_text()
     with pytest.raises(ValueError, match="has no attentive probe"):
         draw_attention(explanation(places))
