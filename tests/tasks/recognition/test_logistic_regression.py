@@ -84,3 +84,8 @@ def test_features_of_32_bits_are_fitted_as_precisely_as_of_64():
         cross_validate(given, labels, folds, num_classes=3) for given in (features, features.astype(float))
     )
     assert [one.loss for one in single] == pytest.approx([one.loss for one in double], rel=1e-6)
+
+
+def test_a_clip_of_each_of_many_classes_gives_no_warning():
+    features = np.eye(30) + np.random.default_rng(0).normal(0, 0.1, (30, 30))
+    assert (fit(features, np.arange(30), num_classes=30).logits(features).argmax(axis=1) == np.arange(30)).all()

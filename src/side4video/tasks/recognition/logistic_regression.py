@@ -1,5 +1,6 @@
 """Multinomial logistic regression for few clips and many features; cross-validation chooses its strength."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -162,7 +163,11 @@ def _fit_reduced(
     by_class = None if class_weights is None else dict(enumerate(class_weights.tolist()))
     model = LogisticRegression(max_iter=2000, warm_start=True, class_weight=by_class)
     for c in cs:
-        model.set_params(C=c).fit(rows, labels)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "The number of unique classes"
+            )  # few clips of many classes are usual here
+            model.set_params(C=c).fit(rows, labels)
         weights, biases = model.coef_, model.intercept_
         if len(present) == 2:  # scikit-learn keeps one row for two classes; as softmax logits they are -row/2, +row/2
             weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
