@@ -74,18 +74,18 @@ def find_groups(videos: Sequence[LabelledVideo], setting: str | None) -> Groupin
     if setting is not None:
         return _describe(_from_pattern(videos, setting), f"pattern {setting!r} over the names")
     for form, pattern in NAME_PATTERNS.items():
-        groups = _matches(videos, pattern)
-        if groups and len(set(groups)) > 1:
-            return _describe(groups, f"names, read as {form}")
+        found = _matches(videos, pattern)
+        if found and len(set(found)) > 1:
+            return _describe(found, f"names, read as {form}")
     unused = ""
     for form, pattern in GUESSED_PATTERNS.items():
-        groups = _session_folders(videos) if form == SESSION_FOLDERS else _matches(videos, pattern)
-        if groups is None or not 1 < len(set(groups)) < len(groups):
+        guess = _session_folders(videos) if form == SESSION_FOLDERS else _matches(videos, pattern)
+        if guess is None or not 1 < len(set(guess)) < len(guess):
             continue
-        shown = f"{form}, such as {' and '.join(map(repr, sorted(set(groups))[:2]))}"
-        if _divided(groups, videos, 2 if form == PARTS else MIN_GROUPS) >= MIN_DIVIDED:
-            return _describe(groups, f"names, read as {shown}; if these are no recordings, give --data.group")
-        if _divided(groups, videos, 2) >= MIN_DIVIDED:
+        shown = f"{form}, such as {' and '.join(map(repr, sorted(set(guess))[:2]))}"
+        if _divided(guess, videos, 2 if form == PARTS else MIN_GROUPS) >= MIN_DIVIDED:
+            return _describe(guess, f"names, read as {shown}; if these are no recordings, give --data.group")
+        if _divided(guess, videos, 2) >= MIN_DIVIDED:
             unused = unused or f" The names were not read as {shown}: classes have fewer than {MIN_GROUPS} of these."
     files = [str(video.path) for video in videos]
     if 1 < len(set(files)) < len(files):

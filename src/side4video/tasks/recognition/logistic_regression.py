@@ -164,9 +164,7 @@ def _fit_reduced(
     model = LogisticRegression(max_iter=2000, warm_start=True, class_weight=by_class)
     for c in cs:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "The number of unique classes"
-            )  # few clips of many classes are usual here
+            warnings.filterwarnings("ignore", "The number of unique classes")  # few clips of many classes are usual
             model.set_params(C=c).fit(rows, labels)
         weights, biases = model.coef_, model.intercept_
         if len(present) == 2:  # scikit-learn keeps one row for two classes; as softmax logits they are -row/2, +row/2
