@@ -64,6 +64,15 @@ def test_side_network_is_chosen_only_if_clearly_better_than_a_probe():
     assert "simpler than noisy" in choose([probe, noisy])[1]
 
 
+def test_several_cues_are_chosen_by_smaller_differences_than_a_side_network():
+    one = tried("one", 0, "0" * 10 + "1" * 60 + "0" * 30)
+    better = "1" * 9 + "0" * 7 + "1" * 54 + "0" * 30  # nine clips more, six less: 0.8 standard errors
+    hardly = "1" * 7 + "0" * 9 + "1" * 54 + "0" * 30  # seven more, six less: 0.3
+    for right, expected in ((better, {1: "several", 2: "one"}), (hardly, {1: "one", 2: "one"})):
+        for level, name in expected.items():
+            assert choose([one, tried("several", level, right)])[0].name == name
+
+
 def test_best_candidate_of_one_level_is_chosen():
     assert choose([tried("a", 0, "1100"), tried("b", 0, "0111")])[0].name == "b"
 

@@ -19,6 +19,9 @@ from side4video.tasks.recognition.folds import Folds
 RESULT = "search.json"
 MAX_LOSS = 5.0
 """Maximum log loss of a clip, so that one confident mistake does not decide."""
+TIE, COSTLY_TIE = 0.5, 1.0
+"""A simpler candidate is chosen if it is within so many standard errors of the best one; `COSTLY_TIE` if the best one
+is trained step by step (attention, side network), which takes minutes instead of seconds."""
 BY_CHANCE = 0.023
 """Probability that the warning about guessing is left out although all candidates guess."""
 
@@ -125,7 +128,7 @@ def choose(tried: list[FoldResults], groups: Mapping[int, int] | None = None) ->
 
     The best candidate is the one with the smallest log loss, which is less noisy than the number of recognised clips.
     The best of each level is compared with it, from the lowest level on. A candidate is not clearly worse if the mean
-    difference of the losses, clip by clip, is at most one standard error of that difference.
+    difference of the losses, clip by clip, is at most `TIE` or `COSTLY_TIE` standard errors of that difference.
 
     Args:
         tried: results on the same clips.
@@ -138,14 +141,15 @@ def choose(tried: list[FoldResults], groups: Mapping[int, int] | None = None) ->
     'linear probe'
     """
     best = min(tried, key=lambda one: one.loss)
+    tie, close = (TIE, "half a standard error") if best.level < 2 else (COSTLY_TIE, "one standard error")
     for level in range(best.level):
         own = min((one for one in tried if one.level == level), key=lambda one: one.loss, default=None)
         if own is None:
             continue
         difference, error = error_of_difference(best, own, groups)
-        if difference <= error:
-            return own, f"{own.name}: simpler than {best.name}, and its log loss is within one standard error."
-    simpler = "no simpler candidate is within one standard error of its log loss."
+        if difference <= tie * error:
+            return own, f"{own.name}: simpler than {best.name}, and its log loss is within {close}."
+    simpler = f"no simpler candidate is within {close} of its log loss."
     return best, f"{best.name}: the best, and {simpler if best.level else 'one of the simplest.'}"
 
 
