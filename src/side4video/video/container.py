@@ -22,8 +22,8 @@ _LISTS |= {"vapoursynth", "dvdvideo"}
 _SELF_CONTAINED = {
     "format_whitelist": ",".join(sorted(name for name in av.formats_available if _LISTS.isdisjoint(name.split(","))))
 }
-"""All formats but those whose files name other files and addresses. FFmpeg looks at the content: a file of any name may
-be such a list, and would have it open files that nobody gave, such as hidden and excluded ones."""
+"""All formats but those whose files name other files and addresses. FFmpeg detects a format by its content: a file of
+any name may be such a list, and FFmpeg would open the files that it names, such as hidden and excluded ones."""
 _LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"# VobSub")
 _LIST_ELEMENTS = (b"<MPD", b"CompositionPlaylist>")
 

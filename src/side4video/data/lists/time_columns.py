@@ -143,15 +143,18 @@ def _looks_like_time(name: str, rows: Sequence[Mapping[str, Any]], is_nested: bo
 def _unnamed_times(names: Sequence[str], rows: Sequence[Mapping[str, Any]], path: str, is_half: bool) -> list[str]:
     """Columns with other names whose content seems to be times, as in a table with headers in another language.
 
-    These are two columns of clock times. If a file has several rows, they are any clock times, any numbers next to a
-    start or an end alone, and the first two neighbouring columns of which the second is larger in each row, if no two
-    rows have the same pair.
+    In any list, two or more columns of clock times count as times. In a list with several rows for one file, these do:
+
+    * every column of numbers, if a start without an end is known, or an end without a start;
+    * otherwise every column of clock times;
+    * otherwise the first two neighbouring columns of numbers whose second is larger in each row, if no file has the
+      same pair twice.
     """
     parsed = {name: [parse_seconds(row.get(name)) for row in rows] for name in names}
     known = {name: [value for value in values if value is not None and value >= 0] for name, values in parsed.items()}
     times = {name: values for name, values in known.items() if len(values) == len(rows)}
     files = [row.get(path) for row in rows]
-    has_parts = bool(path) and len(set(files)) < len(files)  # without paths: captions, of which a video has several
+    has_parts = bool(path) and len(set(files)) < len(files)  # captions, of which a video has several, give no path
     if has_parts and is_half:
         return list(times)
     clocks = [name for name in times if any(":" in str(row[name]) for row in rows)]

@@ -147,7 +147,7 @@ def _cross_validate_attentive(
 def _combine(
     tokens: ProbeTokens, folds: Folds, *, num_classes: int, known: Mapping[ProbeName, ChosenProbe]
 ) -> ChosenProbe:
-    """Choose the weights of all families with the smallest held-out log loss; leave out those of weight 0."""
+    """Choose the weights of all families with the smallest held-out log loss; see `fusion_weights`."""
     names = [name for name in COMBINED if tokens.pooled.shape[1] > 1 or name == "linear"]
     singles = [known.get(name) or choose_probe(name, tokens, folds, num_classes=num_classes) for name in names]
     found = [one.found for one in singles if one.found is not None]
@@ -162,7 +162,7 @@ def _combine(
 
 
 def _sum_of(singles: Sequence[ChosenProbe], weights: Iterable[float]) -> ProbeConfig:
-    """The combined probe of the parts with a weight of 0.01 or more, in descending order; of the best if none has."""
+    """The combined probe of the parts whose weight is `MIN_WEIGHT` or more, the largest first; else of the best part."""
     parts = sorted(zip(singles, weights, strict=True), key=lambda part: -part[1])
     kept = [part for part in parts if part[1] >= MIN_WEIGHT] or [(min(singles, key=lambda one: one.loss), 1.0)]
     return ProbeConfig(name="combined", parts=tuple(_part(one.config, weight) for one, weight in kept))
