@@ -22,7 +22,7 @@ _LISTS |= {"vapoursynth", "dvdvideo"}
 _SELF_CONTAINED = {
     "format_whitelist": ",".join(sorted(name for name in av.formats_available if _LISTS.isdisjoint(name.split(","))))
 }
-"""All formats but those whose files name other files and addresses. FFmpeg detects a format by its content: a file of
+"""All formats but those whose files name other files and addresses. FFmpeg detects formats by their content: a file of
 any name may be such a list, and FFmpeg would open the files that it names, such as hidden and excluded ones."""
 _LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"# VobSub")
 _LIST_ELEMENTS = (b"<MPD", b"CompositionPlaylist>")

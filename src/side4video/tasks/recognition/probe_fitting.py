@@ -162,7 +162,7 @@ def _combine(
 
 
 def _sum_of(singles: Sequence[ChosenProbe], weights: Iterable[float]) -> ProbeConfig:
-    """The combined probe of the parts whose weight is `MIN_WEIGHT` or more, the largest first; else of the best part."""
+    """The combined probe of the parts whose weight is at least `MIN_WEIGHT`, largest first; else of the best part."""
     parts = sorted(zip(singles, weights, strict=True), key=lambda part: -part[1])
     kept = [part for part in parts if part[1] >= MIN_WEIGHT] or [(min(singles, key=lambda one: one.loss), 1.0)]
     return ProbeConfig(name="combined", parts=tuple(_part(one.config, weight) for one, weight in kept))
