@@ -52,7 +52,7 @@ def test_sharded_frozen_blocks_are_whole_only_while_they_run():
     whole = model(clips())
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
-        model.shard_backbone()
+        model.backbone.shard()
         for _ in range(2):
             torch.testing.assert_close(model(clips()), whole)
             assert all(isinstance(weight, DTensor) for weight in model.backbone.model.blocks.parameters())

@@ -355,7 +355,7 @@ def test_videos_are_read_again_by_the_next_new_run_and_not_on_resume(small_run, 
     outage.remove(names[0])
     assert sorted(run("first", epochs=2, resume=True)) == sorted(names * 2)
     assert run("second", epochs=2) == [names[1]] * 2
-    assert "1 videos that could not be read before were added" in capsys.readouterr().out
+    assert "1 videos that could not be read before" in capsys.readouterr().out
     outage.clear()
     assert run("third", epochs=1) == []
     (path,) = (tmp_path / "cache").glob("*.npy")

@@ -168,6 +168,44 @@ def test_a_sharded_frozen_model_gives_the_same(on_two, train_on, tmp_path):
     assert losses(tmp_path / "sharded") == pytest.approx(losses(whole), rel=1e-5)
 
 
+def test_a_sharded_frozen_model_takes_any_number_of_clips_in_each_process(small_run, train_on, motion_videos, tmp_path):
+    """Micro-batches without a readable clip, and evaluations with fewer batches in the second process."""
+    for split, count in (("train", 8), ("test", 3)):
+        lines = [f"{path},{path.parent.name}" for path in sorted((motion_videos / split).glob("*/*.mp4"))[::2][:count]]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["video,label", *lines]))
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    with (tmp_path / "train.csv").open("a") as file:
+        file.write(f"\n{broken},{lines[0].split(',')[1]}")
+    data = {"train": tmp_path / "train.csv", "test": tmp_path / "test.csv", "overlap": "allow"}
+    settings = SYNCED | {"batch": 4, "micro_batch": 1, "sync_bn": False, "timeout_minutes": 0.5}
+    sharded, whole = (
+        small_run(data=data, train=settings | {"shard_backbone": shards}, eval={"batch": 1}) for shards in (True, False)
+    )
+    train_on(2, whole, tmp_path / "whole")
+    train_on(2, sharded, tmp_path / "sharded")
+    assert losses(tmp_path / "sharded") == pytest.approx(losses(tmp_path / "whole"), rel=1e-5)
+    first, second = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("whole", "sharded"))
+    assert first["num_videos"] == second["num_videos"] == 3
+
+
+@pytest.mark.slow
+def test_a_sharded_frozen_model_of_retrieval_takes_any_number_of_clips(small_retrieval_run, train_on, tmp_path):
+    """Steps of three and evaluations of seven videos: the second process has fewer passes, also in the second round."""
+    captioned = small_retrieval_run().data.test
+    rows = captioned.read_text().splitlines()
+    test = captioned.with_name("seven.csv")
+    test.write_text("\n".join(rows[:8]))
+    settings = SYNCED | {"batch": 3, "micro_batch": 1, "sync_bn": False, "epochs": 1, "timeout_minutes": 0.5}
+    for name, shards in (("whole", False), ("sharded", True)):
+        config = small_retrieval_run(
+            data={"test": test}, train=settings | {"shard_backbone": shards}, eval={"batch": 1, "probe": True}
+        )
+        train_on(2, config, tmp_path / name)
+    assert losses(tmp_path / "sharded") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)
+    assert json.loads((tmp_path / "sharded" / "evaluation.json").read_text())["num_videos"] == 7
+
+
 @pytest.mark.slow
 def test_a_signal_to_torchrun_saves_before_all_processes_end(small_run, tmp_path):
     config = small_run(train=SYNCED | {"epochs": 30, "checkpoint_minutes": 60})

@@ -32,14 +32,6 @@ class SideTunedModel(nn.Module):
             if isinstance(module, TokenBatchNorm):
                 module.synced = True
 
-    def shard_backbone(self) -> None:
-        """Shard the weights of the frozen blocks over all processes (FSDP); each block is gathered while it runs."""
-        from torch.distributed.fsdp import fully_shard
-
-        assert self.backbone.fingerprint  # computed now, from whole weights: later only one process reads it
-        for block in self.backbone.model.blocks:
-            fully_shard(block, reshard_after_forward=True)  # by default the outermost module of a call stays gathered
-
     def check_clips(self, clips: Tensor) -> None:
         """Check shape, number type and device of clips, before the first layer.
 

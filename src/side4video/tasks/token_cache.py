@@ -300,7 +300,7 @@ class TokenCache:
             return
         records.flush()
         write_json(metadata_path, about | {"failures": {key: why for key, why in failures.items() if key not in read}})
-        tqdm.write(f"{len(read)} videos that could not be read before were added to {self.path}.")
+        tqdm.write(f"Added to {self.path}: {len(read)} videos that could not be read before.")
 
     def _encoded(
         self, indices: Sequence[int], failures: dict[int, str], *, chunk: int, workers: int, timeout_seconds: float

@@ -166,7 +166,7 @@ class _Run:
             self.model.sync_batch_norm()
         if config.train.shard_backbone and num_processes() > 1:
             wait_for_others()
-            self.model.shard_backbone()
+            self.model.backbone.shard()
         self.order = self._order()
         self.failures: list[Failure] = []
         self.nonfinite = NonfiniteSteps(config, seed=task.train_set.seed)
@@ -295,6 +295,7 @@ class _Run:
                 views=self.order.step_size(step) * self.task.train_set.views,
                 epoch=self.order.epoch(step),
             )
+        self.model.backbone.finish_passes()
         counted = [found.loss_sum, found.right, found.views, len(self.failures), self.nonfinite.count]
         sums = torch.tensor(counted + self.stop.counts(), dtype=sum_dtype(self.device))
         loss_sum, right, seen, failed, nonfinite, *stops = sum_over_processes(sums.to(self.device)).tolist()

@@ -231,11 +231,11 @@ class TestOwnData:
 
     def test_empty_captions_are_skipped_and_counted(self, tmp_path):
         """Public files contain some; refusing them would force users to edit these files."""
-        source = write(tmp_path / "d.csv", "video,caption\na,x\na,  \nb,\nc,y\nd\n")
+        source = write(tmp_path / "d.csv", "video,caption\na,x\na,  \nb,nan\nc,y\nd\n")
         found = read_caption_list(source)
         assert as_dict(found) == {"a": ("x",), "c": ("y",)}
         assert found.notes == (
-            "3 captions are empty; they are skipped.",
+            "3 captions are empty or missing (such as N/A); they are skipped.",
             "2 of 4 videos have no caption; they are skipped: 'b', 'd'.",
         )
         assert "has no captions" in problems(write(tmp_path / "d.csv", "video,caption\na, \n"))
@@ -459,7 +459,7 @@ class TestFiles:
     def test_notes_become_warnings(self, tmp_path):
         touch(tmp_path, "a.mp4")
         checked = check_caption_list(read_caption_list(write(tmp_path / "d.json", {"a": ["x", ""]})))
-        assert checked.warnings == ("1 captions are empty; they are skipped.",)
+        assert checked.warnings == ("1 captions are empty or missing (such as N/A); they are skipped.",)
 
 
 def test_a_caption_list_checks_itself(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from side4video.data.lists.annotations import DataError, read_video_list
+from side4video.data.lists.list_checks import check_video_list
 from side4video.data.lists.text_files import ClassIndex
 
 FAULTS = Path(__file__).parents[3] / "../shared/data/faults"
@@ -60,6 +61,29 @@ class TestNumbers:
         train = read_video_list(folder / "train.csv")
         test = read_video_list(folder / "test.csv", class_names=train.class_names, class_numbers=False)
         assert [video.label for video in test.videos] == [video.label for video in train.videos] == list(range(12))
+
+
+class TestMissingLabels:
+    """pandas and spreadsheets write missing values as text; a class of that name would be trained."""
+
+    @pytest.mark.parametrize(("labels", "names"), [(["run", "walk"], ("run", "walk")), ([0, 1], ("0", "1"))])
+    @pytest.mark.parametrize("missing", ["nan", "NaN", "#N/A", "<NA>"])
+    def test_are_no_class(self, tmp_path, labels, names, missing):
+        found = read_video_list(write_csv(tmp_path / "train.csv", [*labels, missing]))
+        assert found.class_names == names
+        assert [video.label for video in found.videos] == [0, 1, None]
+        assert any(note.startswith(f"Read as no label: {missing!r}.") for note in found.notes)
+        for index in range(3):
+            (tmp_path / f"{index}.mp4").touch()
+        with pytest.raises(DataError, match=r"1 videos have no label: '2\.mp4'"):
+            check_video_list(found)
+
+    def test_are_a_class_if_it_is_given(self, tmp_path):
+        found = read_video_list(write_csv(tmp_path / "train.csv", ["run", "N/A"]), class_names=["N/A", "run"])
+        assert [video.label for video in found.videos] == [1, 0]
+
+    def test_common_names_of_a_background_class_stay(self, tmp_path):
+        assert read_video_list(write_csv(tmp_path / "train.csv", ["none", "run"])).class_names == ("none", "run")
 
 
 class TestNames:

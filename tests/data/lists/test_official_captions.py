@@ -447,7 +447,7 @@ class TestLsmdc:
         found = read_caption_list(write(tmp_path / "LSMDC16_annos_val.csv", content))
         assert as_dict(found) == {self.FIRST: ("x",)}
         assert found.notes == (
-            "2 captions are empty; they are skipped.",
+            "2 captions are empty or missing (such as N/A); they are skipped.",
             f"2 of 3 videos have no caption; they are skipped: '{self.SECOND}', 'a.b'.",
         )
 

@@ -13,7 +13,7 @@ from side4video.data.lists.list_checks import find_bad_times, find_missing, vide
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.official_captions import split_of_names
 from side4video.data.lists.path_traversal import OutsideRoot, check_path_traversal
-from side4video.data.lists.text_files import DataError, first_few
+from side4video.data.lists.text_files import DataError, first_few, is_missing_value
 from side4video.data.lists.video_finder import VideoFinder, find_recursively, strip_suffix
 from side4video.data.lists.webdataset import is_webdataset, read_shard_captions
 from side4video.video.remote import video_path
@@ -197,7 +197,7 @@ def _select(
 
 
 def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[str]) -> list[CaptionRow]:
-    """Strip blanks around captions and drop empty captions."""
+    """Strip blanks around captions and drop those that are empty or missing (`MISSING_VALUES`)."""
     kept, uncaptioned, num_empty = [], [], 0
     if unusable := [row.name for row in rows if not all(map(_is_usable, (row.name, *row.candidates, *row.captions)))]:
         problems.append(
@@ -205,14 +205,14 @@ def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[
             f"surrogate pair): {first_few(unusable)}. Correct them."
         )
     for row in rows:
-        captions = tuple(filter(None, map(str.strip, row.captions)))
+        captions = tuple(text for text in map(str.strip, row.captions) if text and not is_missing_value(text))
         num_empty += len(row.captions) - len(captions)
         if captions:
             kept.append(row._replace(captions=captions))
         else:
             uncaptioned.append(row.name)
     if num_empty:
-        notes.append(f"{num_empty} captions are empty; they are skipped.")
+        notes.append(f"{num_empty} captions are empty or missing (such as N/A); they are skipped.")
     if uncaptioned:
         notes.append(
             f"{len(uncaptioned)} of {len(rows)} videos have no caption; they are skipped: {first_few(uncaptioned)}."

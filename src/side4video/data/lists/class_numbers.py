@@ -6,28 +6,36 @@ from pathlib import Path
 
 from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.several_labels import separate_labels, unread_separator
-from side4video.data.lists.text_files import DataError, shorten
+from side4video.data.lists.text_files import DataError, first_few, is_missing_value, shorten
 
 INTEGER = re.compile(r"-?\d{1,18}")  # Python raises for numbers of thousands of digits
 _WHOLE_NUMBER = re.compile(r"(-?\d{1,18})(?:\.0+)?")
 
 
 def labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> Table:
-    """If all labels are whole numbers, convert them to indices from 0 and -1 to no label; otherwise they are names."""
-    several: tuple[str, ...] = ()
-    if options.multi_label or options.label_separator:
-        rows, several = separate_labels(rows, options.label_separator, source)
-    labels = [str(label) for row in rows for label in row.labels or (row.label,) if label is not None]
+    """If all labels are whole numbers, convert them to indices from 0 and -1 to no label; otherwise they are names.
+
+    Labels such as `nan` (`MISSING_VALUES`) are no label, unless a given class has that name.
+    """
     given = options.class_names or ()
+    missing = {row.label for row in rows if is_missing_value(str(row.label))} - {*given}
+    rows = [row._replace(label=None) if row.label in missing else row for row in rows]
+    notes: tuple[str, ...] = ()
+    if missing:
+        notes = (f"Read as no label: {first_few(sorted(map(str, missing)))}. If it is a class, give the class names.",)
+    if options.multi_label or options.label_separator:
+        rows, separator = separate_labels(rows, options.label_separator, source)
+        notes += separator
+    labels = [str(label) for row in rows for label in row.labels or (row.label,) if label is not None]
     if set(labels) <= set(given) and not all(map(INTEGER.fullmatch, given)):
-        return Table(rows, notes=several)  # names such as "1.0" and "1.1"
+        return Table(rows, notes=notes)  # names such as "1.0" and "1.1"
     numbers = {label: class_number(label) for label in set(labels)}
     if labels and None not in numbers.values():
         indices = {
             label: None if number in (-1, None) else number - options.first_label for label, number in numbers.items()
         }
         floats = sorted(label for label in numbers if "." in label)
-        notes = (*several, f"Labels such as {floats[0]!r} are read as class numbers.") if floats else several
+        notes += (f"Labels such as {floats[0]!r} are read as class numbers.",) if floats else ()
         return Table([_with_indices(row, indices) for row in rows], notes=notes)
     if options.multi_label is None and (several_in_one := unread_separator(labels)):
         raise DataError(
@@ -41,7 +49,7 @@ def labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> Ta
             f"{source} mixes labels that are numbers ({shorten(integers[0])}) and names ({shorten(names)}). Use one "
             "kind of label."
         )
-    return Table(rows, notes=several)
+    return Table(rows, notes=notes)
 
 
 def _with_indices(row: Row, indices: Mapping[str, int | None]) -> Row:

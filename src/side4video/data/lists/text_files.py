@@ -11,6 +11,8 @@ from typing import Any
 
 MAX_SHOWN = 10  # examples in an error; the others are only counted
 MAX_SHOWN_CHARACTERS = 200  # characters of a name or line in an error
+MISSING_VALUES = frozenset({"nan", "n/a", "#n/a", "<na>", "#ref!", "#value!", "#name?", "#div/0!"})
+"""What pandas and spreadsheets write for values that are missing or could not be computed, in lower case."""
 NUMBERED_LINE = re.compile(r"(\d{1,18})\s*[\s,;:]\s*(.+)")
 
 
@@ -166,6 +168,15 @@ def _names_in_json(path: Path) -> tuple[str, ...]:
                     return tuple(names[index] for index in range(len(names)))
                 raise DataError(f"{path}: the indices of the {len(content)} classes are not 0 to {len(content) - 1}.")
     raise DataError(f"{path} has no class names. Give a JSON list of names or an object {{name: index}}.")
+
+
+def is_missing_value(field: str) -> bool:
+    """Whether a field says that it has no value.
+
+    >>> is_missing_value("NaN"), is_missing_value("none")
+    (True, False)
+    """
+    return field.strip().casefold() in MISSING_VALUES
 
 
 def trimmed_name(name: str) -> str:

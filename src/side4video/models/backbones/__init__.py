@@ -16,6 +16,7 @@
 * position_tables.py: grids of position tables, and their resampling.
 * preprocessing.py: how pictures are prepared for a model.
 * quantisation.py: frozen weights in 8 or 4 bits.
+* sharding.py: distributes the weights of the blocks over all processes.
 * stated_settings.py: what config files next to a weight file state.
 * supported_models.py: the timm classes that are supported, and building them.
 * text_weights.py: reads the weights of a text tower, under open_clip's names.

@@ -5,8 +5,9 @@ SigLIP, DINOv2 and DINOv3, MAE, DeiT, Perception Encoder and others. `load_backb
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from timm.data import resolve_model_data_config
@@ -33,6 +34,9 @@ from side4video.models.backbones.supported_models import (
     unsupported_message,
 )
 from side4video.shapes import Clips, FrameEmbeddings
+
+if TYPE_CHECKING:
+    from side4video.models.backbones.sharding import ShardedBlocks
 
 
 class FrozenBackbone(nn.Module):
@@ -107,6 +111,7 @@ class FrozenBackbone(nn.Module):
         self.std: tuple[float, ...] = tuple(data["std"])
         self.interpolation: str = data["interpolation"]
         self.quantised: Literal["none", "int8", "nf4"] = "none"
+        self._shards: ShardedBlocks | None = None
         self._samples = samples  # of the weights before a cast and before quantisation
         self.train(False)
 
@@ -182,6 +187,22 @@ class FrozenBackbone(nn.Module):
         self._samples, self.quantised = samples, precision
         return self
 
+    def shard(self) -> None:
+        """Distribute the weights of the blocks over all processes (FSDP); a block is whole only while it runs.
+
+        All processes then run the same blocks, in passes of any number of frames. Each calls `finish_passes` after its
+        last pass of a step or an evaluation.
+        """
+        from side4video.models.backbones.sharding import ShardedBlocks  # others need no FSDP
+
+        assert self.fingerprint  # computed now, from whole weights: later only one process reads it
+        self._shards = ShardedBlocks(self.model.blocks)
+
+    def finish_passes(self) -> None:
+        """Take part in the further passes of other processes if the weights are sharded; otherwise do nothing."""
+        if self._shards is not None:
+            self._shards.finish()
+
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
         """Ignore `mode` and stay in eval mode."""
         return super().train(False)
@@ -231,12 +252,15 @@ class FrozenBackbone(nn.Module):
         B, T = frames.shape[:2]  # noqa: N806
         if not blocks:
             return
+        if self._shards is not None:
+            self._shards.start_pass(blocks[-1] + 1)
         # The context is entered again for every block: if it spanned a yield, it would leak to the caller.
         with frozen(frames.device.type):
             x, ropes = self._embed(frames.flatten(0, 1))  # (B*T, prefix + N, D)
         yielded = False
         for block in range(blocks[-1] + 1):
-            with frozen(frames.device.type):
+            whole = nullcontext() if self._shards is None else self._shards.whole(block)
+            with frozen(frames.device.type), whole:
                 x = self._run_block(x, block, ropes, in_place=not yielded)
             yielded = block in blocks
             if yielded:

@@ -14,6 +14,7 @@ from side4video.adapters.adapter import Thresholds, load_adapter, read_adapter_f
 from side4video.config import DataConfig, EvalConfig
 from side4video.data.loading.batch import Batch
 from side4video.distributed.processes import WAIT_MINUTES, gather_objects, is_main_process, joined_processes, print_once
+from side4video.models.side_tuned_model import SideTunedModel
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.tasks.clip_batches import shared_test_batches
 from side4video.tasks.clips import (
@@ -112,6 +113,8 @@ def evaluate(
         scores = [pool_views(part, settings) for part in by_view.split(batch.views)]
         labels = [part[0] for part in batch.labels.split(batch.views)]
         found += zip(batch.indices, scores, labels, batch.names, strict=True)
+    if isinstance(model, SideTunedModel):
+        model.backbone.finish_passes()
     found = sorted((row for part in gather_objects(found) for row in part), key=itemgetter(0))
     unread = sorted((row for part in gather_objects(unread) for row in part), key=itemgetter(0))
     all_scores = (torch.stack([row[1] for row in found]) if found else torch.zeros(0, len(class_names))).numpy()

@@ -110,7 +110,9 @@ def embed_videos_distributed(
     """
     own = EmbedBatches(model, device, chunk, precision)
     silent = not is_main_process()
-    parts = gather_objects(dict(show_progress(own(batches), total=-(-num_videos // num_processes()), silent=silent)))
+    embedded = dict(show_progress(own(batches), total=-(-num_videos // num_processes()), silent=silent))
+    model.backbone.finish_passes()
+    parts = gather_objects(embedded)
     return separate_failures({index: found for part in parts for index, found in part.items()})
 
 

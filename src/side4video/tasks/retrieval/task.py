@@ -180,6 +180,7 @@ class RetrievalTask:
     def _loss(self, texts: TextFeatures, videos: VideoFeatures) -> Tensor:
         """The loss in 32 bits: in bf16, logits of up to 100 would be wrong by up to 0.25."""
         settings = self.config.text
+        self.model.backbone.finish_passes()
         texts, videos = gather(texts), gather(videos)
         with without_autocast(self.device.type):
             similarities, scale = similarity(texts, videos, settings.similarity), self.model.logit_scale
