@@ -1,10 +1,19 @@
 """The cache of transcoded clips: each is made once, and its size is limited."""
 
 import asyncio
+import time
 
 import pytest
 
+from side4video.atomic_files import replacing
 from side4video.web.transcode_cache import TranscodeCache
+from side4video.web.transcode_workers import NotDecodedError, decode_in_subprocess
+
+
+def write_and_hang(path):
+    with replacing(path) as temporary:
+        temporary.write_bytes(bytes(1000))
+        time.sleep(60)
 
 
 def test_files_are_made_once_and_the_oldest_are_removed(tmp_path):
@@ -49,3 +58,20 @@ def test_failed_transcoding_is_retried(tmp_path):
         return await files.get("a", ".jpg", succeed)
 
     assert asyncio.run(use()).read_bytes() == b"x"
+
+
+def test_nothing_stays_of_a_file_whose_process_is_killed(tmp_path):
+    """Such files would not count for the limit: each request would add one."""
+    seen = []
+
+    async def make(path):
+        try:
+            await decode_in_subprocess(write_and_hang, path, seconds=4)
+        finally:
+            seen.extend(other.stat().st_size for other in tmp_path.iterdir())
+
+    files = TranscodeCache(tmp_path, max_bytes=100, max_concurrent=1)
+    with pytest.raises(NotDecodedError):
+        asyncio.run(files.get("a", ".mp4", make))
+    assert 1000 in seen
+    assert list(tmp_path.iterdir()) == []

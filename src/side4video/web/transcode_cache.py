@@ -4,7 +4,10 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
+
+from side4video.atomic_files import remove_abandoned
 
 
 class TranscodeCache:
@@ -44,11 +47,16 @@ class TranscodeCache:
     async def _make(self, name: str, make: Callable[[Path], Awaitable[None]]) -> Path:
         path = self.folder / name
         async with self._slots:
-            await make(path)
+            try:
+                await make(path)
+            except BaseException:
+                remove_abandoned(self.folder, name)  # what a process wrote before it was killed
+                raise
         self._sizes[name] = path.stat().st_size
         while len(self._sizes) > 1 and sum(self._sizes.values()) > self.max_bytes:
             oldest, _ = self._sizes.popitem(last=False)
-            (self.folder / oldest).unlink(missing_ok=True)
+            with suppress(PermissionError):  # Windows: a client is reading it
+                (self.folder / oldest).unlink(missing_ok=True)
         return path
 
     def _discard_pending(self, name: str, done: asyncio.Task[Path]) -> None:
