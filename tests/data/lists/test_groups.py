@@ -34,9 +34,10 @@ def test_another_column_by_name(clips):
     assert find_groups(videos, "scene").groups == ("1", "2")
 
 
-def test_an_empty_field_of_the_column_is_an_error(clips):
+@pytest.mark.parametrize("missing", ["", "nan"])
+def test_an_empty_field_of_the_column_is_an_error(clips, missing):
     with pytest.raises(DataError, match=r"empty for 1 of 2 clips: 'b.mp4'"):
-        find_groups(clips("a.mp4", "b.mp4", group=["x", ""]), None)
+        find_groups(clips("a.mp4", "b.mp4", group=["x", missing]), None)
 
 
 @pytest.mark.parametrize(

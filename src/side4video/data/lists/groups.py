@@ -9,7 +9,7 @@ from pathlib import Path
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.lists.columns import GROUP_COLUMNS, PATH_COLUMNS
 from side4video.data.lists.records import find_column, read_records
-from side4video.data.lists.text_files import DataError, first_few
+from side4video.data.lists.text_files import DataError, first_few, is_missing_value
 
 NAME_PATTERNS = {
     "UCF101 (v_CLASS_gNN_cNN)": r"(?:^|/)(v_\w+_g\d+)_c\d+",
@@ -178,7 +178,7 @@ def _complete(
     videos: Sequence[LabelledVideo], group: Callable[[LabelledVideo], str | None], complaint: str
 ) -> list[str]:
     groups = [(video.name, group(video)) for video in videos]
-    if missing := [name for name, found in groups if not found]:
+    if missing := [name for name, found in groups if not found or is_missing_value(found)]:
         raise DataError(
             f"{complaint} {len(missing)} of {len(videos)} clips: {first_few(missing)}. Give each clip a group."
         )
