@@ -81,7 +81,7 @@ class SideNetwork(nn.Module):
         memory: "plain", "exact" or "tight": what training stores for the backward pass, see `SideBlock`. It does not
             change weights or outputs.
 
-    All options from `stem` on, except `summary_position`, go beyond the paper. docs/how-to/own-clips.md and
+    All options from `stem` on, except `summary_position`, go beyond the paper. docs/background/few-clips.md and
     docs/background/memory.md explain when they help.
 
     Raises:
