@@ -8,13 +8,7 @@ from side4video.data.datasets import TestClips, TrainClips
 from side4video.data.loading.batch import Batch
 from side4video.data.loading.loader import test_loader, train_loader
 from side4video.data.loading.order import TrainOrder
-from side4video.distributed.processes import (
-    is_main_process,
-    main_process_first,
-    num_processes,
-    print_once,
-    process_rank,
-)
+from side4video.distributed.processes import is_main_process, main_process_first, num_processes, process_rank
 from side4video.models.side_tuned_model import SideTunedModel
 from side4video.tasks.clips import choose_workers, videos_per_batch
 from side4video.tasks.token_cache import TokenCache
@@ -66,12 +60,10 @@ class ClipBatches:
 
     def train(self, clips: TrainClips, order: TrainOrder) -> Iterator[Batch]:
         """The remaining micro-batches of a run, in the given order."""
-        folder, copies = self._config.data.cache, self._config.data.cache_copies
-        if folder is None:
+        if self._config.data.cache is None:
             return iter(train_loader(clips, order, workers=self._workers, timeout_seconds=self._timeout))
-        print_once(f"Augmentation is limited to {copies} versions of each clip (data.cache_copies), kept in {folder}.")
         augment = self._config.augment.model_dump(mode="json")
-        return self._cache(clips, augment, copies=copies).train_batches(order)
+        return self._cache(clips, augment, copies=self._config.data.cache_copies).train_batches(order)
 
     def test(self, clips: TestClips, *, videos_per_batch: int, shared: bool = True) -> Iterable[Batch]:
         """Videos in the order of their list: this process's share, or all of them if not `shared`."""

@@ -188,7 +188,12 @@ class _Run:
         self.progress.stopped_early, self.progress.evaluations_since_best = False, 0
 
     def run(self, trackers: dict[str, Tracker]) -> TrainResult:
-        num_classes = len(self.task.class_names)
+        num_classes, data = len(self.task.class_names), self.config.data
+        if data.cache is not None:
+            print_once(
+                f"Augmentation is limited to {data.cache_copies} versions of each clip (data.cache_copies), kept in "
+                f"{data.cache}."
+            )
         with (
             self.stop.raising_immediately("No step was running. --resume continues the last checkpoint."),
             converting_out_of_memory(
