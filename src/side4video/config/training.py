@@ -99,7 +99,8 @@ class TrainConfig(Settings):
     """Compute BatchNorm's statistics over the clips of all processes; by default each process has its own, as in the
     paper."""
     shard_backbone: bool = False
-    """Distribute the frozen weights over all processes, for models that do not fit one card."""
+    """Distribute the frozen weights over all processes, for models that leave too little memory for a training step.
+    Each card still holds the whole model once, while it is loaded."""
     timeout_minutes: float = Field(default=10.0, gt=0.0)
     """Timeout in minutes for waiting for other processes to join, within a training step, and while one sends no
     heartbeats."""
