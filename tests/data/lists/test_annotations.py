@@ -496,6 +496,34 @@ class TestClassNames:
         with pytest.raises(DataError, match=r"not UTF-8.*Save it as UTF-8"):
             read_class_names(tmp_path / "n.txt")
 
+    @pytest.mark.parametrize(
+        ("name", "content", "message"),
+        [
+            ("a.xlsx", b"PK\x03\x04\xff", r"is a spreadsheet\. Save the table as CSV"),
+            ("a.xls", b"\xd0\xcf\x11\xe0\xa1", "is a file of old Excel or Word. Save the table as CSV"),
+            ("a.zip", b"PK\x03\x04\xff", "is a ZIP archive. Unpack it"),
+            ("a.parquet", b"PAR1\xff", "is a Parquet file. Convert it to CSV"),
+            ("a.csv", "video,label\na.mp4,run\n".encode("utf-32"), "not UTF-8"),
+            ("a.csv", "video,label\na.mp4,run\n".encode("utf-16")[:-1], "not UTF-16 text .*Save it as UTF-8"),
+        ],
+    )
+    def test_other_kinds_of_files(self, tmp_path, name, content, message):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read_video_list(tmp_path / name)
+
+    @pytest.mark.parametrize("name", ["list.csv", "table.xls"])  # tools call tables of text .xls too
+    @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_encodings_and_line_ends(self, tmp_path, name, ends, encoding):
+        """Excel and PowerShell write UTF-16, old Macs ended lines with a carriage return."""
+        (tmp_path / name).write_bytes(ends.join(["video\tlabel", "é.mp4\tGröße", "b.mp4\trun", ""]).encode(encoding))
+        found = read_video_list(tmp_path / name)
+        assert [(video.name, found.class_names[video.label]) for video in found.videos] == [
+            ("é.mp4", "Größe"),
+            ("b.mp4", "run"),
+        ]
+
     def test_missing(self, tmp_path):
         with pytest.raises(DataError, match="cannot be read: No such file"):
             read_class_names(tmp_path / "n.txt")

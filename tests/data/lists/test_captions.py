@@ -241,6 +241,14 @@ class TestOwnData:
         assert "has no captions" in problems(write(tmp_path / "d.csv", "video,caption\na, \n"))
         assert "has no captions" in problems(write(tmp_path / "d.csv", "video,caption\n"))
 
+    @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+    def test_encodings_and_line_ends(self, tmp_path, ends, encoding):
+        """Excel and PowerShell write UTF-16, old Macs ended lines with a carriage return."""
+        source = tmp_path / "d.csv"
+        source.write_bytes(ends.join(["video,caption", "é,eine Größe", "b,y", ""]).encode(encoding))
+        assert as_dict(read_caption_list(source)) == {"é": ("eine Größe",), "b": ("y",)}
+
 
 class TestRefused:
     def test_all_problems_at_once(self, tmp_path):
@@ -292,7 +300,7 @@ class TestRefused:
             (b"video,caption\na,caf\xe9\n", r"not UTF-8 text in 1 lines\. Save it as UTF-8"),
             (b"caf\xe9\nb\n", r"not UTF-8 text in 1 lines\. Save it as UTF-8"),
             (b'{"a": "caf\xe9"}', "not UTF-8 text .*Save it as UTF-8"),
-            ("video,caption\na,b\n".encode("utf-16"), r"is UTF-16\. Save it as UTF-8"),
+            ("video,caption\na,b\n".encode("utf-16")[:-1], r"not UTF-16 text .*Save it as UTF-8"),
             (b"PK\x03\x04aaa", "is a ZIP archive. Unpack it"),
             ("\n<!DOCTYPE html><title>404</title>", "is a web page, .* Download the file again"),
             ("version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a Git LFS pointer"),

@@ -20,17 +20,8 @@ from side4video.data.lists.records import (
     split_header,
 )
 from side4video.data.lists.safe_unpickler import is_pickle, load_plain_pickle
-from side4video.data.lists.text_files import DataError, first_few, parse_json
+from side4video.data.lists.text_files import DataError, decode_text, first_few, is_utf16, parse_json, read_bytes
 
-UNSUPPORTED_SIGNATURES = {  # first bytes of files that are often given by mistake
-    b"PK\x03\x04": "is a ZIP archive. Unpack it and give the file inside.",
-    b"\x1f\x8b": "is a gzip archive. Unpack it and give the file inside.",
-    b"Rar!": "is a RAR archive. Unpack it and give the file inside.",
-    b"\xff\xfe": "is UTF-16. Save it as UTF-8.",
-    b"\xfe\xff": "is UTF-16. Save it as UTF-8.",
-    b"version https://git-lfs": "is a Git LFS pointer, not the file itself. Run `git lfs pull` in its repository.",
-    b"<": "is a web page, such as a server's error page. Download the file again.",
-}
 LSMDC_LINE = re.compile(r"[^\t]+(\t[\d.:]+){4}(\t.*)?")
 
 
@@ -76,11 +67,18 @@ class CaptionFile:
 
 def load_caption_file(path: Path) -> CaptionFile:
     """Read a file of captions or names. Raises `DataError` if it is missing, empty, an archive or corrupt."""
-    data = _read_bytes(path)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder. Give the file of captions in it.")
+    data = read_bytes(path)
     if is_pickle(data):
         return CaptionFile(path, "json", load_plain_pickle(data, path))
+    if is_utf16(data):
+        data = decode_text(data, path).encode()
+    _check_text(data, path)
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-        return _load_json(_decode(data, path), path)
+        return _load_json(decode_text(data, path), path)
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")  # line ends of old Macs
     try:
         return CaptionFile(path, "text", data.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -89,28 +87,13 @@ def load_caption_file(path: Path) -> CaptionFile:
         return CaptionFile(path, "text", text, num_not_utf8=sum(not is_utf8 for _, is_utf8 in lines))
 
 
-def _read_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataError(f"{path} is a folder. Give the file of captions in it.")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
-    for start, what in UNSUPPORTED_SIGNATURES.items():
-        if data.lstrip().startswith(start):
-            raise DataError(f"{path} {what}")
-    if b"\0" in data[:4096] and not is_pickle(data):
+def _check_text(data: bytes, path: Path) -> None:
+    if data.lstrip().startswith(b"<"):
+        raise DataError(f"{path} is a web page, such as a server's error page. Download the file again.")
+    if b"\0" in data[:4096]:
         raise DataError(f"{path} is not text. Give JSON, CSV, one name per line, or the pickle of MSVD.")
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
         raise DataError(f"{path} is empty. It must contain videos and their captions.")
-    return data
-
-
-def _decode(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
 
 
 def _decode_line(line: bytes) -> tuple[str, bool]:

@@ -1,5 +1,6 @@
 """Read small text files: lines, JSON, class names; and the error that lists what is wrong with them."""
 
+import codecs
 import difflib
 import json
 import re
@@ -13,6 +14,16 @@ MAX_SHOWN = 10  # examples in an error; the others are only counted
 MAX_SHOWN_CHARACTERS = 200  # characters of a name or line in an error
 MISSING_VALUES = frozenset({"nan", "n/a", "#n/a", "<na>", "#ref!", "#value!", "#name?", "#div/0!"})
 """What pandas and spreadsheets write for values that are missing or could not be computed, in lower case."""
+_OTHER_KINDS = {  # first bytes of files that are often given by mistake
+    b"PK\x03\x04": "is a ZIP archive. Unpack it and give the file inside.",
+    b"\x1f\x8b": "is a gzip archive. Unpack it and give the file inside.",
+    b"Rar!": "is a RAR archive. Unpack it and give the file inside.",
+    b"\xd0\xcf\x11\xe0": "is a file of old Excel or Word. Save the table as CSV (in Excel: CSV UTF-8).",
+    b"PAR1": "is a Parquet file. Convert it to CSV, such as with pandas: read_parquet and to_csv.",
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself. Run `git lfs pull` in its repository.",
+}
+_ARCHIVED_TABLES = (".xlsx", ".xlsm", ".ods", ".numbers")
+_SPREADSHEET = "is a spreadsheet. Save the table as CSV (in Excel: CSV UTF-8)."
 NUMBERED_LINE = re.compile(r"(\d{1,18})\s*[\s,;:]\s*(.+)")
 
 
@@ -49,13 +60,45 @@ def shorten(item: object) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, without a byte order mark. Raises `DataError` if it is missing or not UTF-8."""
+    """The text of a file, without a byte order mark and with `\\n` as line ends; see `read_bytes` and `decode_text`."""
+    return decode_text(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file of text. Raises `DataError` if it cannot be read, or is a spreadsheet or an archive."""
+    path = Path(path)
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
+    for start, what in _OTHER_KINDS.items():
+        if data.startswith(start):
+            raise DataError(f"{path} {_SPREADSHEET if path.suffix.lower() in _ARCHIVED_TABLES else what}")
+    return data
+
+
+def is_utf16(data: bytes) -> bool:
+    """Whether a text starts with the byte order mark of UTF-16."""
+    return data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not data.startswith(codecs.BOM_UTF32_LE)
+
+
+def decode_text(data: bytes, path: Path) -> str:
+    """The text of UTF-8, or of UTF-16 with a byte order mark, as PowerShell and Excel write it.
+
+    Raises:
+        DataError: it is neither; the error names `path`.
+
+    >>> decode_text("video,label\\r\\n".encode("utf-16"), Path("list.csv"))
+    'video,label\\n'
+    """
+    name, encoding = ("UTF-16", "utf-16") if is_utf16(data) else ("UTF-8", "utf-8-sig")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not {name} text ({error.reason} at byte {error.start}). Save it as UTF-8 (in Excel: CSV UTF-8)."
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_lines(path: Path) -> list[str]:
