@@ -15,6 +15,7 @@ from side4video.config import DataConfig
 from side4video.data.lists.annotations import LabelledVideo, read_video_list
 from side4video.data.lists.captions import read_caption_list
 from side4video.data.lists.groups import find_groups
+from side4video.data.lists.text_files import is_missing_value
 
 
 def write_lines(path, *lines):
@@ -69,7 +70,7 @@ def test_any_labels_and_paths_round_trip(tmp_path_factory, class_names, data):
     ]
 
 
-captions = (texts | odd_names).map(str.strip).filter(bool)
+captions = (texts | odd_names).map(str.strip).filter(lambda text: text and not is_missing_value(text))
 
 
 @given(

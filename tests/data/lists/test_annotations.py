@@ -129,6 +129,22 @@ class TestList:
         assert found.class_names == ("run fast", "sit")
         assert labels(found) == {"a.mp4": 0, "b b.mp4": 1, "c.mp4": 1}
 
+    @pytest.mark.parametrize("text", ["a.mp4|run\nb b.mp4|sit down", '"a.mp4" run\n"b b.mp4" "sit down"'])
+    def test_bars_and_quoted_paths(self, tmp_path, text):
+        found = read_video_list(write(tmp_path / "l.txt", f"# my clips\n{text}\n"))
+        assert labels(found) == {"a.mp4": 0, "b b.mp4": 1}
+        assert found.class_names == ("run", "sit down")
+        table = read_video_list(write(tmp_path / "l.csv", "video|label\na.mp4|run\n"))
+        assert (table.videos[0].name, table.class_names) == ("a.mp4", ("run",))
+
+    @pytest.mark.parametrize("delimiter", ["\t", ",", "|"])
+    def test_labels_before_paths_are_refused(self, tmp_path, delimiter):
+        text = f"run{delimiter}a.mp4\nsit down{delimiter}b b.mp4\n"
+        with pytest.raises(DataError, match=r"each line ends in a video, .* Write the path first"):
+            read_video_list(write(tmp_path / "l.txt", text))
+        found = read_video_list(write(tmp_path / "l.txt", f"label{delimiter}path\n{text}"))
+        assert [video.name for video in found.videos] == ["a.mp4", "b b.mp4"]
+
     @pytest.mark.parametrize("delimiter", [",", "\t", " "])
     def test_quotes_inside_a_label_stay(self, tmp_path, delimiter):
         text = f'a.mp4{delimiter}say "hello"\nb.mp4{delimiter}run\n'

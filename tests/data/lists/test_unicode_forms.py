@@ -22,9 +22,9 @@ def touch(path):
 def test_lists_find_files_in_the_other_unicode_form(tmp_path, on_disk, in_list):
     path = touch(tmp_path / unicodedata.normalize(on_disk, NAME))
     name = unicodedata.normalize(in_list, NAME)
-    assert VideoFinder(tmp_path).find([name]) == path
-    assert VideoFinder(tmp_path).find([name.removesuffix(".mp4")]) == path
-    assert VideoFinder(tmp_path, ignore_case=True).find([name.upper()]) == path
+    assert VideoFinder(tmp_path).find_existing([name]) == path
+    assert VideoFinder(tmp_path).find_existing([name.removesuffix(".mp4")]) == path
+    assert VideoFinder(tmp_path, ignore_case=True).find_existing([name.upper()]) == path
     assert find_recursively(tmp_path, [name.split("/")[1]]) == {name.split("/")[1]: [path]}
     (tmp_path / "list.csv").write_text(f"path,label\n{name},a\n", encoding="utf-8")
     assert read_video_list(tmp_path / "list.csv").videos[0].path == path
@@ -35,7 +35,7 @@ def test_lists_find_files_in_the_other_unicode_form(tmp_path, on_disk, in_list):
 def test_the_exact_form_comes_first(tmp_path):
     paths = {form: touch(tmp_path / unicodedata.normalize(form, NAME)) for form in ("NFC", "NFD")}
     for form, path in paths.items():
-        assert VideoFinder(tmp_path).find([unicodedata.normalize(form, NAME)]) == path
+        assert VideoFinder(tmp_path).find_existing([unicodedata.normalize(form, NAME)]) == path
 
 
 def test_other_letters_stay_different(tmp_path):

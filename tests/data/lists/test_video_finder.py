@@ -1,10 +1,11 @@
-"""Files of list entries in other Unicode forms and with backslashes."""
+"""Files of list entries in other Unicode forms, with backslashes, and with paths of another machine."""
 
 import unicodedata
 
 import pytest
 
 from side4video.data.lists.annotations import DataError, check_video_list, read_video_list
+from side4video.data.lists.captions import read_caption_list
 from side4video.data.lists.video_finder import VideoFinder
 
 NAME = "Schl\u00e4ge"
@@ -17,8 +18,8 @@ def test_unicode_forms(tmp_path, on_disk, in_list):
     path.parent.mkdir()
     path.touch()
     listed = unicodedata.normalize(in_list, f"{NAME}/t\u00fcr.mp4")
-    assert VideoFinder(tmp_path).find([listed]).samefile(path)
-    assert VideoFinder(tmp_path).find([listed.removesuffix(".mp4")]).samefile(path)
+    assert VideoFinder(tmp_path).find_existing([listed]).samefile(path)
+    assert VideoFinder(tmp_path).find_existing([listed.removesuffix(".mp4")]).samefile(path)
 
 
 def test_folder_and_list_in_different_forms_are_one_class(tmp_path):
@@ -36,9 +37,9 @@ def test_backslashes_between_folders(tmp_path):
     (tmp_path / "x/a.mp4").touch()
     (tmp_path / "x\\b.mp4").touch()  # a valid name on Linux
     finder = VideoFinder(tmp_path)
-    assert finder.find(["x\\a.mp4"]) == tmp_path / "x/a.mp4"
-    assert finder.find(["x\\a"]) == tmp_path / "x/a.mp4"
-    assert finder.find(["x\\b.mp4"]) == tmp_path / "x\\b.mp4"
+    assert finder.find_existing(["x\\a.mp4"]) == tmp_path / "x/a.mp4"
+    assert finder.find_existing(["x\\a"]) == tmp_path / "x/a.mp4"
+    assert finder.find_existing(["x\\b.mp4"]) == tmp_path / "x\\b.mp4"
     assert finder.find_existing(["y\\a.mp4"]) is None
 
 
@@ -48,3 +49,69 @@ def test_backslashes_do_not_leave_the_root(tmp_path):
     (tmp_path / "root/list.csv").write_text("video,label\n..\\secret.mp4,x\n")
     with pytest.raises(DataError, match="outside of the root"):
         read_video_list(tmp_path / "root/list.csv", root=tmp_path / "root")
+
+
+class TestMoved:
+    """Lists with absolute paths of another machine, as most tools write them."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        for name in ("clips/run/a.mp4", "clips/walk fast/c.mp4"):
+            (tmp_path / name).parent.mkdir(parents=True)
+            (tmp_path / name).touch()
+        return tmp_path
+
+    def read(self, folder, *names, **options):
+        lines = [f"{name},class {place}" for place, name in enumerate(names)]
+        (folder / "list.csv").write_text("\n".join(["video,label", *lines]))
+        return read_video_list(folder / "list.csv", **options)
+
+    @pytest.mark.parametrize("start", ["/nowhere/other", "D:\\data", "//server/share"])
+    @pytest.mark.parametrize("root", [True, False])
+    def test_files_are_found_below_the_root(self, folder, start, root):
+        end = "\\clips\\walk fast\\c.mp4" if "\\" in start else "/clips/walk fast/c.mp4"
+        names = [f"{start}/clips/run/a.mp4", f"{start}{end}"]
+        found = self.read(folder, *names, **({"root": folder} if root else {}))
+        assert [video.path for video in found.videos] == [
+            folder / "clips/run/a.mp4",
+            folder / "clips/walk fast/c.mp4",
+        ]
+        shown = start.replace("\\", "/")
+        assert f"2 paths below {shown!r} are read below {folder}." in found.notes
+        check_video_list(found)
+
+    def test_a_file_that_is_missing_in_both_places_is_reported(self, folder):
+        found = self.read(folder, "/nowhere/clips/run/missing.mp4", "/nowhere/clips/run/a.mp4")
+        with pytest.raises(DataError, match=r"1 of 2 videos are missing: '/nowhere/clips/run/missing\.mp4'"):
+            check_video_list(found)
+
+    def test_all_have_moved_from_one_folder(self, folder):
+        """The end `a.mp4` alone would also be found."""
+        (folder / "a.mp4").touch()
+        found = self.read(folder, "/nowhere/walk/b.mp4", "/nowhere/clips/run/a.mp4", "/nowhere/run/a.mp4")
+        assert found.videos[1].path == folder / "clips/run/a.mp4"
+        with pytest.raises(DataError, match="2 of 3 videos are missing"):
+            check_video_list(found)
+
+    def test_a_folder_that_exists_here_has_not_moved(self, folder, tmp_path_factory):
+        """A deleted file is not replaced by one of the same name elsewhere."""
+        own = tmp_path_factory.mktemp("own")
+        (own / "b.mp4").touch()
+        (folder / "a.mp4").touch()
+        found = self.read(folder, f"{own}/a.mp4", f"{own}/b.mp4")
+        with pytest.raises(DataError, match="1 of 2 videos are missing"):
+            check_video_list(found)
+
+    def test_captions(self, folder):
+        (folder / "captions.csv").write_text("video,caption\n/nowhere/clips/run/a.mp4,a run\n")
+        found = read_caption_list(folder / "captions.csv")
+        assert [video.path for video in found.videos] == [folder / "clips/run/a.mp4"]
+        assert found.notes == (f"1 paths below '/nowhere' are read below {folder}.",)
+
+
+def test_file_urls_and_the_home_folder(tmp_path, monkeypatch):
+    (tmp_path / "a b.mp4").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    finder = VideoFinder(tmp_path / "elsewhere")
+    for name in (f"file://{tmp_path}/a%20b.mp4", f"file://localhost{tmp_path}/a b.mp4", "~/a b.mp4"):
+        assert finder.find_existing([name]) == tmp_path / "a b.mp4", name

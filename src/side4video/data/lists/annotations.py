@@ -125,7 +125,7 @@ def read_video_list(
         raise DataError(f"{source}, read as format {format!r}, lists no videos.")
     default_root = source if source.is_dir() else source.parent
     finder = VideoFinder(default_root if root is None else video_path(root), ignore_case=table.ignore_case)
-    paths = [finder.find(row.candidates) for row in table.rows]
+    paths, moved = finder.find_all([row.candidates for row in table.rows])
     if root is not None and outside_root == "refuse":
         check_path_traversal(
             [(row.name, path) for row, path in zip(table.rows, paths, strict=True)], video_path(root), source
@@ -147,6 +147,7 @@ def read_video_list(
         f"Read as {format}.",
         *((f"label_field = {label_field!r} is ignored: this format has one kind of labels.",) if ignored else ()),
         *table.notes,
+        *moved,
         *rates,
         *several,
         *labels.notes,

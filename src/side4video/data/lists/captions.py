@@ -232,7 +232,9 @@ def _find_files(rows: list[CaptionRow], root: Path, search_subfolders: bool, not
     finder = VideoFinder(root)
     candidates = [row.candidates or (row.name,) for row in rows]
     if not search_subfolders:
-        return [finder.find(names) for names in candidates]
+        found, moved = finder.find_all(candidates)
+        notes.extend(moved)
+        return found
     candidates = [(*names, *map(strip_suffix, names)) for names in candidates]
     paths = [finder.find_existing(names) for names in candidates]
     missing = {name for names, path in zip(candidates, paths, strict=True) if path is None for name in names}

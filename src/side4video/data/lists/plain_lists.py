@@ -10,7 +10,7 @@ from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.text_files import DataError, first_few, read_lines, shorten, unquote
 from side4video.video.decoding import VIDEO_SUFFIXES
 
-DELIMITERS = ("::", "\t", ",", ";", " ")
+DELIMITERS = ("::", "\t", ",", ";", " ", "|")
 LONGEST_LINE = 10_000  # characters of `path label`; paths have at most 4,096
 SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
 VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
@@ -19,12 +19,14 @@ PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
 
 
 def read_plain_list(source: Path, options: ReadOptions) -> Table:
-    """Read `path`, `path label` or `path frames label`, one video per line, delimited by blank, tab, comma or `::`.
+    """Read `path`, `path label` or `path frames label`, one video per line, delimited by blank, tab, `,`, `|` or `::`.
 
     Lines are split from the right, so paths may contain blanks. If every line ends in two numbers, they are read as
-    `frames label`. The number of frames is ignored, because it is often wrong.
+    `frames label`. The number of frames is ignored, because it is often wrong. Lines that start with `#` and name no
+    video are comments.
     """
     lines = [line.strip() for line in read_lines(source)]
+    lines = [line for line in lines if not line.startswith("#") or VIDEO_SUFFIX.search(line)] or lines  # comments
     if long := [line for line in lines if len(line) > LONGEST_LINE]:
         raise DataError(
             f"{source} is not a list of videos: it has the line {shorten(long[0])}. Write one video per line."
@@ -33,6 +35,7 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
         raise DataError(f"{source} is XML that is not CVAT's, or a web page. Write one video per line: `path label`.")
     delimiter = options.delimiter or _sniff_delimiter(lines)
     if delimiter is None:
+        _refuse_label_first(lines, source)
         return Table([Row(line, None, (line,)) for line in lines])
     if options.multi_label or options.label_separator:
         rows = [Row(path, label, (path,)) for path, label in (_split_after_path(line, delimiter) for line in lines)]
@@ -71,6 +74,8 @@ def _split_line(line: str, delimiter: str, columns: int) -> tuple[str, str | Non
         return match[1], unquote(match[2])  # the label may have several words
     if delimiter != " " and columns == 1 and (match := re.fullmatch(_QUOTED_LABEL.format(re.escape(delimiter)), line)):
         fields = [match[1], match[2]]
+    elif delimiter == " " and (match := re.fullmatch(r'("(?:[^"]|"")+")\s+(\S.*)', line)):
+        fields = [match[1], *match[2].rsplit(None, columns - 1)]
     elif delimiter == "," and line.startswith('"'):
         fields = next(csv.reader([line], skipinitialspace=True))
     else:
@@ -79,6 +84,16 @@ def _split_line(line: str, delimiter: str, columns: int) -> tuple[str, str | Non
     if len(fields) <= columns or not label or VIDEO_SUFFIX.search(label):
         return line, None
     return unquote(delimiter.join(fields[:-columns]).strip()), unquote(label)
+
+
+def _refuse_label_first(lines: list[str], source: Path) -> None:
+    for delimiter in DELIMITERS:
+        pairs = [line.partition(delimiter) for line in lines] if delimiter != " " else []
+        if pairs and all(not VIDEO_SUFFIX.search(first) and VIDEO_SUFFIX.search(last) for first, _, last in pairs):
+            raise DataError(
+                f"{source}: each line ends in a video, such as {shorten(lines[0])}. Write the path first, or a first "
+                f"line with the names of the columns: label{delimiter}path."
+            )
 
 
 def _split_after_path(line: str, delimiter: str) -> tuple[str, str | None]:

@@ -59,8 +59,8 @@ def _split_rows(lines: Sequence[tuple[int, str]], delimiter: str, source: Path) 
 
 
 def header_delimiter(line: str) -> str:
-    """Comma, tab or `;`: the most frequent one in a header."""
-    return max(",\t;", key=line.count)
+    """Comma, tab, `;` or `|`: the most frequent one in a header."""
+    return max(",\t;|", key=line.count)
 
 
 def split_header(line: str) -> list[str]:

@@ -1,9 +1,12 @@
 """Find the videos that a list names, in data sets of about 240,000 files on slow disks."""
 
+import os
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from side4video.system.paths import folded_name, ignores_case
 from side4video.video.decoding import VIDEO_SUFFIXES
@@ -11,6 +14,11 @@ from side4video.video.hidden import is_hidden
 from side4video.video.remote import StoreError, can_list, is_address, listed_path, video_path
 from side4video.video.remote_listing import names_in, walk
 from side4video.video.shard_paths import names_in_shard
+
+_STARTS_ABSOLUTE = re.compile(r"([A-Za-z]:)?")
+"""The first part of an absolute path: nothing, or a drive of Windows."""
+TRIED_PATHS = 10
+"""Missing absolute paths whose ends are searched below the root."""
 
 
 def scan_folder(folder: Path) -> set[str]:
@@ -71,8 +79,24 @@ def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]
     return {name: sorted(paths) for name, paths in found.items()}
 
 
+def _local(name: str) -> str:
+    """A `file://` URL as a path, and `~` as the home folder.
+
+    >>> _local("file:///clips/a%20b.mp4")
+    '/clips/a b.mp4'
+    """
+    if name.startswith("file://"):
+        return re.sub(r"^/(?=[A-Za-z]:)", "", unquote(name.removeprefix("file://").removeprefix("localhost")))
+    return os.path.expanduser(name) if name.startswith("~/") else name  # noqa: PTH111 - a name, not a path yet
+
+
 def _any_case(name: str) -> str:
     return f"{folded_name(name)}\0"  # no name of a file
+
+
+def _parts(name: str) -> list[str]:
+    """The folders and the file of a path of any system."""
+    return _local(name).replace("\\", "/").split("/")
 
 
 def _is_folder(path: Path) -> bool:
@@ -90,7 +114,7 @@ class VideoFinder:
     folders, and absolute names below `root` (`/train/a.mp4`) are tried next. Other cases are last, with `ignore_case`
     and where the system ignores case. Paths are spelled as their folders list them, so a file has one path.
 
-    >>> VideoFinder(Path("clips/train")).find(["clockwise/0"]).name
+    >>> VideoFinder(Path("clips/train")).find_existing(["clockwise/0"]).name
     '0.mp4'
     """
 
@@ -100,12 +124,41 @@ class VideoFinder:
         self._folders: dict[str, Path] = {}
         self._entries: dict[Path, dict[str, str]] = {}
 
-    def find(self, candidates: Sequence[str]) -> Path:
-        """The first candidate that exists, or the first candidate if none does."""
-        return self.find_existing(candidates) or self._below(candidates[0])
+    def find_all(self, rows: Sequence[Sequence[str]]) -> tuple[list[Path], tuple[str, ...]]:
+        """The first candidate of each row that exists, or the first one if none does; and a sentence about moved files.
+
+        Absolute paths of another machine are read below `root`: the longest end of the first one that exists there
+        tells which folders they lose. This needs that no file exists under these folders here.
+
+        >>> VideoFinder(Path("clips")).find_all([["/home/other/clips/train/clockwise/0.mp4"]])
+        ([PosixPath('clips/train/clockwise/0.mp4')], ("1 paths below '/home/other/clips' are read below clips.",))
+        """
+        found = [self.find_existing(candidates) for candidates in rows]
+        if None not in found:
+            return [path for path in found if path], ()
+        parts = [_parts(candidates[0]) for candidates in rows]
+        start = self._moved_start([parts[place] for place, path in enumerate(found) if path is None])
+        moved = [own[: len(start)] == start for own in parts] if start else [False] * len(rows)
+        if any(path is not None for path, is_moved in zip(found, moved, strict=True) if is_moved):
+            moved = [False] * len(rows)
+        for place in (place for place, is_moved in enumerate(moved) if is_moved):
+            found[place] = self.find_existing(["/".join(parts[place][len(start) :])])
+        paths = [path or self._below(_local(names[0])) for path, names in zip(found, rows, strict=True)]
+        count = sum(moved)
+        return paths, (f"{count} paths below {'/'.join(start)!r} are read below {self._root}.",) if count else ()
+
+    def _moved_start(self, missing: Sequence[Sequence[str]]) -> list[str]:
+        """The folders before the longest end of a missing absolute path that exists below the root; empty if none."""
+        absolute = [parts for parts in missing if _STARTS_ABSOLUTE.fullmatch(parts[0])]
+        for parts in absolute[:TRIED_PATHS]:
+            for count in range(1, len(parts)):
+                if self.find_existing(["/".join(parts[count:])]):
+                    return list(parts[:count])
+        return []
 
     def find_existing(self, candidates: Sequence[str]) -> Path | None:
         """The first candidate that exists, or None."""
+        candidates = [_local(candidate) for candidate in candidates]
         slashed = [candidate.replace("\\", "/") for candidate in candidates if "\\" in candidate]
         below_root = (name.lstrip("/") for name in (*candidates, *slashed) if name.startswith("/"))
         found = (self._find(candidate) for candidate in (*candidates, *slashed, *below_root) if candidate)
