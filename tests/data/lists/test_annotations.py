@@ -607,6 +607,13 @@ class TestCheck:
         assert f"(12 in all). Looked in '{tmp_path}'" in found
         assert all(line.startswith("my list: ") for line in found.splitlines())
 
+    def test_names_in_another_case_are_shown(self, tmp_path):
+        """A list from a system that ignores case."""
+        touch(tmp_path, "a.mp4", "b.MP4")
+        videos = tuple(self.video(tmp_path, name, 0) for name in ("a.MP4", "B.mp4", "c.mp4"))
+        found = problems(VideoList(videos, ("x",), "l"))
+        assert "'c.mp4'; 2 of these exist in another case: 'a.mp4', 'b.MP4'. Looked in" in found
+
     def test_duplicates_and_empty_classes_are_warnings(self, tmp_path):
         touch(tmp_path, "a.mp4")
         video = self.video(tmp_path, "a.mp4", 1)

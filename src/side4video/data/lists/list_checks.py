@@ -1,13 +1,14 @@
 """Check a list of labelled videos before training: labels, times, missing and repeated files."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from side4video.data.lists.labelled_videos import CheckedList, LabelledVideo, VideoList
 from side4video.data.lists.segments import describe_segment, is_segment, overlapping
-from side4video.data.lists.text_files import DataError, first_few
+from side4video.data.lists.text_files import MAX_SHOWN, DataError, first_few, shorten
 from side4video.data.lists.video_finder import scan_folder
+from side4video.system.paths import folded_name
 from side4video.video.remote import can_list
 
 
@@ -46,20 +47,32 @@ def find_missing(
     by_folder = defaultdict(list)
     for index, video in enumerate(videos):
         by_folder[video.path.parent].append(index)
-    absent = []
+    absent: list[int] = []
+    other_case: list[str] = []
     for folder, inside in by_folder.items():
         if not can_list(folder):  # a web server: reading a video tells whether it is there
             continue
         names = scan_folder(folder)
-        absent += [index for index in inside if videos[index].path.name not in names]
+        gone = [index for index in inside if videos[index].path.name not in names]
+        absent += gone
+        other_case += _in_other_case([videos[index] for index in gone], names)
     if not absent:
         return frozenset(), [], []
     missing = f"{len(absent)} of {len(videos)} videos are missing: {first_few(videos[index].name for index in absent)}"
+    if other_case:
+        missing += f"; {len(other_case)} of these exist in another case: {', '.join(other_case[:MAX_SHOWN])}"
     if allow_missing and len(absent) < len(videos):
         return frozenset(absent), [], [f"{missing}; they are skipped."]
     folders = Counter(str(videos[index].path.parent) for index in absent)
     looked_in = first_few(folder for folder, _ in folders.most_common())
     return frozenset(absent), [f"{missing}. Looked in {looked_in}. Check root, or allow missing videos."], []
+
+
+def _in_other_case(videos: Sequence[LabelledVideo], names: Collection[str]) -> list[str]:
+    """The names of a folder that those of missing videos differ from in case only."""
+    in_any_case = {folded_name(name): name for name in names} if videos else {}
+    found = [in_any_case.get(folded_name(video.path.name)) for video in videos]
+    return [shorten(name) for name in found if name]
 
 
 def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:
