@@ -19,6 +19,7 @@ TIMES = [
     ("startTime", "endTime"),
     ("starttime", "endtime"),
     ("from", "to"),
+    ("start(s)", "Stop (sec)"),
 ]
 SPANS = ["[0.5, 1.5]", "(0.5,1.5)", "0.5-1.5", "0:00.5 - 0:01.5", "0.5,1.5", "0.5 1.5", "0.5 to 1.5"]
 
@@ -207,8 +208,8 @@ class TestTimes:
                 "t_onset,t_offset",
                 "stop,clip start",
                 "clipStartTime",
-                "start(s),end(s)",
                 "startMs,endMs",
+                "start (ms),end (ms)",
             ),
             *("first_frame,last_frame", "start,end_frame", "start_frame,end", "start,length", "start_frame,num_frames"),
             *("start,duration_ms", "from", "to_frame"),

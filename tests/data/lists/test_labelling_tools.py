@@ -1,4 +1,4 @@
-"""Exports of FiftyOne, Label Studio and CVAT, folders of Hugging Face and Roboflow, JSON of any tool."""
+"""Exports of BORIS, FiftyOne, Label Studio and CVAT, folders of Hugging Face and Roboflow, JSON of any tool."""
 
 import json
 from pathlib import Path
@@ -33,6 +33,21 @@ def named(found: VideoList) -> list[tuple]:
 def frames(first: int, end: int) -> tuple[float, float]:
     """The times of frames `first` to before `end`."""
     return pytest.approx(max((first - 0.5) / FPS, 0.0)), pytest.approx((end - 0.5) / FPS)
+
+
+BORIS = """\
+Observation id,Media file name,Total length,FPS,Behavior,Behavior type,Start (s),Stop (s),Duration (s),Comment stop
+night,rats/1.mp4,12.5,25.0,grooming,STATE,1.0,2.5,1.5,
+night,rats/1.mp4,12.5,25.0,rearing,STATE,3.0,4.5,1.5,
+"""
+
+
+def test_aggregated_events_of_boris(tmp_path):
+    """Units in brackets, and columns of other times that are not those of the segments."""
+    found = read_video_list(write(tmp_path / "events.csv", BORIS))
+    assert named(found) == [("1.mp4", "grooming", 1.0, 2.5), ("1.mp4", "rearing", 3.0, 4.5)]
+    tabs = read_video_list(write(tmp_path / "events.tsv", BORIS.replace(",", "\t")))
+    assert named(tabs) == named(found)
 
 
 class TestFiftyOne:

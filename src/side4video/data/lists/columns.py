@@ -20,10 +20,11 @@ from side4video.video.decoding import VIDEO_SUFFIXES
 PATH_COLUMNS = joined_spellings(
     *("path", "video_path", "file_path", "clip_path", "filename", "file_name", "file", "video"),
     *("video_name", "video_file", "video_id", "clip", "clip_name", "id"),
+    *("media_file", "media_file_name", "media_file_path"),
 )
 LABEL_COLUMNS = joined_spellings(
     *("class_name", "label_name", "class", "label", "labels", "category", "action", "class_label", "action_label"),
-    *("tag", "target", "class_id", "label_id", "class_index"),
+    *("tag", "target", "class_id", "label_id", "class_index", "activity", "behavior", "behaviour"),
 )
 SPLIT_COLUMNS = ("split", "subset", "set", "partition")
 GROUP_COLUMNS = ("group", "groups", "recording", "session")

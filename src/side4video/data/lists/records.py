@@ -14,6 +14,7 @@ from side4video.data.lists.text_files import DataError, read_numbered_lines, sho
 Value = TypeVar("Value")
 
 CAPTION_COLUMNS = ("caption", "captions", "sentence", "sentences", "text", "description", "query")
+_UNIT = re.compile(r"\s*[(\[](s|secs?|seconds|ms|msec|frames?)[)\]]$")
 LINE = "line number"
 """The field of the line; no column has this name, as blanks become underscores."""
 
@@ -77,8 +78,13 @@ def header_fields(line: str) -> list[str]:
 
 
 def column_name(name: str) -> str:
-    """A normalised column name: lower case, with `_` for blanks and hyphens."""
-    return re.sub(r"[\s-]", "_", name.strip(' "').lower())
+    """A normalised column name: lower case, with `_` for blanks and hyphens, and before a unit in brackets.
+
+    >>> column_name("Class Name"), column_name("Start (s)")
+    ('class_name', 'start_s')
+    """
+    name = _UNIT.sub(r" \1", name.strip(' "').lower())
+    return re.sub(r"[\s-]", "_", name)
 
 
 def fields_by_column(fields: Iterable[tuple[str, Value]], place: str) -> dict[str, Value]:

@@ -17,7 +17,18 @@ START_COLUMNS = joined_spellings(
 )
 END_COLUMNS = joined_spellings(
     *("end_seconds", "end", "end_time", "time_end", "end_sec", "end_secs", "end_s", "end_timestamp"),
-    *("stop", "stop_seconds", "stop_time", "t_end", "stop_timestamp", "stop_sec", "to_seconds", "to_time", "time_to"),
+    *(
+        "stop",
+        "stop_seconds",
+        "stop_time",
+        "t_end",
+        "stop_timestamp",
+        "stop_s",
+        "stop_sec",
+        "to_seconds",
+        "to_time",
+        "time_to",
+    ),
 )
 START_FRAME_COLUMNS = joined_spellings("start_frame", "frame_start", "begin_frame", "first_frame")
 END_FRAME_COLUMNS = joined_spellings("end_frame", "stop_frame", "frame_end", "frame_stop")
