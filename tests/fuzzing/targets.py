@@ -115,6 +115,14 @@ LISTS = {  # by format: the list, and the files that belong to it
             ]
         )
     },
+    "elan": {
+        "list.eaf": '<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"><MEDIA_DESCRIPTOR '
+        'MEDIA_URL="file:///c/a.mp4" RELATIVE_MEDIA_URL="./a.mp4"/></HEADER><TIME_ORDER>'
+        '<TIME_SLOT TIME_SLOT_ID="t1" TIME_VALUE="100"/><TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="900"/></TIME_ORDER>'
+        '<TIER TIER_ID="gesture"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="t1" '
+        'TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>wave</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>'
+        "</ANNOTATION_DOCUMENT>"
+    },
     "cvat": {
         "list.xml": "<annotations><version>1.1</version><meta><task><id>1</id><size>9</size><source>a.mp4</source>"
         '</task></meta><image id="0"><tag label="x"/></image><image id="1"><tag label="x"/></image>'

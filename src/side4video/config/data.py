@@ -74,8 +74,8 @@ class DataConfig(Settings):
     if multi_label is true."""
     label_field: str | None = None
     """Which labels of a file that has several kinds: verb, noun or action (EPIC-Kitchens; default action), videos or
-    segments (Charades; default videos), tags or tracks (CVAT), the name of a control (Label Studio), of a field
-    (FiftyOne), or of a member or json field (WebDataset; default cls, then a usual name of labels)."""
+    segments (Charades; default videos), tags or tracks (CVAT), the name of a tier (ELAN), of a control (Label Studio),
+    of a field (FiftyOne), or of a member or json field (WebDataset; default cls, then a usual name of labels)."""
     overlap: Literal["refuse", "allow"] = "refuse"
     """Whether videos of the evaluation set may also be training videos, by path or content. Scores of these say
     nothing about new videos."""

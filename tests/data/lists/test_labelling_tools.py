@@ -1,8 +1,9 @@
-"""Exports of BORIS, FiftyOne, Label Studio and CVAT, folders of Hugging Face and Roboflow, JSON of any tool."""
+"""Files of BORIS, ELAN, FiftyOne, Label Studio and CVAT, folders of Hugging Face and Roboflow, JSON of any tool."""
 
 import json
 from pathlib import Path
 
+import pympi
 import pytest
 
 from side4video.checking.entries import detect_task
@@ -48,6 +49,80 @@ def test_aggregated_events_of_boris(tmp_path):
     assert named(found) == [("1.mp4", "grooming", 1.0, 2.5), ("1.mp4", "rearing", 3.0, 4.5)]
     tabs = read_video_list(write(tmp_path / "events.tsv", BORIS.replace(",", "\t")))
     assert named(tabs) == named(found)
+
+
+class TestElan:
+    @pytest.fixture
+    def save(self, tmp_path):
+        """Write a file of ELAN with `(tier, start in ms, end in ms, text)`; the tier `hand` refers to `gesture`."""
+
+        def make(name, annotations, *, video="clips/a.mp4"):
+            file = pympi.Elan.Eaf()
+            file.remove_tier("default")
+            file.add_linked_file(f"file:///nowhere/{Path(video).name}", relpath=f"./{video}", mimetype="video/mp4")
+            file.add_linguistic_type("association", "Symbolic_Association")
+            for tier in dict.fromkeys(tier for tier, *_ in annotations):
+                if tier == "hand":
+                    file.add_tier(tier, ling="association", parent="gesture")
+                else:
+                    file.add_tier(tier)
+            for tier, start, end, text in annotations:
+                if tier == "hand":
+                    file.add_ref_annotation(tier, "gesture", (start + end) // 2, text)
+                else:
+                    file.add_annotation(tier, start, end, text)
+            path = tmp_path / name
+            file.to_file(path)
+            return path
+
+        return make
+
+    GESTURES = (("gesture", 1000, 2500, "wave"), ("gesture", 3000, 4250, "point"))
+
+    def test_annotations_are_segments(self, save, tmp_path):
+        path = save("a.eaf", self.GESTURES)
+        write(tmp_path / "clips/a.mp4", "")
+        found = read_video_list(path)
+        assert named(found) == [("a.mp4", "wave", 1.0, 2.5), ("a.mp4", "point", 3.0, 4.25)]
+        assert found.videos[0].path == tmp_path / "clips/a.mp4"
+
+    def test_a_folder_of_files(self, save, tmp_path):
+        save("a.eaf", self.GESTURES)
+        save("b.eaf", self.GESTURES[:1], video="b.mp4")
+        write(tmp_path / "a.mp4", "")  # next to the file, not at the stored path
+        found = read_video_list(tmp_path)
+        assert [row[:2] for row in named(found)] == [("a.mp4", "wave"), ("a.mp4", "point"), ("b.mp4", "wave")]
+        assert found.videos[0].path == tmp_path / "a.mp4"
+        assert "Labels: the tier 'gesture' of 2 files." in found.notes
+
+    def test_several_tiers_need_one(self, save):
+        path = save("a.eaf", [*self.GESTURES, ("hand", 1000, 2500, "left"), ("hand", 3000, 4250, "")])
+        with pytest.raises(DataError, match=r"'gesture' \(2\), 'hand' \(2\)\. Give --data\.label-field"):
+            read_video_list(path)
+        found = read_video_list(path, label_field="hand")
+        assert named(found) == [("a.mp4", "left", 1.0, 2.5)]
+        assert "1 annotations without a text or times are left out." in found.notes
+
+    @pytest.mark.parametrize(
+        ("changed", "message"),
+        [
+            (("<ANNOTATION_DOCUMENT", "<other", "</ANNOTATION_DOCUMENT", "</other"), "is not a file of ELAN"),
+            (('TIME_VALUE="1000"', 'TIME_VALUE="soon"'), "has the time 'soon', which is no number of milliseconds"),
+            (("<HEADER", '<HEADER TIME_UNITS="NTSC-frames"'), "has times in 'NTSC-frames'"),
+            ((".mp4", ".wav"), "names no video: 'file:///nowhere/a.wav'"),
+            (("MIME_TYPE=", 'TIME_ORIGIN="1200" MIME_TYPE='), r"is shifted by '1200' ms against the annotations"),
+        ],
+        ids=lambda value: value[0] if isinstance(value, tuple) else "",
+    )
+    def test_other_files_are_refused(self, save, changed, message):
+        path = save("a.eaf", self.GESTURES)
+        text = path.read_text()
+        for old, new in zip(changed[::2], changed[1::2], strict=True):
+            assert old in text
+            text = text.replace(old, new)
+        path.write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_video_list(path)
 
 
 class TestFiftyOne:

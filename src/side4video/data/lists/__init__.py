@@ -22,6 +22,7 @@
 * plain_lists.py: lists without a header.
 * tables.py: CSV with a header, JSON lines.
 * json_lists.py: JSON of paths and labels.
+* elan.py: annotation files of ELAN.
 * epic_kitchens.py: EPIC-Kitchens-100.
 * charades.py: Charades.
 * diving48.py: Diving48.

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.split_names import choose_split
-from side4video.data.lists.text_files import DataError, first_few, read_text
+from side4video.data.lists.text_files import DataError, first_few, read_xml
 
 FILE = "annotations.xml"
 FIELDS = ("tags", "tracks")
@@ -64,13 +64,7 @@ def read_cvat(source: Path, options: ReadOptions) -> Table:
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    text = read_text(path)
-    if re.search(r"<!(DOCTYPE|ENTITY)", text, re.IGNORECASE):
-        raise DataError(f"{path} defines XML entities, which CVAT does not write and which can exhaust the memory.")
-    try:
-        root = ElementTree.fromstring(text.encode())
-    except (ElementTree.ParseError, ValueError) as error:
-        raise DataError(f"{path} is not XML: {error}.") from None
+    root = read_xml(path)
     if root.tag != "annotations" or root.find("meta") is None:
         raise DataError(f"{path} is not an export of CVAT: it has no <annotations> with <meta>.")
     return root

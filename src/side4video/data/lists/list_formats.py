@@ -15,6 +15,7 @@ from side4video.data.lists.class_folders import read_class_folders
 from side4video.data.lists.cvat import is_cvat, read_cvat
 from side4video.data.lists.described_folders import is_described_folder, read_described_folder
 from side4video.data.lists.diving48 import is_diving48, read_diving48
+from side4video.data.lists.elan import is_elan, read_elan
 from side4video.data.lists.epic_kitchens import is_epic_kitchens, read_epic_kitchens
 from side4video.data.lists.fiftyone import (
     is_fiftyone_labels,
@@ -72,6 +73,7 @@ FORMATS: dict[str, Format] = {  # in the order in which they are tried
     "fiftyone-samples": Format(is_fiftyone_samples, read_fiftyone_samples, has_label_fields=True),
     "fiftyone-labels": Format(is_fiftyone_labels, read_fiftyone_labels),
     "cvat": Format(is_cvat, read_cvat, has_label_fields=True),
+    "elan": Format(is_elan, read_elan, has_label_fields=True),
     "metadata": Format(is_described_folder, read_described_folder),
     "folder": Format(lambda source: bool(source.sub_folders), read_class_folders),
     "label-studio": Format(is_label_studio, read_label_studio, has_label_fields=True),

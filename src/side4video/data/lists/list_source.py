@@ -34,7 +34,7 @@ class ListSource:
     @cached_property
     def lines(self) -> list[str]:
         """The lines of a text file; empty for folders, JSON and XML."""
-        return [] if self.is_folder or self.suffix in {".json", ".xml"} else read_lines(self.path)
+        return [] if self.is_folder or self.suffix in {".json", ".xml", ".eaf"} else read_lines(self.path)
 
     @cached_property
     def columns(self) -> frozenset[str]:

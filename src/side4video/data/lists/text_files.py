@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 MAX_SHOWN = 10  # examples in an error; the others are only counted
 MAX_SHOWN_CHARACTERS = 200  # characters of a name or line in an error
@@ -117,6 +118,17 @@ def read_numbered_lines(path: Path) -> list[tuple[int, str]]:
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises `DataError` if it is invalid JSON or an object has a duplicate name."""
     return parse_json(read_text(path), str(path))
+
+
+def read_xml(path: Path) -> ElementTree.Element:
+    """The first element of an XML file. Raises `DataError` if it is invalid XML or defines entities."""
+    text = read_text(path)
+    if re.search(r"<!(DOCTYPE|ENTITY)", text, re.IGNORECASE):
+        raise DataError(f"{path} defines XML entities, which can exhaust the memory. Remove them.")
+    try:
+        return ElementTree.fromstring(text.encode())
+    except (ElementTree.ParseError, ValueError) as error:
+        raise DataError(f"{path} is not XML: {error}.") from None
 
 
 def parse_json(text: str, source: str) -> Any:
