@@ -201,6 +201,7 @@ class _Run:
             ),
         ):
             self.task.prepare(self.out, resumed=self.state.resumed, from_adapter=self.from_adapter)
+            self.model.backbone.finish_passes()
             batches = iter(()) if self.progress.stopped_early else self.task.train_batches(self.order)
         self.log = RunLog(
             self.out,
