@@ -320,7 +320,7 @@ class TestSpreadsheets:
             read_video_list(write(tmp_path / "x.csv", "video,label\na.mp4,run\n,run\n"))
 
     def test_xml_of_other_tools_is_named(self, tmp_path):
-        source = write(tmp_path / "x.eaf", '<?xml version="1.0"?>\n<ANNOTATION_DOCUMENT/>\n')
+        source = write(tmp_path / "x.anvil", '<?xml version="1.0"?>\n<annotation/>\n')
         with pytest.raises(DataError, match="XML that is not CVAT's"):
             read_video_list(source)
 

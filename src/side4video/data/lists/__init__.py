@@ -37,6 +37,7 @@
 * records.py: rows of CSV files by column names.
 * split_names.py: names of splits.
 * class_numbers.py: labels that are numbers.
+* frame_labels.py: lists with a row for each frame or second.
 * frame_numbers.py: times of frame numbers.
 * labelled_videos.py: labelled videos and lists of them.
 * list_checks.py: check a list before training.

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from side4video.data.lists.frame_labels import MOMENT, moment_column
 from side4video.data.lists.records import CAPTION_COLUMNS, joined_spellings
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.time_columns import (
@@ -106,15 +107,17 @@ def choose_columns(
     if times.unread:
         raise DataError(describe_unread(times, source, remedy=", or give --data.columns start NAME end NAME"))
     found = times.of_role
+    if moment := moment_column(found, rows):
+        found = found | {MOMENT: moment}
     rest = [name for name in names if name not in found.values()]
     data = [name for name in rest if not name.startswith(_PANDAS_INDEX)]
     no_captions = [name for name in data if name not in CAPTION_COLUMNS]
     classes = () if "label" in found else _class_columns(data, rows)
-    if "label" not in found and not classes and len(no_captions) == 1 and len(found) == 1:
+    if "label" not in found and not classes and len(no_captions) == 1 and found.keys() <= {"path", MOMENT}:
         found["label"] = no_captions[0]
         rest.remove(no_captions[0])
     ignored = [name for name in rest if name not in classes]
-    shown = ", ".join(f"{role} = {found[role]!r}" for role in ROLES if role in found)
+    shown = ", ".join(f"{role} = {found[role]!r}" for role in (*ROLES, MOMENT) if role in found)
     per_class = f"; one column of 0 and 1 for each of {len(classes)} classes: {first_few(classes)}" if classes else ""
     return Columns(
         found, f"Columns: {shown}{per_class}{f'; ignored: {first_few(ignored)}' if ignored else ''}.", classes

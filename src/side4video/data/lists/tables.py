@@ -8,6 +8,7 @@ from typing import Any
 
 from side4video.data.lists.class_numbers import labels_to_indices
 from side4video.data.lists.columns import LABEL_COLUMNS, PATH_COLUMNS, Columns, choose_columns, is_one
+from side4video.data.lists.frame_labels import MOMENT, join_moments
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import (
     LINE,
@@ -144,6 +145,9 @@ def _read_table(
             if (labels := _labels(record, columns, spelling)) is not None
             else row
         )
+    if moment := columns.get(MOMENT):
+        rows, joined = join_moments(rows, [int(record[moment]) for record in records], moment)
+        notes = (*notes, *joined)
     if columns.classes:
         return Table(rows, tuple(spelling[name] for name in columns.classes), notes=(columns.note, *notes))
     table = labels_to_indices(rows, options, source)
