@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,19 +73,19 @@ def torchrun(config, out):
     )
 
 
+def train_together(warm, folder, world, config, out, *, script=None):
+    """Train with processes that start faster than by torchrun; returns their output."""
+    path = out.with_suffix(".yaml")
+    path.write_text(dump_config(config))
+    with SeparateProcesses(folder, ["train", path, "--out", out], world=world, script=script, warm=warm) as processes:
+        processes.finish()
+        return "".join(map(processes.said, range(world)))
+
+
 @pytest.fixture
 def train_on(warm, tmp_path):
-    """`train_on(2, config, out)` trains with processes that start faster than by torchrun, and returns their output."""
-
-    def run(world, config, out, *, script=None):
-        path = out.with_suffix(".yaml")
-        path.write_text(dump_config(config))
-        command = ["train", path, "--out", out]
-        with SeparateProcesses(tmp_path, command, world=world, script=script, warm=warm) as processes:
-            processes.finish()
-            return "".join(map(processes.said, range(world)))
-
-    return run
+    """`train_on(2, config, out)` calls `train_together`."""
+    return partial(train_together, warm, tmp_path)
 
 
 def losses(out):
