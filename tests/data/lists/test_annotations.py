@@ -134,6 +134,7 @@ class TestList:
         found = read_video_list(write(tmp_path / "l.txt", f"# my clips\n{text}\n"))
         assert labels(found) == {"a.mp4": 0, "b b.mp4": 1}
         assert found.class_names == ("run", "sit down")
+        assert "Comments: 1 lines that start with '#' and name no video." in found.notes
         table = read_video_list(write(tmp_path / "l.csv", "video|label\na.mp4|run\n"))
         assert (table.videos[0].name, table.class_names) == ("a.mp4", ("run",))
 

@@ -43,7 +43,9 @@ def test_neighbouring_frames_are_a_segment(tmp_path):
 def test_every_fifth_second_with_gaps(tmp_path, name):
     """A gap ends a segment; frames without a label, as pandas writes them, are left out."""
     rows = [("a.mp4", s, label) for s, label in [(0, "x"), (5, "x"), (10, "nan"), (15, "x"), (20, "x"), (40, "x")]]
-    assert segments(write(tmp_path / "l.csv", f"video,{name},label", rows)) == [
+    path = write(tmp_path / "l.csv", f"video,{name},label", rows)
+    assert "1 parts without a label are left out." in read_video_list(path).notes
+    assert segments(path) == [
         ("a.mp4", "x", 0.0, 10.0),
         ("a.mp4", "x", 15.0, 25.0),
         ("a.mp4", "x", 40.0, 45.0),

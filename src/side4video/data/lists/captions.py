@@ -197,7 +197,7 @@ def _select(
 
 
 def _clean(rows: list[CaptionRow], path: Path, problems: list[str], notes: list[str]) -> list[CaptionRow]:
-    """Strip blanks around captions and drop those that are empty or missing (`MISSING_VALUES`)."""
+    """Strip blanks around captions; drop empty captions, and those that say that they are missing, such as `nan`."""
     kept, uncaptioned, num_empty = [], [], 0
     if unusable := [row.name for row in rows if not all(map(_is_usable, (row.name, *row.candidates, *row.captions)))]:
         problems.append(

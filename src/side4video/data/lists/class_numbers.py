@@ -24,8 +24,8 @@ def labels_to_indices(rows: list[Row], options: ReadOptions, source: Path) -> Ta
     if missing:
         notes = (f"Read as no label: {first_few(sorted(map(str, missing)))}. If it is a class, give the class names.",)
     if options.multi_label or options.label_separator:
-        rows, separator = separate_labels(rows, options.label_separator, source)
-        notes += separator
+        rows, how_separated = separate_labels(rows, options.label_separator, source)
+        notes += how_separated
     labels = [str(label) for row in rows for label in row.labels or (row.label,) if label is not None]
     if set(labels) <= set(given) and not all(map(INTEGER.fullmatch, given)):
         return Table(rows, notes=notes)  # names such as "1.0" and "1.1"

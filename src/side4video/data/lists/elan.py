@@ -36,7 +36,8 @@ def read_elan(source: Path, options: ReadOptions) -> Table:
     times. Annotations without a text or without times are left out and counted.
     """
     paths = sorted(path for path in source.iterdir() if path.suffix.lower() == SUFFIX) if source.is_dir() else [source]
-    files = [(path, root, list(_annotations(root, path))) for path in paths for root in [_parse(path)]]
+    roots = [(path, _parse(path)) for path in paths]
+    files = [(path, root, list(_annotations(root, path))) for path, root in roots]
     tiers = Counter(annotation.tier for _, _, annotations in files for annotation in annotations)
     tier = options.label_field or (next(iter(tiers)) if len(tiers) == 1 else None)
     if tier not in tiers:

@@ -50,7 +50,7 @@ def join_moments(rows: Sequence[Row], moments: Sequence[int], column: str) -> tu
     steps = _steps([row.name for row in rows], moments)
     step = steps.most_common(1)[0][0] if steps else 1
     unit = "frame" if column in FRAME_COLUMNS else "second"
-    segments = []
+    segments, left_out = [], 0
     for first, end, row in _runs(
         sorted(zip(moments, rows, strict=True), key=lambda pair: (pair[1].name, pair[0])), step
     ):
@@ -58,11 +58,13 @@ def join_moments(rows: Sequence[Row], moments: Sequence[int], column: str) -> tu
             span = float(first), float(end)
             times = {"frames": span} if unit == "frame" else {"start_seconds": span[0], "end_seconds": span[1]}
             segments.append(row._replace(**times))
+        else:
+            left_out += 1
     note = (
         f"A row for each {unit} ({column!r}, from 0, every {step}): neighbours with the same label are a segment, "
         f"{len(segments)} in all."
     )
-    return segments, (note,)
+    return segments, (note, *([f"{left_out} parts without a label are left out."] if left_out else []))
 
 
 def _steps(names: Sequence[str], moments: Sequence[int]) -> Counter[int]:

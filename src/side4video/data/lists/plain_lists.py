@@ -26,7 +26,14 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     video are comments.
     """
     lines = [line.strip() for line in read_lines(source)]
-    lines = [line for line in lines if not line.startswith("#") or VIDEO_SUFFIX.search(line)] or lines  # comments
+    videos = [line for line in lines if not line.startswith("#") or VIDEO_SUFFIX.search(line)] or lines
+    table = _read_videos(videos, source, options)
+    comments = len(lines) - len(videos)
+    notes = (f"Comments: {comments} lines that start with '#' and name no video.",) if comments else ()
+    return table._replace(notes=(*notes, *table.notes))
+
+
+def _read_videos(lines: list[str], source: Path, options: ReadOptions) -> Table:
     if long := [line for line in lines if len(line) > LONGEST_LINE]:
         raise DataError(
             f"{source} is not a list of videos: it has the line {shorten(long[0])}. Write one video per line."

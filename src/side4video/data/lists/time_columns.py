@@ -165,7 +165,7 @@ def _unnamed_times(names: Sequence[str], rows: Sequence[Mapping[str, Any]], path
     known = {name: [value for value in values if value is not None and value >= 0] for name, values in parsed.items()}
     times = {name: values for name, values in known.items() if len(values) == len(rows)}
     files = [row.get(path) for row in rows]
-    has_parts = bool(path) and len(set(files)) < len(files)  # captions, of which a video has several, give no path
+    has_parts = bool(path) and len(set(files)) < len(files)  # lists of captions give no path: they repeat videos anyway
     if has_parts and is_half:
         return list(times)
     clocks = [name for name in times if any(":" in str(row[name]) for row in rows)]

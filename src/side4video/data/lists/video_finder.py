@@ -138,14 +138,14 @@ class VideoFinder:
             return [path for path in found if path], ()
         parts = [_parts(candidates[0]) for candidates in rows]
         start = self._moved_start([parts[place] for place, path in enumerate(found) if path is None])
-        moved = [own[: len(start)] == start for own in parts] if start else [False] * len(rows)
-        if any(path is not None for path, is_moved in zip(found, moved, strict=True) if is_moved):
-            moved = [False] * len(rows)
-        for place in (place for place, is_moved in enumerate(moved) if is_moved):
+        moved = [place for place, own in enumerate(parts) if start and own[: len(start)] == start]
+        if any(found[place] for place in moved):
+            moved = []
+        for place in moved:
             found[place] = self.find_existing(["/".join(parts[place][len(start) :])])
         paths = [path or self._below(_local(names[0])) for path, names in zip(found, rows, strict=True)]
-        count = sum(moved)
-        return paths, (f"{count} paths below {'/'.join(start)!r} are read below {self._root}.",) if count else ()
+        note = f"{len(moved)} paths below {'/'.join(start)!r} are read below {self._root}."
+        return paths, (note,) if moved else ()
 
     def _moved_start(self, missing: Sequence[Sequence[str]]) -> list[str]:
         """The folders before the longest end of a missing absolute path that exists below the root; empty if none."""

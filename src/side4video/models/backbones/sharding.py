@@ -11,7 +11,9 @@ from side4video.distributed.processes import gather_objects
 
 
 class ShardedBlocks:
-    """Frozen blocks of which each process keeps a part; a block is whole only while it runs.
+    """The frozen blocks, divided over all processes: each process keeps a part of the weights of every block.
+
+    A block is whole only while it runs.
 
     All processes must gather a block together, but they have different numbers of clips. So each announces its passes,
     and one without further clips takes part in the passes of the others: see `finish`.
