@@ -44,6 +44,11 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_unconfigure():
+    """At the end they are garbage again: nanobind reports what is left of its objects."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_indexes(tmp_path_factory):
     """Indexes of shards are kept in a folder of this session, not in the user's cache."""
