@@ -130,7 +130,11 @@ class TestSubFolders:
 
     def test_files_are_found_by_their_names(self, root, tmp_path):
         found = self.read(tmp_path, root, "a.mp4", "b.mp4", "missing.mp4")
-        assert [video.path for video in found.videos] == [root / "run/a.mp4", root / "walk/fast/b.mp4", root / "missing.mp4"]
+        assert [video.path for video in found.videos] == [
+            root / "run/a.mp4",
+            root / "walk/fast/b.mp4",
+            root / "missing.mp4",
+        ]
         assert f"2 names without a folder are found in the folders below {root}." in found.notes
         with pytest.raises(DataError, match=r"1 of 3 videos are missing: 'missing\.mp4'"):
             check_video_list(found)
