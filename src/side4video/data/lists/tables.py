@@ -22,6 +22,7 @@ from side4video.data.lists.records import (
     read_records,
 )
 from side4video.data.lists.rows import ReadOptions, Row, Table
+from side4video.data.lists.several_labels import separate_labels
 from side4video.data.lists.split_names import select_split
 from side4video.data.lists.text_files import DataError, parse_json, read_lines, read_numbered_lines, shorten
 from side4video.data.lists.time_columns import END_COLUMNS, START_COLUMNS, start_and_end
@@ -146,8 +147,11 @@ def _read_table(
             else row
         )
     if moment := columns.get(MOMENT):
-        rows, joined = join_moments(rows, [int(record[moment]) for record in records], moment)
-        notes = (*notes, *joined)
+        how_separated: tuple[str, ...] = ()
+        if options.multi_label or options.label_separator:
+            rows, how_separated = separate_labels(rows, options.label_separator, source)
+        rows, joined = join_moments(rows, [int(record[moment]) for record in records], moment, source)
+        notes = (*notes, *how_separated, *joined)
     if columns.classes:
         return Table(rows, tuple(spelling[name] for name in columns.classes), notes=(columns.note, *notes))
     table = labels_to_indices(rows, options, source)
