@@ -419,9 +419,9 @@ class TestFiles:
 
     def test_own_names_are_used_exactly(self, tmp_path):
         """Another file of the same stem, or in another folder, may be another video."""
-        touch(tmp_path, "a.avi", "x/b.mp4")
-        found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na.mp4,x\nb.mp4,y\n"))
-        with pytest.raises(DataError, match=r"2 of 2 videos are missing: 'a\.mp4', 'b\.mp4'"):
+        touch(tmp_path, "a.avi", "x/b.mp4", "c.mp4")
+        found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na.mp4,x\nb.mp4,y\nc.mp4,z\n"))
+        with pytest.raises(DataError, match=r"2 of 3 videos are missing: 'a\.mp4', 'b\.mp4'"):
             check_caption_list(found)
 
     def test_missing_videos(self, tmp_path):

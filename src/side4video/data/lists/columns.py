@@ -105,7 +105,7 @@ def choose_columns(
         )
     times = find_times(found, names, rows, nested=nested)
     if times.unread:
-        raise DataError(describe_unread(times, source, remedy=", or give --data.columns start NAME end NAME"))
+        raise DataError(describe_unread(times, source, by_flag=True))
     found = times.of_role
     if moment := moment_column(found, rows):
         found = found | {MOMENT: moment}
