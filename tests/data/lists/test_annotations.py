@@ -314,6 +314,24 @@ class TestKinetics:
         found = read_video_list(write(tmp_path / "k.csv", text), class_names=["x"])
         assert labels(found) == {"abcdefghijk_000001_000011": None}
 
+    def test_the_id_alone_names_no_clip_of_several(self, tmp_path):
+        """Two clips of one video: a file with the id alone would be both."""
+        touch(tmp_path, "abcdefghijk.mp4", "abcdefghijl.mp4")
+        text = self.HEADER + "run,abcdefghijk,1,11,val,0\nsit,abcdefghijk,20,30,val,0\nrun,abcdefghijl,1,11,val,0\n"
+        found = read_video_list(write(tmp_path / "k.csv", text))
+        assert "Times are part of the names of the clips, which are cut already." in found.notes
+        with pytest.raises(DataError, match=r"2 of 3 videos are missing: 'abcdefghijk_000001_000011', .*_000030'"):
+            check_video_list(found)
+
+    def test_other_lists_of_youtube_videos_give_segments(self, tmp_path):
+        touch(tmp_path, "abcdefghijk.mp4")
+        text = "classname,youtube_id,subset,start,end\nrun,abcdefghijk,training,1.5,11\nsit,abcdefghijk,training,20,30\n"
+        found = read_video_list(write(tmp_path / "k.csv", text))
+        assert [(video.start_seconds, video.end_seconds, video.path.name) for video in found.videos] == [
+            (1.5, 11.0, "abcdefghijk.mp4"),
+            (20.0, 30.0, "abcdefghijk.mp4"),
+        ]
+
     @needs_annotations
     def test_real_list(self):
         source = ANNOTATIONS / "kinetics/kinetics-400_val.csv"

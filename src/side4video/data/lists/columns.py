@@ -20,7 +20,7 @@ from side4video.video.decoding import VIDEO_SUFFIXES
 
 PATH_COLUMNS = joined_spellings(
     *("path", "video_path", "file_path", "clip_path", "filename", "file_name", "file", "video"),
-    *("video_name", "video_file", "video_id", "clip", "clip_name", "id"),
+    *("video_name", "video_file", "video_id", "clip", "clip_name", "youtube_id", "id"),
     *("media_file", "media_file_name", "media_file_path"),
 )
 LABEL_COLUMNS = joined_spellings(
