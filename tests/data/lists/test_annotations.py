@@ -325,7 +325,8 @@ class TestKinetics:
 
     def test_other_lists_of_youtube_videos_give_segments(self, tmp_path):
         touch(tmp_path, "abcdefghijk.mp4")
-        text = "classname,youtube_id,subset,start,end\nrun,abcdefghijk,training,1.5,11\nsit,abcdefghijk,training,20,30\n"
+        rows = "run,abcdefghijk,training,1.5,11\nsit,abcdefghijk,training,20,30\n"
+        text = f"classname,youtube_id,subset,start,end\n{rows}"
         found = read_video_list(write(tmp_path / "k.csv", text))
         assert [(video.start_seconds, video.end_seconds, video.path.name) for video in found.videos] == [
             (1.5, 11.0, "abcdefghijk.mp4"),

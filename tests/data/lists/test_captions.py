@@ -417,6 +417,12 @@ class TestFiles:
         ]
         assert found.notes == ()
 
+    def test_other_lines_of_tables(self, tmp_path):
+        """Delimiters at the end, and a header between two tables."""
+        source = write(tmp_path / "d.csv", "video,caption\na,x,\nvideo,caption\nb,y,,\n")
+        assert [video.name for video in read_caption_list(source).videos] == ["a", "b"]
+        assert "more fields than the 2 of its header in 'line 2'" in problems(write(source, "video,caption\na,x,z\n"))
+
     def test_own_names_are_used_exactly(self, tmp_path):
         """Another file of the same stem, or in another folder, may be another video."""
         touch(tmp_path, "a.avi", "x/b.mp4", "c.mp4")

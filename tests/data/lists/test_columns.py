@@ -311,6 +311,20 @@ class TestSpreadsheets:
         source = write(tmp_path / "x.csv", "\n".join(["video,label,height,width", *rows]))
         assert times_of(source) == [(None, None)] * 2
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "# exported by a tool\n# 2024-01-01\npath,label\na.mp4,run\nb.mp4,walk\n",
+            "path,label\na.mp4,run,\nb.mp4,walk,,\n",
+            "path,label\na.mp4,run\npath,label\nb.mp4,walk\n",  # two tables, one after the other
+            "#,path,label\n1,a.mp4,run\n2,b.mp4,walk\n",
+            "# path,label\na.mp4,run\nb.mp4,walk\n",
+        ],
+        ids=["comments", "delimiters at the end", "headers inside", "a column of numbers", "a header as a comment"],
+    )
+    def test_other_lines_of_tables(self, tmp_path, text):
+        assert read(write(tmp_path / "x.csv", text)) == [("a.mp4", "run"), ("b.mp4", "walk")]
+
     def test_a_table_without_paths_is_no_list_of_videos(self, tmp_path):
         with pytest.raises(DataError, match="no column of paths; its columns are 'action', 'start', 'end'"):
             read_video_list(write(tmp_path / "x.csv", "action,start,end\nshot,1,2\n"))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from side4video.data.lists.class_folders import class_folders
-from side4video.data.lists.records import split_header
+from side4video.data.lists.records import count_comments, split_header
 from side4video.data.lists.text_files import read_json, read_lines
 
 
@@ -37,9 +37,14 @@ class ListSource:
         return [] if self.is_folder or self.suffix in {".json", ".xml", ".eaf"} else read_lines(self.path)
 
     @cached_property
+    def table(self) -> list[str]:
+        """The lines without comments before the header of a table."""
+        return self.lines[count_comments(self.lines) :]
+
+    @cached_property
     def columns(self) -> frozenset[str]:
-        """The fields of the first line, as normalised column names."""
-        return frozenset(split_header(self.lines[0]) if self.lines else ())
+        """The fields of the first line of `table`, as normalised column names."""
+        return frozenset(split_header(self.table[0]) if self.table else ())
 
     @cached_property
     def json(self) -> Any:

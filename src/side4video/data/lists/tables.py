@@ -14,6 +14,7 @@ from side4video.data.lists.records import (
     LINE,
     Several,
     column_name,
+    count_comments,
     fields_by_column,
     header_delimiter,
     header_fields,
@@ -39,7 +40,7 @@ def is_csv(source: ListSource) -> bool:
     True
     """
     others = source.columns & {*LABEL_COLUMNS, *START_COLUMNS, *END_COLUMNS}
-    return bool(source.columns & set(PATH_COLUMNS)) or len(others) > 1 or _has_header(source.lines)
+    return bool(source.columns & set(PATH_COLUMNS)) or len(others) > 1 or _has_header(source.table)
 
 
 def read_csv(source: Path, options: ReadOptions) -> Table:
@@ -49,7 +50,7 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
     `split` is given.
     """
     lines = read_lines(source)
-    names = header_fields(lines[0]) if lines else []
+    names = header_fields(lines[count_comments(lines)]) if lines else []
     spelling = {column_name(name): name.strip() for name in names}
     return _read_table(read_records(source, numbered=True), options, source, spelling=spelling)
 
