@@ -90,6 +90,7 @@ class TestElan:
     def test_a_folder_of_files(self, save, tmp_path):
         save("a.eaf", self.GESTURES)
         save("b.eaf", self.GESTURES[:1], video="b.mp4")
+        write(tmp_path / "._b.eaf", "\0\5\x16\7")  # macOS, on disks of other systems
         write(tmp_path / "a.mp4", "")  # next to the file, not at the stored path
         found = read_video_list(tmp_path)
         assert [row[:2] for row in named(found)] == [("a.mp4", "wave"), ("a.mp4", "point"), ("b.mp4", "wave")]

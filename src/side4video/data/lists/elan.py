@@ -37,7 +37,8 @@ def read_elan(source: Path, options: ReadOptions) -> Table:
     times. Annotations without a text or without times are left out and counted. The times of shifted videos
     (`TIME_ORIGIN`) are those of the video.
     """
-    paths = sorted(path for path in source.iterdir() if path.suffix.lower() == SUFFIX) if source.is_dir() else [source]
+    names = sorted(name for name in ListSource(source).names if name.lower().endswith(SUFFIX))
+    paths = [source / name for name in names] if source.is_dir() else [source]
     roots = [(path, _parse(path)) for path in paths]
     files = [(path, root, list(_annotations(root, path))) for path, root in roots]
     tiers = Counter(annotation.tier for _, _, annotations in files for annotation in annotations)

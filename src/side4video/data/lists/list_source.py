@@ -7,6 +7,7 @@ from typing import Any
 from side4video.data.lists.class_folders import class_folders
 from side4video.data.lists.records import count_comments, split_header
 from side4video.data.lists.text_files import read_json, read_lines
+from side4video.video.hidden import is_hidden
 
 
 class ListSource:
@@ -23,8 +24,9 @@ class ListSource:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names in a folder; empty for a file."""
-        return frozenset(entry.name for entry in self.path.iterdir()) if self.is_folder else frozenset()
+        """The names in a folder, without hidden ones; empty for a file."""
+        names = (entry.name for entry in self.path.iterdir()) if self.is_folder else ()
+        return frozenset(name for name in names if not is_hidden(name))
 
     @cached_property
     def sub_folders(self) -> list[str]:

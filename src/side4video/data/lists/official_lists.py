@@ -151,7 +151,8 @@ def read_ucf101(source: Path, options: ReadOptions) -> Table:
 def read_hmdb51(source: Path, options: ReadOptions) -> Table:
     """Read a folder of `<class>_test_split<fold>.txt` with lines `<video> <1: train, 2: test, 0: unused>`."""
     flag = {"train": "1", "test": "2"}.get(str(options.split))
-    files = sorted((match[1], path) for path in source.iterdir() if (match := HMDB51_LIST.fullmatch(path.name)))
+    matches = map(HMDB51_LIST.fullmatch, ListSource(source).names)
+    files = sorted((match[1], source / match[0]) for match in matches if match)
     chosen = [(label, path) for label, path in files if path.name.endswith(f"_test_split{options.fold}.txt")]
     if flag is None or not chosen:
         raise DataError(
