@@ -9,5 +9,6 @@
 * subset.py: selects a subset of the training videos.
 * task.py: the interface between the training loop and a task.
 * token_cache.py: caches the frozen model's tokens on disk for later epochs.
+* trained_videos.py: warn about evaluation videos that an adapter was trained on.
 * unread.py: unreadable videos, and whether scores are reported without them.
 """

@@ -7,13 +7,15 @@ from typing import Any
 
 from rich.table import Table
 
-from side4video.adapters.adapter import load_adapter, read_adapter_for
+from side4video.adapters.adapter import Adapter, load_adapter, read_adapter_for
 from side4video.config import DataConfig
 from side4video.data.lists.annotations import DataError, LabelledVideo, check_video_list
 from side4video.data.lists.configured_lists import read_configured_list
 from side4video.distributed.processes import WAIT_MINUTES, distribute, joined_processes, print_once
 from side4video.models.video_model import VideoModel, choose_device
 from side4video.moments.moment import Moment
+from side4video.tasks.recognition.data import read_data
+from side4video.tasks.trained_videos import print_trained_videos
 from side4video.tasks.unread import NoReadableVideosError, UnreadVideo
 from side4video.timeline.detection import THRESHOLDS, detection_scores
 from side4video.timeline.find import find_timeline
@@ -137,7 +139,7 @@ def evaluate_timelines(
     adapter = read_adapter_for("recognition", folder)
     place = choose_device(device)
     with joined_processes(place, timeout_minutes=timeout_minutes):
-        labelled = read_segments(data.model_copy(update={"multi_label": adapter.multi_label}), adapter.class_names)
+        labelled = read_segments(data.model_copy(update={"multi_label": adapter.multi_label}), adapter)
         model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights)
         assert isinstance(model, VideoModel)
 
@@ -171,8 +173,8 @@ def score_timelines(
     return TimelineEvaluation(detection_scores(moments, segments), tuple(timelines), len(segments), unread)
 
 
-def read_segments(data: DataConfig, class_names: Sequence[str]) -> list[Moment]:
-    """Read the labelled segments of `data.test`, with score 1.
+def read_segments(data: DataConfig, adapter: Adapter) -> list[Moment]:
+    """Read the labelled segments of `data.test`, with score 1, and print what is notable about them.
 
     Raises:
         DataError: the list cannot be used, has unknown classes, or a row has no times.
@@ -180,14 +182,17 @@ def read_segments(data: DataConfig, class_names: Sequence[str]) -> list[Moment]:
     """
     if data.test is None and not data.is_divided:
         raise ValueError("No labelled segments: give --data.test, a list with the columns path, label, start and end.")
-    listed = read_configured_list(data, "test", class_names=class_names)
+    listed = read_configured_list(data, "test", class_names=adapter.class_names)
     assert listed is not None
     for note in listed.notes:
         print_once(f"{listed.source}: {note}")
     checked = check_video_list(listed, allow_missing=data.allow_missing)
     for warning in checked.warnings:
         print_once(f"warning: {listed.source}: {warning}")
-    return [moment for video in checked.videos.videos for moment in _segments(video, class_names, listed.source)]
+    trained_on, seed = adapter.config.data, adapter.config.seed
+    print_trained_videos(checked.videos.videos, trained_on, lambda data: read_data(data, seed=seed).train)
+    segments = (_segments(video, adapter.class_names, listed.source) for video in checked.videos.videos)
+    return [moment for of_video in segments for moment in of_video]
 
 
 def _segments(video: LabelledVideo, class_names: Sequence[str], source: str) -> list[Moment]:

@@ -116,6 +116,19 @@ class TestList:
             "c,d": 0,
         }
 
+    @pytest.mark.parametrize("delimiter", [",", ";", "|"])
+    def test_delimiters_in_some_labels(self, tmp_path, delimiter):
+        label = f"hold{delimiter} then release"
+        source = write(tmp_path / "l.csv", f"a.mp4{delimiter}{label}\nx{delimiter}y.mp4{delimiter}run\n")
+        found = read_video_list(source)
+        assert [(video.name, found.class_names[video.label]) for video in found.videos] == [
+            ("a.mp4", label),
+            (f"x{delimiter}y.mp4", "run"),
+        ]
+        with pytest.raises(DataError, match="several labels for one video"):
+            text = "a.mp4,run,jump\nb.mp4,run\nc.mp4,jump\n"
+            read_video_list(write(source, text.replace(",", delimiter)))
+
     @pytest.mark.parametrize("delimiter", [",", ", ", ";", "; ", "\t"])
     def test_quotes_are_no_part_of_names(self, tmp_path, delimiter):
         text = f'a.mp4{delimiter}"run"\n"b b.mp4"{delimiter}"sit, then lie"\nc.mp4{delimiter}run\n'
@@ -314,6 +327,25 @@ class TestKinetics:
         found = read_video_list(write(tmp_path / "k.csv", text), class_names=["x"])
         assert labels(found) == {"abcdefghijk_000001_000011": None}
 
+    def test_the_id_alone_names_no_clip_of_several(self, tmp_path):
+        """Two clips of one video: a file with the id alone would be both."""
+        touch(tmp_path, "abcdefghijk.mp4", "abcdefghijl.mp4")
+        text = self.HEADER + "run,abcdefghijk,1,11,val,0\nsit,abcdefghijk,20,30,val,0\nrun,abcdefghijl,1,11,val,0\n"
+        found = read_video_list(write(tmp_path / "k.csv", text))
+        assert "Times are part of the names of the clips, which are cut already." in found.notes
+        with pytest.raises(DataError, match=r"2 of 3 videos are missing: 'abcdefghijk_000001_000011', .*_000030'"):
+            check_video_list(found)
+
+    def test_other_lists_of_youtube_videos_give_segments(self, tmp_path):
+        touch(tmp_path, "abcdefghijk.mp4")
+        rows = "run,abcdefghijk,training,1.5,11\nsit,abcdefghijk,training,20,30\n"
+        text = f"classname,youtube_id,subset,start,end\n{rows}"
+        found = read_video_list(write(tmp_path / "k.csv", text))
+        assert [(video.start_seconds, video.end_seconds, video.path.name) for video in found.videos] == [
+            (1.5, 11.0, "abcdefghijk.mp4"),
+            (20.0, 30.0, "abcdefghijk.mp4"),
+        ]
+
     @needs_annotations
     def test_real_list(self):
         source = ANNOTATIONS / "kinetics/kinetics-400_val.csv"
@@ -464,6 +496,7 @@ class TestHmdb51:
 
     def test_flags(self, tmp_path):
         splits = self.lists(tmp_path)
+        (splits / "._wave_test_split1.txt").write_bytes(b"\0\5\x16\7")  # macOS, on disks of other systems
         touch(tmp_path / "v", "brush_hair/#20_Rhythm_&(x)[y]!.avi", "d.avi")
         train = read_video_list(splits, split="train", root=tmp_path / "v")
         assert train.class_names == ("brush_hair", "wave")

@@ -417,11 +417,17 @@ class TestFiles:
         ]
         assert found.notes == ()
 
+    def test_other_lines_of_tables(self, tmp_path):
+        """Delimiters at the end, and a header between two tables."""
+        source = write(tmp_path / "d.csv", "video,caption\na,x,\nvideo,caption\nb,y,,\n")
+        assert [video.name for video in read_caption_list(source).videos] == ["a", "b"]
+        assert "more fields than the 2 of its header in 'line 2'" in problems(write(source, "video,caption\na,x,z\n"))
+
     def test_own_names_are_used_exactly(self, tmp_path):
         """Another file of the same stem, or in another folder, may be another video."""
-        touch(tmp_path, "a.avi", "x/b.mp4")
-        found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na.mp4,x\nb.mp4,y\n"))
-        with pytest.raises(DataError, match=r"2 of 2 videos are missing: 'a\.mp4', 'b\.mp4'"):
+        touch(tmp_path, "a.avi", "x/b.mp4", "c.mp4")
+        found = read_caption_list(write(tmp_path / "d.csv", "video,caption\na.mp4,x\nb.mp4,y\nc.mp4,z\n"))
+        with pytest.raises(DataError, match=r"2 of 3 videos are missing: 'a\.mp4', 'b\.mp4'"):
             check_caption_list(found)
 
     def test_missing_videos(self, tmp_path):

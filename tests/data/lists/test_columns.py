@@ -1,6 +1,7 @@
 """Columns of lists by their names and content, the units of times, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -296,8 +297,11 @@ class TestSpreadsheets:
     )
     def test_times_with_headers_in_other_languages_are_refused(self, tmp_path, header, rows, unread):
         source = write(tmp_path / "x.csv", "\n".join([header, *rows]))
-        with pytest.raises(DataError, match=f"times of unknown meaning: {unread}"):
+        with pytest.raises(DataError, match=f"times of unknown meaning: {unread}") as error:
             read_video_list(source)
+        start, end = re.search(r"--data.columns start (\S+) end (\S+)\.", str(error.value)).groups()
+        if "known are none" in str(error.value) and "Zeit" not in header:
+            assert None not in times_of(source, columns={"start": start.strip("'"), "end": end.strip("'")})[0]
 
     @pytest.mark.parametrize(
         "rows",
@@ -306,6 +310,20 @@ class TestSpreadsheets:
     def test_other_numbers_are_no_times(self, tmp_path, rows):
         source = write(tmp_path / "x.csv", "\n".join(["video,label,height,width", *rows]))
         assert times_of(source) == [(None, None)] * 2
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "# exported by a tool\n# 2024-01-01\npath,label\na.mp4,run\nb.mp4,walk\n",
+            "path,label\na.mp4,run,\nb.mp4,walk,,\n",
+            "path,label\na.mp4,run\npath,label\nb.mp4,walk\n",  # two tables, one after the other
+            "#,path,label\n1,a.mp4,run\n2,b.mp4,walk\n",
+            "# path,label\na.mp4,run\nb.mp4,walk\n",
+        ],
+        ids=["comments", "delimiters at the end", "headers inside", "a column of numbers", "a header as a comment"],
+    )
+    def test_other_lines_of_tables(self, tmp_path, text):
+        assert read(write(tmp_path / "x.csv", text)) == [("a.mp4", "run"), ("b.mp4", "walk")]
 
     def test_a_table_without_paths_is_no_list_of_videos(self, tmp_path):
         with pytest.raises(DataError, match="no column of paths; its columns are 'action', 'start', 'end'"):

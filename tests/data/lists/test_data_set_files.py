@@ -238,6 +238,7 @@ class TestThumos:
         write(val / "Diving_val.txt", "video_validation_0000101 1.0 2.0\nvideo_validation_0000102 3.0 4.0\n")
         write(val / "CliffDiving_val.txt", "video_validation_0000101 1.0 2.0\n")
         write(val / "Ambiguous_val.txt", "video_validation_0000266  90.10 91.00\n")
+        write(val / "._BaseballPitch_val.txt", "\0\5\x16\7")  # macOS, on disks of other systems
         write(test / "BaseballPitch_test.txt", "video_test_0000324   9.60  10.80\n")
         return tmp_path
 

@@ -1,8 +1,10 @@
 """Lists with a row for each frame or second."""
 
+import json
+
 import pytest
 
-from side4video.data.lists.annotations import read_video_list
+from side4video.data.lists.annotations import DataError, read_video_list
 
 
 def write(path, header, rows):
@@ -61,6 +63,37 @@ def test_a_column_for_each_class(tmp_path):
     ]
 
 
+class TestSeveralRowsOfOneMoment:
+    """As tools write them that have a row for each label, person or box."""
+
+    ROWS = (("a.mp4", 0, "x"), ("a.mp4", 1, "x"), ("a.mp4", 1, "y"), ("a.mp4", 2, "y"), ("a.mp4", 2, "x"))
+
+    def test_equal_labels_count_once(self, tmp_path):
+        rows = [*self.ROWS[:2], ("a.mp4", 1, "x"), ("a.mp4", 1, "nan"), ("a.mp4", 2, "y")]
+        path = write(tmp_path / "l.csv", "video,second,label", rows)
+        assert segments(path) == [("a.mp4", "x", 0.0, 2.0), ("a.mp4", "y", 2.0, 3.0)]
+
+    def test_two_labels_are_refused(self, tmp_path):
+        path = write(tmp_path / "l.csv", "video,second,label", self.ROWS)
+        message = r"2 seconds have several labels: 'a.mp4 1: x, y', 'a.mp4 2: x, y'\. .* give --data\.multi-label true"
+        with pytest.raises(DataError, match=message):
+            read_video_list(path)
+
+    def test_several_labels_are_merged(self, tmp_path):
+        rows = [*self.ROWS, ("a.mp4", 3, "x|z"), ("a.mp4", 3, "nan"), ("a.mp4", 4, "nan"), ("a.mp4", 5, "x")]
+        assert segments(write(tmp_path / "l.csv", "video,second,label", rows), multi_label=True) == [
+            ("a.mp4", {"x"}, 0.0, 1.0),
+            ("a.mp4", {"x", "y"}, 1.0, 3.0),
+            ("a.mp4", {"x", "z"}, 3.0, 4.0),
+            ("a.mp4", {"x"}, 5.0, 6.0),
+        ]
+
+    def test_lists_of_json_are_merged(self, tmp_path):
+        rows = [{"video": "a.mp4", "second": second, "labels": [label]} for _, second, label in self.ROWS]
+        (tmp_path / "l.json").write_text(json.dumps(rows))
+        assert segments(tmp_path / "l.json") == [("a.mp4", {"x"}, 0.0, 1.0), ("a.mp4", {"x", "y"}, 1.0, 3.0)]
+
+
 def test_each_split_is_joined_alone(tmp_path):
     rows = [
         ("a.mp4", 0, "x", "train"),
@@ -78,7 +111,6 @@ def test_each_split_is_joined_alone(tmp_path):
     [
         [("a.mp4", 3, "x"), ("b.mp4", 5, "y"), ("c.mp4", 9, "x")],  # a chosen frame of each video
         [("a.mp4", 3, "x"), ("a.mp4", 50, "x"), ("a.mp4", 61, "x"), ("a.mp4", 300, "x")],  # some chosen frames
-        [("a.mp4", 1, "x"), ("a.mp4", 1, "x"), ("a.mp4", 2, "x"), ("a.mp4", 3, "x")],  # a frame twice
         [("a.mp4", 1.5, "x"), ("a.mp4", 2.5, "x"), ("a.mp4", 3.5, "x")],
     ],
 )

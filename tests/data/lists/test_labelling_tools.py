@@ -56,10 +56,11 @@ class TestElan:
     def save(self, tmp_path):
         """Write a file of ELAN with `(tier, start in ms, end in ms, text)`; the tier `hand` refers to `gesture`."""
 
-        def make(name, annotations, *, video="clips/a.mp4"):
+        def make(name, annotations, *, video="clips/a.mp4", origin=None):
             file = pympi.Elan.Eaf()
             file.remove_tier("default")
-            file.add_linked_file(f"file:///nowhere/{Path(video).name}", relpath=f"./{video}", mimetype="video/mp4")
+            place = {"relpath": f"./{video}", "mimetype": "video/mp4", "time_origin": origin}
+            file.add_linked_file(f"file:///nowhere/{Path(video).name}", **place)
             file.add_linguistic_type("association", "Symbolic_Association")
             for tier in dict.fromkeys(tier for tier, *_ in annotations):
                 if tier == "hand":
@@ -89,6 +90,7 @@ class TestElan:
     def test_a_folder_of_files(self, save, tmp_path):
         save("a.eaf", self.GESTURES)
         save("b.eaf", self.GESTURES[:1], video="b.mp4")
+        write(tmp_path / "._b.eaf", "\0\5\x16\7")  # macOS, on disks of other systems
         write(tmp_path / "a.mp4", "")  # next to the file, not at the stored path
         found = read_video_list(tmp_path)
         assert [row[:2] for row in named(found)] == [("a.mp4", "wave"), ("a.mp4", "point"), ("b.mp4", "wave")]
@@ -104,13 +106,32 @@ class TestElan:
         assert "1 annotations without a text or times are left out." in found.notes
 
     @pytest.mark.parametrize(
+        ("origin", "found"),
+        [
+            (1200, [("a.mp4", "wave", 2.2, 3.7), ("a.mp4", "point", 4.2, 5.45)]),
+            (-1500, [("a.mp4", "wave", 0.0, 1.0), ("a.mp4", "point", 1.5, 2.75)]),
+            (-2500, [("a.mp4", "point", 0.5, 1.75)]),
+        ],
+    )
+    def test_a_video_that_starts_at_another_time(self, save, origin, found):
+        """The time of the annotations at 0 is `origin` in the video."""
+        listed = read_video_list(save("a.eaf", self.GESTURES, origin=origin))
+        assert named(listed) == [(*row[:2], *map(pytest.approx, row[2:])) for row in found]
+        assert "1 of 1 videos are shifted against the annotations (TIME_ORIGIN)." in listed.notes
+        left_out = "1 annotations before the start of their video are left out."
+        assert (left_out in listed.notes) == (len(found) == 1)
+
+    @pytest.mark.parametrize(
         ("changed", "message"),
         [
             (("<ANNOTATION_DOCUMENT", "<other", "</ANNOTATION_DOCUMENT", "</other"), "is not a file of ELAN"),
             (('TIME_VALUE="1000"', 'TIME_VALUE="soon"'), "has the time 'soon', which is no number of milliseconds"),
             (("<HEADER", '<HEADER TIME_UNITS="NTSC-frames"'), "has times in 'NTSC-frames'"),
             ((".mp4", ".wav"), "names no video: 'file:///nowhere/a.wav'"),
-            (("MIME_TYPE=", 'TIME_ORIGIN="1200" MIME_TYPE='), r"is shifted by '1200' ms against the annotations"),
+            (
+                ("MIME_TYPE=", 'TIME_ORIGIN="soon" MIME_TYPE='),
+                "has the time 'soon', which is no number of milliseconds",
+            ),
         ],
         ids=lambda value: value[0] if isinstance(value, tuple) else "",
     )

@@ -7,6 +7,7 @@ import pytest
 from side4video.data.lists.annotations import DataError, check_video_list, read_video_list
 from side4video.data.lists.captions import read_caption_list
 from side4video.data.lists.video_finder import VideoFinder
+from side4video.video.remote import is_address, video_path
 
 NAME = "Schl\u00e4ge"
 
@@ -107,6 +108,52 @@ class TestMoved:
         found = read_caption_list(folder / "captions.csv")
         assert [video.path for video in found.videos] == [folder / "clips/run/a.mp4"]
         assert found.notes == (f"1 paths below '/nowhere' are read below {folder}.",)
+
+
+class TestSubFolders:
+    """Lists of bare names, whose files are in sub-folders."""
+
+    @pytest.fixture(params=["folder", "memory://sub-folders"])
+    def root(self, request, tmp_path):
+        root = tmp_path if request.param == "folder" else video_path(request.param)
+        for name in ("run/a.mp4", "walk/fast/b.mp4", "walk/b.webm", ".trash/a.mp4", "@eaDir/a.mp4"):
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"...")
+        yield root
+        if is_address(root):
+            root.fs.rm(root.path, recursive=True)
+
+    def read(self, folder, root, *names):
+        (folder / "list.csv").write_text("\n".join(["video,label", *(f"{name},{name[0]}" for name in names)]))
+        return read_video_list(folder / "list.csv", root=root)
+
+    def test_files_are_found_by_their_names(self, root, tmp_path):
+        found = self.read(tmp_path, root, "a.mp4", "b.mp4", "missing.mp4")
+        assert [video.path for video in found.videos] == [
+            root / "run/a.mp4",
+            root / "walk/fast/b.mp4",
+            root / "missing.mp4",
+        ]
+        assert f"2 names without a folder are found in the folders below {root}." in found.notes
+        with pytest.raises(DataError, match=r"1 of 3 videos are missing: 'missing\.mp4'"):
+            check_video_list(found)
+
+    def test_a_name_in_two_folders_is_refused(self, root, tmp_path):
+        with pytest.raises(DataError, match=r"'b' is .*walk/b\.webm and .*walk/fast/b\.mp4.*Write the folder before"):
+            self.read(tmp_path, root, "a", "b")
+
+    def test_a_deleted_file_is_not_replaced_by_one_in_a_sub_folder(self, root, tmp_path):
+        (root / "c.mp4").write_bytes(b"...")
+        found = self.read(tmp_path, root, "a.mp4", "c.mp4")
+        with pytest.raises(DataError, match=r"1 of 2 videos are missing: 'a\.mp4'"):
+            check_video_list(found)
+
+    def test_captions(self, root, tmp_path):
+        (tmp_path / "captions.csv").write_text("video,caption\na.mp4,a run\n")
+        found = read_caption_list(tmp_path / "captions.csv", root=root)
+        assert [video.path for video in found.videos] == [root / "run/a.mp4"]
+        assert found.notes == (f"1 names without a folder are found in the folders below {root}.",)
 
 
 def test_file_urls_and_the_home_folder(tmp_path, monkeypatch):

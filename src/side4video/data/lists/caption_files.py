@@ -148,17 +148,21 @@ def read_table(file: CaptionFile) -> tuple[list[Record], list[str]]:
     reader = csv.reader(text, delimiter=header_delimiter(file.lines()[0]), skipinitialspace=True, strict=True)
     records: list[Record] = []
     columns: list[str] = []
+    header: list[str] = []
     too_long = []
     try:
         for fields in reader:
             if not any(field.strip() for field in fields):
                 continue
             if not columns:
+                header = fields
                 columns = number_captions([column_name(field) for field in fields])
                 if repeated := sorted(name for name, count in Counter(columns).items() if name and count > 1):
                     problems.append(f"{file.path} has several columns {first_few(repeated)}. Give each its own name.")
                 continue
-            too_long += [f"line {reader.line_num}"] if len(fields) > len(columns) else []
+            if fields == header:
+                continue
+            too_long += [f"line {reader.line_num}"] if any(fields[len(columns) :]) else []
             values = dict(zip_longest(columns, (field.strip() for field in fields[: len(columns)]), fillvalue=""))
             records.append(Record(f"line {reader.line_num}", values))
     except csv.Error as error:

@@ -175,7 +175,7 @@ def _times_by_name(fields: Mapping[str, Any]) -> dict[str, str]:
 def _unread_times(times: Times, path: Path) -> list[str]:
     frames = [times.of_role[role] for role in ("start_frame", "end_frame") if role in times.of_role]
     if times.unread:
-        return [describe_unread(times, path)]
+        return [describe_unread(times, path, by_flag=False)]
     if frames:
         return [f"{path} has frame numbers in {first_few(frames)}. Write start and end in seconds for captions."]
     return []

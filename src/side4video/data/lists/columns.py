@@ -20,7 +20,7 @@ from side4video.video.decoding import VIDEO_SUFFIXES
 
 PATH_COLUMNS = joined_spellings(
     *("path", "video_path", "file_path", "clip_path", "filename", "file_name", "file", "video"),
-    *("video_name", "video_file", "video_id", "clip", "clip_name", "id"),
+    *("video_name", "video_file", "video_id", "clip", "clip_name", "youtube_id", "id"),
     *("media_file", "media_file_name", "media_file_path"),
 )
 LABEL_COLUMNS = joined_spellings(
@@ -105,7 +105,7 @@ def choose_columns(
         )
     times = find_times(found, names, rows, nested=nested)
     if times.unread:
-        raise DataError(describe_unread(times, source, remedy=", or give --data.columns start NAME end NAME"))
+        raise DataError(describe_unread(times, source, by_flag=True))
     found = times.of_role
     if moment := moment_column(found, rows):
         found = found | {MOMENT: moment}

@@ -1,5 +1,6 @@
 """ELAN's annotation files (.eaf): the annotations of a tier as segments of the video that the file names."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +34,11 @@ def read_elan(source: Path, options: ReadOptions) -> Table:
     """Read one file, or all files of a folder: each annotation of a tier is a segment of the first video of its file.
 
     `options.label_field` names the tier if several have annotations. Annotations that refer to another one have its
-    times. Annotations without a text or without times are left out and counted.
+    times. Annotations without a text or without times are left out and counted. The times of shifted videos
+    (`TIME_ORIGIN`) are those of the video.
     """
-    paths = sorted(path for path in source.iterdir() if path.suffix.lower() == SUFFIX) if source.is_dir() else [source]
+    names = sorted(name for name in ListSource(source).names if name.lower().endswith(SUFFIX))
+    paths = [source / name for name in names] if source.is_dir() else [source]
     roots = [(path, _parse(path)) for path in paths]
     files = [(path, root, list(_annotations(root, path))) for path, root in roots]
     tiers = Counter(annotation.tier for _, _, annotations in files for annotation in annotations)
@@ -43,19 +46,27 @@ def read_elan(source: Path, options: ReadOptions) -> Table:
     if tier not in tiers:
         shown = ", ".join(f"{shorten(name)} ({count})" for name, count in tiers.most_common(10)) or "none"
         raise DataError(f"{source}: the tiers with annotations are {shown}. Give --data.label-field NAME.")
-    rows, left_out = [], 0
+    rows, left_out, before, shifts = [], 0, 0, []
     for path, root, annotations in files:
         own = [annotation for annotation in annotations if annotation.tier == tier]
         if own:
-            candidates = _candidates(root, path)
+            candidates, shift = _video(root, path)
+            shifts.append(shift)
             for _, label, start, end in own:
-                if label and start is not None and end is not None:
-                    rows.append(Row(candidates[0], label, candidates, start, end))
-                else:
+                if not label or start is None or end is None:
                     left_out += 1
-    note = f"Labels: the tier {tier!r} of {len(files)} file{'s' * (len(files) != 1)}."
-    counted = (f"{left_out} annotations without a text or times are left out.",) if left_out else ()
-    return Table(rows, notes=(note, *counted))
+                elif end + shift <= 0:
+                    before += 1
+                else:
+                    rows.append(Row(candidates[0], label, candidates, max(start + shift, 0.0), end + shift))
+    shifted = sum(shift != 0 for shift in shifts)
+    notes = [
+        f"Labels: the tier {tier!r} of {len(files)} file{'s' * (len(files) != 1)}.",
+        *([f"{left_out} annotations without a text or times are left out."] if left_out else []),
+        *([f"{shifted} of {len(shifts)} videos are shifted against the annotations (TIME_ORIGIN)."] if shifted else []),
+        *([f"{before} annotations before the start of their video are left out."] if before else []),
+    ]
+    return Table(rows, notes=tuple(notes))
 
 
 def _parse(path: Path) -> ElementTree.Element:
@@ -88,23 +99,20 @@ def _annotations(root: ElementTree.Element, path: Path) -> Iterator[_Annotation]
 def _seconds(milliseconds: str | None, path: Path) -> float | None:
     if milliseconds is None:
         return None
-    if not (milliseconds.isdecimal() and len(milliseconds) < 15):
+    if not re.fullmatch(r"-?\d{1,14}", milliseconds):
         raise DataError(f"{path} has the time {shorten(milliseconds)}, which is no number of milliseconds.")
     return int(milliseconds) / 1000
 
 
-def _candidates(root: ElementTree.Element, path: Path) -> tuple[str, ...]:
-    """Where the video may be: at the relative path, at the absolute one, next to the file."""
+def _video(root: ElementTree.Element, path: Path) -> tuple[tuple[str, ...], float]:
+    """Where the video may be (at the relative path, at the absolute one, next to the file), and its time in seconds at
+    the time 0 of the annotations."""
     for medium in root.iter("MEDIA_DESCRIPTOR"):
         urls = [unquote(medium.get(name) or "") for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL")]
         paths = [url.removeprefix("./") for url in urls if url.lower().endswith(VIDEO_SUFFIXES)]
         if not paths:
             continue
-        if (medium.get("TIME_ORIGIN") or "0") != "0":
-            raise DataError(
-                f"{path}: {shorten(paths[0])} is shifted by {shorten(medium.get('TIME_ORIGIN'))} ms against the "
-                "annotations (TIME_ORIGIN), which is not read. Shift the annotations in ELAN instead."
-            )
-        return tuple(dict.fromkeys((*paths, *(name.replace("\\", "/").rsplit("/", 1)[-1] for name in paths))))
+        names = (name.replace("\\", "/").rsplit("/", 1)[-1] for name in paths)
+        return tuple(dict.fromkeys((*paths, *names))), _seconds(medium.get("TIME_ORIGIN") or None, path) or 0.0
     media = [shorten(medium.get("MEDIA_URL")) for medium in root.iter("MEDIA_DESCRIPTOR")]
     raise DataError(f"{path} names no video: {', '.join(media[:3]) or 'no media'}. Link the video in ELAN.")

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from side4video.data.lists.class_folders import class_folders
-from side4video.data.lists.records import split_header
+from side4video.data.lists.records import count_comments, split_header
 from side4video.data.lists.text_files import read_json, read_lines
+from side4video.video.hidden import is_hidden
 
 
 class ListSource:
@@ -23,8 +24,9 @@ class ListSource:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names in a folder; empty for a file."""
-        return frozenset(entry.name for entry in self.path.iterdir()) if self.is_folder else frozenset()
+        """The names in a folder, without hidden ones; empty for a file."""
+        names = (entry.name for entry in self.path.iterdir()) if self.is_folder else ()
+        return frozenset(name for name in names if not is_hidden(name))
 
     @cached_property
     def sub_folders(self) -> list[str]:
@@ -37,9 +39,14 @@ class ListSource:
         return [] if self.is_folder or self.suffix in {".json", ".xml", ".eaf"} else read_lines(self.path)
 
     @cached_property
+    def table(self) -> list[str]:
+        """The lines without comments before the header of a table."""
+        return self.lines[count_comments(self.lines) :]
+
+    @cached_property
     def columns(self) -> frozenset[str]:
-        """The fields of the first line, as normalised column names."""
-        return frozenset(split_header(self.lines[0]) if self.lines else ())
+        """The fields of the first line of `table`, as normalised column names."""
+        return frozenset(split_header(self.table[0]) if self.table else ())
 
     @cached_property
     def json(self) -> Any:

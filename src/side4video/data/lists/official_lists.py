@@ -1,6 +1,7 @@
 """Readers of the lists of public data sets: Kinetics, Something-Something V1 and V2, UCF101 (and Jester), HMDB51."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from side4video.data.lists.columns import LABEL_COLUMNS
@@ -20,32 +21,40 @@ HMDB51_LIST = re.compile(r"(.+)_test_split(\d)\.txt")
 
 def is_kinetics(source: ListSource) -> bool:
     """Whether the columns are those of the official CSV, or of the crawler's table."""
-    return "youtube_id" in source.columns or source.columns >= {"video_id", "start_time", "end_time", "label_name"}
+    crawled = {"video_id", "start_time", "end_time", "label_name"}
+    return source.columns >= {"youtube_id", "time_start", "time_end"} or source.columns >= crawled
 
 
 def read_kinetics(source: Path, options: ReadOptions) -> Table:
     """Read the official CSV: `label,youtube_id,time_start,time_end,split[,is_cc]`; label and split are optional.
 
-    A clip is named `<id>_<start>_<end>` with times of six digits, or by the id alone, with or without a folder of its
-    class (blanks or underscores). Files must already be cut to the clip. Classes are sorted by name.
+    A clip is named `<id>_<start>_<end>` with times of six digits, or by the id alone if the list has one clip of it,
+    with or without a folder of its class (blanks or underscores). Files must already be cut to the clip. Classes are
+    sorted by name.
     """
     records, notes = select_split(read_records(source), options, source)
     columns = [find_column(records, names) for names in (("youtube_id", "video_id"), START_COLUMNS, END_COLUMNS)]
     if None in columns:
         raise DataError(f"{source} is not a Kinetics list: it needs the columns youtube_id, time_start and time_end.")
     label_column = find_column(records, LABEL_COLUMNS)
-    rows = [_kinetics_row(record, [str(column) for column in columns], label_column, source) for record in records]
+    clips = [_name_kinetics_clip(record, [str(column) for column in columns], source) for record in records]
+    counts = Counter(youtube_id for youtube_id, _ in set(clips))
+    rows = []
+    for record, (youtube_id, name) in zip(records, clips, strict=True):
+        names = (name, youtube_id) if counts[youtube_id] == 1 else (name,)
+        label = record.get(label_column or "") or None
+        folders = [] if label is None else [label, label.replace(" ", "_")]
+        rows.append(Row(name, label, (*names, *(f"{folder}/{name}" for folder in folders for name in names))))
     labels = sorted({str(row.label) for row in rows if row.label is not None})
+    notes = (*notes, "Times are part of the names of the clips, which are cut already.")
     return Table(rows, tuple(labels) or None, notes=notes)
 
 
-def _kinetics_row(record: dict[str, str], columns: list[str], label_column: str | None, source: Path) -> Row:
+def _name_kinetics_clip(record: dict[str, str], columns: list[str], source: Path) -> tuple[str, str]:
+    """The id of a video, and the name of its clip."""
     youtube_id, *times = (record.get(column, "") for column in columns)
     start, end = (int(parse_time(time, source) or 0) for time in times)
-    names = (f"{youtube_id}_{start:06d}_{end:06d}", youtube_id)
-    label = record.get(label_column or "") or None
-    folders = [] if label is None else [label, label.replace(" ", "_")]
-    return Row(names[0], label, (*names, *(f"{folder}/{name}" for folder in folders for name in names)))
+    return youtube_id, f"{youtube_id}_{start:06d}_{end:06d}"
 
 
 # --- Something-Something --------------------------------------------------------------------------------------------
@@ -142,7 +151,8 @@ def read_ucf101(source: Path, options: ReadOptions) -> Table:
 def read_hmdb51(source: Path, options: ReadOptions) -> Table:
     """Read a folder of `<class>_test_split<fold>.txt` with lines `<video> <1: train, 2: test, 0: unused>`."""
     flag = {"train": "1", "test": "2"}.get(str(options.split))
-    files = sorted((match[1], path) for path in source.iterdir() if (match := HMDB51_LIST.fullmatch(path.name)))
+    matches = map(HMDB51_LIST.fullmatch, ListSource(source).names)
+    files = sorted((match[1], source / match[0]) for match in matches if match)
     chosen = [(label, path) for label, path in files if path.name.endswith(f"_test_split{options.fold}.txt")]
     if flag is None or not chosen:
         raise DataError(

@@ -34,7 +34,7 @@ def check_overlap(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo],
 
     >>> clip = LabelledVideo(Path("clip.mp4"), 0, "clip.mp4")
     >>> check_overlap([clip], [clip], overlap="allow")
-    ["1 of 1 evaluation videos are also training videos: 'clip.mp4'."]
+    ["1 of 1 evaluation videos are also training videos: 'clip.mp4'. Scores of these say nothing about new videos."]
     """
     is_large = len(train) + len(test) > LARGEST_COMPARED
     content = {} if is_large else _digests(train, test)
@@ -48,7 +48,7 @@ def check_overlap(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo],
         what = f"{len(shared)} of {len(test)} evaluation videos are also training videos"
         sentence = f"{what}: {first_few(video.name for video in shared)}."
         if overlap == "allow":
-            return [sentence]
+            return [f"{sentence} Scores of these say nothing about new videos."]
         raise DataError(
             f"{sentence} Their scores would be too high. Remove them from one of the sets (check-data writes clean "
             "lists), use a list with a column `split`, or give --data.overlap allow."

@@ -15,6 +15,7 @@ LONGEST_LINE = 10_000  # characters of `path label`; paths have at most 4,096
 SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
 VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
 _QUOTED_LABEL = r'(.+?){}\s*("(?:[^"]|"")*")'
+_PATH_BEFORE = rf"(.+{SUFFIX})\s*{{}}\s*(\S.*)"
 PATH_AND_REST = re.compile(rf"(.+{SUFFIX})\s+(\S.*)", re.IGNORECASE)
 
 
@@ -22,7 +23,8 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     """Read `path`, `path label` or `path frames label`, one video per line, delimited by blank, tab, `,`, `|` or `::`.
 
     Lines are split from the right, so paths may contain blanks. If every line ends in two numbers, they are read as
-    `frames label`. The number of frames is ignored, because it is often wrong. Lines that start with `#` and name no
+    `frames label`. The number of frames is ignored, because it is often wrong. After a video file, the delimiter is part
+    of the label, unless all labels have it. Lines that start with `#` and name no
     video are comments.
     """
     lines = [line.strip() for line in read_lines(source)]
@@ -56,8 +58,8 @@ def _read_videos(lines: list[str], source: Path, options: ReadOptions) -> Table:
     pairs = [_split_line(line, delimiter, max(numbers, 1)) for line in lines]
     if unlabelled := [path for path, label in pairs if label is None]:
         raise DataError(f"{source}: no label after {delimiter!r} in {first_few(unlabelled)}; other lines have one.")
-    fields = rf".*{SUFFIX}\s*{re.escape(delimiter)}.+"
-    if delimiter != " " and all(re.fullmatch(fields, path, re.IGNORECASE) for path, _ in pairs):
+    fields = rf'.*{SUFFIX}"?\s*{re.escape(delimiter)}[^"]+{re.escape(delimiter)}.+'
+    if delimiter != " " and all(re.fullmatch(fields, line, re.IGNORECASE) for line in lines):
         raise DataError(
             f"{source} has more than path and label in each line, such as {shorten(lines[0])}, and no known header. "
             "Write a first line such as path,label,start,end."
@@ -81,6 +83,8 @@ def _split_line(line: str, delimiter: str, columns: int) -> tuple[str, str | Non
         return match[1], unquote(match[2])  # the label may have several words
     if delimiter != " " and columns == 1 and (match := re.fullmatch(_QUOTED_LABEL.format(re.escape(delimiter)), line)):
         fields = [match[1], match[2]]
+    elif columns == 1 and (match := re.fullmatch(_PATH_BEFORE.format(re.escape(delimiter)), line, re.IGNORECASE)):
+        fields = [match[1], match[2]]  # the label may contain the delimiter
     elif delimiter == " " and (match := re.fullmatch(r'("(?:[^"]|"")+")\s+(\S.*)', line)):
         fields = [match[1], *match[2].rsplit(None, columns - 1)]
     elif delimiter == "," and line.startswith('"'):

@@ -5,6 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,8 @@ def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]
     """The rows of a CSV as dictionaries from column name to field; missing last fields are empty.
 
     Columns without a name, such as the index that pandas writes, are ignored, and so are rows without any field, which
-    spreadsheets write below a table. Further columns of captions get numbers (`caption_2`).
+    spreadsheets write below a table, repeated headers, empty fields after the last column, and comments before the
+    header (`count_comments`). Further columns of captions get numbers (`caption_2`).
 
     Args:
         source: the file.
@@ -33,18 +35,20 @@ def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]
         DataError: a row has more fields than the header, or different values in two columns of the same name.
     """
     lines = read_numbered_lines(source)
-    columns = number_captions(split_header(lines[0][1])) if lines else []
+    lines = lines[count_comments([line for _, line in lines]) :]
+    header = header_fields(lines[0][1]) if lines else []
+    columns = number_captions(list(map(column_name, header)))
     empty = {name: "" for name in columns if name}
     records = []
     for number, fields in _split_rows(lines[1:], header_delimiter(lines[0][1]) if lines else ",", source):
-        if len(fields) > len(columns):
+        if any(fields[len(columns) :]):
             raise DataError(
                 f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that contain a "
                 "delimiter."
             )
         named = ((name, field.strip()) for name, field in zip(columns, fields, strict=False) if name)
         record = empty | fields_by_column(named, f"{source}, line {number}")
-        if any(fields):
+        if any(fields) and fields != header:
             records.append(record | {LINE: str(number)} if numbered else record)
     return records
 
@@ -57,6 +61,19 @@ def _split_rows(lines: Sequence[tuple[int, str]], delimiter: str, source: Path) 
             yield lines[rows.line_num - 1][0], fields
     except csv.Error as error:  # a field above 128 KB, usually an unclosed quote
         raise DataError(f"{source}, line {lines[rows.line_num - 1][0]}: {error}. Close every quote.") from None
+
+
+def count_comments(lines: Sequence[str]) -> int:
+    """The number of lines that start with `#` before the header of a table; a header has as many fields as its rows.
+
+    >>> count_comments(["# exported today", "path,label"]), count_comments(["#,path,label", "1,a.mp4,run"])
+    (1, 0)
+    """
+    marked = list(takewhile(lambda line: line.startswith("#"), lines))
+    if len(marked) == len(lines):
+        return 0
+    width = len(header_fields(lines[len(marked)]))
+    return sum(1 for _ in takewhile(lambda line: len(header_fields(line)) != width, marked))
 
 
 def header_delimiter(line: str) -> str:

@@ -14,6 +14,7 @@ from side4video.data.lists.records import (
     LINE,
     Several,
     column_name,
+    count_comments,
     fields_by_column,
     header_delimiter,
     header_fields,
@@ -22,6 +23,7 @@ from side4video.data.lists.records import (
     read_records,
 )
 from side4video.data.lists.rows import ReadOptions, Row, Table
+from side4video.data.lists.several_labels import separate_labels
 from side4video.data.lists.split_names import select_split
 from side4video.data.lists.text_files import DataError, parse_json, read_lines, read_numbered_lines, shorten
 from side4video.data.lists.time_columns import END_COLUMNS, START_COLUMNS, start_and_end
@@ -38,7 +40,7 @@ def is_csv(source: ListSource) -> bool:
     True
     """
     others = source.columns & {*LABEL_COLUMNS, *START_COLUMNS, *END_COLUMNS}
-    return bool(source.columns & set(PATH_COLUMNS)) or len(others) > 1 or _has_header(source.lines)
+    return bool(source.columns & set(PATH_COLUMNS)) or len(others) > 1 or _has_header(source.table)
 
 
 def read_csv(source: Path, options: ReadOptions) -> Table:
@@ -48,7 +50,7 @@ def read_csv(source: Path, options: ReadOptions) -> Table:
     `split` is given.
     """
     lines = read_lines(source)
-    names = header_fields(lines[0]) if lines else []
+    names = header_fields(lines[count_comments(lines)]) if lines else []
     spelling = {column_name(name): name.strip() for name in names}
     return _read_table(read_records(source, numbered=True), options, source, spelling=spelling)
 
@@ -146,8 +148,11 @@ def _read_table(
             else row
         )
     if moment := columns.get(MOMENT):
-        rows, joined = join_moments(rows, [int(record[moment]) for record in records], moment)
-        notes = (*notes, *joined)
+        how_separated: tuple[str, ...] = ()
+        if options.multi_label or options.label_separator:
+            rows, how_separated = separate_labels(rows, options.label_separator, source)
+        rows, joined = join_moments(rows, [int(record[moment]) for record in records], moment, source)
+        notes = (*notes, *how_separated, *joined)
     if columns.classes:
         return Table(rows, tuple(spelling[name] for name in columns.classes), notes=(columns.note, *notes))
     table = labels_to_indices(rows, options, source)

@@ -9,7 +9,7 @@ from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.split_names import choose_labelled_split
 from side4video.data.lists.text_files import DataError, first_few, read_lines
 
-_FILE = re.compile(r"(.+?)_(train|training|val|validation|test)\.txt", re.IGNORECASE)
+_FILE = re.compile(r"([^.].*?)_(train|training|val|validation|test)\.txt", re.IGNORECASE)
 _LINE = re.compile(r"(\S+)\s+(\d+(?:\.\d*)?)\s+(\d+(?:\.\d*)?)")
 _ANNOTATIONS = re.compile(r"annotation|th14|thumos", re.IGNORECASE)
 _FOLDERS = ("", "train/", "val/", "validation/", "test/", "videos/")

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,12 +101,15 @@ def find_times(
     return Times(of_role, unread)
 
 
-def describe_unread(times: Times, source: Path, *, remedy: str = "") -> str:
-    """An error about columns that look like times and are not read."""
+def describe_unread(times: Times, source: Path, *, by_flag: bool) -> str:
+    """An error about columns that look like times and are not read; `by_flag`: whether --data.columns may name them."""
     known = [f"{role} = {times.of_role[role]!r}" for role in TIME_ROLES if role in times.of_role]
+    are_seconds = not known and len(times.unread) == 2 and not any(map(_LOOKS_LIKE_TIME.search, times.unread))
+    start, end = times.unread if are_seconds else ("NAME", "NAME")
+    remedy = f", or give --data.columns start {shlex.quote(start)} end {shlex.quote(end)}" if by_flag else ""
     return (
         f"{source} has times of unknown meaning: {first_few(times.unread)}; known are {', '.join(known) or 'none'}. "
-        f"Name the columns start and end (seconds or h:mm:ss){remedy}. Remove columns that are no times of segments."
+        f"Name the columns start and end (seconds or h:mm:ss){remedy}. If they are no times of segments, remove them."
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from side4video.data.lists.text_files import MAX_SHOWN, DataError, shorten
 from side4video.system.paths import folded_name, ignores_case
 from side4video.video.decoding import VIDEO_SUFFIXES
 from side4video.video.hidden import is_hidden
@@ -74,7 +75,7 @@ def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]
         for entry in (*folders, *files):
             for spelling in {form(entry), form(strip_suffix(entry))} & wanted.keys():
                 for name in wanted[spelling]:
-                    found[name].append(Path(parent) / entry)
+                    found[name].append(video_path(parent) / entry)
         folders[:] = [folder for folder in folders if form(folder) not in wanted]
     return {name: sorted(paths) for name, paths in found.items()}
 
@@ -125,10 +126,14 @@ class VideoFinder:
         self._entries: dict[Path, dict[str, str]] = {}
 
     def find_all(self, rows: Sequence[Sequence[str]]) -> tuple[list[Path], tuple[str, ...]]:
-        """The first candidate of each row that exists, or the first one if none does; and a sentence about moved files.
+        """The first candidate of each row that exists, or the first one if none does; and sentences about other places.
 
         Absolute paths of another machine are read below `root`: the longest end of the first one that exists there
-        tells which folders they lose. This needs that no file exists under these folders here.
+        tells which folders they lose. This needs that no file exists under these folders here. If no row is found so
+        far, names without a folder are searched in all folders below `root`.
+
+        Raises:
+            DataError: such a name is in several folders.
 
         >>> VideoFinder(Path("clips")).find_all([["/home/other/clips/train/clockwise/0.mp4"]])
         ([PosixPath('clips/train/clockwise/0.mp4')], ("1 paths below '/home/other/clips' are read below clips.",))
@@ -143,9 +148,32 @@ class VideoFinder:
             moved = []
         for place in moved:
             found[place] = self.find_existing(["/".join(parts[place][len(start) :])])
+        notes = [f"{len(moved)} paths below {'/'.join(start)!r} are read below {self._root}."] if moved else []
+        if not any(found):
+            found = self._find_in_sub_folders(rows)
+            count = sum(path is not None for path in found)
+            notes += [f"{count} names without a folder are found in the folders below {self._root}."] if count else []
         paths = [path or self._below(_local(names[0])) for path, names in zip(found, rows, strict=True)]
-        note = f"{len(moved)} paths below {'/'.join(start)!r} are read below {self._root}."
-        return paths, (note,) if moved else ()
+        return paths, tuple(notes)
+
+    def _find_in_sub_folders(self, rows: Sequence[Sequence[str]]) -> list[Path | None]:
+        bare = [[name for name in candidates if len(_parts(name)) == 1] for candidates in rows]
+        names = {name for candidates in bare for name in candidates}
+        below = find_recursively(self._root, names) if names and can_list(self._root) else {}
+        if several := [
+            f"{shorten(name)} is {paths[0]} and {paths[-1]}"
+            for name, paths in below.items()
+            if paths[0].parent != paths[-1].parent
+        ]:
+            raise DataError(
+                f"{len(several)} names without a folder are in several folders below {self._root}: "
+                f"{', '.join(several[:MAX_SHOWN])}. Write the folder before the name, or give another root."
+            )
+        places = {name: paths[0].parent.relative_to(self._root).as_posix() for name, paths in below.items()}
+        return [
+            self.find_existing([f"{places[name]}/{name}" for name in candidates if name in places])
+            for candidates in bare
+        ]
 
     def _moved_start(self, missing: Sequence[Sequence[str]]) -> list[str]:
         """The folders before the longest end of a missing absolute path that exists below the root; empty if none."""

@@ -31,6 +31,7 @@ from side4video.tasks.recognition.data import as_evaluated, read_data
 from side4video.tasks.recognition.multi_label_scores import MultiLabelEvaluation, multi_label_evaluation
 from side4video.tasks.recognition.scores import Evaluation, evaluation_from_scores
 from side4video.tasks.recognition.thresholds import choose_thresholds, unchosen_thresholds
+from side4video.tasks.trained_videos import print_trained_videos
 from side4video.tasks.unread import UnreadVideo
 
 
@@ -181,6 +182,8 @@ def evaluate_adapter(
             print_once(f"warning: {warning}")
         if videos.test is None:
             raise ValueError("No evaluation set: give --data.test.")
+        trained_on, seed = adapter.config.data, adapter.config.seed
+        print_trained_videos(videos.test.videos, trained_on, lambda data: read_data(data, seed=seed).train)
         model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights, dtype=frozen_dtype(settings))
         assert isinstance(model, VideoModel)
         tables = video_cache_of_adapter(folder, data)

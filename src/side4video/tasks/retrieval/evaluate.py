@@ -26,6 +26,7 @@ from side4video.tasks.retrieval.embeddings import embed_texts_distributed, embed
 from side4video.tasks.retrieval.metrics import retrieval_scores, text_to_video_ranks
 from side4video.tasks.retrieval.score_matrix import score_matrix
 from side4video.tasks.retrieval.scores import NUM_SHOWN, QueryResult, RetrievalEvaluation
+from side4video.tasks.trained_videos import print_trained_videos
 from side4video.tasks.unread import NoReadableVideosError
 
 
@@ -135,6 +136,8 @@ def evaluate_retrieval_adapter(
             print_once(f"warning: {warning}")
         if captioned.test is None:
             raise ValueError("No evaluation set: give --data.test.")
+        trained_on, seed = adapter.config.data, adapter.config.seed
+        print_trained_videos(captioned.test.videos, trained_on, lambda data: read_caption_data(data, seed=seed).train)
         print_unread_text(captioned.test, config=config.text)
         model, _ = load_adapter(folder, device=place, backbone_weights=backbone_weights, dtype=frozen_dtype(settings))
         assert isinstance(model, RetrievalModel)
