@@ -45,6 +45,7 @@ class RecognitionLoss:
         self.num_classes, self.multi_label = num_classes, multi_label
         self.label_smoothing = config.train.label_smoothing
         self.mixup, self.cutmix = config.augment.mixup, config.augment.cutmix
+        self.copies = 1 if config.data.arrow_of_time else config.data.repeats
         self.weights = None if class_weights is None else torch.from_numpy(class_weights.astype(np.float32))
 
     def __call__(self, model: VideoModel, clips: Float[Tensor, "B T 3 H W"], labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,6 +55,9 @@ class RecognitionLoss:
         """
         targets = labels
         if (self.mixup or self.cutmix) and len(clips) > 1:
+            if self.copies > 1:  # neighbours are mixed: all first copies, then all second ones
+                order = torch.arange(len(clips), device=labels.device).unflatten(0, (-1, self.copies)).T.flatten()
+                clips, labels = clips[order], labels[order]
             clips, targets = mix_clips(
                 clips, labels, num_classes=self.num_classes, mixup_alpha=self.mixup, cutmix_alpha=self.cutmix
             )
