@@ -146,8 +146,12 @@ def test_the_place_is_uniform():
     assert (top.min(), top.max()) == (0, 113)
 
 
-def test_a_crop_that_never_fits_is_the_square_in_the_middle():
-    assert drawn(1, height=10, width=300, scale=(0.9, 1.0)).tolist() == [[0, 145, 10, 10]]
+def test_a_crop_that_never_fits_is_the_largest_square_anywhere():
+    top, left, height, width = drawn(2000, height=10, width=300, scale=(0.9, 1.0)).T
+    assert set(top) == {0}
+    assert set(height) == set(width) == {10}
+    assert (left.min(), left.max()) == (0, 290)
+    assert left.mean() == pytest.approx(145, abs=6)
 
 
 def test_training_uses_the_paper_crop_if_requested():

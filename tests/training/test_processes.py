@@ -117,6 +117,18 @@ def test_two_processes_equal_one(task, small_run, small_retrieval_run, train_on,
     assert output.count("top-1") + output.count("text to video") >= 1
 
 
+def test_synchronised_statistics_of_unequal_shares_are_refused_before_the_first_step(small_run, warm, tmp_path):
+    """Steps of 3 clips: the second process would have none in the second micro-batch."""
+    out, path = tmp_path / "run", tmp_path / "run.yaml"
+    path.write_text(dump_config(small_run(train=SYNCED | {"batch": 3, "micro_batch": 1})))
+    with SeparateProcesses(tmp_path, ["train", path, "--out", out], world=2, warm=warm) as processes:
+        assert [processes.wait(rank, seconds=150)[0] for rank in range(2)] == [2, 2]
+        output = processes.said(0)
+    assert "train.sync_bn needs clips in all 2 processes at a time" in output
+    assert "some steps have 3 clips" in output
+    assert not read_log(out)
+
+
 @pytest.mark.slow
 def test_one_two_and_four_processes_see_the_same_clips_and_losses(small_run, train_on, tmp_path):
     """With one seed and global batch, the shares of a step together are the step of one process."""

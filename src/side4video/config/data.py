@@ -96,7 +96,7 @@ class DataConfig(Settings):
     """segments: one frame from each equal part of the video; dense: neighbouring frames `stride` apart."""
     flavour: Literal["something_something", "kinetics", "msrvtt", "vatex"] = "something_something"
     """How the bounds of segments are rounded, as in the paper's code for each family of data sets. msrvtt (also for
-    MSVD) and vatex are for task retrieval: they differ from something_something only in the frames of evaluation."""
+    MSVD) and vatex are for task retrieval: they are the same in training and differ in the frames of evaluation."""
     stride: PositiveInt | None = None
     """Distance of dense frames, in frames; by default a clip spans 128 frames, as in the paper."""
     arrow_of_time: bool = False

@@ -13,7 +13,7 @@ RandomCrop = Literal["torchvision", "paper"]
 CropStyle = Literal["even", "paper"]
 """Where the crops of evaluation are, see `crop_corners`."""
 CROP_TRIES = 10
-"""Draws of a random crop before it falls back to the largest square in the centre."""
+"""Draws of a random crop before it falls back to the largest square."""
 
 
 def crop_corners(
@@ -55,8 +55,8 @@ class PaperCrop:
 
     Its share of the area is uniform in `scale` and its aspect ratio (width over height) uniform in `ratio`; then width
     and height are swapped with probability 1/2, and the position is uniform. A crop that does not fit into the frame is
-    drawn again. After `CROP_TRIES` draws without success, the crop is the largest square in the centre. Resizing is
-    bilinear, with antialiasing.
+    drawn again. After `CROP_TRIES` draws without success, the crop is the largest square, at a uniform position.
+    Resizing is bilinear, with antialiasing.
 
     Args:
         size: Side of the square output in pixels.
@@ -89,10 +89,11 @@ class PaperCrop:
             sides = [round((area / ratio) ** 0.5), round((area * ratio) ** 0.5)]  # height, width
             crop_height, crop_width = reversed(sides) if torch.rand(()) < 0.5 else sides
             if 0 < crop_height <= height and 0 < crop_width <= width:
-                top = int(torch.randint(height - crop_height + 1, ()))
-                return top, int(torch.randint(width - crop_width + 1, ())), crop_height, crop_width
-        side = min(height, width)
-        return (height - side) // 2, (width - side) // 2, side, side
+                break
+        else:
+            crop_height = crop_width = min(height, width)
+        top = int(torch.randint(height - crop_height + 1, ()))
+        return top, int(torch.randint(width - crop_width + 1, ())), crop_height, crop_width
 
 
 def check_crop_fits(size: Sequence[int], image_size: int, name: str) -> None:

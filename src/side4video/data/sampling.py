@@ -119,6 +119,17 @@ def random_segments_something_something(
     return [low + _draw(high - low, generator) for low, high in pairwise(bounds)]
 
 
+def random_segments_retrieval(num_video_frames: int, num_frames: int, generator: torch.Generator) -> list[int]:
+    """A random frame from each of T segments of d = n // T frames; segment i is the frames i d to (i + 1) d - 1.
+
+    The n - T d frames at the end are never drawn. A video shorter than T gives its first frame T times.
+
+    Example: n = 20, T = 8, d = 2: segments 0-1, 2-3, ..., 14-15.
+    """
+    length = num_video_frames // num_frames
+    return [i * length + _draw(max(length, 1), generator) for i in range(num_frames)]
+
+
 def random_segments_kinetics(num_video_frames: int, num_frames: int, generator: torch.Generator) -> list[int]:
     """A random frame from each of T segments; segment i is round(i s) to round((i + 1) s), both included.
 
@@ -180,8 +191,8 @@ _UNIFORM = {
 _RANDOM = {
     "something_something": random_segments_something_something,
     "kinetics": random_segments_kinetics,
-    "msrvtt": random_segments_something_something,
-    "vatex": random_segments_something_something,
+    "msrvtt": random_segments_retrieval,
+    "vatex": random_segments_retrieval,
 }
 
 
@@ -192,8 +203,8 @@ class FrameSampling:
     Attributes:
         num_frames: T, frames per clip.
         kind: "segments": one frame from each of T equal parts of the video; "dense": frames at a fixed distance.
-        flavour: Rounding of segments for a family of data sets. "msrvtt" (also for MSVD) and "vatex" differ from
-            "something_something" only in evaluation, where they support one clip per video.
+        flavour: Rounding of segments for a family of data sets. "msrvtt" (also for MSVD) and "vatex" are the same in
+            training; in evaluation they support one clip per video.
         stride: Distance of dense frames. None: `WINDOW // num_frames`, and the window wraps around as in the paper.
         padding: For videos shorter than a clip with `stride`: "repeat" the last frame, or "wrap" around.
 

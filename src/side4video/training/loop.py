@@ -234,6 +234,12 @@ class _Run:
             rank=process_rank(),
             draws=self.task.draws,
         )
+        if settings.sync_bn and order.has_empty_micro_batches:
+            raise ValueError(
+                f"train.sync_bn needs clips in all {order.world} processes at a time, but with train.micro_batch = 1 "
+                f"some steps have {order.step_size(order.steps_per_epoch - 1)} clips, which are not a multiple of "
+                "that. Use a train.micro_batch of 2 or more, or turn train.sync_bn off."
+            )
         total_steps = settings.epochs * order.steps_per_epoch
         return replace(order, total_steps=total_steps, start_step=self.progress.step)
 

@@ -108,6 +108,15 @@ def test_retrieval(variant, scaled, small_retrieval_run):
     assert not any(model.head.side_projection.weight.any() for model in models)
 
 
+@pytest.mark.parametrize("scaled", [False, True], ids=["paper", "scaled"])
+@pytest.mark.parametrize("variant", ["pre-norm", "post-norm"])
+def test_gates_on_temporal_differences_start_open_in_retrieval_too(variant, scaled, small_retrieval_run):
+    values = "scaled" if scaled else "paper"
+    config = small_retrieval_run(side={"variant": variant, "initial_values": values, "temporal_difference": True})
+    blocks = build_retrieval_model(config, device=CPU).side.blocks
+    assert not any(parameter.any() for block in blocks for parameter in block.difference.parameters())
+
+
 def test_values_depend_only_on_the_seed(small_retrieval_run):
     first, again, other = (
         build_retrieval_model(small_retrieval_run(seed=seed), device=CPU).side.blocks[0].mlp.expand.weight

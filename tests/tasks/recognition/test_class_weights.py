@@ -68,6 +68,9 @@ def test_the_log_names_the_ends():
     assert "'run' 0.556 (60 clips) to 'fall down' 3.33 (10 clips); mean over the training clips 1." in said
 
 
+MIXED = {"train": {"label_smoothing": 0.3}, "augment": {"mixup": 0.8}}
+
+
 def loss_of(logits, labels, weights, **groups):
     config = RunConfig.model_validate({"train": {"label_smoothing": 0.0}} | groups)
     loss = RecognitionLoss(config, num_classes=3, class_weights=weights)
@@ -83,6 +86,43 @@ def test_the_loss_of_a_clip_is_weighted_by_its_class():
     assert found == pytest.approx((losses * weights[labels]).sum(), rel=1e-5)
     assert right == int((logits.argmax(dim=1) == labels).sum())
     assert loss_of(logits, labels, None)[0] == pytest.approx(losses.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_perfect_model_of_unequal_classes_predicts_the_frequent_one(smoothing):
+    """The best probabilities for a clip are its smoothed target, whatever the weights are: here, without a model."""
+    counts = np.array([1000, 5])
+    weights = class_weights(TrainConfig(class_weights="balanced"), counts, ["walk", "fall"])
+    loss = RecognitionLoss(
+        RunConfig.model_validate({"train": {"label_smoothing": smoothing}}), num_classes=2, class_weights=weights
+    )
+    target = torch.tensor([[1 - smoothing / 2, smoothing / 2]]).clamp(min=1e-4).log().requires_grad_()
+    value, _ = loss(lambda _: target, torch.zeros(1, 2, 3, 4, 4), torch.tensor([0]))
+    value.backward()
+    assert target.grad.abs().max() < 1e-3
+    assert value.item() == pytest.approx(weights[0] * -(target.exp() * target).sum().item(), abs=1e-3)
+
+
+def test_smoothed_losses_are_weighted_by_the_class_of_the_clip():
+    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 2, 2, 1])
+    weights = np.array([0.5, 2.0, 7.0])
+    log_shares = (logits - logits.logsumexp(dim=1, keepdim=True)).double().numpy()
+    losses = -(0.7 * log_shares[range(4), labels] + 0.1 * log_shares.sum(axis=1))
+    found, _ = loss_of(logits, labels, weights, train={"label_smoothing": 0.3})
+    assert found == pytest.approx((losses * weights[labels]).sum(), rel=1e-5)
+    parts = [
+        loss_of(logits[[place, place]], labels[[place, place]], weights, train={"label_smoothing": 0.3})[0] / 2
+        for place in range(4)
+    ]
+    mixed = [
+        loss_of(logits[[place, place]], labels[[place, (place + 1) % 4]], weights, **MIXED)[0] for place in range(4)
+    ]
+    assert found == pytest.approx(sum(parts), rel=1e-5)
+    others = [
+        loss_of(logits[[place, place]], labels[[(place + 1) % 4] * 2], weights, train={"label_smoothing": 0.3})[0] / 2
+        for place in range(4)
+    ]
+    assert mixed == pytest.approx([one + other for one, other in zip(parts, others, strict=True)], rel=1e-5)
 
 
 def test_mixed_clips_are_weighted_by_both_classes():

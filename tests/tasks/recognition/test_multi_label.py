@@ -120,7 +120,8 @@ def test_the_loss_is_the_mean_binary_cross_entropy_of_the_classes(smoothing):
     found, right = loss(lambda clips: logits[: len(clips)], torch.zeros(5, 2, 3, 4, 4), labels.long())
     targets = labels.numpy() * (1 - smoothing) + smoothing / 4
     shown = 1 / (1 + np.exp(-logits.double().numpy()))
-    wanted = -(weights * targets * np.log(shown) + (1 - targets) * np.log(1 - shown)).mean(axis=1).sum()
+    losses = -(targets * np.log(shown) + (1 - targets) * np.log(1 - shown))
+    wanted = (losses * np.where(labels.numpy(), weights, 1)).mean(axis=1).sum()
     assert found.item() == pytest.approx(wanted, rel=1e-5)
     assert int(right) == sum(bool(row[best]) for row, best in zip(labels, logits.argmax(dim=1), strict=True))
 

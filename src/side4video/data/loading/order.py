@@ -88,6 +88,12 @@ class TrainOrder:
         largest_share = -(-self.step_size(step) // self.world)
         return -(-largest_share // self.micro_batch)
 
+    @property
+    def has_empty_micro_batches(self) -> bool:
+        """Whether a process has fewer clips than another in a step, and so a micro-batch without any."""
+        ends = (0, self.steps_per_epoch - 1)  # the largest and the smallest step of an epoch
+        return self.micro_batch == 1 and any(self.step_size(step) % self.world for step in ends)
+
     def step_batches(self, step: int) -> list[list[ClipKey]]:
         """The micro-batches of a step in this process."""
         epoch, chosen = self.epoch(step), self._bounds(step)

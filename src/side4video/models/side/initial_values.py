@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from side4video.models.side.motion import TemporalDifference
 from side4video.models.side.side_block import FrameAttention, TemporalConvolution
 from side4video.models.side.side_network import SideNetwork
 
@@ -16,7 +17,8 @@ def init_retrieval_weights(side: SideNetwork, *others: nn.Module) -> None:
 
     Weights of all linear layers are drawn from N(0, `RETRIEVAL_STD`), also in `others`; their biases are set to 0.
     Exceptions: queries, keys and values are drawn from N(0, 1 / sqrt(d)). The convolutions over time keep their biases,
-    and their depth-wise weights are drawn from N(0, 1 / sqrt(d)). Stem, position table and norms do not change.
+    and their depth-wise weights are drawn from N(0, 1 / sqrt(d)). Stem, position table, norms and the gates of
+    `temporal_difference` do not change.
 
     Args:
         side: the side network, d channels.
@@ -30,8 +32,9 @@ def init_retrieval_weights(side: SideNetwork, *others: nn.Module) -> None:
     parts = [part for module in (side, *others) for part in module.modules()]
     convolutions = [part for part in parts if isinstance(part, TemporalConvolution)]
     pointwise = {layer for convolution in convolutions for layer in (convolution.expand, convolution.project)}
+    gates = {part.linear for part in parts if isinstance(part, TemporalDifference)}
     for part in parts:
-        if isinstance(part, nn.Linear):
+        if isinstance(part, nn.Linear) and part not in gates:
             nn.init.normal_(part.weight, std=RETRIEVAL_STD)
             if part not in pointwise:
                 nn.init.zeros_(part.bias)

@@ -18,8 +18,9 @@ class RecognitionLoss:
     With several labels per clip it is the binary cross-entropy of each class's sigmoid, averaged over the classes; the
     target of a class is label_smoothing / C, and 1 - label_smoothing more for labels of the clip.
 
-    The loss of a clip is weighted by its class; the part of the target that label smoothing spreads, and the parts that
-    mixup mixes, by their own classes. With several labels, the weight of a class multiplies the loss of its positives.
+    The loss of a clip, smoothed or not, is multiplied by the weight of its class. Weights on the smoothed target itself
+    would train the model to predict rare classes. A mixed clip counts like its two clips in their shares. With several
+    labels, the weight of a class multiplies its loss in the clips that have the label.
 
     Args:
         config: settings of the run.
@@ -45,6 +46,7 @@ class RecognitionLoss:
         self.num_classes, self.multi_label = num_classes, multi_label
         self.label_smoothing = config.train.label_smoothing
         self.mixup, self.cutmix = config.augment.mixup, config.augment.cutmix
+        self.copies = 1 if config.data.arrow_of_time else config.data.repeats
         self.weights = None if class_weights is None else torch.from_numpy(class_weights.astype(np.float32))
 
     def __call__(self, model: VideoModel, clips: Float[Tensor, "B T 3 H W"], labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,15 +56,33 @@ class RecognitionLoss:
         """
         targets = labels
         if (self.mixup or self.cutmix) and len(clips) > 1:
+            if self.copies > 1:  # neighbours are mixed: all first copies, then all second ones
+                order = torch.arange(len(clips), device=labels.device).unflatten(0, (-1, self.copies)).T.flatten()
+                clips, labels = clips[order], labels[order]
             clips, targets = mix_clips(
                 clips, labels, num_classes=self.num_classes, mixup_alpha=self.mixup, cutmix_alpha=self.cutmix
             )
         logits = model(clips).float()
-        weights = None if self.weights is None else self.weights.to(logits.device)
         best = logits.detach().argmax(dim=1)
+        targets, weights = self._weigh(targets, logits)
         if self.multi_label:
-            targets = targets.float() * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
-            loss = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="sum")
+            targets = targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
+            loss = F.binary_cross_entropy_with_logits(logits, targets, weight=weights, reduction="sum")
             return loss / self.num_classes, labels.gather(1, best[:, None]).sum()
-        loss = F.cross_entropy(logits, targets, weight=weights, label_smoothing=self.label_smoothing, reduction="sum")
-        return loss, (best == labels).sum()
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing, reduction="none")
+        return (loss * weights).sum(), (best == labels).sum()
+
+    def _weigh(self, targets: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets, and the weight of each loss: of clips (B,), or with several labels of classes in clips (B, C).
+
+        Classes (B,) do not change. In the probabilities (B, C) of mixed clips, classes have their weighted shares.
+        """
+        weights = logits.new_ones(self.num_classes) if self.weights is None else self.weights.to(logits.device)
+        if targets.ndim == 1:
+            return targets, weights[targets]
+        weighted = targets.float() * weights
+        if self.multi_label:
+            totals = weighted + 1 - targets
+            return weighted / totals, totals
+        totals = weighted.sum(dim=1)
+        return weighted / totals[:, None], totals
