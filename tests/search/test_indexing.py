@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from file_permissions import without_permission
 from search.windows import windows_of
 from side4video.checking.content import hash_content
 from side4video.search import indexing
@@ -57,7 +58,7 @@ def test_new_changed_and_removed_videos(update, videos, store, write_noise):
     old, changed, gone = (windows_of(store, path)[0] for path in paths_of(videos)[:3])
     write_noise(videos / "new.mp4", 2.0)
     shutil.copy(videos / "new.mp4", changed.file.path)  # of the same content as the new one
-    Path(gone.file.path).unlink()
+    shutil.rmtree(Path(gone.file.path).parent)
     report = update()
     assert counts(report) == (1, 6, 1, 1, 0)
     assert list(store.files()) == paths_of(videos)
@@ -152,9 +153,8 @@ def test_loader_processes_give_the_same_index(update, model, videos, store, tmp_
 
 def test_only_videos_below_the_inputs_are_removed(update, videos, store):
     update()
-    one, other = (next(folder.glob("*.mp4")) for folder in sorted(videos.iterdir())[:2])
-    one.unlink()
-    other.unlink()
+    for folder in sorted(videos.iterdir())[:2]:
+        next(folder.glob("*.mp4")).rename(folder / "kept.txt")
     kept = sorted(videos.iterdir())[2]
     assert counts(update(kept))[3] == 0
     assert len(store.files()) == 8
@@ -182,13 +182,13 @@ def test_a_copy_outside_the_inputs_stays(update, videos, store, tmp_path):
 
 def test_hidden_and_excluded_files_are_not_indexed(update, videos, store):
     path = paths_of(videos)[0]
-    for name in (".Trash-1000/files", "@eaDir", "$RECYCLE.BIN", ".git", "drafts", "sub/shown"):
+    for name in (".Trash-1000/files", "@eaDir", "$RECYCLE.BIN", "@Recycle", ".git", "drafts", "sub/shown"):
         (videos / name).mkdir(parents=True)
         shutil.copy(path, videos / name / f"{len(name)}.mp4")
     update(exclude=["drafts", "*/clockwise/0*"])
     folders = {Path(path).parent.name for path in store.files()}
     assert "shown" in folders
-    assert not folders & {"files", "@eaDir", "$RECYCLE.BIN", ".git", "drafts"}
+    assert not folders & {"files", "@eaDir", "$RECYCLE.BIN", "@Recycle", ".git", "drafts"}
 
 
 def test_missing_folder_is_an_error_and_removes_nothing(update, videos, store):
@@ -201,6 +201,53 @@ def test_missing_folder_is_an_error_and_removes_nothing(update, videos, store):
     shutil.rmtree(videos)
     with pytest.raises(FileNotFoundError, match="is not a video file or a folder with videos"):
         update()
+    assert len(store.files()) == 8
+
+
+def test_an_empty_folder_is_a_drive_that_is_not_connected(update, videos, store, tmp_path):
+    update()
+    drive, other = sorted(videos.iterdir())[:2]
+    away = shutil.move(drive, tmp_path / "away")
+    drive.mkdir()  # what a mount point shows then
+    shutil.rmtree(other)
+    report = update()
+    assert counts(report) == (0, 6, 0, 1, 1)
+    assert report.unread[0].name == str(drive)
+    assert "1 of its videos stay in the index" in report.unread[0].reason
+    shutil.rmtree(drive)
+    shutil.move(away, drive)
+    assert counts(update()) == (0, 7, 0, 0, 0)
+
+
+def test_videos_that_left_an_empty_folder_have_moved(update, videos, store):
+    update()
+    inbox, archive = sorted(videos.iterdir())[:2]
+    next(inbox.glob("*.mp4")).rename(archive / "moved.mp4")
+    assert counts(update()) == (0, 7, 1, 1, 0)
+    assert list(store.files()) == paths_of(videos)
+
+
+@pytest.mark.parametrize("mode", [0, 0o444])  # neither names nor states, and names without states
+def test_a_folder_that_cannot_be_read_keeps_its_videos(update, videos, store, mode):
+    update()
+    closed = sorted(videos.iterdir())[0]
+    with without_permission(closed, mode):
+        report = update()
+        assert counts(report) == (0, 7, 0, 0, 1)
+        assert report.unread[0].name.startswith(str(closed))
+        assert "Permission denied" in report.unread[0].reason
+        with pytest.raises(PermissionError, match="cannot be read: Permission denied"):
+            update(closed)
+    assert counts(update()) == (0, 8, 0, 0, 0)
+
+
+def test_a_list_without_any_of_its_files_removes_nothing(update, videos, store, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{path}\n" for path in paths_of(videos)))
+    update(listed)
+    videos.rename(tmp_path / "away")
+    with pytest.raises(FileNotFoundError, match="none of the 8 files of"):
+        update(listed)
     assert len(store.files()) == 8
 
 
@@ -245,7 +292,7 @@ def test_a_renamed_folder_and_the_same_metadata(update, videos, store, tmp_path)
     assert (report.embedded, report.moved, report.unknown) == (0, 8, [])
     after = {path: dict(file.metadata) for path, file in store.files().items()}
     assert after == {path.replace(str(videos), str(films)): metadata for path, metadata in before.items()}
-    next(films.rglob("*.mp4")).unlink()
+    shutil.rmtree(next(films.rglob("*.mp4")).parent)
     assert len(update(films, metadata=read_metadata(facts)).unknown) == 1
 
 

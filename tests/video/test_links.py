@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from file_permissions import without_permission
+from side4video.data.lists.annotations import read_video_list
 from side4video.data.lists.class_folders import class_folders, read_class_folders
 from side4video.data.lists.rows import ReadOptions
 from side4video.data.lists.video_finder import find_recursively
@@ -77,3 +79,16 @@ def test_names_are_found_behind_links_once(linked):
         "3.mp4": ["a/again/3.mp4"],
         "5": ["b/kept/5.mp4"],
     }
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(linked):
+    """Without it, its videos were missing without a message."""
+    closed = linked / "b"
+    with without_permission(closed):
+        with pytest.raises(PermissionError, match=r"b cannot be read: Permission denied\. Its videos"):
+            find_videos(linked)
+        with pytest.raises(PermissionError, match="leave it out"):
+            list(expand_inputs([str(linked)]))
+        with pytest.raises(PermissionError, match="leave it out"):
+            read_video_list(linked)
+        assert relative(expand_inputs([str(linked)], exclude=["b"]), linked)

@@ -12,7 +12,7 @@ from side4video.system.paths import as_listed
 from side4video.video.decoding import VIDEO_SUFFIXES, find_videos
 from side4video.video.hidden import is_hidden
 from side4video.video.remote import can_list, is_address, listed_path, video_path
-from side4video.video.remote_listing import About, list_remote, walk
+from side4video.video.remote_listing import About, list_remote, unlisted_error, walk
 from side4video.video.shard_paths import (
     find_shards,
     list_path,
@@ -27,7 +27,11 @@ LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl")
 
 
 def expand_inputs(
-    inputs: str | Iterable[str], *, exclude: Sequence[str] = (), root: str | Path | None = None
+    inputs: str | Iterable[str],
+    *,
+    exclude: Sequence[str] = (),
+    root: str | Path | None = None,
+    unlisted: list[OSError] | None = None,
 ) -> Iterator[Path]:
     """Expand files, folders (recursively), glob patterns, shards and lists to videos, each once, in order.
 
@@ -38,15 +42,17 @@ def expand_inputs(
             videos, and lists.
         exclude: patterns of paths, or names of files and folders, that are left out.
         root: base folder of the names in lists, see `list_paths`.
+        unlisted: receives an error for each folder in an input that cannot be read.
 
     Raises:
         FileNotFoundError: an input matches no video.
+        OSError: a folder cannot be read, and `unlisted` is None or the input matches no video.
         StoreError: a store does not answer, or refuses access.
         DataError: a list cannot be read.
     """
     seen: set[Path] = set()
     for given in as_list(inputs):
-        path = listed_path(list_path(given))
+        path, failed = listed_path(list_path(given)), list[OSError]()
         if is_list(given):
             found = list_paths(given, root)
         elif names_shards(path):
@@ -56,28 +62,35 @@ def expand_inputs(
         elif is_address(path):
             found = _at_address(path)
         elif path.is_dir():
-            found = find_videos(path) or [path] * any(path.glob("*.[jp][pn]g"))  # else a folder of frames
+            found = find_videos(path, unlisted=failed) or [path] * any(
+                path.glob("*.[jp][pn]g")
+            )  # else a folder of frames
             found = found or [video for shard in shards_directly_in(path) for video in videos_in(shard, VIDEO_SUFFIXES)]
         elif path.exists():
             found = [path]
         else:
-            found = list(map(Path, as_listed(sorted(_matching(given)))))
+            found = list(map(Path, as_listed(sorted(_matching(given, failed)))))
+        failed = [error for error in failed if not is_excluded(Path(error.filename), exclude)]
+        if failed and (unlisted is None or not found):
+            raise unlisted_error(failed[0])
+        if unlisted is not None:
+            unlisted += failed
         if not found:
             raise FileNotFoundError(_nothing_found(given))
         found = [path for path in found if not is_excluded(path, exclude)]
         yield from (path for path in found if not (path in seen or seen.add(path)))  # type: ignore[func-returns-value]
 
 
-def _matching(pattern: str) -> set[str]:
+def _matching(pattern: str, unlisted: list[OSError]) -> set[str]:
     """The paths that match. `**` follows links to folders; the shortest path of a file counts."""
     parts = Path(pattern).parts
     if "**" not in parts:
         return set(glob.glob(pattern))  # noqa: PTH207 - absolute patterns
     place, found = parts.index("**"), set[str]()
     for top in glob.glob(str(Path(*parts[:place]))):  # noqa: PTH207
-        for parent, folders, _ in walk(Path(top)):
+        for parent, folders, _ in walk(Path(top), unlisted=unlisted):
             folders[:] = [name for name in folders if not is_hidden(name)]
-            found |= _matching(str(Path(glob.escape(parent), *(parts[place + 1 :] or "*"))))
+            found |= _matching(str(Path(glob.escape(parent), *(parts[place + 1 :] or "*"))), unlisted)
     once: dict[Path, str] = {}
     for path in sorted(found, key=lambda path: (len(Path(path).parts), path)):
         once.setdefault(Path(os.path.realpath(os.path.dirname(path)), os.path.basename(path)), path)  # noqa: PTH119, PTH120

@@ -14,7 +14,7 @@ from side4video.inference.inputs import expand_inputs, is_excluded, is_list, lis
 from side4video.search.file_states import content_of_file, reason_of, state_of_file
 from side4video.search.remote_changes import RemoteFiles, find_gone, find_remote_files
 from side4video.search.stores.records import IndexedFile
-from side4video.system.paths import as_listed, real_path
+from side4video.system.paths import as_listed, is_missing, real_path
 from side4video.tasks.unread import UnreadVideo
 from side4video.video.remote import is_address
 from side4video.video.shard_paths import names_shards
@@ -96,7 +96,8 @@ def find_changes(
             f"{shards[0]}: an index contains video files. Unpack the shard, or write embeddings with embed."
         )
     changes = Changes()
-    named = [path for given in inputs if is_list(given) for path in list_paths(given, root)]
+    lists = {given: list_paths(given, root) for given in inputs if is_list(given)}
+    named = [path for paths in lists.values() for path in paths]
     others = [given for given in inputs if not is_list(given)]
     addresses = [given for given in others if is_address(given)]
     remote = find_remote_files(addresses, [str(path) for path in named if is_address(path)], exclude=exclude)
@@ -105,7 +106,9 @@ def find_changes(
     changes.unread += [UnreadVideo(path, "there is no such file.") for path in remote.missing if path not in indexed]
     local = [given for given in others if not is_address(given)]
     listed = [path for path in named if not is_address(path) and not is_excluded(path, exclude)]
-    found = [*(expand_inputs(local, exclude=exclude) if local else ()), *listed]
+    unlisted: list[OSError] = []
+    found = [*(expand_inputs(local, exclude=exclude, unlisted=unlisted) if local else ()), *listed]
+    changes.unread += [UnreadVideo(error.filename, reason_of(error)) for error in unlisted]
     for path in dict.fromkeys(_absolute(found)):
         try:
             states[path] = state_of_file(path)
@@ -115,6 +118,11 @@ def find_changes(
         if not Path(path).is_file() and not Path(path).is_dir():
             changes.unread.append(UnreadVideo(path, "it is not a file."))
             del states[path]
+    for given, paths in lists.items():
+        if paths and not any(str(path) in remote.found for path in paths) and not states.keys() & {*_absolute(paths)}:
+            raise FileNotFoundError(
+                f"none of the {len(paths)} files of {given} exists. Check that their drive is connected."
+            )
     changes.unchanged = [
         path
         for path, state in states.items()
@@ -123,21 +131,44 @@ def find_changes(
     known_files = {path: file for path, file in indexed.items() if not is_address(path)}
     respelled = _respelled(states, known_files)
     absent = {video.name for video in changes.unread if video.name in set(_absolute(listed))}
-    others = [path for path in known_files if path not in states]
-    changes.gone = [
-        path
-        for path, spelled in zip(others, as_listed(others), strict=True)
-        if path in respelled or ((_is_below(spelled, local) or path in absent) and not Path(path).exists())
-    ]
-    changes.gone += find_gone(indexed.keys() - known_files.keys(), addresses, remote)
     _classify(changes, states, indexed, remote)
-    gone, moved = set(changes.gone), {indexed[source].content for source, _ in changes.copied.values()}
-    changes.gone += [  # their content was found under another path: they have moved, also from outside the inputs
-        path
-        for path, file in known_files.items()
-        if file.content in moved and path not in states and path not in gone and not Path(path).exists()
-    ]
+    moved = {indexed[source].content for source, _ in changes.copied.values()}
+    empty = _EmptyFolders()
+    others = [path for path in known_files if path not in states]
+    for path, spelled in zip(others, as_listed(others), strict=True):
+        if path in respelled or (known_files[path].content in moved and _is_gone(path)):
+            changes.gone.append(path)  # renamed, or moved, also from outside the inputs
+        elif (_is_below(spelled, local) or path in absent) and _is_gone(path) and not empty.hold(path):
+            changes.gone.append(path)
+    changes.unread += empty.unread()
+    changes.gone += find_gone(indexed.keys() - known_files.keys(), addresses, remote)
     return changes
+
+
+class _EmptyFolders:
+    """Folders without any entry, as drives leave them that are not connected, and how many videos they held."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+
+    def hold(self, path: str) -> bool:
+        """Whether the nearest existing folder of a missing file is empty; it is noted."""
+        folder = next(folder for folder in Path(path).parents if folder.is_dir())
+        if str(folder) not in self._held and next(folder.iterdir(), None) is not None:
+            return False
+        self._held[str(folder)] += 1
+        return True
+
+    def unread(self) -> list[UnreadVideo]:
+        """The folders, each with the reason why its videos stay in the index."""
+        return [
+            UnreadVideo(
+                folder,
+                f"it is empty, as if its drive were not connected: {number} of its videos stay in the index. If you "
+                "deleted them, remove them from the index with --forget.",
+            )
+            for folder, number in self._held.items()
+        ]
 
 
 def addresses_of(inputs: Sequence[str], root: str | Path | None = None) -> set[str]:
@@ -205,6 +236,14 @@ def _hash_files(paths: Sequence[str]) -> tuple[dict[str, str], list[UnreadVideo]
         found = dict(zip(paths, hashed, strict=True))
     unread = [UnreadVideo(path, reason_of(content)) for path, content in found.items() if isinstance(content, OSError)]
     return {path: content for path, content in found.items() if isinstance(content, str)}, unread
+
+
+def _is_gone(path: str) -> bool:
+    try:
+        Path(path).stat()
+    except OSError as error:
+        return is_missing(error)  # else nothing is known: a folder that cannot be read, a drive that does not answer
+    return False
 
 
 def _is_below(path: str, inputs: Iterable[str]) -> bool:

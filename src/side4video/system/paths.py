@@ -1,5 +1,6 @@
 """What systems differ in about paths: several drives, names in any case; and the cache folder."""
 
+import errno
 import os
 import re
 import unicodedata
@@ -39,6 +40,15 @@ def relative_names(files: Sequence[str]) -> list[str]:
     common = common_folder(absolute)
     names = [os_path.relpath(file, common) if common else _without_root(file) for file in absolute]
     return [name.replace(os_path.sep, "/") for name in names]
+
+
+def is_missing(error: OSError) -> bool:
+    """Whether an error says that there is no such file, and not that nothing is known about it.
+
+    >>> is_missing(FileNotFoundError(2, "No such file")), is_missing(PermissionError(13, "Permission denied"))
+    (True, False)
+    """
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def relative_path(file: str, folder: str) -> str | None:

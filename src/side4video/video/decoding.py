@@ -1,11 +1,13 @@
 """Open video files and frame folders, whose frames are read exactly as requested or raise a `VideoError`."""
 
+import stat
 from pathlib import Path
 
+from side4video.system.paths import is_missing
 from side4video.video.frame_folder import FrameFolder
 from side4video.video.hidden import is_hidden
 from side4video.video.remote import is_address, video_path
-from side4video.video.remote_listing import list_remote, walk
+from side4video.video.remote_listing import list_remote, unlisted_error, walk
 from side4video.video.video_cache import VideoCache, shared_cache
 from side4video.video.video_error import VideoError
 from side4video.video.video_file import VideoFile
@@ -33,14 +35,19 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """File name endings of the pictures of frame folders, in lower case."""
 
 
-def find_videos(folder: str | Path) -> list[Path]:
+def find_videos(folder: str | Path, *, unlisted: list[OSError] | None = None) -> list[Path]:
     """Every video file in `folder` and its subfolders, sorted by path.
 
     A file is a video if its name ends with one of `VIDEO_SUFFIXES`. Files and folders that are hidden (`is_hidden`) are
     ignored. Links to folders are followed, each folder once (`walk`).
 
+    Args:
+        folder: the folder.
+        unlisted: receives an error for each folder and file whose state cannot be read.
+
     Raises:
         NotADirectoryError: `folder` is not a directory.
+        OSError: the state of a folder or file cannot be read, and `unlisted` is None.
         StoreError: `folder` is at an address whose store does not answer, or refuses access.
     """
     folder = video_path(folder)
@@ -48,12 +55,23 @@ def find_videos(folder: str | Path) -> list[Path]:
         return list(map(video_path, list_remote(folder, VIDEO_SUFFIXES)))
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a directory. Give a folder with videos.")
-    found = []
-    for parent, folders, files in walk(folder):
+    found, failed = [], [] if unlisted is None else unlisted
+    for parent, folders, files in walk(folder, unlisted=failed):
         folders[:] = [name for name in folders if not is_hidden(name)]
         shown = (name for name in files if name.lower().endswith(VIDEO_SUFFIXES) and not is_hidden(name))
-        found += [path for name in shown if (path := Path(parent, name)).is_file()]
+        found += [path for name in shown if _is_file(path := Path(parent, name), failed)]
+    if unlisted is None and failed:
+        raise unlisted_error(failed[0])
     return sorted(found)
+
+
+def _is_file(path: Path, failed: list[OSError]) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        if not is_missing(error):
+            failed.append(error)
+        return False
 
 
 def open_video(

@@ -3,6 +3,9 @@
 HIDDEN_NAMES = {
     "@eadir",
     "$recycle.bin",
+    "recycler",
+    "@recycle",
+    "@recently-snapshot",
     "#recycle",
     "#snapshot",
     "system volume information",

@@ -81,14 +81,28 @@ def names_in(folder: Path) -> set[str]:
     return {_last(entry) for entry in _list(folder, key_in_store(folder))}
 
 
-def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+def walk(folder: Path, *, unlisted: list[OSError] | None = None) -> Iterator[tuple[str, list[str], list[str]]]:
     """Like `os.walk` with links followed, for folders of this machine and at addresses; each folder once.
 
     A link to a folder above it, which would be a loop, is ignored. One to another visible folder below `folder` is not
     followed, because that folder has a path of its own.
+
+    Args:
+        folder: where to begin.
+        unlisted: receives an error for each folder of this machine that cannot be listed.
+
+    Raises:
+        OSError: a folder cannot be listed, and `unlisted` is None.
+        StoreError: a store does not answer, or refuses access.
     """
     if not is_address(folder):
-        yield from _walk_here(folder)
+        failed = [] if unlisted is None else unlisted
+        for found in _walk_here(folder, failed):
+            yield found
+            if unlisted is None and failed:
+                raise unlisted_error(failed[0])
+        if unlisted is None and failed:
+            raise unlisted_error(failed[0])
         return
     pending = [folder]
     while pending:
@@ -99,9 +113,19 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
         pending[:0] = [parent / name for name in folders]
 
 
-def _walk_here(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+def unlisted_error(error: OSError) -> OSError:
+    """The error for a folder that cannot be listed, or whose files have no readable state.
+
+    >>> str(unlisted_error(PermissionError(13, "Permission denied", "clips/a")))  # doctest: +ELLIPSIS
+    '[Errno 13] clips/a cannot be read: Permission denied. Its videos would be missing without a message...'
+    """
+    reason = f"{error.filename} cannot be read: {error.strerror}. Its videos would be missing without a message"
+    return OSError(error.errno, f"{reason}: get permission, check that its drive is connected, or leave it out.")
+
+
+def _walk_here(folder: Path, unlisted: list[OSError]) -> Iterator[tuple[str, list[str], list[str]]]:
     top, behind_links, seen = Path(os.path.realpath(folder)), False, set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=unlisted.append):
         if behind_links:  # the other folders are visited once without a check, which takes time on slow disks
             real = os.path.realpath(parent)
             if real in seen:

@@ -69,7 +69,7 @@ def find_recursively(root: Path, names: Collection[str]) -> dict[str, list[Path]
     for name in names:
         wanted[form(name)].append(name)
     found = defaultdict(list)
-    for parent, folders, files in walk(root):
+    for parent, folders, files in walk(root, unlisted=[]):  # names that are not found are reported
         folders[:] = [folder for folder in folders if not is_hidden(folder)]
         files = [file for file in files if not is_hidden(file)]
         for entry in (*folders, *files):
