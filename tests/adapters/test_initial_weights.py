@@ -87,6 +87,35 @@ def test_a_classifier_of_another_shape_is_discarded(weights, tmp_path):
     assert torch.equal(model.side.positions, one[1].side.positions)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"pooled_norm": True, "grid": (2, 2, 2)}, {"pooled_norm": True}),
+        ({}, {"pooled_norm": True}),
+        ({"pooled_norm": True}, {}),
+    ],
+)
+def test_a_pooled_norm_that_does_not_fit_is_discarded_with_the_classifier(weights, tmp_path, old, new):
+    names = save(tmp_path / "one", *(one := build(weights, 32, seed=1, head=old)))
+    config, model = build(weights, 32, seed=2, head=new)
+    before = {name: tensor.clone() for name, tensor in model.head.state_dict().items()}
+    report = load_from(model, tmp_path / "one", config=config, class_names=names)
+    assert "its classifier for 2 classes was discarded" in report
+    assert torch.equal(model.side.positions, one[1].side.positions)
+    for name, tensor in model.head.state_dict().items():
+        if not name.startswith("norm."):
+            assert torch.equal(tensor, before[name]), name
+
+
+def test_a_pooled_norm_that_fits_is_kept_with_other_classes(weights, tmp_path):
+    config, model = build(weights, 32, seed=1, head={"pooled_norm": True})
+    model.head.pooled_norm.running_mean.fill_(0.5)
+    save(tmp_path / "one", config, model)
+    config, model = build(weights, 32, seed=2, head={"pooled_norm": True})
+    load_from(model, tmp_path / "one", config=config, class_names=("sit", "stand"))
+    assert (model.head.pooled_norm.running_mean == 0.5).all()
+
+
 def test_another_activation_is_reported(weights, tmp_path):
     names = save(tmp_path / "one", *build(weights, 32, seed=1))
     settings = {"name": NAME, "weights": str(weights), "image_size": 32, "model_args": ARGS, "activation": "gelu"}

@@ -18,8 +18,8 @@ POSITIONS = "side.positions"
 def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_names: tuple[str, ...]) -> str:
     """Load the trained tensors of an adapter into a new model, and return sentences that report what was loaded.
 
-    A classifier for other classes or of another shape is discarded. If the adapter was trained on frames of another
-    size, its position table is resampled. All other tensors must fit.
+    A classifier for other classes, of another shape or behind another `head.pooled_norm` is discarded. If the adapter
+    was trained on frames of another size, its position table is resampled. All other tensors must fit.
 
     Args:
         model: the new model.
@@ -46,9 +46,17 @@ def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_n
     if adapter.activation in ACTIVATIONS and adapter.activation != activation:
         resampled += f" Its frozen model had the activation {adapter.activation}; this run's has {activation}."
     own = model.trained_state()
-    classifier = {name for name in own.keys() | state.keys() if name.startswith(("head.linear.", "head.probe."))}
-    fits = all(name in own and name in state and own[name].shape == state[name].shape for name in classifier)
-    if adapter.class_names == class_names and fits:
+
+    def parts(*prefixes: str) -> set[str]:
+        return {name for name in own.keys() | state.keys() if name.startswith(prefixes)}
+
+    def fit(names: set[str]) -> bool:
+        return all(name in own and name in state and own[name].shape == state[name].shape for name in names)
+
+    classifier = parts("head.linear.", "head.probe.")
+    if not fit(pooled_norm := parts("head.pooled_norm.")):
+        classifier |= pooled_norm
+    if adapter.class_names == class_names and fit(classifier):
         model.load_trained_state(state)
         return f"Loaded all {len(state)} tensors of {folder}, including the classifier.{resampled}"
     kept = {name: tensor for name, tensor in state.items() if name not in classifier}
