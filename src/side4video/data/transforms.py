@@ -268,6 +268,15 @@ def flip_label_pairs(class_names: Sequence[str]) -> dict[int, int]:
     }
 
 
+def is_mirrored(num_views: int, num_crops: int) -> Tensor:
+    """Which views of a video, clip by clip, `EvalTransform` mirrors: the second five of ten crops.
+
+    >>> is_mirrored(10, num_crops=10).sum().item(), is_mirrored(6, num_crops=3).any().item()
+    (5, False)
+    """
+    return torch.arange(num_views) % num_crops >= 5
+
+
 def _mode(interpolation: Interpolation) -> v2.InterpolationMode:
     modes = {"bilinear": v2.InterpolationMode.BILINEAR, "bicubic": v2.InterpolationMode.BICUBIC}
     if interpolation not in modes:

@@ -318,7 +318,8 @@ class Predictor:
     def _best_classes(self, views: Tensor, top_k: int | None) -> tuple[ClassScore, ...]:
         settings, thresholds = self.adapter.config.eval, self.adapter.thresholds
         by_view = score_views(self.model, views, device=self.device, chunk=settings.batch, multi_label=self.multi_label)
-        scores = pool_views(by_view, settings).cpu().numpy()
+        crops = self._views["num_crops"]
+        scores = pool_views(by_view, settings, class_names=self.class_names, num_crops=crops).cpu().numpy()
         least = [None] * len(scores) if thresholds is None else list(thresholds.values)
         order = np.argsort(-scores, kind="stable")
         if top_k is None and thresholds is not None:

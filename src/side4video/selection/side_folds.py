@@ -125,7 +125,8 @@ class SideFolds:
                 by_view = score_views(
                     model, batch.clips, device=self.device, chunk=settings.batch, precision=settings.precision
                 )
-                yield batch.indices[0], (pool_views(by_view, settings).cpu().numpy(), int(batch.labels[0]))
+                pooled = pool_views(by_view, settings, class_names=self.data.class_names)
+                yield batch.indices[0], (pooled.cpu().numpy(), int(batch.labels[0]))
 
 
 class _Places:

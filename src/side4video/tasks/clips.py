@@ -14,7 +14,7 @@ from side4video.data.crops import check_crop_fits
 from side4video.data.datasets import TestClips, TrainClips
 from side4video.data.lists.annotations import LabelledVideo
 from side4video.data.sampling import FrameSampling
-from side4video.data.transforms import EvalTransform, Interpolation, TrainTransform
+from side4video.data.transforms import EvalTransform, Interpolation, TrainTransform, flip_label_pairs, is_mirrored
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.loading import FrozenBackbone, default_image_size
 from side4video.parameters import check_count
@@ -188,8 +188,28 @@ def class_scores(logits: torch.Tensor, *, multi_label: bool) -> torch.Tensor:
     return logits.float().sigmoid() if multi_label else logits.float().softmax(dim=-1)
 
 
-def pool_views(scores: torch.Tensor, settings: EvalConfig) -> torch.Tensor:
-    """Join the scores (V, C) of the views of a video as `eval.pool` says."""
+def pool_views(
+    scores: torch.Tensor, settings: EvalConfig, *, class_names: Sequence[str], num_crops: int | None = None
+) -> torch.Tensor:
+    """Join the scores (V, C) of the views of a video as `eval.pool` says.
+
+    In mirrored views, classes such as "turn left" and "turn right" exchange their scores first.
+
+    >>> scores = torch.tensor([[0.9, 0.1]] * 5 + [[0.1, 0.9]] * 5)  # ten crops of a turn to the left
+    >>> pool_views(scores, EvalConfig(crops=10), class_names=["turn left", "turn right"])
+    tensor([0.9000, 0.1000])
+
+    Args:
+        scores: of all views, clip by clip.
+        settings: settings of the evaluation.
+        class_names: C names.
+        num_crops: crops of each clip. Default: `settings.crops`.
+    """
+    pairs = flip_label_pairs(class_names)
+    mirrored = is_mirrored(len(scores), num_crops or settings.crops)
+    if pairs and mirrored.any():
+        exchanged = scores[:, [pairs.get(label, label) for label in range(len(class_names))]]
+        scores = torch.where(mirrored.to(scores.device)[:, None], exchanged, scores)
     return scores.amax(dim=0) if settings.pool == "max" else scores.mean(dim=0)
 
 

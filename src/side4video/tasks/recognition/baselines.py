@@ -147,11 +147,13 @@ def training_tokens(config: RunConfig, data: RecognitionData, backbone: FrozenBa
     """
     assert data.train is not None
     videos = as_evaluated(data.train, config.data)
+    exchanged = mirrored_classes(data, config.data)
     tokens = probe_tokens_of(
         evaluation_clips(videos, config=config, backbone=backbone), config=config, backbone=backbone
     )
+    if exchanged:
+        tokens = tokens.without_mirrored_crops(config.eval.crops)
     if config.augment.flip:
-        exchanged = mirrored_classes(data, config.data)
         tokens = replace(tokens, mirrored_labels=torch.tensor([exchanged.get(c, c) for c in tokens.labels.tolist()]))
     return tokens
 
@@ -210,6 +212,8 @@ def measure_baselines(
     for note in notes:
         print_once(note)
     test = None if test_clips is None else _scored_tokens(test_clips, config=config, backbone=backbone)
+    if test is not None and mirrored_classes(data, config.data):
+        test = test.without_mirrored_crops(config.eval.crops)
     count = len(data.class_names)
     found = []
     known: dict[ProbeName, ChosenProbe] = {}

@@ -206,8 +206,7 @@ def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
     >>> flip_warning(["turn left", "turn right"], 0.5) is None
     True
     """
-    swapped = flip_label_pairs(class_names)
-    directed = [name for label, name in enumerate(class_names) if label not in swapped and has_direction(name)]
+    directed = _unpaired_directions(class_names)
     if not flip or not directed:
         return None
     return (
@@ -216,12 +215,33 @@ def flip_warning(class_names: Sequence[str], flip: float) -> str | None:
     )
 
 
+def mirrored_views_warning(class_names: Sequence[str], crops: int) -> str | None:
+    """Return a warning about classes whose names give a direction, which mirrored crops would contradict, or None.
+
+    >>> mirrored_views_warning(["turn left", "turn right"], 10) is None
+    True
+    """
+    directed = _unpaired_directions(class_names)
+    if crops < 10 or not directed:
+        return None
+    return (
+        f"eval.crops = {crops} also scores mirrored crops of {', '.join(map(repr, directed))}, whose names give a "
+        "direction. Use --eval.crops 5 if a mirrored clip shows another class."
+    )
+
+
+def _unpaired_directions(class_names: Sequence[str]) -> list[str]:
+    swapped = flip_label_pairs(class_names)
+    return [name for label, name in enumerate(class_names) if label not in swapped and has_direction(name)]
+
+
 def announce(data: RecognitionData, config: RunConfig) -> None:
     """Print how the lists were understood, and warnings about them and about mirrored clips."""
-    flips = None if config.data.arrow_of_time else flip_warning(data.class_names, config.augment.flip)
+    names = () if config.data.arrow_of_time else data.class_names
+    flips = flip_warning(names, config.augment.flip), mirrored_views_warning(names, config.eval.crops)
     for note in data.notes:
         print_once(note)
-    for warning in (*data.warnings, *([flips] if flips else [])):
+    for warning in (*data.warnings, *filter(None, flips)):
         print_once(f"warning: {warning}")
     if data.choice:
         print_once(data.choice)

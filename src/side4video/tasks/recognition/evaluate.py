@@ -27,7 +27,7 @@ from side4video.tasks.clips import (
     pool_views,
     video_cache_of_adapter,
 )
-from side4video.tasks.recognition.data import as_evaluated, read_data
+from side4video.tasks.recognition.data import as_evaluated, mirrored_views_warning, read_data
 from side4video.tasks.recognition.multi_label_scores import MultiLabelEvaluation, multi_label_evaluation
 from side4video.tasks.recognition.scores import Evaluation, evaluation_from_scores
 from side4video.tasks.recognition.thresholds import choose_thresholds, unchosen_thresholds
@@ -111,7 +111,7 @@ def evaluate(
             precision=settings.precision,
             multi_label=several is not None,
         ).cpu()
-        scores = [pool_views(part, settings) for part in by_view.split(batch.views)]
+        scores = [pool_views(part, settings, class_names=class_names) for part in by_view.split(batch.views)]
         labels = [part[0] for part in batch.labels.split(batch.views)]
         found += zip(batch.indices, scores, labels, batch.names, strict=True)
     if isinstance(model, SideTunedModel):
@@ -178,7 +178,8 @@ def evaluate_adapter(
         videos = read_data(data_read, class_names=adapter.class_names, test_only=True)
         for note in videos.notes:
             print_once(note)
-        for warning in videos.warnings:
+        mirrored = mirrored_views_warning(adapter.class_names, settings.crops)
+        for warning in (*videos.warnings, *filter(None, [mirrored])):
             print_once(f"warning: {warning}")
         if videos.test is None:
             raise ValueError("No evaluation set: give --data.test.")

@@ -22,6 +22,7 @@ from side4video.config import ProbeConfig, RunConfig
 from side4video.config.probe import FLOW_BLOCK, block_read
 from side4video.data.datasets import TestClips
 from side4video.data.loading.batch import Batch
+from side4video.data.transforms import is_mirrored
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.models.backbones.token_identity import token_identity
 from side4video.models.optical_flow import clip_flow, mirror_flow
@@ -101,7 +102,18 @@ class ProbeTokens:
         """
         if np.array_equal(places, self.places):
             return self
-        rows = torch.from_numpy(self.rows_of(np.flatnonzero(np.isin(self.places, places))))
+        return self._rows(torch.from_numpy(self.rows_of(np.flatnonzero(np.isin(self.places, places)))))
+
+    def without_mirrored_crops(self, num_crops: int) -> "ProbeTokens":
+        """Return the tokens without the views that `EvalTransform` mirrors, which may show another class.
+
+        >>> labels, pooled, flow = torch.zeros(10), torch.zeros(10, 8, 16), torch.zeros(10, 8, 784, 2)
+        >>> ProbeTokens(pooled, {}, flow, torch.zeros(10), labels).without_mirrored_crops(10).views
+        5
+        """
+        return self._rows(torch.nonzero(~is_mirrored(len(self.labels), num_crops))[:, 0])
+
+    def _rows(self, rows: Int[Tensor, " rows"]) -> "ProbeTokens":
         return replace(
             self,
             pooled=self.pooled[rows],
