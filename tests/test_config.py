@@ -180,3 +180,20 @@ def test_paths_are_written_with_slashes():
     data = DataConfig.model_construct(train=PureWindowsPath(r"clips\train"), num_frames=16)
     content = data.model_dump(mode="json")
     assert (content["train"], content["num_frames"], content["test"]) == ("clips/train", 16, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"probe": {"name": "motion"}}, "probe.name"),
+        ({"head": {"fused": True, "init": "text"}}, "head.init"),
+        ({"augment": {"mixup": 0.2}}, "augment.mixup"),
+        ({"augment": {"cutmix": 1.0}}, "augment.cutmix"),
+        ({"train": {"shard_backbone": True}}, "train.shard_backbone"),
+    ],
+)
+@pytest.mark.parametrize("effort", ["probes", "quick", "thorough"])
+def test_settings_that_a_search_does_not_support_are_refused(settings, name, effort):
+    with pytest.raises(ConfigError, match=rf"{name}: not supported by the search.*--search off"):
+        parse_config({"search": effort} | settings, source="test")
+    assert parse_config({"search": "off"} | settings, source="test").search == "off"

@@ -68,6 +68,7 @@ class RunConfig(Settings):
                 f"data.flavour = {self.data.flavour!r} is for task retrieval, with one clip per video. Use "
                 "something_something or kinetics."
             )
+        self._check_search()
         if self.head.init == "text":
             self._check_text_head()
         self._check_unequal_classes()
@@ -93,6 +94,24 @@ class RunConfig(Settings):
                 "augment.mixup and cutmix mix the clips of a forward pass: train.micro_batch must be 2 or more."
             )
         return self
+
+    def _check_search(self) -> None:
+        """Refuse settings that a search would ignore, or fail at after it has compared the probes."""
+        if self.search == "off":
+            return
+        unsuited = {
+            "probe.name": (self.probe.name != "none", "chooses the probe itself"),
+            "head.init": (self.head.init != "probe", "fits the probe of a fused head itself"),
+            "augment.mixup": (self.augment.mixup > 0, "trains on cached tokens"),
+            "augment.cutmix": (self.augment.cutmix > 0, "trains on cached tokens"),
+            "train.shard_backbone": (self.train.shard_backbone, "takes one process"),
+        }
+        for name, (is_given, reason) in unsuited.items():
+            if is_given:
+                raise ValueError(
+                    f"{name}: not supported by the search, which {reason}. Add --search off to train one model, or "
+                    "leave it out."
+                )
 
     def _check_unequal_classes(self) -> None:
         """Refuse settings for unequal classes where they have no effect or correct twice."""
