@@ -14,9 +14,12 @@ from side4video.adapters.adapter import read_adapter
 from side4video.config import PROBES, ConfigError, load_config
 from side4video.data.sampling import FrameSampling
 from side4video.inference.predictor import Predictor
+from side4video.models.video_model import build_backbone
 from side4video.reports.run_report import compare_frozen_and_trained, write_run_report
 from side4video.selection.fold_results import read_search
 from side4video.selection.run import train
+from side4video.selection.side_folds import SideFolds
+from side4video.tasks.recognition.data import read_data
 from side4video.tasks.recognition.probe_fitting import MAX_ROWS
 from side4video.training.loop import train as train_with_the_loop
 
@@ -311,3 +314,15 @@ def test_the_report_shows_candidates_and_baselines(finished, small_run, tmp_path
     assert "majority class" in text
     assert "motion probe" in text
     assert "Candidates" not in text
+
+
+def test_side_networks_of_a_search_scale_the_loss_in_fp16_as_runs_do(small_run, monkeypatch, tmp_path):
+    scaled, scale = [], torch.amp.GradScaler.scale
+    monkeypatch.setattr(
+        torch.amp.GradScaler, "scale", lambda self, loss: scaled.append(self.is_enabled()) or scale(self, loss)
+    )
+    config = small_run(train={"precision": "fp16", "epochs": 1}, data={"cache": tmp_path}, side={"stem": False})
+    backbone = build_backbone(config, device=torch.device("cpu"))
+    sides = SideFolds(config, read_data(config.data), backbone, torch.device("cpu"))
+    assert sides.scores(np.arange(20), np.arange(20, 24), {})
+    assert scaled == [True] * 3

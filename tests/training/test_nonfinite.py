@@ -102,6 +102,21 @@ def test_too_many_skipped_steps_end_the_run(small_run, tmp_path, monkeypatch):
         train(config, out=tmp_path / "run")
 
 
+class NanGradient(RecognitionTask):
+    """A real task whose gradient is NaN, whatever the loss is multiplied by."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.model.head.linear.weight.register_hook(lambda gradient: gradient * torch.nan)
+
+
+def test_fp16_stops_at_gradients_that_no_loss_scale_makes_finite(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "build_task", NanGradient)
+    config = small_run(train={"precision": "fp16", "batch": 1, "epochs": 1}, data={"test": None})
+    with pytest.raises(FloatingPointError, match="gradient is not finite at step 17"):  # from a scale of 2^16
+        train(config, out=tmp_path / "run")
+
+
 def test_gradients_without_a_finite_norm_are_detected():
     parameters = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
     assert has_finite_gradients(parameters)

@@ -98,6 +98,7 @@ class SideFolds:
         total = settings.epochs * order.steps_per_epoch
         batches = self.batches.train(self.train_clips, _Places(order, videos, total))  # type: ignore[arg-type]
         optimizer = build_optimizer(model, settings, finetuned=model.finetuned_parameters())
+        scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
         loss_of = RecognitionLoss(config, num_classes=len(self.data.class_names))
         for step in range(total):
             for group in optimizer.param_groups:
@@ -111,10 +112,12 @@ class SideFolds:
                         continue
                     with autocast(self.device, settings.precision):
                         loss, _ = loss_of(model, batch.clips.to(self.device), batch.labels.to(self.device))
-                    (loss / (order.step_size(step) * self.train_clips.views)).backward()
+                    scaler.scale(loss / (order.step_size(step) * self.train_clips.views)).backward()
             if settings.clip_grad_norm is not None:
+                scaler.unscale_(optimizer)
                 torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_grad_norm)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
             optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()

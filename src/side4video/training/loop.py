@@ -317,7 +317,8 @@ class _Run:
             raise RuntimeError(f"None of the clips of step {step} could be read; {self.out / 'log.jsonl'} names them.")
         if not nonfinite:
             sum_gradients(self.trained)
-            if not self.scaler.is_enabled():  # the scaler skips such steps itself
+            # The fp16 scaler skips such steps itself and halves its scale; below 1, the scale is not the cause.
+            if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
                 nonfinite = self.nonfinite.check_gradients(self.trained)
         if nonfinite:
             self.nonfinite.skip_step(self.out, self.log, self.progress)
