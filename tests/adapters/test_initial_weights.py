@@ -129,3 +129,31 @@ def test_other_weights_at_another_size_are_refused(weights, tmp_path):
     config, model = build(weights, 48, seed=2)
     with pytest.raises(ValueError, match="Use the same backbone and weights"):
         load_from(model, tmp_path / "small", config=config, class_names=names)
+
+
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [
+        ({"probe": {"name": "linear"}}, "is a linear probe; this run trains a side network for recognition"),
+        ({"task": "retrieval"}, "was trained for retrieval; this run trains a side network for recognition"),
+        ({"side": {"width": 32}}, "has another side network, with side.width 32, not 16"),
+        ({"side": {"width": 16, "taps": [1]}}, r"side.taps \(1,\), not \(0, 1\)"),
+        ({"side": {"width": 16, "temporal_difference": True}}, "side.temporal_difference True, not False"),
+    ],
+)
+def test_adapters_that_do_not_fit_are_refused_with_the_reason(weights, tmp_path, old, said):
+    save(tmp_path / "one", *build(weights, 32, seed=1, **old))
+    config, model = build(weights, 32, seed=2)
+    with pytest.raises(ValueError, match=said):
+        load_from(model, tmp_path / "one", config=config, class_names=CLASSES)
+
+
+@pytest.mark.parametrize("old", [{"num_heads": 2}, {"centred": True}])
+def test_settings_of_the_side_network_that_fit_all_shapes_are_reported(weights, tmp_path, old):
+    save(tmp_path / "one", *build(weights, 32, seed=1, side={"width": 16} | old))
+    config, model = build(weights, 32, seed=2)
+    report = load_from(model, tmp_path / "one", config=config, class_names=CLASSES)
+    ((name, value),) = old.items()
+    assert f"Its side network had side.{name} {value}, not " in report
+    save(tmp_path / "same", *build(weights, 32, seed=1, side={"width": 16, "taps": [0, 1], "num_heads": 1}))
+    assert "Its side network" not in load_from(model, tmp_path / "same", config=config, class_names=CLASSES)

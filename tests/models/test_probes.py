@@ -7,7 +7,7 @@ from side4video.config import PROBES, ProbeConfig
 from side4video.config.probe import FLOW_BLOCK
 from side4video.models.backbones.loading import load_backbone
 from side4video.models.optical_flow import clip_flow
-from side4video.models.probe_model import ProbeModel
+from side4video.models.probe_model import ProbeModel, build_probe_model
 from side4video.models.probes import (
     AttentiveProbe,
     CorrelationProbe,
@@ -138,3 +138,19 @@ def test_a_single_frame_is_refused(name):
 def test_the_name_none_is_refused():
     with pytest.raises(ValueError, match="names no probe"):
         build_probe(ProbeConfig(), width=D, num_frames=T, num_classes=C)
+
+
+@pytest.mark.parametrize("name", ["motion", "space-time", "correlation", "flow", "speed", "attentive"])
+@pytest.mark.parametrize("num_frames", [1, 3, 8])
+def test_clips_of_another_number_of_frames_are_refused(small_run, name, num_frames):
+    model = build_probe_model(
+        small_run(probe={"name": name, "grid": 1, "block": 1}), num_classes=2, device=torch.device("cpu")
+    )
+    assert model(torch.rand(1, 4, 3, 32, 32)).shape == (1, 2)
+    with pytest.raises(ValueError, match=rf"fitted on clips of 4; these have {num_frames}\. Use data.num_frames 4"):
+        model(torch.rand(1, num_frames, 3, 32, 32))
+
+
+def test_a_linear_probe_takes_any_number_of_frames(small_run):
+    model = build_probe_model(small_run(probe={"name": "linear"}), num_classes=2, device=torch.device("cpu"))
+    assert model(torch.rand(1, 1, 3, 32, 32)).shape == model(torch.rand(1, 8, 3, 32, 32)).shape == (1, 2)

@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 
 from side4video.adapters.adapter import Adapter, read_adapter, read_weights
-from side4video.config import RunConfig
+from side4video.config import RunConfig, SideConfig
 from side4video.models.backbones.loading import FrozenBackbone, load_backbone
 from side4video.models.backbones.supported_models import ACTIVATIONS, activation_of
+from side4video.models.side.side_network import resolve_num_heads, resolve_taps
 from side4video.models.side.token_grid import resample_positions
 from side4video.models.side_tuned_model import SideTunedModel
 
@@ -28,10 +29,11 @@ def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_n
         class_names: classes of the new run.
 
     Raises:
-        ValueError: the model and the adapter differ in side network or backbone.
+        ValueError: the model and the adapter differ in task, side network or backbone, or the adapter is a probe.
     """
     adapter, state = read_adapter(folder), read_weights(folder)
     resampled = ""
+    _check_kind(adapter, config, folder)
     _check_weights(model.backbone, adapter, config, folder)
     size = adapter.image_size or model.backbone.image_size
     if size != model.backbone.image_size:
@@ -45,6 +47,8 @@ def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_n
     activation = activation_of(model.backbone.model)
     if adapter.activation in ACTIVATIONS and adapter.activation != activation:
         resampled += f" Its frozen model had the activation {adapter.activation}; this run's has {activation}."
+    if differences := _side_differences(adapter.config.side, config.side, model.backbone.num_blocks):
+        resampled += f" Its side network had {differences}."
     own = model.trained_state()
 
     def parts(*prefixes: str) -> set[str]:
@@ -56,6 +60,8 @@ def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_n
     classifier = parts("head.linear.", "head.probe.")
     if not fit(pooled_norm := parts("head.pooled_norm.")):
         classifier |= pooled_norm
+    if differences and not fit(parts("side.")):
+        raise ValueError(f"{folder} has another side network, with {differences}. Use the same settings.")
     if adapter.class_names == class_names and fit(classifier):
         model.load_trained_state(state)
         return f"Loaded all {len(state)} tensors of {folder}, including the classifier.{resampled}"
@@ -65,6 +71,25 @@ def load_from(model: SideTunedModel, folder: Path, *, config: RunConfig, class_n
         f"Loaded {len(kept)} tensors of {folder}; its classifier for {len(adapter.class_names)} classes was "
         f"discarded. The classifier for these {len(class_names)} classes is newly initialised.{resampled}"
     )
+
+
+def _check_kind(adapter: Adapter, config: RunConfig, folder: Path) -> None:
+    has_probe = adapter.config.probe.name != "none"
+    if has_probe or adapter.config.task != config.task:
+        kind = f"is a {adapter.config.probe.name} probe" if has_probe else f"was trained for {adapter.config.task}"
+        raise ValueError(
+            f"{folder} {kind}; this run trains a side network for {config.task}. Start from an adapter of this kind."
+        )
+
+
+def _side_differences(theirs: SideConfig, own: SideConfig, num_blocks: int) -> str:
+    """Settings that change what a side network computes, such as "side.num_heads 2, not 1"; empty if all are equal."""
+    old, new = (
+        side.model_dump(exclude={"initial_values"})
+        | {"taps": resolve_taps(side.taps, num_blocks), "num_heads": resolve_num_heads(side.width, side.num_heads)}
+        for side in (theirs, own)
+    )
+    return ", ".join(f"side.{name} {old[name]}, not {new[name]}" for name in old if old[name] != new[name])
 
 
 def _check_weights(backbone: FrozenBackbone, adapter: Adapter, config: RunConfig, folder: Path) -> None:

@@ -42,6 +42,7 @@ class ProbeModel(VideoModel):
         probe: the probe; fit it, or load its weights, later.
         block: backbone block whose patches the probe reads; -1: the pooled summary of the last block; `FLOW_BLOCK`:
             optical flow of the frames. A combined probe has its own blocks.
+        num_frames: T of all clips, if the probe compares frames; None: any.
 
     Raises:
         ValueError: the backbone has no such block.
@@ -54,7 +55,9 @@ class ProbeModel(VideoModel):
     torch.Size([2, 5])
     """
 
-    def __init__(self, *, backbone: FrozenBackbone, probe: Probe | CombinedProbe, block: int) -> None:
+    def __init__(
+        self, *, backbone: FrozenBackbone, probe: Probe | CombinedProbe, block: int, num_frames: int | None = None
+    ) -> None:
         self.probe_blocks = probe.blocks if isinstance(probe, CombinedProbe) else (block,)
         for own in self.probe_blocks:
             if not FLOW_BLOCK <= own < backbone.num_blocks:
@@ -71,6 +74,7 @@ class ProbeModel(VideoModel):
             attention=False,
         )
         super().__init__(backbone=backbone, side=no_side, head=ProbeHead(probe))
+        self.num_frames = num_frames
         last = backbone.num_blocks - 1
         self.read_blocks = tuple(sorted({last if own == -1 else own for own in self.probe_blocks if own != FLOW_BLOCK}))
 
@@ -84,7 +88,15 @@ class ProbeModel(VideoModel):
         """Logits of clips whose frozen tokens are given; see `VideoModel.classify`.
 
         `flow` is the result of `clip_flow`, by default computed if the probe needs it.
+
+        Raises:
+            ValueError: clips of another number of frames than those that the probe was fitted on.
         """
+        if self.num_frames is not None and frames.shape[1] != self.num_frames:
+            raise ValueError(
+                f"This probe compares frames and was fitted on clips of {self.num_frames}; these have "
+                f"{frames.shape[1]}. Use data.num_frames {self.num_frames}."
+            )
         read: dict[int, Tensor] = {} if pooled is None else {-1: pooled}
         for tokens in blocks:
             read[tokens.block] = tokens.patches
@@ -104,6 +116,8 @@ def build_probe_model(config: RunConfig, *, num_classes: int, device: torch.devi
         ValueError: the settings do not suit the backbone.
     """
     backbone = build_backbone(config, device=device)
-    frames = config.data.num_frames
+    frames, compares = config.data.num_frames, any(one.name != "linear" for one in config.probe.singles)
     probe = build_probe(config.probe, width=backbone.width, num_frames=frames, num_classes=num_classes)
-    return ProbeModel(backbone=backbone, probe=probe, block=block_read(config.probe)).to(device)
+    block = block_read(config.probe)
+    model = ProbeModel(backbone=backbone, probe=probe, block=block, num_frames=frames if compares else None)
+    return model.to(device)
