@@ -22,7 +22,8 @@ from side4video.tasks.recognition.scores import Evaluation
 from side4video.tasks.unread import reported_headline, withheld_scores_reason
 from side4video.training.final_evaluation import evaluate_best
 from side4video.training.loop import TrainResult
-from side4video.training.run_folder import check_run_folder, claim_run_folder
+from side4video.training.run_folder import check_run_folder, check_same_weights, claim_run_folder, has_begun
+from side4video.training.run_inputs import check_same_inputs, write_inputs
 from side4video.training.run_log import RunLog, peak_memory_mb
 
 
@@ -46,7 +47,11 @@ def train_probe(config: RunConfig, *, out: Path, resume: bool = False) -> TrainR
         raise ValueError("No training set: give --data.train.")
     refuse_several_labels(data, f"probe.name {config.probe.name}", "train a side network (--probe.name none)")
     model = build_probe_model(config, num_classes=len(data.class_names), device=device)
+    if resume and has_begun(out):
+        check_same_weights(out, model.backbone)
+        check_same_inputs(out, model.backbone, data.identity())
     claim_run_folder(out, config)
+    write_inputs(out, model.backbone, data.identity())
     tokens = training_tokens(config, data, model.backbone)
     for warning in unread_clips(tokens.places, config, data):
         print(warning)

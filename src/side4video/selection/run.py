@@ -4,14 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from side4video.atomic_files import write_text
-from side4video.config import ConfigError, RunConfig, dump_config, load_config
+from side4video.config import ConfigError, RunConfig, dump_config, load_config, parse_config
 from side4video.distributed.processes import launched_processes
 from side4video.selection.candidates import changed
 from side4video.selection.probe_run import train_probe
 from side4video.selection.search import Search
 from side4video.training.loop import TrainResult
 from side4video.training.loop import train as train_side_network
-from side4video.training.run_folder import CONFIG, check_run_folder, config_changes
+from side4video.training.run_folder import (
+    CONFIG,
+    MAY_CHANGE_ON_RESUME,
+    PATHS,
+    WEIGHTS,
+    check_run_folder,
+    config_changes,
+)
 from side4video.training.run_inputs import check_same_inputs, has_inputs, write_inputs
 from side4video.training.run_mirror import mirror_of, run_folder, shown_place
 from side4video.video.remote import video_path
@@ -83,12 +90,21 @@ def _searched(config: RunConfig, out: Path, *, resume: bool) -> tuple[RunConfig,
                 "another --out."
             )
         if (out / CONFIG).is_file():
-            return load_config(out / CONFIG), True
+            return _as_given_now(load_config(out / CONFIG), config), True
     check_run_folder(out, config, resume=resume)
     search = Search(config, out)
-    data = search.identity()
+    data = search.data.identity()
     check_same_inputs(folder, search.backbone, data)
     write_text(settings, dump_config(config))
     write_inputs(folder, search.backbone, data)
     search.run()
     return changed(config, search.changes), False
+
+
+def _as_given_now(chosen: RunConfig, given: RunConfig) -> RunConfig:
+    """The settings that a search chose, with the settings of this call that may change when a run is resumed."""
+    content, now = (config.model_dump(mode="json") for config in (chosen, given))
+    for name in (*MAY_CHANGE_ON_RESUME, *PATHS, *WEIGHTS, "data.cache"):
+        group, key = name.split(".")
+        content[group][key] = now[group][key]
+    return parse_config(content, source="the chosen settings")

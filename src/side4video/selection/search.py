@@ -26,7 +26,6 @@ from side4video.selection.fold_results import (
 )
 from side4video.selection.side_folds import SideFolds
 from side4video.system.tables import Console
-from side4video.tasks.data_identity import identify_videos
 from side4video.tasks.recognition.baselines import training_folds, training_tokens
 from side4video.tasks.recognition.data import (
     RecognitionData,
@@ -99,11 +98,6 @@ class Search:
             for one in self.sides.values()
         ]
         self.cached_blocks = sorted({block for model in built for block in model.side.taps})
-
-    def identity(self) -> dict[str, Any]:
-        """What identifies the training clips, also if they have moved."""
-        assert self.data.train is not None
-        return {"train": identify_videos(self.data.train.videos, self.data.class_names)}
 
     def run(self) -> SearchResult:
         """Try all candidates, print the table and store it as search.json."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from side4video.config import DataConfig, RunConfig
 from side4video.data.datasets import ARROW_OF_TIME, TrainClips, forward_and_reversed
@@ -16,6 +17,7 @@ from side4video.data.transforms import flip_label_pairs
 from side4video.distributed.processes import print_once
 from side4video.models.backbones.loading import FrozenBackbone
 from side4video.tasks.clips import train_clips
+from side4video.tasks.data_identity import identify_videos
 from side4video.tasks.subset import choose_videos, describe_choice
 from side4video.video.decoding import VideoCache
 
@@ -47,6 +49,11 @@ class RecognitionData:
     def num_labels(self) -> int | None:
         """Number of classes of multi-label sets, otherwise None, as `TrainClips` and `TestClips` take it."""
         return len(self.class_names) if self.multi_label else None
+
+    def identity(self) -> dict[str, Any]:
+        """What identifies the labelled videos of both sets, also if they have moved."""
+        sets = {"train": self.train, "test": self.test}
+        return {name: identify_videos(one.videos, self.class_names) for name, one in sets.items() if one is not None}
 
 
 def read_data(

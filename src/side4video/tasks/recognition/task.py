@@ -23,7 +23,6 @@ from side4video.system.paths import list_name
 from side4video.system.tables import Console
 from side4video.tasks.clip_batches import ClipBatches
 from side4video.tasks.clips import autocast, check_resize, evaluation_clips, videos_per_batch
-from side4video.tasks.data_identity import identify_videos
 from side4video.tasks.recognition.baselines import BASELINES, measure_baselines
 from side4video.tasks.recognition.class_weights import class_weights, describe_weights
 from side4video.tasks.recognition.data import (
@@ -161,8 +160,7 @@ class RecognitionTask:
 
     def identity(self) -> dict[str, Any]:
         """The labelled videos of both sets, and the class weights if there are any."""
-        sets = {"train": self.data.train, "test": self.data.test}
-        found = {name: identify_videos(one.videos, self.class_names) for name, one in sets.items() if one is not None}
+        found = self.data.identity()
         return found if self.weights is None else found | {"train.class_weights": self.weights.tolist()}
 
     def thresholds(self, evaluation: Scores | None) -> Thresholds | None:
