@@ -137,18 +137,19 @@ def test_a_search_resumes_with_another_test_set(finished, searching, motion_vide
     assert outcome(folder) == outcome(finished)
 
 
-def test_a_finished_search_resumes_with_data_that_moved(finished, searching, motion_videos, tmp_path):
+def test_a_finished_search_resumes_with_data_that_moved_and_more_epochs(finished, searching, motion_videos, tmp_path):
     folder, clips = tmp_path / "run", tmp_path / "clips"
     shutil.copytree(finished, folder)
     shutil.copytree(motion_videos, clips)
     moved = {"train": clips / "train", "test": clips / "test"}
-    train(searching(data=moved, train={"log_every": 3}), out=folder, resume=True)
+    train(searching(data=moved, train={"log_every": 3, "epochs": 3}), out=folder, resume=True)
     stored = load_config(folder / "config.yaml")
-    assert (stored.data.train, stored.data.test, stored.train.log_every) == (*moved.values(), 3)
+    assert (stored.data.train, stored.data.test) == tuple(moved.values())
+    assert (stored.train.log_every, stored.train.epochs) == (3, 3)
     assert outcome(folder) == outcome(finished)
     wrong_labels(motion_videos / "train", tmp_path / "wrong")
     with pytest.raises(ConfigError, match="started with other data"):
-        train(searching(data={"train": tmp_path / "wrong"}), out=folder, resume=True)
+        train(searching(data={"train": tmp_path / "wrong"}, train={"epochs": 3}), out=folder, resume=True)
 
 
 def write_clip(path, frames, *, damaged=()):

@@ -13,6 +13,7 @@ from side4video.training.loop import TrainResult
 from side4video.training.loop import train as train_side_network
 from side4video.training.run_folder import (
     CONFIG,
+    EPOCHS,
     MAY_CHANGE_ON_RESUME,
     PATHS,
     WEIGHTS,
@@ -83,13 +84,15 @@ def _searched(config: RunConfig, out: Path, *, resume: bool) -> tuple[RunConfig,
     if settings.is_file():
         if not resume:
             raise ConfigError(f"{out} holds a search already. Add --resume to continue it, or choose another --out.")
-        if changes := config_changes(load_config(settings), config, moved=has_inputs(folder)):
+        before, has_chosen = load_config(settings), (out / CONFIG).is_file()
+        more_epochs = has_chosen and config.train.epochs > before.train.epochs
+        if changes := config_changes(before, config, moved=has_inputs(folder), more_epochs=more_epochs):
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
                 f"The search in {out} was started with other settings:\n{listed}\nResume with the same, or choose "
                 "another --out."
             )
-        if (out / CONFIG).is_file():
+        if has_chosen:
             return _as_given_now(load_config(out / CONFIG), config), True
     check_run_folder(out, config, resume=resume)
     search = Search(config, out)
@@ -104,7 +107,7 @@ def _searched(config: RunConfig, out: Path, *, resume: bool) -> tuple[RunConfig,
 def _as_given_now(chosen: RunConfig, given: RunConfig) -> RunConfig:
     """The settings that a search chose, with the settings of this call that may change when a run is resumed."""
     content, now = (config.model_dump(mode="json") for config in (chosen, given))
-    for name in (*MAY_CHANGE_ON_RESUME, *PATHS, *WEIGHTS, "data.cache"):
+    for name in (*MAY_CHANGE_ON_RESUME, *PATHS, *WEIGHTS, EPOCHS, "data.cache"):
         group, key = name.split(".")
         content[group][key] = now[group][key]
     return parse_config(content, source="the chosen settings")
