@@ -294,3 +294,13 @@ def test_learning_rate_warms_up_and_falls_to_zero():
     assert rates[170] == pytest.approx(0.5e-3)
     assert 0 < rates[-1] < 1e-7
     assert max(learning_rate(s, steps_per_epoch=1, config=TrainConfig(epochs=2)) for s in range(2)) == 1e-3
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_settings_that_need_an_evaluation_set_get_a_warning_without_one(small_run, tmp_path, capsys, test):
+    config = small_run(
+        train={"patience": 1, "best_by": "top5", "epochs": 1}, **({} if test else {"data": {"test": None}})
+    )
+    train(config, out=tmp_path / "run")
+    said = "warning: train.patience and train.best_by without effect: there is no evaluation set. Give --data.test."
+    assert (said in capsys.readouterr().out) != test

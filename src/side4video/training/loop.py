@@ -118,6 +118,12 @@ def _train(
         converting_out_of_memory("while the model was built", num_classes=1),  # not known yet, and does not matter
     ):
         task = build_task(config, device, video_cache_in(out, config.data))
+        unused = [name for name in ("patience", "best_by") if getattr(config.train, name) is not None]
+        if unused and not task.has_test_set:
+            print_once(
+                f"warning: {' and '.join(f'train.{name}' for name in unused)} without effect: there is no evaluation "
+                "set. Give --data.test."
+            )
         if resume and has_begun(out):
             check_same_weights(out, task.model.backbone)
             remedy = f" and start from this run's adapter with --init-from {out}" if has_adapter(out) else ""

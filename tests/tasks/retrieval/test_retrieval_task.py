@@ -262,3 +262,10 @@ def test_adapters_of_one_task_are_refused_by_the_other(run, small_run, captioned
     train(config, out=tmp_path / "recognition")
     with pytest.raises(ValueError, match="was trained for recognition"):
         Embedder(tmp_path / "recognition", device="cpu")
+
+
+@pytest.mark.parametrize("flip", [0.0, 0.5])
+def test_mirrored_clips_of_captions_with_directions_get_a_warning(small_retrieval_run, capsys, flip):
+    RetrievalTask(small_retrieval_run(augment={"flip": flip}), CPU)
+    said = "48 captions contain left, right, clockwise or anticlockwise, such as 'a shape moves anticlockwise'"
+    assert (said in capsys.readouterr().out) == (flip > 0)

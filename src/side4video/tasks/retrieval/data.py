@@ -5,6 +5,7 @@ from pathlib import Path
 
 from side4video.config import DataConfig, RunConfig, TextConfig
 from side4video.data.datasets import TestClips
+from side4video.data.directions import has_direction
 from side4video.data.lists.captions import CaptionList, check_caption_list, read_caption_list
 from side4video.data.lists.overlap import check_overlap
 from side4video.distributed.processes import print_once
@@ -96,6 +97,26 @@ def print_unread_text(*sets: CaptionList | None, config: TextConfig) -> None:
         texts = [caption for of_video in captions.captions for caption in of_video]
         for warning in describe_unread(texts, max_words=config.max_words, tokeniser=tokeniser):
             print_once(f"warning: {captions.source}: {warning}")
+
+
+def mirrored_captions_warning(captions: CaptionList, flip: float) -> str | None:
+    """Return a warning about captions with a direction, which mirrored clips contradict, or None.
+
+    Args:
+        captions: the training videos.
+        flip: `augment.flip`.
+
+    >>> captions = read_caption_data(DataConfig(train=Path("captions.csv"))).train
+    >>> mirrored_captions_warning(captions, 0.0) is None
+    True
+    """
+    directed = [caption for of_video in captions.captions for caption in of_video if has_direction(caption)]
+    if not flip or not directed:
+        return None
+    return (
+        f"augment.flip = {flip} mirrors clips and keeps their captions. {len(directed)} captions contain left, right, "
+        f"clockwise or anticlockwise, such as {directed[0][:80]!r}. Use --augment.flip 0."
+    )
 
 
 def caption_clips(

@@ -30,7 +30,12 @@ from side4video.tasks.retrieval.contrastive import (
     gather,
     sigmoid_loss,
 )
-from side4video.tasks.retrieval.data import caption_clips, print_unread_text, read_caption_data
+from side4video.tasks.retrieval.data import (
+    caption_clips,
+    mirrored_captions_warning,
+    print_unread_text,
+    read_caption_data,
+)
 from side4video.tasks.retrieval.evaluate import evaluate_retrieval
 from side4video.tasks.retrieval.scores import RetrievalEvaluation
 from side4video.tasks.task import ZERO_SHOT, Backward, Scores, StepResult
@@ -75,6 +80,8 @@ class RetrievalTask:
                 print_once(f"{name}: {parts}")
         if self.data.train is None:
             raise ValueError("No training set: give --data.train.")
+        if mirrored := mirrored_captions_warning(self.data.train, config.augment.flip):
+            print_once(f"warning: {mirrored}")
         print_unread_text(self.data.train, self.data.test, config=config.text)
         self.model: RetrievalModel = build_retrieval_model(config, device=device)
         if config.data.cache is not None and self.model.read_blocks != self.model.side.taps:
