@@ -25,6 +25,7 @@ from side4video.video.decoding import open_video
 pytestmark = pytest.mark.usefixtures("short_reports")
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+EARLIER = Path(__file__).parent / "earlier"
 
 
 @pytest.fixture(scope="module")
@@ -430,3 +431,22 @@ def test_module_and_script_are_the_same_command():
         for command in ([script], [sys.executable, "-m", "side4video"])
     ]
     assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "said"),
+    [
+        ("recognition", "--eval.final-crops 3", "eval.final_crops = 3 is a setting of training"),
+        ("recognition", "--eval.probe linear", "eval.probe = 'linear' is a setting of training"),
+        ("recognition", "--eval.dual-softmax", "eval.dual_softmax = True is a setting of task retrieval"),
+        ("retrieval", "--eval.crops 3", "eval.crops = 3: task retrieval embeds one view of each video"),
+        ("retrieval", "--eval.clips 2", "eval.clips = 2 and"),
+        ("retrieval", "--eval.pool max", "eval.pool = 'max' is a setting of task recognition"),
+    ],
+)
+def test_evaluate_refuses_settings_that_it_does_not_use(kind, flags, said, tmp_path, capsys):
+    adapter = EARLIER / "adapter"
+    if kind == "retrieval":
+        shutil.unpack_archive(EARLIER / "retrieval.zip", adapter := tmp_path / "retrieval")
+    assert main(["evaluate", str(adapter), "--data.test", str(tmp_path), "--device", "cpu", *flags.split()]) == 2
+    assert said in capsys.readouterr().err

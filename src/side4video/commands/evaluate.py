@@ -55,6 +55,7 @@ def evaluate(arguments: list[str]) -> int:
     default = EvaluateArguments(data=settings.data, eval=settings.eval)
     given = tyro.cli(EvaluateArguments, prog=f"side4video evaluate {folder}", args=rest, default=default)
 
+    _check_used(given.eval, settings.eval, task=settings.task)
     name = "timeline_evaluation" if given.timeline else "evaluation"
     found = find_adapter(Path(folder))
     place = (
@@ -76,6 +77,21 @@ def evaluate(arguments: list[str]) -> int:
         path=place,
         refusal_path=given.json,
     )
+
+
+def _check_used(given: EvalConfig, own: EvalConfig, *, task: str) -> None:
+    """Refuse settings that differ from those of the adapter, but that this command does not use."""
+    used_in = dict.fromkeys(("every", "final_clips", "final_crops", "probe"), "training")
+    if task == "retrieval":
+        used_in |= dict.fromkeys(("pool", "unlabelled"), "task recognition")
+    else:
+        used_in |= dict.fromkeys(("ties", "dual_softmax"), "task retrieval")
+    for name, place in used_in.items():
+        if getattr(given, name) != getattr(own, name):
+            raise ValueError(
+                f"eval.{name} = {getattr(given, name)!r} is a setting of {place}: evaluating this adapter does not use "
+                "it. Leave it out."
+            )
 
 
 def _choose_evaluation(given: EvaluateArguments, task: str) -> "Callable[..., Scores]":

@@ -122,9 +122,14 @@ def evaluate_retrieval_adapter(
 
     Raises:
         DataError: invalid evaluation set.
-        ValueError, FileNotFoundError: invalid or missing adapter.
+        ValueError, FileNotFoundError: invalid or missing adapter, or several views of a video.
     """
     adapter = read_adapter_for("retrieval", folder)
+    if settings.clips > 1 or settings.crops > 1:
+        raise ValueError(
+            f"eval.clips = {settings.clips} and eval.crops = {settings.crops}: task retrieval embeds one view of each "
+            "video. Use 1 clip and 1 crop."
+        )
     config = adapter.config.model_copy(update={"data": data, "eval": settings})
     place = choose_device(device)
     with joined_processes(place, timeout_minutes=timeout_minutes):
