@@ -186,7 +186,7 @@ def test_init_from_keeps_a_fused_head_that_fits(small_run, tmp_path):
 
 def test_init_from_another_side_network_is_refused(finished, small_run, tmp_path):
     folder = run_once(finished, small_run())
-    with pytest.raises(ValueError, match="another side network, with side.width 16, not 32"):
+    with pytest.raises(ValueError, match=r"another side network, with side\.width 16, not 32"):
         train(small_run(side={"width": 32}), out=tmp_path / "wider", init_from=folder)
 
 
