@@ -163,6 +163,19 @@ def test_only_videos_below_the_inputs_are_removed(update, videos, store):
     assert len(store.files()) == 6
 
 
+@pytest.mark.parametrize("pattern", ["**/*.mp4", "**", "*", "a*", "?/**/*.mp4", "../[[]2024] b/a/*.mp4", "."])
+def test_removed_videos_of_patterns(update, videos, store, monkeypatch, pattern):
+    place = videos.parent / "[2024] b"
+    for number, path in enumerate(paths_of(videos)[:3]):
+        (place / "a/deep").mkdir(parents=True, exist_ok=True)
+        shutil.move(path, place / f"a/{number}.mp4")
+    monkeypatch.chdir(place)
+    assert counts(update(pattern)) == (3, 0, 0, 0, 0)
+    (place / "a/0.mp4").unlink()
+    (place / "a/1.mp4").rename(place.parent / "1.mp4")  # is gone too
+    assert counts(update(pattern)) == (0, 1, 0, 2, 0)
+
+
 def test_a_file_that_left_the_inputs_is_the_same_file(update, videos, store, tmp_path):
     update()
     path = paths_of(videos)[0]

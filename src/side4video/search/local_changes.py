@@ -3,7 +3,7 @@
 import fnmatch
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,12 +85,12 @@ def find_gone_here(
         the index. A folder counts only if several of its videos are gone.
     """
     gone, missing, named = list[str](), defaultdict[Path, list[str]](list), set(files.missing)
-    respelled = _respelled(files.found, indexed)
+    respelled, below = _respelled(files.found, indexed), _below(inputs)
     others = [path for path in indexed if path not in files.found]
     for path, spelled in zip(others, as_listed(others), strict=True):
         if path in respelled or (indexed[path].content in moved and _is_gone(path)):
             gone.append(path)
-        elif (path in named or _is_below(spelled, inputs)) and _is_gone(path):
+        elif (path in named or below(spelled)) and _is_gone(path):
             missing[_nearest_folder(path)].append(path)
     kept = {folder: paths for folder, paths in missing.items() if len(paths) > 1 and _is_empty(folder)}
     gone += [path for folder, paths in missing.items() if folder not in kept for path in paths]
@@ -126,15 +126,32 @@ def _is_gone(path: str) -> bool:
     return False
 
 
-def _is_below(path: str, inputs: Iterable[str]) -> bool:
-    for given in inputs:
-        folder = Path(given)
-        if folder.is_dir():
-            if any(Path(path).is_relative_to(spelling) for spelling in (*absolute_names([folder]), real_path(folder))):
-                return True
-        elif fnmatch.fnmatch(path, *absolute_names([folder])):
-            return True
-    return False
+def _below(inputs: Sequence[str]) -> Callable[[str], bool]:
+    """A test for paths in the folders, and for those that match the patterns or are in a folder that does."""
+    places: list[tuple[Path, tuple[str, ...]]] = []
+    for given in absolute_names(inputs):
+        folder = Path(given) if Path(given).is_dir() else _nearest_folder(given)  # its name may look like a pattern
+        pattern = Path(given).relative_to(folder).parts
+        places += [(Path(spelling), pattern) for spelling in {str(folder), real_path(folder)}]
+
+    def test(path: str) -> bool:
+        return any(
+            Path(path).is_relative_to(folder) and _fits(Path(path).relative_to(folder).parts, pattern)
+            for folder, pattern in places
+        )
+
+    return test
+
+
+def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether the first parts of a path match all parts of a pattern."""
+    if not pattern:
+        return True
+    if pattern[0] == "**" and _fits(parts, pattern[1:]):
+        return True
+    if not parts or not fnmatch.fnmatch(parts[0], pattern[0]):
+        return False
+    return _fits(parts[1:], pattern if pattern[0] == "**" else pattern[1:])
 
 
 def _nearest_folder(path: str) -> Path:
