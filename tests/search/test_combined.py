@@ -1,6 +1,7 @@
 """Combined and negative queries, and photos as examples, against scores of the parts."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -64,6 +65,7 @@ def test_queries_of_unwanted_parts_alone_are_refused(index):
         ('a dog -"red cat" runs', ("a dog runs", ("red cat",))),
         ('-"a" -"b"', ("", ("a", "b"))),
         ('a -""', ('a -""', ())),
+        ("a dog -\u201cred cat\u201d -\u201esnow\u201c", ("a dog", ("red cat", "snow"))),
     ],
 )
 def test_unwanted_parts_of_a_query(text, expected):
@@ -98,6 +100,26 @@ def test_photos_with_16_bits_and_transparency(tmp_path):
     Image.fromarray(np.float32([[0.5]])).save(tmp_path / "levels.tiff")
     with pytest.raises(VideoError, match=r"this photo cannot be read \(its levels of mode F are not 16-bit"):
         read_photo(tmp_path / "levels.tiff")
+
+
+def test_photos_of_phones_in_heic_are_refused(index, tmp_path):
+    for brands in (b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0mif1heic"):
+        (tmp_path / "photo.mp4").write_bytes(b"\0\0\0\x18ftyp" + brands)
+        with pytest.raises(VideoError, match=r"HEIC photos are not supported\. Convert it to JPEG"):
+            index.search_like(tmp_path / "photo.mp4")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_as_an_example_is_refused(index, tmp_path):
+    os.mkfifo(tmp_path / "clip.mp4")
+    with pytest.raises(VideoError, match="it is a pipe"):
+        index.search_like(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("text", ["", " ", "\0", "\u200b", "\ufeff \u2060", "\udcff"])
+def test_texts_without_a_visible_letter_are_empty_queries(index, text):
+    with pytest.raises(ValueError, match="query 2 of 2 is empty: each query must contain a word"):
+        index.search_many(["a ring", text])
 
 
 def test_truncated_photos_are_refused(index, tmp_path):

@@ -58,6 +58,17 @@ def test_index_and_search(here, adapter, capsys):
     assert [match["word"] for match in found[0]["found"][0]["matches"]] == [match.word for match in expected[0].matches]
 
 
+def test_filters_that_no_video_meets_are_named(here, adapter, capsys):
+    assert index("--model", adapter, "--metadata", "facts.csv") == 0
+    for filters in (["--path", "*.MP4"], ["--where", "number>=100"], ["--where", "number>3", "--path", "*/none/*"]):
+        assert search("a ring", *filters) == 0
+        printed = capsys.readouterr()
+        assert "nothing found" in printed.out
+        assert "no video of the index meets the conditions of --where and --path" in printed.err
+    assert search("a ring", "--where", "number>3", "--min-score", "2") == 0
+    assert "no video" not in capsys.readouterr().err
+
+
 def test_index_remembers_its_model_and_refuses_another(here, adapter, capsys, tmp_path):
     assert index("--model", adapter) == 0
     assert index() == 0

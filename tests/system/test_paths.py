@@ -1,12 +1,17 @@
 """Paths relative to each other, with Python's own functions for paths of Windows."""
 
 import ntpath
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from side4video.search.allowed_addresses import allowed_addresses, remember_addresses
+from side4video.search.partial_work import partial_folder
 from side4video.system import console, paths
 from side4video.system.console import shell_words
-from side4video.system.paths import common_folder, relative_names, relative_path
+from side4video.system.paths import cache_folder, common_folder, home_folder, relative_names, relative_path
 
 
 @pytest.fixture
@@ -46,3 +51,17 @@ def test_files_of_other_systems():
 def test_printed_commands_are_quoted_as_the_shell_reads_them(monkeypatch, name, expected):
     monkeypatch.setattr(console, "SYSTEM", name)
     assert shell_words(["check-data", "--out", r"C:\my clips\train.csv", 'say "a"']) == expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="users have names and home folders there")
+def test_users_without_a_home_folder(monkeypatch):
+    """A container's user may have a number only: no HOME, and no entry in the list of users."""
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "SIDE4VIDEO_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    assert home_folder() is None
+    assert cache_folder() == Path(tempfile.gettempdir(), f"cache-{os.getuid()}", "side4video")
+    assert partial_folder("qdrant://host/name").is_relative_to(cache_folder())
+    remember_addresses("index", ["s3://bucket/clips"])
+    assert not allowed_addresses("index").contains("s3://bucket/clips/a.mp4")
+    assert allowed_addresses("index", ["s3://bucket"]).contains("s3://bucket/clips/a.mp4")

@@ -57,6 +57,22 @@ def test_a_pattern_is_matched_behind_links_once(pattern, linked, monkeypatch):
     assert relative(expand_inputs(["?/" + pattern]), Path()) == ONCE
 
 
+@pytest.mark.parametrize("pattern", ["*", "**", "**/*", "[ab]", "a*", "?/**"])
+def test_a_pattern_of_folders_gives_their_videos(tmp_path, make_video, pattern):
+    for name in ("a/1.mp4", "b/deep/2.MP4", "@eaDir/3.mp4", "a/@eaDir/4.mp4"):
+        make_video(tmp_path / name, [100] * 2)
+    for name in ("a/1.srt", "a/1.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    expected = {"a/1.mp4", "b/deep/2.MP4"} if pattern != "a*" else {"a/1.mp4"}
+    assert {*relative(expand_inputs([str(tmp_path / pattern)]), tmp_path)} == expected
+
+
+def test_a_pattern_of_other_files_only_gives_all(tmp_path):
+    for name in ("1.dat", "2.dat"):
+        (tmp_path / name).touch()
+    assert relative(expand_inputs([str(tmp_path / "*.dat")]), tmp_path) == ["1.dat", "2.dat"]
+
+
 def test_classes_have_the_videos_behind_their_links_once(linked):
     table = read_class_folders(linked, ReadOptions())
     assert table.class_names == ("a", "b")

@@ -46,6 +46,24 @@ def test_video_is_served_whole_and_in_ranges(client, indexed):
     assert client.get(address, headers={"range": f"bytes={len(content)}-"}).status_code == 416
 
 
+@pytest.mark.parametrize("header", ["frames=1-2", "bytes=5-2", "bytes=abc", "bytes=", "bytes=0-1,5-6", "bytes=-"])
+def test_invalid_and_several_ranges_count_as_none(client, indexed, header):
+    path = indexed.videos / "long.mp4"
+    answer = client.get(f"/videos/{id_of(path)}", headers={"range": header})
+    assert (answer.status_code, answer.content) == (200, path.read_bytes())
+
+
+def test_a_client_that_has_a_file_gets_no_bytes(client, indexed):
+    for address in (f"/videos/{id_of(indexed.videos / 'long.mp4')}", f"/clips/{id_of(indexed.videos / 'old.avi')}.mp4"):
+        times = {"start": 1, "end": 2}
+        tag = client.get(address, params=times).headers["etag"]
+        for known in (tag, f"W/{tag}", f'"other", {tag}'):
+            headers = {"if-none-match": known, "range": "bytes=0-9"}
+            answer = client.get(address, params=times, headers=headers)
+            assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+        assert client.get(address, params=times, headers={"if-none-match": '"other"'}).status_code == 200
+
+
 def test_unplayable_formats_are_transcoded_in_parts(client, indexed, service):
     path = indexed.videos / "old.avi"
     found = client.get("/api/search", params={"q": "a ring", "path": str(path)}).json()["results"][0]

@@ -114,6 +114,23 @@ def test_search_and_go_back(open_page, indexed, address):
     expect(page.get_by_role("searchbox")).to_have_value("a star moves clockwise")
 
 
+def test_texts_from_right_to_left(open_page):
+    page = open_page("/?q=\u0643\u0644\u0628&n=2")
+    for place, direction in (("#q", "rtl"), ("h1", "rtl"), (".word", "rtl"), (".title", "ltr"), ("#path", "ltr")):
+        found = page.locator(place).first.evaluate("element => getComputedStyle(element).direction")
+        assert found == direction, place
+
+
+def test_new_results_are_announced_and_keep_the_place_of_the_keyboard(open_page):
+    page = open_page("/?q=a+star&n=2")
+    search(page, "a ring")
+    expect(page.locator("#news")).to_contain_text("“a ring” 10 of 10 videos")
+    page.goto("/?q=a+ring&n=2")
+    page.get_by_role("link", name="Show more").press("Enter")
+    expect(page.locator(".card")).to_have_count(4)
+    expect(page.locator(".card .open").nth(2)).to_be_focused()
+
+
 QUESTIONS = ["a ring", "a star", "something else", "a shape moves clockwise", "red", "up", "a dog", "slow", "left", "b"]
 
 

@@ -89,6 +89,8 @@ def test_every_address_of_the_page_works_behind_nginx(indexed, tmp_path, strips)
         nginx(tmp_path, backend, strips=strips) as address,
     ):
         origin = "http://" + urlsplit(address).netloc
+        redirected = get(f"{address}/docs/", follow_redirects=True)
+        assert (redirected.status_code, str(redirected.url)) == (200, f"{address}/docs")
         for page in ("/", "/?q=a+ring&n=2", "/docs"):
             text = get(address + page).text
             places = set(re.findall(r'(?:href|src|action|poster)="(/[^"#]*)', text))
@@ -135,6 +137,14 @@ def test_page_behind_tls_with_another_host_and_a_token(indexed, tmp_path):
             assert client.post(combine, data=fields, files=files, headers={"origin": origin}).status_code == 200
             assert client.post(combine, data=fields, headers={"origin": "https://evil.example"}).status_code == 403
             assert client.post(combine, data=fields, headers={"origin": origin}).url.path == f"{ROOT}/"
+    index.close()
+
+
+@pytest.mark.parametrize("path", [ROOT, f"{ROOT}/", "/"])
+def test_the_page_is_at_the_root_path_with_and_without_a_slash(indexed, path):
+    index = indexed.open()
+    with running_server(index, root_path=ROOT) as (backend, _):
+        assert get(backend + path, follow_redirects=False).status_code == 200
     index.close()
 
 

@@ -29,6 +29,8 @@ def test_texts_are_split_and_stripped():
     [
         ([], [], "The query is empty"),
         (["  "], [], "The query is empty"),
+        (["\u200b\0"], [], "The query is empty"),
+        (["-\u201ca dog\u201d"], [], "only what is unwanted"),
         (['-"a dog"'], [], "only what is unwanted"),
         ([], ["a dog"], "only what is unwanted"),
         (["x" * 21], [], "21 characters"),

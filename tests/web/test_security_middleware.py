@@ -58,6 +58,26 @@ def test_redirect_never_leaves_the_server(guarded):
     assert not location.startswith("//")
 
 
+def test_the_path_of_the_redirect_is_encoded(guarded):
+    for path in ("/a%3Fb%23%C3%A9", "/%0D%0AX-Other%3A%201"):
+        answer = get(f"{guarded}{path}?token={TOKEN}", follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, path)
+
+
+@pytest.mark.parametrize("other", ['json={"a": 1}', "a[b]=1", "no_value", 'open="quote', "path=/", "caf\u00e9=1"])
+def test_cookies_of_other_pages_do_not_hide_the_token(guarded, other):
+    name = f"side4video_{httpx.URL(guarded).port}"
+    cookie = f"{other}; {name}={TOKEN}".encode("latin-1")
+    assert get(f"{guarded}/api/info", headers=[(b"cookie", cookie)]).status_code == 200
+    assert get(f"{guarded}/api/info", headers=[(b"cookie", cookie + b"x")]).status_code == 401
+
+
+def test_authorization_of_a_proxy_does_not_hide_the_token(guarded):
+    headers = {"cookie": f"side4video_{httpx.URL(guarded).port}={TOKEN}"}
+    for authorization in ("Bearer eyJhbGciOi", "Basic dXNlcjpwYXNz"):
+        assert get(f"{guarded}/api/info", headers=headers | {"authorization": authorization}).status_code == 200
+
+
 def test_browsers_without_the_token_get_a_form(guarded):
     page = get(f"{guarded}/?q=%22a%22", headers={"accept": "text/html"})
     assert (page.status_code, page.headers["content-type"]) == (401, "text/html; charset=utf-8")
@@ -124,6 +144,12 @@ def test_every_response_has_the_security_headers(client, path):
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cross-origin-resource-policy"] == "same-origin"
     assert "access-control-allow-origin" not in headers
+    assert "no-" in headers["cache-control"]  # nothing is kept without a question: after an update it would be old
+
+
+def test_redirects_name_no_host(client):
+    answer = client.get("/docs/", headers={"host": "127.0.0.1:1"})
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])

@@ -81,6 +81,8 @@ def search(arguments: list[str]) -> int:
     from side4video.data.lists.text_files import read_lines
     from side4video.search.allowed_addresses import allowed_addresses
     from side4video.search.combined import split_query
+    from side4video.search.stores.filter_matching import make_test
+    from side4video.search.stores.filters import Filter
     from side4video.search.subtitle_index import MAX_SUBTITLE_WEIGHT
     from side4video.search.video_index import VideoIndex
 
@@ -100,6 +102,8 @@ def search(arguments: list[str]) -> int:
     )
     try:
         chosen = index.filter(given.where, given.path)
+        if chosen != Filter() and not any(map(make_test(chosen), index.files().values())):
+            print("warning: no video of the index meets the conditions of --where and --path.", file=sys.stderr)
         options: dict[str, Any] = {"top_k": given.top_k, "filter": chosen, "shortlist": given.shortlist}
         options |= {"moments": given.moments, "min_score": given.min_score}
         texts_only = {"subtitle_weight": given.subtitle_weight}

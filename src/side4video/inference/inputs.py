@@ -61,15 +61,10 @@ def expand_inputs(
             found = [path]
         elif is_address(path):
             found = _at_address(path)
-        elif path.is_dir():
-            found = find_videos(path, unlisted=failed) or [path] * any(
-                path.glob("*.[jp][pn]g")
-            )  # else a folder of frames
-            found = found or [video for shard in shards_directly_in(path) for video in videos_in(shard, VIDEO_SUFFIXES)]
         elif path.exists():
-            found = [path]
+            found = _at_path(path, failed)
         else:
-            found = list(map(Path, as_listed(sorted(_matching(given, failed)))))
+            found = [video for match in _matches(given, failed) for video in _at_path(match, failed)]
         failed = [error for error in failed if not is_excluded(Path(error.filename), exclude)]
         if failed and (unlisted is None or not found):
             raise unlisted_error(failed[0])
@@ -79,6 +74,24 @@ def expand_inputs(
             raise FileNotFoundError(_nothing_found(given))
         found = [path for path in found if not is_excluded(path, exclude)]
         yield from (path for path in found if not (path in seen or seen.add(path)))  # type: ignore[func-returns-value]
+
+
+def _at_path(path: Path, unlisted: list[OSError]) -> list[Path]:
+    """A file, or the videos in a folder, or a folder of frames."""
+    if not path.is_dir():
+        return [path]
+    found = find_videos(path, unlisted=unlisted) or [path] * any(path.glob("*.[jp][pn]g"))
+    return found or [video for shard in shards_directly_in(path) for video in videos_in(shard, VIDEO_SUFFIXES)]
+
+
+def _matches(pattern: str, unlisted: list[OSError]) -> list[Path]:
+    """The folders and videos that match a pattern; other files only if nothing else matches. `a/**` is the folder a."""
+    parts = list(Path(pattern).parts)
+    while parts[-1:] == ["**"] or parts[-2:] == ["**", "*"]:
+        parts.pop()
+    paths = list(map(Path, as_listed(sorted(_matching(str(Path(*parts)), unlisted)))))
+    shown = [path for path in paths if not is_hidden(path.name)]
+    return [path for path in shown if path.name.lower().endswith(VIDEO_SUFFIXES) or path.is_dir()] or shown
 
 
 def _matching(pattern: str, unlisted: list[OSError]) -> set[str]:

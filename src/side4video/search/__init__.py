@@ -12,6 +12,7 @@
 * indexing.py: update an index to the videos on disk.
 * indexing_progress.py: the progress bar of an update.
 * indexing_report.py: the result of an update.
+* local_changes.py: the videos of this machine that inputs match, and which of an index are gone.
 * metadata.py: metadata of videos from a CSV file.
 * occurrences.py: all parts of a video that match a query.
 * outages.py: detects that a store has stopped answering.

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from side4video.atomic_files import write_json
+from side4video.system.paths import home_folder
 from side4video.video.remote import is_address, video_path
 from side4video.video.remote_listing import fixed_part
 
@@ -77,20 +78,26 @@ def remember_addresses(index: str | Path, addresses: Iterable[str]) -> None:
     roots = [str(fixed_part(video_path(address))) for address in addresses if is_address(address)]
     record = _record(index)
     known = _known(record)
-    if set(roots) - set(known):
+    if record is not None and set(roots) - set(known):
         with suppress(OSError):  # a home that cannot be written: `--allow-addresses` is needed
             record.parent.mkdir(parents=True, exist_ok=True)
             write_json(record, {"index": str(index), "addresses": sorted({*known, *roots})})
 
 
-def _record(index: str | Path) -> Path:
-    states = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+def _record(index: str | Path) -> Path | None:
+    """The file with the addresses of an index; None for a user without a home folder."""
+    home = home_folder()
+    states = os.environ.get("XDG_STATE_HOME") or (home and home / ".local" / "state")
+    if states is None:
+        return None
     place = str(index) if is_address(index) else os.path.realpath(index)
     name = hashlib.sha256(os.fsencode(place)).hexdigest()[:32]
-    return states / "side4video" / "indexed-addresses" / f"{name}.json"
+    return Path(states) / "side4video" / "indexed-addresses" / f"{name}.json"
 
 
-def _known(record: Path) -> list[str]:
+def _known(record: Path | None) -> list[str]:
+    if record is None:
+        return []
     try:
         return [str(address) for address in json.loads(record.read_text("utf-8"))["addresses"]]
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,20 +1,18 @@
 """Find the differences between the videos on disk or in stores and an index, without reading unchanged files."""
 
-import fnmatch
-import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
-from side4video.inference.inputs import expand_inputs, is_excluded, is_list, list_paths
+from side4video.inference.inputs import is_list, list_paths
 from side4video.search.file_states import content_of_file, reason_of, state_of_file
+from side4video.search.local_changes import absolute_names, find_gone_here, find_local_files
 from side4video.search.remote_changes import RemoteFiles, find_gone, find_remote_files
 from side4video.search.stores.records import IndexedFile
-from side4video.system.paths import as_listed, is_missing, real_path
 from side4video.tasks.unread import UnreadVideo
 from side4video.video.remote import is_address
 from side4video.video.shard_paths import names_shards
@@ -95,80 +93,25 @@ def find_changes(
         raise ValueError(
             f"{shards[0]}: an index contains video files. Unpack the shard, or write embeddings with embed."
         )
-    changes = Changes()
     lists = {given: list_paths(given, root) for given in inputs if is_list(given)}
-    named = [path for paths in lists.values() for path in paths]
-    others = [given for given in inputs if not is_list(given)]
-    addresses = [given for given in others if is_address(given)]
-    remote = find_remote_files(addresses, [str(path) for path in named if is_address(path)], exclude=exclude)
-    states = {path: state_of_file(path, about) for path, about in remote.found.items()}
-    changes.unread += remote.unread
-    changes.unread += [UnreadVideo(path, "there is no such file.") for path in remote.missing if path not in indexed]
-    local = [given for given in others if not is_address(given)]
-    listed = [path for path in named if not is_address(path) and not is_excluded(path, exclude)]
-    unlisted: list[OSError] = []
-    found = [*(expand_inputs(local, exclude=exclude, unlisted=unlisted) if local else ()), *listed]
-    changes.unread += [UnreadVideo(error.filename, reason_of(error)) for error in unlisted]
-    for path in dict.fromkeys(_absolute(found)):
-        try:
-            states[path] = state_of_file(path)
-        except OSError as error:
-            changes.unread.append(UnreadVideo(path, reason_of(error)))
-            continue
-        if not Path(path).is_file() and not Path(path).is_dir():
-            changes.unread.append(UnreadVideo(path, "it is not a file."))
-            del states[path]
-    for given, paths in lists.items():
-        if paths and not any(str(path) in remote.found for path in paths) and not states.keys() & {*_absolute(paths)}:
-            raise FileNotFoundError(
-                f"none of the {len(paths)} files of {given} exists. Check that their drive is connected."
-            )
-    changes.unchanged = [
-        path
-        for path, state in states.items()
-        if path in indexed and state == (indexed[path].size, indexed[path].modified)
-    ]
-    known_files = {path: file for path, file in indexed.items() if not is_address(path)}
-    respelled = _respelled(states, known_files)
-    absent = {video.name for video in changes.unread if video.name in set(_absolute(listed))}
+    others = [given for given in inputs if given not in lists]
+    addresses, places = [*filter(is_address, others)], [given for given in others if not is_address(given)]
+    listed = [path for paths in lists.values() for path in paths]
+
+    remote = find_remote_files(addresses, [str(path) for path in listed if is_address(path)], exclude=exclude)
+    local = find_local_files(places, [path for path in listed if not is_address(path)], exclude=exclude)
+    _check_lists(lists, {*remote.missing, *local.missing})
+    absent = [UnreadVideo(path, "there is no such file.") for path in remote.missing if path not in indexed]
+    changes = Changes(unread=[*remote.unread, *absent, *local.unread])
+    states = {path: state_of_file(path, about) for path, about in remote.found.items()} | local.found
     _classify(changes, states, indexed, remote)
+
     moved = {indexed[source].content for source, _ in changes.copied.values()}
-    empty = _EmptyFolders()
-    others = [path for path in known_files if path not in states]
-    for path, spelled in zip(others, as_listed(others), strict=True):
-        if path in respelled or (known_files[path].content in moved and _is_gone(path)):
-            changes.gone.append(path)  # renamed, or moved, also from outside the inputs
-        elif (_is_below(spelled, local) or path in absent) and _is_gone(path) and not empty.hold(path):
-            changes.gone.append(path)
-    changes.unread += empty.unread()
-    changes.gone += find_gone(indexed.keys() - known_files.keys(), addresses, remote)
+    indexed_here = {path: file for path, file in indexed.items() if not is_address(path)}
+    changes.gone, empty = find_gone_here(indexed_here, places, local, moved=moved)
+    changes.gone += find_gone(indexed.keys() - indexed_here.keys(), addresses, remote)
+    changes.unread += empty
     return changes
-
-
-class _EmptyFolders:
-    """Folders without any entry, as drives leave them that are not connected, and how many videos they held."""
-
-    def __init__(self) -> None:
-        self._held: Counter[str] = Counter()
-
-    def hold(self, path: str) -> bool:
-        """Whether the nearest existing folder of a missing file is empty; it is noted."""
-        folder = next(folder for folder in Path(path).parents if folder.is_dir())
-        if str(folder) not in self._held and next(folder.iterdir(), None) is not None:
-            return False
-        self._held[str(folder)] += 1
-        return True
-
-    def unread(self) -> list[UnreadVideo]:
-        """The folders, each with the reason why its videos stay in the index."""
-        return [
-            UnreadVideo(
-                folder,
-                f"it is empty, as if its drive were not connected: {number} of its videos stay in the index. If you "
-                "deleted them, remove them from the index with --forget.",
-            )
-            for folder, number in self._held.items()
-        ]
 
 
 def addresses_of(inputs: Sequence[str], root: str | Path | None = None) -> set[str]:
@@ -177,28 +120,25 @@ def addresses_of(inputs: Sequence[str], root: str | Path | None = None) -> set[s
     return {*filter(is_address, inputs), *filter(is_address, map(str, listed))}
 
 
-def _respelled(states: Mapping[str, object], indexed: Mapping[str, IndexedFile]) -> set[str]:
-    """Indexed paths of files that have a new name: their folder was given through a link, or in another case."""
-    new = set(_real_names([path for path in states if path not in indexed and not is_address(path)]).values())
-    former = _real_names([path for path in indexed if path not in states] if new else [])
-    return {path for path, name in former.items() if name in new}
-
-
-def _real_names(paths: Sequence[str]) -> dict[str, str]:
-    """The path of each file without links to its folder, as folders list it."""
-    folders = {folder: os.path.realpath(folder) for folder in {os.path.dirname(path) for path in paths}}  # noqa: PTH120
-    names = as_listed(f"{folders[folder]}{os.sep}{name}" for folder, name in map(os.path.split, paths))
-    return dict(zip(paths, names, strict=True))
-
-
-def _absolute(paths: Iterable[str | Path]) -> list[str]:
-    return as_listed(map(os.path.abspath, paths))  # links keep their names
+def _check_lists(lists: Mapping[str, Sequence[Path]], missing: Collection[str]) -> None:
+    for given, paths in lists.items():
+        names = [str(path) for path in paths if is_address(path)]
+        names += absolute_names(path for path in paths if not is_address(path))
+        if names and set(names) <= set(missing):
+            raise FileNotFoundError(
+                f"none of the {len(names)} files of {given} exists. Check that their drive is connected."
+            )
 
 
 def _classify(
     changes: Changes, states: Mapping[str, tuple[int, int]], indexed: Mapping[str, IndexedFile], remote: RemoteFiles
 ) -> None:
-    unchanged = set(changes.unchanged)
+    unchanged = {
+        path
+        for path, state in states.items()
+        if path in indexed and state == (indexed[path].size, indexed[path].modified)
+    }
+    changes.unchanged = [path for path in states if path in unchanged]
     rest = [path for path in states if path not in unchanged]
     sizes = Counter(states[path][0] for path in rest) + Counter({file.size for file in indexed.values()})
     same_size = [path for path in rest if sizes[states[path][0]] > 1]
@@ -236,22 +176,3 @@ def _hash_files(paths: Sequence[str]) -> tuple[dict[str, str], list[UnreadVideo]
         found = dict(zip(paths, hashed, strict=True))
     unread = [UnreadVideo(path, reason_of(content)) for path, content in found.items() if isinstance(content, OSError)]
     return {path: content for path, content in found.items() if isinstance(content, str)}, unread
-
-
-def _is_gone(path: str) -> bool:
-    try:
-        Path(path).stat()
-    except OSError as error:
-        return is_missing(error)  # else nothing is known: a folder that cannot be read, a drive that does not answer
-    return False
-
-
-def _is_below(path: str, inputs: Iterable[str]) -> bool:
-    for given in inputs:
-        folder = Path(given)
-        if folder.is_dir():
-            if any(Path(path).is_relative_to(spelling) for spelling in (*_absolute([folder]), real_path(folder))):
-                return True
-        elif fnmatch.fnmatch(path, *_absolute([folder])):
-            return True
-    return False

@@ -11,7 +11,18 @@ from side4video.search.ranking import Score
 from side4video.search.reranking import query_vectors, score_windows
 from side4video.search.stores.records import Window
 
-_UNWANTED = re.compile(r'(?<!\S)-"([^"]*)"')
+_QUOTES = '"\u201c\u201d\u201e\uff02'
+"""Quotes of a query: straight, and those that phones and word processors write in their place."""
+_UNWANTED = re.compile(rf"(?<!\S)-[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]")
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: it is empty, or has only blanks, control characters and the like.
+
+    >>> is_blank(" \u200b"), is_blank("?")
+    (True, False)
+    """
+    return not any(letter.isprintable() and not letter.isspace() for letter in text)
 
 
 def split_query(text: str) -> tuple[str, tuple[str, ...]]:
@@ -20,7 +31,7 @@ def split_query(text: str) -> tuple[str, tuple[str, ...]]:
     >>> split_query('a square moves -"red square" -"a dog"')
     ('a square moves', ('red square', 'a dog'))
     """
-    unwanted = tuple(found.strip() for found in _UNWANTED.findall(text) if found.strip())
+    unwanted = tuple(found.strip() for found in _UNWANTED.findall(text) if not is_blank(found))
     return (" ".join(_UNWANTED.sub(" ", text).split()), unwanted) if unwanted else (text, ())
 
 

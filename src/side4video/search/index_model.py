@@ -26,6 +26,7 @@ from side4video.models.text.text_tower import load_configured_tokeniser
 from side4video.models.text.tokeniser import Tokeniser
 from side4video.models.video_model import choose_device
 from side4video.parameters import as_list
+from side4video.search.combined import is_blank
 from side4video.search.stores.records import IndexInfo
 from side4video.tasks.clips import autocast, evaluation_clips
 from side4video.tasks.retrieval.embeddings import embed_texts
@@ -133,10 +134,9 @@ class IndexModel:
             ValueError: the list is empty, or a text is.
         """
         texts = as_list(texts)
-        if not texts or not all(text.strip() for text in texts):
-            raise ValueError(
-                f"{list(texts)!r}: each query must contain a word. Give at least one query, and leave none empty."
-            )
+        if not texts or (blank := [number for number, text in enumerate(texts, start=1) if is_blank(text)]):
+            which = f"query {blank[0]} of {len(texts)} is empty" if texts else "there is no query"
+            raise ValueError(f"{which}: each query must contain a word. Give at least one query, and leave none empty.")
         with self._lock:
             return embed_texts(self.model, texts, device=self.device)
 

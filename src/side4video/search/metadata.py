@@ -16,12 +16,12 @@ from side4video.search.stores.numbers import parse_exact_number
 from side4video.search.stores.records import Metadata
 from side4video.system.paths import as_listed, real_path
 
-PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name")
+PATH_COLUMNS = ("path", "file", "name", "video", "filename", "file_name", "sourcefile")
 """The first of these columns that exists names the video."""
 
-MISSING = {"", "n/a", "#n/a", "na", "nan", "null", "none", "-", "--", "?", "unknown"}
-"""Fields without a value, in any case. In a column of text only the first three: "none" or "NA" may be values there."""
-_MISSING_TEXT = {"", "n/a", "#n/a"}
+MISSING = {"", "0000:00:00 00:00:00", "n/a", "#n/a", "na", "nan", "null", "none", "-", "--", "?", "unknown"}
+"""Fields without a value, in any case. In a column of text only `_MISSING_TEXT`: "none" or "NA" may be values there."""
+_MISSING_TEXT = {"", "n/a", "#n/a", "0000:00:00 00:00:00"}
 _BOOLEANS = {"true": True, "false": False}
 
 Value = str | float | bool

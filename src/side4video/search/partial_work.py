@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from side4video.atomic_files import replacing
 from side4video.search.file_states import state_of_file
 from side4video.search.stores.index_locks import PARTIAL
 from side4video.search.stores.records import IndexedFile, IndexInfo, Window
+from side4video.system.paths import cache_folder
 
 _ARRAYS = ("frames", "frame_weights", "frame_seconds", "mean")
 
@@ -27,8 +27,7 @@ def partial_folder(address: str | Path) -> Path:
     """Where the partial work of an index is kept: in its folder; for other addresses in this user's cache folder."""
     if "://" not in str(address):
         return Path(address) / PARTIAL
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return caches / "side4video" / "partial" / hashlib.sha256(str(address).encode()).hexdigest()[:32]
+    return cache_folder() / "partial" / hashlib.sha256(str(address).encode()).hexdigest()[:32]
 
 
 class PartialWork:

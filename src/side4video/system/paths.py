@@ -3,16 +3,35 @@
 import errno
 import os
 import re
+import tempfile
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from os import path as os_path
 from pathlib import Path
 
 
+def home_folder() -> Path | None:
+    """The user's home folder; None without one, as for users of containers that have a number and no name.
+
+    >>> home_folder() == Path.home()
+    True
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
 def cache_folder() -> Path:
-    """The folder of caches: `SIDE4VIDEO_CACHE`, or `side4video` in `XDG_CACHE_HOME` or `~/.cache`."""
-    given = os.environ.get("SIDE4VIDEO_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "side4video"
+    """The folder of caches: `SIDE4VIDEO_CACHE`, or `side4video` in `XDG_CACHE_HOME` or `~/.cache`.
+
+    Users without a home folder have it in the folder of temporary files.
+    """
+    if given := os.environ.get("SIDE4VIDEO_CACHE"):
+        return Path(given)
+    home = home_folder()
+    other = home / ".cache" if home else Path(tempfile.gettempdir(), f"cache-{getattr(os, 'getuid', int)()}")
+    return Path(os.environ.get("XDG_CACHE_HOME") or other) / "side4video"
 
 
 def common_folder(files: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 * api.py: the JSON API.
 * app.py: the complete application.
 * columns.py: the metadata columns that searches can filter by.
+* file_response.py: sends a file of this machine to a browser.
 * media.py: videos, parts of them, pictures.
 * model_queue.py: batches the requests of many clients for one model.
 * page_content.py: what the page shows.

@@ -17,6 +17,7 @@ from side4video.video.playback import picture_at
 from side4video.video.remote import is_address, video_path
 from side4video.video.video_error import VideoError
 from side4video.web.api import find_file, to_http_error
+from side4video.web.file_response import RangedFileResponse
 from side4video.web.remote_response import remote_response
 from side4video.web.served_files import identify
 from side4video.web.service import SearchService
@@ -46,7 +47,7 @@ def media_routes(service: SearchService) -> APIRouter:
         if media_type is None:
             raise HTTPException(404, "Browsers cannot play this file. Use /clips/{identifier}.mp4.")
         if not is_address(file.path):
-            return FileResponse(file.path, media_type=media_type, headers=_REVALIDATED)
+            return RangedFileResponse(file.path, media_type=media_type, headers=_REVALIDATED)
         try:
             return await remote_response(request, file, {**_REVALIDATED, "content-type": media_type})
         except OSError as error:
@@ -106,7 +107,7 @@ async def _make_part(
         made = await service.clips.get(key, ".mp4", make)
     except NotDecodedError as error:
         raise to_http_error(error) from None
-    return FileResponse(made, media_type="video/mp4", headers=_CACHED)
+    return RangedFileResponse(made, media_type="video/mp4", headers=_CACHED)
 
 
 async def _make_poster(service: SearchService, file: IndexedFile, seconds: float) -> Response:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import HTTPException
 
-from side4video.search.combined import split_query
+from side4video.search.combined import is_blank, split_query
 from side4video.search.subtitle_index import SUBTITLE_WEIGHT
 
 MAX_TEXTS = 8
@@ -78,13 +78,13 @@ def read_query(
     >>> read_query([" a dog ", ""], max_letters=500).texts
     ('a dog',)
     """
-    given = [" ".join(text.split()) for text in texts if text.strip()]
-    others = [" ".join(text.split()) for text in unwanted if text.strip()]
+    given = [" ".join(text.split()) for text in texts if not is_blank(text)]
+    others = [" ".join(text.split()) for text in unwanted if not is_blank(text)]
     for text in (*given, *others):
         if len(text) > max_letters:
             raise HTTPException(422, f"The query has {len(text)} characters; the maximum is {max_letters}.")
     parts = [split_query(text) for text in given]
-    wanted = tuple(text for text, _ in parts if text)
+    wanted = tuple(text for text, _ in parts if not is_blank(text))
     others = [*(text for _, some in parts for text in some), *others]
     if max(len(wanted), len(others)) > MAX_TEXTS:
         raise HTTPException(422, f"There are more than {MAX_TEXTS} texts.")

@@ -5,17 +5,18 @@ import hmac
 import html
 import json
 from collections.abc import Sequence
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from side4video.web.settings import ServeSettings, is_loopback
 
-_SECURITY_HEADERS = {
+_DEFAULT_HEADERS = {
+    "cache-control": "private, no-cache",  # else browsers keep the script of an earlier version
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "same-origin",  # with no-referrer, forms would send no origin
@@ -44,7 +45,7 @@ class SecurityMiddleware:
       rebinding: pages of another site whose name resolves to 127.0.0.1.
     * Cross-site requests are rejected unless their method is GET or HEAD.
     * Request bodies are limited in number at a time, in bytes, and in seconds.
-    * The headers stop browsers from loading content from other servers.
+    * The headers stop browsers from loading content from other servers. Redirects name paths only.
 
     >>> from fastapi import FastAPI
     >>> app = FastAPI()
@@ -71,8 +72,11 @@ class SecurityMiddleware:
                 message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _SECURITY_HEADERS.items():
+                for name, value in _DEFAULT_HEADERS.items():
                     headers.setdefault(name, value)
+                if "location" in headers:  # the host and scheme that a browser sees may be those of a proxy
+                    place = urlsplit(headers["location"])
+                    headers["location"] = place._replace(scheme="", netloc="").geturl()
             await send(message)
 
         headers = Headers(scope=scope)
@@ -96,15 +100,10 @@ class SecurityMiddleware:
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            return self._is_token(given.strip())
-        cookies: SimpleCookie = SimpleCookie()
-        try:
-            cookies.load(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        name = _cookie_name(scope)
-        return name in cookies and self._is_token(cookies[name].value)
+        cookies = cookie_parser(headers.get("cookie", ""))  # other pages of the host may set any cookies, and a proxy
+        return self._is_token(cookies.get(_cookie_name(scope), "")) or (  # may send its own authorization
+            kind.lower() == "bearer" and self._is_token(given.strip())
+        )
 
     async def _set_cookie_or_reject(self, scope: Scope, send: Send) -> None:
         """A valid `?token=` is stored in a cookie and removed from the URL; any other request is rejected."""
@@ -119,10 +118,10 @@ class SecurityMiddleware:
                 )
             return
         rest = urlencode([pair for pair in pairs if pair[0] != "token"])
-        location = "/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else "")
+        location = "/" + quote(scope["path"].lstrip("/\\")) + (f"?{rest}" if rest else "")
         place = self.settings.root_path or "/"
         cookie = f"{_cookie_name(scope)}={self.settings.token}; Path={place}; HttpOnly; SameSite=Lax"
-        headers = [(b"location", location.encode("ascii", "replace")), (b"set-cookie", cookie.encode())]
+        headers = [(b"location", location.encode()), (b"set-cookie", cookie.encode())]
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
@@ -171,8 +170,8 @@ def _below_root(scope: Scope, root_path: str) -> Scope:
     """The scope of a request below a sub-path, whether or not the proxy has removed it from the path."""
     if not root_path:
         return scope
-    has_root = scope["path"] == root_path or scope["path"].startswith(root_path + "/")
-    return {**scope, "root_path": root_path, "path": scope["path"] if has_root else root_path + scope["path"]}
+    path = f"{scope['path']}/" if scope["path"] == root_path else scope["path"]
+    return {**scope, "root_path": root_path, "path": path if path.startswith(f"{root_path}/") else root_path + path}
 
 
 def _is_same_site(headers: Headers, *, trust_proxy: bool) -> bool:

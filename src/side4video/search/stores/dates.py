@@ -13,6 +13,7 @@ _TIME = r"(?:[ T]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:\.\d+)
 _ISO = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)" + _TIME + r"(?P<zone>Z|[+-]\d\d:?\d\d)?)?)?", re.ASCII
 )
+_EXIF = re.compile(r"(\d{4}):(\d\d):(\d\d)(?![\d:])", re.ASCII)  # at the start of a field
 _NUMERIC = re.compile(r"(?P<a>\d{1,4})(?P<mark>[/.-])(?P<b>\d{1,2})(?P=mark)(?P<c>\d{1,4})" + _TIME, re.ASCII)
 
 
@@ -55,15 +56,16 @@ def is_date(text: str) -> bool:
 def read_dates(fields: Sequence[str]) -> tuple[list[str | None], str]:
     """Read a column of dates: each as ISO 8601 text, or None for a field that is no date; and a note on their order.
 
-    ISO dates, `2015/05/17`, `17.05.2015`, and `5/17/2015` or `17/5/2015`, each with an optional time. For the last two
-    the order of day and month is the one that all fields allow. If both or neither is possible, no field is a date and
-    the note says so.
+    ISO dates, `2015/05/17`, `2015:05:17` of cameras, `17.05.2015`, and `5/17/2015` or `17/5/2015`, each with an
+    optional time. For the last two the order of day and month is the one that all fields allow. If both or neither is
+    possible, no field is a date and the note says so.
 
     >>> read_dates(["5/6/2015", "5/17/2015 10:20"])
     (['2015-05-06', '2015-05-17T10:20:00'], 'month/day/year')
     >>> read_dates(["5/6/2015"])
     ([None], 'dates such as 5/6/2015 are ambiguous: write 2015-06-05 or 2015-05-06')
     """
+    fields = [_EXIF.sub(r"\1-\2-\3", field, count=1) if _EXIF.match(field) else field for field in fields]
     slashed = [field for field in fields if _order(field) is None and _NUMERIC.fullmatch(field)]
     orders: list[Order] = ["mdy", "dmy"]
     possible = [order for order in orders if all(_to_iso(field, order) for field in slashed)]

@@ -26,6 +26,11 @@ function showError(title, problem) {
   main.replaceChildren(heading, message);
 }
 
+// Screen readers read out what changes here. What is new in the results is not read, because they are replaced.
+function announce(text) {
+  document.getElementById("news").textContent = text;
+}
+
 function copyContent(page, place) {
   document.querySelector(place).innerHTML = page.querySelector(place).innerHTML;
 }
@@ -52,6 +57,7 @@ async function show(address, { copiesFields = false, ...options } = {}) {
       location.reload(); // the server or a proxy asks who you are
     } else if (found) {
       main.replaceWith(found);
+      announce(found.querySelector(".heading").textContent.replace(/\s+/g, " "));
       for (const place of [".filters summary", ".combine summary"]) copyContent(page, place);
       prepareVideos();
       if (copiesFields) copyFields(page);
@@ -131,7 +137,7 @@ async function copyLink(button) {
     button.focus();
   }
   button.textContent = "Copied";
-  document.getElementById("copied").textContent = `Copied: ${link}`;
+  announce(`Copied: ${link}`);
   setTimeout(() => { button.textContent = "Copy link"; }, 2000);
 }
 
@@ -216,9 +222,11 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest(".similar, .more a, .message a, .heading a, .chips a, .open, .classify, .copies a, a.word");
   if (link && isPlainClick(event)) {
     event.preventDefault();
-    const isMore = Boolean(link.closest(".more"));
+    const numShown = link.closest(".more") ? results().querySelectorAll(".card").length : 0;
     go(link.getAttribute("href"), { copiesFields: true }).then(() => {
-      if (!isMore) results().focus();
+      const next = results().querySelectorAll(".card .open")[numShown]; // the first new one
+      if (numShown && next) next.focus({ preventScroll: true });
+      else results().focus({ preventScroll: numShown > 0 });
     });
   }
 });
