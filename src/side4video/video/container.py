@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from side4video.video.file_access import ffmpeg_input, is_on_disk, open_bytes
@@ -96,14 +97,31 @@ def _is_list(path: Path) -> bool:
     return start.startswith(_LIST_STARTS) or (start.startswith(b"<") and any(one in start for one in _LIST_ELEMENTS))
 
 
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The best video stream; None if there is none but the cover picture of a piece of music.
+
+    >>> with open_container("clip.mp4") as container:
+    ...     video_stream(container).width
+    32
+    """
+    best = container.streams.best("video")
+    for stream in (best, *container.streams.video):
+        if isinstance(stream, VideoStream) and not stream.disposition & Disposition.attached_pic:
+            return stream
+    return None
+
+
 def frame_rate(stream: VideoStream) -> float:
     """Frames per second as the file states or FFmpeg guesses them, else `UNKNOWN_FPS`.
+
+    A raw stream such as .h264 has no times. FFmpeg states 25 for all of them, and guesses what the pictures state.
 
     >>> with open_container("clip.mp4") as container:
     ...     frame_rate(container.streams.video[0])
     12.0
     """
-    return float(stream.average_rate or stream.guessed_rate or UNKNOWN_FPS)
+    stated, guessed = stream.average_rate, stream.guessed_rate
+    return float((guessed or stated if stream.start_time is None else stated or guessed) or UNKNOWN_FPS)
 
 
 def listed_seconds(path: Path) -> float | None:
