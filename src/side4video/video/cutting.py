@@ -11,11 +11,14 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from side4video.atomic_files import replacing
-from side4video.video.container import file_address, open_container
+from side4video.video.container import file_address, open_container, video_stream
 from side4video.video.file_access import is_on_disk
+from side4video.video.open_file import first_frame_seconds
 from side4video.video.video_error import VideoError
 
 _SEEKS_BEFORE = (0, 2, 15, None)  # seconds: some containers seek to a key frame after the requested time; None: start
+
+_ROUNDING = Fraction(1, 10**6)  # seconds: the float of a frame's time may be less than that time
 
 
 def copy_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float) -> float:
@@ -50,12 +53,10 @@ def copy_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float
 def _copy(
     path: Path, source: InputContainer, temporary: Path, suffix: str, start_seconds: float, end_seconds: float
 ) -> float:
-    video = source.streams.best("video")
-    if video is None or video.time_base is None:
-        raise VideoError(path, "the file has no video stream.", "no-frames")
+    zero, video = first_frame_seconds(path), video_stream(source)
+    assert video is not None
     streams = [stream for stream in (video, source.streams.best("audio")) if stream is not None]
-    zero = (video.start_time or 0) * video.time_base
-    begin, end = zero + Fraction(start_seconds), zero + Fraction(end_seconds)
+    begin, end = zero + Fraction(start_seconds) + _ROUNDING, zero + Fraction(end_seconds)
     packets = _from_key_frame(source, streams, begin)
     first = next(packets, None)
     if first is None:
