@@ -209,6 +209,20 @@ def test_written_clips_keep_their_colours(tmp_path, space, limits, rotated):
         assert (decoder.colorspace, decoder.color_range) == (Colorspace.ITU709, ColorRange.MPEG)
 
 
+def test_packets_that_are_wrongly_marked_as_key_frames_start_no_picture(tmp_path):
+    """FFmpeg marks every packet of a raw H.261 stream."""
+    path = tmp_path / "a.h261"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("h261", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 144, 176, "yuv420p"
+        for number in range(40):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            container.mux(stream.encode(frame.reformat(176, 144, "yuv420p")))
+        container.mux(stream.encode())
+    with VideoFile(path) as video:
+        assert_pictures_at_frame_times(video, path)
+
+
 @pytest.mark.parametrize(("name", "fps"), [("a.avi", 25), ("a.mp4", 30), ("a.mkv", 30)])
 def test_a_copy_starts_at_the_key_frame_of_its_start(tmp_path, name, fps):
     path = write_video(tmp_path / name, g="10", bf="0", fps=fps, sc_threshold="0")

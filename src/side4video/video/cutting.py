@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from side4video.atomic_files import replacing
-from side4video.video.container import file_address, open_container, video_stream
+from side4video.video.container import file_address, frame_rate, open_container, video_stream
 from side4video.video.file_access import is_on_disk
-from side4video.video.open_file import first_frame_seconds
+from side4video.video.open_file import OpenFile, first_frame_seconds
 from side4video.video.video_error import VideoError
 
 _SEEKS_BEFORE = (0, 2, 15, None)  # seconds: some containers seek to a key frame after the requested time; None: start
@@ -63,7 +63,7 @@ def _copy(
         raise VideoError(path, f"there is no picture from {start_seconds:g} to {end_seconds:g} seconds.")
     origin = _time(first)
     with av.open(file_address(temporary), "w", format=_container(suffix, source)) as target:
-        copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
+        copies = {stream.index: _add_copy(target, stream, source) for stream in streams}
         for packet in chain([first], packets):
             if _time(packet) >= end:
                 if packet.stream.index == video.index and packet.dts * packet.time_base >= end:
@@ -74,7 +74,28 @@ def _copy(
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = copies[packet.stream.index]
             target.mux(packet)
+    _check_copy(path, temporary)
     return float(origin - zero)
+
+
+def _add_copy(target: OutputContainer, stream: Stream, source: InputContainer) -> Stream:
+    copy = target.add_stream_from_template(stream, opaque=True)  # also of a codec that the installed PyAV cannot encode
+    if target.format.name in source.format.name.split(","):  # other containers have other tags
+        copy.codec_context.codec_tag = stream.codec_context.codec_tag  # the layout of pixels, for example
+    return copy
+
+
+def _check_copy(path: Path, copy: Path) -> None:
+    """Refuse a copy that cannot be decoded: not every container stores what the decoder needs."""
+    file = OpenFile(copy)
+    try:
+        frame = next(file.decode_all(), None)
+    finally:
+        file.close()
+    if frame is None:
+        raise VideoError(
+            path, "it cannot be copied: no frame of the copy can be decoded. Encode it again: exact cutting."
+        )
 
 
 def _from_key_frame(source: InputContainer, streams: list[Stream], begin: Fraction) -> Iterator[Any]:
@@ -96,12 +117,13 @@ def _from_key_frame(source: InputContainer, streams: list[Stream], begin: Fracti
 def _last_group(packets: Iterator[Any], video: Stream, begin: Fraction) -> Iterator[Any]:
     """Drop the groups of pictures that end before `begin`; nothing is left if the video does."""
     group: list[av.Packet] = []
+    usual = 1 / Fraction(frame_rate(video)) / (video.time_base or 1)  # if a packet does not state its duration
     for packet in packets:
         is_video = packet.stream.index == video.index
         if is_video and packet.is_keyframe and _time(packet) <= begin:
             group = []
         group.append(packet)
-        if is_video and _time(packet) + (packet.duration or 0) * packet.time_base > begin:
+        if is_video and _time(packet) + (packet.duration or usual) * packet.time_base > begin:
             yield from group
             yield from packets
             return

@@ -212,7 +212,7 @@ def _by_own_times(path: Path, start: float) -> Iterator[_TimedFrame]:
             time = first.pts + int((start - earlier) / Fraction(stream.time_base or 1))
             found = _timed(_after_seek(container, stream, time), first.pts, container, stream)
             key = next(found, None)
-            if key is not None and key.seconds <= start:
+            if key is not None and key.frame.key_frame and key.seconds <= start:
                 yield from chain([key], found)
                 return
         yield from _timed(file.decode_all(), first.pts, *file.opened())
