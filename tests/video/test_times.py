@@ -164,6 +164,25 @@ def test_an_avi_with_packets_without_pictures_keeps_the_times_of_the_others(tmp_
         assert_pictures_at_frame_times(video, path)
 
 
+def test_frames_near_damage_do_not_change_the_times_of_the_others(tmp_path):
+    """FFmpeg returns the frames after a lost one in the wrong order."""
+    whole, path = write_video(tmp_path / "whole.ts", fps=25, g="10", bf="2", num_frames=40), tmp_path / "a.ts"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            written = packet
+            if number in (12, 28):
+                start = bytes(packet)[: packet.size // 3]
+                written = av.Packet(start + bytes(packet.size - len(start)))
+                written.pts, written.dts, written.time_base = packet.pts, packet.dts, packet.time_base
+            written.stream = stream
+            target.mux(written)
+    with VideoFile(path) as video:
+        assert video.num_frames < 40
+        assert video.frame_seconds[-1] == pytest.approx(39 / 25)
+        assert video.frame_seconds * 25 == pytest.approx(np.round(video.frame_seconds * 25), abs=1e-3)
+
+
 def test_a_cover_picture_is_no_video(tmp_path):
     path = tmp_path / "song.mp4"
     with av.open(str(path), "w") as container:

@@ -43,12 +43,12 @@ def list_frames(file: OpenFile) -> FrameTable:
     keys = packets.key_times(described, container)
     times = packets.display_times(described, container, stream)
     if not times:
-        is_avi = container.format.name == "avi"
+        is_joined = packets.jump_back(described, stream)
         decoded = [frame.pts for frame in file.decode_all()]  # closes `container` and `stream`
         if not decoded:
             reason = "one frame could be decoded, but not a second time. The file is corrupt."
             raise VideoError(file.path, reason, "damaged")
-        seconds = _seconds_of_decoded(decoded, time_base, fps, is_avi=is_avi)
+        seconds = _seconds_of_decoded(decoded, time_base, fps, is_joined=is_joined)
     else:
         seconds = seconds_since_first(np.array(times), time_base)
     if len(seconds) > 1:
@@ -67,14 +67,15 @@ def list_frames(file: OpenFile) -> FrameTable:
 
 
 def _seconds_of_decoded(
-    times: Sequence[int | None], time_base: Fraction, fps: float, *, is_avi: bool
+    times: Sequence[int | None], time_base: Fraction, fps: float, *, is_joined: bool
 ) -> NDArray[np.float64]:
-    """When each decoded frame is shown: by its own time, or by its number if times are missing or do not ascend.
+    """When each decoded frame is shown: by the times of the frames, or by its number if they are missing or repeated.
 
-    AVIs store no display times: FFmpeg assigns the right ones to the frames in the order of decoding.
+    In AVIs, which store no display times, and near damage, FFmpeg may assign the right times to frames in the wrong
+    order. In joined recordings times start again.
     """
     known = [time for time in times if time is not None]
-    if is_avi:
+    if not is_joined:
         known.sort()
     if len(known) == len(times) and all(first < second for first, second in pairwise(known)):
         return seconds_since_first(np.array(known), time_base)

@@ -185,21 +185,21 @@ def display_times(packets: Sequence[Packet], container: InputContainer, stream: 
         return None
     if "mpeg4" in stream.codec_context.name and min(packet.num_bytes for packet in packets) < _NO_PICTURE_BYTES:
         return None
-    is_reordered = bool(stream.codec_context.has_b_frames)
-    if (is_reordered and container.format.name not in _STORE_DISPLAY_TIMES) or _jumps_back(packets, is_reordered):
+    is_reordered = stream.codec_context.has_b_frames and container.format.name not in _STORE_DISPLAY_TIMES
+    if is_reordered or jump_back(packets, stream):
         return None
     return sorted(packet.time for packet in packets if packet.is_shown and packet.time is not None)
 
 
-def _jumps_back(packets: Sequence[Packet], is_reordered: bool) -> bool:
-    """Whether a packet is shown before one that must be shown earlier.
+def jump_back(packets: Sequence[Packet], stream: VideoStream) -> bool:
+    """Whether a packet is shown before one that must be shown earlier, as in joined recordings.
 
     A key frame is shown after every frame that is decoded before it; without reordering, so is each frame.
     """
     latest = None
     for packet in packets:
         if latest is not None and packet.time is not None and packet.time < latest:
-            if packet.is_key or not is_reordered:
+            if packet.is_key or not stream.codec_context.has_b_frames:
                 return True
         else:
             latest = packet.time
