@@ -20,11 +20,14 @@ _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__ve
 
 _LISTS = {"concat", "hls", "applehttp", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vobsub", "lavfi", "avisynth"}
 _LISTS |= {"vapoursynth", "dvdvideo"}
-_SELF_CONTAINED = {
-    "format_whitelist": ",".join(sorted(name for name in av.formats_available if _LISTS.isdisjoint(name.split(","))))
+_TEXTS = {"tty", "bin", "xbin", "adf", "idf"}  # FFmpeg draws the text of any file with a name such as notes.txt
+_VIDEOS = {
+    "format_whitelist": ",".join(
+        sorted(name for name in av.formats_available if (_LISTS | _TEXTS).isdisjoint(name.split(",")))
+    )
 }
-"""All formats but those whose files name other files and addresses. FFmpeg detects formats by their content: a file of
-any name may be such a list, and FFmpeg would open the files that it names, such as hidden and excluded ones."""
+"""All formats but those of texts, and those whose files name other files and addresses. FFmpeg detects formats by their
+content: a file of any name may be such a list, and FFmpeg would open the files that it names, such as hidden ones."""
 _LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"# VobSub")
 _LIST_ELEMENTS = (b"<MPD", b"CompositionPlaylist>")
 
@@ -79,7 +82,7 @@ def open_container(path: str | Path, options: dict[str, str] | None = None, **mo
     if isinstance(path, str):
         return av.open(path, "r", options=options, **_METADATA_OPTIONS, **more)
     given = ffmpeg_input(path)
-    options = {**_SELF_CONTAINED, **(options or {}), **({} if isinstance(given, str) else _NO_OTHER_ADDRESS)}
+    options = {**_VIDEOS, **(options or {}), **({} if isinstance(given, str) else _NO_OTHER_ADDRESS)}
     try:
         return av.open(given, "r", options=options, **_METADATA_OPTIONS, **more)
     except av.FFmpegError as error:
