@@ -27,6 +27,26 @@ def test_a_copy_has_the_same_pictures_from_the_key_frame_on(tmp_path, name, bf):
         assert np.array_equal(one, other), number
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
+@pytest.mark.parametrize("num_frames", [2, 60])
+def test_a_copy_of_the_beginning_has_the_first_key_frame(tmp_path, name, num_frames):
+    """FFmpeg knows no decoding times of the first packets of Matroska files with B frames."""
+    path = write_video(tmp_path / name, num_frames=num_frames, g="10", bf="2", sc_threshold="0")
+    out = tmp_path / f"copy{path.suffix}"
+    for start in (0.0, 0.05):
+        assert copy_clip(path, out, start_seconds=start, end_seconds=0.6) == 0
+        assert np.array_equal(pictures(out)[0], decode_plainly(path)[0])
+
+
+def test_a_recording_without_an_index_is_copied_from_the_key_frame_before_the_start(tmp_path):
+    """A truncated Matroska file: FFmpeg seeks past its end, and cannot seek back to its beginning."""
+    whole, path = write_video(tmp_path / "whole.mkv", g="10", bf="2", sc_threshold="0"), tmp_path / "a.mkv"
+    content = whole.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    for start, key in ((0.5, 0.0), (1.5, 1.0)):
+        assert copy_clip(path, tmp_path / "copy.mkv", start_seconds=start, end_seconds=2.0) == pytest.approx(key)
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "pixels"),
     [
