@@ -70,6 +70,34 @@ def test_a_clip_has_the_frames_of_its_part(tmp_path, name, codec):
     assert len(frames) == num_frames
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize(
+    ("start", "end", "levels", "seconds"),
+    [(12, 18, [20], 6), (20, 29, [40], 9), (5, 22, [20, 40], 12), (72, 95, [140], 8), (80.5, 90, None, 0)],
+)
+def test_a_clip_of_a_slow_video_shows_its_pictures_for_their_time(tmp_path, name, start, end, levels, seconds):
+    """A slide show: eight pictures of ten seconds. If none begins in the part, the one on screen is shown."""
+    path, clip = tmp_path / name, tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(1, 10))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(8):
+            picture = np.full((48, 64, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    if levels is None:
+        with pytest.raises(VideoError, match="no frame from"):
+            write_clip(path, clip, start_seconds=start, end_seconds=end)
+        return
+    write_clip(path, clip, start_seconds=start, end_seconds=end)
+    _, frames = read(clip)
+    assert [frame.to_ndarray(format="rgb24").mean() for _, frame in frames] == pytest.approx(levels, abs=3)
+    with av.open(str(clip)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        shown = max(packet.pts + packet.duration for packet in packets) - min(packet.pts for packet in packets)
+        assert float(shown * packets[0].time_base) == pytest.approx(seconds, abs=0.01)
+
+
 def test_non_square_pixels_become_square(tmp_path):
     path = write(tmp_path / "a.mkv", codec="libx264", size=(72, 48), aspect=Fraction(16, 9))
     assert picture_at(path, 0.5).size == (128, 48)

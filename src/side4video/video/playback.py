@@ -50,11 +50,12 @@ _TOLERANCE = 1e-3  # seconds: times that differ by less are equal
 
 
 class _TimedFrame(NamedTuple):
-    """A frame, the time when it is shown, and the aspect ratio (width / height) of its pixels."""
+    """A frame, the time when it is shown, the aspect ratio (width / height) of its pixels, and its stated duration."""
 
     seconds: float
     frame: av.VideoFrame
     pixel_aspect: float
+    duration_seconds: float = 0.0
 
 
 def browser_type(path: Path) -> str | None:
@@ -102,11 +103,11 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
     Args:
         path: any video file.
         out: the file to write; it appears when it is complete.
-        start_seconds, end_seconds: the part, half-open.
+        start_seconds, end_seconds: the part, half-open. If no frame begins in it, the clip shows the one on screen.
         largest_side: width and height in pixels are at most this.
 
     Raises:
-        VideoError: the file cannot be read, or has no frame there.
+        VideoError: the file cannot be read, or ends before the part.
     """
     with (
         replacing(out) as temporary,
@@ -115,10 +116,9 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
     ):
         stream: VideoStream | None = None
         track: AudioTrack | None = None
-        last = 0.0
-        for shown in _frames_from(path, start_seconds):
-            if shown.seconds >= end_seconds:
-                break
+        last = until = 0.0
+        for shown, shown_until in _frames_of_part(path, start_seconds, end_seconds):
+            until = shown_until
             if stream is not None and shown.seconds - last < 1 / _MAX_FPS - _TOLERANCE:
                 continue
             picture = _upright_frame(shown, largest_side)
@@ -136,7 +136,12 @@ def write_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: floa
                 track.write_until(last - start_seconds)  # interleaved, so that the file plays while it is loaded
         if stream is None:
             raise VideoError(path, f"there is no frame from {start_seconds:g} to {end_seconds:g} seconds.")
-        container.mux(stream.encode())
+        for packet in stream.encode():
+            if (
+                packet.pts == picture.pts
+            ):  # otherwise the last picture is shown for the time of the encoder's frame rate
+                packet.duration = round((until - last) / _TIME_BASE)
+            container.mux(packet)
         if track is not None:
             track.finish()
 
@@ -173,6 +178,21 @@ def _add_stream(container: Any, width: int, height: int) -> VideoStream:
     stream.codec_context.colorspace, stream.codec_context.color_range = _COLOUR_SPACE, _COLOUR_RANGE
     stream.codec_context.gop_size = 24  # makes seeking within a clip fast
     return stream
+
+
+def _frames_of_part(path: Path, start: float, end: float) -> Iterator[tuple[_TimedFrame, float]]:
+    """Yield the frames that begin in a part and until when each is shown; if none does, the frame that is on screen."""
+    last: _TimedFrame | None = None
+    for shown in chain(_frames_from(path, start, before=True), [None]):
+        if last is not None:
+            until = min(end, last.seconds + last.duration_seconds if shown is None else shown.seconds)
+            if last.seconds >= start - _TOLERANCE:
+                yield last, until
+            elif until > start and (shown is None or shown.seconds >= end):
+                yield last._replace(seconds=start), until
+        if shown is None or shown.seconds >= end:
+            return
+        last = shown
 
 
 class _NoTimesError(Exception):
@@ -256,7 +276,7 @@ def _timed(
         if frame.pts is None or frame.pts - first <= last:
             raise _NoTimesError
         last = frame.pts - first
-        yield _TimedFrame(float(last * time_base), frame, aspect)
+        yield _TimedFrame(float(last * time_base), frame, aspect, float(frame.duration * time_base))
 
 
 def _with_sorted_times(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
