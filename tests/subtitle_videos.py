@@ -20,9 +20,9 @@ ASS_HEADER = b"[Script Info]\nScriptType: v4.00+\n\n[Events]\nFormat: Layer, Sta
 MILLISECONDS = Fraction(1, 1000)
 
 
-def add_pictures(out, *, starts_at=0.0):
-    """Two seconds of grey."""
-    video = out.add_stream("mpeg4", rate=10)
+def add_pictures(out, *, starts_at=0.0, codec="mpeg4"):
+    """Two seconds of grey, with a key frame each second."""
+    video = out.add_stream(codec, rate=10, options={"g": "10"})
     video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
 
     def write():
@@ -35,10 +35,10 @@ def add_pictures(out, *, starts_at=0.0):
     return write
 
 
-def write_matroska(path, *tracks, starts_at=0.0):
+def write_matroska(path, *tracks, starts_at=0.0, codec="mpeg4"):
     """A video with text tracks that are copied from SubRip; `tracks` are pairs of a text and a language."""
     with av.open(str(path), "w") as out:
-        write_pictures = add_pictures(out, starts_at=starts_at)
+        write_pictures = add_pictures(out, starts_at=starts_at, codec=codec)
         sources = [av.open(io.BytesIO(text.encode()), format="srt") for text, _ in tracks]
         copies = [out.add_stream_from_template(source.streams.subtitles[0]) for source in sources]
         for copy, (_, language) in zip(copies, tracks, strict=True):

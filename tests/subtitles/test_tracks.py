@@ -1,8 +1,10 @@
 """Text tracks of real files, written by FFmpeg."""
 
+import av
 import pytest
 
 from side4video.subtitles.tracks import read_tracks
+from side4video.video.video_file import VideoFile
 from subtitle_videos import SRT, write_matroska, write_mp4
 
 
@@ -24,6 +26,23 @@ def test_tracks_of_matroska(tmp_path):
 
 def test_times_count_from_the_first_frame(tmp_path):
     assert read(write_matroska(tmp_path / "film.mkv", (SRT, "eng"), starts_at=5.0))[0][:2] == (0.5, 1.2)
+
+
+def test_times_count_from_the_first_frame_that_can_be_decoded(tmp_path):
+    """A recording that starts within a group of pictures."""
+    film = write_matroska(tmp_path / "film.mkv", (SRT, "eng"), starts_at=5.0, codec="libx264")
+    cut = tmp_path / "cut.mkv"
+    with av.open(str(film)) as source, av.open(str(cut), "w") as target:
+        copies = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        packets = [packet for packet in source.demux() if packet.size]
+        video = [packet for packet in packets if packet.stream.type == "video"]
+        for packet in packets[packets.index(video[5]) :]:
+            packet.stream = copies[packet.stream.index]
+            target.mux(packet)
+    with VideoFile(cut) as shown, av.open(str(cut)) as container:
+        first = next(frame.time for frame in container.decode(video=0))
+        assert shown.num_frames < len(video[5:]), "the first packets cannot be decoded"
+    assert read(cut)[-1][0] == pytest.approx(5 + 1.4 - first, abs=1e-3)
 
 
 def test_track_of_mp4(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from side4video.video.cutting import copy_clip
 from side4video.video.decoding import VideoError, VideoFile
-from video.test_video_file import decode_plainly, write_video
+from video.test_video_file import SIZE, decode_plainly, picture, write_video
 
 
 def pictures(path):
@@ -25,6 +25,63 @@ def test_a_copy_has_the_same_pictures_from_the_key_frame_on(tmp_path, name, bf):
     assert 21 <= len(found) <= 23, "pictures that others refer to may follow the end"
     for number, (one, other) in enumerate(zip(found, expected, strict=False)):
         assert np.array_equal(one, other), number
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
+@pytest.mark.parametrize("num_frames", [2, 60])
+def test_a_copy_of_the_beginning_has_the_first_key_frame(tmp_path, name, num_frames):
+    """FFmpeg knows no decoding times of the first packets of Matroska files with B frames."""
+    path = write_video(tmp_path / name, num_frames=num_frames, g="10", bf="2", sc_threshold="0")
+    out = tmp_path / f"copy{path.suffix}"
+    for start in (0.0, 0.05):
+        assert copy_clip(path, out, start_seconds=start, end_seconds=0.6) == 0
+        assert np.array_equal(pictures(out)[0], decode_plainly(path)[0])
+
+
+def test_a_recording_without_an_index_is_copied_from_the_key_frame_before_the_start(tmp_path):
+    """A truncated Matroska file: FFmpeg seeks past its end, and cannot seek back to its beginning."""
+    whole, path = write_video(tmp_path / "whole.mkv", g="10", bf="2", sc_threshold="0"), tmp_path / "a.mkv"
+    content = whole.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    for start, key in ((0.5, 0.0), (1.5, 1.0)):
+        assert copy_clip(path, tmp_path / "copy.mkv", start_seconds=start, end_seconds=2.0) == pytest.approx(key)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("a.mp4", "libsvtav1", "yuv420p"),  # decoded by another library than encoded
+        ("a.mkv", "libsvtav1", "yuv420p10le"),
+        ("a.avi", "rawvideo", "yuyv422"),  # the layout of the pixels is in the tag
+        ("b.avi", "utvideo", "gbrp"),
+    ],
+)
+def test_codecs_are_copied_with_all_that_their_decoders_need(tmp_path, name, codec, pixels):
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10, options={"g": "10", "preset": "12"} if "av1" in codec else {})
+        stream.height, stream.width = SIZE
+        stream.pix_fmt = pixels
+        for number in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
+        container.mux(stream.encode())
+    out = tmp_path / f"copy{path.suffix}"
+    first = round(copy_clip(path, out, start_seconds=1.5, end_seconds=2.0) * 10)
+    assert np.array_equal(pictures(out)[0], decode_plainly(path)[first])
+
+
+def test_a_copy_that_cannot_be_decoded_is_refused(tmp_path):
+    path = tmp_path / "a.apng"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("apng", rate=10)
+        stream.height, stream.width = SIZE
+        stream.pix_fmt = "rgb24"
+        for number in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
+        container.mux(stream.encode())
+    with pytest.raises(VideoError, match="no frame of the copy can be decoded"):
+        copy_clip(path, tmp_path / "copy.apng", start_seconds=1.0, end_seconds=1.5)
+    assert not (tmp_path / "copy.apng").exists()
 
 
 def test_sound_is_copied_in_sync(tmp_path):

@@ -1,12 +1,16 @@
 """Mirrored and rotated videos are shown upright: every display matrix, compared pixel by pixel."""
 
+import io
 import itertools
 import shutil
 import struct
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from side4video.video.decoding import open_video
 from side4video.video.playback import picture_at, write_clip
@@ -21,8 +25,6 @@ LEVELS = np.add.outer(np.arange(48) * 3, np.arange(64) * 1).astype(np.uint8)  # 
 
 
 def write_video(path: Path, matrix=None) -> Path:
-    import av
-
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"crf": "1"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -67,6 +69,28 @@ def test_every_display_matrix(tmp_path, matrix):
     write_clip(path, tmp_path / "clip.mp4", start_seconds=0, end_seconds=1)
     clip = open_video(tmp_path / "clip.mp4").read([0])[0].permute(1, 2, 0).numpy()
     assert abs(clip.astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize(("orientation", "quarter_turns"), [(1, 0), (6, 3), (8, 1)])
+def test_exif_data_of_cameras(tmp_path, orientation, quarter_turns):
+    """Motion JPEG videos of cameras have Exif data in each picture, which PyAV does not know."""
+    exif, jpeg, path = Image.Exif(), io.BytesIO(), tmp_path / "camera.avi"
+    exif[0x112], exif[0x10F] = orientation, "maker"
+    Image.fromarray(np.stack([LEVELS] * 3, axis=-1)).save(jpeg, "JPEG", exif=exif)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(3):
+            packet = av.Packet(jpeg.getvalue())
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 10), stream, True
+            container.mux(packet)
+    expected = np.rot90(np.stack([LEVELS] * 3, axis=-1), quarter_turns).astype(int)
+    for found in (open_video(path).read([1])[0].permute(1, 2, 0).numpy(), np.asarray(picture_at(path, 0.1))):
+        assert abs(found - expected).mean() < 4
+    write_clip(path, tmp_path / "clip.mp4", start_seconds=0, end_seconds=1)
+    clip = open_video(tmp_path / "clip.mp4").read([0])[0].permute(1, 2, 0).numpy()
+    assert abs(clip - expected).mean() < 6
 
 
 @pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")

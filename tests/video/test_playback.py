@@ -1,5 +1,6 @@
 """What a browser gets of a video: the file if it plays it, otherwise H.264 of the requested part; and pictures."""
 
+import math
 from fractions import Fraction
 
 import av
@@ -58,13 +59,43 @@ def test_a_clip_has_the_frames_of_its_part(tmp_path, name, codec):
     write_clip(path, tmp_path / "clip.mp4", start_seconds=3, end_seconds=6.5)
     codec, frames = read(tmp_path / "clip.mp4")
     assert codec == "h264"
-    assert frames[0][0] == pytest.approx(0, abs=0.05)
-    assert frames[-1][0] == pytest.approx(3.5, abs=0.15)
+    fps = 25 if name == "a.mpg" else 10
+    num_frames = math.ceil(3.5 * fps)
+    assert frames[0][0] == pytest.approx(0, abs=0.002)
+    assert frames[-1][0] == pytest.approx((num_frames - 1) / fps, abs=0.002)
     for time, frame in frames:
         shown = frame.to_ndarray(format="rgb24")
-        assert shown[24:].mean() == pytest.approx(20 * int(3 + time + 0.045), abs=21)  # within a frame of the change
+        assert shown[24:].mean() == pytest.approx(20 * int(3 + time + 0.002), abs=3)
         assert shown[:10].mean() > 240
-    assert len(frames) == pytest.approx(3.5 * (25 if name == "a.mpg" else 10), abs=1)
+    assert len(frames) == num_frames
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize(
+    ("start", "end", "levels", "seconds"),
+    [(12, 18, [20], 6), (20, 29, [40], 9), (5, 22, [20, 40], 12), (72, 95, [140], 8), (80.5, 90, None, 0)],
+)
+def test_a_clip_of_a_slow_video_shows_its_pictures_for_their_time(tmp_path, name, start, end, levels, seconds):
+    """A slide show: eight pictures of ten seconds. If none begins in the part, the one on screen is shown."""
+    path, clip = tmp_path / name, tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(1, 10))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(8):
+            picture = np.full((48, 64, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    if levels is None:
+        with pytest.raises(VideoError, match="no frame from"):
+            write_clip(path, clip, start_seconds=start, end_seconds=end)
+        return
+    write_clip(path, clip, start_seconds=start, end_seconds=end)
+    _, frames = read(clip)
+    assert [frame.to_ndarray(format="rgb24").mean() for _, frame in frames] == pytest.approx(levels, abs=3)
+    with av.open(str(clip)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        shown = max(packet.pts + packet.duration for packet in packets) - min(packet.pts for packet in packets)
+        assert float(shown * packets[0].time_base) == pytest.approx(seconds, abs=0.01)
 
 
 def test_non_square_pixels_become_square(tmp_path):

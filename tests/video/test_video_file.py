@@ -313,6 +313,14 @@ def test_non_video_files_are_refused(tmp_path, content, reason):
     assert str(refused.value).count("broken.mp4") == 1
 
 
+@pytest.mark.parametrize("name", ["clips.txt", "readme.nfo", "a.diz"])
+def test_texts_are_no_videos(tmp_path, name):
+    """FFmpeg draws them."""
+    (tmp_path / name).write_text("clip.mp4 3\n" * 50)
+    with pytest.raises(VideoError, match="cannot be decoded"):
+        VideoFile(tmp_path / name)
+
+
 def test_audio_only_files_are_refused(tmp_path):
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=8000)

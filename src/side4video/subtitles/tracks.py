@@ -7,7 +7,8 @@ from av.container import InputContainer
 from av.subtitles.stream import SubtitleStream
 
 from side4video.subtitles.cues import Cue, plain_text
-from side4video.video.container import open_container
+from side4video.video.container import open_container, video_stream
+from side4video.video.open_file import first_frame_seconds
 
 _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
 """FFmpeg's names of the codecs of text tracks. Others, such as those of DVDs, store pictures of text."""
@@ -35,8 +36,8 @@ def read_tracks(path: Path) -> list[Cue]:
         ]
         if not streams:
             return []
-        video = container.streams.best("video")
-        begins = float((video.start_time or 0) * (video.time_base or 1)) if video else 0.0
+        video = video_stream(container)
+        begins = float(first_frame_seconds(path)) if video and video.codec_context else 0.0
         return sorted(set(_read(container, streams, begins)))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from side4video.video.file_access import ffmpeg_input, is_on_disk, open_bytes
@@ -19,11 +20,14 @@ _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__ve
 
 _LISTS = {"concat", "hls", "applehttp", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "vobsub", "lavfi", "avisynth"}
 _LISTS |= {"vapoursynth", "dvdvideo"}
-_SELF_CONTAINED = {
-    "format_whitelist": ",".join(sorted(name for name in av.formats_available if _LISTS.isdisjoint(name.split(","))))
+_TEXTS = {"tty", "bin", "xbin", "adf", "idf"}  # FFmpeg draws the text of any file with a name such as notes.txt
+_VIDEOS = {
+    "format_whitelist": ",".join(
+        sorted(name for name in av.formats_available if (_LISTS | _TEXTS).isdisjoint(name.split(",")))
+    )
 }
-"""All formats but those whose files name other files and addresses. FFmpeg detects formats by their content: a file of
-any name may be such a list, and FFmpeg would open the files that it names, such as hidden and excluded ones."""
+"""All formats but those of texts, and those whose files name other files and addresses. FFmpeg detects formats by their
+content: a file of any name may be such a list, and FFmpeg would open the files that it names, such as hidden ones."""
 _LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"# VobSub")
 _LIST_ELEMENTS = (b"<MPD", b"CompositionPlaylist>")
 
@@ -78,7 +82,7 @@ def open_container(path: str | Path, options: dict[str, str] | None = None, **mo
     if isinstance(path, str):
         return av.open(path, "r", options=options, **_METADATA_OPTIONS, **more)
     given = ffmpeg_input(path)
-    options = {**_SELF_CONTAINED, **(options or {}), **({} if isinstance(given, str) else _NO_OTHER_ADDRESS)}
+    options = {**_VIDEOS, **(options or {}), **({} if isinstance(given, str) else _NO_OTHER_ADDRESS)}
     try:
         return av.open(given, "r", options=options, **_METADATA_OPTIONS, **more)
     except av.FFmpegError as error:
@@ -96,14 +100,31 @@ def _is_list(path: Path) -> bool:
     return start.startswith(_LIST_STARTS) or (start.startswith(b"<") and any(one in start for one in _LIST_ELEMENTS))
 
 
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The best video stream; None if there is none but the cover picture of a piece of music.
+
+    >>> with open_container("clip.mp4") as container:
+    ...     video_stream(container).width
+    32
+    """
+    best = container.streams.best("video")
+    for stream in (best, *container.streams.video):
+        if isinstance(stream, VideoStream) and not stream.disposition & Disposition.attached_pic:
+            return stream
+    return None
+
+
 def frame_rate(stream: VideoStream) -> float:
     """Frames per second as the file states or FFmpeg guesses them, else `UNKNOWN_FPS`.
+
+    A raw stream such as .h264 has no times. FFmpeg states 25 for all of them, and guesses what the pictures state.
 
     >>> with open_container("clip.mp4") as container:
     ...     frame_rate(container.streams.video[0])
     12.0
     """
-    return float(stream.average_rate or stream.guessed_rate or UNKNOWN_FPS)
+    stated, guessed = stream.average_rate, stream.guessed_rate
+    return float((guessed or stated if stream.start_time is None else stated or guessed) or UNKNOWN_FPS)
 
 
 def listed_seconds(path: Path) -> float | None:

@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, dropwhile
 from pathlib import Path
 from typing import Any
 
 import av
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from side4video.atomic_files import replacing
-from side4video.video.container import file_address, open_container
+from side4video.video.container import file_address, frame_rate, open_container, video_stream
 from side4video.video.file_access import is_on_disk
+from side4video.video.open_file import OpenFile, first_frame_seconds
 from side4video.video.video_error import VideoError
 
-_SEEKS_BEFORE = (0, 2, 15, None)  # seconds: some containers seek to a key frame after the requested time; None: start
+_SEEKS_BEFORE = (0, 2, 15)  # seconds: some containers seek to a key frame after the requested time
+
+_ROUNDING = Fraction(1, 10**6)  # seconds: the float of a frame's time may be less than that time
 
 
 def copy_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float) -> float:
@@ -50,66 +54,88 @@ def copy_clip(path: Path, out: Path, *, start_seconds: float, end_seconds: float
 def _copy(
     path: Path, source: InputContainer, temporary: Path, suffix: str, start_seconds: float, end_seconds: float
 ) -> float:
-    video = source.streams.best("video")
-    if video is None or video.time_base is None:
-        raise VideoError(path, "the file has no video stream.", "no-frames")
+    zero, video = first_frame_seconds(path), video_stream(source)
+    assert video is not None
     streams = [stream for stream in (video, source.streams.best("audio")) if stream is not None]
-    zero = (video.start_time or 0) * video.time_base
-    begin, end = zero + Fraction(start_seconds), zero + Fraction(end_seconds)
-    packets = _from_key_frame(source, streams, begin)
+    begin, end = zero + Fraction(start_seconds) + _ROUNDING, zero + Fraction(end_seconds)
+    packets = _from_key_frame(path, source, video, streams, begin)
     first = next(packets, None)
     if first is None:
         raise VideoError(path, f"there is no picture from {start_seconds:g} to {end_seconds:g} seconds.")
     origin = _time(first)
     with av.open(file_address(temporary), "w", format=_container(suffix, source)) as target:
-        copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
+        copies = {stream.index: _add_copy(target, stream, source) for stream in streams}
         for packet in chain([first], packets):
             if _time(packet) >= end:
-                if packet.stream.index == video.index and packet.dts * packet.time_base >= end:
-                    break  # a later picture may have to be decoded first, before dts reaches the end
                 if packet.stream.index != video.index:
                     continue
+                if packet.dts is not None and packet.dts * packet.time_base >= end:
+                    break  # a later picture may have to be decoded first, before dts reaches the end
             shift = int(origin / packet.time_base)
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.pts -= shift
+            if packet.dts is not None:  # Matroska stores none; FFmpeg finds them, but not those of the first packets
+                packet.dts -= shift
             packet.stream = copies[packet.stream.index]
             target.mux(packet)
+    _check_copy(path, temporary)
     return float(origin - zero)
 
 
-def _from_key_frame(source: InputContainer, streams: list[Stream], begin: Fraction) -> Iterator[Any]:
+def _add_copy(target: OutputContainer, stream: Stream, source: InputContainer) -> Stream:
+    copy = target.add_stream_from_template(stream, opaque=True)  # also of a codec that the installed PyAV cannot encode
+    if target.format.name in source.format.name.split(","):  # other containers have other tags
+        copy.codec_context.codec_tag = stream.codec_context.codec_tag  # the layout of pixels, for example
+    return copy
+
+
+def _check_copy(path: Path, copy: Path) -> None:
+    """Refuse a copy that cannot be decoded: not every container stores what the decoder needs."""
+    file = OpenFile(copy)
+    try:
+        frame = next(file.decode_all(), None)
+    finally:
+        file.close()
+    if frame is None:
+        raise VideoError(
+            path, "it cannot be copied: no frame of the copy can be decoded. Encode it again: exact cutting."
+        )
+
+
+def _from_key_frame(
+    path: Path, source: InputContainer, video: VideoStream, streams: list[Stream], begin: Fraction
+) -> Iterator[Any]:
     """Yield packets from the last key frame at or before `begin` on; nothing if the video ends before."""
-    video = streams[0]
-    for earlier in _SEEKS_BEFORE:
-        target = None if earlier is None or earlier > begin else begin - earlier
-        source.seek(int((target or 0) / (video.time_base or 1)), stream=video)
-        packets = _packets(source, streams)
-        keys = (packet for packet in packets if packet.stream.index == video.index and packet.is_keyframe)
-        key = next(keys, None)
-        if key is not None and (_time(key) <= begin or target is None):
+    for earlier in (seconds for seconds in _SEEKS_BEFORE if seconds <= begin):
+        source.seek(int((begin - earlier) / (video.time_base or 1)), stream=video)
+        packets = _packets(source, video, streams)
+        key = next(packets, None)
+        if key is not None and _time(key) <= begin:
             yield from _last_group(chain([key], packets), video, begin)
             return
-        if target is None:
-            return
+    with open_container(path) as again:  # seeking to the beginning is not exact in every container
+        streams = [again.streams[stream.index] for stream in streams]
+        yield from _last_group(_packets(again, video, streams), video, begin)
 
 
-def _last_group(packets: Iterator[Any], video: Stream, begin: Fraction) -> Iterator[Any]:
+def _last_group(packets: Iterator[Any], video: VideoStream, begin: Fraction) -> Iterator[Any]:
     """Drop the groups of pictures that end before `begin`; nothing is left if the video does."""
     group: list[av.Packet] = []
+    usual = 1 / Fraction(frame_rate(video)) / (video.time_base or 1)  # if a packet does not state its duration
     for packet in packets:
         is_video = packet.stream.index == video.index
         if is_video and packet.is_keyframe and _time(packet) <= begin:
             group = []
         group.append(packet)
-        if is_video and _time(packet) + (packet.duration or 0) * packet.time_base > begin:
+        if is_video and _time(packet) + (packet.duration or usual) * packet.time_base > begin:
             yield from group
             yield from packets
             return
 
 
-def _packets(source: InputContainer, streams: list[Stream]) -> Iterator[Any]:
-    for packet in source.demux(streams):
-        if packet.size and packet.pts is not None and packet.dts is not None:
-            yield packet
+def _packets(source: InputContainer, video: Stream, streams: list[Stream]) -> Iterator[Any]:
+    """Yield packets with times, from the first key frame on."""
+    timed = (packet for packet in source.demux(streams) if packet.size and packet.pts is not None)
+    return dropwhile(lambda packet: packet.stream.index != video.index or not packet.is_keyframe, timed)
 
 
 def _time(packet: Any) -> Fraction:

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from side4video.atomic_files import replacing
 from side4video.video.packets import ContainerFacts
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _NUMBERS = ("end_seconds", "height", "width", "quarter_turns", "is_mirrored", "num_listed")
 
 

@@ -1,8 +1,11 @@
 """Lists the frames of a video file: reads or finds all its packets once."""
 
+from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from side4video.video import packets
 from side4video.video.container import frame_rate
@@ -40,14 +43,16 @@ def list_frames(file: OpenFile) -> FrameTable:
     keys = packets.key_times(described, container)
     times = packets.display_times(described, container, stream)
     if not times:
-        num_frames = sum(1 for _ in file.decode_all())  # closes `container` and `stream`
-        if num_frames == 0:
+        is_joined = packets.jump_back(described, stream)
+        decoded = [frame.pts for frame in file.decode_all()]  # closes `container` and `stream`
+        if not decoded:
             reason = "one frame could be decoded, but not a second time. The file is corrupt."
             raise VideoError(file.path, reason, "damaged")
-        seconds = np.arange(num_frames) / fps
+        seconds = _seconds_of_decoded(decoded, time_base, fps, is_joined=is_joined)
     else:
         seconds = seconds_since_first(np.array(times), time_base)
-        fps = (len(times) - 1) / seconds[-1] if len(times) > 1 else fps
+    if len(seconds) > 1:
+        fps = (len(seconds) - 1) / seconds[-1]
     return FrameTable(
         times=np.array(times) if times else None,
         seconds=seconds,
@@ -59,3 +64,19 @@ def list_frames(file: OpenFile) -> FrameTable:
         num_listed=num_listed,
         container=facts,
     )
+
+
+def _seconds_of_decoded(
+    times: Sequence[int | None], time_base: Fraction, fps: float, *, is_joined: bool
+) -> NDArray[np.float64]:
+    """When each decoded frame is shown: by the times of the frames, or by its number if they are missing or repeated.
+
+    In AVIs, which store no display times, and near damage, FFmpeg may assign the right times to frames in the wrong
+    order. In joined recordings times start again.
+    """
+    known = [time for time in times if time is not None]
+    if not is_joined:
+        known.sort()
+    if len(known) == len(times) and all(first < second for first, second in pairwise(known)):
+        return seconds_since_first(np.array(known), time_base)
+    return np.arange(len(times)) / fps

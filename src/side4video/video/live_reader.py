@@ -13,7 +13,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from side4video.video.container import frame_rate, open_container
+from side4video.video.container import frame_rate, open_container, video_stream
 from side4video.video.orientation import orientation_of
 from side4video.video.video_error import VideoError
 
@@ -219,12 +219,12 @@ class LiveReader:
         except (av.FFmpegError, OSError, ValueError) as error:
             remedy = "Check the address, and that something sends there"
             raise VideoError(self.address, f"nothing answers ({_reason(error)}). {remedy}.", "missing") from error
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream) or not stream.codec_context:
+        stream = video_stream(container)
+        if stream is None or not stream.codec_context:
             container.close()
             raise VideoError(self.address, "it sends no video that PyAV can decode.", "no-frames")
         # A finite file on a web server ends; what has no length, or has a live protocol, is expected to go on.
-        has_length = (container.duration or 0) > 0 and container.size > 0
+        has_length = (container.duration or 0) > 0 and (container.size or 0) > 0
         self._is_finite = "://" not in self.address or has_length
         return container, stream
 

@@ -1,6 +1,7 @@
 """A video file that is open for decoding: from its beginning, or in runs that start at key frames."""
 
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -8,7 +9,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from side4video.video import packets
-from side4video.video.container import open_container
+from side4video.video.container import open_container, video_stream
 from side4video.video.frame_table import FrameTable
 from side4video.video.video_cache import FileKey, VideoCache, file_key
 from side4video.video.video_error import VideoError
@@ -61,10 +62,10 @@ class OpenFile:
         """
         self.close()
         self._container = open_container(self.path)
-        stream = self._container.streams.best("video")  # not the cover picture
-        if not isinstance(stream, VideoStream):
-            has_audio = len(self._container.streams.audio) > 0
-            only = ", only audio" if has_audio else ""
+        stream = video_stream(self._container)
+        if stream is None:
+            has_audio, has_cover = len(self._container.streams.audio) > 0, len(self._container.streams.video) > 0
+            only = f", only audio{' and a cover picture' * has_cover}" if has_audio else ""
             raise VideoError(
                 self.path, f"the file has no video stream{only}.", "audio-only" if has_audio else "no-frames"
             )
@@ -80,8 +81,8 @@ class OpenFile:
             self._container = self._cache.take_open(self._key)
         if self._container is None:
             return self.rewind()
-        stream = self._container.streams.best("video")
-        assert isinstance(stream, VideoStream)
+        stream = video_stream(self._container)
+        assert stream is not None
         return self._container, stream
 
     def decode_all(self) -> Iterator[av.VideoFrame]:
@@ -108,3 +109,25 @@ class OpenFile:
                     yield frame
                 if wanted <= found:
                     break
+
+
+def first_frame_seconds(path: Path) -> Fraction:
+    """When the first frame is shown on the file's own clock; all other times in this package count from it.
+
+    The start that a header states may be that of a packet without a frame, or of decoding.
+
+    >>> first_frame_seconds(Path("clip.mp4"))
+    Fraction(0, 1)
+
+    Raises:
+        VideoError: The file has no video stream, or its codec is not supported.
+        av.FFmpegError, OSError, ValueError: FFmpeg cannot read the file.
+    """
+    file = OpenFile(path)
+    try:
+        container, stream = file.rewind()
+        frame = next(packets.decode(packets.demux(container, stream), stream), None)
+        time = stream.start_time if frame is None or frame.pts is None else frame.pts
+        return (time or 0) * Fraction(stream.time_base or 0)
+    finally:
+        file.close()

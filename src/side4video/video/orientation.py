@@ -27,7 +27,10 @@ class Orientation(NamedTuple):
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation of a decoded frame. Rotations are rounded to quarter turns, scale and shift are ignored."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know all kinds of data beside a frame, such as the Exif data of cameras
+        return Orientation(round(frame.rotation / 90) % 4)
     if matrix is None:
         return Orientation()
     a, b, _, c, d = struct.unpack("=9i", bytes(cast(Any, matrix)))[

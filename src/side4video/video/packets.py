@@ -176,17 +176,34 @@ def container_facts(container: InputContainer, stream: VideoStream, packets: Seq
 def display_times(packets: Sequence[Packet], container: InputContainer, stream: VideoStream) -> list[int] | None:
     """Return the time of each frame in display order, or None if packets do not correspond to frames.
 
-    They do not correspond if times are missing or repeated, if the file starts inside a group of pictures, if MPEG-4
-    packets hold no picture, or if frames are reordered in a container without display times (as in UCF101's AVIs).
+    They do not correspond if times are missing, repeated or jump back (as in joined recordings), if the file starts
+    inside a group of pictures, if MPEG-4 packets hold no picture, or if frames are reordered in a container without
+    display times (as in UCF101's AVIs).
     """
     known = [packet.time for packet in packets if packet.time is not None]
     if len(set(known)) < len(packets) or not packets[0].is_key or packets[0].time != min(known):
         return None
     if "mpeg4" in stream.codec_context.name and min(packet.num_bytes for packet in packets) < _NO_PICTURE_BYTES:
         return None
-    if stream.codec_context.has_b_frames and container.format.name not in _STORE_DISPLAY_TIMES:
+    is_reordered = stream.codec_context.has_b_frames and container.format.name not in _STORE_DISPLAY_TIMES
+    if is_reordered or jump_back(packets, stream):
         return None
     return sorted(packet.time for packet in packets if packet.is_shown and packet.time is not None)
+
+
+def jump_back(packets: Sequence[Packet], stream: VideoStream) -> bool:
+    """Whether a packet is shown before one that must be shown earlier, as in joined recordings.
+
+    A key frame is shown after every frame that is decoded before it; without reordering, so is each frame.
+    """
+    latest = None
+    for packet in packets:
+        if latest is not None and packet.time is not None and packet.time < latest:
+            if packet.is_key or not stream.codec_context.has_b_frames:
+                return True
+        else:
+            latest = packet.time
+    return False
 
 
 def key_times(packets: Sequence[Packet], container: InputContainer) -> list[int]:
