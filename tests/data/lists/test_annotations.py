@@ -125,8 +125,8 @@ class TestList:
             ("a.mp4", label),
             (f"x{delimiter}y.mp4", "run"),
         ]
+        text = "a.mp4,run,jump\nb.mp4,run\nc.mp4,jump\n"
         with pytest.raises(DataError, match="several labels for one video"):
-            text = "a.mp4,run,jump\nb.mp4,run\nc.mp4,jump\n"
             read_video_list(write(source, text.replace(",", delimiter)))
 
     @pytest.mark.parametrize("delimiter", [",", ", ", ";", "; ", "\t"])
@@ -434,6 +434,11 @@ class TestUcf101:
         found = read_video_list(self.lists(tmp_path) / "testlist02.txt", root=tmp_path / "v")
         assert found.videos[0].path == tmp_path / "v" / folder / "v_HandstandPushups_g01_c01.avi"
 
+    def test_converted_videos_have_another_suffix(self, tmp_path):
+        touch(tmp_path / "v", "Archery/v_Archery_g08_c01.mp4")
+        found = read_video_list(self.lists(tmp_path), split="train", root=tmp_path / "v")
+        assert check_video_list(found).num_found == 1
+
     def test_other_class_order(self, tmp_path):
         found = read_video_list(self.lists(tmp_path) / "trainlist01.txt", class_names=["Archery", "HandstandPushups"])
         assert found.videos[0].label == 0
@@ -504,6 +509,11 @@ class TestHmdb51:
         assert check_video_list(train).num_found == 2
         assert labels(read_video_list(splits, split="test")) == {"brush_hair/b.avi": 0, "wave/e.avi": 1}
         assert labels(read_video_list(splits, split="test", fold=2)) == {"wave/d.avi": 0}
+
+    def test_converted_videos_have_another_suffix(self, tmp_path):
+        touch(tmp_path / "v", "brush_hair/#20_Rhythm_&(x)[y]!.mp4", "d.webm")
+        found = read_video_list(self.lists(tmp_path), split="train", root=tmp_path / "v")
+        assert check_video_list(found).num_found == 2
 
     @pytest.mark.parametrize("options", [{}, {"split": "train", "fold": 3}])
     def test_a_missing_split_or_fold_is_an_error(self, tmp_path, options):
@@ -647,6 +657,13 @@ class TestCheck:
         videos = tuple(self.video(tmp_path, name, 0) for name in ("a.MP4", "B.mp4", "c.mp4"))
         found = problems(VideoList(videos, ("x",), "l"))
         assert "'c.mp4'; 2 of these exist in another case: 'a.mp4', 'b.MP4'. Looked in" in found
+
+    def test_names_with_another_suffix_are_shown(self, tmp_path):
+        """Videos that were converted after the list was written."""
+        touch(tmp_path, "a.mp4", "b.mp4")
+        videos = tuple(self.video(tmp_path, name, 0) for name in ("a.avi", "b.mkv", "c.mp4"))
+        found = problems(VideoList(videos, ("x",), "l"))
+        assert "2 of these exist with another suffix: 'a.mp4', 'b.mp4' (names without suffix match any)" in found
 
     def test_duplicates_and_empty_classes_are_warnings(self, tmp_path):
         touch(tmp_path, "a.mp4")

@@ -169,7 +169,9 @@ class TestOwnData:
         source = write_records(tmp_path / name, *records)
         train = read_caption_list(source, split="train")
         assert (list(as_dict(train)), train.split) == (["a", "b"], "train")
-        assert train.understood == (f"Split 'train' of the column '{column.lower()}': 2 of 3 rows.",)
+        assert train.understood == (
+            f"Split 'train' of the column '{column.lower()}': 2 of 3 rows; others: 'validation' (1).",
+        )
         assert list(as_dict(read_caption_list(source, split="test"))) == ["c"]
         assert read_caption_list(source).split == "train + validation"
 

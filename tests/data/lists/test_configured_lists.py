@@ -35,7 +35,41 @@ class TestSplits:
     def test_the_split_is_reported(self, tmp_path):
         source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,train\nb.mp4,y,test\nc.mp4,y,\n")
         notes = read_configured_list(DataConfig(train=source), "train").notes
-        assert "Split 'train' of the column 'split': 1 of 3 rows." in notes
+        assert "Split 'train' of the column 'split': 1 of 3 rows; others: 'test' (1), 'none' (1)." in notes
+
+    @pytest.mark.parametrize(
+        ("column", "train", "test"),
+        [
+            ("phase", "Training", "Testing"),
+            ("data_split", "train_set", "Test set"),
+            ("usage", "trn", "tst"),
+            ("is_train", "True", "False"),
+            ("Is Test", "0", "1"),
+        ],
+    )
+    def test_columns_of_splits_with_other_names(self, tmp_path, column, train, test):
+        rows = f"a.mp4,x,{train}\nb.mp4,y,{train}\nc.mp4,x,{test}\nd.mp4,y,{test}\n"
+        source = write(tmp_path / "all.csv", f"video,label,{column}\n{rows}")
+        assert names(source) == {"train": ["a.mp4", "b.mp4"], "test": ["c.mp4", "d.mp4"]}
+
+    def test_columns_of_one_word_are_no_splits(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,vehicle,quality\na.mp4,x,train,valid\nb.mp4,y,bus,valid\n")
+        assert names(source)["train"] == ["a.mp4", "b.mp4"]
+
+    def test_both_spellings_of_a_split_are_read(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,train\nb.mp4,y,Training\nc.mp4,y,test\n")
+        assert names(source)["train"] == ["a.mp4", "b.mp4"]
+
+    def test_two_kinds_of_validation_are_refused(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,train\nb.mp4,y,dev\nc.mp4,y,eval\n")
+        with pytest.raises(DataError, match="several splits for 'test', 'dev', 'eval'"):
+            read_configured_list(DataConfig(test=source), "test")
+
+    def test_a_list_of_another_split_is_reported(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,test\nb.mp4,y,test\n")
+        note = "All rows have the split 'test' (column 'split'); they are read for train."
+        assert note in read_configured_list(DataConfig(train=source), "train").notes
+        assert note not in read_configured_list(DataConfig(test=source), "test").notes
 
     def test_unknown_splits_are_refused(self, tmp_path):
         source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,1\nb.mp4,y,2\n")

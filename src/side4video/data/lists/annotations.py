@@ -122,7 +122,7 @@ def read_video_list(
         raise DataError(f"{format = } is not known. Use auto, {', '.join(FORMATS)}.")
     table = FORMATS[format].read(source, options)
     if not table.rows:
-        raise DataError(f"{source}, read as format {format!r}, lists no videos.")
+        raise DataError(" ".join((f"{source}, read as format {format!r}, lists no videos.", *table.notes)))
     default_root = source if source.is_dir() else source.parent
     finder = VideoFinder(default_root if root is None else video_path(root), ignore_case=table.ignore_case)
     paths, moved = finder.find_all([row.candidates for row in table.rows])

@@ -1,4 +1,4 @@
-"""Label Studio exports, JSON and JSON-MIN: classes of whole videos (choices) and segments (timeline labels)."""
+"""Exports of Label Studio, JSON, JSON-MIN, CSV and TSV: classes of videos (choices) and segments (timeline labels)."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,17 +7,19 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from side4video.data.lists.list_source import ListSource
+from side4video.data.lists.records import read_records
 from side4video.data.lists.rows import ReadOptions, Row, Table
-from side4video.data.lists.text_files import DataError, first_few, shorten
+from side4video.data.lists.text_files import DataError, first_few, parse_json, shorten
 from side4video.video.decoding import VIDEO_SUFFIXES
 
 _MIN_ONLY = {"annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
 
 
 def is_label_studio(source: ListSource) -> bool:
-    """Whether the objects of a JSON list are tasks with annotations, or those of JSON-MIN."""
-    return source.has_keys("data", "annotations") or (
-        source.has_keys("id") and all(len(_MIN_ONLY & record.keys()) >= 2 for record in source.records)
+    """Whether a JSON list contains tasks with annotations or those of JSON-MIN, or a table has the columns of these."""
+    return source.has_keys("data", "annotations") or any(
+        "id" in names and len(_MIN_ONLY & names) >= 2
+        for names in (source.columns, set.intersection(*map(set, source.records)) if source.records else set())
     )
 
 
@@ -30,9 +32,9 @@ def read_label_studio(source: Path, options: ReadOptions) -> Table:
     are found with and without the prefix that Label Studio puts before their names.
     """
     notes: list[str] = []
-    tasks = ListSource(source).records
+    tasks = ListSource(source).records if source.suffix.lower() == ".json" else _table(source)
     if not tasks:
-        raise DataError(f"{source} is not a JSON list of tasks, the form of Label Studio's exports JSON and JSON-MIN.")
+        raise DataError(f"{source} lists no tasks, the form of Label Studio's exports JSON, JSON-MIN, CSV and TSV.")
     found = [(task, _results(task, notes) if "annotations" in task else _min_results(task)) for task in tasks]
     controls = Counter(name for _, results in found for name, _, _ in results)
     field = options.label_field or (next(iter(controls)) if len(controls) == 1 else None)
@@ -54,6 +56,14 @@ def read_label_studio(source: Path, options: ReadOptions) -> Table:
     if unlabelled:
         counted.append(f"{unlabelled} tasks without labels are left out.")
     return Table(rows, notes=(note, *counted))
+
+
+def _table(source: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV or TSV as objects of JSON-MIN: fields such as timeline labels are JSON."""
+    return [
+        {name: parse_json(text, str(source)) if text.startswith(("[", "{")) else text for name, text in record.items()}
+        for record in read_records(source)
+    ]
 
 
 def _rows(row: Row, results: Sequence[tuple[tuple[str, ...], tuple[float, float] | None]]) -> list[Row]:
@@ -84,7 +94,7 @@ def _min_results(task: dict[str, Any]) -> list[Result]:
     for name, value in task.items():
         if name in _MIN_ONLY or name == "id" or _is_video(value):
             continue
-        if isinstance(value, str):
+        if isinstance(value, str) and value:
             found.append((name, (value,), None))
         for part in [value] if isinstance(value, dict) else _dicts(value):
             found += _labels_of(name, part)

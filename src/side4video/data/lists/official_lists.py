@@ -11,6 +11,7 @@ from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.split_names import select_split
 from side4video.data.lists.text_files import ClassIndex, DataError, first_few, read_class_names, read_json, read_lines
 from side4video.data.lists.time_columns import END_COLUMNS, START_COLUMNS
+from side4video.data.lists.video_finder import strip_suffix
 
 UCF101_LIST = re.compile(r"(train|test|val)list\d*", re.IGNORECASE)
 HMDB51_LIST = re.compile(r"(.+)_test_split(\d)\.txt")
@@ -141,7 +142,7 @@ def read_ucf101(source: Path, options: ReadOptions) -> Table:
         name, number = match.groups() if (match := re.fullmatch(r"(.*\S)\s+(\d+)", line)) else (line, None)
         position = index.find(name.split("/")[-2]) if number is None and "/" in name else None
         label = by_number.get(number) if number else None if position is None else names[position]
-        rows.append(Row(name, label, (name,)))
+        rows.append(Row(name, label, (name, strip_suffix(name))))  # converted files have another suffix
         unknown += [line] if label is None else []
     if unknown:
         raise DataError(f"{path}: none of the {len(names)} classes matches {first_few(unknown)}.")
@@ -160,10 +161,10 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Table:
         )
     rows = []
     for label, path in chosen:
-        pairs = [line.rsplit(None, 1) for line in read_lines(path)]
-        rows += [
-            Row(f"{label}/{pair[0]}", label, (f"{label}/{pair[0]}", pair[0])) for pair in pairs if pair[-1] == flag
-        ]
+        names = [pair[0] for pair in (line.rsplit(None, 1) for line in read_lines(path)) if pair[-1] == flag]
+        for name in names:
+            spellings = (name, strip_suffix(name))
+            rows.append(Row(f"{label}/{name}", label, (*(f"{label}/{one}" for one in spellings), *spellings)))
     return Table(rows, tuple(label for label, _ in chosen))
 
 

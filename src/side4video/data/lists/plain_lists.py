@@ -23,9 +23,8 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     """Read `path`, `path label` or `path frames label`, one video per line, delimited by blank, tab, `,`, `|` or `::`.
 
     Lines are split from the right, so paths may contain blanks. If every line ends in two numbers, they are read as
-    `frames label`. The number of frames is ignored, because it is often wrong. After a video file, the delimiter is part
-    of the label, unless all labels have it. Lines that start with `#` and name no
-    video are comments.
+    `frames label`. The number of frames is ignored, because it is often wrong. After a video file, the delimiter is
+    part of the label, unless all labels have it. Lines that start with `#` and name no video are comments.
     """
     lines = [line.strip() for line in read_lines(source)]
     videos = [line for line in lines if not line.startswith("#") or VIDEO_SUFFIX.search(line)] or lines
