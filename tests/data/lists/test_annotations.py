@@ -531,6 +531,19 @@ class TestClassNames:
             ("n.json", '["air drumming", "zumba, fast"]'),
             ("n.json", '{"zumba, fast": "1", "air drumming": "0"}'),
             ("n.json", '{"1": "zumba, fast", "0": "air drumming"}'),
+            ("n.json", '{"zumba, fast": 2, "air drumming": 1}'),
+            ("n.json", '{"id2label": {"0": "air drumming", "1": "zumba, fast"}, "label2id": {}}'),
+            ("n.json", '{"categories": [{"id": 2, "name": "zumba, fast"}, {"id": 1, "name": "air drumming"}]}'),
+            ("n.json", '[{"name": "zumba, fast", "label_id": "1"}, {"name": "air drumming", "label_id": "0"}]'),
+            ("n.txt", "# written today\nair drumming\nzumba, fast\n"),
+            ("n.txt", "zumba, fast 1\nair drumming 0\n"),
+            ("n.csv", "zumba, fast,2\nair drumming,1\n"),
+            ("n.csv", 'name,id\n"zumba, fast",1\nair drumming,0\n'),
+            ("n.csv", "index;label;count\n1;zumba, fast;30\n0;air drumming;5\n"),
+            ("n.tsv", "\tname\tid\n0\tzumba, fast\t1\n1\tair drumming\t0\n"),
+            ("n.pbtxt", "item {\n  name: \"zumba, fast\"\n  id: 2\n}\nitem {\n  id: 1 name: 'air drumming'\n}\n"),
+            ("n.yaml", "nc: 2\nnames: ['air drumming', 'zumba, fast']\n"),
+            ("n.yml", "names:\n  1: zumba, fast\n  0: air drumming\n"),
         ],
     )
     def test_formats(self, tmp_path, name, text):
@@ -541,15 +554,31 @@ class TestClassNames:
         [
             ("n.txt", "a\nb\na\n", "has duplicate class names: 'a'"),
             ("n.txt", "\n", "has no class names"),
-            ("n.json", '{"a": 0, "b": 2}', "are not 0 to 1"),
+            ("n.json", '{"a": 0, "b": 2}', "are not 0 to 1, or 1 to 2"),
             ("n.json", '{"a": 0, "b": 1, "a": 2}', "a duplicate name in one object: 'a'"),
             ("n.json", "[" * 100_000, "nested too deeply"),
             ("n.json", "[1, 2]", "has no class names"),
+            ("n.csv", "id,name\n0,a\n5,b\n", "are not 0 to 1, or 1 to 2"),
+            ("n.csv", "id,name\nx,a\ny,b\n", "'x' is not the number of a class"),
+            ("n.pbtxt", 'item { name: "a" }', "an item has no id or no name"),
+            ("n.yaml", "a: [", "is not YAML"),
         ],
     )
     def test_broken(self, tmp_path, name, text, message):
         with pytest.raises(DataError, match=message):
             read_class_names(write(tmp_path / name, text))
+
+    def test_names_that_end_in_numbers(self, tmp_path):
+        assert read_class_names(write(tmp_path / "n.txt", "level 1\nlevel 2\n")) == ("level 1", "level 2")
+
+    def test_names_that_count_from_1_need_the_first_label(self, tmp_path):
+        source = write(tmp_path / "a.txt", "a.mp4 1\nb.mp4 2\n")
+        names = write(tmp_path / "n.txt", "1 jump\n2 run\n3 walk\n")
+        with pytest.raises(DataError, match=r"labels may count from 0 or 1\. Give --data\.first-label 1, or class"):
+            read_video_list(source, class_names=names)
+        assert labels(read_video_list(source, class_names=names, first_label=1)) == {"a.mp4": 0, "b.mp4": 1}
+        source = write(tmp_path / "b.txt", "a.mp4 1\nb.mp4 0\n")
+        assert labels(read_video_list(source, class_names=names)) == {"a.mp4": 1, "b.mp4": 0}
 
     def test_not_utf8(self, tmp_path):
         (tmp_path / "n.txt").write_bytes("café".encode("latin-1"))

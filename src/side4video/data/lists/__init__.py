@@ -15,7 +15,8 @@
 * labels.py: find the class of each label.
 * overlap.py: evaluation videos among the training videos.
 * path_traversal.py: refuse paths that leave the root folder.
-* text_files.py: text files and class names.
+* text_files.py: text files, JSON, XML; comparing names.
+* class_name_files.py: files of class names.
 * time_columns.py: which columns contain times, and start and end of a row.
 * list_formats.py: all formats, how each is recognised and read.
 * list_source.py: a file or folder whose format is detected.

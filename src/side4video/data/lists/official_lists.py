@@ -4,12 +4,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from side4video.data.lists.class_name_files import read_class_names
 from side4video.data.lists.columns import LABEL_COLUMNS
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import find_column, parse_time, read_records
 from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.split_names import select_split
-from side4video.data.lists.text_files import ClassIndex, DataError, first_few, read_class_names, read_json, read_lines
+from side4video.data.lists.text_files import ClassIndex, DataError, first_few, read_json, read_lines
 from side4video.data.lists.time_columns import END_COLUMNS, START_COLUMNS
 from side4video.data.lists.video_finder import strip_suffix
 

@@ -1,4 +1,4 @@
-"""Read small text files: lines, JSON, class names; and the error that lists what is wrong with them."""
+"""Read small text files: lines, JSON, XML; compare names; and the error that lists what is wrong with them."""
 
 import codecs
 import difflib
@@ -25,7 +25,6 @@ _OTHER_KINDS = {  # first bytes of files that are often given by mistake
 }
 _ARCHIVED_TABLES = (".xlsx", ".xlsm", ".ods", ".numbers")
 _SPREADSHEET = "is a spreadsheet. Save the table as CSV (in Excel: CSV UTF-8)."
-NUMBERED_LINE = re.compile(r"(\d{1,18})\s*[\s,;:]\s*(.+)")
 
 
 class DataError(ValueError):
@@ -166,41 +165,6 @@ def describe_json(content: Any) -> str:
     return f"a list of {len(content)}{more}" if content else "an empty list"
 
 
-def read_class_names(path: Path) -> tuple[str, ...]:
-    """The class names of a data set, in the order of their indices.
-
-    Supported formats: one name per line; numbered lines (`1 ApplyEyeMakeup` or `0,abseiling`, counted from 0 or 1, with
-    or without a header such as `id,name`); a JSON list of names; a JSON object `{name: index}` or `{index: name}`.
-
-    Raises:
-        DataError: a name is duplicate, numbers have gaps, or the file contains no names.
-    """
-    names = _names_in_json(path) if path.suffix.lower() == ".json" else _names_in_lines(read_lines(path))
-    check_class_names(names, source=str(path))
-    return names
-
-
-def check_class_names(names: Sequence[str], *, source: str) -> None:
-    """Raise `DataError` if there are no class names or duplicate ones."""
-    if not names:
-        raise DataError(f"{source} has no class names. Write one name per line.")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{source} has duplicate class names: {first_few(twice)}. Each name must be unique.")
-
-
-def _names_in_lines(lines: list[str]) -> tuple[str, ...]:
-    for start in (0, 1):  # 1: below a header
-        numbered = [NUMBERED_LINE.fullmatch(line) for line in lines[start:]]
-        pairs = [(int(match[1]), unquote(match[2])) for match in numbered if match]
-        if pairs and len(pairs) == len(lines) - start and sorted(n for n, _ in pairs) in _valid_numberings(len(pairs)):
-            return tuple(name for _, name in sorted(pairs))
-    return tuple(unquote(line) for line in lines)
-
-
-def _valid_numberings(count: int) -> tuple[list[int], list[int]]:
-    return list(range(count)), list(range(1, count + 1))
-
-
 def unquote(name: str) -> str:
     """A field of CSV without the quotes around it, if it has any.
 
@@ -209,20 +173,6 @@ def unquote(name: str) -> str:
     """
     quoted = len(name) > 1 and name[0] == name[-1] == '"'
     return name[1:-1].replace('""', '"') if quoted else name
-
-
-def _names_in_json(path: Path) -> tuple[str, ...]:
-    content = read_json(path)
-    if isinstance(content, list) and all(isinstance(name, str) for name in content):
-        return tuple(content)
-    if isinstance(content, dict):
-        for pairs in (content.items(), [(name, index) for index, name in content.items()]):
-            if all(re.fullmatch(r"\d{1,18}", str(index)) for _, index in pairs):
-                names = {int(index): str(name) for name, index in pairs}
-                if len(names) == len(content) and sorted(names) == list(range(len(names))):
-                    return tuple(names[index] for index in range(len(names)))
-                raise DataError(f"{path}: the indices of the {len(content)} classes are not 0 to {len(content) - 1}.")
-    raise DataError(f"{path} has no class names. Give a JSON list of names or an object {{name: index}}.")
 
 
 def is_missing_value(field: str) -> bool:

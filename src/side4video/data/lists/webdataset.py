@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from side4video.data.lists.caption_formats import CaptionRow, CaptionTable, parse_captions, split_in_name
+from side4video.data.lists.class_name_files import read_class_names
 from side4video.data.lists.class_numbers import class_number
 from side4video.data.lists.columns import GROUP_COLUMNS, LABEL_COLUMNS
 from side4video.data.lists.list_source import ListSource
@@ -15,7 +16,7 @@ from side4video.data.lists.rows import ReadOptions, Table
 from side4video.data.lists.shard_samples import Sample, SampleSet, read_samples, split_folders
 from side4video.data.lists.split_names import SPLIT_COLUMNS, places_of_split
 from side4video.data.lists.tables import table_of_objects
-from side4video.data.lists.text_files import DataError, first_few, read_class_names
+from side4video.data.lists.text_files import DataError, first_few
 from side4video.video.remote import can_list, is_address
 from side4video.video.shard_index import ShardError
 from side4video.video.shard_paths import COMPRESSED_SUFFIXES, SUFFIX, find_shards, is_shard_pattern, shards_directly_in
