@@ -106,6 +106,45 @@ class TestList:
         assert labels(found) == {"a b/my clip 1.mp4": 0, "c.mp4": 12}
         assert found.class_names == tuple(str(n) for n in range(13))
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "video      label\na.mp4    run\nb.mp4  walk\n",  # as pandas prints tables
+            "path::label\na.mp4::run\nb.mp4::walk\n",
+            "a.mp4,run,\nb.mp4,walk,\n",
+            "a.mp4: run\nb.mp4: walk\n",
+            "\ufeffa.mp4,run\n\ufeffb.mp4\u200b,\xa0walk\u200b\n",  # two files with byte order marks
+            "video\xa0,label\u200b\n\u200ba.mp4\xa0,run\nb.mp4,walk\u200b\n",
+        ],
+    )
+    def test_what_other_programs_add(self, tmp_path, text):
+        found = read_video_list(write(tmp_path / "list.txt", text))
+        assert {video.name: found.class_names[video.label] for video in found.videos} == {
+            "a.mp4": "run",
+            "b.mp4": "walk",
+        }
+
+    def test_headers_of_more_columns_with_blanks_are_refused(self, tmp_path):
+        source = write(tmp_path / "list.txt", "video start label\na.mp4 1 run\nb.mp4 2 walk\n")
+        with pytest.raises(DataError, match="the header 'video start label', whose columns blanks separate"):
+            read_video_list(source)
+
+    def test_numbers_of_frames_are_reported(self, tmp_path):
+        found = read_video_list(write(tmp_path / "list.txt", "a.mp4 250 0\nb.mp4 30 1\n"))
+        assert "The number before each label, such as 250, is read as the number of frames and ignored." in found.notes
+
+    @pytest.mark.parametrize("text", ["a.mp4 3 0\nb.mp4 0 1\n", "a.mp4,0,1\nb.mp4,2,0\n"])
+    def test_a_number_before_the_label_that_counts_no_frames_is_refused(self, tmp_path, text):
+        with pytest.raises(
+            DataError, match=r"would have no frames\. If both are labels, give --data\.multi-label true"
+        ):
+            read_video_list(write(tmp_path / "list.txt", text))
+
+    def test_several_numbers_in_some_lines_are_several_labels(self, tmp_path):
+        source = write(tmp_path / "list.txt", "a.mp4 0 1\nb.mp4 1\n")
+        with pytest.raises(DataError, match="several labels for one video, such as '0 1'. Give --data.multi-label"):
+            read_video_list(source)
+
     def test_commas_in_paths(self, tmp_path):
         assert labels(read_video_list(write(tmp_path / "l.txt", "a, b.mp4 1\nc,d.mp4 0\n"))) == {
             "a, b.mp4": 1,

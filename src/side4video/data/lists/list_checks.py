@@ -125,11 +125,15 @@ def _conflicting_labels(videos: Sequence[LabelledVideo]) -> list[str]:
 
 
 def find_bad_times(videos: Sequence[LabelledVideo]) -> list[str]:
-    """One sentence about the segments that end before they start, if there are any."""
+    """Sentences about the segments that end before they start, or start before 0, if there are any."""
     inf = float("inf")
     bad = [v for v in videos if (v.start_seconds or 0) >= (inf if v.end_seconds is None else v.end_seconds)]
-    examples = first_few(map(describe_segment, bad))
-    return [f"{len(bad)} segments end before they start: {examples}. Correct start and end."] if bad else []
+    early = [v for v in videos if (v.start_seconds or 0) < 0 and v not in bad]
+    return [
+        f"{len(found)} segments {what}: {first_few(map(describe_segment, found))}. Correct start and end."
+        for what, found in (("end before they start", bad), ("start before 0", early))
+        if found
+    ]
 
 
 def video_key(video: LabelledVideo) -> tuple[str, float | None, float | None, bool]:

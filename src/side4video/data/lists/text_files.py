@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+_LINE_ENDS = " \r\xa0\u200b\ufeff"
 MAX_SHOWN = 10  # examples in an error; the others are only counted
 MAX_SHOWN_CHARACTERS = 200  # characters of a name or line in an error
 MISSING_VALUES = frozenset({"nan", "n/a", "#n/a", "<na>", "#ref!", "#value!", "#name?", "#div/0!"})
@@ -25,6 +26,10 @@ _OTHER_KINDS = {  # first bytes of files that are often given by mistake
 }
 _ARCHIVED_TABLES = (".xlsx", ".xlsm", ".ods", ".numbers")
 _SPREADSHEET = "is a spreadsheet. Save the table as CSV (in Excel: CSV UTF-8)."
+
+
+_INVISIBLE = r"[\s\u200b\u200c\u2060\ufeff]+"
+"""White space of any kind, signs without width, and byte order marks of files that were joined."""
 
 
 class DataError(ValueError):
@@ -110,7 +115,7 @@ def read_numbered_lines(path: Path) -> list[tuple[int, str]]:
     """The same as `read_lines`, with the number of each line in the file, from 1; without `sep=;`, a mark of Excel."""
     # Not str.splitlines: it also splits at characters that captions and file names may contain.
     lines = enumerate(read_text(path).split("\n"), start=1)
-    texts = [(number, line.strip(" \r")) for number, line in lines if line.strip()]
+    texts = [(number, line.strip(_LINE_ENDS)) for number, line in lines if strip_invisible(line)]
     return texts[1:] if texts and re.fullmatch(r'"?sep=.?"?', texts[0][1]) else texts
 
 
@@ -186,7 +191,16 @@ def is_missing_value(field: str) -> bool:
 
 def trimmed_name(name: str) -> str:
     """A class name in Unicode form NFC, without blanks at its ends: the same for files of macOS and other systems."""
-    return unicodedata.normalize("NFC", name).strip()
+    return strip_invisible(unicodedata.normalize("NFC", name))
+
+
+def strip_invisible(text: str) -> str:
+    """A text without blanks at its ends, also those of spreadsheets and web pages that `str.strip` keeps.
+
+    >>> strip_invisible("run" + chr(0x200B) + chr(0xA0))
+    'run'
+    """
+    return re.sub(f"^{_INVISIBLE}|{_INVISIBLE}$", "", text)
 
 
 def letters_and_digits(name: str) -> str:
