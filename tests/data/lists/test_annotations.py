@@ -142,7 +142,7 @@ class TestList:
 
     def test_several_numbers_in_some_lines_are_several_labels(self, tmp_path):
         source = write(tmp_path / "list.txt", "a.mp4 0 1\nb.mp4 1\n")
-        with pytest.raises(DataError, match="several labels for one video, such as '0 1'. Give --data.multi-label"):
+        with pytest.raises(DataError, match=r"several labels for one video, such as '0 1'\. Give --data\.multi-label"):
             read_video_list(source)
 
     def test_commas_in_paths(self, tmp_path):
@@ -331,6 +331,19 @@ class TestCsv:
 
 class TestKinetics:
     HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"
+
+    def test_json(self, tmp_path):
+        about = {"duration": 10.0, "url": "https://www.youtube.com/watch?v=x"}
+        content = {
+            name: {"annotations": {"label": label, "segment": [start, start + 10.0]}, "subset": subset, **about}
+            for name, label, start, subset in (
+                ("-bcdefghijk", "run", 5.0, "train"),
+                ("abcdefghijk", "walk", 0.0, "val"),
+            )
+        }
+        source = write(tmp_path / "kinetics.json", json.dumps(content))
+        assert list(labels(read_video_list(source, split="train"))) == ["-bcdefghijk_000005_000015"]
+        assert list(labels(read_video_list(source, split="test"))) == ["abcdefghijk_000000_000010"]
 
     def test_names_of_files(self, tmp_path):
         text = self.HEADER + (

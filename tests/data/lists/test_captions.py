@@ -141,7 +141,9 @@ class TestOwnData:
         assert [(video.start_seconds, video.end_seconds) for video in found.videos] == [(0.5, 1.5)]
 
     @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
-    @pytest.mark.parametrize("columns", [("onset", "offset"), ("start", "finish"), ("start", "length"), ("startMs",)])
+    @pytest.mark.parametrize(
+        "columns", [("onset", "offset"), ("start", "finish"), ("start", "length"), ("cutStartMs",)]
+    )
     def test_unread_times_are_refused(self, tmp_path, name, columns):
         source = write_records(tmp_path / name, {"video": "a", "caption": "x", **dict.fromkeys(columns, 1)})
         assert f"times of unknown meaning: '{columns[-1].lower()}'" in problems(source).replace("'onset', ", "")
@@ -160,6 +162,11 @@ class TestOwnData:
     def test_durations_of_files_are_no_times(self, tmp_path):
         source = write(tmp_path / "a.csv", "video,caption,duration\na,x,60\n")
         assert read_caption_list(source).videos[0].end_seconds is None
+
+    def test_an_object_of_splits(self, tmp_path):
+        content = {split: [{"video": f"{split}.mp4", "caption": "x"}] for split in ("train", "test")}
+        source = write(tmp_path / "a.json", content)
+        assert as_dict(read_caption_list(source, split="test")) == {"test.mp4": ("x",)}
 
     @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
     @pytest.mark.parametrize("column", ["split", "Subset", "set", "partition"])

@@ -23,6 +23,7 @@
 * plain_lists.py: lists without a header.
 * tables.py: CSV with a header, JSON lines.
 * json_lists.py: JSON of paths and labels.
+* json_records.py: the objects that describe one video each in JSON.
 * elan.py: annotation files of ELAN.
 * epic_kitchens.py: EPIC-Kitchens-100.
 * charades.py: Charades.
@@ -32,6 +33,7 @@
 * fiftyone.py: exports of FiftyOne.
 * label_studio.py: exports of Label Studio.
 * cvat.py: exports of CVAT.
+* via.py: VGG Image Annotator 3.
 * shard_samples.py: samples of WebDataset shards.
 * webdataset.py: WebDataset shards: labels and captions.
 * described_folders.py: folders with a table of labels (Hugging Face, Roboflow).

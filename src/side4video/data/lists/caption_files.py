@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from side4video.data.lists.columns import PATH_COLUMNS
+from side4video.data.lists.json_records import json_records
 from side4video.data.lists.records import (
     CAPTION_COLUMNS,
     column_name,
@@ -20,6 +21,7 @@ from side4video.data.lists.records import (
     split_header,
 )
 from side4video.data.lists.safe_unpickler import is_pickle, load_plain_pickle
+from side4video.data.lists.split_names import is_split
 from side4video.data.lists.text_files import DataError, decode_text, first_few, is_utf16, parse_json, read_bytes
 
 LSMDC_LINE = re.compile(r"[^\t]+(\t[\d.:]+){4}(\t.*)?")
@@ -109,7 +111,10 @@ def _load_json(text: str, path: Path) -> CaptionFile:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if len(lines) > 1 and _is_object(lines[0][1]):
         return _load_json_lines(lines, path)
-    return CaptionFile(path, "json", parse_json(text, str(path)))
+    content = parse_json(text, str(path))
+    if isinstance(content, dict) and all(map(is_split, content)):
+        content = json_records(content) or content
+    return CaptionFile(path, "json", content)
 
 
 def _is_object(text: str) -> bool:

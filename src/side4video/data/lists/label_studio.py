@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import read_records
 from side4video.data.lists.rows import ReadOptions, Row, Table
+from side4video.data.lists.segments import is_span
 from side4video.data.lists.text_files import DataError, first_few, parse_json, shorten
 from side4video.video.decoding import VIDEO_SUFFIXES
 
@@ -27,9 +28,10 @@ def read_label_studio(source: Path, options: ReadOptions) -> Table:
     """Read the videos of all annotated tasks.
 
     Choices are classes of the whole video, several choices of a task several labels. Timeline labels are segments;
-    their frames count from 1, and the last one is inside. `options.label_field` names the control (`from_name`) if a
-    project has several. Of several annotations of a task, the ground truth or the first one counts. Uploaded files
-    are found with and without the prefix that Label Studio puts before their names.
+    their frames count from 1, and the last one is inside. Labels of the audio track are segments in seconds.
+    `options.label_field` names the control (`from_name`) if a project has several. Of several annotations of a task,
+    the ground truth or the first one counts. Uploaded files are found with and without the prefix that Label Studio
+    puts before their names.
     """
     notes: list[str] = []
     tasks = ListSource(source).records if source.suffix.lower() == ".json" else _table(source)
@@ -46,7 +48,7 @@ def read_label_studio(source: Path, options: ReadOptions) -> Table:
     rows: list[Row] = []
     unlabelled = 0
     for task, results in found:
-        own = [(labels, frames) for name, labels, frames in results if name == field]
+        own = [(labels, times) for name, labels, times in results if name == field]
         unlabelled += not own
         if own:
             video = _video_of(task, source)
@@ -66,14 +68,14 @@ def _table(source: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _rows(row: Row, results: Sequence[tuple[tuple[str, ...], tuple[float, float] | None]]) -> list[Row]:
-    whole = dict.fromkeys(label for labels, frames in results if frames is None for label in labels)
-    segments = [row._replace(labels=labels, frames=frames) for labels, frames in results if frames is not None]
+def _rows(row: Row, results: Sequence[tuple[tuple[str, ...], dict[str, Any]]]) -> list[Row]:
+    whole = dict.fromkeys(label for labels, times in results if not times for label in labels)
+    segments = [row._replace(labels=labels, **times) for labels, times in results if times]
     return [*([row._replace(labels=tuple(whole))] if whole else []), *segments]
 
 
-Result = tuple[str, tuple[str, ...], tuple[float, float] | None]
-"""Name of the control, labels, and frames from 0, the end exclusive; None: the whole video."""
+Result = tuple[str, tuple[str, ...], dict[str, Any]]
+"""Name of the control, labels, and fields of `Row` for the times; none: the whole video."""
 
 
 def _results(task: dict[str, Any], notes: list[str]) -> list[Result]:
@@ -95,20 +97,24 @@ def _min_results(task: dict[str, Any]) -> list[Result]:
         if name in _MIN_ONLY or name == "id" or _is_video(value):
             continue
         if isinstance(value, str) and value:
-            found.append((name, (value,), None))
+            found.append((name, (value,), {}))
         for part in [value] if isinstance(value, dict) else _dicts(value):
             found += _labels_of(name, part)
     return found
 
 
 def _labels_of(name: str, value: dict[str, Any]) -> list[Result]:
-    choices, timeline = value.get("choices"), value.get("timelinelabels")
+    choices, timeline, labels = (value.get(key) for key in ("choices", "timelinelabels", "labels"))
     if isinstance(choices, list):
-        return [(name, tuple(map(str, choices)), None)]
+        return [(name, tuple(map(str, choices)), {})]
+    if isinstance(labels, list) and is_span(span := [value.get("start"), value.get("end")]):
+        times = dict(zip(("start_seconds", "end_seconds"), map(float, span), strict=True))
+        return [(name, tuple(map(str, labels)), times)]
     if not isinstance(timeline, list):
         return []
     ranges = [one for one in _dicts(value.get("ranges")) if all(_is_frame(one.get(end)) for end in ("start", "end"))]
-    return [(name, tuple(map(str, timeline)), (max(one["start"] - 1.0, 0.0), float(one["end"]))) for one in ranges]
+    spans = [(max(one["start"] - 1.0, 0.0), float(one["end"])) for one in ranges]
+    return [(name, tuple(map(str, timeline)), {"frames": span}) for span in spans]
 
 
 def _is_frame(value: Any) -> bool:

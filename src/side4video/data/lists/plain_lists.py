@@ -18,6 +18,7 @@ SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
 VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
 _QUOTED_LABEL = r'(.+?){}\s*("(?:[^"]|"")*")'
 _PATH_BEFORE = rf"(.+{SUFFIX})\s*{{}}\s*(\S.*)"
+_TIMES_AND_LABEL = re.compile(r"[\d.,:]+\t[\d.,:]+(\t.*)?")
 PATH_AND_REST = re.compile(rf"(.+{SUFFIX}):?\s+(\S.*)", re.IGNORECASE)
 
 
@@ -43,6 +44,11 @@ def _read_videos(lines: list[str], source: Path, options: ReadOptions) -> Table:
         )
     if lines[0].startswith("<"):
         raise DataError(f"{source} is XML that is not CVAT's, or a web page. Write one video per line: `path label`.")
+    if any(" --> " in line for line in lines) or all(map(_TIMES_AND_LABEL.fullmatch, lines)):
+        raise DataError(
+            f"{source} has times and texts, such as subtitles or labels of Audacity, but names no video. Write a CSV "
+            "with the columns path,start,end,label."
+        )
     lines, notes = _without_header(lines, source)
     if all(line.endswith(lines[0][-1]) for line in lines) and lines[0][-1] in ",;|":
         lines = [line[:-1].rstrip() for line in lines]
