@@ -158,3 +158,40 @@ class TestOverlap:
         assert check_overlap([part(0.0, 5.0)], [part(5.0, 9.0)], overlap="refuse") == []
         with pytest.raises(DataError, match="1 of 2"):
             check_overlap([part(0.0, 5.0)], [part(5.0, 9.0), part(4.0, None)], overlap="refuse")
+
+
+class TestSharedRecordings:
+    def warnings(self, tmp_path, train: str, test: str, **settings) -> str:
+        for name in ("v_x_g01_c01", "v_x_g01_c02", "v_y_g02_c01", "v_y_g03_c01"):
+            write(tmp_path / f"{name}.mp4", name)
+        config = DataConfig(train=write(tmp_path / "a.csv", train), test=write(tmp_path / "b.csv", test), **settings)
+        return " ".join(read_data(config).warnings)
+
+    TRAIN = "video,label\nv_x_g01_c01.mp4,x\nv_y_g02_c01.mp4,y\n"
+
+    def test_names_of_public_data_sets(self, tmp_path):
+        found = self.warnings(tmp_path, self.TRAIN, "video,label\nv_x_g01_c02.mp4,x\nv_y_g03_c01.mp4,y\n")
+        assert "1 of 2 evaluation videos are of recordings with training videos: 'v_x_g01' (names, read as UCF" in found
+        assert "recordings" not in self.warnings(tmp_path, self.TRAIN, "video,label\nv_y_g03_c01.mp4,y\n")
+
+    def test_a_column(self, tmp_path):
+        train = "video,label,group\nv_x_g01_c01.mp4,x,mon\nv_y_g02_c01.mp4,y,tue\n"
+        test = "video,label,group\nv_x_g01_c02.mp4,x,wed\nv_y_g03_c01.mp4,y,tue\n"
+        assert "training videos: 'tue' (column group of the list)" in self.warnings(tmp_path, train, test)
+
+    def test_a_pattern(self, tmp_path):
+        test = "video,label\nv_y_g03_c01.mp4,y\n"
+        assert "training videos: 'c01'" in self.warnings(tmp_path, self.TRAIN, test, group="c[0-9]+")
+
+    def test_segments_of_one_file(self, tmp_path):
+        header = "video,label,start,end\n"
+        train = f"{header}v_x_g01_c01.mp4,x,0,1\nv_y_g02_c01.mp4,y,0,1\n"
+        found = self.warnings(tmp_path, train, f"{header}v_y_g02_c01.mp4,y,2,3\n")
+        assert "1 of 1 evaluation videos are of recordings with training videos: " in found
+        assert "v_y_g02_c01.mp4' (files of segments)" in found
+
+    def test_one_class_with_videos_is_refused(self, tmp_path):
+        for name in ("train/x/a.mp4", "train/notes/a.txt"):
+            write(tmp_path / name, name)
+        with pytest.raises(DataError, match="has videos of one class, 'x', so there is nothing to tell apart"):
+            read_data(DataConfig(train=tmp_path / "train"))

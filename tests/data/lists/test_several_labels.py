@@ -164,7 +164,7 @@ def test_check_data_reads_both_lists_alike(tmp_path):
 
 def test_training_on_one_class_is_refused(tmp_path):
     write(tmp_path / "run/a.mp4", "")
-    with pytest.raises(DataError, match="has one class, 'run', so there is nothing to tell apart"):
+    with pytest.raises(DataError, match="has videos of one class, 'run', so there is nothing to tell apart"):
         read_data(DataConfig(train=tmp_path))
     assert read_data(DataConfig(train=tmp_path, arrow_of_time=True)).train is not None
     assert read_data(DataConfig(test=tmp_path)).test is not None
