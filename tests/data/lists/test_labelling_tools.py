@@ -408,6 +408,29 @@ class TestCvat:
             ("film.mp4", "jump", *frames(30, 40)),
         ]
 
+    def test_attributes_of_tracks(self, tmp_path):
+        def box(frame, action, outside=0):
+            return f'<box frame="{frame}" outside="{outside}"><attribute name="action">{action}</attribute></box>'
+
+        shapes = box(5, "run") + box(8, "run") + box(9, "jump") + box(12, "jump", 1) + box(20, "") + box(30, "run")
+        source = self.file(tmp_path, f'<track id="0" label="person">{shapes}</track>')
+        found = read_video_list(source, fps=FPS)
+        assert found.class_names == ("person",)
+        ignored = "Attributes are ignored: 'action'. --data.label-field NAME takes one as the label."
+        assert ignored in found.notes
+        found = read_video_list(source, fps=FPS, label_field="action")
+        assert named(found) == [
+            ("film.mp4", "run", *frames(5, 9)),
+            ("film.mp4", "run", *frames(30, 40)),
+            ("film.mp4", "jump", *frames(9, 12)),
+        ]
+        assert "Labels: the attribute 'action' of tracks; frames count from 0." in found.notes
+
+    def test_attributes_of_tags(self, tmp_path):
+        tag = '<tag label="event"><attribute name="kind">goal</attribute></tag><tag label="other"/>'
+        source = self.file(tmp_path, f'<image id="0" name="f">{tag}</image>')
+        assert named(read_video_list(source, label_field="kind")) == [("film.mp4", "goal")]
+
     def test_projects_have_several_tasks(self, tmp_path):
         def task(number, subset):
             about = f"<id>{number}</id><name>t</name><size>9</size><subset>{subset}</subset>"

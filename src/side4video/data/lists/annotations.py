@@ -90,8 +90,8 @@ def read_video_list(
         label_separator: separator of labels in one field; it makes a list multi-label. Default: the one that occurs of
             `|`, `;` and `,`, or blanks between numbers.
         label_field: which labels of a file with several kinds: verb, noun or action (EPIC-Kitchens), videos or segments
-            (Charades), tags or tracks (CVAT), the name of a tier (ELAN), a control (Label Studio) or a field
-            (FiftyOne), or a member or json field (WebDataset).
+            (Charades), tags, tracks or an attribute (CVAT), an attribute (VIA), the name of a tier (ELAN), a control
+            (Label Studio) or a field (FiftyOne), or a member or json field (WebDataset).
 
     Numeric labels are indices into `class_names`. If all class names are numbers, numeric labels are names instead.
     A path without suffix matches a video of that name or a folder of frames. Missing files and labels out of range
