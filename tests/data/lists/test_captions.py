@@ -163,6 +163,29 @@ class TestOwnData:
         source = write(tmp_path / "a.csv", "video,caption,duration\na,x,60\n")
         assert read_caption_list(source).videos[0].end_seconds is None
 
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {"version": 1, "data": [{"video": "a.mp4", "caption": "x y"}]},
+            {"a.mp4": {"captions": ["x y"], "fps": 25}},
+            {"video": ["a.mp4"], "caption": ["x y"]},
+        ],
+    )
+    def test_objects_in_other_forms(self, tmp_path, content):
+        assert as_dict(read_caption_list(write(tmp_path / "a.json", content))) == {"a.mp4": ("x y",)}
+
+    @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
+    def test_columns_by_their_role(self, tmp_path, name):
+        """As in the table of WebVid."""
+        record = {"videoid": "a", "Name": "a man runs", "caption": "draft", "from_sec": 1, "to_sec": 2}
+        source = write_records(tmp_path / name, record)
+        columns = {"caption": "name", "path": "videoid", "start": "from_sec", "end": "to_sec"}
+        found = read_caption_list(source, columns=columns)
+        assert as_dict(found) == {"a": ("a man runs",)}
+        assert (found.videos[0].start_seconds, found.videos[0].end_seconds) == (1.0, 2.0)
+        with pytest.raises(DataError, match=r"columns 'caption text' do not exist\. The roles are path, caption"):
+            read_caption_list(source, columns={"caption": "text"})
+
     def test_an_object_of_splits(self, tmp_path):
         content = {split: [{"video": f"{split}.mp4", "caption": "x"}] for split in ("train", "test")}
         source = write(tmp_path / "a.json", content)

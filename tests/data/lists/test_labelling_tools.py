@@ -636,6 +636,11 @@ class TestJson:
         assert named(read_video_list(source, split="train")) == [("a.mp4", "run")]
         assert named(read_video_list(source, split="test")) == [("b.mp4", "walk")]
 
+    @pytest.mark.parametrize("content", [[["a.mp4", "a man runs"]], {"train": {"a.mp4": "a man runs"}}])
+    def test_sentences_in_other_forms_are_captions(self, tmp_path, content):
+        with pytest.raises(DataError, match="not a list of labelled videos"):
+            read_video_list(write(tmp_path / "a.json", content))
+
     def test_sentences_are_captions(self, tmp_path):
         source = write(
             tmp_path / "a.json", {"a.mp4": "a man runs along a street", "b.mp4": ["a dog jumps over it", "x"]}

@@ -5,16 +5,13 @@ from typing import Any
 
 from side4video.data.lists.class_numbers import labels_to_indices
 from side4video.data.lists.columns import LABEL_COLUMNS, PATH_COLUMNS
-from side4video.data.lists.json_records import json_records
+from side4video.data.lists.json_records import are_labels, are_videos, json_records
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import column_name
 from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.tables import table_of_objects
 from side4video.data.lists.text_files import DataError, read_json, shorten
 from side4video.video.decoding import VIDEO_SUFFIXES
-
-MOST_WORDS = 2
-"""Words of a label; sentences are captions."""
 
 
 def is_path_to_label(content: Any) -> bool:
@@ -27,13 +24,7 @@ def is_path_to_label(content: Any) -> bool:
         return False
     if not any(name.lower().endswith(VIDEO_SUFFIXES) or "/" in name for name in content):
         return False
-    flat = [label for value in content.values() for label in (value if isinstance(value, list) else [value])]
-    if all(isinstance(label, str) and label.lower().endswith(VIDEO_SUFFIXES) for label in flat):
-        return False  # {class: [paths]}
-    if not flat or not all(isinstance(label, (str, int)) and not isinstance(label, bool) for label in flat):
-        return False
-    names = {label for label in flat if isinstance(label, str)}
-    return len(names) <= len(content) // 2 or all(len(name.split()) <= MOST_WORDS for name in names)
+    return not are_videos(content.values()) and are_labels(list(content.values()))
 
 
 def is_json_list(source: ListSource) -> bool:

@@ -1,6 +1,6 @@
 """Find the objects that describe one video each in JSON of any form: tables, parts by split, COCO, videos by class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from side4video.data.lists.split_names import is_split
@@ -8,6 +8,8 @@ from side4video.video.decoding import VIDEO_SUFFIXES
 
 Record = dict[str, Any]
 PATH, LABEL, SPLIT = "path", "label", "split"
+MOST_WORDS = 2
+"""Words of a label; sentences are captions."""
 _COCO_KEYS = {"id", "video_id", "category_id"}
 
 
@@ -26,13 +28,27 @@ def json_records(content: Any) -> list[Record]:
     return next((records for form in forms if (records := form(content))), [])
 
 
+def are_labels(values: Sequence[Any]) -> bool:
+    """Whether all values are names or numbers of classes, or lists of these, not captions.
+
+    >>> are_labels(["run", 3, ["jump"]]), are_labels(["a man runs along a street"])
+    (True, False)
+    """
+    flat = [label for value in values for label in (value if isinstance(value, list) else [value])]
+    if not flat or not all(isinstance(label, (str, int)) and not isinstance(label, bool) for label in flat):
+        return False
+    names = {label for label in flat if isinstance(label, str)}
+    return len(names) <= len(values) // 2 or all(len(name.split()) <= MOST_WORDS for name in names)
+
+
 def _of_list(content: Any) -> list[Record]:
     if not isinstance(content, list) or not content:
         return []
     if all(isinstance(one, dict) for one in content):
         return content
-    pairs = all(isinstance(one, list) and len(one) == 2 and _is_video(one[0]) for one in content)
-    return [{PATH: path, LABEL: label} for path, label in content] if pairs else []
+    if not all(isinstance(one, list) and len(one) == 2 and _is_video(one[0]) for one in content):
+        return []
+    return [{PATH: path, LABEL: label} for path, label in content] if are_labels([one[1] for one in content]) else []
 
 
 def _of_splits(content: Any) -> list[Record]:
@@ -43,8 +59,8 @@ def _of_splits(content: Any) -> list[Record]:
 
 
 def _of_mapping(content: Any) -> list[Record]:
-    """`{path: label}`, which may be short inside a split."""
-    is_mapping = isinstance(content, dict) and all(map(_is_video, content)) and not _has_objects(content)
+    """`{path: label}`."""
+    is_mapping = isinstance(content, dict) and all(map(_is_video, content)) and are_labels(list(content.values()))
     return [{PATH: path, LABEL: label} for path, label in content.items()] if is_mapping else []
 
 
@@ -78,14 +94,14 @@ def _of_table(content: Any) -> list[Record]:
         has_rows = len(content) > 1 and all(name.isdecimal() for name in columns[0])
         return [{name: column[row] for name, column in content.items()} for row in columns[0]] if has_rows else []
     if len(content) > 1 and all(isinstance(one, list) and len(one) == len(columns[0]) for one in columns):
-        is_table = any(all(map(_is_video, one)) for one in columns) and not all(map(_are_videos, columns))
+        is_table = any(all(map(_is_video, one)) for one in columns) and not are_videos(columns)
         return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)] if is_table else []
     return []
 
 
 def _of_classes(content: Any) -> list[Record]:
     """`{class: [paths]}`."""
-    if not isinstance(content, dict) or not content or not all(map(_are_videos, content.values())):
+    if not isinstance(content, dict) or not content or not are_videos(content.values()):
         return []
     return [{PATH: path, LABEL: name} for name, paths in content.items() for path in paths]
 
@@ -104,8 +120,13 @@ def _has_objects(content: dict[str, Any]) -> bool:
     return all(isinstance(one, dict) for one in content.values())
 
 
-def _are_videos(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_video, value))
+def are_videos(values: Iterable[Any]) -> bool:
+    """Whether all values are lists of names of video files.
+
+    >>> are_videos([["a.mp4", "b.avi"]]), are_videos([["run"]])
+    (True, False)
+    """
+    return all(isinstance(value, list) and value and all(map(_is_video, value)) for value in values)
 
 
 def _is_video(value: Any) -> bool:
