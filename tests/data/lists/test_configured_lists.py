@@ -52,6 +52,13 @@ class TestSplits:
         source = write(tmp_path / "all.csv", f"video,label,{column}\n{rows}")
         assert names(source) == {"train": ["a.mp4", "b.mp4"], "test": ["c.mp4", "d.mp4"]}
 
+    def test_several_columns_of_splits_need_one(self, tmp_path):
+        rows = "a.mp4,x,1,0\nb.mp4,y,0,1\nc.mp4,x,0,0\n"
+        source = write(tmp_path / "all.csv", f"video,label,is_train,is_val\n{rows}")
+        with pytest.raises(DataError, match=r"the columns 'is_train', 'is_val' look like splits\. Give --data"):
+            names(source)
+        assert names(source, columns={"split": "is_train"}) == {"train": ["a.mp4"], "test": ["b.mp4", "c.mp4"]}
+
     def test_columns_of_one_word_are_no_splits(self, tmp_path):
         source = write(tmp_path / "all.csv", "video,label,vehicle,quality\na.mp4,x,train,valid\nb.mp4,y,bus,valid\n")
         assert names(source)["train"] == ["a.mp4", "b.mp4"]

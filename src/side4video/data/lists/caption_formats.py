@@ -234,7 +234,7 @@ class _InvalidRecords:
 def _select_split(records: list[Record], wanted: str | None, path: Path) -> tuple[list[Record], str, tuple[str, ...]]:
     """The records of the given split, its name and a sentence about it; all records if there is nothing to choose."""
     names = dict.fromkeys(name for record in records for name in record.fields)
-    column = find_split_column(list(names), [record.fields for record in records]) or ""
+    column = find_split_column(list(names), [record.fields for record in records], path) or ""
     splits = splits_of([str(record.fields.get(column) or "").strip() for record in records], column)
     places, notes = places_of_split(splits, wanted, path, column)
     known = all_splits(dict.fromkeys(splits[place].lower() for place in places)) or split_in_name(path)

@@ -147,6 +147,8 @@ def _read_yaml(path: Path) -> Any:
 
 
 def _names_in_data(content: Any, path: Path) -> NumberedNames:
+    if isinstance(content, dict):
+        content = next((content[key] for key in _NAME_KEYS if isinstance(content.get(key), (dict, list))), content)
     if isinstance(content, list) and all(isinstance(name, str) for name in content):
         return NumberedNames(tuple(content))
     if isinstance(content, list) and all(isinstance(one, dict) for one in content):
@@ -157,8 +159,6 @@ def _names_in_data(content: Any, path: Path) -> NumberedNames:
         if content and numbers and names:
             return _numbered([(one[numbers], one[names]) for one in content], path)
     if isinstance(content, dict):
-        if inner := next((content[key] for key in _NAME_KEYS if isinstance(content.get(key), (dict, list))), None):
-            return _names_in_data(inner, path)
         for pairs in ([(index, name) for name, index in content.items()], list(content.items())):
             if all(re.fullmatch(r"\d{1,18}", str(index)) for index, _ in pairs):
                 return _numbered(pairs, path)

@@ -103,7 +103,7 @@ def choose_columns(
     if "path" not in found and (by_content := _column_of_files(names, rows)):
         found["path"] = by_content
     free = [name for name in names if name not in found.values()]
-    if "split" not in found and (splits := find_split_column(free, rows)):
+    if "split" not in found and (splits := find_split_column(free, rows, source)):
         found["split"] = splits
     if "path" not in found:
         raise DataError(

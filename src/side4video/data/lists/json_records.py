@@ -23,8 +23,11 @@ def json_records(content: Any) -> list[Record]:
     >>> json_records({"train": [["a.mp4", "run"]], "val": [["b.mp4", "walk"]]})
     [{'path': 'a.mp4', 'label': 'run', 'split': 'train'}, {'path': 'b.mp4', 'label': 'walk', 'split': 'val'}]
     """
-    forms: list[Callable[[Any], list[Record]]]
-    forms = [_of_list, _of_splits, _of_coco, _of_table, _of_classes, _of_objects]
+    return _of_splits(content) or _of_one_part(content)
+
+
+def _of_one_part(content: Any) -> list[Record]:
+    forms: list[Callable[[Any], list[Record]]] = [_of_list, _of_coco, _of_table, _of_classes, _of_objects]
     return next((records for form in forms if (records := form(content))), [])
 
 
@@ -54,7 +57,7 @@ def _of_list(content: Any) -> list[Record]:
 def _of_splits(content: Any) -> list[Record]:
     if not isinstance(content, dict) or not content or not all(map(is_split, content)):
         return []
-    parts = {split: _of_mapping(part) or json_records(part) for split, part in content.items()}
+    parts = {split: _of_mapping(part) or _of_one_part(part) for split, part in content.items()}
     return [{**record, SPLIT: split} for split, records in parts.items() for record in records]
 
 

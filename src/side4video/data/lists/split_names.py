@@ -62,13 +62,16 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", spaced.lower())
 
 
-def find_split_column(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str | None:
+def find_split_column(names: Sequence[str], rows: Sequence[Mapping[str, Any]], source: Path) -> str | None:
     """The column of splits: one of `SPLIT_COLUMNS`, or the only one that looks like it.
 
     Such a column has names of splits only, of which one is train (`phase`), or 0 and 1, and a name such as `is_train`.
 
-    >>> find_split_column(["video", "phase"], [{"phase": "train"}, {"phase": "val"}])
+    >>> find_split_column(["video", "phase"], [{"phase": "train"}, {"phase": "val"}], Path("list.csv"))
     'phase'
+
+    Raises:
+        DataError: several columns look like it.
     """
     usual = next((name for name in SPLIT_COLUMNS if name in names), None)
     fields = {name: {str(row.get(name) or "").strip() for row in rows} for name in names}
@@ -78,7 +81,12 @@ def find_split_column(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -
         if ("train" in (words := set(map(split_word, values))) and len(words) > 1 and all(map(is_split, values - {""})))
         or _is_flag(name, values)
     ]
-    return usual or (alike[0] if len(alike) == 1 else None)
+    if usual is None and len(alike) > 1:
+        raise DataError(
+            f"{source}: the columns {first_few(alike)} look like splits. Give --data.columns split NAME for one "
+            "of them, or write one column with the name of the split."
+        )
+    return usual or next(iter(alike), None)
 
 
 def _is_flag(column: str, values: set[str]) -> bool:
@@ -92,7 +100,7 @@ def select_split(
 
     All records are returned if no split is given, or if `column` (default: `find_split_column`) has one value only.
     """
-    column = column or find_split_column(list(records[0]) if records else [], records) or ""
+    column = column or find_split_column(list(records[0]) if records else [], records, source) or ""
     values = splits_of([record.get(column, "") for record in records], column)
     places, notes = places_of_split(values, options.split, source, column)
     return [records[place] for place in places], notes
