@@ -115,6 +115,17 @@ LISTS = {  # by format: the list, and the files that belong to it
             ]
         )
     },
+    "via": {
+        "list.json": json.dumps(
+            {
+                "project": {},
+                "attribute": {"1": {"aname": "Activity", "options": {"1": "run"}}},
+                "file": {"1": {"fname": "a.mp4", "src": "a.mp4"}},
+                "view": {"1": {"fid_list": ["1"]}},
+                "metadata": {"1_x": {"vid": "1", "z": [0.5, 1.5], "xy": [], "av": {"1": "1"}}},
+            }
+        )
+    },
     "elan": {
         "list.eaf": '<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"><MEDIA_DESCRIPTOR '
         'MEDIA_URL="file:///c/a.mp4" RELATIVE_MEDIA_URL="./a.mp4"/></HEADER><TIME_ORDER>'

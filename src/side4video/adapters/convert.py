@@ -8,7 +8,7 @@ from torch import Tensor
 from side4video.adapters.adapter import Adapter, find_adapter, load_adapter, save_adapter
 from side4video.atomic_files import replacing
 from side4video.config import RunConfig
-from side4video.data.lists.text_files import read_class_names
+from side4video.data.lists.class_name_files import read_class_names
 from side4video.models.backbones.loading import mismatched_weights
 from side4video.models.build import build_model
 from side4video.models.official import (

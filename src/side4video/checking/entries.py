@@ -14,6 +14,7 @@ from side4video.data.lists.configured_lists import read_configured_list
 from side4video.data.lists.groups import find_groups
 from side4video.data.lists.list_formats import detect_format
 from side4video.data.lists.list_source import ListSource
+from side4video.data.lists.overlap import describe_shared_groups
 from side4video.data.lists.records import CAPTION_COLUMNS, column_name
 from side4video.data.lists.text_files import DataError
 from side4video.data.lists.webdataset import is_webdataset, shards_have_captions
@@ -68,6 +69,9 @@ def read_entries(config: DataConfig, task: Task) -> list[EntrySet]:
         if any(entry.video.labels is not None for one in sets for entry in one.entries):
             config = config.model_copy(update={"multi_label": True})  # both sets are read alike
         sets.append(_read(config, task, "test", known))
+    if len(sets) == 2 and task == "recognition" and not config.is_divided:
+        train, test = ([entry.video for entry in one.entries] for one in sets)
+        sets[1] = replace(sets[1], notes=(*sets[1].notes, *describe_shared_groups(train, test, config.group)))
     return sets
 
 

@@ -59,8 +59,8 @@ class DataConfig(Settings):
     numbers in lists, which are by default those of the video file."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Columns of a CSV or JSON lines by their role (path, label, start, end, segment, duration, start_frame, end_frame,
-    fps, split, group), if their names are not the usual ones. Of shards, suffixes of members or fields of the json
-    members; also caption."""
+    fps, split, group), if their names are not the usual ones. Of captions: path, caption, start, end, split. Of shards,
+    suffixes of members or fields of the json members; also caption."""
     group: str | None = None
     """Which training clips were cut from the same recording; folds, val_fraction and cross-validation keep them
     together. A column of the CSV,
@@ -74,8 +74,9 @@ class DataConfig(Settings):
     if multi_label is true."""
     label_field: str | None = None
     """Which labels of a file that has several kinds: verb, noun or action (EPIC-Kitchens; default action), videos or
-    segments (Charades; default videos), tags or tracks (CVAT), the name of a tier (ELAN), of a control (Label Studio),
-    of a field (FiftyOne), or of a member or json field (WebDataset; default cls, then a usual name of labels)."""
+    segments (Charades; default videos), tags, tracks or an attribute (CVAT), or the name of an attribute (VIA), of a
+    tier (ELAN), of a control (Label Studio), of a field (FiftyOne), or of a member or json field (WebDataset; default
+    cls, then a usual name of labels)."""
     overlap: Literal["refuse", "allow"] = "refuse"
     """Whether videos of the evaluation set may also be training videos, by path or content. Scores of these say
     nothing about new videos."""

@@ -106,6 +106,45 @@ class TestList:
         assert labels(found) == {"a b/my clip 1.mp4": 0, "c.mp4": 12}
         assert found.class_names == tuple(str(n) for n in range(13))
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "video      label\na.mp4    run\nb.mp4  walk\n",  # as pandas prints tables
+            "path::label\na.mp4::run\nb.mp4::walk\n",
+            "a.mp4,run,\nb.mp4,walk,\n",
+            "a.mp4: run\nb.mp4: walk\n",
+            "\ufeffa.mp4,run\n\ufeffb.mp4\u200b,\xa0walk\u200b\n",  # two files with byte order marks
+            "video\xa0,label\u200b\n\u200ba.mp4\xa0,run\nb.mp4,walk\u200b\n",
+        ],
+    )
+    def test_what_other_programs_add(self, tmp_path, text):
+        found = read_video_list(write(tmp_path / "list.txt", text))
+        assert {video.name: found.class_names[video.label] for video in found.videos} == {
+            "a.mp4": "run",
+            "b.mp4": "walk",
+        }
+
+    def test_headers_of_more_columns_with_blanks_are_refused(self, tmp_path):
+        source = write(tmp_path / "list.txt", "video start label\na.mp4 1 run\nb.mp4 2 walk\n")
+        with pytest.raises(DataError, match="the header 'video start label', whose columns blanks separate"):
+            read_video_list(source)
+
+    def test_numbers_of_frames_are_reported(self, tmp_path):
+        found = read_video_list(write(tmp_path / "list.txt", "a.mp4 250 0\nb.mp4 30 1\n"))
+        assert "The number before each label, such as 250, is read as the number of frames and ignored." in found.notes
+
+    @pytest.mark.parametrize("text", ["a.mp4 3 0\nb.mp4 0 1\n", "a.mp4,0,1\nb.mp4,2,0\n"])
+    def test_a_number_before_the_label_that_counts_no_frames_is_refused(self, tmp_path, text):
+        with pytest.raises(
+            DataError, match=r"would have no frames\. If both are labels, give --data\.multi-label true"
+        ):
+            read_video_list(write(tmp_path / "list.txt", text))
+
+    def test_several_numbers_in_some_lines_are_several_labels(self, tmp_path):
+        source = write(tmp_path / "list.txt", "a.mp4 0 1\nb.mp4 1\n")
+        with pytest.raises(DataError, match=r"several labels for one video, such as '0 1'\. Give --data\.multi-label"):
+            read_video_list(source)
+
     def test_commas_in_paths(self, tmp_path):
         assert labels(read_video_list(write(tmp_path / "l.txt", "a, b.mp4 1\nc,d.mp4 0\n"))) == {
             "a, b.mp4": 1,
@@ -125,8 +164,8 @@ class TestList:
             ("a.mp4", label),
             (f"x{delimiter}y.mp4", "run"),
         ]
+        text = "a.mp4,run,jump\nb.mp4,run\nc.mp4,jump\n"
         with pytest.raises(DataError, match="several labels for one video"):
-            text = "a.mp4,run,jump\nb.mp4,run\nc.mp4,jump\n"
             read_video_list(write(source, text.replace(",", delimiter)))
 
     @pytest.mark.parametrize("delimiter", [",", ", ", ";", "; ", "\t"])
@@ -293,6 +332,19 @@ class TestCsv:
 class TestKinetics:
     HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"
 
+    def test_json(self, tmp_path):
+        about = {"duration": 10.0, "url": "https://www.youtube.com/watch?v=x"}
+        content = {
+            name: {"annotations": {"label": label, "segment": [start, start + 10.0]}, "subset": subset, **about}
+            for name, label, start, subset in (
+                ("-bcdefghijk", "run", 5.0, "train"),
+                ("abcdefghijk", "walk", 0.0, "val"),
+            )
+        }
+        source = write(tmp_path / "kinetics.json", json.dumps(content))
+        assert list(labels(read_video_list(source, split="train"))) == ["-bcdefghijk_000005_000015"]
+        assert list(labels(read_video_list(source, split="test"))) == ["abcdefghijk_000000_000010"]
+
     def test_names_of_files(self, tmp_path):
         text = self.HEADER + (
             "massaging person's head,-Abc_dEf-12,5,15,val,0\n"
@@ -434,6 +486,11 @@ class TestUcf101:
         found = read_video_list(self.lists(tmp_path) / "testlist02.txt", root=tmp_path / "v")
         assert found.videos[0].path == tmp_path / "v" / folder / "v_HandstandPushups_g01_c01.avi"
 
+    def test_converted_videos_have_another_suffix(self, tmp_path):
+        touch(tmp_path / "v", "Archery/v_Archery_g08_c01.mp4")
+        found = read_video_list(self.lists(tmp_path), split="train", root=tmp_path / "v")
+        assert check_video_list(found).num_found == 1
+
     def test_other_class_order(self, tmp_path):
         found = read_video_list(self.lists(tmp_path) / "trainlist01.txt", class_names=["Archery", "HandstandPushups"])
         assert found.videos[0].label == 0
@@ -505,6 +562,11 @@ class TestHmdb51:
         assert labels(read_video_list(splits, split="test")) == {"brush_hair/b.avi": 0, "wave/e.avi": 1}
         assert labels(read_video_list(splits, split="test", fold=2)) == {"wave/d.avi": 0}
 
+    def test_converted_videos_have_another_suffix(self, tmp_path):
+        touch(tmp_path / "v", "brush_hair/#20_Rhythm_&(x)[y]!.mp4", "d.webm")
+        found = read_video_list(self.lists(tmp_path), split="train", root=tmp_path / "v")
+        assert check_video_list(found).num_found == 2
+
     @pytest.mark.parametrize("options", [{}, {"split": "train", "fold": 3}])
     def test_a_missing_split_or_fold_is_an_error(self, tmp_path, options):
         with pytest.raises(DataError, match="select nothing"):
@@ -521,6 +583,19 @@ class TestClassNames:
             ("n.json", '["air drumming", "zumba, fast"]'),
             ("n.json", '{"zumba, fast": "1", "air drumming": "0"}'),
             ("n.json", '{"1": "zumba, fast", "0": "air drumming"}'),
+            ("n.json", '{"zumba, fast": 2, "air drumming": 1}'),
+            ("n.json", '{"id2label": {"0": "air drumming", "1": "zumba, fast"}, "label2id": {}}'),
+            ("n.json", '{"categories": [{"id": 2, "name": "zumba, fast"}, {"id": 1, "name": "air drumming"}]}'),
+            ("n.json", '[{"name": "zumba, fast", "label_id": "1"}, {"name": "air drumming", "label_id": "0"}]'),
+            ("n.txt", "# written today\nair drumming\nzumba, fast\n"),
+            ("n.txt", "zumba, fast 1\nair drumming 0\n"),
+            ("n.csv", "zumba, fast,2\nair drumming,1\n"),
+            ("n.csv", 'name,id\n"zumba, fast",1\nair drumming,0\n'),
+            ("n.csv", "index;label;count\n1;zumba, fast;30\n0;air drumming;5\n"),
+            ("n.tsv", "\tname\tid\n0\tzumba, fast\t1\n1\tair drumming\t0\n"),
+            ("n.pbtxt", "item {\n  name: \"zumba, fast\"\n  id: 2\n}\nitem {\n  id: 1 name: 'air drumming'\n}\n"),
+            ("n.yaml", "nc: 2\nnames: ['air drumming', 'zumba, fast']\n"),
+            ("n.yml", "names:\n  1: zumba, fast\n  0: air drumming\n"),
         ],
     )
     def test_formats(self, tmp_path, name, text):
@@ -531,15 +606,31 @@ class TestClassNames:
         [
             ("n.txt", "a\nb\na\n", "has duplicate class names: 'a'"),
             ("n.txt", "\n", "has no class names"),
-            ("n.json", '{"a": 0, "b": 2}', "are not 0 to 1"),
+            ("n.json", '{"a": 0, "b": 2}', "are not 0 to 1, or 1 to 2"),
             ("n.json", '{"a": 0, "b": 1, "a": 2}', "a duplicate name in one object: 'a'"),
             ("n.json", "[" * 100_000, "nested too deeply"),
             ("n.json", "[1, 2]", "has no class names"),
+            ("n.csv", "id,name\n0,a\n5,b\n", "are not 0 to 1, or 1 to 2"),
+            ("n.csv", "id,name\nx,a\ny,b\n", "'x' is not the number of a class"),
+            ("n.pbtxt", 'item { name: "a" }', "an item has no id or no name"),
+            ("n.yaml", "a: [", "is not YAML"),
         ],
     )
     def test_broken(self, tmp_path, name, text, message):
         with pytest.raises(DataError, match=message):
             read_class_names(write(tmp_path / name, text))
+
+    def test_names_that_end_in_numbers(self, tmp_path):
+        assert read_class_names(write(tmp_path / "n.txt", "level 1\nlevel 2\n")) == ("level 1", "level 2")
+
+    def test_names_that_count_from_1_need_the_first_label(self, tmp_path):
+        source = write(tmp_path / "a.txt", "a.mp4 1\nb.mp4 2\n")
+        names = write(tmp_path / "n.txt", "1 jump\n2 run\n3 walk\n")
+        with pytest.raises(DataError, match=r"labels may count from 0 or 1\. Give --data\.first-label 1, or class"):
+            read_video_list(source, class_names=names)
+        assert labels(read_video_list(source, class_names=names, first_label=1)) == {"a.mp4": 0, "b.mp4": 1}
+        source = write(tmp_path / "b.txt", "a.mp4 1\nb.mp4 0\n")
+        assert labels(read_video_list(source, class_names=names)) == {"a.mp4": 1, "b.mp4": 0}
 
     def test_not_utf8(self, tmp_path):
         (tmp_path / "n.txt").write_bytes("café".encode("latin-1"))
@@ -647,6 +738,13 @@ class TestCheck:
         videos = tuple(self.video(tmp_path, name, 0) for name in ("a.MP4", "B.mp4", "c.mp4"))
         found = problems(VideoList(videos, ("x",), "l"))
         assert "'c.mp4'; 2 of these exist in another case: 'a.mp4', 'b.MP4'. Looked in" in found
+
+    def test_names_with_another_suffix_are_shown(self, tmp_path):
+        """Videos that were converted after the list was written."""
+        touch(tmp_path, "a.mp4", "b.mp4")
+        videos = tuple(self.video(tmp_path, name, 0) for name in ("a.avi", "b.mkv", "c.mp4"))
+        found = problems(VideoList(videos, ("x",), "l"))
+        assert "2 of these exist with another suffix: 'a.mp4', 'b.mp4' (names without suffix match any)" in found
 
     def test_duplicates_and_empty_classes_are_warnings(self, tmp_path):
         touch(tmp_path, "a.mp4")

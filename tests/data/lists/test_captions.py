@@ -141,7 +141,9 @@ class TestOwnData:
         assert [(video.start_seconds, video.end_seconds) for video in found.videos] == [(0.5, 1.5)]
 
     @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
-    @pytest.mark.parametrize("columns", [("onset", "offset"), ("start", "finish"), ("start", "length"), ("startMs",)])
+    @pytest.mark.parametrize(
+        "columns", [("onset", "offset"), ("start", "finish"), ("start", "length"), ("cutStartMs",)]
+    )
     def test_unread_times_are_refused(self, tmp_path, name, columns):
         source = write_records(tmp_path / name, {"video": "a", "caption": "x", **dict.fromkeys(columns, 1)})
         assert f"times of unknown meaning: '{columns[-1].lower()}'" in problems(source).replace("'onset', ", "")
@@ -161,6 +163,34 @@ class TestOwnData:
         source = write(tmp_path / "a.csv", "video,caption,duration\na,x,60\n")
         assert read_caption_list(source).videos[0].end_seconds is None
 
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {"version": 1, "data": [{"video": "a.mp4", "caption": "x y"}]},
+            {"a.mp4": {"captions": ["x y"], "fps": 25}},
+            {"video": ["a.mp4"], "caption": ["x y"]},
+        ],
+    )
+    def test_objects_in_other_forms(self, tmp_path, content):
+        assert as_dict(read_caption_list(write(tmp_path / "a.json", content))) == {"a.mp4": ("x y",)}
+
+    @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
+    def test_columns_by_their_role(self, tmp_path, name):
+        """As in the table of WebVid."""
+        record = {"videoid": "a", "Name": "a man runs", "caption": "draft", "from_sec": 1, "to_sec": 2}
+        source = write_records(tmp_path / name, record)
+        columns = {"caption": "name", "path": "videoid", "start": "from_sec", "end": "to_sec"}
+        found = read_caption_list(source, columns=columns)
+        assert as_dict(found) == {"a": ("a man runs",)}
+        assert (found.videos[0].start_seconds, found.videos[0].end_seconds) == (1.0, 2.0)
+        with pytest.raises(DataError, match=r"columns 'caption text' do not exist\. The roles are path, caption"):
+            read_caption_list(source, columns={"caption": "text"})
+
+    def test_an_object_of_splits(self, tmp_path):
+        content = {split: [{"video": f"{split}.mp4", "caption": "x"}] for split in ("train", "test")}
+        source = write(tmp_path / "a.json", content)
+        assert as_dict(read_caption_list(source, split="test")) == {"test.mp4": ("x",)}
+
     @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.json"])
     @pytest.mark.parametrize("column", ["split", "Subset", "set", "partition"])
     def test_other_split_columns_in_any_case(self, tmp_path, name, column):
@@ -169,7 +199,9 @@ class TestOwnData:
         source = write_records(tmp_path / name, *records)
         train = read_caption_list(source, split="train")
         assert (list(as_dict(train)), train.split) == (["a", "b"], "train")
-        assert train.understood == (f"Split 'train' of the column '{column.lower()}': 2 of 3 rows.",)
+        assert train.understood == (
+            f"Split 'train' of the column '{column.lower()}': 2 of 3 rows; others: 'validation' (1).",
+        )
         assert list(as_dict(read_caption_list(source, split="test"))) == ["c"]
         assert read_caption_list(source).split == "train + validation"
 

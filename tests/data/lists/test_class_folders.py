@@ -40,12 +40,68 @@ def test_folders_without_videos_next_to_splits_are_no_classes(tmp_path):
     assert (found.class_names, [video.name for video in found.videos]) == (("x",), ["train/x/a.mp4"])
     assert "Left out, because they contain no videos: 'annotations', 'labels'." in found.notes
     touch(tmp_path, "extra/x/c.mp4")
-    assert read_video_list(tmp_path, split="train").class_names == ("annotations", "extra", "labels", "train", "val")
+    with pytest.raises(
+        DataError, match="'extra', 'train', 'val' have the same sub-folders, such as 'x', and seem to be"
+    ):
+        read_video_list(tmp_path, split="train")
 
 
 def test_one_class_called_like_a_split_is_a_class(tmp_path):
     touch(tmp_path, "train/a.mp4", "plane/notes.txt")
     assert read_video_list(tmp_path, split="train").class_names == ("plane", "train")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("train_set", "test_set"), ("videos_train", "videos_val"), ("TrainVideos", "Test videos")]
+)
+def test_names_of_splits_with_more_words(tmp_path, train, test):
+    touch(tmp_path, f"{train}/x/a.mp4", f"{train}/y/b.mp4", f"{test}/x/c.mp4")
+    assert names(tmp_path, split="train") == [f"{train}/x/a.mp4", f"{train}/y/b.mp4"]
+    assert names(tmp_path, split="test") == [f"{test}/x/c.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("Training", "Pru\u0308fung"), ("entrenamiento", "prueba"), ("训练集", "测试集")]
+)
+def test_splits_in_other_languages_are_refused(tmp_path, train, test):
+    touch(tmp_path, f"{train}/x/a.mp4", f"{train}/y/b.mp4", f"{test}/x/c.mp4")
+    with pytest.raises(DataError, match="seem to be splits, not classes"):
+        read_video_list(tmp_path, split="train")
+
+
+def test_sub_folders_of_classes_are_reported_if_they_may_be_the_classes(tmp_path):
+    touch(tmp_path, "day1/x/a.mp4", "day1/y/b.mp4", "day2/x/c.mp4", "day2/y/d.mp4")
+    notes = " ".join(read_video_list(tmp_path).notes)
+    assert "'day1', 'day2' have the same sub-folders, such as 'x', 'y'. If these are the classes, give one" in notes
+    touch(tmp_path / "other", "run/s1/a.mp4", "walk/s1/b.mp4", "walk/c.mp4")
+    assert "sub-folders" not in " ".join(read_video_list(tmp_path / "other").notes)
+
+
+def test_one_folder_around_the_classes_is_reported(tmp_path):
+    touch(tmp_path, "videos/x/a.mp4", "videos/y/b.mp4", "annotations/a.txt")
+    notes = " ".join(read_video_list(tmp_path).notes)
+    assert "All videos are in the folder 'videos', in its sub-folders 'x', 'y'." in notes
+    assert f"If these are the classes or splits, give {tmp_path / 'videos'}." in notes
+
+
+def test_splits_inside_the_classes(tmp_path):
+    touch(tmp_path, "x/train/a.mp4", "x/test/b.mp4", "y/train/c.mp4", "y/test/deep/d.mp4")
+    assert names(tmp_path, split="train") == ["x/train/a.mp4", "y/train/c.mp4"]
+    found = read_video_list(tmp_path, split="test")
+    assert [video.name for video in found.videos] == ["x/test/b.mp4", "y/test/deep/d.mp4"]
+    assert "The folders 'test', 'train' of the classes are splits; 'test' is read." in found.notes
+    touch(tmp_path, "x/e.mp4")
+    assert len(names(tmp_path, split="train")) == 5
+
+
+def test_videos_outside_of_classes_are_counted(tmp_path):
+    touch(tmp_path, "x/a.mp4", "y/b.mp4", "c.mp4", "D.MOV", "notes.txt")
+    assert "Left out, because they are in no class folder: 2 videos." in read_video_list(tmp_path).notes
+
+
+def test_folders_without_videos_say_what_they_have(tmp_path):
+    with pytest.raises(DataError, match=r"lists no videos\. Left out, because they are not videos: 1 \.zip"):
+        read_video_list(touch(tmp_path, "x/a.zip"))
 
 
 def test_thumbnails_are_no_videos(tmp_path):

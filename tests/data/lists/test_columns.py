@@ -209,11 +209,10 @@ class TestTimes:
                 "t_onset,t_offset",
                 "stop,clip start",
                 "clipStartTime",
-                "startMs,endMs",
-                "start (ms),end (ms)",
+                "clip_start_ms",
             ),
             *("first_frame,last_frame", "start,end_frame", "start_frame,end", "start,length", "start_frame,num_frames"),
-            *("start,duration_ms", "from", "to_frame"),
+            *("from", "to_frame"),
         ],
     )
     def test_half_an_interval_is_refused(self, tmp_path, names):

@@ -35,7 +35,48 @@ class TestSplits:
     def test_the_split_is_reported(self, tmp_path):
         source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,train\nb.mp4,y,test\nc.mp4,y,\n")
         notes = read_configured_list(DataConfig(train=source), "train").notes
-        assert "Split 'train' of the column 'split': 1 of 3 rows." in notes
+        assert "Split 'train' of the column 'split': 1 of 3 rows; others: 'test' (1), 'none' (1)." in notes
+
+    @pytest.mark.parametrize(
+        ("column", "train", "test"),
+        [
+            ("phase", "Training", "Testing"),
+            ("data_split", "train_set", "Test set"),
+            ("usage", "trn", "tst"),
+            ("is_train", "True", "False"),
+            ("Is Test", "0", "1"),
+        ],
+    )
+    def test_columns_of_splits_with_other_names(self, tmp_path, column, train, test):
+        rows = f"a.mp4,x,{train}\nb.mp4,y,{train}\nc.mp4,x,{test}\nd.mp4,y,{test}\n"
+        source = write(tmp_path / "all.csv", f"video,label,{column}\n{rows}")
+        assert names(source) == {"train": ["a.mp4", "b.mp4"], "test": ["c.mp4", "d.mp4"]}
+
+    def test_several_columns_of_splits_need_one(self, tmp_path):
+        rows = "a.mp4,x,1,0\nb.mp4,y,0,1\nc.mp4,x,0,0\n"
+        source = write(tmp_path / "all.csv", f"video,label,is_train,is_val\n{rows}")
+        with pytest.raises(DataError, match=r"the columns 'is_train', 'is_val' look like splits\. Give --data"):
+            names(source)
+        assert names(source, columns={"split": "is_train"}) == {"train": ["a.mp4"], "test": ["b.mp4", "c.mp4"]}
+
+    def test_columns_of_one_word_are_no_splits(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,vehicle,quality\na.mp4,x,train,valid\nb.mp4,y,bus,valid\n")
+        assert names(source)["train"] == ["a.mp4", "b.mp4"]
+
+    def test_both_spellings_of_a_split_are_read(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,train\nb.mp4,y,Training\nc.mp4,y,test\n")
+        assert names(source)["train"] == ["a.mp4", "b.mp4"]
+
+    def test_two_kinds_of_validation_are_refused(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,train\nb.mp4,y,dev\nc.mp4,y,eval\n")
+        with pytest.raises(DataError, match="several splits for 'test', 'dev', 'eval'"):
+            read_configured_list(DataConfig(test=source), "test")
+
+    def test_a_list_of_another_split_is_reported(self, tmp_path):
+        source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,test\nb.mp4,y,test\n")
+        note = "All rows have the split 'test' (column 'split'); they are read for train."
+        assert note in read_configured_list(DataConfig(train=source), "train").notes
+        assert note not in read_configured_list(DataConfig(test=source), "test").notes
 
     def test_unknown_splits_are_refused(self, tmp_path):
         source = write(tmp_path / "all.csv", "video,label,split\na.mp4,x,1\nb.mp4,y,2\n")
@@ -124,3 +165,40 @@ class TestOverlap:
         assert check_overlap([part(0.0, 5.0)], [part(5.0, 9.0)], overlap="refuse") == []
         with pytest.raises(DataError, match="1 of 2"):
             check_overlap([part(0.0, 5.0)], [part(5.0, 9.0), part(4.0, None)], overlap="refuse")
+
+
+class TestSharedRecordings:
+    def warnings(self, tmp_path, train: str, test: str, **settings) -> str:
+        for name in ("v_x_g01_c01", "v_x_g01_c02", "v_y_g02_c01", "v_y_g03_c01"):
+            write(tmp_path / f"{name}.mp4", name)
+        config = DataConfig(train=write(tmp_path / "a.csv", train), test=write(tmp_path / "b.csv", test), **settings)
+        return " ".join(read_data(config).warnings)
+
+    TRAIN = "video,label\nv_x_g01_c01.mp4,x\nv_y_g02_c01.mp4,y\n"
+
+    def test_names_of_public_data_sets(self, tmp_path):
+        found = self.warnings(tmp_path, self.TRAIN, "video,label\nv_x_g01_c02.mp4,x\nv_y_g03_c01.mp4,y\n")
+        assert "1 of 2 evaluation videos are of recordings with training videos: 'v_x_g01' (names, read as UCF" in found
+        assert "recordings" not in self.warnings(tmp_path, self.TRAIN, "video,label\nv_y_g03_c01.mp4,y\n")
+
+    def test_a_column(self, tmp_path):
+        train = "video,label,group\nv_x_g01_c01.mp4,x,mon\nv_y_g02_c01.mp4,y,tue\n"
+        test = "video,label,group\nv_x_g01_c02.mp4,x,wed\nv_y_g03_c01.mp4,y,tue\n"
+        assert "training videos: 'tue' (column group of the list)" in self.warnings(tmp_path, train, test)
+
+    def test_a_pattern(self, tmp_path):
+        test = "video,label\nv_y_g03_c01.mp4,y\n"
+        assert "training videos: 'c01'" in self.warnings(tmp_path, self.TRAIN, test, group="c[0-9]+")
+
+    def test_segments_of_one_file(self, tmp_path):
+        header = "video,label,start,end\n"
+        train = f"{header}v_x_g01_c01.mp4,x,0,1\nv_y_g02_c01.mp4,y,0,1\n"
+        found = self.warnings(tmp_path, train, f"{header}v_y_g02_c01.mp4,y,2,3\n")
+        assert "1 of 1 evaluation videos are of recordings with training videos: " in found
+        assert "v_y_g02_c01.mp4' (files of segments)" in found
+
+    def test_one_class_with_videos_is_refused(self, tmp_path):
+        for name in ("train/x/a.mp4", "train/notes/a.txt"):
+            write(tmp_path / name, name)
+        with pytest.raises(DataError, match="has videos of one class, 'x', so there is nothing to tell apart"):
+            read_data(DataConfig(train=tmp_path / "train"))

@@ -330,6 +330,23 @@ class TestLabelStudio:
         source = write(tmp_path / "b.json", [{"video": "a.mp4", "id": 1, "videoLabels": events, **about}])
         assert named(read_video_list(source, fps=FPS)) == [("a.mp4", "Moving", *frames(2, 5))]
 
+    def test_labels_of_the_audio_track_are_segments(self, tmp_path):
+        """The template for video timelines labels the audio track, in seconds."""
+        value = {"start": 0.5, "end": 1.5, "channel": 0, "labels": ["run"]}
+        result = {"id": "z", "type": "labels", "value": value, "from_name": "tricks", "to_name": "audio"}
+        source = write(tmp_path / "a.json", [self.task(1, "a.mp4", result)])
+        assert named(read_video_list(source)) == [("a.mp4", "run", 0.5, 1.5)]
+
+    def test_csv(self, tmp_path):
+        header = "annotation_id,annotator,choice,created_at,id,lead_time,updated_at,video"
+        rows = [f"{n},1,{label},x,{n},3.4,x,/data/upload/1/1a2b3c4d-{n}.mp4" for n, label in ((1, "run"), (2, "jump"))]
+        write(tmp_path / "1.mp4", "")
+        found = read_video_list(write(tmp_path / "a.csv", "\n".join([header, *rows])))
+        assert named(found) == [("1.mp4", "run"), ("1a2b3c4d-2.mp4", "jump")]
+        fields = '"[{""start"": 0.5, ""end"": 1.5, ""labels"": [""run""]}]"'
+        text = f"video\tid\ttricks\tannotator\tannotation_id\na.mp4\t1\t{fields}\t1\t1\n"
+        assert named(read_video_list(write(tmp_path / "b.tsv", text))) == [("a.mp4", "run", 0.5, 1.5)]
+
     def test_a_task_without_video(self, tmp_path):
         source = write(tmp_path / "a.json", [self.task(1, "picture.jpg", self.choice("run"))])
         with pytest.raises(DataError, match="the task '1' has 0 videos"):
@@ -391,6 +408,29 @@ class TestCvat:
             ("film.mp4", "jump", *frames(30, 40)),
         ]
 
+    def test_attributes_of_tracks(self, tmp_path):
+        def box(frame, action, outside=0):
+            return f'<box frame="{frame}" outside="{outside}"><attribute name="action">{action}</attribute></box>'
+
+        shapes = box(5, "run") + box(8, "run") + box(9, "jump") + box(12, "jump", 1) + box(20, "") + box(30, "run")
+        source = self.file(tmp_path, f'<track id="0" label="person">{shapes}</track>')
+        found = read_video_list(source, fps=FPS)
+        assert found.class_names == ("person",)
+        ignored = "Attributes are ignored: 'action'. --data.label-field NAME takes one as the label."
+        assert ignored in found.notes
+        found = read_video_list(source, fps=FPS, label_field="action")
+        assert named(found) == [
+            ("film.mp4", "run", *frames(5, 9)),
+            ("film.mp4", "run", *frames(30, 40)),
+            ("film.mp4", "jump", *frames(9, 12)),
+        ]
+        assert "Labels: the attribute 'action' of tracks; frames count from 0." in found.notes
+
+    def test_attributes_of_tags(self, tmp_path):
+        tag = '<tag label="event"><attribute name="kind">goal</attribute></tag><tag label="other"/>'
+        source = self.file(tmp_path, f'<image id="0" name="f">{tag}</image>')
+        assert named(read_video_list(source, label_field="kind")) == [("film.mp4", "goal")]
+
     def test_projects_have_several_tasks(self, tmp_path):
         def task(number, subset):
             about = f"<id>{number}</id><name>t</name><size>9</size><subset>{subset}</subset>"
@@ -420,6 +460,78 @@ class TestCvat:
     def test_wrong_files(self, tmp_path, text, message):
         with pytest.raises(DataError, match=message):
             read_video_list(write(tmp_path / "a.xml", text))
+
+
+class TestVia:
+    def project(self, *entries, options=None, kind=4):
+        attribute = {"aname": "Activity", "anchor_id": "FILE1_Z2_XY0", "type": kind, "options": options or {}}
+        return {
+            "project": {"pid": "__VIA_PROJECT_ID__", "data_format_version": "3.1.1"},
+            "config": {},
+            "attribute": {"1": attribute, "2": {"aname": "Note", "type": 1, "options": {}}},
+            "file": {"1": {"fid": "1", "fname": "a.mp4", "type": 4, "loc": 2, "src": "http://host/films/a.mp4"}},
+            "view": {"1": {"fid_list": ["1"]}},
+            "metadata": {f"1_{n}": {"vid": "1", "flg": 0, "xy": [], **entry} for n, entry in enumerate(entries)},
+        }
+
+    def test_segments(self, tmp_path):
+        entries = [{"z": [0.5, 1.5], "av": {"1": "1"}}, {"z": [1.5, 2], "av": {"1": "2"}}]
+        source = write(tmp_path / "a.json", self.project(*entries, options={"1": "run", "2": "jump"}))
+        write(tmp_path / "films/a.mp4", "")
+        found = read_video_list(source)
+        assert named(found) == [("a.mp4", "run", 0.5, 1.5), ("a.mp4", "jump", 1.5, 2.0)]
+        assert found.videos[0].path == tmp_path / "films/a.mp4"
+
+    def test_whole_videos_and_several_options(self, tmp_path):
+        source = write(
+            tmp_path / "a.json", self.project({"z": [], "av": {"1": "1,2"}}, options={"1": "run", "2": "jump"})
+        )
+        assert named(read_video_list(source)) == [("a.mp4", {"run", "jump"})]
+
+    def test_regions_and_points_are_counted(self, tmp_path):
+        entries = [
+            {"z": [0.5, 1.5], "av": {"1": "run, fast"}},
+            {"z": [0.5], "av": {"1": "x"}},
+            {"z": [0.5], "xy": [2, 1, 1, 5, 5], "av": {"1": "x"}},
+        ]
+        found = read_video_list(write(tmp_path / "a.json", self.project(*entries)))
+        assert named(found) == [("a.mp4", "run, fast", 0.5, 1.5)]
+        assert "2 regions or points in time are left out." in found.notes
+
+    def test_several_attributes_need_one(self, tmp_path):
+        source = write(tmp_path / "a.json", self.project({"z": [0, 1], "av": {"1": "run", "2": "blurred"}}))
+        with pytest.raises(
+            DataError, match=r"attributes with values are 'Activity', 'Note'\. Give --data\.label-field"
+        ):
+            read_video_list(source)
+        assert named(read_video_list(source, label_field="Note")) == [("a.mp4", "blurred", 0.0, 1.0)]
+
+    def test_csv(self, tmp_path):
+        header = "# Exported using VIA\n# CSV_HEADER = metadata_id,file_list,flags,temporal_coordinates,"
+        row = '"1_x","[""a.mp4""]",0,"[0.5,1.5]","[]","{""Activity"":""run""}"'
+        source = write(tmp_path / "a.csv", f"{header}spatial_coordinates,metadata\n{row}\n")
+        assert named(read_video_list(source)) == [("a.mp4", "run", 0.5, 1.5)]
+        with pytest.raises(DataError, match="no columns 'spatial_coordinates'"):
+            read_video_list(write(tmp_path / "b.csv", f"{header}metadata\n{row}\n"))
+
+    @pytest.mark.parametrize("part", ["attribute", "file", "view", "metadata"])
+    def test_damaged_projects(self, tmp_path, part):
+        source = write(tmp_path / "a.json", self.project({"z": [0, 1], "av": {"1": "run"}}) | {part: 3})
+        with pytest.raises(DataError, match="no project of VIA 3"):
+            read_video_list(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.srt", "1\n00:00:00,500 --> 00:00:01,500\nrun\n"),
+        ("a.vtt", "WEBVTT\n\n00:00.500 --> 00:01.500\nrun\n"),
+        ("a.txt", "0.5\t1.5\trun\n1.5\t2.5\tjump\n"),
+    ],
+)
+def test_times_without_a_video_are_refused(tmp_path, name, text):
+    with pytest.raises(DataError, match=r"but names no video\. Write a CSV with the columns path,start,end,label"):
+        read_video_list(write(tmp_path / name, text))
 
 
 class TestFoldersWithTables:
@@ -481,6 +593,53 @@ class TestJson:
     def test_path_to_labels(self, tmp_path):
         found = read_video_list(write(tmp_path / "labels.json", {"a.mp4": ["run", "jump"], "b.mp4": []}))
         assert [video.labels for video in found.videos] == [(0, 1), ()]
+
+    RUN, WALK = {"video": "a.mp4", "label": "run"}, {"video": "b.mp4", "label": "walk"}
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {"version": 1, "info": {}, "data": [RUN, WALK]},
+            {"clip1": RUN, "clip2": WALK},
+            {"a.mp4": {"label": "run"}, "b.mp4": {"label": "walk"}},
+            [["a.mp4", "run"], ["b.mp4", "walk"]],
+            {"run": ["a.mp4"], "walk": ["b.mp4"]},
+            {"columns": ["video", "label"], "index": [0, 1], "data": [["a.mp4", "run"], ["b.mp4", "walk"]]},
+            {"video": {"0": "a.mp4", "1": "b.mp4"}, "label": {"0": "run", "1": "walk"}},
+            {"video": ["a.mp4", "b.mp4"], "label": ["run", "walk"]},
+            {
+                "videos": [{"id": 7, "file_name": "a.mp4"}, {"id": 8, "file_name": "b.mp4"}],
+                "categories": [{"id": 1, "name": "run"}, {"id": 2, "name": "walk"}],
+                "annotations": [{"id": 1, "video_id": 7, "category_id": 1}, {"id": 2, "video_id": 8, "category_id": 2}],
+            },
+        ],
+    )
+    def test_other_forms(self, tmp_path, content):
+        found = read_video_list(write(tmp_path / "a.json", content))
+        assert named(found) == [("a.mp4", "run"), ("b.mp4", "walk")]
+
+    def test_classes_with_a_slash(self, tmp_path):
+        source = write(tmp_path / "a.json", {"run/fast": ["a.mp4"], "walk": ["b.mp4"]})
+        assert named(read_video_list(source)) == [("a.mp4", "run/fast"), ("b.mp4", "walk")]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {"train": [RUN], "val": [WALK]},
+            {"train": {"a.mp4": "run"}, "val": {"b.mp4": "walk"}},
+            {"Training": {"data": [RUN]}, "Test": {"data": [WALK]}},
+            [{**RUN, "phase": "train"}, {**WALK, "phase": "test"}],
+        ],
+    )
+    def test_splits(self, tmp_path, content):
+        source = write(tmp_path / "a.json", content)
+        assert named(read_video_list(source, split="train")) == [("a.mp4", "run")]
+        assert named(read_video_list(source, split="test")) == [("b.mp4", "walk")]
+
+    @pytest.mark.parametrize("content", [[["a.mp4", "a man runs"]], {"train": {"a.mp4": "a man runs"}}])
+    def test_sentences_in_other_forms_are_captions(self, tmp_path, content):
+        with pytest.raises(DataError, match="not a list of labelled videos"):
+            read_video_list(write(tmp_path / "a.json", content))
 
     def test_sentences_are_captions(self, tmp_path):
         source = write(

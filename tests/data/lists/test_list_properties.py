@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from side4video.data.lists.annotations import DataError, VideoList, read_video_list
 from side4video.data.lists.captions import CaptionList, read_caption_list
 from side4video.data.lists.class_numbers import class_number
-from side4video.data.lists.text_files import is_missing_value
+from side4video.data.lists.text_files import is_missing_value, strip_invisible
 
 # Any letters of any script, signs and emoji; no halves of surrogate pairs, which no text file holds.
 letters = st.characters(exclude_categories=["Cs", "Cc"])
-names = st.text(letters, min_size=1, max_size=12).map(str.strip).filter(bool)
+names = st.text(letters, min_size=1, max_size=12).map(strip_invisible).filter(bool)
 nasty = st.sampled_from(
     [
         '"',
@@ -39,11 +39,11 @@ nasty = st.sampled_from(
 )
 captions = (
     (st.text(letters, min_size=1, max_size=30) | nasty)
-    .map(str.strip)
+    .map(strip_invisible)
     .filter(lambda text: text and not is_missing_value(text))
 )
 paths = st.text(letters.filter(lambda letter: letter not in "/\\"), min_size=1, max_size=12).map(
-    lambda name: f"{name.strip() or 'x'}.mp4"
+    lambda name: f"{strip_invisible(name) or 'x'}.mp4"
 )
 labels = names.map(lambda name: unicodedata.normalize("NFC", name)).filter(
     lambda name: class_number(name) is None and not is_missing_value(name)

@@ -37,7 +37,22 @@ from side4video.data.sampling import FrameSampling
         ("2,5", 2.5),
         ("1,234", math.nan),
         ("1,234.5", math.nan),
-        ("nan", math.nan),
+        ("nan", None),
+        ("NaT", None),
+        ("None", None),
+        (" - ", None),
+        ("12.5s", 12.5),
+        ("90 sec", 90.0),
+        ("1h 2m 3.5s", 3723.5),
+        ("2 min", 120.0),
+        ("500ms", 0.5),
+        ("1s 250ms", 1.25),
+        ("0 days 00:01:02.5", 62.5),
+        ("1 day 0:00:01", 86401.0),
+        ("1,500s", math.nan),
+        ("10%", math.nan),
+        ("00:00:01:12", math.nan),
+        (math.nan, math.nan),
         ("inf", math.nan),
         ("soon", math.nan),
         (True, math.nan),
@@ -219,3 +234,22 @@ def test_a_segment_beyond_the_end_is_a_failure_with_its_line(tmp_path, make_vide
         "there is no frame from start_seconds=60.0 to end_seconds=65.0; the video is 4.000"
     )
     assert failure.reason.endswith("(line 3 of its list)")
+
+
+@pytest.mark.parametrize(
+    "header", ["start_ms,end_ms", "Start (ms),End (ms)", "begin_ms,stop_ms", "startMs,endMs", "start_ms,duration_ms"]
+)
+def test_columns_of_milliseconds(tmp_path, header):
+    end = 1000 if "duration" in header else 1500
+    source = write(tmp_path / "a.csv", f"video,{header},label\na.mp4,500,{end},run\nb.mp4,0:01,0:02,run\n")
+    if "duration" in header:
+        source = write(tmp_path / "a.csv", f"video,{header},label\na.mp4,500,{end},run\n")
+    video = read_video_list(source).videos[0]
+    assert (video.start_seconds, video.end_seconds) == (0.5, 1.5)
+
+
+def test_segments_before_the_start_are_refused(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    source = write(tmp_path / "a.csv", "video,start,end,label\na.mp4,-1,1,run\n")
+    with pytest.raises(DataError, match=r"1 segments start before 0: 'a\.mp4 from -1\.0 to 1\.0 \(line 2\)'"):
+        check_video_list(read_video_list(source))

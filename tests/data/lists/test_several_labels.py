@@ -106,6 +106,17 @@ class TestForms:
         assert "one column of 0 and 1 for each of 2 classes" in notes
         assert "ignored: 'note'" in notes
 
+    def test_columns_of_0_and_1_next_to_other_labels_are_refused(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,verb,is_cc,valid\na.mp4,run,0,1\nb.mp4,jump,1,1\nc.mp4,run,0,1\n")
+        with pytest.raises(DataError, match=r"'verb' may contain the labels.*give --data\.columns label verb\. Other"):
+            read_video_list(source)
+        assert read_video_list(source, columns={"label": "verb"}).class_names == ("jump", "run")
+        assert labels(source, multi_label=True)["b.mp4"] == {"is_cc", "valid"}
+
+    def test_identifiers_are_no_classes(self, tmp_path):
+        source = write(tmp_path / "a.csv", "video,id,person_id,run,jump\na.mp4,0,1,1,0\nb.mp4,1,1,0,1\n")
+        assert read_video_list(source).class_names == ("run", "jump")
+
     def test_a_column_per_class_with_one_class_each(self, tmp_path):
         source = write(tmp_path / "a.csv", "video,walk,run\na,1,0\nb,0,1\n")
         found = read_video_list(source)
@@ -153,7 +164,7 @@ def test_check_data_reads_both_lists_alike(tmp_path):
 
 def test_training_on_one_class_is_refused(tmp_path):
     write(tmp_path / "run/a.mp4", "")
-    with pytest.raises(DataError, match="has one class, 'run', so there is nothing to tell apart"):
+    with pytest.raises(DataError, match="has videos of one class, 'run', so there is nothing to tell apart"):
         read_data(DataConfig(train=tmp_path))
     assert read_data(DataConfig(train=tmp_path, arrow_of_time=True)).train is not None
     assert read_data(DataConfig(test=tmp_path)).test is not None

@@ -15,13 +15,15 @@
 * labels.py: find the class of each label.
 * overlap.py: evaluation videos among the training videos.
 * path_traversal.py: refuse paths that leave the root folder.
-* text_files.py: text files and class names.
+* text_files.py: text files, JSON, XML; comparing names.
+* class_name_files.py: files of class names.
 * time_columns.py: which columns contain times, and start and end of a row.
 * list_formats.py: all formats, how each is recognised and read.
 * list_source.py: a file or folder whose format is detected.
 * plain_lists.py: lists without a header.
 * tables.py: CSV with a header, JSON lines.
 * json_lists.py: JSON of paths and labels.
+* json_records.py: the objects that describe one video each in JSON.
 * elan.py: annotation files of ELAN.
 * epic_kitchens.py: EPIC-Kitchens-100.
 * charades.py: Charades.
@@ -31,6 +33,7 @@
 * fiftyone.py: exports of FiftyOne.
 * label_studio.py: exports of Label Studio.
 * cvat.py: exports of CVAT.
+* via.py: VGG Image Annotator 3.
 * shard_samples.py: samples of WebDataset shards.
 * webdataset.py: WebDataset shards: labels and captions.
 * described_folders.py: folders with a table of labels (Hugging Face, Roboflow).

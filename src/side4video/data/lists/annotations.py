@@ -4,6 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from side4video.data.lists.class_name_files import (
+    NumberedNames,
+    check_class_names,
+    read_class_names,
+    read_numbered_names,
+)
 from side4video.data.lists.frame_numbers import frames_to_seconds
 from side4video.data.lists.labelled_videos import CheckedList, LabelledVideo, VideoList
 from side4video.data.lists.labels import index_labels
@@ -15,8 +21,6 @@ from side4video.data.lists.several_labels import settle_labels
 from side4video.data.lists.text_files import (
     MAX_SHOWN,
     DataError,
-    check_class_names,
-    read_class_names,
     shorten,
     spaced_name,
 )
@@ -86,8 +90,8 @@ def read_video_list(
         label_separator: separator of labels in one field; it makes a list multi-label. Default: the one that occurs of
             `|`, `;` and `,`, or blanks between numbers.
         label_field: which labels of a file with several kinds: verb, noun or action (EPIC-Kitchens), videos or segments
-            (Charades), tags or tracks (CVAT), the name of a tier (ELAN), a control (Label Studio) or a field
-            (FiftyOne), or a member or json field (WebDataset).
+            (Charades), tags, tracks or an attribute (CVAT), an attribute (VIA), the name of a tier (ELAN), a control
+            (Label Studio) or a field (FiftyOne), or a member or json field (WebDataset).
 
     Numeric labels are indices into `class_names`. If all class names are numbers, numeric labels are names instead.
     A path without suffix matches a video of that name or a folder of frames. Missing files and labels out of range
@@ -103,7 +107,8 @@ def read_video_list(
     source = list_path(source)
     if not is_shard_pattern(source) and not source.exists():
         raise DataError(f"{source} does not exist. Give a list file or a folder with one sub-folder per class.")
-    given = _given_names(class_names)
+    numbered = _given_names(class_names)
+    given = None if numbered is None else numbered.names
     options = ReadOptions(
         class_names=given,
         delimiter=delimiter,
@@ -122,7 +127,8 @@ def read_video_list(
         raise DataError(f"{format = } is not known. Use auto, {', '.join(FORMATS)}.")
     table = FORMATS[format].read(source, options)
     if not table.rows:
-        raise DataError(f"{source}, read as format {format!r}, lists no videos.")
+        raise DataError(" ".join((f"{source}, read as format {format!r}, lists no videos.", *table.notes)))
+    _check_numbering(table.rows, numbered, first_label, source)
     default_root = source if source.is_dir() else source.parent
     finder = VideoFinder(default_root if root is None else video_path(root), ignore_case=table.ignore_case)
     paths, moved = finder.find_all([row.candidates for row in table.rows])
@@ -199,10 +205,24 @@ def _nearly_equal(class_names: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _given_names(class_names: Sequence[str] | Path | None) -> tuple[str, ...] | None:
+def _given_names(class_names: Sequence[str] | Path | None) -> NumberedNames | None:
     if class_names is None:
         return None
     if isinstance(class_names, (str, Path)):
-        return read_class_names(Path(class_names))
+        return read_numbered_names(Path(class_names))
     check_class_names(class_names, source="class_names")
-    return tuple(class_names)
+    return NumberedNames(tuple(class_names))
+
+
+def _check_numbering(rows: Sequence[Row], given: NumberedNames | None, first_label: int, source: Path) -> None:
+    """Raise `DataError` if class names count from 1, and the labels may do so too."""
+    if given is None or given.first_number != 1 or first_label != 0:
+        return
+    labels = [label for row in rows for label in (row.labels if row.labels is not None else (row.label,))]
+    numbers = {label for label in labels if isinstance(label, int)}
+    if numbers and min(numbers) > 0 and max(numbers) < len(given.names):
+        raise DataError(
+            f"{source} has the class numbers {min(numbers)} to {max(numbers)}, and the class names count from 1: "
+            "labels may count from 0 or 1. Give --data.first-label 1, or class names without numbers if labels count "
+            "from 0."
+        )

@@ -5,24 +5,39 @@ import io
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from side4video.data.lists.columns import PATH_COLUMNS
+from side4video.data.lists.json_records import json_records
 from side4video.data.lists.records import (
     CAPTION_COLUMNS,
     column_name,
     fields_by_column,
     header_delimiter,
+    header_fields,
     number_captions,
     split_header,
 )
 from side4video.data.lists.safe_unpickler import is_pickle, load_plain_pickle
+from side4video.data.lists.split_names import SPLIT_COLUMNS
 from side4video.data.lists.text_files import DataError, decode_text, first_few, is_utf16, parse_json, read_bytes
+from side4video.data.lists.time_columns import END_COLUMNS, START_COLUMNS
 
 LSMDC_LINE = re.compile(r"[^\t]+(\t[\d.:]+){4}(\t.*)?")
+
+
+_USUAL = {
+    "path": PATH_COLUMNS,
+    "caption": CAPTION_COLUMNS,
+    "split": SPLIT_COLUMNS,
+    "start": START_COLUMNS,
+    "end": END_COLUMNS,
+}
+ROLES = tuple(_USUAL)
 
 
 class Record(NamedTuple):
@@ -109,7 +124,18 @@ def _load_json(text: str, path: Path) -> CaptionFile:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if len(lines) > 1 and _is_object(lines[0][1]):
         return _load_json_lines(lines, path)
-    return CaptionFile(path, "json", parse_json(text, str(path)))
+    content = parse_json(text, str(path))
+    return CaptionFile(path, "json", _objects_with_captions(content) or content)
+
+
+def _objects_with_captions(content: Any) -> list[dict[str, Any]]:
+    """The objects of `json_records` if each has a name and captions of a video; none for ActivityNet's times."""
+    records = json_records(content) if isinstance(content, dict) else []
+    for record in records:
+        names = set(map(column_name, record))
+        if not names & set(PATH_COLUMNS) or not names & set(CAPTION_COLUMNS) or "timestamps" in names:
+            return []
+    return records
 
 
 def _is_object(text: str) -> bool:
@@ -133,6 +159,54 @@ def _load_json_lines(lines: list[tuple[int, str]], path: Path) -> CaptionFile:
     if len(problems) > 10:
         problems = [*problems[:10], f"{path}: {len(problems)} lines cannot be read in total."]
     return CaptionFile(path, "jsonl", records, tuple(problems))
+
+
+def rename_columns(file: CaptionFile, columns: Mapping[str, str]) -> CaptionFile:
+    """The file with the usual names for columns, or fields of JSON, that are given by their role.
+
+    Raises:
+        DataError: it has no such column, or a role is unknown.
+
+    >>> renamed = rename_columns(load_caption_file(Path("captions.csv")), {"caption": "caption", "path": "video"})
+    >>> sorted(renamed.columns())
+    ['caption', 'video']
+    """
+    if not columns:
+        return file
+    if file.kind == "text":
+        first, *others = file.content.lstrip().split("\n")
+        delimiter = header_delimiter(first)
+        header = io.StringIO()
+        names = header_fields(first)
+        csv.writer(header, delimiter=delimiter, lineterminator="").writerow(_renamed(names, columns, file.path))
+        return replace(file, content="\n".join([header.getvalue(), *others]))
+    content: Any = [file.content] if isinstance(file.content, dict) else file.content  # JSON lines with one line
+    records = [record.fields for record in content] if file.kind == "jsonl" else content
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise DataError(f"{file.path} has no columns or fields for --data.columns. Give a table, or leave them out.")
+    known = list(dict.fromkeys(name for record in records for name in record))
+    new = dict(zip(known, _renamed(known, columns, file.path), strict=True))
+    renamed: list[Any] = [{new[name]: value for name, value in record.items()} for record in records]
+    if file.kind == "jsonl":
+        renamed = [record._replace(fields=one) for record, one in zip(content, renamed, strict=True)]
+    return replace(file, content=renamed[0] if isinstance(file.content, dict) else renamed)
+
+
+def _renamed(names: Sequence[str], columns: Mapping[str, str], path: Path) -> list[str]:
+    """The usual names of the given columns; another column with that name is called `unused_...`."""
+    role_of = {column_name(name): role for role, name in columns.items()}
+    normal = list(map(column_name, names))
+    unknown = {role: name for role, name in columns.items() if role not in ROLES or column_name(name) not in normal}
+    if wrong := [f"{role} {name}" for role, name in unknown.items()]:
+        raise DataError(
+            f"{path}: columns {first_few(wrong)} do not exist. The roles are {', '.join(ROLES)}; the columns are "
+            f"{first_few(names)}."
+        )
+    taken = {known for role in columns for known in _USUAL[role]}
+    return [
+        _USUAL[role_of[name]][0] if name in role_of else f"unused_{name}" if name in taken else written
+        for name, written in zip(normal, names, strict=True)
+    ]
 
 
 # --- tables and lists of names --------------------------------------------------------------------------------------

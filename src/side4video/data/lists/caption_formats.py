@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from side4video.data.lists.caption_files import CaptionFile, Record, read_table
-from side4video.data.lists.columns import PATH_COLUMNS, ROLES, SPLIT_COLUMNS
+from side4video.data.lists.columns import PATH_COLUMNS, ROLES
 from side4video.data.lists.records import CAPTION_COLUMNS, column_name, fields_by_column
 from side4video.data.lists.segments import TIME_FORMS, parse_seconds
-from side4video.data.lists.split_names import describe_split, places_of_split
+from side4video.data.lists.split_names import find_split_column, places_of_split, splits_of
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.time_columns import TIME_ROLES, Times, describe_unread, find_times, start_and_end
 
@@ -233,12 +233,12 @@ class _InvalidRecords:
 
 def _select_split(records: list[Record], wanted: str | None, path: Path) -> tuple[list[Record], str, tuple[str, ...]]:
     """The records of the given split, its name and a sentence about it; all records if there is nothing to choose."""
-    column = next((name for name in SPLIT_COLUMNS if any(name in record.fields for record in records)), "")
-    splits = [str(record.fields.get(column) or "").strip() for record in records]
-    chosen, places = places_of_split(splits, wanted, path)
-    note = describe_split(chosen, column, len(places), len(records))
-    known = chosen or all_splits(dict.fromkeys(split.lower() for split in splits)) or split_in_name(path)
-    return [records[place] for place in places], known, note
+    names = dict.fromkeys(name for record in records for name in record.fields)
+    column = find_split_column(list(names), [record.fields for record in records], path) or ""
+    splits = splits_of([str(record.fields.get(column) or "").strip() for record in records], column)
+    places, notes = places_of_split(splits, wanted, path, column)
+    known = all_splits(dict.fromkeys(splits[place].lower() for place in places)) or split_in_name(path)
+    return [records[place] for place in places], known, notes
 
 
 def all_splits(splits: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from side4video.data.lists.caption_detection import READERS, detect_caption_format
-from side4video.data.lists.caption_files import CaptionFile, load_caption_file, read_names
+from side4video.data.lists.caption_files import CaptionFile, load_caption_file, read_names, rename_columns
 from side4video.data.lists.caption_formats import CaptionRow
 from side4video.data.lists.labelled_videos import LabelledVideo
 from side4video.data.lists.list_checks import find_bad_times, find_missing, video_key
@@ -94,7 +94,8 @@ def read_caption_list(
             column `split`, `subset`, `set` or `partition`). Raises for public files that contain all parts without
             labels. Ignored otherwise, and if `source` is a list of videos.
         outside_root: whether videos may be outside of a given `root`; see `read_video_list`.
-        columns: members or json fields of shards by their role: caption, split, start, end. Ignored for other formats.
+        columns: columns, or members or json fields of shards, by their role: path, caption, split, start, end. Default:
+            those of usual names.
 
     Captions of a video in several lines are collected; DiDeMo and ActivityNet get one paragraph per video. Blanks
     around captions are stripped. Empty captions, and videos that have only empty ones, are dropped and counted in
@@ -114,7 +115,7 @@ def read_caption_list(
     if format == WEBDATASET or (format == "auto" and is_webdataset(ListSource(source))):
         format, path, table = WEBDATASET, source, read_shard_captions(source, split, columns or {})
     else:
-        file = load_caption_file(source)
+        file = rename_columns(load_caption_file(source), columns or {})
         names = None if format == "lsmdc" else read_names(file)
         if names is not None:
             file = _load_captions_of_names(names, source, captions)

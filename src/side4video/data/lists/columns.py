@@ -1,11 +1,13 @@
 """Which column of a list contains the paths, labels, times, splits and groups."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from side4video.data.lists.frame_labels import MOMENT, moment_column
 from side4video.data.lists.records import CAPTION_COLUMNS, joined_spellings
+from side4video.data.lists.split_names import SPLIT_COLUMNS, find_split_column
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.data.lists.time_columns import (
     END_COLUMNS,
@@ -27,7 +29,6 @@ LABEL_COLUMNS = joined_spellings(
     *("class_name", "label_name", "class", "label", "labels", "category", "action", "class_label", "action_label"),
     *("tag", "target", "class_id", "label_id", "class_index", "activity", "behavior", "behaviour"),
 )
-SPLIT_COLUMNS = ("split", "subset", "set", "partition")
 GROUP_COLUMNS = ("group", "groups", "recording", "session")
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -74,6 +75,7 @@ def choose_columns(
     *,
     rows: Sequence[Mapping[str, str]] = (),
     nested: Sequence[str] = (),
+    multi_label: bool | None = None,
 ) -> Columns:
     """Find the columns of a list by their names; an unknown column of paths by its content.
 
@@ -83,9 +85,11 @@ def choose_columns(
         source: the list, for errors.
         rows: the fields of the rows.
         nested: fields of JSON that cannot be read.
+        multi_label: the setting; if it is given, columns of 0 and 1 are classes also next to a column of texts.
 
     Raises:
-        DataError: there is no column of paths, a given column or role does not exist, or times have unknown names.
+        DataError: there is no column of paths, a given column or role does not exist, times have unknown names, or
+            columns of 0 and 1 may be classes or not.
     """
     if unknown := [f"{role}={name}" for role, name in given.items() if role not in ROLES or name not in names]:
         raise DataError(
@@ -98,6 +102,9 @@ def choose_columns(
             found[role] = free[0]
     if "path" not in found and (by_content := _column_of_files(names, rows)):
         found["path"] = by_content
+    free = [name for name in names if name not in found.values()]
+    if "split" not in found and (splits := find_split_column(free, rows, source)):
+        found["split"] = splits
     if "path" not in found:
         raise DataError(
             f"{source} has no column of paths; its columns are {first_few(names)}. Name one of them path, or give "
@@ -113,6 +120,8 @@ def choose_columns(
     data = [name for name in rest if not name.startswith(_PANDAS_INDEX)]
     no_captions = [name for name in data if name not in CAPTION_COLUMNS]
     classes = () if "label" in found else _class_columns(data, rows)
+    if classes and multi_label is None:
+        _refuse_other_labels(classes, [name for name in no_captions if name not in classes], rows, source)
     if "label" not in found and not classes and len(no_captions) == 1 and found.keys() <= {"path", MOMENT}:
         found["label"] = no_captions[0]
         rest.remove(no_captions[0])
@@ -130,10 +139,25 @@ def is_one(field: str) -> bool:
 
 
 def _class_columns(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    """The columns that have 0 or 1 in each row, if there are two or more and any has a 1."""
-    found = tuple(name for name in names if rows and all(row.get(name, "").lower() in _BITS for row in rows))
+    """The columns that have 0 or 1 in each row, if there are two or more and any has a 1; identifiers are none."""
+    data = [name for name in names if name not in PATH_COLUMNS and not name.endswith("_id")]
+    found = tuple(name for name in data if rows and all(row.get(name, "").lower() in _BITS for row in rows))
     any_one = any(is_one(row[name]) for row in rows for name in found)
     return found if len(found) > 1 and any_one else ()
+
+
+def _refuse_other_labels(
+    classes: Sequence[str], others: Sequence[str], rows: Sequence[Mapping[str, str]], source: Path
+) -> None:
+    """Raise `DataError` if one of the other columns may contain the labels: words, some of them in several rows."""
+    for name in others:
+        values = [row.get(name, "") for row in rows]
+        if len(set(values)) < len(values) and all(any(map(str.isalpha, value)) for value in values):
+            raise DataError(
+                f"{source}: the columns {first_few(classes)} contain 0 and 1, as if each was a class, but {name!r} may "
+                f"contain the labels ({first_few(sorted(set(values)))}). If so, give --data.columns label "
+                f"{shlex.quote(name)}. Otherwise give --data.multi-label true, or false if each video has one class."
+            )
 
 
 def _column_of_files(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str | None:

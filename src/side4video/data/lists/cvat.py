@@ -33,19 +33,26 @@ def read_cvat(source: Path, options: ReadOptions) -> Table:
 
     Neighbouring frames with the same tag are a segment. If no video has two tagged frames, tags are classes of the
     whole video. A track is a segment for each run of frames in which its object is not outside. Frames count from 0 in
-    the video. `options.label_field`: tags or tracks, by default what the file has.
+    the video. `options.label_field`: tags or tracks, by default what the file has, or the name of an attribute, whose
+    values are the labels then; a segment ends where its value changes.
     """
     path = source / FILE if source.is_dir() else source
     root = _parse(path)
     tasks = _tasks(root, path)
-    tags, tracks = _tagged_frames(root, tasks, path), _tracked_frames(root, tasks, path)
-    field = options.label_field or ("tags" if tags else "tracks")
+    attributes = sorted({name for one in root.iter("attribute") if (name := one.get("name"))})
+    attribute = options.label_field if options.label_field in attributes and options.label_field not in FIELDS else None
+    tags, tracks = _tagged_frames(root, tasks, path, attribute), _tracked_frames(root, tasks, path, attribute)
+    field = "" if attribute else options.label_field
+    field = field or ("tags" if tags else "tracks")
     if field not in FIELDS or not {"tags": tags, "tracks": tracks}[field]:
         raise DataError(
             f"{path} has {len(tags)} tags and {len(tracks)} tracks by video and class, but none for {field!r}. "
             "Give --data.label-field tags or tracks. Boxes of single images are not labels of clips."
         )
-    notes = [f"Labels: {field} (--data.label-field tags or tracks); frames count from 0."]
+    of = f"the attribute {attribute!r} of {field}" if attribute else f"{field} (--data.label-field tags or tracks)"
+    notes = [f"Labels: {of}; frames count from 0."]
+    if others := [name for name in attributes if name != attribute]:
+        notes.append(f"Attributes are ignored: {first_few(others)}. --data.label-field NAME takes one as the label.")
     if tags and tracks:
         notes.append(f"The {'tracks' if field == 'tags' else 'tags'} are ignored.")
     if field == "tags" and (whole := _whole_videos(tags, tasks)):
@@ -102,7 +109,13 @@ Frames = dict[tuple[str, str], list[tuple[int, int]]]
 """First frame and end (exclusive) of segments, by task and class."""
 
 
-def _tagged_frames(root: ElementTree.Element, tasks: dict[str, _Task], path: Path) -> Frames:
+def _value(element: ElementTree.Element, attribute: str) -> str | None:
+    """The value of an attribute of a shape or tag; None if it has none."""
+    found = (one.text for one in element.findall("attribute") if one.get("name") == attribute)
+    return (next(found, None) or "").strip() or None
+
+
+def _tagged_frames(root: ElementTree.Element, tasks: dict[str, _Task], path: Path, attribute: str | None) -> Frames:
     """Each tagged frame as a segment of one frame."""
     found: Frames = defaultdict(list)
     holders = [(image, image.get("id")) for image in root.findall("image")]
@@ -110,26 +123,34 @@ def _tagged_frames(root: ElementTree.Element, tasks: dict[str, _Task], path: Pat
         for tag in holder.findall("tag"):
             frame = _whole(number or tag.get("frame"), path)
             owner = tag if number is None else holder
-            found[_task_of(owner, tasks, path), tag.get("label") or ""].append((frame, frame + 1))
+            label = _value(tag, attribute) if attribute else tag.get("label") or ""
+            if label is not None:
+                found[_task_of(owner, tasks, path), label].append((frame, frame + 1))
     return dict(found)
 
 
-def _tracked_frames(root: ElementTree.Element, tasks: dict[str, _Task], path: Path) -> Frames:
+def _tracked_frames(root: ElementTree.Element, tasks: dict[str, _Task], path: Path, attribute: str | None) -> Frames:
+    """The frames in which an object is not outside, by the label of its track or the value of its attribute."""
     found: Frames = defaultdict(list)
     for track in root.findall("track"):
         key = _task_of(track, tasks, path)
-        shapes = sorted((_whole(shape.get("frame"), path), shape.get("outside") == "1") for shape in track)
-        start = None
-        for frame, outside in shapes:
-            if outside and start is not None:
-                found[key, track.get("label") or ""].append((start, frame))
-                start = None
-            elif not outside and start is None:
-                start = frame
-        if start is not None:
-            end = max(tasks[key].num_frames, shapes[-1][0] + 1)
-            found[key, track.get("label") or ""].append((start, end))
+        shapes = [(_whole(shape.get("frame"), path), _shown(track, shape, attribute)) for shape in track]
+        shapes.sort(key=lambda shape: shape[0])
+        label, start = None, 0
+        end = max([tasks[key].num_frames, *(frame + 1 for frame, _ in shapes)])
+        for frame, shown in [*shapes, (end, None)]:
+            if shown != label:
+                if label is not None:
+                    found[key, label].append((start, frame))
+                label, start = shown, frame
     return dict(found)
+
+
+def _shown(track: ElementTree.Element, shape: ElementTree.Element, attribute: str | None) -> str | None:
+    """The label from this shape on; None if the object is outside or has no value."""
+    if shape.get("outside") == "1":
+        return None
+    return _value(shape, attribute) if attribute else track.get("label") or ""
 
 
 def _runs(tags: Frames, tasks: dict[str, _Task]) -> Frames:

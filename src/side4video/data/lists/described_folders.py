@@ -6,7 +6,7 @@ from pathlib import Path
 from side4video.data.lists.columns import LABEL_COLUMNS
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.rows import ReadOptions, Row, Table
-from side4video.data.lists.split_names import SPLIT_SYNONYMS, choose_split
+from side4video.data.lists.split_names import choose_split, is_split
 from side4video.data.lists.tables import read_csv, read_json_lines
 from side4video.data.lists.text_files import DataError, first_few
 
@@ -64,12 +64,12 @@ def read_described_folder(source: Path, options: ReadOptions) -> Table:
 
 
 def _split_folders(names: list[str]) -> list[str]:
-    return [name for name in names if name.lower() in SPLIT_SYNONYMS]
+    return [name for name in names if is_split(name)]
 
 
 def _labels_of_folders(rows: list[Row]) -> tuple[list[Row], tuple[str, ...]]:
     """The class of each row is the first folder that is no split, as in `train/dog/1.mp4`, if each row has one."""
-    folders = [[part for part in row.name.split("/")[:-1] if part.lower() not in SPLIT_SYNONYMS] for row in rows]
+    folders = [[part for part in row.name.split("/")[:-1] if not is_split(part)] for row in rows]
     if not all(folders):
         return rows, ()
     labelled = [row._replace(label=own[0], labels=None) for row, own in zip(rows, folders, strict=True)]
@@ -78,7 +78,7 @@ def _labels_of_folders(rows: list[Row]) -> tuple[list[Row], tuple[str, ...]]:
 
 def _split_by_path(rows: list[Row], options: ReadOptions, source: Path) -> tuple[list[Row], tuple[str, ...]]:
     splits = sorted({row.name.split("/")[0] for row in rows})
-    if options.split is None or len(splits) < 2 or not all(split.lower() in SPLIT_SYNONYMS for split in splits):
+    if options.split is None or len(splits) < 2 or not all(map(is_split, splits)):
         return rows, ()
     chosen = choose_split(splits, options.split, source)
     kept = [row for row in rows if row.name.split("/")[0] == chosen]

@@ -7,7 +7,7 @@ from typing import Any
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.rows import ReadOptions, Row, Table
 from side4video.data.lists.segments import is_span
-from side4video.data.lists.split_names import SPLIT_SYNONYMS, choose_split
+from side4video.data.lists.split_names import choose_split, is_split
 from side4video.data.lists.text_files import DataError, first_few, read_json, shorten
 
 LABELS, SAMPLES, MANIFEST = "labels.json", "samples.json", "data.json"
@@ -106,7 +106,7 @@ def read_fiftyone_samples(source: Path, options: ReadOptions) -> Table:
         raise DataError(f'{path} is not {{"samples": [{{"filepath": ..., ...}}]}}, the form of a FiftyOneDataset.')
     field = _choose_field(samples, options.label_field, path)
     notes: tuple[str, ...] = (f"Labels: the field {field!r}.",)
-    splits = sorted({tag for sample in samples for tag in _tags(sample) if tag.lower() in SPLIT_SYNONYMS})
+    splits = sorted({tag for sample in samples for tag in _tags(sample) if is_split(tag)})
     if options.split is not None and len(splits) > 1:
         chosen = choose_split(splits, options.split, path)
         num_samples = len(samples)

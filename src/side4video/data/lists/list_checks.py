@@ -7,7 +7,7 @@ from dataclasses import replace
 from side4video.data.lists.labelled_videos import CheckedList, LabelledVideo, VideoList
 from side4video.data.lists.segments import describe_segment, is_segment, overlapping
 from side4video.data.lists.text_files import MAX_SHOWN, DataError, first_few, shorten
-from side4video.data.lists.video_finder import scan_folder
+from side4video.data.lists.video_finder import scan_folder, strip_suffix
 from side4video.system.paths import folded_name
 from side4video.video.remote import can_list
 
@@ -49,6 +49,7 @@ def find_missing(
         by_folder[video.path.parent].append(index)
     absent: list[int] = []
     other_case: list[str] = []
+    other_suffix: list[str] = []
     for folder, inside in by_folder.items():
         if not can_list(folder):  # a web server: reading a video tells whether it is there
             continue
@@ -56,11 +57,17 @@ def find_missing(
         gone = [index for index in inside if videos[index].path.name not in names]
         absent += gone
         other_case += _in_other_case([videos[index] for index in gone], names)
+        other_suffix += _with_other_suffix([videos[index] for index in gone], names)
     if not absent:
         return frozenset(), [], []
     missing = f"{len(absent)} of {len(videos)} videos are missing: {first_few(videos[index].name for index in absent)}"
     if other_case:
         missing += f"; {len(other_case)} of these exist in another case: {', '.join(other_case[:MAX_SHOWN])}"
+    if other_suffix:
+        missing += (
+            f"; {len(other_suffix)} of these exist with another suffix: {', '.join(other_suffix[:MAX_SHOWN])} (names "
+            "without suffix match any)"
+        )
     if allow_missing and len(absent) < len(videos):
         return frozenset(absent), [], [f"{missing}; they are skipped."]
     folders = Counter(str(videos[index].path.parent) for index in absent)
@@ -73,6 +80,13 @@ def _in_other_case(videos: Sequence[LabelledVideo], names: Collection[str]) -> l
     in_any_case = {folded_name(name): name for name in names} if videos else {}
     found = [in_any_case.get(folded_name(video.path.name)) for video in videos]
     return [shorten(name) for name in found if name]
+
+
+def _with_other_suffix(videos: Sequence[LabelledVideo], names: Collection[str]) -> list[str]:
+    """The names of a folder that those of missing videos differ from in the suffix only."""
+    by_stem = {strip_suffix(name): name for name in names if strip_suffix(name) != name} if videos else {}
+    found = [(video.path.name, by_stem.get(strip_suffix(video.path.name))) for video in videos]
+    return [shorten(name) for listed, name in found if name and folded_name(name) != folded_name(listed)]
 
 
 def _label_problems(video_list: VideoList, require_labels: bool) -> list[str]:
@@ -111,11 +125,15 @@ def _conflicting_labels(videos: Sequence[LabelledVideo]) -> list[str]:
 
 
 def find_bad_times(videos: Sequence[LabelledVideo]) -> list[str]:
-    """One sentence about the segments that end before they start, if there are any."""
+    """Sentences about the segments that end before they start, or start before 0, if there are any."""
     inf = float("inf")
     bad = [v for v in videos if (v.start_seconds or 0) >= (inf if v.end_seconds is None else v.end_seconds)]
-    examples = first_few(map(describe_segment, bad))
-    return [f"{len(bad)} segments end before they start: {examples}. Correct start and end."] if bad else []
+    early = [v for v in videos if (v.start_seconds or 0) < 0 and v not in bad]
+    return [
+        f"{len(found)} segments {what}: {first_few(map(describe_segment, found))}. Correct start and end."
+        for what, found in (("end before they start", bad), ("start before 0", early))
+        if found
+    ]
 
 
 def video_key(video: LabelledVideo) -> tuple[str, float | None, float | None, bool]:

@@ -43,6 +43,7 @@ from side4video.data.lists.rows import ReadOptions, Table
 from side4video.data.lists.tables import is_csv, read_csv, read_json_lines
 from side4video.data.lists.text_files import DataError, describe_json
 from side4video.data.lists.thumos import is_thumos, read_thumos
+from side4video.data.lists.via import is_via, read_via
 from side4video.data.lists.webdataset import is_webdataset, read_webdataset
 
 
@@ -77,6 +78,7 @@ FORMATS: dict[str, Format] = {  # in the order in which they are tried
     "metadata": Format(is_described_folder, read_described_folder),
     "folder": Format(lambda source: bool(source.sub_folders), read_class_folders),
     "label-studio": Format(is_label_studio, read_label_studio, has_label_fields=True),
+    "via": Format(is_via, read_via, has_label_fields=True),
     "diving48": Format(is_diving48, read_diving48),
     "ssv2": Format(is_something_v2, read_something_v2, spells_loosely=True),
     "activitynet": Format(is_activitynet, read_activitynet),

@@ -3,14 +3,18 @@
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from side4video.data.lists.class_name_files import read_class_names
 from side4video.data.lists.columns import LABEL_COLUMNS
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import find_column, parse_time, read_records
 from side4video.data.lists.rows import ReadOptions, Row, Table
+from side4video.data.lists.segments import is_span
 from side4video.data.lists.split_names import select_split
-from side4video.data.lists.text_files import ClassIndex, DataError, first_few, read_class_names, read_json, read_lines
+from side4video.data.lists.text_files import ClassIndex, DataError, first_few, read_json, read_lines
 from side4video.data.lists.time_columns import END_COLUMNS, START_COLUMNS
+from side4video.data.lists.video_finder import strip_suffix
 
 UCF101_LIST = re.compile(r"(train|test|val)list\d*", re.IGNORECASE)
 HMDB51_LIST = re.compile(r"(.+)_test_split(\d)\.txt")
@@ -20,19 +24,23 @@ HMDB51_LIST = re.compile(r"(.+)_test_split(\d)\.txt")
 
 
 def is_kinetics(source: ListSource) -> bool:
-    """Whether the columns are those of the official CSV, or of the crawler's table."""
+    """Whether the columns are those of the official CSV or of the crawler's table, or it is the official JSON."""
+    if _records_of_kinetics(source.json):
+        return True
     crawled = {"video_id", "start_time", "end_time", "label_name"}
     return source.columns >= {"youtube_id", "time_start", "time_end"} or source.columns >= crawled
 
 
 def read_kinetics(source: Path, options: ReadOptions) -> Table:
     """Read the official CSV: `label,youtube_id,time_start,time_end,split[,is_cc]`; label and split are optional.
+    Or the official JSON: `{id: {"annotations": {"label": ..., "segment": [0, 10]}, "subset": ...}}`.
 
     A clip is named `<id>_<start>_<end>` with times of six digits, or by the id alone if the list has one clip of it,
     with or without a folder of its class (blanks or underscores). Files must already be cut to the clip. Classes are
     sorted by name.
     """
-    records, notes = select_split(read_records(source), options, source)
+    records = _records_of_kinetics(read_json(source)) if source.suffix.lower() == ".json" else read_records(source)
+    records, notes = select_split(records, options, source)
     columns = [find_column(records, names) for names in (("youtube_id", "video_id"), START_COLUMNS, END_COLUMNS)]
     if None in columns:
         raise DataError(f"{source} is not a Kinetics list: it needs the columns youtube_id, time_start and time_end.")
@@ -48,6 +56,25 @@ def read_kinetics(source: Path, options: ReadOptions) -> Table:
     labels = sorted({str(row.label) for row in rows if row.label is not None})
     notes = (*notes, "Times are part of the names of the clips, which are cut already.")
     return Table(rows, tuple(labels) or None, notes=notes)
+
+
+def _records_of_kinetics(content: Any) -> list[dict[str, str]]:
+    """The rows of the official JSON, with the columns of the CSV; empty for other content."""
+    videos = content if isinstance(content, dict) and all(isinstance(one, dict) for one in content.values()) else {}
+    about = {name: one.get("annotations") for name, one in videos.items()}
+    if not all(isinstance(one, dict) and is_span(one.get("segment")) for one in about.values()):
+        return []
+    return [
+        {
+            "label": str(one.get("label") or ""),
+            "youtube_id": name,
+            "time_start": str(one["segment"][0]),
+            "time_end": str(one["segment"][1]),
+            "split": str(videos[name].get("subset") or ""),
+        }
+        for name, one in about.items()
+        if one
+    ]
 
 
 def _name_kinetics_clip(record: dict[str, str], columns: list[str], source: Path) -> tuple[str, str]:
@@ -141,7 +168,7 @@ def read_ucf101(source: Path, options: ReadOptions) -> Table:
         name, number = match.groups() if (match := re.fullmatch(r"(.*\S)\s+(\d+)", line)) else (line, None)
         position = index.find(name.split("/")[-2]) if number is None and "/" in name else None
         label = by_number.get(number) if number else None if position is None else names[position]
-        rows.append(Row(name, label, (name,)))
+        rows.append(Row(name, label, (name, strip_suffix(name))))  # converted files have another suffix
         unknown += [line] if label is None else []
     if unknown:
         raise DataError(f"{path}: none of the {len(names)} classes matches {first_few(unknown)}.")
@@ -160,10 +187,10 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Table:
         )
     rows = []
     for label, path in chosen:
-        pairs = [line.rsplit(None, 1) for line in read_lines(path)]
-        rows += [
-            Row(f"{label}/{pair[0]}", label, (f"{label}/{pair[0]}", pair[0])) for pair in pairs if pair[-1] == flag
-        ]
+        names = [pair[0] for pair in (line.rsplit(None, 1) for line in read_lines(path)) if pair[-1] == flag]
+        for name in names:
+            spellings = (name, strip_suffix(name))
+            rows.append(Row(f"{label}/{name}", label, (*(f"{label}/{one}" for one in spellings), *spellings)))
     return Table(rows, tuple(label for label, _ in chosen))
 
 

@@ -1,13 +1,15 @@
 """Find videos of the evaluation set among the training videos, by path and by content."""
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from side4video.data.lists.annotations import LabelledVideo
-from side4video.data.lists.segments import overlap_in_time
+from side4video.data.lists.groups import NAME_PATTERNS, find_groups
+from side4video.data.lists.segments import is_segment, overlap_in_time
 from side4video.data.lists.text_files import DataError, first_few
 from side4video.video.file_access import is_on_disk, open_bytes, state_or_none
 from side4video.video.remote import can_list, identity_of, video_path
@@ -59,6 +61,43 @@ def check_overlap(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo],
             "training videos by path, not by content. check-data compares contents."
         ]
     return []
+
+
+def describe_shared_groups(
+    train: Sequence[LabelledVideo], test: Sequence[LabelledVideo], setting: str | None
+) -> list[str]:
+    """A warning if clips of one recording are in both sets: their scores are higher than on new recordings.
+
+    Recordings are groups of `setting` (see `find_groups`), of the lists' columns, or of names of public data sets, and
+    files of which both sets have segments.
+
+    >>> train, test = (LabelledVideo(Path(f"{n}.mp4"), 0, f"{n}.mp4", group="monday") for n in "ab")
+    >>> describe_shared_groups([train], [test], None)
+    ["1 of 1 evaluation videos are of recordings with training videos: 'monday' (column group of the list)."]
+    """
+    groups, origin = _known_groups([*train, *test], setting)
+    trained = set(groups[: len(train)])
+    shared = [group for group in groups[len(train) :] if group in trained]
+    if not shared:
+        return []
+    names = first_few(dict.fromkeys(shared))
+    return [
+        f"{len(shared)} of {len(test)} evaluation videos are of recordings with training videos: {names} ({origin})."
+    ]
+
+
+def _known_groups(videos: Sequence[LabelledVideo], setting: str | None) -> tuple[Sequence[str], str]:
+    """The recording of each video and how it is known; none if it can only be guessed."""
+    if setting is None and not all(video.group for video in videos):
+        if any(is_segment(video) for video in videos):
+            return [str(video.path) for video in videos], "files of segments"
+        if not any(all(re.search(form, video.name, re.I) for video in videos) for form in NAME_PATTERNS.values()):
+            return [], ""
+    try:
+        found = find_groups(videos, setting)
+    except DataError:  # the evaluation set has no groups
+        return [], ""
+    return found.groups or [], found.origin.partition("each (")[2].removesuffix(").")
 
 
 def copies_of(videos: Sequence[LabelledVideo]) -> list[list[int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from side4video.data.lists.segments import THOUSANDS, TIME_FORMS, parse_seconds
-from side4video.data.lists.text_files import DataError, read_numbered_lines, shorten
+from side4video.data.lists.text_files import DataError, read_numbered_lines, shorten, strip_invisible
 
 Value = TypeVar("Value")
 
@@ -46,7 +46,7 @@ def read_records(source: Path, *, numbered: bool = False) -> list[dict[str, str]
                 f"{source}: {shorten(fields)} does not fit the header {shorten(columns)}. Quote fields that contain a "
                 "delimiter."
             )
-        named = ((name, field.strip()) for name, field in zip(columns, fields, strict=False) if name)
+        named = ((name, strip_invisible(field)) for name, field in zip(columns, fields, strict=False) if name)
         record = empty | fields_by_column(named, f"{source}, line {number}")
         if any(fields) and fields != header:
             records.append(record | {LINE: str(number)} if numbered else record)
@@ -100,7 +100,7 @@ def column_name(name: str) -> str:
     >>> column_name("Class Name"), column_name("Start (s)")
     ('class_name', 'start_s')
     """
-    name = _UNIT.sub(r" \1", name.strip(' "').lower())
+    name = _UNIT.sub(r" \1", strip_invisible(name).strip(' "').lower())
     return re.sub(r"[\s-]", "_", name)
 
 

@@ -13,6 +13,16 @@ _DECIMAL_COMMA = re.compile(r"(-?[\d:]*\d),(\d+)")
 THOUSANDS = re.compile(r"-?\d{1,3},\d{3}")
 """1,234 may be 1.234 or 1234."""
 TIME_FORMS = "seconds, m:ss or h:mm:ss, such as 83.5, 1:23.5 or 0:01:23.5"
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)\s*"
+_WITH_UNITS = re.compile(
+    rf"(?:{_NUMBER}h(?:(?:ou)?rs?)?\s*)?(?:{_NUMBER}m(?:in(?:ute)?s?)?\s*)?(?:{_NUMBER}s(?:ec(?:ond)?s?)?\s*)?"
+    rf"(?:{_NUMBER}(?:ms|msec|milliseconds?))?",
+    re.IGNORECASE,
+)
+_UNIT_SECONDS = (3600.0, 60.0, 1.0, 0.001)
+_DAYS = re.compile(r"(\d{1,5}) days? (?=\d+:)")
+"""`0 days 00:01:02`, as pandas writes lengths of time."""
+_MISSING = frozenset({"", "nan", "nat", "none", "null", "n/a", "#n/a", "<na>", "-"})
 
 
 class Segment(Protocol):
@@ -54,16 +64,24 @@ def parse_seconds(value: object) -> float | None:
     (3723.5, 125.0, 75.0, None, nan)
     >>> parse_seconds("0:00:01,500"), parse_seconds("2,5"), parse_seconds("1,500")
     (1.5, 2.5, nan)
+    >>> parse_seconds("1m 20.5s"), parse_seconds("500 ms"), parse_seconds("0 days 00:00:01.5"), parse_seconds("NaT")
+    (80.5, 0.5, 1.5, None)
 
     Args:
-        value: a number of seconds, or text in one of `TIME_FORMS`.
+        value: a number of seconds, or text in one of `TIME_FORMS` or with units.
     """
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and value.strip().lower() in _MISSING):
         return None
     if not isinstance(value, (int, float, str)) or isinstance(value, bool):
         return math.nan
     if isinstance(value, str) and not THOUSANDS.fullmatch(value.strip()):
         value = _DECIMAL_COMMA.sub(r"\1.\2", value) if _DECIMAL_COMMA.fullmatch(value.strip()) else value
+    days = _DAYS.match(value.strip()) if isinstance(value, str) else None
+    if isinstance(value, str) and days:
+        return int(days[1]) * 86_400 + (parse_seconds(_DAYS.sub("", value.strip(), count=1)) or 0.0)
+    if isinstance(value, str) and (units := _WITH_UNITS.fullmatch(value.strip())):
+        numbers = zip(units.groups(), _UNIT_SECONDS, strict=True)
+        return sum(float(number) * seconds for number, seconds in numbers if number)
     if isinstance(value, str) and (clock := _CLOCK.fullmatch(value.strip())):
         hours, minutes, seconds = clock.groups()
         return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds)

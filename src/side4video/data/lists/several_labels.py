@@ -107,14 +107,16 @@ def _merge(rows: Sequence[Row]) -> list[Row]:
 def unread_separator(labels: Iterable[str]) -> str | None:
     """The first label that looks like several labels in one field; None if there is none.
 
-    Numbers with a separator are several labels. So are names if a part of one is another label of the list; at commas,
-    which names often contain, if all parts are.
+    Numbers with a separator or blanks are several labels. So are names if a part of one is another label of the list;
+    at commas, which names often contain, if all parts are.
 
     >>> unread_separator(["hold, then let go", "run|jump", "run"])
     'run|jump'
     """
     known = dict.fromkeys(labels).keys()
     for label in known:
+        if _NUMBERS.fullmatch(label) and len(label.split()) > 1:
+            return label
         for separator in SEPARATORS:
             parts = [part.strip() for part in label.split(separator)]
             are_numbers = all(re.fullmatch(r"\d{1,18}", part) for part in parts)

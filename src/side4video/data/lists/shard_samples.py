@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from side4video.data.lists.records import column_name, fields_by_column
-from side4video.data.lists.split_names import SPLIT_SYNONYMS, choose_split
+from side4video.data.lists.split_names import choose_split, is_split
 from side4video.data.lists.text_files import DataError, first_few, parse_json
 from side4video.video.decoding import VIDEO_SUFFIXES
 from side4video.video.remote import can_list, is_address, video_path
@@ -67,7 +67,7 @@ class SampleSet(NamedTuple):
 def split_folders(folder: Path, names: Sequence[str]) -> list[str]:
     """Those sub-folders that are called like splits and contain shards; empty if others contain shards too."""
     with_shards = [name for name in names if shards_directly_in(folder / name)]
-    return with_shards if all(name.lower() in SPLIT_SYNONYMS for name in with_shards) else []
+    return with_shards if all(map(is_split, with_shards)) else []
 
 
 def read_samples(source: Path, *, split: str | None = None, video: str | None = None) -> SampleSet:

@@ -122,7 +122,7 @@ def _read_table(
     given = {role: column_name(name) for role, name in options.columns.items()}
     if options.group and column_name(options.group) in names:
         given = {"group": column_name(options.group), **given}
-    columns = choose_columns(names, given, source, rows=records, nested=nested)
+    columns = choose_columns(names, given, source, rows=records, nested=nested, multi_label=options.multi_label)
     records, notes = select_split(records, options, source, column=columns.get("split"))
     path = columns.get("path") or ""
     if options.group and "group" not in given:

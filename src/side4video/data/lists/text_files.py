@@ -1,4 +1,4 @@
-"""Read small text files: lines, JSON, class names; and the error that lists what is wrong with them."""
+"""Read small text files: lines, JSON, XML; compare names; and the error that lists what is wrong with them."""
 
 import codecs
 import difflib
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+_LINE_ENDS = " \r\xa0\u200b\ufeff"
 MAX_SHOWN = 10  # examples in an error; the others are only counted
 MAX_SHOWN_CHARACTERS = 200  # characters of a name or line in an error
 MISSING_VALUES = frozenset({"nan", "n/a", "#n/a", "<na>", "#ref!", "#value!", "#name?", "#div/0!"})
@@ -25,7 +26,10 @@ _OTHER_KINDS = {  # first bytes of files that are often given by mistake
 }
 _ARCHIVED_TABLES = (".xlsx", ".xlsm", ".ods", ".numbers")
 _SPREADSHEET = "is a spreadsheet. Save the table as CSV (in Excel: CSV UTF-8)."
-NUMBERED_LINE = re.compile(r"(\d{1,18})\s*[\s,;:]\s*(.+)")
+
+
+_INVISIBLE = r"[\s\u200b\u200c\u2060\ufeff]+"
+"""White space of any kind, signs without width, and byte order marks of files that were joined."""
 
 
 class DataError(ValueError):
@@ -111,7 +115,7 @@ def read_numbered_lines(path: Path) -> list[tuple[int, str]]:
     """The same as `read_lines`, with the number of each line in the file, from 1; without `sep=;`, a mark of Excel."""
     # Not str.splitlines: it also splits at characters that captions and file names may contain.
     lines = enumerate(read_text(path).split("\n"), start=1)
-    texts = [(number, line.strip(" \r")) for number, line in lines if line.strip()]
+    texts = [(number, line.strip(_LINE_ENDS)) for number, line in lines if strip_invisible(line)]
     return texts[1:] if texts and re.fullmatch(r'"?sep=.?"?', texts[0][1]) else texts
 
 
@@ -166,41 +170,6 @@ def describe_json(content: Any) -> str:
     return f"a list of {len(content)}{more}" if content else "an empty list"
 
 
-def read_class_names(path: Path) -> tuple[str, ...]:
-    """The class names of a data set, in the order of their indices.
-
-    Supported formats: one name per line; numbered lines (`1 ApplyEyeMakeup` or `0,abseiling`, counted from 0 or 1, with
-    or without a header such as `id,name`); a JSON list of names; a JSON object `{name: index}` or `{index: name}`.
-
-    Raises:
-        DataError: a name is duplicate, numbers have gaps, or the file contains no names.
-    """
-    names = _names_in_json(path) if path.suffix.lower() == ".json" else _names_in_lines(read_lines(path))
-    check_class_names(names, source=str(path))
-    return names
-
-
-def check_class_names(names: Sequence[str], *, source: str) -> None:
-    """Raise `DataError` if there are no class names or duplicate ones."""
-    if not names:
-        raise DataError(f"{source} has no class names. Write one name per line.")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{source} has duplicate class names: {first_few(twice)}. Each name must be unique.")
-
-
-def _names_in_lines(lines: list[str]) -> tuple[str, ...]:
-    for start in (0, 1):  # 1: below a header
-        numbered = [NUMBERED_LINE.fullmatch(line) for line in lines[start:]]
-        pairs = [(int(match[1]), unquote(match[2])) for match in numbered if match]
-        if pairs and len(pairs) == len(lines) - start and sorted(n for n, _ in pairs) in _valid_numberings(len(pairs)):
-            return tuple(name for _, name in sorted(pairs))
-    return tuple(unquote(line) for line in lines)
-
-
-def _valid_numberings(count: int) -> tuple[list[int], list[int]]:
-    return list(range(count)), list(range(1, count + 1))
-
-
 def unquote(name: str) -> str:
     """A field of CSV without the quotes around it, if it has any.
 
@@ -209,20 +178,6 @@ def unquote(name: str) -> str:
     """
     quoted = len(name) > 1 and name[0] == name[-1] == '"'
     return name[1:-1].replace('""', '"') if quoted else name
-
-
-def _names_in_json(path: Path) -> tuple[str, ...]:
-    content = read_json(path)
-    if isinstance(content, list) and all(isinstance(name, str) for name in content):
-        return tuple(content)
-    if isinstance(content, dict):
-        for pairs in (content.items(), [(name, index) for index, name in content.items()]):
-            if all(re.fullmatch(r"\d{1,18}", str(index)) for _, index in pairs):
-                names = {int(index): str(name) for name, index in pairs}
-                if len(names) == len(content) and sorted(names) == list(range(len(names))):
-                    return tuple(names[index] for index in range(len(names)))
-                raise DataError(f"{path}: the indices of the {len(content)} classes are not 0 to {len(content) - 1}.")
-    raise DataError(f"{path} has no class names. Give a JSON list of names or an object {{name: index}}.")
 
 
 def is_missing_value(field: str) -> bool:
@@ -236,7 +191,16 @@ def is_missing_value(field: str) -> bool:
 
 def trimmed_name(name: str) -> str:
     """A class name in Unicode form NFC, without blanks at its ends: the same for files of macOS and other systems."""
-    return unicodedata.normalize("NFC", name).strip()
+    return strip_invisible(unicodedata.normalize("NFC", name))
+
+
+def strip_invisible(text: str) -> str:
+    """A text without blanks at its ends, also those of spreadsheets and web pages that `str.strip` keeps.
+
+    >>> strip_invisible("run" + chr(0x200B) + chr(0xA0))
+    'run'
+    """
+    return re.sub(f"^{_INVISIBLE}|{_INVISIBLE}$", "", text)
 
 
 def letters_and_digits(name: str) -> str:

@@ -14,10 +14,12 @@ from side4video.data.lists.text_files import first_few
 
 START_COLUMNS = joined_spellings(
     *("start_seconds", "start", "start_time", "time_start", "start_sec", "start_secs", "start_s", "start_timestamp"),
+    *("start_ms", "start_time_ms", "start_msec", "start_milliseconds", "begin_ms", "begin_time_ms"),
     *("begin", "begin_seconds", "begin_time", "t_start", "from_seconds", "from_time", "time_from"),
 )
 END_COLUMNS = joined_spellings(
     *("end_seconds", "end", "end_time", "time_end", "end_sec", "end_secs", "end_s", "end_timestamp"),
+    *("end_ms", "end_time_ms", "end_msec", "end_milliseconds", "stop_ms", "stop_time_ms"),
     *(
         "stop",
         "stop_seconds",
@@ -39,7 +41,9 @@ SEGMENT_COLUMNS = joined_spellings(
     *("time_span", "time_range", "time_interval"),
 )
 """Start and end in one field, if all fields are such pairs."""
-DURATION_COLUMNS = joined_spellings("duration", "duration_seconds", "duration_sec", "duration_secs", "duration_s")
+DURATION_COLUMNS = joined_spellings(
+    "duration", "duration_seconds", "duration_sec", "duration_secs", "duration_s", "duration_ms"
+)
 """Length of a segment, if there is a start and no end."""
 TIME_ROLES = ("start", "end", "segment", "duration", "start_frame", "end_frame", "fps")
 
@@ -216,7 +220,8 @@ def start_and_end(fields: Mapping[str, Any], of_role: Mapping[str, str]) -> tupl
     ('1:00', 62.5)
     """
     start, end, segment, duration = (
-        fields.get(of_role[role]) if role in of_role else None for role in ("start", "end", "segment", "duration")
+        _in_seconds(of_role[role], fields.get(of_role[role])) if role in of_role else None
+        for role in ("start", "end", "segment", "duration")
     )
     if segment not in (None, ""):
         return parse_span(segment) or (segment, segment)
@@ -224,3 +229,13 @@ def start_and_end(fields: Mapping[str, Any], of_role: Mapping[str, str]) -> tupl
     if length is None or math.isnan(length):
         return start, end if length is None else duration
     return start, (parse_seconds(start) or 0.0) + length
+
+
+def _in_seconds(column: str, value: Any) -> Any:
+    """The value; of a column of milliseconds in seconds, if it is a number."""
+    if not re.search(r"(ms|msec|milli(second)?s)$", column):
+        return value
+    try:
+        return float(value) / 1000
+    except (TypeError, ValueError):
+        return value

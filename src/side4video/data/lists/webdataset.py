@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from side4video.data.lists.caption_formats import CaptionRow, CaptionTable, parse_captions, split_in_name
+from side4video.data.lists.class_name_files import read_class_names
 from side4video.data.lists.class_numbers import class_number
-from side4video.data.lists.columns import GROUP_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS
+from side4video.data.lists.columns import GROUP_COLUMNS, LABEL_COLUMNS
 from side4video.data.lists.list_source import ListSource
 from side4video.data.lists.records import CAPTION_COLUMNS, parse_time
 from side4video.data.lists.rows import ReadOptions, Table
 from side4video.data.lists.shard_samples import Sample, SampleSet, read_samples, split_folders
-from side4video.data.lists.split_names import places_of_split
+from side4video.data.lists.split_names import SPLIT_COLUMNS, places_of_split
 from side4video.data.lists.tables import table_of_objects
-from side4video.data.lists.text_files import DataError, first_few, read_class_names
+from side4video.data.lists.text_files import DataError, first_few
 from side4video.video.remote import can_list, is_address
 from side4video.video.shard_index import ShardError
 from side4video.video.shard_paths import COMPRESSED_SUFFIXES, SUFFIX, find_shards, is_shard_pattern, shards_directly_in
@@ -161,7 +162,7 @@ def read_shard_captions(source: Path, split: str | None, columns: Mapping[str, s
         DataError: the shards cannot be read.
     """
     found = read_samples(source, split=split, video=columns.get("path"))
-    samples, chosen = _of_split(found.samples, split, columns.get("split"), source)
+    samples, known_split, notes = _of_split(found.samples, split, columns.get("split"), source)
     given = columns.get("caption")
     rows, wrong = [], []
     origins: Counter[str] = Counter()
@@ -183,8 +184,8 @@ def read_shard_captions(source: Path, split: str | None, columns: Mapping[str, s
     if given and not any(any(row.captions) for row in rows):
         problems.append(f"{source} has no captions in {given!r}. Name a member suffix or json field that has them.")
     origin_note = ", ".join(f"{name} ({count})" for name, count in origins.most_common())
-    known_split = chosen or split_in_name(Path(found.folder.name))
-    return CaptionTable(rows, known_split, problems, understood=(*found.notes, f"Captions: {origin_note}."))
+    known_split = known_split or split_in_name(Path(found.folder.name))
+    return CaptionTable(rows, known_split, problems, understood=(*found.notes, *notes, f"Captions: {origin_note}."))
 
 
 def _text(value: Any) -> str | None:
@@ -214,11 +215,13 @@ def _captions(sample: Sample, given: str | None) -> tuple[str, tuple[str, ...] |
 
 def _of_split(
     samples: Sequence[Sample], wanted: str | None, column: str | None, source: Path
-) -> tuple[Sequence[Sample], str]:
+) -> tuple[Sequence[Sample], str, tuple[str, ...]]:
+    """The samples of the given split, its name and a sentence about it; all samples if there is nothing to choose."""
     names = (column,) if column else SPLIT_COLUMNS
     of_sample = [next((str(s.field(name)) for name in names if s.field(name) is not None), "") for s in samples]
-    chosen, places = places_of_split(of_sample, wanted, source)
-    return [samples[place] for place in places], chosen
+    places, notes = places_of_split(of_sample, wanted, source, column or "split")
+    chosen = of_sample[places[0]] if len(places) < len(samples) else ""
+    return [samples[place] for place in places], chosen, notes
 
 
 def shards_have_captions(source: Path) -> bool:

@@ -10,7 +10,7 @@ from side4video.data.directions import has_direction
 from side4video.data.lists.annotations import LabelledVideo, VideoList, check_video_list
 from side4video.data.lists.configured_lists import Split, read_configured_list
 from side4video.data.lists.groups import Grouping, find_groups, join_copies
-from side4video.data.lists.overlap import check_overlap, copies_of
+from side4video.data.lists.overlap import check_overlap, copies_of, describe_shared_groups
 from side4video.data.lists.segments import describe_parts
 from side4video.data.lists.text_files import ClassIndex, DataError, first_few
 from side4video.data.transforms import flip_label_pairs
@@ -88,6 +88,8 @@ def read_data(
     test = _read_list(config, "test", names, warnings, notes)
     if train is not None and test is not None:
         warnings += check_overlap(train.videos, test.videos, overlap=config.overlap)
+        if not config.is_divided:  # which keeps recordings together
+            warnings += describe_shared_groups(train.videos, test.videos, config.group)
     known = train or test
     if known is None:
         raise ValueError(
@@ -120,9 +122,11 @@ def _read_list(
     if listed is None:
         return None
     checked = check_video_list(listed, allow_missing=config.allow_missing)
-    if split == "train" and len(listed.class_names) < 2 and not (config.arrow_of_time or listed.multi_label):
+    used = sorted({label for video in listed.videos for label in video.all_labels})
+    shown = [listed.class_names[label] for label in used]
+    if split == "train" and len(shown) < 2 and not (config.arrow_of_time or listed.multi_label):
         raise DataError(
-            f"{listed.source} has one class, {first_few(listed.class_names)}, so there is nothing to tell apart. Give "
+            f"{listed.source} has videos of one class, {first_few(shown)}, so there is nothing to tell apart. Give "
             "videos of two classes or more: one sub-folder per class, or other names in the column of labels."
         )
     warnings += [f"{listed.source}: {warning}" for warning in checked.warnings]
