@@ -131,8 +131,8 @@ class WindowClips(TestClips):
                 part.path,
                 "a folder of pictures has no frame times, so moments in it have no time. Convert it to a video first.",
             )
-        content = part.snapshot.content if part.snapshot else content_of_file(part.path)
         with open_video(part.path, cache=self.cache) as video:
+            content = part.snapshot.content if part.snapshot else content_of_file(part.path)
             assert video.frame_seconds is not None
             assert video.duration_seconds is not None
             windows = tuple(cut_windows(video.duration_seconds, **self._windows))
