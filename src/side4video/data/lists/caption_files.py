@@ -169,7 +169,7 @@ def rename_columns(file: CaptionFile, columns: Mapping[str, str]) -> CaptionFile
 
     >>> renamed = rename_columns(load_caption_file(Path("captions.csv")), {"caption": "caption", "path": "video"})
     >>> sorted(renamed.columns())
-    ['caption', 'video']
+    ['caption', 'path']
     """
     if not columns:
         return file

@@ -16,6 +16,7 @@ DELIMITERS = ("::", "\t", ",", ";", " ", "|")
 LONGEST_LINE = 10_000  # characters of `path label`; paths have at most 4,096
 SUFFIX = rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})"
 VIDEO_SUFFIX = re.compile(rf"{SUFFIX}(?=\s|$)", re.IGNORECASE)
+_NAMES_VIDEO = re.compile(rf"{SUFFIX}(?=[\s,;|:\"]|$)", re.IGNORECASE)
 _QUOTED_LABEL = r'(.+?){}\s*("(?:[^"]|"")*")'
 _PATH_BEFORE = rf"(.+{SUFFIX})\s*{{}}\s*(\S.*)"
 _TIMES_AND_LABEL = re.compile(r"[\d.,:]+\t[\d.,:]+(\t.*)?")
@@ -30,7 +31,7 @@ def read_plain_list(source: Path, options: ReadOptions) -> Table:
     part of the label, unless all labels have it. Lines that start with `#` and name no video are comments.
     """
     lines = [line.strip() for line in read_lines(source)]
-    videos = [line for line in lines if not line.startswith("#") or VIDEO_SUFFIX.search(line)] or lines
+    videos = [line for line in lines if not line.startswith("#") or _NAMES_VIDEO.search(line)] or lines
     table = _read_videos(videos, source, options)
     comments = len(lines) - len(videos)
     notes = (f"Comments: {comments} lines that start with '#' and name no video.",) if comments else ()
