@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import struct
 import tarfile
 import zipfile
 from fractions import Fraction
@@ -19,6 +20,12 @@ from side4video.models.backbones.weight_formats import weight_format
 
 STATE = {"fc.weight": torch.arange(6.0).view(2, 3)}
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 351450000\n"
+
+
+def zip_of_nine_disks():
+    whole = torch_bytes()
+    end = whole.rindex(b"PK\5\6")
+    return whole[:end] + b"PK\6\6" + bytes(52) + b"PK\6\7" + struct.pack("<LQL", 0, end, 9) + whole[end:]
 
 
 def torch_bytes(state=STATE, **kwargs):
@@ -67,6 +74,7 @@ REFUSED = {
     "json": (b'{"error": "Access to model x/y is restricted"}', "it is JSON, beginning with .*restricted"),
     "text": (b"Entry not found", "a text file, beginning with 'Entry not found'"),
     "zeros": (bytes(4096), "begins with zeros"),
+    "zip-of-nine-disks": (zip_of_nine_disks(), "corrupt \\(zipfiles that span multiple disks"),
     "cut-zip": (torch_bytes()[:-30], "incomplete: the end of its ZIP archive is missing"),
     "cut-safetensors": (save(STATE)[:-8], r"incomplete: it has \d+ of \d+ bytes"),
     "cut-safetensors-header": (save(STATE)[:40], r"incomplete: it has 40 of \d+ bytes"),

@@ -89,15 +89,17 @@ def _check_complete(path: Path, size: int) -> None:
 
 
 def _zip_format(path: Path) -> Format:
-    if not zipfile.is_zipfile(path):
+    names = None
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise _refusal(path, f"its ZIP archive is corrupt ({error})", _DOWNLOAD) from None
+    if names is None:
         raise _refusal(path, "it is incomplete: the end of its ZIP archive is missing", _DOWNLOAD)
     if is_torchscript(path):
         return "torchscript"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise _refusal(path, f"its ZIP archive is corrupt ({error})", _DOWNLOAD) from None
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
         return "torch"
     if names and all(name.endswith(".npy") for name in names):
