@@ -131,7 +131,7 @@ class WindowClips(TestClips):
                 part.path,
                 "a folder of pictures has no frame times, so moments in it have no time. Convert it to a video first.",
             )
-        with open_video(part.path, cache=self.cache) as video:
+        with open_video(part.path, cache=self.cache) as video:  # refuses pipes, on which hashing would wait
             content = part.snapshot.content if part.snapshot else content_of_file(part.path)
             assert video.frame_seconds is not None
             assert video.duration_seconds is not None

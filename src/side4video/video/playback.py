@@ -225,7 +225,7 @@ def _by_own_times(path: Path, start: float) -> Iterator[_TimedFrame]:
         first = next(file.decode_all(), None)
         if first is None or first.pts is None:
             raise _NoTimesError
-        if start > 0 and _jumps_back(*file.opened()):
+        if start > 0 and _is_joined(*file.opened()):
             raise _NoTimesError
         for earlier in (seconds for seconds in _SEEKS_BEFORE if seconds < start):
             container, stream = file.opened()
@@ -240,8 +240,8 @@ def _by_own_times(path: Path, start: float) -> Iterator[_TimedFrame]:
         file.close()
 
 
-def _jumps_back(container: InputContainer, stream: VideoStream) -> bool:
-    """Whether times jump back, as in joined recordings: then a search for a time may end in any of the parts.
+def _is_joined(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether a file is joined from recordings whose times start again: a search for a time may end in any of them.
 
     Containers without an index are sampled at some places.
     """

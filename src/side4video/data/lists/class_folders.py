@@ -90,7 +90,7 @@ def _check_depth(folder: Path, videos_of: Mapping[str, Sequence[str]], depth: in
     if any(map(mentions_split, parts_of)):
         raise DataError(
             f"{what}, and seem to be splits, not classes. Give one as --data.train and one as --data.test, or call "
-            "them train and test; if they are classes, rename those that are called like splits."
+            "them train and test; if they are classes, rename those that contain words such as train."
         )
     return [f"{what}. If these are the classes, give one folder as --data.train."] if len(shared) > 1 else []
 

@@ -69,7 +69,7 @@ def describe_shared_groups(
     """A warning if clips of one recording are in both sets: their scores are higher than on new recordings.
 
     Recordings are groups of `setting` (see `find_groups`), of the lists' columns, or of names of public data sets, and
-    files of which both sets have segments.
+    files that have segments in both sets.
 
     >>> train, test = (LabelledVideo(Path(f"{n}.mp4"), 0, f"{n}.mp4", group="monday") for n in "ab")
     >>> describe_shared_groups([train], [test], None)
